@@ -1,0 +1,346 @@
+"""Every setting, its default, its bounds and its meaning.
+
+This module is the only source of bounds: the core checks them here, widgets and the command line
+read them from here.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+
+
+class Settings(BaseModel):
+    """Base of all settings: immutable, and every mistake is one line of a `ValueError`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ValueError(_one_line(error, type(self))) from None
+
+    def replace(self, **values: Any) -> Self:
+        """A copy with some values changed, checked like a new one."""
+        return type(self)(**{**self.model_dump(), **values})
+
+
+# How the bounds of a field are called, in the order in which a message gives them.
+_BOUNDS = {
+    "ge": "at least {}",
+    "gt": "greater than {}",
+    "le": "at most {}",
+    "lt": "less than {}",
+    "multiple_of": "a multiple of {}",
+}
+
+
+def _one_line(error: ValidationError, settings: type[Settings]) -> str:
+    lines = []
+    for problem in error.errors():
+        name = ".".join(str(part) for part in problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"there is no setting called {name}")
+        elif problem["type"] == "value_error":
+            lines.append(f"{name + ': ' if name else ''}{message}")
+        else:
+            # All bounds, not only the one that the value first ran against.
+            if _BOUNDS.keys() & problem.get("ctx", {}).keys():
+                message = f"should be {_bounds(settings.model_fields[name])}"
+            lines.append(f"{name} {message}, got {problem['input']!r}")
+    # The value of a mistake may be anything, an array that prints as many lines included.
+    return " ".join("; ".join(lines).split())
+
+
+def _bounds(field: FieldInfo) -> str:
+    """The bounds of a setting in words, empty where it has none."""
+    bounds = [
+        words.format(getattr(bound, key))
+        for key, words in _BOUNDS.items()
+        for bound in field.metadata
+        if hasattr(bound, key)
+    ]
+    return " and ".join(filter(None, [", ".join(bounds[:-1]), *bounds[-1:]]))
+
+
+class MaskSettings(Settings):
+    """Where there are cells: the graph cut of the cell channel."""
+
+    automatic: bool = Field(True, description="Choose the mask from the image itself.")
+    prior: float = Field(
+        0.985,
+        gt=0,
+        lt=1,
+        description="Prior probability of cell: higher calls dimmer pixels cell. "
+        "The paper's images want 0.985.",
+    )
+    max_weight: float = Field(
+        10.0,
+        ge=0,
+        le=1000,
+        description="Cost of an outline where the image is flat: higher gives smoother, "
+        "less fragmented cell area.",
+    )
+    sigma: float = Field(
+        0.03,
+        gt=0,
+        le=10,
+        description="How large a step in intensity makes an outline cheap, in units of the "
+        "scaled image.",
+    )
+    scaling: Literal["minmax", "robust"] = Field(
+        "minmax",
+        description="How intensities are brought to 0..1: by minimum and maximum as published, "
+        "or by percentiles, so that one hot pixel changes nothing.",
+    )
+
+
+class MarkerSettings(Settings):
+    """Where each cell is: one marker a cell, from the nucleus channel."""
+
+    automatic: bool = Field(
+        True,
+        description="Find the region of each nucleus with nothing to set, or of each cell where "
+        "there is no nucleus channel; otherwise blobs as published.",
+    )
+    diameter: float | None = Field(
+        None,
+        ge=6,
+        le=512,
+        description="Automatic only: typical diameter of a nucleus in pixels (of a cell where "
+        "there is no nucleus channel); larger joins more, smaller splits more. "
+        "None estimates it from the image.",
+    )
+    min_sigma: float = Field(
+        3.0,
+        gt=0,
+        le=200,
+        description="Not automatic: smallest blob to look for, as a Gaussian sigma in pixels.",
+    )
+    max_sigma: float = Field(
+        10.0,
+        gt=0,
+        le=200,
+        description="Not automatic: largest blob to look for, as a Gaussian sigma in pixels.",
+    )
+    threshold: float = Field(
+        0.01,
+        gt=0,
+        le=100,
+        description="Not automatic: how pronounced a blob has to be; lower finds more.",
+    )
+
+    @model_validator(mode="after")
+    def _sigmas_in_order(self) -> Self:
+        if self.max_sigma < self.min_sigma:
+            raise ValueError(
+                f"max_sigma is {self.max_sigma:g}, below min_sigma {self.min_sigma:g}; "
+                "raise max_sigma or lower min_sigma"
+            )
+        return self
+
+
+class CropSettings(Settings):
+    """What the network looks at: one crop around every marker."""
+
+    size: int = Field(
+        64,
+        ge=16,
+        le=512,
+        multiple_of=16,
+        description="Side of a crop in pixels; a cell has to fit in it.",
+    )
+    sigma: float = Field(
+        15.0,
+        gt=0,
+        le=1000,
+        description="Width of the position embedding exp(-d²/2σ²) in pixels: "
+        "how far from its marker a cell may reach.",
+    )
+    cell_size: float | None = Field(
+        None,
+        ge=8,
+        le=256,
+        description="Bring cells to this diameter (pixels) by rescaling the image before cropping; "
+        "None takes the image as it is.",
+    )
+    intensity: Literal["linear", "log"] = Field(
+        "linear",
+        description="Show the network intensities as they are, or their logarithm, in which dim "
+        "cells are as clear as bright ones.",
+    )
+    with_nucleus: bool = Field(
+        False, description="Show the network the nucleus channel too, where there is one."
+    )
+
+
+class NetworkSettings(Settings):
+    """The UNet that decides, for each pixel of a crop, whether it belongs to the crop's cell."""
+
+    depth: Literal[3, 4] = Field(4, description="How many times the UNet halves the resolution.")
+    channels: int = Field(
+        32, ge=4, le=256, multiple_of=4, description="Channels of the first block."
+    )
+    normalisation: Literal["batch", "group", "none"] = Field(
+        "batch", description="Batch normalisation as published, group normalisation, or none."
+    )
+    stem: Literal[1, 2] = Field(
+        1,
+        description="1 works at full resolution as published; 2 at half, with the full resolution "
+        "in the channels at input and output: about four times faster.",
+    )
+
+
+class TrainingSettings(Settings):
+    """How the network is trained on the image at hand."""
+
+    epochs: int = Field(30, ge=1, le=10_000, description="Epochs to train.")
+    steps: int = Field(32, ge=1, le=10_000, description="Optimiser steps an epoch.")
+    learning_rate: float = Field(
+        1e-3, gt=0, le=1, description="Step length of the Adam optimiser at the start."
+    )
+    schedule: Literal["constant", "cosine"] = Field(
+        "constant",
+        description="Keep the step length as published, or let it fall to a twentieth by the end.",
+    )
+    area: int | None = Field(
+        640,
+        ge=16,
+        le=1_000_000,
+        description="Side of the random square whose crops make one step, in pixels, as published; "
+        "None takes `crops` neighbouring cells instead.",
+    )
+    crops: int = Field(
+        64, ge=1, le=65_536, description="How many neighbouring crops make one step without `area`."
+    )
+    crops_at_once: int = Field(
+        64,
+        ge=1,
+        le=65_536,
+        description="How many crops pass through the network together: memory. The loss and its "
+        "gradient are the same for any number; batch normalisation takes its statistics from them.",
+    )
+    lam: float = Field(
+        1.0, ge=0, le=100, description="λ: weight of overlap and background against area reward."
+    )
+    beta: float = Field(-20.0, ge=-1000, le=0, description="β: log-penalty of a background pixel.")
+    nucleus_weight: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        description="Weight of what is certain: that a cell's own nucleus belongs to it.",
+    )
+    clip_norm: float | None = Field(
+        None, gt=0, le=1e6, description="Longest gradient that is followed; None for any."
+    )
+    symmetries: Literal["none", "flips", "all"] = Field(
+        "flips",
+        description="Show crops as they are, with the two flips as published, "
+        "or in all eight orientations.",
+    )
+    warm_up: int = Field(
+        0,
+        ge=0,
+        le=10_000,
+        description="Steps spent first on learning the targets alone: a disc around each marker.",
+    )
+    warm_up_radius: float = Field(
+        5.0, gt=0, le=256, description="Radius of those discs in pixels of the crop."
+    )
+    self_training: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Weight of the targets against the self-supervised loss, when the labels drawn "
+        "after each epoch become the targets of the next. 0 is the published loss alone.",
+    )
+    seed: int = Field(0, ge=0, lt=2**32, description="Seed of everything random.")
+    precision: Literal["auto", "float32", "mixed_bfloat16"] = Field(
+        "auto", description="Arithmetic of the network; auto measures which is faster here."
+    )
+
+
+class LabelSettings(Settings):
+    """How probabilities become labels."""
+
+    fill: bool = Field(
+        False,
+        description="Keep of each cell what hangs together with its nucleus, and give the cell "
+        "area that is left to the nearest cell. Not in the paper.",
+    )
+
+
+class Config(Settings):
+    """Everything that decides what comes out of an image."""
+
+    preset: Literal["quick", "paper", "custom"] = Field(
+        "paper", description="Which preset these settings were made from."
+    )
+    mask: MaskSettings = MaskSettings()
+    markers: MarkerSettings = MarkerSettings()
+    crops: CropSettings = CropSettings()
+    network: NetworkSettings = NetworkSettings()
+    training: TrainingSettings = TrainingSettings()
+    labels: LabelSettings = LabelSettings()
+
+    @model_validator(mode="after")
+    def _crop_fits_network(self) -> Self:
+        stride = 2**self.network.depth * self.network.stem
+        if self.crops.size % stride:
+            raise ValueError(
+                f"crops.size is {self.crops.size}, but a network of depth {self.network.depth} and "
+                f"stem {self.network.stem} takes multiples of {stride}"
+            )
+        return self
+
+
+PAPER = Config()
+"""The published configuration to the letter; the defaults of all settings are its values."""
+
+QUICK = Config(
+    preset="quick",
+    crops=CropSettings(cell_size=36, intensity="log"),
+    network=NetworkSettings(channels=16, normalisation="group", stem=2),
+    training=TrainingSettings(
+        epochs=16,
+        steps=16,
+        area=None,
+        crops=48,
+        crops_at_once=48,
+        learning_rate=3e-3,
+        schedule="cosine",
+        clip_norm=1.0,
+        symmetries="all",
+        nucleus_weight=1.0,
+        warm_up=32,
+        self_training=0.5,
+    ),
+    labels=LabelSettings(fill=True),
+)
+"""Ours: the best result for the time on an ordinary laptop."""
+
+PRESETS = {"quick": QUICK, "paper": PAPER}
+
+
+def settings_help() -> str:
+    """A line for each setting: name, value in both presets, bounds, meaning."""
+    lines = ["setting  |  quick  |  paper  |  allowed  |  meaning"]
+    for group in (name for name in Config.model_fields if name != "preset"):
+        quick, paper = getattr(QUICK, group), getattr(PAPER, group)
+        for name, field in type(quick).model_fields.items():
+            lines.append(
+                f"{group}.{name}  |  {getattr(quick, name)}  |  {getattr(paper, name)}  |  "
+                f"{_allowed(field)}  |  {field.description}"
+            )
+    return "\n".join(lines)
+
+
+def _allowed(field: FieldInfo) -> str:
+    """Type and bounds of a setting in words."""
+    kinds = get_args(field.annotation) or (field.annotation,)
+    names = [getattr(kind, "__name__", repr(kind)).replace("NoneType", "null") for kind in kinds]
+    return ", ".join(filter(None, [" or ".join(names), _bounds(field)]))

@@ -1,0 +1,89 @@
+"""A file is there whole, or the old one is."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cellcutter_core.files import atomic
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_file_appears_at_the_end(tmp_path: Path) -> None:
+    with atomic(tmp_path / "result.npz") as temporary:
+        # Writers choose the format by the suffix, and a move is atomic within one folder only.
+        assert temporary.suffix == ".npz"
+        assert temporary.parent == tmp_path
+        temporary.write_bytes(b"whole")
+        assert not (tmp_path / "result.npz").exists()
+    assert names(tmp_path) == ["result.npz"]
+    assert (tmp_path / "result.npz").read_bytes() == b"whole"
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_failure_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    path = tmp_path / "result.txt"
+    path.write_text("old")
+
+    def write() -> None:
+        with atomic(str(path)) as temporary:
+            temporary.write_text("ha")
+            raise error
+
+    with pytest.raises(error):
+        write()
+    assert names(tmp_path) == ["result.txt"]
+    assert path.read_text() == "old"
+
+
+def write_one(path: Path) -> None:
+    with atomic(path) as temporary:
+        temporary.write_text("x")
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "nowhere" / "a.txt"
+    with pytest.raises(
+        ValueError, match=r"cannot write .*a.txt: No such file.*another folder"
+    ) as e:
+        write_one(path)
+    assert "\n" not in str(e.value)
+
+
+def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"cannot write .*: Not a directory"):
+        write_one(tmp_path / "file" / "a.txt")
+
+
+def test_a_file_that_is_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").mkdir()
+    with pytest.raises(ValueError, match=r"cannot write .*: Is a directory"):
+        write_one(tmp_path / "a.txt")
+    assert names(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(ValueError, match=r"cannot write .*: Permission denied"):
+            write_one(tmp_path / "a.txt")
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    def write() -> None:
+        with atomic(tmp_path / "a.txt") as temporary:
+            temporary.write_text("half")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(ValueError, match=r"cannot write .*: No space left on device"):
+        write()
+    assert names(tmp_path) == []
