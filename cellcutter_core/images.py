@@ -1,0 +1,326 @@
+"""An image with its channels and what each of them is for, and how to read one from a file."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cellcutter_core.reading.contents import Array, Contents, Plane
+from cellcutter_core.reading.intensity import normalise
+from cellcutter_core.reading.readers import MAX_BYTES, file_name, read_contents
+from cellcutter_core.reading.roles import (
+    Which,
+    find_cell,
+    find_channel,
+    find_nucleus,
+    guess_cell,
+    guess_nucleus,
+    name_channels,
+    varies,
+)
+from cellcutter_core.reading.validation import Validation, paper_validation
+
+__all__ = ["MAX_BYTES", "Image", "Validation", "normalise", "read_image", "read_labels"]
+
+
+# What lies beside the pixels, one number a pixel, and its data type.
+PLANES = {"markers": np.int32, "truth": np.int32, "truth_nuclei": np.int32, "ignore": np.bool_}
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """One microscope image: its channels, their roles, and what else its file holds.
+
+    It cannot be changed: its arrays are read-only, and `with_roles` makes another image.
+
+    Attributes
+    ----------
+    pixels : (H, W, C) array, integer or float
+    channels : tuple of str
+        One name for each channel, all different.
+    cell : tuple of int
+        The channels that show the cell, at least one.
+    nucleus : int or None
+        The channel that shows the nuclei, if there is one. It can be a cell channel as well, where
+        the nuclei themselves are to be segmented.
+    markers : (H, W) int32 array or None
+        Markers given with the image: 0 for background, one label for each.
+    masks : mapping of str to (H, W) bool array
+        Masks given with the image, under the name of the channel each is for. True on cells.
+    truth : (H, W) int32 array or None
+        Labels of the true cells, or of the true nuclei where there is only that.
+    truth_nuclei : (H, W) int32 array or None
+        Labels of the true nuclei.
+    ignore : (H, W) bool array or None
+        True on pixels to be left out of scoring.
+    validation : Validation or None
+        Crops of which the true cell is known.
+    pixel_size : float or None
+        µm per pixel.
+    name : str
+        Where it comes from, a file name; messages begin with it.
+
+    Raises
+    ------
+    ValueError
+        If shapes, names, roles or data types do not fit together.
+    """
+
+    pixels: Array
+    channels: tuple[str, ...]
+    _: KW_ONLY
+    cell: tuple[int, ...] = (0,)
+    nucleus: int | None = None
+    markers: Array | None = None
+    masks: Mapping[str, Array] = field(default_factory=dict)
+    truth: Array | None = None
+    truth_nuclei: Array | None = None
+    ignore: Array | None = None
+    validation: Validation | None = None
+    pixel_size: float | None = None
+    name: str = "image"
+
+    def __post_init__(self) -> None:
+        pixels = np.asarray(self.pixels)
+        if pixels.ndim != 3 or pixels.size == 0 or pixels.dtype.kind not in "biuf":
+            raise ValueError(
+                f"{self.name}: pixels have shape {pixels.shape} and dtype {pixels.dtype}; give an "
+                "array (rows, columns, channels) of integers or floats"
+            )
+        n_channels = pixels.shape[2]
+        if not len(self.channels) == len(set(self.channels)) == n_channels:
+            raise ValueError(
+                f"{self.name}: the channels of {n_channels} planes are called {self.channels}; "
+                "give one name for each, all different"
+            )
+        roles = (*self.cell, *(() if self.nucleus is None else (self.nucleus,)))
+        if not self.cell or not all(0 <= index < n_channels for index in roles):
+            raise ValueError(
+                f"{self.name}: cell is {self.cell} and nucleus is {self.nucleus}; give indices "
+                f"from 0 to {n_channels - 1}, at least one for cell"
+            )
+        self._set("pixels", _read_only(pixels.astype(np.uint8) if pixels.dtype == bool else pixels))
+        self._set("channels", tuple(self.channels))
+        self._set("cell", tuple(self.cell))
+        self._set("masks", {key: self._plane(key, mask, bool) for key, mask in self.masks.items()})
+        for key, dtype in PLANES.items():
+            plane = getattr(self, key)
+            self._set(key, None if plane is None else self._plane(key, plane, dtype))
+
+    def _set(self, key: str, value: object) -> None:
+        object.__setattr__(self, key, value)
+
+    def _plane(self, key: str, plane: Array, dtype: npt.DTypeLike) -> Array:
+        """Labels or a mask beside the pixels, checked and in its data type."""
+        plane = np.asarray(plane)
+        if plane.shape != self.shape or plane.dtype.kind not in "biuf":
+            raise ValueError(
+                f"{self.name}: {key} has shape {plane.shape} and dtype {plane.dtype}; give one "
+                f"number for each of the {self.shape} pixels (rows, columns)"
+            )
+        whole = plane.dtype.kind != "f" or bool(np.all(plane == np.floor(plane)))
+        largest = np.iinfo(np.int32).max
+        # Written so that NaN, which compares to nothing, is refused.
+        if not (whole and plane.min() >= 0 and plane.max() <= largest):
+            raise ValueError(
+                f"{self.name}: {key} has values from {plane.min()} to {plane.max()} (dtype "
+                f"{plane.dtype}); allowed are whole numbers from 0 to {largest}"
+            )
+        return _read_only(plane.astype(dtype, copy=False))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+    @property
+    def mask(self) -> Array | None:
+        """The given mask for the first cell channel, (H, W) bool, True on cells; None without."""
+        return self.masks.get(self.channels[self.cell[0]])
+
+    def channel_index(self, which: Which) -> int:
+        """The index of a channel given by its index (`1` or `"1"`) or its name, in any case.
+
+        Raises
+        ------
+        ValueError
+            If there is no such channel. The message lists those there are.
+        """
+        return find_channel(which, self.channels, name=self.name)
+
+    def channel(self, which: Which) -> Array:
+        """The (H, W) pixels of one channel, given as for `channel_index`."""
+        return self.pixels[..., self.channel_index(which)]
+
+    def with_roles(
+        self, *, cell: Which | Sequence[Which] | None = None, nucleus: Which | None = None
+    ) -> Image:
+        """The same image with other channels for cell and nucleus.
+
+        Parameters
+        ----------
+        cell : channel or sequence of channels, optional
+            By index or name. Default: as it is.
+        nucleus : channel, optional
+            By index or name; 'none' for an image without one. Default: as it is.
+
+        Raises
+        ------
+        ValueError
+            If there is no such channel, or one of them is constant.
+        """
+        roles: dict[str, Any] = {}
+        if cell is not None:
+            roles["cell"] = find_cell(cell, self.channels, name=self.name)
+        if nucleus is not None:
+            roles["nucleus"] = find_nucleus(nucleus, self.channels, name=self.name)
+        return _not_constant(dataclasses.replace(self, **roles))
+
+
+def read_image(
+    path: str | os.PathLike[str],
+    *,
+    cell: Which | Sequence[Which] | None = None,
+    nucleus: Which | None = None,
+    z: Plane = None,
+    t: Plane = None,
+    max_bytes: int = MAX_BYTES,
+) -> Image:
+    """Read an image from a TIFF, PNG, JPEG, .npy or .npz file.
+
+    What is read of each format stands in `cellcutter_core.reading`, and so does how the roles of
+    the channels are guessed (`cellcutter_core.reading.roles`).
+
+    Parameters
+    ----------
+    path : path
+    cell : channel or sequence of channels, optional
+        What shows the cells, by index or name. Default: guessed.
+    nucleus : channel, optional
+        What shows the nuclei, by index or name; 'none' if nothing does. Default: guessed.
+    z, t : int, optional
+        Which plane of a stack, from 0. `z` can be 'max' for the maximum projection.
+    max_bytes : int
+        The most memory to take, in bytes; more is refused from the header of the file.
+
+    Returns
+    -------
+    Image
+
+    Raises
+    ------
+    ValueError
+        If there is no such file, it is no image or a damaged one, needs more than `max_bytes`,
+        is a stack and no plane is chosen, holds NaN or infinity, lacks the channel named, or a
+        channel in use is constant. One line that begins with the file's name.
+    """
+    path = Path(path)
+    name = file_name(path)
+    contents = read_contents(path, z=z, t=t, max_bytes=max_bytes)
+    pixels = contents.pixels
+    colour = contents.colour or (
+        contents.channels is None and pixels.shape[2] == 3 and pixels.dtype == np.uint8
+    )
+    # Many programs save gray as colour.
+    if colour and all(np.array_equal(pixels[..., 0], pixels[..., other]) for other in (1, 2)):
+        pixels, colour = pixels[..., :1].copy(), False
+    channels = name_channels(contents.channels, n_channels=pixels.shape[2], colour=colour)
+    chosen = None if cell is None else find_cell(cell, channels, name=name)
+    nucleus_index = (
+        guess_nucleus(
+            pixels, channels, named=contents.channels is not None, colour=colour, cell=chosen
+        )
+        if nucleus is None
+        else find_nucleus(nucleus, channels, name=name)
+    )
+    image = Image(
+        pixels,
+        channels,
+        cell=chosen or guess_cell(pixels, colour=colour, nucleus=nucleus_index),
+        nucleus=nucleus_index,
+        pixel_size=contents.pixel_size,
+        name=name,
+    )
+    return _not_constant(_with_beside(image, contents))
+
+
+def read_labels(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> Array:
+    """Read a label image, or the truth of an .npz file that holds an image with its truth.
+
+    Returns
+    -------
+    (H, W) integer array
+        0 for background.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read, or is no image of one channel of whole numbers. One line that
+        begins with the file's name.
+    """
+    path = Path(path)
+    contents = read_contents(path, max_bytes=max_bytes)
+    for key in ("cells", "nuclei"):
+        if contents.beside.get(key) is not None:
+            return contents.beside[key]
+    pixels = contents.pixels
+    if pixels.shape[2] != 1 or pixels.dtype.kind not in "biu":
+        raise ValueError(
+            f"{file_name(path)}: has {pixels.shape[2]} channels of {pixels.dtype}; a label image "
+            "has one, of whole numbers"
+        )
+    return pixels[..., 0]
+
+
+def _read_only(array: Array) -> Array:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _with_beside(image: Image, contents: Contents) -> Image:
+    """The image with what lies beside the pixels in an .npz file."""
+    beside = contents.beside
+    cells, nuclei = beside.get("cells"), beside.get("nuclei")
+    image = dataclasses.replace(
+        image,
+        markers=beside.get("markers"),
+        truth=nuclei if cells is None else cells,
+        truth_nuclei=nuclei,
+        ignore=beside.get("ignore"),
+    )
+    markers = image.markers
+    if markers is None:
+        return image
+    masks = {}
+    for key in image.channels:
+        mask = beside.get(f"mask {key}")
+        if mask is not None:
+            # The original's code takes these masks for cells in one version and for background in
+            # another. Markers are on cells, so they tell.
+            inside = mask[markers > 0]
+            masks[key] = ~mask if inside.size and inside.mean() < 0.5 else mask
+    validation = None
+    if "test_id" in beside and "test_label" in beside:
+        try:
+            validation = paper_validation(beside["test_id"], beside["test_label"], markers=markers)
+        except ValueError as error:
+            raise ValueError(f"{image.name}: {error}") from None
+    return dataclasses.replace(image, masks=masks, validation=validation)
+
+
+def _not_constant(image: Image) -> Image:
+    for index in (*image.cell, image.nucleus):
+        if index is not None and not varies(image.pixels[..., index]):
+            raise ValueError(
+                f"{image.name}: channel {index} ({image.channels[index]}) is constant, every pixel "
+                f"is {image.pixels[0, 0, index]}; choose another channel, or an image of cells"
+            )
+    return image

@@ -1,0 +1,1 @@
+"""Files of each format, and what their channels show."""

@@ -1,0 +1,131 @@
+"""Image files to arrays: finds the format, and makes one line of whatever goes wrong.
+
+Libraries that read images fail in a hundred ways on a damaged file. Here every failure becomes a
+`ValueError` of one line that begins with the file's name.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from cellcutter_core.reading.contents import Array, Contents, Plane, Stack, Unreadable
+
+MAX_BYTES = 2 * 1024**3
+"""Largest image read unless told otherwise, in bytes as it lies in memory."""
+
+# How each format begins.
+NPY = (b"\x93NUMPY",)
+NPZ = (b"PK\x03\x04", b"PK\x05\x06")
+PNG = (b"\x89PNG\r\n\x1a\n",)
+JPEG = (b"\xff\xd8\xff",)
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def read_contents(
+    path: Path, *, z: Plane = None, t: Plane = None, max_bytes: int = MAX_BYTES
+) -> Contents:
+    """Read the arrays of an image file.
+
+    The format is known by how the file begins; what its name ends in does not matter.
+
+    Parameters
+    ----------
+    path : Path
+    z, t : int, 'max' (z only) or None
+        Which plane of a stack, from 0.
+    max_bytes : int
+        Refuse what takes more memory, from its header alone.
+
+    Raises
+    ------
+    ValueError
+        Whatever is wrong. One line, beginning with the file's name.
+    """
+    name = file_name(path)
+    try:
+        start = _start(path)
+        with warnings.catch_warnings():
+            # Libraries warn of odd metadata; what matters for the pixels is checked.
+            warnings.simplefilter("ignore")
+            contents = _read(path, start, Stack(z=z, t=t), max_bytes)
+        contents.pixels = _plain(contents.pixels)
+        return contents
+    except Unreadable as error:
+        raise ValueError(f"{name}: {one_line(error)}") from None
+    except Exception as error:
+        detail = one_line(f"{type(error).__name__}: {error}")[:200]
+        raise ValueError(
+            f"{name}: cannot be read, it may be damaged or incomplete ({detail}); "
+            "copy or save it again"
+        ) from error
+
+
+def file_name(path: Path) -> str:
+    """The name of a file as messages begin with it."""
+    return one_line(path.name or path)
+
+
+def one_line(text: object) -> str:
+    """The text with every run of white space, line breaks too, made one space."""
+    return " ".join(str(text).split())
+
+
+def _start(path: Path) -> bytes:
+    """The first bytes of the file."""
+    try:
+        if path.is_dir():
+            raise Unreadable("is a folder; give one image file in it")
+        with path.open("rb") as file:
+            start = file.read(8)
+    except FileNotFoundError:
+        raise Unreadable(f"no such file (looked for {path.absolute()}); check the path") from None
+    except OSError as error:
+        reason = error.strerror or error
+        raise Unreadable(f"cannot be opened, {reason}; check its path and permissions") from None
+    if not start:
+        raise Unreadable("is empty (0 bytes); copy or save it again")
+    return start
+
+
+def _read(path: Path, start: bytes, stack: Stack, max_bytes: int) -> Contents:
+    # Imported when needed: tifffile and Pillow together take a tenth of a second.
+    if start.startswith(TIFF):
+        from cellcutter_core.reading.tiff import read_tiff
+
+        return read_tiff(path, stack, max_bytes)
+    if start.startswith(PNG + JPEG):
+        from cellcutter_core.reading.pictures import read_picture
+
+        contents = read_picture(path, max_bytes)
+    elif start.startswith(NPY + NPZ):
+        from cellcutter_core.reading.numpy_files import read_npy, read_npz
+
+        contents = (read_npy if start.startswith(NPY) else read_npz)(path, max_bytes)
+    else:
+        raise Unreadable(
+            "is not an image in a known format; give TIFF, PNG, JPEG, .npy or .npz "
+            "(files of microscopes: export them as OME-TIFF)"
+        )
+    # These have no planes; a plane asked for must be the only one.
+    stack.flatten(contents.pixels, "YXC")
+    return contents
+
+
+def _plain(pixels: Array) -> Array:
+    """The pixels in C order, in a data type of this machine, and all finite."""
+    dtype = pixels.dtype.newbyteorder("=")
+    if dtype.kind == "f":
+        # What comes after works in 32-bit floats.
+        limit = np.finfo(np.float32).max
+        for index in range(pixels.shape[2]):
+            with np.errstate(all="ignore"):
+                n_bad = int(np.count_nonzero(~(np.abs(pixels[..., index]) <= limit)))
+            if n_bad:
+                raise Unreadable(
+                    f"{n_bad} pixel(s) of channel {index} are NaN, infinite or beyond 32-bit "
+                    "floats; replace them by numbers, for example with numpy.nan_to_num"
+                )
+    return np.ascontiguousarray(pixels, dtype=np.float32 if dtype == np.float16 else dtype)

@@ -1,0 +1,738 @@
+"""Files written by other libraries, and files that are no image or a damaged one."""
+
+import importlib.util
+import io
+import logging
+import re
+import struct
+import tracemalloc
+import warnings
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image as Picture
+
+from cellcutter_core.images import Image, read_image
+
+DTYPES = ["u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f4", "f8", ">u2", ">i4", ">f4", ">f8"]
+
+
+def plane(dtype, *, shape=(20, 30), seed=0):
+    """Pixels of any data type, none of them alike in all."""
+    rng = np.random.default_rng(seed)
+    dtype = np.dtype(dtype)
+    if dtype.kind == "f":
+        return rng.normal(size=shape).astype(dtype)
+    limits = np.iinfo(dtype)
+    return rng.integers(limits.min, limits.max, shape, dtype=dtype.newbyteorder("="))
+
+
+# NumPy
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_npy_keeps_every_data_type(tmp_path, dtype):
+    np.save(tmp_path / "a.npy", pixels := plane(dtype))
+    image = read_image(tmp_path / "a.npy")
+    np.testing.assert_array_equal(image.pixels[..., 0], pixels)
+    assert image.pixels.dtype == pixels.dtype.newbyteorder("=")
+
+
+def test_npy_half_floats_and_bool(tmp_path):
+    np.save(tmp_path / "a.npy", half := plane("f2"))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.npy").pixels[..., 0], half)
+    np.save(tmp_path / "a.npy", half > 0)
+    image = read_image(tmp_path / "a.npy")
+    np.testing.assert_array_equal(image.pixels[..., 0], half > 0)
+    assert image.pixels.dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    ("shape", "channels"),
+    [
+        ((20, 30), 1),
+        ((20, 30, 1), 1),
+        ((20, 30, 2), 2),
+        ((2, 20, 30), 2),
+        ((1, 20, 30), 1),
+        ((20, 30, 8), 8),
+        ((20, 30, 12), 12),
+        ((5, 20, 4), 4),
+    ],
+)
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_npy_channel_axis(tmp_path, shape, channels, order):
+    pixels = plane("u2", shape=shape)
+    np.save(tmp_path / "a.npy", np.asarray(pixels, order=order))
+    image = read_image(tmp_path / "a.npy")
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    elif shape[-1] != channels:
+        pixels = np.moveaxis(pixels, 0, 2)
+    np.testing.assert_array_equal(image.pixels, pixels)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros(7), r"1 axis of lengths \(7,\)"),
+        (np.zeros(()), r"0 axes of lengths \(\)"),
+        (np.zeros((2, 3, 4, 5)), r"4 axes of lengths \(2, 3, 4, 5\)"),
+        (np.zeros((1, 2, 3, 4, 5)), "5 axes"),
+        # As well a stack of planes as anything else.
+        (np.zeros((9, 20, 30)), r"3 axes of lengths \(9, 20, 30\)"),
+        (np.zeros((0, 5)), r"empty, its shape is \(0, 5\)"),
+        (np.zeros((5, 5), complex), "complex numbers"),
+        (np.zeros((5, 5), object), "pickled"),
+        (np.array([[{}, 1]]), "pickled"),
+        (np.zeros((5, 5), "U3"), "<U3"),
+        (np.zeros((5, 5), "S3"), r"\|S3"),
+        (np.zeros((5, 5), "datetime64[s]"), "datetime64"),
+        (np.zeros((5, 5), [("a", "u1")]), r"\('a', 'u1'\)"),
+        (np.zeros((5, 5), np.longdouble), "longdouble|float128|float64"),
+        (np.full((5, 5), 3.5), r"channel 0 \(gray\) is constant, every pixel is 3.5"),
+        (np.array([[1, np.nan], [np.inf, 2]]), "2 pixel"),
+        (np.array([[1, -np.inf], [3, 2]], "f2"), "1 pixel"),
+        (np.array([[1, 1e39], [3, 2]]), "beyond 32-bit"),
+    ],
+)
+@pytest.mark.parametrize("save", [np.save, np.savez, np.savez_compressed])
+def test_arrays_that_are_no_image(tmp_path, save, array, message):
+    if array.dtype == np.longdouble and array.dtype.itemsize == 8:
+        message = "constant"
+    path = tmp_path / ("a.npy" if save is np.save else "a.npz")
+    save(path, array)
+    with pytest.raises(ValueError, match=f"^{path.name}: .*({message})"):
+        read_image(path)
+
+
+def test_pickles_are_never_opened(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "opened",))
+
+    traps = np.array([[Trap(), Trap()]])
+    np.save(tmp_path / "a.npy", traps)
+    np.savez(tmp_path / "a.npz", image=traps)
+    for name in ("a.npy", "a.npz"):
+        with pytest.raises(ValueError, match="pickled"):
+            read_image(tmp_path / name)
+    assert not (tmp_path / "opened").exists()
+
+
+# PNG and JPEG
+
+RGB = plane("u1", shape=(20, 30, 3))
+
+
+def save_picture(folder, picture, *, name="a.png", **options):
+    path = folder / name
+    if not isinstance(picture, Picture.Image):
+        picture = Picture.fromarray(picture)
+    picture.save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2"])
+def test_png_gray(tmp_path, dtype):
+    image = read_image(save_picture(tmp_path, pixels := plane(dtype)))
+    np.testing.assert_array_equal(image.pixels[..., 0], pixels)
+    assert image.pixels.dtype == pixels.dtype
+    assert image.channels == ("gray",)
+
+
+def test_png_one_bit(tmp_path):
+    image = read_image(save_picture(tmp_path, bits := plane("u1") > 99))
+    np.testing.assert_array_equal(image.pixels[..., 0], bits)
+    assert image.pixels.dtype == np.uint8
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_png_colour(tmp_path, mode):
+    picture = Picture.fromarray(RGB)
+    if mode == "RGBA":
+        picture.putalpha(Picture.fromarray(plane("u1", seed=1)))
+    image = read_image(save_picture(tmp_path, picture))
+    np.testing.assert_array_equal(image.pixels, RGB)
+    assert image.channels == ("red", "green", "blue")
+
+
+def test_png_gray_with_transparency(tmp_path):
+    picture = Picture.fromarray(RGB[..., 0])
+    picture.putalpha(Picture.fromarray(RGB[..., 1]))
+    assert picture.mode == "LA"
+    image = read_image(save_picture(tmp_path, picture))
+    np.testing.assert_array_equal(image.pixels[..., 0], RGB[..., 0])
+
+
+@pytest.mark.parametrize("options", [{}, {"transparency": bytes(range(16))}])
+def test_png_palette(tmp_path, options):
+    picture = Picture.fromarray(RGB).quantize(16)
+    image = read_image(save_picture(tmp_path, picture, **options))
+    np.testing.assert_array_equal(image.pixels, np.asarray(picture.convert("RGB")))
+
+
+def test_gray_in_a_colour_picture(tmp_path):
+    gray = np.repeat(RGB[..., :1], 3, axis=2)
+    image = read_image(save_picture(tmp_path, gray))
+    np.testing.assert_array_equal(image.pixels, gray[..., :1])
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_jpeg(tmp_path, mode):
+    path = save_picture(tmp_path, Picture.fromarray(RGB).convert(mode), name="a.jpg")
+    image = read_image(path)
+    with Picture.open(path) as picture:
+        assert picture.mode == mode
+        expected = np.asarray(picture if mode == "L" else picture.convert("RGB"))
+    np.testing.assert_array_equal(image.pixels, expected.reshape(20, 30, -1))
+
+
+def png_chunk(kind, data):
+    crc = zipfile.crc32(kind + data)
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc)
+
+
+def test_png_with_16_bits_a_colour(tmp_path):
+    header = struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0)
+    data = zipfile.zlib.compress(b"\0" + bytes(range(12)))
+    chunks = [(b"IHDR", header), (b"IDAT", data), (b"IEND", b"")]
+    path = tmp_path / "a.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks))
+    with pytest.raises(ValueError, match=r"^a\.png: .*16 bits for each colour.*save it as TIFF"):
+        read_image(path)
+
+
+def test_png_with_a_wrong_checksum(tmp_path):
+    path = save_picture(tmp_path, plane("u1"))
+    data = bytearray(path.read_bytes())
+    # The checksum of the pixels comes before the last chunk, which has 12 bytes.
+    data[-13] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"^a\.png: cannot be read, .*checksum"):
+        read_image(path)
+
+
+# TIFF
+
+
+def save_tiff(folder, pixels, **options):
+    path = folder / "a.tif"
+    tifffile.imwrite(path, pixels, **options)
+    return path
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_tiff_keeps_every_data_type(tmp_path, dtype):
+    pixels = plane(dtype)
+    byteorder = ">" if dtype.startswith(">") else "<"
+    image = read_image(save_tiff(tmp_path, pixels, byteorder=byteorder))
+    np.testing.assert_array_equal(image.pixels[..., 0], pixels)
+    assert image.pixels.dtype == pixels.dtype.newbyteorder("=")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"compression": "zlib"},
+        {"tile": (16, 16)},
+        {"tile": (16, 16), "compression": "zlib"},
+        {"rowsperstrip": 3},
+        {"bigtiff": True},
+        {"metadata": None},
+    ],
+)
+def test_tiff_storage(tmp_path, options):
+    image = read_image(save_tiff(tmp_path, pixels := plane("u2"), **options))
+    np.testing.assert_array_equal(image.pixels[..., 0], pixels)
+
+
+def test_tiff_bits(tmp_path):
+    bits = plane("u1") > 99
+    path = tmp_path / "a.tif"
+    Picture.fromarray(bits).save(path)
+    np.testing.assert_array_equal(read_image(path).pixels[..., 0], bits)
+
+
+# One plane of three channels, in each order in which it can lie in a file. The last two give their
+# axes no meaning.
+@pytest.mark.parametrize(
+    ("order", "options"),
+    [
+        ((2, 0, 1), {"metadata": {"axes": "CYX"}}),
+        ((0, 1, 2), {"metadata": {"axes": "YXC"}}),
+        ((2, 0, 1), {"ome": True, "metadata": {"axes": "CYX"}}),
+        ((2, 0, 1), {"imagej": True, "metadata": {"axes": "CYX"}}),
+        ((0, 1, 2), {"photometric": "rgb"}),
+        ((2, 0, 1), {"photometric": "rgb", "planarconfig": "separate"}),
+        ((2, 0, 1), {}),
+        ((0, 1, 2), {}),
+    ],
+)
+def test_tiff_channel_axis(tmp_path, order, options):
+    pixels = plane("u2", shape=(20, 30, 3))
+    options = {"photometric": "minisblack"} | options
+    image = read_image(
+        save_tiff(tmp_path, np.ascontiguousarray(pixels.transpose(order)), **options)
+    )
+    np.testing.assert_array_equal(image.pixels, pixels)
+    rgb = options.get("photometric") == "rgb"
+    assert (image.channels == ("red", "green", "blue")) is rgb
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2"])
+def test_tiff_colour_drops_alpha(tmp_path, dtype):
+    pixels = plane(dtype, shape=(20, 30, 4))
+    if dtype == "u2":
+        pixels[..., 3] = 65535
+    path = save_tiff(tmp_path, pixels, photometric="rgb", extrasamples=["unassalpha"])
+    np.testing.assert_array_equal(read_image(path).pixels, pixels[..., :3])
+
+
+def test_four_channels_written_as_colour(tmp_path):
+    # What tifffile makes of them on its own.
+    path = save_tiff(tmp_path, pixels := plane("u2", shape=(20, 30, 4)))
+    with tifffile.TiffFile(path) as tif:
+        assert tif.pages.first.photometric == tifffile.PHOTOMETRIC.RGB
+    np.testing.assert_array_equal(read_image(path).pixels, pixels)
+
+
+def test_tiff_of_many_pages(tmp_path):
+    pixels = plane("u2", shape=(4, 20, 30))
+    path = tmp_path / "a.tif"
+    first, *rest = (Picture.fromarray(page) for page in pixels)
+    first.save(path, save_all=True, append_images=rest)
+    np.testing.assert_array_equal(read_image(path).pixels, np.moveaxis(pixels, 0, 2))
+    # A plane asked for says that the pages are planes.
+    np.testing.assert_array_equal(read_image(path, z=2).pixels[..., 0], pixels[2])
+    with pytest.raises(ValueError, match=r"^a\.tif: z is 4, .*0 to 3"):
+        read_image(path, z=4)
+
+
+def test_tiff_of_more_pages_than_channels(tmp_path):
+    pixels = plane("u2", shape=(9, 20, 30))
+    path = save_tiff(tmp_path, pixels, photometric="minisblack")
+    with pytest.raises(ValueError, match=r"^a\.tif: has 9 pages .*give z=0 to 8, or z='max'"):
+        read_image(path)
+    np.testing.assert_array_equal(read_image(path, z="max").pixels[..., 0], pixels.max(0))
+
+
+def test_imagej_metadata(tmp_path):
+    pixels = plane("u2", shape=(2, 20, 30))
+    path = save_tiff(
+        tmp_path,
+        pixels,
+        imagej=True,
+        resolution=(3.1, 3.1),
+        metadata={"axes": "CYX", "unit": "um", "Labels": ["DAPI", "GFP"]},
+    )
+    image = read_image(path)
+    assert image.channels == ("DAPI", "GFP")
+    assert (image.cell, image.nucleus) == ((1,), 0)
+    assert image.pixel_size == pytest.approx(1 / 3.1)
+
+
+@pytest.mark.parametrize(
+    ("unit", "size"),
+    [("\\u00B5m", 0.5), ("micron", 0.5), ("nm", 5e-4), ("cm", 5000), ("inch", 12700), ("px", None)],
+)
+def test_imagej_units(tmp_path, unit, size):
+    metadata = {"unit": unit}
+    path = save_tiff(tmp_path, plane("u1"), imagej=True, resolution=(2, 2), metadata=metadata)
+    assert read_image(path).pixel_size == (size and pytest.approx(size))
+
+
+def test_dots_per_inch_are_no_pixel_size(tmp_path):
+    path = save_tiff(tmp_path, plane("u1"), resolution=(72, 72), resolutionunit="inch")
+    assert read_image(path).pixel_size is None
+
+
+def test_ome_metadata(tmp_path):
+    pixels = plane("u2", shape=(2, 20, 30))
+    metadata = {
+        "axes": "CYX",
+        "Channel": {"Name": ["membrane", "Höchst or Hoechst"]},
+        "PhysicalSizeX": 325,
+        "PhysicalSizeXUnit": "nm",
+    }
+    image = read_image(save_tiff(tmp_path, pixels, ome=True, metadata=metadata))
+    np.testing.assert_array_equal(image.pixels, np.moveaxis(pixels, 0, 2))
+    assert image.channels == ("membrane", "Höchst or Hoechst")
+    assert (image.cell, image.nucleus) == ((0,), 1)
+    assert image.pixel_size == pytest.approx(0.325)
+
+
+def test_ome_without_names(tmp_path):
+    pixels = plane("u2", shape=(2, 20, 30))
+    metadata = {"axes": "CYX", "PhysicalSizeX": 0.5}
+    image = read_image(save_tiff(tmp_path, pixels, ome=True, metadata=metadata))
+    assert image.channels == ("channel 0", "channel 1")
+    assert image.nucleus == 1
+    assert image.pixel_size == 0.5
+
+
+@pytest.mark.parametrize("kind", ["imagej", "ome"])
+def test_a_hyperstack(tmp_path, kind):
+    pixels = plane("u2", shape=(3, 4, 2, 20, 30))
+    path = save_tiff(tmp_path, pixels, metadata={"axes": "TZCYX"}, **{kind: True})
+    last = np.moveaxis(pixels, 2, -1)
+    np.testing.assert_array_equal(read_image(path, t=2, z=1).pixels, last[2, 1])
+    np.testing.assert_array_equal(read_image(path, t="0", z="3").pixels, last[0, 3])
+    np.testing.assert_array_equal(read_image(path, t=1, z="max").pixels, last[1].max(0))
+    stack = r"^a\.tif: is a stack with axes TZCYX of lengths \(3, 4, 2, 20, 30\).*"
+    for arguments, missing in [
+        ({}, r"give z=0 to 3, or z='max' for the maximum projection and t=0 to 2$"),
+        ({"z": 0}, "give t=0 to 2$"),
+        ({"t": 0}, "give z=0 to 3, or z='max' for the maximum projection$"),
+    ]:
+        with pytest.raises(ValueError, match=stack + missing):
+            read_image(path, **arguments)
+    with pytest.raises(ValueError, match=r"t is 3, .*allowed is 0 to 2"):
+        read_image(path, t=3, z=0)
+
+
+@pytest.mark.parametrize(
+    "plane_choice", [{"z": -1}, {"z": "min"}, {"z": 1.0}, {"z": True}, {"t": "max"}, {"z": ""}]
+)
+def test_a_plane_that_is_none(tmp_path, plane_choice):
+    path = save_tiff(tmp_path, plane("u1"))
+    with pytest.raises(ValueError, match=r"^a\.tif: [zt] is .*allowed is an index from 0"):
+        read_image(path, **plane_choice)
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.png", "a.tif"])
+def test_a_plane_of_an_image_with_one(tmp_path, name):
+    path = tmp_path / name
+    pixels = plane("u1")
+    if name == "a.npy":
+        np.save(path, pixels)
+    else:
+        Picture.fromarray(pixels).save(path)
+    for choice in (0, "max"):
+        np.testing.assert_array_equal(read_image(path, z=choice).pixels[..., 0], pixels)
+    with pytest.raises(ValueError, match="z is 1"):
+        read_image(path, z=1)
+
+
+def test_tiff_with_a_thumbnail(tmp_path):
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as tif:
+        tif.write(plane("u1", shape=(5, 6)), metadata=None)
+        tif.write(pixels := plane("u2"), metadata=None)
+    np.testing.assert_array_equal(read_image(path).pixels[..., 0], pixels)
+
+
+def test_tiff_with_several_positions(tmp_path):
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path, ome=True) as tif:
+        for seed in range(3):
+            tif.write(plane("u2", seed=seed))
+    with pytest.raises(ValueError, match=r"^a\.tif: holds 3 separate images of shape \(20, 30\)"):
+        read_image(path)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "options", "message"),
+    [
+        (plane("f4").astype(complex), {}, "complex"),
+        (plane("u1", shape=(2, 20, 30)), {"metadata": {"axes": "RYX"}}, "axis R of length 2"),
+        (plane("u1", shape=(2, 5, 20, 30)), {}, "does not say what its axes are"),
+        (plane("u1", shape=(2, 20, 30, 3)), {"photometric": "rgb"}, "is a stack with axes ZYXS"),
+        (np.full((20, 30), np.nan, "f4"), {}, "600 pixel"),
+        (np.full((20, 30), 4), {}, "constant"),
+    ],
+)
+def test_tiff_that_is_no_image(tmp_path, pixels, options, message):
+    path = save_tiff(tmp_path, pixels, **options)
+    with pytest.raises(ValueError, match=rf"^a\.tif: .*{message}"):
+        read_image(path)
+
+
+def test_tiff_compressed_with_lzw(tmp_path):
+    path = tmp_path / "a.tif"
+    Picture.fromarray(pixels := plane("u2")).save(path, compression="tiff_lzw")
+    if importlib.util.find_spec("imagecodecs"):
+        np.testing.assert_array_equal(read_image(path).pixels[..., 0], pixels)
+    else:
+        with pytest.raises(ValueError, match=r"^a\.tif: is compressed with LZW, .*imagecodecs"):
+            read_image(path)
+
+
+# No image at all
+
+
+def test_no_such_file(tmp_path):
+    path = tmp_path / "none.tif"
+    with pytest.raises(ValueError, match=rf"^none\.tif: no such file .*{re.escape(str(path))}"):
+        read_image(str(path))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"x", "not an image in a known format"),
+        (b"row,col\n1,2\n", "not an image in a known format"),
+        (b"GIF89a" + bytes(20), "give TIFF, PNG, JPEG, .npy or .npz"),
+    ],
+)
+def test_not_an_image(tmp_path, content, message):
+    path = tmp_path / "a.tif"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"^a\.tif: .*{message}"):
+        read_image(path)
+
+
+def test_a_folder_and_a_name_that_cannot_be(tmp_path):
+    with pytest.raises(ValueError, match=rf"^{tmp_path.name}: is a folder"):
+        read_image(tmp_path)
+    for name in ("a\0b.tif", "a" * 300):
+        with pytest.raises(ValueError, match=r"^a[^\n]*: [^\n]+$"):
+            read_image(tmp_path / name)
+
+
+def test_messages_are_one_line_whatever_the_name(tmp_path):
+    path = tmp_path / "two\nlines.tif"
+    path.write_bytes(b"x")
+    with pytest.raises(ValueError, match=r"^two lines\.tif: [^\n]*$"):
+        read_image(path)
+
+
+def test_a_zip_archive_of_something_else(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("readme.txt", "no arrays")
+    with pytest.raises(ValueError, match=r"^a\.npz: is a zip archive without arrays"):
+        read_image(tmp_path / "a.npz")
+
+
+def test_the_name_of_a_file_does_not_matter(tmp_path):
+    path = tmp_path / "picture.jpg"
+    tifffile.imwrite(path, pixels := plane("u2"))
+    np.testing.assert_array_equal(read_image(path).pixels[..., 0], pixels)
+
+
+# The size limit
+
+
+def write_npy_header(file, shape):
+    np.lib.format.write_array_header_1_0(
+        file, {"shape": shape, "fortran_order": False, "descr": "<u2"}
+    )
+
+
+def huge_npy(path):
+    with path.open("wb") as file:
+        write_npy_header(file, (60_000, 60_000))
+
+
+def huge_npz(path):
+    # 50 MB of zeros, 50 kB in the file.
+    np.savez_compressed(path, image=np.zeros((5000, 5000), np.uint16))
+
+
+def npz_of_many(path):
+    arrays = {key: np.zeros((200, 300), np.uint16) for key in ("image", "cells", "nuclei")}
+    np.savez_compressed(path, **arrays)
+
+
+def with_tags(path, values):
+    """Change tags of a TIFF file, each one number of 32 bits."""
+    data = bytearray(path.read_bytes())
+    for tag, value in values.items():
+        at = data.index(struct.pack("<HHI", tag, 4, 1)) + 8
+        data[at : at + 4] = struct.pack("<I", value)
+    path.write_bytes(data)
+
+
+def huge_tiff(path):
+    tifffile.imwrite(path, plane("u2"), compression="zlib", metadata=None)
+    with_tags(path, {256: 60_000, 257: 60_000})  # ImageWidth, ImageLength
+
+
+def tiff_with_a_huge_tile(path):
+    tifffile.imwrite(path, plane("u2"), tile=(16, 16))
+    with_tags(path, {322: 65_520, 323: 65_520})  # TileWidth, TileLength
+
+
+def huge_png(path):
+    chunk = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0))
+    rest = png_chunk(b"IDAT", b"") + png_chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + rest)
+
+
+def huge_jpeg(path):
+    data = io.BytesIO()
+    Picture.new("L", (8, 8)).save(data, "JPEG")
+    start = data.getvalue().index(b"\xff\xc0") + 5
+    path.write_bytes(
+        data.getvalue()[:start] + struct.pack(">HH", 60_000, 60_000) + data.getvalue()[start + 4 :]
+    )
+
+
+@pytest.mark.parametrize(
+    "write",
+    [huge_npy, huge_npz, npz_of_many, huge_tiff, huge_png, huge_jpeg, tiff_with_a_huge_tile],
+)
+def test_the_limit_is_checked_before_memory_is_taken(tmp_path, write):
+    path = tmp_path / "big"
+    write(path if write not in (huge_npz, npz_of_many) else path.with_suffix(".npz"))
+    (path,) = tmp_path.iterdir()
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=f"^{path.name}: .* more than the limit of 250 KiB"):
+            read_image(path, max_bytes=250 * 1024)
+        assert tracemalloc.get_traced_memory()[1] < 5e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_up_to_the_limit_is_read(tmp_path):
+    pixels = plane("u2")
+    np.save(tmp_path / "a.npy", pixels)
+    assert read_image(tmp_path / "a.npy", max_bytes=pixels.nbytes).pixels.nbytes == pixels.nbytes
+    with pytest.raises(
+        ValueError, match=r"1\.172 KiB of memory, more than the limit of 1\.171 KiB"
+    ):
+        read_image(tmp_path / "a.npy", max_bytes=pixels.nbytes - 1)
+
+
+def test_a_large_picture_gives_no_warning(tmp_path):
+    # Over 89 million pixels Pillow's own `open` warns, over 179 million it refuses.
+    pixels = np.zeros((13_500, 13_500), bool)
+    pixels[0, 0] = True
+    path = save_picture(tmp_path, pixels)
+    assert read_image(path).pixels.shape == (13_500, 13_500, 1)
+
+
+# Damaged files
+
+
+def write_samples(folder):
+    """One small file for each way to store an image."""
+    gray8, gray16, rgb = plane("u1"), plane("u2"), RGB
+    three = plane("u2", shape=(3, 20, 30))
+    truth = {"cells": gray8, "ignore": gray8 > 9, "channels": np.array(["a", "DNA", "c"])}
+    paper = np.random.default_rng(0).random((20, 30, 6)).astype(np.float32)
+    paper[..., 3] = 0
+    paper[10, 12, 3] = 1
+    np.save(folder / "gray.npy", gray16)
+    np.save(folder / "float.npy", paper[..., 0])
+    np.savez(folder / "truth.npz", image=np.moveaxis(three, 0, 2), **truth)
+    np.savez_compressed(
+        folder / "paper.npz", data=paper, test_id=np.array([0]), test_label=np.ones((1, 8, 8))
+    )
+    tifffile.imwrite(folder / "plain.tif", gray16)
+    tifffile.imwrite(folder / "zlib.tif", three, compression="zlib", photometric="minisblack")
+    tifffile.imwrite(folder / "tile.tif", gray16, tile=(16, 16), bigtiff=True)
+    tifffile.imwrite(folder / "strip.tif", gray16, rowsperstrip=3, byteorder=">")
+    tifffile.imwrite(folder / "rgb.tif", rgb, photometric="rgb")
+    tifffile.imwrite(folder / "imagej.tif", three, imagej=True, metadata={"axes": "CYX"})
+    tifffile.imwrite(folder / "ome.tif", three, ome=True, metadata={"axes": "CYX"})
+    pages = [Picture.fromarray(page) for page in three]
+    pages[0].save(folder / "pages.tif", save_all=True, append_images=pages[1:])
+    Picture.fromarray(gray8).save(folder / "gray.png")
+    Picture.fromarray(gray16).save(folder / "gray16.png")
+    Picture.fromarray(rgb).quantize(16).save(folder / "palette.png", transparency=b"\0\5")
+    Picture.fromarray(gray8).save(folder / "gray.jpg")
+    Picture.fromarray(rgb).convert("CMYK").save(folder / "cmyk.jpg", progressive=True)
+    return sorted(folder.iterdir())
+
+
+def read_damaged(path):
+    """An image, or the error, as it shall be; anything else fails."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            result = read_image(path, max_bytes=100_000)
+        except ValueError as error:
+            result = error
+    assert type(result) in (Image, ValueError)
+    if isinstance(result, ValueError):
+        assert re.fullmatch(rf"{re.escape(path.name)}: [^\n]+", str(result))
+        return None
+    return result
+
+
+def test_damaged_files_give_an_image_or_one_line(tmp_path, caplog):
+    rng = np.random.default_rng(0)
+    caplog.set_level(logging.DEBUG, logger="tifffile")
+    n_images = n_errors = 0
+    for path in write_samples(tmp_path):
+        whole, data = read_image(path), path.read_bytes()
+        for _ in range(20):
+            path.write_bytes(data[: rng.integers(len(data))])
+            image = read_damaged(path)
+            # What is cut off may be unneeded, but pixels are never made up.
+            if image is not None:
+                np.testing.assert_array_equal(image.pixels, whole.pixels)
+            n_errors += image is None
+        for _ in range(30):
+            damaged = bytearray(data)
+            # The half of them where the headers are.
+            reach = len(data) if rng.random() < 0.5 else 300
+            for at in rng.integers(min(reach, len(data)), size=rng.integers(1, 4)):
+                damaged[at] ^= rng.integers(1, 256)
+            path.write_bytes(damaged)
+            n_images += read_damaged(path) is not None
+    # Both happen, or this test shows nothing.
+    assert n_errors > 200
+    assert n_images > 100
+    assert not caplog.records
+
+
+def test_a_tile_length_of_many_numbers(tmp_path):
+    # Multiplying by them would repeat them, to 8 GB and more.
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, plane("u2"), tile=(16, 16))
+    data = bytearray(path.read_bytes())
+    at = data.index(struct.pack("<HHI", 323, 4, 1))
+    data[at : at + 8] = struct.pack("<HHI", 323, 4, 100)
+    data[at + 8 : at + 12] = struct.pack("<I", 16)
+    path.write_bytes(data)
+    with_tags(path, {322: 1_000_000})  # TileWidth
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"^a\.tif: is damaged: .* several lengths"):
+            read_image(path)
+        assert tracemalloc.get_traced_memory()[1] < 5e6
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["gray.npy", "plain.tif", "tile.tif", "rgb.tif", "zlib.tif"])
+def test_a_file_without_its_last_pixel(tmp_path, name):
+    # In these the pixels come last; libraries read some of them without complaint.
+    write_samples(tmp_path)
+    path = tmp_path / name
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=rf"^{re.escape(name)}: .*is cut short"):
+        read_image(path)
+
+
+def test_a_tiff_without_its_last_page(tmp_path):
+    write_samples(tmp_path)
+    path = tmp_path / "pages.tif"
+    with tifffile.TiffFile(path) as tif:
+        last = tif.pages[2].offset
+    path.write_bytes(path.read_bytes()[:last])
+    with pytest.raises(ValueError, match=r"^pages\.tif: .*list of pages breaks off after page 2"):
+        read_image(path)
+
+
+def test_bytes_after_an_array_in_an_archive(tmp_path):
+    # A small header before 100 MB of zeros must not bring those into memory.
+    array = io.BytesIO()
+    np.save(array, plane("u1"))
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("image.npy", array.getvalue() + bytes(100_000_000))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"^a\.npz: the array 'image' is followed by other"):
+            read_image(tmp_path / "a.npz")
+        assert tracemalloc.get_traced_memory()[1] < 5e6
+    finally:
+        tracemalloc.stop()
