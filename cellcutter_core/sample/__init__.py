@@ -1,0 +1,1 @@
+"""The parts of the built-in sample: shapes, nuclei, tissue, optics."""

@@ -1,0 +1,223 @@
+"""Where the cells of the built-in sample are: a tissue grown from a seed, with its exact truth.
+
+Only geometry here; `sample_optics` turns it into pictures. Coordinates are (row, col), lengths are
+pixels, and everything takes time linear in the number of pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from cellcutter_core.sample.nuclei import place_nuclei
+from cellcutter_core.sample.shapes import (
+    Bools,
+    Floats,
+    Labels,
+    distance_inside,
+    largest_parts,
+    smooth_noise,
+)
+
+RADIUS = 19.0  # typical radius of a cell before its neighbours press on it
+SPACING = 0.82  # how close two centres may come, in sums of their radii
+EMPTY = 0.27  # share of the image kept free of cell centres
+REACH = (3.0, 8.0)  # how far beyond its radius a cell spreads where nobody is in the way
+SMALLEST, SLIVER = 150, 6.0  # area and depth of the least that is left in at the image border
+N_SIDES = 6  # of the polygon that a cell is before its neighbours press on it
+ON_TOP = 100.0  # lead of rounded cells over all others
+
+
+@dataclass(frozen=True, eq=False)
+class Tissue:
+    """Cells and nuclei with the same ids.
+
+    Attributes
+    ----------
+    cells : (H, W) int32 array
+        Whole cells 1..N, each one connected region; 0 is empty.
+    nuclei : (H, W) int32 array
+        Nucleus k lies inside cell k and is one connected region.
+    direction : (N,) float array
+        Angle of the long axis of cell k + 1 against the row axis, in radians.
+    rounded : (N,) bool array
+        Cells that have rounded up, as before division: small, circular, bright.
+    """
+
+    cells: Labels
+    nuclei: Labels
+    direction: Floats
+    rounded: Bools
+
+
+@dataclass(frozen=True, eq=False)
+class _Seeds:
+    """Cells before they touch, one row a cell.
+
+    A cell is the polygon of points x with planes @ (x - centre) <= 1, so `planes` is (N, S, 2).
+    """
+
+    centre: Floats
+    radius: Floats
+    direction: Floats
+    rounded: Bools
+    planes: Floats
+
+
+def grow_tissue(shape: tuple[int, int], *, rng: np.random.Generator) -> Tissue:
+    """Crowded cells of varied size in clumps, and a nucleus in each, mostly off its middle.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Height and width, at least 64 each.
+    rng : numpy.random.Generator
+        Source of all randomness.
+
+    Returns
+    -------
+    Tissue
+        At least one cell.
+    """
+    seeds = _plant(shape, rng=rng)
+    cells, kept = _tidy(_spread(seeds, shape, rng=rng))
+    direction, rounded = seeds.direction[kept], seeds.rounded[kept]
+    nuclei = place_nuclei(cells, direction, rng=rng)
+    return Tissue(cells, nuclei, direction, rounded)
+
+
+def _plant(shape: tuple[int, int], *, rng: np.random.Generator) -> _Seeds:
+    """Centres at irregular distances that leave voids, and a shape for each."""
+    n = max(8, int(shape[0] * shape[1] / 90))
+    centre = rng.uniform(-3, 3, (n, 2)) + rng.uniform(0, 1, (n, 2)) * shape
+    at = tuple(np.clip(centre, 0, np.subtract(shape, 1)).astype(int).T)
+
+    void = smooth_noise(shape, 80, rng=rng) + 0.5 * smooth_noise(shape, 33, rng=rng)
+    size, flow = (smooth_noise(shape, scale, rng=rng)[at] for scale in (110, 140))
+    rounded = rng.random(n) < 0.04
+    radius = RADIUS * np.exp(0.06 * size + 0.16 * rng.standard_normal(n))
+    radius = np.where(rounded, rng.uniform(9, 12, n), np.clip(radius, 13, 24))
+
+    inhabited = void[at] > np.quantile(void[::4, ::4], EMPTY)
+    inhabited |= rng.random(n) < 0.012  # a few live alone
+    inhabited[np.argmax(void[at])] = True
+    chosen = np.flatnonzero(inhabited)
+    chosen = chosen[_keep_apart(centre[chosen], radius[chosen])]
+
+    # Neighbours lie in similar directions, as cells that crawl or line up do.
+    direction = (1.6 * flow + 0.5 * rng.standard_normal(n))[chosen]
+    stretch = np.where(rounded, 1, np.exp(np.abs(rng.normal(0, 0.28, n))))[chosen]
+    return _Seeds(
+        centre[chosen],
+        radius[chosen],
+        direction,
+        rounded[chosen],
+        _polygons(radius[chosen], direction, stretch, rng=rng),
+    )
+
+
+def _keep_apart(centre: Floats, radius: Floats) -> NDArray[np.intp]:
+    """Indices of a first-come subset of which no two are closer than `SPACING` allows."""
+    free = np.ones(len(centre), bool)
+    near = cKDTree(centre).query_ball_point(centre, SPACING * (radius + radius.max()))
+    chosen = []
+    for k in range(len(centre)):
+        if not free[k]:
+            continue
+        chosen.append(k)
+        others = np.asarray(near[k])
+        gap = np.hypot(*(centre[others] - centre[k]).T)
+        free[others[gap < SPACING * (radius[others] + radius[k])]] = False
+    return np.asarray(chosen, np.intp)
+
+
+def _polygons(
+    radius: Floats, direction: Floats, stretch: Floats, *, rng: np.random.Generator
+) -> Floats:
+    """(N, S, 2) side normals over their distances: irregular polygons, stretched and turned."""
+    n = len(radius)
+    angle = np.arange(N_SIDES) + rng.uniform(-0.25, 0.25, (n, N_SIDES)) + rng.uniform(0, 1, (n, 1))
+    angle *= 2 * np.pi / N_SIDES
+    height = radius[:, None] * rng.uniform(0.82, 1.15, (n, N_SIDES))
+    along = np.cos(angle) / height / stretch[:, None]
+    across = np.sin(angle) / height * stretch[:, None]
+    c, s = np.cos(direction)[:, None], np.sin(direction)[:, None]
+    return np.stack([c * along - s * across, s * along + c * across], axis=-1)
+
+
+def _spread(seeds: _Seeds, shape: tuple[int, int], *, rng: np.random.Generator) -> Labels:
+    """Each pixel to the cell it is deepest in, of those that reach it; labels are index + 1."""
+    rows, cols = np.mgrid[: shape[0], : shape[1]].astype(np.float64)
+    for axis in (rows, cols):
+        axis += 3.0 * smooth_noise(shape, 19, rng=rng) + 0.8 * smooth_noise(shape, 6, rng=rng)
+    ruffle = smooth_noise(shape, 5, rng=rng)
+    reach = rng.uniform(*REACH, len(seeds.radius))
+
+    best = np.full(shape, np.inf)
+    owner = np.zeros(shape, np.int32)
+    for k, (centre, radius) in enumerate(zip(seeds.centre, seeds.radius, strict=True)):
+        # The furthest corner of a polygon is no further than this, plus the warp.
+        longest = 1 / np.linalg.norm(seeds.planes[k], axis=1).min()
+        window = _around(centre, 1.45 * longest * (1 + reach[k] / radius) + 12, shape)
+        y, x = rows[window] - centre[0], cols[window] - centre[1]
+        if seeds.rounded[k]:
+            # Half the warp leaves it nearly a disc; its neighbours yield.
+            true_y, true_x = np.mgrid[window]
+            y, x = (y + true_y - centre[0]) / 2, (x + true_x - centre[1]) / 2
+            depth = np.hypot(y, x) - radius - ON_TOP
+            limit = -ON_TOP
+        else:
+            depth = radius * (_gauge(seeds.planes[k], y, x) - 1)
+            limit = reach[k] + ruffle[window]
+        wins = (depth < limit) & (depth < best[window])
+        best[window][wins] = depth[wins]
+        owner[window][wins] = k + 1
+    return owner
+
+
+def _gauge(planes: Floats, y: Floats, x: Floats) -> Floats:
+    """1 on the outline of the polygon with rounded corners, growing linearly from its centre."""
+    # The 16-norm over the sides stands for their maximum; four squarings make the power.
+    total = np.zeros_like(y)
+    for a, b in planes:
+        side = np.maximum(a * y + b * x, 0)
+        for _ in range(4):
+            side *= side
+        total += side
+    for _ in range(4):
+        total = np.sqrt(total)
+    return total
+
+
+def _around(centre: Floats, half: float, shape: tuple[int, int]) -> tuple[slice, slice]:
+    """The window of +-`half` pixels about a point, clipped to the image."""
+    low = np.clip(np.floor(centre - half), 0, shape).astype(int)
+    high = np.clip(np.ceil(centre + half) + 1, 0, shape).astype(int)
+    return slice(low[0], high[0]), slice(low[1], high[1])
+
+
+def _tidy(owner: Labels) -> tuple[Labels, NDArray[np.intp]]:
+    """One connected region a cell, no pinholes, ids 1..N; also the old index of each id."""
+    owner = largest_parts(owner)
+    holes, n_holes = ndimage.label(owner == 0)
+    pinhole = np.bincount(holes.ravel(), minlength=n_holes + 1) < 30
+    pinhole[0] = False
+    nearest = ndimage.distance_transform_edt(
+        owner == 0, return_distances=False, return_indices=True
+    )
+    owner = np.where(pinhole[holes], owner[tuple(nearest)], owner)
+    owner = largest_parts(owner)
+
+    area = np.bincount(owner.ravel())
+    depth = np.zeros(len(area))
+    np.maximum.at(depth, owner.ravel(), distance_inside(owner).ravel())
+    keep = (area >= SMALLEST) & (depth >= SLIVER)
+    keep[0] = False
+    if not keep.any():
+        keep[1 + depth[1:].argmax()] = True
+    ids = np.where(keep, np.cumsum(keep), 0).astype(np.int32)
+    return ids[owner], np.flatnonzero(keep) - 1
