@@ -1,0 +1,196 @@
+"""What is background in an image, and how bright the dimmest cell is.
+
+Nothing here knows the scale of brightness: an image times a number gives the same answer.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.filters import threshold_li
+
+from cellcutter_core.nuclei.local_contrast import Floats, blurred
+
+Kind = Literal["bright", "dark", "texture"]
+Bools = NDArray[np.bool_]
+
+ROUGHER = 1.0
+"""Logarithm of how much rougher than the smoothest brightnesses both ends have to be for texture.
+Fluorescence has less than 0.4 at its dark end, phase contrast more than 2."""
+
+SURELY_DARK = 0.3
+"""Logarithm of how much rougher the dark end has to be than the bright one for dark cells."""
+
+STRUCTURED = 1 / 3
+STRUCTURED_WITH_NUCLEI = 0.1
+"""Gradient below the level relative to that above it from which the part below is not background.
+Between cells it was at most 0.3; the lower bound holds where nuclei lie below the level."""
+
+
+def appearance(image: Floats) -> Kind:
+    """How cells differ from the background, which is where the image is smoothest.
+
+    Parameters
+    ----------
+    image : (H, W) float32
+        Without hot pixels, not constant.
+
+    Returns
+    -------
+    "bright", "dark" or "texture"
+    """
+    gradient = ndimage.gaussian_gradient_magnitude(image, 1, truncate=3.0)
+    # Grey levels of integers make flat areas perfectly smooth; what is less than this is none.
+    grain = max(float(np.percentile(gradient, 20)), 0.1 * _grey_step(image))
+    rough = np.log(blurred(gradient, 3) + grain)
+    order = np.argsort(blurred(image, 1.5), axis=None, kind="stable")
+    by_brightness = [
+        float(rough.flat[part].mean()) for part in np.array_split(order, min(20, order.size))
+    ]
+    dark, bright = (by_brightness[end] - min(by_brightness) for end in (0, -1))
+    if min(dark, bright) > ROUGHER:
+        return "texture"
+    # Where noise drowns everything both ends are alike; then fluorescence is the better guess.
+    return "dark" if dark > bright + SURELY_DARK else "bright"
+
+
+def _grey_step(image: Floats) -> float:
+    """The least difference between two brightnesses of the image."""
+    levels = np.unique(image)
+    return float(np.diff(levels).min())
+
+
+def roughness(image: Floats) -> Floats:
+    """Geometric mean of the gradient nearby: a few strong edges do not outweigh the rest."""
+    gradient = ndimage.gaussian_gradient_magnitude(image, 1, truncate=3.0)
+    grain = 0.2 * np.median(gradient) + 1e-6 * np.float32(np.ptp(image))
+    return np.exp(blurred(np.log(gradient + grain), 3))
+
+
+def shading(image: Floats) -> Floats:
+    """Background that varies slowly over the image: the lower envelope of the dark tenth of tiles.
+
+    Parameters
+    ----------
+    image : (H, W) float32
+
+    Returns
+    -------
+    (H, W) float32
+        A surface of second order, fitted so that tiles above it count a twentieth of those below
+        (asymmetric least squares); 0 where the image is too small to tell shading from cells.
+    """
+    n_tiles = min(16, min(image.shape) // 16)
+    if n_tiles < 4:
+        return np.zeros_like(image)
+    bands = [np.array_split(np.arange(n), n_tiles) for n in image.shape]
+    low = np.array([[np.percentile(image[np.ix_(r, c)], 10) for c in bands[1]] for r in bands[0]])
+    terms = _second_order(np.linspace(-1, 1, n_tiles), np.linspace(-1, 1, n_tiles))
+    columns = np.stack([np.broadcast_to(term, low.shape).ravel() for term in terms], axis=1)
+    weight = np.ones(low.size)
+    for _ in range(20):
+        root = np.sqrt(weight)
+        factors = np.linalg.lstsq(columns * root[:, None], low.ravel() * root, rcond=None)[0]
+        weight = np.where(low.ravel() > columns @ factors, 0.05, 1.0)
+    rows, cols = (np.linspace(-1, 1, n, dtype=np.float32) for n in image.shape)
+    surface = np.zeros_like(image)
+    for factor, term in zip(factors, _second_order(rows, cols), strict=True):
+        surface += np.float32(factor) * term
+    return surface
+
+
+def _second_order(rows: NDArray[Any], cols: NDArray[Any]) -> list[NDArray[Any]]:
+    y, x = rows[:, None], cols[None, :]
+    return [np.ones_like(y), x, y, x * x, x * y, y * y]
+
+
+def level_above_background(
+    brightness: Floats, level: float, noise: float, nuclei: Bools | None
+) -> float:
+    """The level, lowered until what lies below is smooth compared with what lies above.
+
+    Parameters
+    ----------
+    brightness : (H, W) float32
+        Of an image after the median of nine, a Gaussian of 1 and the removal of `shading`.
+    level : float
+        A `dividing_level`.
+    noise : float
+        Standard deviation of the noise of the image before all that.
+    nuclei : (H, W) bool or None
+        Where nuclei are, if that is known.
+
+    Returns
+    -------
+    float
+        At most `level`.
+    """
+    gradient = ndimage.gaussian_gradient_magnitude(brightness, 2, truncate=3.0)
+    # What white noise alone leaves in it, after the median of nine and a Gaussian of 1.
+    from_noise = 0.05 * noise
+    for _ in range(4):
+        below = brightness < level
+        # Away from the edges of cells, of which the gradient sees the blur.
+        background = ndimage.binary_erosion(below, iterations=3, border_value=1)
+        if background.mean() < 0.01:
+            break
+        here, there = (float(np.median(gradient[part])) for part in (background, ~below))
+        nuclei_below = nuclei is not None and nuclei.any() and below[nuclei].mean() > 0.25
+        allowed = STRUCTURED_WITH_NUCLEI if nuclei_below else STRUCTURED
+        if here < max(allowed * there, 2 * from_noise):
+            break
+        lower = dividing_level(brightness, noise, below=level)
+        if not 0 < lower < level:
+            break
+        level = lower
+    return level
+
+
+def stabilised(brightness: NDArray[Any], noise: float) -> NDArray[Any]:
+    """Brightness on a scale on which noise is about the same everywhere.
+
+    Noise of photons is on the scale of the square root; that of the camera, which is there in the
+    dark too, keeps its own.
+    """
+    return np.asarray(np.sqrt(brightness + np.asarray(noise, brightness.dtype)))
+
+
+def dividing_level(brightness: Floats, noise: float, *, below: float = np.inf) -> float:
+    """The brightness whose contour runs along the strongest edges.
+
+    Parameters
+    ----------
+    brightness : (H, W) float32
+        Above the background, at least 0, smoothed a little, not constant.
+    below : float
+        Look only among pixels less bright than this.
+
+    Returns
+    -------
+    float
+        Between Li's threshold of the logarithm and that of the brightness itself.
+    """
+    every = brightness.ravel()[:: max(1, brightness.size // 500_000)]
+    every = every[every < below]
+    offset = np.float32(0.02 * np.percentile(every, 99.9) + 1e-6 * every.max())
+    bounds = (
+        float(np.exp(threshold_li(np.log(every + offset))) - offset),
+        float(threshold_li(every)),
+    )
+    n_levels = 64
+    root = stabilised(brightness, noise)
+    low, high = stabilised(np.clip(sorted(bounds), 0, None), noise)
+    levels = np.linspace(float(low), float(high), n_levels + 1)
+    edges = ndimage.gaussian_gradient_magnitude(root, 1.5, truncate=3.0)
+    position = np.searchsorted(levels, blurred(root, 1.5), side="right") - 1
+    on = (position >= 0) & (position < n_levels)
+    count = np.bincount(position[on], minlength=n_levels).astype(float)
+    total = np.bincount(position[on], weights=edges[on], minlength=n_levels)
+    count, total = (ndimage.gaussian_filter1d(a, 2, mode="nearest") for a in (count, total))
+    # A contour of a handful of pixels proves nothing, however sharp.
+    strength = total / (count + 0.002 * root.size / n_levels)
+    best = int(np.argmax(strength))
+    return float((0.5 * (levels[best] + levels[best + 1])) ** 2) - noise

@@ -1,0 +1,243 @@
+"""The exact minimum cut of a pixel grid, in two and three dimensions.
+
+PyMaxflow's graph needs some 300 bytes a pixel to hold an image with its eight neighbours, and much
+of the time goes into filling it, although most of the image is settled at a glance. Three steps
+avoid that without giving up exactness:
+
+1. *Sweeps.* Along every row, column and diagonal the cut is a chain, whose maximum flow needs one
+   pass each way over whole rows at once, in NumPy. Each sweep pushes flow through the grid and
+   leaves an equivalent, easier problem. This is dual block-coordinate ascent with the chains as
+   blocks, as in sequential tree-reweighted message passing (Kolmogorov, IEEE PAMI 28, 2006).
+2. *A small graph.* Only pixels near a place where flow could still pass from a background pixel to
+   a cell pixel are handed to PyMaxflow (Boykov & Kolmogorov, IEEE PAMI 26, 2004).
+3. *A certificate.* The flow found there is a flow of the whole grid too. Where no edge outside the
+   small graph could still carry flow from a background pixel to a cell pixel, the cut has the value
+   of the flow, so both are optimal; where one could, the graph grows around it, and again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+
+import maxflow
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage as ndi
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+Offset = tuple[int, ...]
+Slices = tuple[slice, ...]
+
+MAX_SWEEPS = 4
+"""Rounds of sweeps through all directions. Each costs about 0.1 s per million pixels in the plane,
+and gains less than the one before."""
+
+REACH = 16
+"""Over how many pixels a sweep spreads what a pixel could give: shorter starves the graph of far
+supply, longer leaves too little near the outlines. 16 closed the gap fastest of 2 to 128."""
+
+SETTLED = 0.02
+"""Where a smaller share of the pixels than this is contested, the graph is small enough."""
+
+HOPELESS = 0.4
+"""Where a larger share is contested, as in noise, all pixels are in the graph in any case."""
+
+EXHAUSTED = 0.2
+"""Where sweeps did not settle it, pixels left with less than this share of the mean cost start
+inside the small graph: flow has to come through them, and it saves rounds of growing."""
+
+
+def half_neighbourhood(ndim: int) -> list[Offset]:
+    """One offset for each pair of touching pixels: 4 in the plane (8 neighbours), 13 in space."""
+    zero = (0,) * ndim
+    return [offset for offset in product((-1, 0, 1), repeat=ndim) if offset > zero]
+
+
+def pair_slices(offset: Offset) -> tuple[Slices, Slices]:
+    """Where the first and the second pixel of every pair of this offset lie.
+
+    ``image[first]`` and ``image[second]`` have the same shape; nothing wraps round the edges.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> first, second = pair_slices((0, 1))
+    >>> image = np.array([[1, 2, 4]])
+    >>> image[second] - image[first]
+    array([[1, 2]])
+    """
+    first = tuple(slice(max(0, -step), -step if step > 0 else None) for step in offset)
+    second = tuple(slice(max(0, step), step if step < 0 else None) for step in offset)
+    return first, second
+
+
+def minimum_cut(
+    cost: FloatArray, image: FloatArray, weight: Callable[[FloatArray], FloatArray]
+) -> BoolArray:
+    """The labelling of least energy.
+
+    The energy of a labelling is the sum of `cost` over the pixels that are True, plus the weight of
+    every pair of neighbours with different labels.
+
+    Parameters
+    ----------
+    cost : (H, W) or (D, H, W) float64
+        What True costs more than False at each pixel, of either sign, finite.
+    image : float64 array in the shape of `cost`
+        What the weights depend on.
+    weight : callable
+        From the differences of `image` between neighbours, an array of any shape, to the weights of
+        these pairs, not negative.
+
+    Returns
+    -------
+    bool array in the shape of `cost`. Of several labellings of least energy, the one with fewest
+    True pixels, up to the precision of float64.
+    """
+    return _Grid(cost, image, weight).cut()
+
+
+class _Grid:
+    """A cut in the making: costs and capacities, less the flow that was pushed."""
+
+    def __init__(
+        self, cost: FloatArray, image: FloatArray, weight: Callable[[FloatArray], FloatArray]
+    ) -> None:
+        # A copy in C order, to be changed and to be numbered pixel by pixel.
+        self.cost = np.array(cost, np.float64, order="C")
+        self.image = image
+        self.weight = weight
+        self.offsets = half_neighbourhood(cost.ndim)
+        # Per offset what can still flow from the first pixel of a pair to the second and back.
+        # Before the first sweep that is the weight, which is worked out where it is needed.
+        self.residual: dict[Offset, tuple[FloatArray, FloatArray]] = {}
+        self.tiny = 0.0
+
+    def cut(self) -> BoolArray:
+        start = self.contested(self.cost < 0)
+        sweeps = 0
+        while sweeps < MAX_SWEEPS and SETTLED < start.mean() < HOPELESS:
+            self.sweep(upwards=sweeps % 2 == 1)
+            start = self.contested(self.cost < 0)
+            sweeps += 1
+        if sweeps == MAX_SWEEPS:
+            start |= np.abs(self.cost) < EXHAUSTED * np.abs(self.cost).mean()
+        return self.solve(start)
+
+    def contested(self, label: BoolArray, inside: BoolArray | None = None) -> BoolArray:
+        """Pixels of pairs, not both `inside`, that could still carry flow from False to True."""
+        contested = np.zeros(label.shape, bool)
+        for offset in self.offsets:
+            first, second = pair_slices(offset)
+            differ = label[first] != label[second]
+            if inside is not None:
+                differ &= ~(inside[first] & inside[second])
+            if self.residual:
+                forward, backward = self.residual[offset]
+                differ &= np.where(label[second], forward, backward) > self.tiny
+            contested[first] |= differ
+            contested[second] |= differ
+        return contested
+
+    def sweep(self, *, upwards: bool) -> None:
+        """Push flow along all chains of all offsets."""
+        for offset in self.offsets:
+            if offset not in self.residual:
+                first, second = pair_slices(offset)
+                forward = self.weight(self.image[first] - self.image[second])
+                self.residual[offset] = forward, forward.copy()
+                # What rounding may leave of a weight that is used up.
+                self.tiny = max(self.tiny, 1e-12 * float(forward.max(initial=0)))
+        for offset, (forward, backward) in self.residual.items():
+            axis = next(k for k, step in enumerate(offset) if step)
+            shift = tuple(step for k, step in enumerate(offset) if k != axis)
+            arrays = [np.moveaxis(array, axis, 0) for array in (self.cost, forward, backward)]
+            if upwards:
+                arrays = [arrays[0][::-1], arrays[2][::-1], arrays[1][::-1]]
+                shift = tuple(-step for step in shift)
+            # The pixels of a row have to lie together in memory.
+            work = [a if axis == 0 else np.ascontiguousarray(a) for a in arrays]
+            _push_along_chains(work[0], work[1], work[2], shift)
+            for array, result in zip(arrays, work, strict=True):
+                if result is not array:
+                    array[...] = result
+
+    def capacities(self, offset: Offset, pairs: BoolArray) -> tuple[FloatArray, FloatArray]:
+        if self.residual:
+            # Rounding in the sweeps may leave a capacity a hair below zero.
+            forward, backward = self.residual[offset]
+            return np.maximum(forward[pairs], 0), np.maximum(backward[pairs], 0)
+        first, second = pair_slices(offset)
+        weight = self.weight(self.image[first][pairs] - self.image[second][pairs])
+        return weight, weight
+
+    def solve(self, start: BoolArray) -> BoolArray:
+        """Steps 2 and 3 of the module: a graph around `start`, grown until the cut is certain."""
+        label = self.cost < 0
+        graph = maxflow.GraphFloat()
+        node = np.full(label.size, -1, np.int32)
+        inside = np.zeros(label.shape, bool)
+        strides = np.array(self.cost.strides) // self.cost.itemsize
+        radius = 2
+        new = _grow(start, radius)
+        while new.any():
+            pixels = np.flatnonzero(new)
+            node[pixels] = graph.add_nodes(len(pixels))
+            excess = self.cost.reshape(-1)[pixels]
+            graph.add_grid_tedges(node[pixels], np.maximum(excess, 0), np.maximum(-excess, 0))
+            both = inside | new
+            for offset in self.offsets:
+                first, second = pair_slices(offset)
+                pairs = both[first] & both[second] & (new[first] | new[second])
+                if pairs.any():
+                    at = np.zeros(label.shape, bool)
+                    at[first] = pairs
+                    i = np.flatnonzero(at)
+                    j = i + int(np.dot(offset, strides))
+                    graph.add_edges(node[i], node[j], *self.capacities(offset, pairs))
+            # Search trees are not reused: PyMaxflow may have moved the edges they point to.
+            graph.maxflow()
+            inside = both
+            label[inside] = graph.get_grid_segments(node[np.flatnonzero(inside)])
+            radius *= 2
+            new = _grow(self.contested(label, inside), radius) & ~inside
+        return label
+
+
+def _push_along_chains(
+    cost: FloatArray, forward: FloatArray, backward: FloatArray, shift: Offset
+) -> None:
+    """Maximum flow of every chain that goes from row to row, moved `shift` at each step, in place.
+
+    Flow f from a pixel to the next takes f off the cost of the first, adds it to the second, and
+    leaves all energies as they were. Let ``a`` be the cost of a pixel with all that came in and
+    ``t`` minus what the rest of the chain costs beyond it (its min-marginal): every f between a and
+    t is optimal for the chain, clipped to what the pair can carry. To stay close to a passes all
+    on; a small step towards t leaves each pixel its share, over `REACH` pixels.
+    """
+    n_rows = len(cost)
+    first, second = pair_slices(shift)
+    rest = np.zeros_like(cost)  # what comes back from the rest of the chain, per pixel
+    for row in range(n_rows - 1, 0, -1):
+        message = cost[row][second] + rest[row][second]
+        np.clip(message, -forward[row - 1], backward[row - 1], out=rest[row - 1][first])
+    for row in range(n_rows - 1):
+        here, there = cost[row][first], cost[row + 1][second]
+        flow = here - (here + there + rest[row + 1][second]) / min(n_rows - row, REACH)
+        np.clip(flow, -backward[row], forward[row], out=flow)
+        here -= flow
+        there += flow
+        forward[row] -= flow
+        backward[row] += flow
+
+
+def _grow(region: BoolArray, radius: int) -> BoolArray:
+    """All pixels of the squares, or cubes, of this radius around the pixels of a region."""
+    if not region.any():
+        return region
+    grown = region.view(np.uint8)
+    for axis in range(region.ndim):
+        grown = ndi.maximum_filter1d(grown, 2 * radius + 1, axis=axis, mode="constant")
+    return grown.view(np.bool_)

@@ -1,0 +1,1 @@
+"""Nuclei, or cell bodies where there are none: their regions and outlines."""
