@@ -1,0 +1,1 @@
+"""How a step of training is computed on each backend."""

@@ -1,0 +1,88 @@
+"""The same network with less arithmetic: upsampling and the convolution after it as one.
+
+Nearest upsampling repeats every pixel in 2 × 2, so that of the nine products of a 3 × 3 convolution
+on top of it only four have different factors. Taken together the two are a transposed convolution
+of stride 2, whose 4 × 4 kernel is the 3 × 3 kernel summed over 2 × 2 windows. What is concatenated
+to the upsampled pixels gets a convolution of its own, and the sum of both is that of the whole:
+
+    conv(concat(up(x), skip), K) = conv_transpose(x, K₄) + conv(skip, K₂),  K = concat(K₁, K₂)
+
+In UNet4 this saves a fifth of all products, and neither the upsampled pixels nor the concatenated
+ones are ever in memory.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+class UpConvolution(keras.layers.Layer):  # type: ignore[misc]
+    """A 3 × 3 convolution of what is upsampled from below and concatenated to a skip connection.
+
+    Parameters
+    ----------
+    convolution : keras.layers.Conv2D
+        The convolution after the concatenation; its variables are used, not copied.
+    """
+
+    def __init__(self, convolution: Any) -> None:
+        super().__init__(dtype=convolution.dtype_policy)
+        self.convolution = convolution
+        self.built = True
+
+    def compute_output_shape(
+        self, below_shape: tuple[Any, ...], skip_shape: tuple[Any, ...]
+    ) -> tuple[Any, ...]:
+        """The skip's, but for the channels."""
+        del below_shape
+        return (*skip_shape[:-1], self.convolution.filters)
+
+    def call(self, below: Any, skip: Any) -> Any:
+        """(N, H, W, A) from below and (N, 2H, 2W, B) from the skip → (N, 2H, 2W, F)."""
+        kernel = ops.convert_to_tensor(self.convolution.kernel)
+        n_below = below.shape[-1]
+        windows = sum(
+            ops.pad(kernel[:, :, :n_below], [[row, 1 - row], [col, 1 - col], [0, 0], [0, 0]])
+            for row in (0, 1)
+            for col in (0, 1)
+        )
+        # A transposed convolution turns its kernel round, and has its channels the other way.
+        transposed = ops.transpose(ops.flip(windows, (0, 1)), (0, 1, 3, 2))
+        return (
+            ops.conv_transpose(below, transposed, strides=2, padding="same")
+            + ops.conv(skip, kernel[:, :, n_below:], padding="same")
+            + ops.convert_to_tensor(self.convolution.bias)
+        )
+
+
+def rearranged(model: Any) -> Any:
+    """A model of the same variables that gives the same, but for rounding, in less time.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Layers with one output each, as `cellcutter_core.unet` makes them. It stays as it is.
+
+    Returns
+    -------
+    keras.Model
+        To train and to predict with; weights are saved and set through `model`.
+    """
+    # For each tensor of the model what takes its place: a tensor, or the pair from below and beside
+    # that the next convolution is to join.
+    instead: dict[int, Any] = {id(model.input): model.input}
+    for layer in model.layers[1:]:
+        given = layer.input
+        if isinstance(layer, keras.layers.UpSampling2D):
+            result = instead[id(given)]
+        elif isinstance(layer, keras.layers.Concatenate):
+            result = tuple(instead[id(tensor)] for tensor in given)
+        elif isinstance(instead[id(given)], tuple):
+            result = UpConvolution(layer)(*instead[id(given)])
+        else:
+            result = layer(instead[id(given)])
+        instead[id(layer.output)] = result
+    return keras.Model(model.input, instead[id(model.output)], name=model.name)

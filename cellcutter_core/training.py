@@ -1,0 +1,318 @@
+"""Training on the image at hand, as a stream of events that can be watched and stopped."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellcutter_core.backend import backend
+from cellcutter_core.config import TrainingSettings
+from cellcutter_core.crops import Dataset
+from cellcutter_core.metrics import miou
+from cellcutter_core.network.engine import PARTS, Engine
+from cellcutter_core.unet import UNet
+
+# A cell of fewer pixels than this is no cell: when the mean area falls below, the run collapsed.
+COLLAPSED_AREA = 4.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimiser step.
+
+    Attributes
+    ----------
+    epoch, step : int
+        Counted from 1; `step` within its epoch.
+    loss, area, overlap, background : float
+        The loss and its three parts (see `cellcutter_core.loss`), per crop, in pixels.
+    certain : float
+        Cross-entropy of the nuclei's pixels, 0 where nuclei carry no weight.
+    n_crops : int
+        Crops that made the step.
+    seconds : float
+        Time of this step.
+    warming_up : bool
+        Whether it learnt discs around the markers and not yet the loss.
+    """
+
+    epoch: int
+    step: int
+    loss: float
+    area: float
+    overlap: float
+    background: float
+    certain: float
+    n_crops: int
+    seconds: float
+    warming_up: bool
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """The end of an epoch; the network now is that of this epoch.
+
+    Attributes
+    ----------
+    epoch : int
+        Counted from 1.
+    loss, area, overlap, background, certain : float
+        Means over the epoch's steps.
+    seconds : float
+        Time of the epoch's steps.
+    crops_per_second : float
+        Crops trained on a second.
+    device : str
+        Where it ran.
+    miou : float or None
+        The paper's mIOU over the validation crops, where there are some.
+    collapsed : bool
+        True when all cells are empty: the mean area fell below 4 pixels, and training on will
+        not bring it back.
+    """
+
+    epoch: int
+    loss: float
+    area: float
+    overlap: float
+    background: float
+    certain: float
+    seconds: float
+    crops_per_second: float
+    device: str
+    miou: float | None
+    collapsed: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Validation:
+    """Some crops with their true cells, to watch a training by; never trained on.
+
+    Attributes
+    ----------
+    cells : (K,) int
+        Positions of the crops in the (first) dataset.
+    cell_pixels : (K, S, S) bool
+        True on the crop's cell.
+    """
+
+    cells: NDArray[np.intp]
+    cell_pixels: NDArray[np.bool_]
+
+
+@dataclass
+class Training:
+    """A training that can be watched epoch by epoch, left, and gone on with.
+
+    Parameters
+    ----------
+    data : Dataset or sequence of Dataset
+        The image, or several to train on together.
+    network : UNet
+        Trained in place.
+    settings : TrainingSettings
+        How. `settings.precision` is not looked at here: the network has its own.
+    validation : Validation, optional
+        Crops with truth to watch by.
+    epochs_done : int
+        How many epochs the network has behind it.
+    optimizer_state : list of arrays, optional
+        What `state` gave after that epoch; without it the optimiser starts anew.
+    """
+
+    data: Dataset | Sequence[Dataset]
+    network: UNet
+    settings: TrainingSettings = field(default_factory=TrainingSettings)
+    validation: Validation | None = None
+    epochs_done: int = 0
+    optimizer_state: list[NDArray[Any]] | None = None
+
+    def __post_init__(self) -> None:
+        self._datasets = [self.data] if isinstance(self.data, Dataset) else list(self.data)
+        if not self._datasets:
+            raise ValueError("there is no image to train on; give one dataset or several")
+        if len({dataset.n_channels for dataset in self._datasets}) > 1:
+            raise ValueError("the datasets have different numbers of channels; choose the same")
+        for dataset in self._datasets:
+            if dataset.crop_size % self.network.stride:
+                raise ValueError(
+                    f"crop_size must be a multiple of {self.network.stride} for this network, "
+                    f"got {dataset.crop_size}"
+                )
+        self._engine: Engine | None = None
+        for dataset in self._datasets:
+            dataset.aim_at(dataset.discs(self.settings.warm_up_radius))
+
+    @property
+    def state(self) -> list[NDArray[Any]]:
+        """The optimiser's variables, to go on from here at another time."""
+        return self._engine.state if self._engine else self.optimizer_state or []
+
+    def run(
+        self, *, epochs: int | None = None, stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[Step | Epoch]:
+        """Train until `epochs` epochs are done.
+
+        Parameters
+        ----------
+        epochs : int, optional
+            Number of the last epoch; default that of the settings.
+        stop : callable
+            Asked before every step; when it says True the stream ends at once.
+
+        Yields
+        ------
+        Step or Epoch
+            In order. When an `Epoch` comes the network's weights are those of that epoch.
+        """
+        s = self.settings
+        last = s.epochs if epochs is None else epochs
+        engine = self._start()
+        for epoch in range(self.epochs_done + 1, last + 1):
+            # Each epoch has a stream of its own: one that is gone on with sees the same crops.
+            rng = np.random.default_rng([s.seed, epoch])
+            steps: list[Step] = []
+            for index in range(s.steps):
+                if stop():
+                    engine.write_back()
+                    return
+                steps.append(self._step(engine, rng, epoch, index, last * s.steps))
+                yield steps[-1]
+            engine.write_back()
+            self.epochs_done = epoch
+            yield self._epoch(epoch, steps, engine.where.device)
+
+    def _start(self) -> Engine:
+        if self._engine is None:
+            import keras
+
+            keras.utils.set_random_seed(self.settings.seed)
+            model = self.network.model(self._datasets[0].n_channels)
+            self._engine = Engine(model, self.settings, backend())
+            if self.optimizer_state:
+                self._engine.restore(self.optimizer_state)
+        return self._engine
+
+    def _step(
+        self, engine: Engine, rng: np.random.Generator, epoch: int, index: int, total: int
+    ) -> Step:
+        s = self.settings
+        start = time.perf_counter()
+        data = self._datasets[rng.integers(len(self._datasets))]
+        cells = data.neighbours(rng, s.crops)
+        while s.area is not None and not len(cells := data.cells_in_area(rng, s.area)):
+            pass
+        done = (epoch - 1) * s.steps + index
+        warm = done < s.warm_up
+        parts = engine.step(
+            data,
+            cells,
+            _symmetries(rng, s.symmetries, len(cells)),
+            learning_rate=_learning_rate(s, done, total),
+            target_weight=1.0 if warm else s.self_training,
+        )
+        if not np.isfinite(parts["loss"]):
+            raise ValueError(
+                f"the loss is {parts['loss']} in step {index + 1} of epoch {epoch}; "
+                "start again with a smaller learning rate"
+            )
+        seconds = time.perf_counter() - start
+        return Step(epoch, index + 1, **parts, n_crops=len(cells), seconds=seconds, warming_up=warm)
+
+    def _epoch(self, epoch: int, steps: list[Step], device: str) -> Epoch:
+        seconds = sum(step.seconds for step in steps)
+        means = {name: float(np.mean([getattr(step, name) for step in steps])) for name in PARTS}
+        # The second half alone: the area that the epoch began with says nothing of its end.
+        area = -float(np.mean([step.area for step in steps[len(steps) // 2 :]]))
+        score = None
+        if self.validation is not None:
+            crops = self._datasets[0].crops(self.validation.cells)
+            score = miou(self.network.probabilities(crops) > 0.5, self.validation.cell_pixels)
+        return Epoch(
+            epoch,
+            **means,
+            seconds=seconds,
+            crops_per_second=sum(step.n_crops for step in steps) / seconds,
+            device=device,
+            miou=score,
+            collapsed=area < COLLAPSED_AREA,
+        )
+
+
+def train(
+    data: Dataset | Sequence[Dataset],
+    network: UNet,
+    settings: TrainingSettings | None = None,
+    *,
+    validation: Validation | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Step | Epoch]:
+    """Train a network on one image or several: a stream of steps and epochs.
+
+    `Training` is the same for those who want to go on later.
+    """
+    return Training(data, network, settings or TrainingSettings(), validation).run(stop=stop)
+
+
+def train_self_supervised(
+    data: Dataset | Sequence[Dataset],
+    network: UNet,
+    n_epochs: int = 1,
+    *,
+    area_size: int | None = 640,
+    steps_per_epoch: int = 32,
+    lam: float = 1.0,
+    seed: int = 0,
+    callback: Callable[[Epoch], None] | None = None,
+) -> list[Epoch]:
+    """Train as the paper's notebook does, and print a line an epoch.
+
+    Parameters
+    ----------
+    data, network
+        As for `train`.
+    n_epochs, area_size, steps_per_epoch, lam
+        Epochs, side of the random square in pixels, steps an epoch and λ.
+    seed : int
+        Seed of the weights and of the squares.
+    callback : callable, optional
+        Gets each `Epoch`.
+
+    Returns
+    -------
+    list of Epoch
+    """
+    settings = TrainingSettings(
+        epochs=n_epochs, area=area_size, steps=steps_per_epoch, lam=lam, seed=seed
+    )
+    epochs = []
+    for event in train(data, network, settings):
+        if isinstance(event, Epoch):
+            print(f"Epoch: {event.epoch} -- loss: {event.loss:f}")
+            epochs.append(event)
+            if callback is not None:
+                callback(event)
+    return epochs
+
+
+def _learning_rate(settings: TrainingSettings, done: int, total: int) -> float:
+    """Constant as published, or falling along half a cosine to a twentieth."""
+    if settings.schedule == "constant":
+        return settings.learning_rate
+    fraction = min(done / max(total - 1, 1), 1.0)
+    return settings.learning_rate * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * fraction)))
+
+
+def _symmetries(rng: np.random.Generator, which: str, n: int) -> NDArray[np.int64]:
+    """One for all crops of a step as published, or for each crop its own."""
+    if which == "none":
+        return np.zeros(n, np.int64)
+    if which == "flips":
+        return np.full(n, rng.integers(4))
+    return rng.integers(8, size=n)

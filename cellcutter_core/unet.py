@@ -1,0 +1,230 @@
+"""UNet3 and UNet4: from a crop with its position embedding to the logits of its cell.
+
+A `UNet` is cheap to make and imports Keras only when it is first used, so that a web server can
+name one without loading a machine-learning framework.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from cellcutter_core.config import NetworkSettings
+from cellcutter_core.files import atomic
+
+
+class UNet:
+    """A UNet whose weights are made when the number of input channels is known.
+
+    Parameters
+    ----------
+    settings : NetworkSettings
+        Depth, width, normalisation and stem.
+    precision : {"float32", "mixed_bfloat16"}
+        Arithmetic of its layers; weights and logits are float32 in either.
+
+    Notes
+    -----
+    Blocks of two 3×3 convolutions with ReLU, 2×2 max pooling on the way down, nearest upsampling
+    and concatenation on the way up, a 1×1 convolution to one logit a pixel: Din & Yu 2021, Methods,
+    after Ronneberger et al., MICCAI 2015.
+    """
+
+    def __init__(
+        self,
+        settings: NetworkSettings,
+        *,
+        precision: Literal["float32", "mixed_bfloat16"] = "float32",
+    ) -> None:
+        self.settings = settings
+        self.precision = precision
+        self._model: Any = None
+        # The same variables in a model that predicts faster; made when it is first asked.
+        self._faster: Any = None
+
+    @property
+    def stride(self) -> int:
+        """Crop sides must be a multiple of this many pixels."""
+        return int(2**self.settings.depth * self.settings.stem)
+
+    def model(self, n_inputs: int) -> Any:
+        """The `keras.Model`, (N, S, S, `n_inputs`) → float32 logits (N, S, S, 1); made once.
+
+        Raises
+        ------
+        ValueError
+            If it was made before for another number of channels.
+        """
+        if self._model is None:
+            self._model = _build(self.settings, n_inputs, self.precision)
+        made_for = self._model.input_shape[-1]
+        if made_for != n_inputs:
+            raise ValueError(
+                f"this network was made for {made_for} input channels (the position embedding "
+                f"included), the crops have {n_inputs}; choose as many image channels as it was "
+                "trained on, or make a new network"
+            )
+        return self._model
+
+    def probabilities(self, crops: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probability of each pixel to belong to the crop's cell.
+
+        Parameters
+        ----------
+        crops : (N, S, S, C) float32
+            S a multiple of `stride`.
+
+        Returns
+        -------
+        (N, S, S) float32 in 0..1
+        """
+        model = self.model(crops.shape[-1])
+        if self._faster is None:
+            from cellcutter_core.network.rearranged import rearranged
+
+            self._faster = rearranged(model)
+        logits = self._faster.predict_on_batch(crops)[..., 0]
+        return np.asarray(expit(np.asarray(logits, np.float32)), np.float32)
+
+    @property
+    def weights(self) -> list[NDArray[Any]]:
+        """All variables in order, the moving averages of batch normalisation included."""
+        return [] if self._model is None else list(self._model.get_weights())
+
+    def set_weights(self, weights: list[NDArray[Any]], n_inputs: int) -> None:
+        """Take over what `weights` gave.
+
+        Raises
+        ------
+        ValueError
+            If they belong to another network.
+        """
+        model = self.model(n_inputs)
+        if [w.shape for w in weights] != [tuple(v.shape) for v in model.weights]:
+            raise ValueError(
+                "these weights belong to another network; take the settings and the channels that "
+                "they were trained with"
+            )
+        model.set_weights(weights)
+
+    def save(self, path: Path) -> None:
+        """Write the Keras model, which loads in plain Keras without this package.
+
+        Raises
+        ------
+        ValueError
+            If the network has not been trained yet, or the file cannot be written.
+        """
+        if self._model is None:
+            raise ValueError("this network has no weights yet; train it before saving it")
+        with atomic(Path(path)) as temporary:
+            self._model.save(temporary)
+
+    @classmethod
+    def load(cls, path: Path, settings: NetworkSettings) -> UNet:
+        """Read a model that `save` wrote, made with the same settings."""
+        import keras
+
+        network = cls(settings)
+        network._model = keras.saving.load_model(path, compile=False)
+        return network
+
+
+def UNet4(
+    *,
+    bn: bool = False,
+    channels: int = 32,
+    normalisation: Literal["batch", "group", "none"] | None = None,
+    stem: Literal[1, 2] = 1,
+) -> UNet:
+    """The published network: widths 32, 64, 128, 256, 256 and back.
+
+    `bn=True` is batch normalisation, as in the notebook; `normalisation` names another.
+    """
+    return _unet(4, bn, channels, normalisation, stem)
+
+
+def UNet3(
+    *,
+    bn: bool = False,
+    channels: int = 32,
+    normalisation: Literal["batch", "group", "none"] | None = None,
+    stem: Literal[1, 2] = 1,
+) -> UNet:
+    """The shallower network of the paper: widths 32, 64, 128, 128 and back."""
+    return _unet(3, bn, channels, normalisation, stem)
+
+
+def _unet(
+    depth: Literal[3, 4],
+    bn: bool,
+    channels: int,
+    normalisation: Literal["batch", "group", "none"] | None,
+    stem: Literal[1, 2],
+) -> UNet:
+    chosen = normalisation or ("batch" if bn else "none")
+    return UNet(NetworkSettings(depth=depth, channels=channels, normalisation=chosen, stem=stem))
+
+
+def _build(settings: NetworkSettings, n_inputs: int, precision: str) -> Any:
+    import keras
+
+    layers = keras.layers
+    widths = [settings.channels * 2**level for level in range(settings.depth)]
+    widths.append(widths[-1])
+
+    inputs = keras.Input((None, None, n_inputs), dtype="float32", name="crops")
+    x = inputs
+    if settings.stem == 2:
+        x = layers.Conv2D(
+            widths[0], 4, strides=2, padding="same", kernel_initializer="he_normal",
+            dtype=precision, name="stem",
+        )(x)  # fmt: skip
+    skips = []
+    for level, width in enumerate(widths):
+        if level:
+            x = layers.MaxPooling2D(dtype=precision, name=f"pool{level}")(x)
+        x = _block(x, width, settings.normalisation, precision, f"encoder{level + 1}")
+        skips.append(x)
+    for level, (width, skip) in enumerate(zip(widths[-2::-1], skips[-2::-1], strict=True)):
+        name = f"decoder{level + 1}"
+        x = layers.UpSampling2D(dtype=precision, name=f"{name}_up")(x)
+        x = layers.Concatenate(dtype=precision, name=f"{name}_skip")([x, skip])
+        x = _block(x, width, settings.normalisation, precision, name)
+    # The logits stay float32 whatever the precision: their logarithms are taken.
+    if settings.stem == 2:
+        x = layers.Conv2DTranspose(
+            1, 4, strides=2, padding="same", kernel_initializer="he_normal",
+            dtype="float32", name="logits",
+        )(x)  # fmt: skip
+    else:
+        x = layers.Conv2D(1, 1, kernel_initializer="he_normal", dtype="float32", name="logits")(x)
+    return keras.Model(inputs, x, name=f"unet{settings.depth}")
+
+
+def _block(x: Any, width: int, normalisation: str, precision: str, name: str) -> Any:
+    """Two convolutions with ReLU; batch normalisation after both, as published.
+
+    Group normalisation stands between convolution and ReLU, where Wu & He (ECCV 2018) put it.
+    """
+    from keras import layers
+
+    for part in "ab":
+        x = layers.Conv2D(
+            width, 3, padding="same", kernel_initializer="he_normal",
+            dtype=precision, name=f"{name}_conv_{part}",
+        )(x)  # fmt: skip
+        if normalisation == "group":
+            # Eight groups, or as many as divide the width with two channels in each at least.
+            x = layers.GroupNormalization(
+                math.gcd(8, width // 2), dtype=precision, name=f"{name}_norm_{part}"
+            )(x)
+        x = layers.Activation("relu", dtype=precision, name=f"{name}_relu_{part}")(x)
+    if normalisation == "batch":
+        x = layers.BatchNormalization(dtype=precision, name=f"{name}_norm")(x)
+    return x
