@@ -1,0 +1,77 @@
+"""What is trained on, and what is known of the right answer, apart from each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class _Arrays:
+    """A dataclass of arrays that goes into a file of arrays and comes back."""
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Its fields by name, without those that are None."""
+        named = ((f.name, getattr(self, f.name)) for f in fields(self))  # type: ignore[arg-type]
+        return {name: np.asarray(value) for name, value in named if value is not None}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """The inverse of `arrays`."""
+        known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
+        return cls(**{name: value for name, value in arrays.items() if name in known})
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs(_Arrays):
+    """What is trained on: no truth in here.
+
+    Attributes
+    ----------
+    image : (H, W, C) array
+        The channels that the network sees, as they are in the file.
+    mask : (H, W) bool
+        True where there are cells.
+    points : (N, 2) float
+        (row, col) of each cell's marker.
+    nuclei : (H, W) int32 or None
+        Region of each nucleus, labelled 1..N in the order of the points.
+    """
+
+    image: NDArray[Any]
+    mask: NDArray[np.bool_]
+    points: NDArray[np.float64]
+    nuclei: NDArray[np.int32] | None = None
+
+    @property
+    def cell_diameter(self) -> float:
+        """Diameter in pixels of a disc as large as a cell is on average."""
+        return float(2 * np.sqrt(self.mask.sum() / (np.pi * len(self.points))))
+
+
+@dataclass(frozen=True, eq=False)
+class Truth(_Arrays):
+    """What is known of the right answer, for scores alone.
+
+    Attributes
+    ----------
+    labels : (H, W) int32 or None
+        True cells.
+    ignore : (H, W) bool or None
+        Pixels that are left out of scores.
+    crop_points : (K, 2) float or None
+        Centres of the validation crops.
+    crop_corners : (K, 2) int or None
+        First pixel of each.
+    crop_cells : (K, S, S) bool or None
+        The true cell in each.
+    """
+
+    labels: NDArray[np.int32] | None = None
+    ignore: NDArray[np.bool_] | None = None
+    crop_points: NDArray[np.float64] | None = None
+    crop_corners: NDArray[np.int32] | None = None
+    crop_cells: NDArray[np.bool_] | None = None

@@ -1,0 +1,264 @@
+"""From an image to what is trained on, and from the trained network to the labels of the image.
+
+The steps in between have modules of their own; here they are put in order, and the image is
+brought to the size in which the network sees it and back.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from cellcutter_core.backend import backend, fastest_precision
+from cellcutter_core.baseline import filled_labels, watershed_labels
+from cellcutter_core.config import QUICK, Config
+from cellcutter_core.crops import Dataset
+from cellcutter_core.given_markers import read_markers
+from cellcutter_core.graph_cut import find_mask
+from cellcutter_core.images import Image
+from cellcutter_core.inputs import Inputs, Truth
+from cellcutter_core.markers import Nuclei, find_cells, find_nuclei, marker_points
+from cellcutter_core.prediction import Drawing, draw
+from cellcutter_core.scaling import logarithm, nearest, resized
+from cellcutter_core.training import Epoch, Step, Training, Validation
+from cellcutter_core.unet import UNet
+
+# An image is never enlarged or reduced by more than this to bring its cells to the wanted size.
+LARGEST_SCALE = 4.0
+# Where all cells together are less probable than this, the nearest is as good a guess.
+LEAST_PROBABILITY = 0.05
+
+
+def prepare(
+    image: Image, config: Config, *, markers: str | os.PathLike[str] | None = None
+) -> tuple[Inputs, Truth | None]:
+    """Find cell area and nuclei as the settings want them.
+
+    Parameters
+    ----------
+    image : Image
+    config : Config
+    markers : path, optional
+        A file of markers, points or a label image, to take instead of finding them.
+
+    Returns
+    -------
+    inputs : Inputs
+        What is trained on.
+    truth : Truth or None
+        What the file knows of the right answer. Nothing in `inputs` comes from it.
+
+    Raises
+    ------
+    ValueError
+        If no marker is found, or the mask is all cell or all background.
+    """
+    cell = image.pixels[..., list(image.cell)]
+    if markers is not None:
+        regions = read_markers(markers, image.shape)
+        found = Nuclei(regions, marker_points(regions))
+    elif image.nucleus is not None:
+        found = find_nuclei(image.pixels[..., image.nucleus], config.markers)
+    else:
+        area = find_mask(cell, config.mask)
+        found = find_cells(cell, config.markers, mask=area)
+    mask = find_mask(cell, config.mask, nuclei=found.regions > 0)
+    share = float(mask.mean())
+    if share in (0.0, 1.0):
+        raise ValueError(
+            f"the mask calls {'no' if share == 0 else 'every'} pixel cell; "
+            f"{'raise' if share == 0 else 'lower'} mask.prior (now {config.mask.prior}), or choose "
+            "the automatic mask"
+        )
+    channels = list(image.cell)
+    if config.crops.with_nucleus and image.nucleus is not None and image.nucleus not in channels:
+        channels.append(image.nucleus)
+    points = found.points.astype(np.float64)
+    inputs = Inputs(image.pixels[..., channels], mask, points, found.regions)
+    return inputs, _truth(image)
+
+
+def _truth(image: Image) -> Truth | None:
+    validation = image.validation
+    if image.truth is None and validation is None:
+        return None
+    if validation is None:
+        return Truth(image.truth, image.ignore)
+    assert image.markers is not None
+    return Truth(
+        image.truth,
+        image.ignore,
+        crop_points=validation.corners.astype(np.float64) + validation.crop_size / 2,
+        crop_corners=validation.corners,
+        crop_cells=validation.crops,
+    )
+
+
+def segment(
+    image: Image, config: Config = QUICK, *, stop: Callable[[], bool] = lambda: False
+) -> Drawing:
+    """All steps in one: image in, labels out.
+
+    Parameters
+    ----------
+    image : Image
+    config : Config
+        `QUICK` or `PAPER`, or one of them with changes.
+    stop : callable
+        Asked before every step; the last whole epoch is what counts then.
+
+    Returns
+    -------
+    Drawing
+
+    Raises
+    ------
+    ValueError
+        What `prepare` and `Dataset` raise, and if it was stopped before the first epoch ended.
+    """
+    inputs, _ = prepare(image, config)
+    data = make_dataset(inputs, config)
+    precision = config.training.precision
+    if precision == "auto":
+        precision = fastest_precision(
+            backend(), channels=config.network.channels, crop_size=config.crops.size
+        )
+    training = Training(data, UNet(config.network, precision=precision), config.training)
+    drawing = None
+    for event in train_and_draw(training, data, inputs, config, stop=stop):
+        if isinstance(event, tuple):
+            drawing = event[1]
+    if drawing is None:
+        raise ValueError("it was stopped before the first epoch ended; let it run for one epoch")
+    return drawing
+
+
+def scale_for(inputs: Inputs, config: Config) -> float:
+    """Crop pixels for each pixel of the image."""
+    wanted = config.crops.cell_size
+    # Without a marker there is no size of a cell; `Dataset` says so.
+    if wanted is None or not len(inputs.points):
+        return 1.0
+    scale = float(np.clip(wanted / inputs.cell_diameter, 1 / LARGEST_SCALE, LARGEST_SCALE))
+    # An image that held a crop shall hold one still.
+    return float(max(scale, min(1.0, config.crops.size / min(inputs.mask.shape))))
+
+
+def make_dataset(inputs: Inputs, config: Config) -> Dataset:
+    """The crops of an image, in the size and intensities in which the network sees them.
+
+    Raises
+    ------
+    ValueError
+        If the mask is empty or full, or for what `Dataset` refuses.
+    """
+    if not inputs.mask.any():
+        raise ValueError(
+            "the mask has no cell area at all; raise prior, or choose the automatic mask"
+        )
+    if inputs.mask.all():
+        raise ValueError(
+            "the mask has no background at all; lower prior, or choose the automatic mask"
+        )
+    scale = scale_for(inputs, config)
+    image = inputs.image.astype(np.float32)
+    if config.crops.intensity == "log":
+        image = np.stack([logarithm(image[..., c]) for c in range(image.shape[-1])], axis=-1)
+    mask, nuclei = inputs.mask, inputs.nuclei
+    if scale != 1:
+        shape = tuple(round(n * scale) for n in mask.shape)
+        image = np.stack([resized(image[..., c], shape) for c in range(image.shape[-1])], axis=-1)
+        mask = resized(mask.astype(np.float32), shape) > 0.5
+        nuclei = None if nuclei is None else nearest(nuclei, shape)
+    factors = np.array(mask.shape) / inputs.mask.shape
+    points = np.clip((inputs.points + 0.5) * factors - 0.5, 0, np.array(mask.shape) - 1)
+    return Dataset(
+        image,
+        points,
+        ~mask,
+        crop_size=config.crops.size,
+        sigma=config.crops.sigma,
+        nuclei=nuclei,
+    )
+
+
+def draw_cells(network: UNet, data: Dataset, inputs: Inputs, config: Config) -> Drawing:
+    """The labels of the whole image as the settings want them drawn."""
+    shape = inputs.mask.shape
+    if not config.labels.fill:
+        return draw(network, data, shape=shape)
+    # Where cells compete nobody may have more than half; the most probable still is the best guess.
+    drawing = draw(network, data, shape=shape, at_least=LEAST_PROBABILITY)
+    labels = np.where(inputs.mask, drawing.labels, 0).astype(np.int32)
+    labels = filled_labels(labels, inputs.mask, inputs.points, inputs.nuclei)
+    return Drawing(labels, drawing.borders, drawing.probability)
+
+
+def train_and_draw(
+    training: Training,
+    data: Dataset,
+    inputs: Inputs,
+    config: Config,
+    *,
+    epochs: int | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    drawn: NDArray[np.int32] | None = None,
+) -> Iterator[Step | tuple[Epoch, Drawing]]:
+    """Train, and draw the whole image after every epoch.
+
+    With self-training the drawing of an epoch is the target of the next; the first is the
+    watershed from the nuclei.
+
+    Parameters
+    ----------
+    training : Training
+        Of `data` alone.
+    data, inputs, config
+        The image, as `make_dataset` got it.
+    epochs, stop
+        See `Training.run`.
+    drawn : (H, W) int32, optional
+        Labels of the last epoch done, where the training goes on.
+    """
+    if config.training.self_training:
+        if drawn is None:
+            drawn = watershed_labels(inputs.nuclei, inputs.mask, points=inputs.points)
+        data.aim_at(nearest(drawn, data.shape))
+    for event in training.run(epochs=epochs, stop=stop):
+        if isinstance(event, Step):
+            yield event
+            continue
+        drawing = draw_cells(training.network, data, inputs, config)
+        if config.training.self_training:
+            data.aim_at(nearest(drawing.labels, data.shape))
+        yield event, drawing
+
+
+def validation_crops(
+    truth: Truth | None, inputs: Inputs, data: Dataset, config: Config
+) -> Validation | None:
+    """The validation crops of a file as crops of the dataset, or None where there are none."""
+    if truth is None or truth.crop_cells is None:
+        return None
+    assert truth.crop_points is not None
+    assert truth.crop_corners is not None
+    distances, cells = cKDTree(inputs.points).query(truth.crop_points)
+    # A marker that is not where the file had one has no true cell.
+    known = distances < config.crops.sigma
+    if not known.any():
+        return None
+    side, half = data.crop_size, data.crop_size // 2
+    found = []
+    for cell, corner, crop in zip(
+        cells[known], truth.crop_corners[known], truth.crop_cells[known], strict=True
+    ):
+        whole = np.zeros(inputs.mask.shape, np.int32)
+        whole[tuple(slice(c, c + n) for c, n in zip(corner, crop.shape, strict=True))] = crop
+        padded = np.pad(nearest(whole, data.shape), half)
+        row, col = data.origins[cell] + half
+        found.append(padded[row : row + side, col : col + side] > 0)
+    return Validation(cells[known], np.stack(found))
