@@ -1,0 +1,251 @@
+"""The command line: the same work as the app's, without a browser.
+
+python -m cellcutter_core segment IMAGE --out DIR
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cellcutter_core.config import PRESETS, Config, settings_help
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; exit code 0, or 2 after one line that says what is wrong."""
+    parser = _parser()
+    chosen = parser.parse_args(arguments)
+    try:
+        chosen.command(chosen)
+    except ValueError as error:
+        print(f"cellcutter_core: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("cellcutter_core: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m cellcutter_core",
+        description="Segment single cells in a microscope image without drawing a single label.",
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    segment = commands.add_parser(
+        "segment",
+        help="find the cells of an image",
+        description="Find the cells of an image: graph cut, markers, training on this very image, "
+        "labels. Without IMAGE it takes the built-in sample. Truth in the file is used for scores "
+        "alone, never for training.",
+    )
+    segment.add_argument("image", nargs="?", help="TIFF, PNG, JPEG, .npy or .npz file")
+    segment.add_argument(
+        "--out",
+        type=Path,
+        help="new folder for run and results (default: ./cellcutter-NAME)",
+    )
+    segment.add_argument(
+        "--preset",
+        choices=sorted(PRESETS),
+        default="quick",
+        help="quick: the best result for the time on a laptop (default); paper: as published",
+    )
+    segment.add_argument("--epochs", type=int, help="epochs to train (default: the preset's)")
+    segment.add_argument("--seed", type=int, help="seed of everything random (default: 0)")
+    segment.add_argument(
+        "--cell-channel",
+        action="append",
+        metavar="NAME",
+        help="channel that shows the cells, by name or number from 0; may be given several times",
+    )
+    segment.add_argument(
+        "--nucleus-channel", metavar="NAME", help="channel that shows the nuclei, or 'none'"
+    )
+    segment.add_argument("--z", help="plane of a stack: a number from 0, or 'max' for the maximum")
+    segment.add_argument("--t", type=int, help="time point of a series, from 0")
+    segment.add_argument(
+        "--markers",
+        type=Path,
+        metavar="FILE",
+        help="markers from a file: a CSV of points (row, col) or a label image",
+    )
+    segment.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="any setting, such as training.learning_rate=0.01; see the command settings",
+    )
+    segment.set_defaults(command=_segment)
+
+    proceed = commands.add_parser(
+        "continue",
+        help="go on with a run that was stopped, crashed or is to have more epochs",
+        description="Go on with a run from its last whole epoch and write its results anew.",
+    )
+    proceed.add_argument("run", type=Path, help="the run's folder")
+    proceed.add_argument("--epochs", type=int, help="train to this epoch (default: the run's)")
+    proceed.set_defaults(command=_continue)
+
+    sample = commands.add_parser(
+        "sample",
+        help="write the built-in sample to a file",
+        description="Write the built-in sample, a generated image of crowded cells with its exact "
+        "truth, as an .npz file that `segment` reads.",
+    )
+    sample.add_argument("--out", type=Path, required=True, metavar="FILE.npz")
+    sample.add_argument("--size", type=int, default=512, help="side in pixels (default: 512)")
+    sample.add_argument("--seed", type=int, default=0, help="another seed, another image")
+    sample.set_defaults(command=_sample)
+
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="score a label image against the truth",
+        description="Score a label image against the true one and print the scores as JSON.",
+    )
+    evaluate.add_argument("labels", type=Path, help="label image (TIFF, PNG, .npy)")
+    evaluate.add_argument("truth", type=Path, help="true label image, or .npz with truth")
+    evaluate.set_defaults(command=_evaluate)
+
+    settings = commands.add_parser(
+        "settings",
+        help="list every setting",
+        description="List every setting with its value in both presets, its bounds and meaning.",
+    )
+    settings.set_defaults(command=lambda chosen: print(settings_help()))
+
+    info = commands.add_parser(
+        "info",
+        help="versions, backend, devices",
+        description="Print versions, the machine-learning backend and the device it would use.",
+    )
+    info.set_defaults(command=_info)
+    return parser
+
+
+def _segment(chosen: argparse.Namespace) -> None:
+    from cellcutter_core.images import read_image
+    from cellcutter_core.pipeline import make_dataset, prepare
+    from cellcutter_core.runs.store import Run
+    from cellcutter_core.samples import sample
+
+    config = _config(chosen)
+    if chosen.image is None:
+        image = sample().with_roles(cell=chosen.cell_channel, nucleus=chosen.nucleus_channel)
+    else:
+        image = read_image(
+            chosen.image,
+            cell=chosen.cell_channel,
+            nucleus=chosen.nucleus_channel,
+            z=int(chosen.z) if chosen.z and chosen.z.isdecimal() else chosen.z,
+            t=chosen.t,
+        )
+    out = chosen.out or Path(f"cellcutter-{Path(image.name).stem}")
+    if (out / "run.json").exists():
+        raise ValueError(
+            f"there is already a run in {out}; choose another folder with --out, or go on with it: "
+            f"python -m cellcutter_core continue {out}"
+        )
+    print(f"Finding cell area and nuclei in {image.name} …", flush=True)
+    inputs, truth = prepare(image, config, markers=chosen.markers)
+    # What is wrong with them is said before anything is written.
+    make_dataset(inputs, config)
+    about = {"image": image.name, "pixel_size": image.pixel_size}
+    run = Run.create(out, inputs, config, truth=truth, description=about)
+    _train(run, None)
+
+
+def _continue(chosen: argparse.Namespace) -> None:
+    from cellcutter_core.runs.store import Run
+
+    run = Run(chosen.run)
+    if run.progress.status == "running":
+        raise ValueError(f"the run in {chosen.run} is still going; stop it first, or wait")
+    last = chosen.epochs or run.progress.epochs
+    if run.progress.epochs_done >= last:
+        raise ValueError(
+            f"the run in {chosen.run} has {run.progress.epochs_done} epochs already; "
+            f"give --epochs a larger number than that"
+        )
+    run.forget_stop()
+    _train(run, chosen.epochs)
+
+
+def _train(run: Any, epochs: int | None) -> None:
+    from cellcutter_core import results
+    from cellcutter_core.runs.bar import progress_bar
+    from cellcutter_core.runs.worker import work
+
+    with progress_bar(run, epochs) as show:
+        work(run, epochs=epochs, on_event=show)
+    summary = results.write(run)
+    print(results.in_words(summary))
+    print(f"Results in {run.path}/: labels.tif, overlay.png, borders.png, result.json")
+
+
+def _sample(chosen: argparse.Namespace) -> None:
+    from cellcutter_core.samples import sample, save
+
+    image = sample((chosen.size, chosen.size), seed=chosen.seed)
+    save(image, chosen.out)
+    n_cells = 0 if image.truth is None else image.truth.max()
+    print(f"Wrote {chosen.out}: {chosen.size}×{chosen.size} pixels, {n_cells} cells")
+
+
+def _evaluate(chosen: argparse.Namespace) -> None:
+    from cellcutter_core.images import read_labels
+    from cellcutter_core.metrics import score
+
+    scores = score(read_labels(chosen.labels), read_labels(chosen.truth))
+    print(json.dumps(scores.as_dict(), indent=1))
+
+
+def _info(chosen: argparse.Namespace) -> None:
+    from cellcutter_core import __version__
+    from cellcutter_core.backend import backend
+    from cellcutter_core.runs.worker import versions
+
+    del chosen
+    where = backend()
+    lines = {
+        "cellcutter_core": __version__,
+        **versions(),
+        where.name: where.version,
+        "backend": f"{where.name} (KERAS_BACKEND chooses tensorflow, jax or torch)",
+        "device": where.device,
+    }
+    width = max(map(len, lines))
+    print("\n".join(f"{name:<{width}}  {value}" for name, value in lines.items()))
+
+
+def _config(chosen: argparse.Namespace) -> Config:
+    values = PRESETS[chosen.preset].model_dump()
+    given = [("training.epochs", chosen.epochs), ("training.seed", chosen.seed)]
+    for item in chosen.set:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise ValueError(f"--set takes NAME=VALUE, got {item!r}; see the command settings")
+        try:
+            given.append((name, json.loads(value)))
+        except ValueError:
+            given.append((name, value))
+    for name, value in given:
+        if value is None and name not in chosen.set:
+            continue
+        group, _, key = name.partition(".")
+        if not isinstance(values.get(group), dict) or key not in values[group]:
+            raise ValueError(f"there is no setting called {name}; see the command settings")
+        values[group][key] = value
+    if chosen.set:
+        values["preset"] = "custom"
+    return Config(**values)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

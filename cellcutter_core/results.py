@@ -1,0 +1,111 @@
+"""What a finished run leaves beside itself: label image, pictures, and a summary."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellcutter_core.export import write_json, write_labels, write_png
+from cellcutter_core.runs.store import Run
+
+
+def write(run: Run) -> dict[str, Any]:
+    """Write labels.tif, overlay.png, borders.png and result.json of a run's last epoch.
+
+    Returns
+    -------
+    dict
+        The content of result.json.
+
+    Raises
+    ------
+    ValueError
+        If the run has no epoch yet, or its folder cannot be written.
+    """
+    from cellcutter_core.view.render import composite, overlay
+
+    if not run.epochs:
+        raise ValueError(f"the run in {run.path} has no epoch yet; continue it")
+    last = run.epochs[-1]
+    drawing = run.epoch(last)
+    pixels = run.inputs.image
+    has_nucleus = pixels.shape[-1] > 1
+    picture = composite(pixels, cell=(0,), nucleus=pixels.shape[-1] - 1 if has_nucleus else None)
+    write_labels(
+        run.path / "labels.tif", drawing.labels, pixel_size=run.description.get("pixel_size")
+    )
+    write_png(run.path / "overlay.png", overlay(picture, drawing.labels))
+    write_png(run.path / "borders.png", _borders(drawing.borders))
+    summary = summarise(run)
+    write_json(run.path / "result.json", summary)
+    return summary
+
+
+def summarise(run: Run) -> dict[str, Any]:
+    """Cells, epochs, seconds, device, losses, settings, and scores where there is truth."""
+    events = run.events()
+    progress = run.progress
+    device: dict[str, Any] = next((e for e in reversed(events) if e["kind"] == "device"), {})
+    baseline: dict[str, Any] = next((e for e in events if e["kind"] == "baseline"), {})
+    epochs = progress.epoch_events
+    return {
+        "image": run.description.get("image"),
+        "status": progress.status,
+        "cells": epochs[-1]["n_cells"],
+        "markers": device.get("n_cells"),
+        "epochs": progress.epochs_done,
+        "seconds": _working_time(events),
+        "training_seconds": progress.seconds,
+        "device": device.get("device"),
+        "backend": device.get("name"),
+        "precision": device.get("precision"),
+        "collapsed": progress.collapsed,
+        "losses": [
+            {name: event[name] for name in ("epoch", "loss", "area", "overlap", "background")}
+            for event in epochs
+        ],
+        "scores": epochs[-1].get("scores"),
+        "scores_without_training": baseline.get("scores"),
+        "settings": run.config.model_dump(),
+    }
+
+
+def in_words(summary: dict[str, Any]) -> str:
+    """The two lines that the command line closes with."""
+    text = (
+        f"{summary['cells']} cells after {summary['epochs']} epochs, "
+        f"{summary['seconds']:.0f} s on {summary['device']}"
+    )
+    if summary["collapsed"]:
+        text += (
+            "\nThe run collapsed: all cells are empty. Try another seed, a smaller learning rate, "
+            "or a mask that covers the cells."
+        )
+    scores, without = summary["scores"], summary["scores_without_training"]
+    if scores:
+        text += (
+            f"\nAgainst the truth: AP50 {scores['ap50']:.3f}, AP75 {scores['ap75']:.3f} "
+            f"(without training, by watershed: {without['ap50']:.3f}, {without['ap75']:.3f})"
+        )
+    return text
+
+
+def _borders(borders: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The border image as the notebook shows it: white where one cell ends, yellow where two do."""
+    rgb = np.zeros((*borders.shape, 3), np.uint8)
+    rgb[borders == 1] = (235, 235, 235)
+    rgb[borders > 1] = (255, 190, 60)
+    return rgb
+
+
+def _working_time(events: list[dict[str, Any]]) -> float:
+    """Seconds between each start of the process and what it said last."""
+    seconds, start = 0.0, None
+    for event in events:
+        if event["kind"] == "started":
+            start = event["time"]
+        elif start is not None:
+            seconds, start = seconds + event["time"] - start, event["time"]
+    return seconds

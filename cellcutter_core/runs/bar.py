@@ -1,0 +1,62 @@
+"""A progress bar for the terminal, with loss and time left."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from cellcutter_core.runs.store import Run
+
+
+@contextlib.contextmanager
+def progress_bar(run: Run, epochs: int | None = None) -> Iterator[Callable[[Any], None]]:
+    """Show a run's steps and epochs as they come; where there is no terminal, a line an epoch.
+
+    Yields
+    ------
+    callable
+        Give it every `Step` and `Epoch`.
+    """
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    last = epochs or run.config.training.epochs
+    steps = run.config.training.steps
+    console = Console(file=sys.stdout)
+    with Progress(
+        TextColumn("Training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("steps  loss {task.fields[loss]:>8.1f}"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    ) as bar:
+        done = run.progress.epochs_done
+        task = bar.add_task("", total=last * steps, completed=done * steps, loss=float("nan"))
+
+        def show(event: Any) -> None:
+            if hasattr(event, "step"):
+                bar.update(task, advance=1, loss=event.loss)
+                return
+            parts = (
+                f"area {event.area:.1f}, overlap {event.overlap:.1f}, "
+                f"background {event.background:.1f}"
+            )
+            bar.console.print(
+                f"Epoch {event.epoch}/{last}: loss {event.loss:.1f} ({parts}), "
+                f"{event.seconds:.1f} s" + (", all cells are empty" if event.collapsed else ""),
+                highlight=False,
+                soft_wrap=True,
+            )
+
+        yield show

@@ -1,0 +1,363 @@
+"""The run directory: everything about a training, in files that are whole or not there.
+
+    RUN/
+      run.json          name, time, settings, versions
+      inputs.npz        what the run was given: image, mask, markers, nuclei
+      truth.npz         true labels and validation crops, if known; read for scores alone
+      events.jsonl      one line for each thing that happened
+      epochs/0001.npz   labels, borders and probability of an epoch
+      model.keras       the network of the last epoch
+      state.npz         weights and optimiser of the last epoch, to go on from
+      baseline.npz      labels by watershed, without training
+      log.txt           what the process printed
+      stop              there when somebody asked the run to stop
+
+One `Run` reads and writes it all, for the page, the command line and a notebook alike. Events and
+epochs are only ever added; a line that was torn by a crash is ignored.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import time
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellcutter_core.config import Config
+from cellcutter_core.files import atomic
+from cellcutter_core.inputs import Inputs, Truth
+from cellcutter_core.prediction import Drawing
+
+Status = Literal["queued", "running", "stopped", "finished", "failed", "crashed"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the events of a run amount to; see `progress`.
+
+    Attributes
+    ----------
+    status : str
+        "queued" before the process starts, then "running", and at the end "finished", "stopped"
+        (it was asked to), "failed" (it said why) or "crashed" (it is gone and said nothing).
+    message : str
+        Why it failed, in one line; else empty.
+    epochs_done, epochs : int
+        How far it is, and how far it is to go.
+    step, steps : int
+        The same within the epoch.
+    seconds : float
+        Time spent on finished steps.
+    seconds_left : float or None
+        Estimate from the last epoch's speed, None before there is one.
+    collapsed : bool
+        Whether the last epoch had only empty cells.
+    epoch_events : tuple of dict
+        The events of its epochs, in order.
+    """
+
+    status: Status
+    message: str
+    epochs_done: int
+    epochs: int
+    step: int
+    steps: int
+    seconds: float
+    seconds_left: float | None
+    collapsed: bool
+    epoch_events: tuple[Mapping[str, Any], ...]
+
+
+class Run:
+    """A run directory.
+
+    Raises
+    ------
+    ValueError
+        If the folder is not there, or is none that `Run.create` wrote.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        try:
+            description = json.loads((self.path / "run.json").read_text("utf-8"))
+            self.config = Config(**description["config"])
+        except FileNotFoundError:
+            raise ValueError(f"{self.path} is not a run: it has no run.json") from None
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{self.path / 'run.json'} cannot be read ({error}); start the run again"
+            ) from None
+        self.description: Mapping[str, Any] = description
+
+    @classmethod
+    def create(
+        cls,
+        path: str | os.PathLike[str],
+        inputs: Inputs,
+        config: Config,
+        *,
+        truth: Truth | None = None,
+        description: Mapping[str, Any] | None = None,
+    ) -> Run:
+        """Write a new run, ready to be worked on.
+
+        Raises
+        ------
+        ValueError
+            If there is a run already, or the folder cannot be written.
+        """
+        path = Path(path)
+        if (path / "run.json").exists():
+            raise ValueError(f"there is already a run in {path}; choose another folder")
+        try:
+            (path / "epochs").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(
+                f"cannot write {path}: {error.strerror}; choose another folder"
+            ) from error
+        _save(path / "inputs.npz", inputs.arrays())
+        if truth is not None:
+            _save(path / "truth.npz", truth.arrays())
+        # Last: a folder with a run.json has everything a run needs.
+        with atomic(path / "run.json") as temporary:
+            temporary.write_text(
+                json.dumps(
+                    {
+                        **(description or {}),
+                        "created": time.time(),
+                        "config": config.model_dump(),
+                    },
+                    indent=1,
+                ),
+                "utf-8",
+            )
+        return cls(path)
+
+    @property
+    def inputs(self) -> Inputs:
+        """What the run was given."""
+        return Inputs.from_arrays(_load(self.path / "inputs.npz"))
+
+    @property
+    def truth(self) -> Truth | None:
+        """True labels to score by, or None."""
+        file = self.path / "truth.npz"
+        return Truth.from_arrays(_load(file)) if file.exists() else None
+
+    @property
+    def baseline(self) -> NDArray[np.int32] | None:
+        """(H, W) labels by watershed from the same nuclei in the same mask; no training."""
+        file = self.path / "baseline.npz"
+        return _load(file)["labels"].astype(np.int32) if file.exists() else None
+
+    @baseline.setter
+    def baseline(self, labels: NDArray[np.int32]) -> None:
+        _save(self.path / "baseline.npz", {"labels": labels})
+
+    @property
+    def model_file(self) -> Path:
+        """Where the last epoch's network is."""
+        return self.path / "model.keras"
+
+    @property
+    def log_file(self) -> Path:
+        """What the process printed."""
+        return self.path / "log.txt"
+
+    # Events -------------------------------------------------------------------------------------
+
+    def record(self, kind: str, **values: Any) -> None:
+        """Add an event; every line carries its kind and its time."""
+        line = json.dumps({"kind": kind, "time": time.time(), **values})
+        file = self.path / "events.jsonl"
+        torn = file.exists() and file.stat().st_size > 0 and not _ends_line(file)
+        with file.open("a", encoding="utf-8") as stream:
+            # One write: readers see whole lines or a torn last one, never two mixed.
+            stream.write(("\n" if torn else "") + line + "\n")
+
+    def events(self) -> list[dict[str, Any]]:
+        """All events so far, oldest first; lines torn by a crash are left out."""
+        try:
+            lines = (self.path / "events.jsonl").read_text("utf-8", "replace").splitlines()
+        except FileNotFoundError:
+            return []
+        found = []
+        for line in lines:
+            try:
+                event = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(event, dict) and "kind" in event:
+                found.append(event)
+        return found
+
+    @property
+    def progress(self) -> Progress:
+        """Where the run stands now."""
+        return progress(self.events(), self.config, alive=_alive)
+
+    def ask_to_stop(self) -> None:
+        """The run stops within one step."""
+        (self.path / "stop").touch()
+
+    @property
+    def asked_to_stop(self) -> bool:
+        return (self.path / "stop").exists()
+
+    def forget_stop(self) -> None:
+        """Before it is gone on with."""
+        (self.path / "stop").unlink(missing_ok=True)
+
+    # Epochs -------------------------------------------------------------------------------------
+
+    def add_epoch(self, epoch: int, drawing: Drawing) -> None:
+        """Store what an epoch looks like."""
+        small: type[np.integer[Any]] = np.int32
+        if drawing.labels.max(initial=0) < 2**16:
+            small = np.uint16
+        _save(
+            self.path / "epochs" / f"{epoch:04d}.npz",
+            {
+                "labels": drawing.labels.astype(small),
+                "borders": drawing.borders,
+                "probability": np.round(drawing.probability * 255).astype(np.uint8),
+            },
+        )
+
+    @property
+    def epochs(self) -> list[int]:
+        """Numbers of the stored epochs, ascending."""
+        names = (file.name for file in (self.path / "epochs").glob("*.npz"))
+        return sorted(int(m[1]) for name in names if (m := re.fullmatch(r"(\d{4,})\.npz", name)))
+
+    def epoch(self, number: int) -> Drawing:
+        """What an epoch looks like.
+
+        Raises
+        ------
+        ValueError
+            If there is no such epoch; the message lists those there are.
+        """
+        file = self.path / "epochs" / f"{number:04d}.npz"
+        if not file.exists():
+            there = ", ".join(map(str, self.epochs)) or "none yet"
+            raise ValueError(f"{self.path} has no epoch {number}; it has {there}")
+        arrays = _load(file)
+        return Drawing(
+            arrays["labels"].astype(np.int32),
+            arrays["borders"],
+            np.asarray(arrays["probability"] / 255, np.float32),
+        )
+
+    # State to go on from ------------------------------------------------------------------------
+
+    def save_state(
+        self, epoch: int, weights: list[NDArray[Any]], optimizer: list[NDArray[Any]]
+    ) -> None:
+        """Store all that the next epoch needs, in one file: a crash leaves the last whole one."""
+        arrays = {f"weight{i:05d}": value for i, value in enumerate(weights)}
+        arrays |= {f"optimizer{i:05d}": value for i, value in enumerate(optimizer)}
+        _save(self.path / "state.npz", {"epoch": np.asarray(epoch), **arrays}, small=False)
+
+    def load_state(self) -> tuple[int, list[NDArray[Any]], list[NDArray[Any]]] | None:
+        """What `save_state` stored last: epoch, weights, optimiser; None before the first."""
+        if not (self.path / "state.npz").exists():
+            return None
+        arrays = _load(self.path / "state.npz")
+        weights, optimizer = (
+            [arrays[name] for name in sorted(arrays) if name.startswith(kind)]
+            for kind in ("weight", "optimizer")
+        )
+        return int(arrays["epoch"]), weights, optimizer
+
+
+def progress(events: list[dict[str, Any]], config: Config, *, alive: Any = None) -> Progress:
+    """What a run's events amount to. Pure: nothing is read, only `alive` is asked.
+
+    Parameters
+    ----------
+    events : list of dict
+        As `Run.events` gives them.
+    config : Config
+        The run's settings.
+    alive : callable, optional
+        `alive(pid, host)` says whether the process of that number still runs.
+    """
+    status: Status = "queued"
+    message, epochs, step, started = "", config.training.epochs, 0, {}
+    done: dict[int, Mapping[str, Any]] = {}
+    for event in events:
+        match event["kind"]:
+            case "started":
+                status, message, started = "running", "", event
+                epochs = event.get("epochs", epochs)
+            case "step":
+                step = event["step"]
+            case "epoch":
+                done[event["epoch"]], step = event, 0
+            case "finished" | "stopped" | "failed" as end:
+                status, message = end, event.get("message", "")
+    if status == "running" and alive and not alive(started.get("pid"), started.get("host")):
+        status = "crashed"
+        message = "the process ended without a word; see its log, then continue the run"
+    ordered = tuple(done[number] for number in sorted(done))
+    steps, left = config.training.steps, None
+    if ordered:
+        per_step = ordered[-1]["seconds"] / steps
+        left = max(epochs - len(ordered), 0) * steps * per_step - step * per_step
+    return Progress(
+        status=status,
+        message=message,
+        epochs_done=len(ordered),
+        epochs=epochs,
+        step=step,
+        steps=steps,
+        seconds=float(sum(event["seconds"] for event in ordered)),
+        seconds_left=left,
+        collapsed=bool(ordered and ordered[-1].get("collapsed")),
+        epoch_events=ordered,
+    )
+
+
+def _alive(pid: Any, host: Any) -> bool:
+    if host != socket.gethostname() or not isinstance(pid, int):
+        return True  # On another machine: nothing can be said from here.
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _ends_line(file: Path) -> bool:
+    with file.open("rb") as stream:
+        stream.seek(-1, os.SEEK_END)
+        return stream.read(1) == b"\n"
+
+
+def _save(file: Path, arrays: Mapping[str, NDArray[Any]], *, small: bool = True) -> None:
+    with atomic(file) as temporary, temporary.open("wb") as stream:
+        write: Any = np.savez_compressed if small else np.savez
+        write(stream, **arrays)
+
+
+def _load(file: Path) -> Mapping[str, NDArray[Any]]:
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except FileNotFoundError:
+        raise ValueError(f"{file} is missing; the run did not get that far") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
+        raise ValueError(f"{file} is damaged ({error}); start the run again") from None

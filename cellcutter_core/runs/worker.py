@@ -1,0 +1,175 @@
+"""The process that trains: ``python -m cellcutter_core.runs.worker RUN_DIR``.
+
+It reads the run directory, trains, and writes what happens into it; nobody else writes there but
+to ask it to stop. Started again on the same directory, it goes on from the last whole epoch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellcutter_core.baseline import watershed_labels
+from cellcutter_core.inputs import Inputs, Truth
+from cellcutter_core.metrics import score
+from cellcutter_core.pipeline import make_dataset, train_and_draw, validation_crops
+from cellcutter_core.runs.store import Run
+
+
+def work(
+    run: Run,
+    *,
+    epochs: int | None = None,
+    on_event: Callable[[Any], None] = lambda event: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Train a run to its last epoch, or until it is asked to stop.
+
+    Parameters
+    ----------
+    run : Run
+        New, or one that was stopped or crashed, which is gone on with.
+    epochs : int, optional
+        Train to this epoch; default that of the run's settings.
+    on_event : callable
+        Gets every `Step` and `Epoch` of the training.
+    stop : callable
+        Asked before every step beside `run.asked_to_stop`.
+
+    Raises
+    ------
+    ValueError
+        Whatever is wrong with the run's settings or inputs; it is recorded as well.
+    """
+    try:
+        _work(run, epochs, on_event, stop)
+    except BaseException as error:
+        reason = str(error) or type(error).__name__
+        if isinstance(error, MemoryError):
+            reason = "there is not enough memory; choose a smaller region or fewer crops at once"
+        run.record("failed", message=" ".join(reason.split()))
+        raise
+
+
+def _work(
+    run: Run,
+    epochs: int | None,
+    on_event: Callable[[Any], None],
+    stop: Callable[[], bool],
+) -> None:
+    # Here and not above: a reader of this module need not wait for a framework.
+    from cellcutter_core.backend import backend, fastest_precision
+    from cellcutter_core.training import Step, Training
+    from cellcutter_core.unet import UNet
+
+    config, inputs, truth = run.config, run.inputs, run.truth
+    last = config.training.epochs if epochs is None else epochs
+    run.record("started", pid=os.getpid(), host=socket.gethostname(), epochs=last, **versions())
+    data = make_dataset(inputs, config)
+    _record_baseline(run, inputs, truth)
+
+    where = backend()
+    earlier = [event for event in run.events() if event["kind"] == "device"]
+    precision = config.training.precision
+    if precision == "auto":
+        # A run that is gone on with keeps to what it was begun with.
+        precision = earlier[-1]["precision"] if earlier else fastest_precision(
+            where, channels=config.network.channels, crop_size=config.crops.size
+        )  # fmt: skip
+    run.record(
+        "device",
+        **asdict(where),
+        precision=precision,
+        n_cells=len(data),
+        n_at_border=data.n_at_border,
+        cell_diameter=inputs.cell_diameter,
+        scale=data.shape[0] / inputs.mask.shape[0],
+    )
+    network = UNet(config.network, precision=precision)
+    training = Training(
+        data, network, config.training, validation_crops(truth, inputs, data, config)
+    )
+    state = run.load_state()
+    if state is not None:
+        training.epochs_done, weights, training.optimizer_state = state
+        network.set_weights(weights, data.n_channels)
+
+    def asked() -> bool:
+        return stop() or run.asked_to_stop
+
+    drawn = run.epoch(training.epochs_done).labels if training.epochs_done else None
+    for event in train_and_draw(
+        training, data, inputs, config, epochs=last, stop=asked, drawn=drawn
+    ):
+        if isinstance(event, Step):
+            run.record("step", **asdict(event))
+            on_event(event)
+        else:
+            epoch, drawing = event
+            run.add_epoch(epoch.epoch, drawing)
+            network.save(run.model_file)
+            run.save_state(epoch.epoch, network.weights, training.state)
+            scores = _scores(drawing.labels, truth)
+            n_cells = len(np.unique(drawing.labels[drawing.labels > 0]))
+            run.record("epoch", **asdict(epoch), n_cells=n_cells, scores=scores)
+            on_event(epoch)
+    run.record("finished" if training.epochs_done >= last else "stopped")
+
+
+def _record_baseline(run: Run, inputs: Inputs, truth: Truth | None) -> None:
+    if run.baseline is None:
+        labels = watershed_labels(inputs.nuclei, inputs.mask, points=inputs.points)
+        run.baseline = labels
+        run.record("baseline", scores=_scores(labels, truth))
+
+
+def _scores(labels: NDArray[np.int32], truth: Truth | None) -> dict[str, Any] | None:
+    if truth is None or truth.labels is None:
+        return None
+    return score(labels, truth.labels, ignore=truth.ignore).as_dict()
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of what the results depend on."""
+    from importlib.metadata import version
+
+    packages = ("keras", "numpy", "PyMaxflow", "scikit-image", "scipy")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+def main(arguments: list[str]) -> int:
+    """Exit code 0 when the run finished or was stopped, 2 when it could not."""
+    if len(arguments) != 1:
+        print("usage: python -m cellcutter_core.runs.worker RUN_DIR", file=sys.stderr)
+        return 2
+    stopped = False
+
+    def ask(*_: object) -> None:
+        nonlocal stopped
+        stopped = True
+
+    # A polite end keeps the last epoch and says "stopped"; a second signal is obeyed at once.
+    for name in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(ValueError):
+            signal.signal(name, ask)
+    try:
+        work(Run(Path(arguments[0])), stop=lambda: stopped)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

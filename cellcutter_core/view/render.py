@@ -1,0 +1,273 @@
+"""Arrays to pictures: channels, cells in colour, outlines, probabilities.
+
+Every picture is an (H, W, 3) uint8 array of red, green and blue; no function changes its input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cellcutter_core.labels import check_labels, outlines
+from cellcutter_core.view.coloring import label_colors
+
+__all__ = [
+    "MASK_COLOR",
+    "NUCLEUS_COLOR",
+    "composite",
+    "display_window",
+    "label_colors",
+    "mask_outline",
+    "outlines",
+    "overlay",
+    "probability_colors",
+]
+
+Rgb = npt.NDArray[np.uint8]
+Color = tuple[int, int, int]
+
+MASK_COLOR: Color = (240, 228, 66)
+"""Outline of a mask over an image: the yellow that no colour blindness takes for grey."""
+
+NUCLEUS_COLOR: Color = (40, 150, 255)
+"""Nuclei over grey cells."""
+
+# Rec. 601: how bright red, green and blue look.
+_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
+_DIMMED = np.float32(0.85)
+
+# viridis by S. van der Walt and N. Smith (CC0), at ten equal steps: equal steps of probability
+# look equally large, in grey too.
+_VIRIDIS = np.array(
+    [
+        (68, 1, 84),
+        (72, 40, 120),
+        (62, 73, 137),
+        (49, 104, 142),
+        (38, 130, 142),
+        (31, 158, 137),
+        (53, 183, 121),
+        (110, 206, 88),
+        (181, 222, 43),
+        (253, 231, 37),
+    ],
+    dtype=np.float64,
+)
+
+
+def display_window(
+    channel: npt.NDArray[Any], *, low: float = 0.5, high: float = 99.7
+) -> tuple[float, float]:
+    """The intensities to show as black and as white: two percentiles of the channel.
+
+    Parameters
+    ----------
+    channel : (H, W) array
+    low, high : float
+        Percentiles, 0 <= low < high <= 100.
+
+    Returns
+    -------
+    black, white : float
+
+    Raises
+    ------
+    ValueError
+        If the percentiles are not in order, or the channel is not (H, W).
+    """
+    if not 0 <= low < high <= 100:
+        raise ValueError(
+            f"low is {low} and high is {high}, but percentiles are needed, 0 <= low < high <= 100"
+        )
+    if channel.ndim != 2 or channel.size == 0:
+        raise ValueError(f"channel has shape {channel.shape}, but must be (H, W) with pixels")
+    # A grid of some 250,000 pixels has the same percentiles, in a tenth of the time.
+    step = max(1, int((channel.size / 250_000) ** 0.5))
+    black, white = np.percentile(channel[::step, ::step], (low, high))
+    return float(black), float(white)
+
+
+def composite(
+    pixels: npt.NDArray[Any],
+    *,
+    cell: Sequence[int] = (0,),
+    nucleus: int | None = None,
+    low: float = 0.5,
+    high: float = 99.7,
+    gamma: float = 0.7,
+) -> Rgb:
+    """Show an image: cells in grey, nuclei in blue light above them.
+
+    Parameters
+    ----------
+    pixels : (H, W, C) array
+        Any integer or float dtype.
+    cell : sequence of int
+        Indices of the cell channels; several are averaged.
+    nucleus : int, optional
+        Index of the nucleus channel.
+    low, high : float
+        Percentiles of each channel that are shown as black and as white.
+    gamma : float
+        Exponent on the cell channels; below 1 it lifts dim borders out of the dark, which a
+        projector would swallow.
+
+    Returns
+    -------
+    (H, W, 3) uint8 array
+        A channel that is the same everywhere is black.
+
+    Raises
+    ------
+    ValueError
+        If a channel does not exist, or a setting is out of bounds.
+    """
+    image = np.asarray(pixels)
+    if image.ndim != 3:
+        raise ValueError(f"pixels has shape {image.shape}, but must be (H, W, channels)")
+    if not cell:
+        raise ValueError("cell is empty, but at least one channel is needed to show cells")
+    if not gamma > 0:
+        raise ValueError(f"gamma is {gamma}, but must be above 0")
+    for index in (*cell, *(() if nucleus is None else (nucleus,))):
+        if not 0 <= index < image.shape[2]:
+            raise ValueError(
+                f"channel {index} does not exist: the image has channels 0 to {image.shape[2] - 1}"
+            )
+    gray = np.zeros(image.shape[:2], np.float32)
+    for index in cell:
+        gray += _scaled(image[..., index], low, high) ** gamma / len(cell)
+    if nucleus is None:
+        return np.repeat(_uint8(255 * gray)[..., None], 3, axis=2)
+    blue = _scaled(image[..., nucleus], low, high)
+    picture = np.empty((*gray.shape, 3), np.uint8)
+    for i, part in enumerate(NUCLEUS_COLOR):
+        # "Screen": what is missing to white is multiplied, so light adds up and never clips.
+        picture[..., i] = _uint8(255 * (1 - (1 - gray) * (1 - blue * (part / 255))))
+    return picture
+
+
+def _scaled(channel: npt.NDArray[Any], low: float, high: float) -> npt.NDArray[np.float32]:
+    black, white = display_window(channel, low=low, high=high)
+    scaled = (channel.astype(np.float32) - black) / (white - black if white > black else 1)
+    return np.asarray(np.clip(scaled, 0, 1) if white > black else 0 * scaled, np.float32)
+
+
+def probability_colors(probability: npt.NDArray[np.floating[Any]]) -> Rgb:
+    """Show probabilities in viridis: 0 dark blue, 1 yellow.
+
+    Parameters
+    ----------
+    probability : (H, W) float array
+        In [0, 1].
+
+    Returns
+    -------
+    (H, W, 3) uint8 array
+
+    Raises
+    ------
+    ValueError
+        If a value is outside [0, 1] or not a number.
+    """
+    values = np.asarray(probability, np.float32)
+    if values.size and not (values.min() >= 0 and values.max() <= 1):
+        raise ValueError(
+            f"probability spans {values.min()} to {values.max()}, but must be in 0..1; "
+            "apply a sigmoid to logits first"
+        )
+    steps = np.linspace(0, 1, len(_VIRIDIS))
+    fine = np.linspace(0, 1, 256)
+    table = np.stack([np.interp(fine, steps, _VIRIDIS[:, i]) for i in range(3)], axis=1)
+    return _uint8(table)[_uint8(255 * values)]
+
+
+def overlay(
+    image: Rgb, labels: npt.ArrayLike, *, alpha: float = 0.45, outlines: bool = True
+) -> Rgb:
+    """Tint each cell over the image in grey, with its outline in full colour.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8 array
+        For example from `composite`. It is shown in grey and dimmed, so that colour means cell.
+    labels : (H, W) array of integers
+        0 for background.
+    alpha : float
+        How strong the tint is: 0 leaves the image, 1 hides it.
+    outlines : bool
+        Whether to draw the outlines.
+
+    Returns
+    -------
+    (H, W, 3) uint8 array
+        Colours as in `label_colors`.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or `alpha` is out of bounds.
+    """
+    cells = check_labels(labels)
+    if not 0 <= alpha <= 1:
+        raise ValueError(f"alpha is {alpha}, but must be from 0 (no tint) to 1 (no image)")
+    gray = _DIMMED * (_check_rgb(image, cells.shape) @ _LUMINANCE)
+    colors = label_colors(cells)
+    strength = alpha * (cells > 0).astype(np.float32)
+    picture = np.empty((*cells.shape, 3), np.uint8)
+    for i in range(3):
+        picture[..., i] = _uint8(gray + strength * (colors[..., i] - gray))
+    if outlines:
+        edge = _visible_outlines(cells)
+        picture[edge] = colors[edge, :3]
+    return picture
+
+
+def mask_outline(image: Rgb, mask: npt.ArrayLike, *, color: Color = MASK_COLOR) -> Rgb:
+    """Draw the outline of a mask on a picture.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8 array
+    mask : (H, W) bool array
+        True on cells.
+    color : (int, int, int)
+        Red, green, blue, 0 to 255.
+
+    Returns
+    -------
+    (H, W, 3) uint8 array
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or `mask` is not bool.
+    """
+    area = np.asarray(mask)
+    if area.dtype != bool:
+        raise ValueError(f"mask has dtype {area.dtype}, but must be bool, True on cells")
+    picture = _check_rgb(image, area.shape).copy()
+    picture[_visible_outlines(area.astype(np.uint8))] = color
+    return picture
+
+
+def _visible_outlines(labels: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Outlines that still show when a large image is shrunk to fit a screen."""
+    return outlines(labels, width=max(1, round(max(labels.shape) / 800)))
+
+
+def _check_rgb(image: npt.ArrayLike, shape: tuple[int, ...]) -> Rgb:
+    rgb = np.asarray(image)
+    if rgb.dtype != np.uint8 or rgb.shape != (*shape, 3):
+        raise ValueError(
+            f"image is {rgb.dtype} of shape {rgb.shape}, but must be uint8 of shape "
+            f"{(*shape, 3)}; make it with composite"
+        )
+    return rgb
+
+
+def _uint8(values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.uint8]:
+    return np.asarray(values + 0.5, np.float32).astype(np.uint8)

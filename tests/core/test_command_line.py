@@ -1,0 +1,278 @@
+"""The command line as a user runs it: in processes of its own, on files, with mistakes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image as Picture
+
+from cellcutter_core.__main__ import main
+from cellcutter_core.runs.store import Run
+from cellcutter_core.samples import sample, save
+
+TINY = [
+    "--set", "network.channels=4", "--set", "network.depth=3", "--set", "training.steps=4",
+    "--set", "training.warm_up=4", "--set", "training.crops=8",
+    "--set", "training.precision=float32",
+]  # fmt: skip
+
+
+def command(*arguments, cwd=None, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "cellcutter_core", *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **environment},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
+def refused(capsys, *arguments):
+    """The one line that a wrong command ends with."""
+    assert main(list(map(str, arguments))) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1, err
+    assert err.startswith("cellcutter_core: ")
+    return err
+
+
+@pytest.fixture(scope="module")
+def image_file(tmp_path_factory):
+    file = tmp_path_factory.mktemp("image") / "small.npz"
+    save(sample((160, 160), seed=3), file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def finished(image_file, tmp_path_factory):
+    out = tmp_path_factory.mktemp("results") / "run"
+    done = command("segment", image_file, "--out", out, "--epochs", 2, *TINY)
+    assert done.returncode == 0, done.stderr
+    return out, done
+
+
+def test_segment_leaves_everything_that_it_promises(finished, image_file):
+    out, done = finished
+    assert "Epoch 2/2: loss" in done.stdout
+    assert "Against the truth: AP50" in done.stdout
+    labels = tifffile.imread(out / "labels.tif")
+    assert labels.shape == (160, 160)
+    assert labels.max() > 5
+    for name in ("overlay.png", "borders.png"):
+        with Picture.open(out / name) as picture:
+            assert picture.size == (160, 160)
+    result = json.loads((out / "result.json").read_text())
+    assert result["cells"] == len(np.unique(labels[labels > 0]))
+    assert result["epochs"] == 2
+    assert [entry["epoch"] for entry in result["losses"]] == [1, 2]
+    assert result["seconds"] > result["training_seconds"] > 0
+    assert "CPU" in result["device"] or result["device"]
+    assert result["settings"]["network"]["channels"] == 4
+    assert 0 <= result["scores"]["ap50"] <= 1
+    assert 0 < result["scores_without_training"]["ap50"] <= 1
+    run = Run(out)
+    assert run.progress.status == "finished"
+    assert run.epochs == [1, 2]
+    np.testing.assert_array_equal(run.epoch(2).labels, labels)
+
+
+def test_truth_does_not_enter_training(finished, image_file, tmp_path):
+    out, _ = finished
+    with np.load(image_file) as archive:
+        np.savez(tmp_path / "blind.npz", image=archive["image"], channels=archive["channels"])
+    blind = tmp_path / "run"
+    done = command("segment", tmp_path / "blind.npz", "--out", blind, "--epochs", 2, *TINY)
+    assert done.returncode == 0, done.stderr
+    assert "Against the truth" not in done.stdout
+    np.testing.assert_array_equal(
+        tifffile.imread(blind / "labels.tif"), tifffile.imread(out / "labels.tif")
+    )
+    assert json.loads((blind / "result.json").read_text())["scores"] is None
+
+
+def test_a_killed_run_is_read_back_and_gone_on_with(finished, image_file, tmp_path):
+    """Kill it in the middle; what it leaves is a run, and going on gives what it would have."""
+    out, _ = finished
+    killed = tmp_path / "run"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cellcutter_core", "segment", str(image_file), "--out", str(killed),
+         "--epochs", "2", *TINY],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 200
+    while time.monotonic() < deadline and process.poll() is None:
+        if (killed / "run.json").exists() and Run(killed).epochs:
+            process.send_signal(signal.SIGKILL)
+            break
+        time.sleep(0.01)
+    process.wait()
+    run = Run(killed)
+    # It may have been faster than we; then there is nothing to go on with.
+    if run.progress.status != "finished":
+        assert run.progress.status == "crashed"
+        assert command("continue", killed).returncode == 0
+    assert Run(killed).progress.status == "finished"
+    whole = [event["loss"] for event in Run(out).progress.epoch_events]
+    assert [event["loss"] for event in Run(killed).progress.epoch_events] == whole
+    np.testing.assert_array_equal(
+        tifffile.imread(killed / "labels.tif") if (killed / "labels.tif").exists()
+        else Run(killed).epoch(2).labels,
+        tifffile.imread(out / "labels.tif"),
+    )  # fmt: skip
+
+
+def test_no_second_run_in_a_folder(finished, image_file, capsys):
+    out, _ = finished
+    message = refused(capsys, "segment", image_file, "--out", out)
+    assert "already a run" in message
+    assert "continue" in message
+
+
+def test_continue_needs_something_to_do(finished, tmp_path, capsys):
+    out, _ = finished
+    assert "larger number" in refused(capsys, "continue", out)
+    assert "is not a run" in refused(capsys, "continue", tmp_path)
+
+
+def test_evaluate(finished, image_file, capsys):
+    out, _ = finished
+    assert main(["evaluate", str(out / "labels.tif"), str(image_file)]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    result = json.loads((out / "result.json").read_text())
+    assert scores["ap50"] == pytest.approx(result["scores"]["ap50"])
+    assert main(["evaluate", str(out / "labels.tif"), str(out / "labels.tif")]) == 0
+    assert json.loads(capsys.readouterr().out)["ap50"] == 1
+
+
+def test_sample(tmp_path, capsys):
+    file = tmp_path / "s.npz"
+    assert main(["sample", "--out", str(file), "--size", "128", "--seed", "5"]) == 0
+    with np.load(file) as archive:
+        np.testing.assert_array_equal(archive["image"], sample((128, 128), seed=5).pixels)
+    assert "128×128" in capsys.readouterr().out
+
+
+def test_info_says_backend_and_device():
+    done = command("info")
+    assert done.returncode == 0
+    assert "tensorflow" in done.stdout or os.environ.get("KERAS_BACKEND", "") in done.stdout
+    assert "device" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["segment", "continue", "sample", "evaluate", "settings", "info"])
+def test_every_command_explains_itself(name, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([name, "--help"])
+    assert end.value.code == 0
+    assert len(capsys.readouterr().out) > 150
+
+
+def test_settings_lists_bounds(capsys):
+    assert main(["settings"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (line,) = [line for line in lines if line.startswith("mask.prior")]
+    assert "greater than 0 and less than 1" in line
+
+
+def test_import_is_light():
+    program = (
+        "import sys, cellcutter_core, cellcutter_core.__main__\n"
+        "heavy = {'tensorflow', 'keras', 'jax', 'torch', 'streamlit', 'skimage', 'scipy'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_the_core_never_imports_streamlit():
+    core = Path(__file__).parents[2] / "cellcutter_core"
+    for file in core.rglob("*.py"):
+        assert "import streamlit" not in file.read_text("utf-8"), file
+
+
+# Bad input: one line, exit code 2, nothing half-written -----------------------------------------
+
+
+def flat(tmp_path, value):
+    file = tmp_path / "flat.npy"
+    np.save(file, np.full((100, 100), value, np.float32))
+    return file
+
+
+def bad_files(tmp_path):
+    """Name of the mistake → (file, part of the message)."""
+    rng = np.random.default_rng(0)
+    noise = rng.normal(100, 10, (100, 100)).astype(np.float32)
+    cases = {"missing": (tmp_path / "nowhere.tif", "no such file")}
+
+    def array(name, values, message, **options):
+        np.save(tmp_path / f"{name}.npy", values, **options)
+        cases[name] = (tmp_path / f"{name}.npy", message)
+
+    array("pickled", np.array([{}]), "", allow_pickle=True)
+    array("nan", np.where(noise > 120, np.nan, noise), "NaN")
+    array("infinite", np.where(noise > 120, np.inf, noise), "")
+    array("constant", np.full((100, 100), 7.0), "constant")
+    array("empty", np.zeros((0, 10)), "")
+    array("line", np.arange(100.0), "")
+    array("five", np.zeros((2, 2, 2, 40, 40)), "")
+    array("complex", noise.astype(complex), "")
+    array("text", np.array(["a", "b"]), "")
+    rows, cols = np.mgrid[:14, :14]
+    spot = 1000 * np.exp(-((rows - 7) ** 2 + (cols - 7) ** 2) / 20) + rng.normal(0, 1, (14, 14))
+    array("tiny", spot, "smaller than one crop")
+    (tmp_path / "text.tif").write_text("no image at all")
+    cases["no image"] = (tmp_path / "text.tif", "")
+    tifffile.imwrite(tmp_path / "whole.tif", noise)
+    (tmp_path / "cut.tif").write_bytes((tmp_path / "whole.tif").read_bytes()[:2000])
+    cases["truncated"] = (tmp_path / "cut.tif", "")
+    return cases
+
+
+MISTAKES = [
+    "missing", "pickled", "nan", "infinite", "constant", "empty", "line", "five", "complex", "text",
+    "no image", "truncated", "tiny",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_bad_files(tmp_path, capsys, mistake):
+    file, message = bad_files(tmp_path)[mistake]
+    out = tmp_path / "out"
+    assert message in refused(capsys, "segment", file, "--out", out)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--set", "crops.size=512", "--preset", "paper"], "160×160 pixels, smaller than one crop"),
+        (["--epochs", "0"], "at least 1"),
+        (["--set", "training.learning_rate=5"], "at most 1"),
+        (["--set", "mask.nothing=5"], "no setting called mask.nothing"),
+        (["--set", "nonsense"], "NAME=VALUE"),
+        (["--cell-channel", "actin"], "fluorescence"),
+        (["--nucleus-channel", "17"], "17"),
+        (["--set", "mask.automatic=false", "--set", "mask.prior=0.9999999"], "prior"),
+        (["--set", "mask.automatic=false", "--set", "mask.prior=0.0000001"], "prior"),
+    ],
+)
+def test_bad_settings(tmp_path, image_file, capsys, arguments, message):
+    out = tmp_path / "out"
+    assert message in refused(capsys, "segment", image_file, "--out", out, *arguments)
+    assert not out.exists()
+
+
+def test_an_output_folder_that_cannot_be_written(tmp_path, image_file, capsys):
+    (tmp_path / "file").write_text("")
+    message = refused(capsys, "segment", image_file, "--out", tmp_path / "file" / "run")
+    assert "cannot write" in message

@@ -1,0 +1,209 @@
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from cellcutter_core.config import Config, TrainingSettings
+from cellcutter_core.inputs import Inputs, Truth
+from cellcutter_core.prediction import Drawing
+from cellcutter_core.runs.store import Run, progress
+
+CONFIG = Config(training=TrainingSettings(epochs=4, steps=10))
+HERE = socket.gethostname()
+
+
+@pytest.fixture
+def inputs():
+    image = np.arange(2 * 3 * 1, dtype=np.uint16).reshape(2, 3, 1)
+    return Inputs(image, np.array([[1, 1, 0], [0, 0, 1]], bool), np.array([[0.0, 1.5]]))
+
+
+@pytest.fixture
+def run(tmp_path, inputs):
+    return Run.create(tmp_path / "run", inputs, CONFIG, description={"image": "a.tif"})
+
+
+def drawing(value):
+    labels = np.full((2, 3), value, np.int32)
+    return Drawing(labels, np.eye(2, 3, dtype=np.uint8), np.full((2, 3), 0.2, np.float32))
+
+
+def test_what_is_created_is_read_back(run, inputs):
+    again = Run(run.path)
+    assert again.config == CONFIG
+    assert again.description["image"] == "a.tif"
+    np.testing.assert_array_equal(again.inputs.image, inputs.image)
+    assert again.inputs.image.dtype == np.uint16
+    np.testing.assert_array_equal(again.inputs.mask, inputs.mask)
+    np.testing.assert_array_equal(again.inputs.points, inputs.points)
+    assert again.inputs.nuclei is None
+    assert again.truth is None
+    assert again.epochs == []
+    assert again.progress.status == "queued"
+
+
+def test_truth_is_kept_apart_from_inputs(tmp_path, inputs):
+    labels = np.array([[0, 1, 1], [2, 0, 0]], np.int32)
+    run = Run.create(tmp_path, inputs, CONFIG, truth=Truth(labels=labels))
+    assert run.truth is not None
+    np.testing.assert_array_equal(run.truth.labels, labels)
+    assert run.truth.ignore is None
+    with np.load(tmp_path / "inputs.npz") as archive:
+        assert set(archive.files) == {"image", "mask", "points"}
+
+
+def test_a_run_is_never_written_over(run, inputs):
+    with pytest.raises(ValueError, match="already a run"):
+        Run.create(run.path, inputs, CONFIG)
+
+
+def test_a_folder_that_cannot_be_made(tmp_path, inputs):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"cannot write .*choose another folder"):
+        Run.create(tmp_path / "file" / "run", inputs, CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "is not a run"),
+        ("{", "cannot be read"),
+        ("{}", "cannot be read"),
+        ("[]", "cannot be read"),
+        (json.dumps({"config": {"training": {"epochs": 0}}}), "epochs"),
+    ],
+)
+def test_no_run(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "run.json").write_text(content)
+    with pytest.raises(ValueError, match=message) as caught:
+        Run(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_epochs_come_back(run):
+    run.add_epoch(2, drawing(70_000))
+    run.add_epoch(1, drawing(3))
+    (run.path / "epochs" / ".part-0003.npz").write_bytes(b"torn")
+    assert run.epochs == [1, 2]
+    np.testing.assert_array_equal(run.epoch(2).labels, np.full((2, 3), 70_000))
+    np.testing.assert_array_equal(run.epoch(1).borders, np.eye(2, 3))
+    np.testing.assert_allclose(run.epoch(1).probability, 0.2, atol=0.5 / 255)
+    with pytest.raises(ValueError, match=r"no epoch 7; it has 1, 2"):
+        run.epoch(7)
+
+
+def test_a_damaged_epoch_is_one_line(run):
+    (run.path / "epochs" / "0001.npz").write_bytes(b"not an archive")
+    with pytest.raises(ValueError, match="damaged"):
+        run.epoch(1)
+
+
+def test_state_comes_back(run):
+    assert run.load_state() is None
+    weights = [np.full((2, 2), i, np.float32) for i in range(12)]
+    run.save_state(3, weights, [np.asarray(7), np.ones(4)])
+    state = run.load_state()
+    assert state is not None
+    epoch, loaded, optimizer = state
+    assert epoch == 3
+    # Twelve: an order by name alone would put 10 before 2.
+    assert [int(w[0, 0]) for w in loaded] == list(range(12))
+    assert [v.shape for v in optimizer] == [(), (4,)]
+
+
+def test_torn_lines_are_ignored_and_mended(run):
+    run.record("started", pid=os.getpid(), host=HERE)
+    with (run.path / "events.jsonl").open("a") as stream:
+        stream.write('{"kind": "epoch", "epo')
+    assert [event["kind"] for event in run.events()] == ["started"]
+    run.record("stopped")
+    assert [event["kind"] for event in run.events()] == ["started", "stopped"]
+    with (run.path / "events.jsonl").open("ab") as stream:
+        stream.write(b'\xff\xfe\n17\n["kind"]\n')
+    assert [event["kind"] for event in run.events()] == ["started", "stopped"]
+
+
+def epoch_event(number, **values):
+    return {"kind": "epoch", "epoch": number, "seconds": 20.0, **values}
+
+
+STARTED = {"kind": "started", "pid": 1, "host": "h"}
+
+
+def test_progress_before_anything():
+    empty = progress([], CONFIG)
+    assert (empty.status, empty.epochs_done, empty.epochs, empty.seconds_left) == (
+        "queued",
+        0,
+        4,
+        None,
+    )
+
+
+def test_progress_in_the_middle():
+    events = [STARTED, epoch_event(1), {"kind": "step", "epoch": 2, "step": 5}]
+    now = progress(events, CONFIG)
+    assert (now.status, now.epochs_done, now.step) == ("running", 1, 5)
+    # 3 epochs of 10 steps to go at 2 s a step, 5 steps of them done.
+    assert now.seconds_left == pytest.approx(50)
+    assert now.seconds == 20
+
+
+@pytest.mark.parametrize("end", ["finished", "stopped"])
+def test_progress_at_the_end(end):
+    assert progress([STARTED, epoch_event(1), {"kind": end}], CONFIG).status == end
+
+
+def test_progress_of_a_failure_says_why():
+    now = progress([STARTED, {"kind": "failed", "message": "no marker"}], CONFIG)
+    assert (now.status, now.message) == ("failed", "no marker")
+
+
+def test_a_process_that_is_gone_has_crashed():
+    now = progress([STARTED], CONFIG, alive=lambda pid, host: (pid, host) != (1, "h"))
+    assert now.status == "crashed"
+    assert "continue" in now.message
+
+
+def test_going_on_after_a_failure_is_running_again():
+    events = [STARTED, epoch_event(1), {"kind": "failed", "message": "x"}, {**STARTED, "epochs": 9}]
+    now = progress(events, CONFIG)
+    assert (now.status, now.message, now.epochs) == ("running", "", 9)
+
+
+def test_an_epoch_done_again_counts_once():
+    events = [STARTED, epoch_event(1), epoch_event(2, loss=1), STARTED, epoch_event(2, loss=2)]
+    now = progress(events, CONFIG)
+    assert now.epochs_done == 2
+    assert now.epoch_events[-1]["loss"] == 2
+
+
+def test_collapse_is_of_the_last_epoch():
+    collapsed = epoch_event(1, collapsed=True)
+    assert progress([STARTED, collapsed], CONFIG).collapsed
+    assert not progress([STARTED, collapsed, epoch_event(2)], CONFIG).collapsed
+
+
+def test_alive_is_about_real_processes(run):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    run.record("started", pid=gone.pid, host=HERE)
+    assert run.progress.status == "crashed"
+    run.record("started", pid=os.getpid(), host=HERE)
+    assert run.progress.status == "running"
+    run.record("started", pid=gone.pid, host="another machine")
+    assert run.progress.status == "running"
+
+
+def test_asking_to_stop(run):
+    assert not run.asked_to_stop
+    run.ask_to_stop()
+    assert Run(run.path).asked_to_stop
+    run.forget_stop()
+    run.forget_stop()
+    assert not run.asked_to_stop
