@@ -11,6 +11,7 @@
       baseline.npz      labels by watershed, without training
       log.txt           what the process printed
       stop              there when somebody asked the run to stop
+  lock              there while a process works on the run
 
 One `Run` reads and writes it all, for the page, the command line and a notebook alike. Events and
 epochs are only ever added; a line that was torn by a crash is ignored.
@@ -21,11 +22,11 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import time
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,6 +37,7 @@ from cellcutter_core.config import Config
 from cellcutter_core.files import atomic
 from cellcutter_core.inputs import Inputs, Truth
 from cellcutter_core.prediction import Drawing
+from cellcutter_core.runs.lock import alive
 
 Status = Literal["queued", "running", "stopped", "finished", "failed", "crashed"]
 
@@ -47,8 +49,9 @@ class Progress:
     Attributes
     ----------
     status : str
-        "queued" before the process starts, then "running", and at the end "finished", "stopped"
-        (it was asked to), "failed" (it said why) or "crashed" (it is gone and said nothing).
+        "queued" before the process starts and when it is to go on, then "running", and at the end
+        "finished", "stopped" (it was asked to), "failed" (it said why) or "crashed" (it is gone
+        and said nothing).
     message : str
         Why it failed, in one line; else empty.
     epochs_done, epochs : int
@@ -204,7 +207,7 @@ class Run:
     @property
     def progress(self) -> Progress:
         """Where the run stands now."""
-        return progress(self.events(), self.config, alive=_alive)
+        return progress(self.events(), self.config, alive=partial(alive, self.path))
 
     def ask_to_stop(self) -> None:
         """The run stops within one step."""
@@ -298,11 +301,16 @@ def progress(events: list[dict[str, Any]], config: Config, *, alive: Any = None)
     done: dict[int, Mapping[str, Any]] = {}
     for event in events:
         match event["kind"]:
+            case "queued":
+                status, message, step = "queued", "", 0
+                epochs = event.get("epochs") or epochs
             case "started":
                 status, message, started = "running", "", event
                 epochs = event.get("epochs", epochs)
             case "step":
                 step = event["step"]
+                # Somebody else was working on it when it was put into a queue.
+                status = "running" if status == "queued" else status
             case "epoch":
                 done[event["epoch"]], step = event, 0
             case "finished" | "stopped" | "failed" as end:
@@ -327,18 +335,6 @@ def progress(events: list[dict[str, Any]], config: Config, *, alive: Any = None)
         collapsed=bool(ordered and ordered[-1].get("collapsed")),
         epoch_events=ordered,
     )
-
-
-def _alive(pid: Any, host: Any) -> bool:
-    if host != socket.gethostname() or not isinstance(pid, int):
-        return True  # On another machine: nothing can be said from here.
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _ends_line(file: Path) -> bool:

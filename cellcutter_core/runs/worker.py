@@ -1,7 +1,8 @@
-"""The process that trains: ``python -m cellcutter_core.runs.worker RUN_DIR``.
+"""The process that trains: ``python -m cellcutter_core.runs.worker RUN_DIR [EPOCHS]``.
 
 It reads the run directory, trains, and writes what happens into it; nobody else writes there but
-to ask it to stop. Started again on the same directory, it goes on from the last whole epoch.
+to ask it to stop, and a second one on the same directory is refused. Started again on the same
+directory, it goes on from the last whole epoch.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from cellcutter_core.baseline import watershed_labels
 from cellcutter_core.inputs import Inputs, Truth
 from cellcutter_core.metrics import score
 from cellcutter_core.pipeline import make_dataset, train_and_draw, validation_crops
+from cellcutter_core.runs.lock import held
 from cellcutter_core.runs.store import Run
 
 
@@ -41,7 +43,7 @@ def work(
     run : Run
         New, or one that was stopped or crashed, which is gone on with.
     epochs : int, optional
-        Train to this epoch; default that of the run's settings.
+        Train to this epoch; default the one it was last to train to, at first that of its settings.
     on_event : callable
         Gets every `Step` and `Epoch` of the training.
     stop : callable
@@ -50,16 +52,20 @@ def work(
     Raises
     ------
     ValueError
-        Whatever is wrong with the run's settings or inputs; it is recorded as well.
+        Whatever is wrong with the run's settings or inputs; it is recorded as well. If another
+        process works on the run, which goes on undisturbed.
     """
-    try:
-        _work(run, epochs, on_event, stop)
-    except BaseException as error:
-        reason = str(error) or type(error).__name__
-        if isinstance(error, MemoryError):
-            reason = "there is not enough memory; choose a smaller region or fewer crops at once"
-        run.record("failed", message=" ".join(reason.split()))
-        raise
+    with held(run.path):
+        try:
+            _work(run, epochs, on_event, stop)
+        except BaseException as error:
+            reason = str(error) or type(error).__name__
+            if isinstance(error, MemoryError):
+                reason = (
+                    "there is not enough memory; choose a smaller region or fewer crops at once"
+                )
+            run.record("failed", message=" ".join(reason.split()))
+            raise
 
 
 def _work(
@@ -74,7 +80,7 @@ def _work(
     from cellcutter_core.unet import UNet
 
     config, inputs, truth = run.config, run.inputs, run.truth
-    last = config.training.epochs if epochs is None else epochs
+    last = run.progress.epochs if epochs is None else epochs
     run.record("started", pid=os.getpid(), host=socket.gethostname(), epochs=last, **versions())
     data = make_dataset(inputs, config)
     _record_baseline(run, inputs, truth)
@@ -150,21 +156,27 @@ def versions() -> dict[str, str]:
 
 def main(arguments: list[str]) -> int:
     """Exit code 0 when the run finished or was stopped, 2 when it could not."""
-    if len(arguments) != 1:
-        print("usage: python -m cellcutter_core.runs.worker RUN_DIR", file=sys.stderr)
+    folder, *epochs = arguments or [""]
+    if not folder or len(epochs) > 1 or not all(number.isdecimal() for number in epochs):
+        print("usage: python -m cellcutter_core.runs.worker RUN_DIR [EPOCHS]", file=sys.stderr)
         return 2
     stopped = False
 
-    def ask(*_: object) -> None:
+    def ask(number: int, _: object) -> None:
         nonlocal stopped
         stopped = True
+        signal.signal(number, signal.SIG_DFL)
 
     # A polite end keeps the last epoch and says "stopped"; a second signal is obeyed at once.
     for name in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(ValueError):
             signal.signal(name, ask)
+    # Whoever watches the run, in a browser served from the same machine, comes first.
+    if hasattr(os, "nice"):
+        os.nice(5)
+    last = int(epochs[0]) if epochs else None
     try:
-        work(Run(Path(arguments[0])), stop=lambda: stopped)
+        work(Run(Path(folder)), epochs=last, stop=lambda: stopped)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2

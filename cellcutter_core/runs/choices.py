@@ -1,0 +1,112 @@
+"""What a person has chosen on the way to a run: image, channels, region, settings.
+
+Each choice decides some of the steps that follow. `keys` gives every step a name that changes
+when, and only when, something that decides it changes: what was made under another key is out of
+date.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from cellcutter_core.config import QUICK, Config, Settings
+
+STEPS = ("image", "mask", "markers", "training")
+"""In the order of the pipeline; a step is decided by those before it as well."""
+
+
+class Source(Settings):
+    """Where the image comes from."""
+
+    kind: Literal["sample", "paper", "file"] = Field("sample", description="What `name` names.")
+    name: str = Field("", description="Of the paper's image (a1, a2, a3), or of the file.")
+    seed: int = Field(0, ge=0, le=999, description="Of the built-in sample.")
+    digest: str = Field(
+        "", pattern="^[0-9a-f]*$", description="SHA-256 of the file, under which it is kept."
+    )
+
+    @property
+    def title(self) -> str:
+        """What a person calls it."""
+        if self.kind == "sample":
+            return f"Built-in sample {self.seed}"
+        return f"{self.name} of the paper" if self.kind == "paper" else self.name
+
+
+class Choices(Settings):
+    """Everything chosen so far."""
+
+    source: Source = Source()
+    cell: tuple[str, ...] | None = Field(
+        None, description="Channels that show the cells; None as guessed from the image."
+    )
+    nucleus: str | None = Field(
+        None, description="Channel that shows the nuclei, 'none' without; None as guessed."
+    )
+    pixel_size: float | None = Field(
+        None, gt=0, le=1000, description="Micrometres a pixel; None as the file says."
+    )
+    region: tuple[int, int, int, int] | None = Field(
+        None,
+        description="First row and column of the part to work on, and those after the last; "
+        "None where there is most to see.",
+    )
+    config: Config = QUICK
+
+    def with_setting(self, group: str, name: str, value: Any) -> Choices:
+        """The same but for one setting; the preset's name stays, as what it was made from.
+
+        Raises
+        ------
+        ValueError
+            If the value is out of bounds or does not go with the others.
+        """
+        config = self.config.model_dump()
+        config[group][name] = value
+        return self.replace(config=config)
+
+
+def keys(choices: Choices, *, edits: str = "") -> Mapping[str, str]:
+    """A short name for what decides each of the `STEPS`.
+
+    Parameters
+    ----------
+    choices : Choices
+    edits : str
+        A name for the markers as edited by hand, empty where they were not.
+
+    Returns
+    -------
+    mapping of str to str
+        Equal keys: the step would come out the same.
+    """
+    config = choices.config.model_dump()
+    markers = {"edits": edits} if edits else config["markers"]
+    decided = {
+        "image": choices.model_dump(include={"source", "cell", "nucleus", "region"}),
+        # Nuclei are cell in the automatic mask, so markers decide it too.
+        "mask": [config["mask"], markers if config["mask"]["automatic"] else None],
+        "markers": markers,
+        "training": [config[name] for name in ("crops", "network", "training", "labels")],
+    }
+    before: list[Any] = [decided["image"]]
+    made = {"image": _digest(before)}
+    for step in ("mask", "markers"):
+        made[step] = _digest([*before, decided[step]])
+    made["training"] = _digest([made["mask"], made["markers"], decided["training"]])
+    return made
+
+
+def changed(now: Mapping[str, str], then: Mapping[str, str]) -> tuple[str, ...]:
+    """The steps that would come out differently now; the first is where the change begins."""
+    return tuple(step for step in STEPS if now.get(step) != then.get(step))
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

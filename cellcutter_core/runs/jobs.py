@@ -1,0 +1,373 @@
+"""The queue of runs: submit one, see where it stands, cancel it.
+
+Each run is trained by a child process of its own, which an executor's task starts and waits for.
+On one machine the tasks are threads; on a cluster they may be those of
+``dask.distributed.Client(address).get_executor()``, with the runs on a shared file system. Nothing
+but strings goes to a task, and all that becomes of a run is in its directory.
+
+A run outlives the server that started it: hours of training shall not hang on a terminal that is
+closed, and the page finds the run again from its directory. Whoever wants it to end stops it, on
+the page or by making the file `stop` in its directory. What waited for its turn does not start
+without a server; `Jobs.left_behind` finds it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from pathlib import Path
+from typing import Any
+
+from cellcutter_core.runs.folder import list_runs, runs_folder
+from cellcutter_core.runs.lock import holder, process_exists
+from cellcutter_core.runs.store import Run
+
+# A run that was asked to stop does so after its current step, or after the drawing of an epoch.
+# Past this many seconds it is ended, which costs no more than the epoch that it was in.
+GRACE = 30.0
+# After a signal to end, until it is killed.
+LAST_GRACE = 5.0
+_LOOK_EVERY = 0.25
+
+_SERVER = uuid.uuid4().hex
+_going: set[str] = set()
+
+
+class Jobs:
+    """A queue of runs.
+
+    Parameters
+    ----------
+    executor : concurrent.futures.Executor, optional
+        Where tasks run; default threads here, as many as CELLCUTTER_WORKERS says, else one: two
+        trainings at once on one machine are each half as fast.
+
+    Raises
+    ------
+    ValueError
+        If CELLCUTTER_WORKERS is no number of workers.
+    """
+
+    def __init__(self, executor: Executor | None = None) -> None:
+        self._executor = executor or _Threads(_n_workers())
+        # By absolute path, in the order of the queue.
+        self._futures: dict[str, Future[None]] = {}
+        self._lock = threading.Lock()
+
+    def submit(self, run: Run, *, epochs: int | None = None) -> None:
+        """Put a run at the end of the queue: a new one, or one to go on with.
+
+        Parameters
+        ----------
+        run : Run
+        epochs : int, optional
+            Train to this epoch; default the one it was last to train to.
+
+        Raises
+        ------
+        ValueError
+            If it is running or waiting already, or has that many epochs already.
+        """
+        if epochs is not None:
+            run.config.training.replace(epochs=epochs)  # Within the bounds, or it says so.
+        with self._lock:
+            now = run.progress
+            if now.status == "running":
+                raise ValueError("this run is still going; stop it first, or wait until it is done")
+            path = str(run.path.absolute())
+            if self._waits(path):
+                raise ValueError("this run waits for its turn already")
+            last = epochs or now.epochs
+            if now.epochs_done >= last:
+                raise ValueError(
+                    f"this run has {now.epochs_done} epochs already; "
+                    "choose a larger number of epochs to go on with it"
+                )
+            run.forget_stop()
+            ticket = uuid.uuid4().hex
+            run.record(
+                "queued",
+                epochs=last,
+                ticket=ticket,
+                server=_SERVER,
+                pid=os.getpid(),
+                host=socket.gethostname(),
+            )
+            self._futures = {
+                other: future
+                for other, future in self._futures.items()
+                if other != path and not future.done()
+            }
+            try:
+                future = self._executor.submit(train_in_child, path, str(last), ticket)
+            except RuntimeError as error:
+                message = f"the run could not be put into the queue ({error}); start it again"
+                run.record("failed", message=message)
+                raise ValueError(message) from error
+            self._futures[path] = future
+        future.add_done_callback(lambda done: _lost(done, path, ticket))
+
+    def cancel(self, run: Run) -> None:
+        """Take a run out of the queue, or stop it if it is running; at its end nothing happens.
+
+        It returns at once. A running one keeps its last whole epoch; one that does not stop by
+        itself is ended after `GRACE` seconds.
+        """
+        status = run.progress.status
+        if status not in ("queued", "running"):
+            return
+        run.ask_to_stop()
+        with self._lock:
+            future = self._futures.get(str(run.path.absolute()))
+        if status == "queued":
+            # If it is just being started, it finds that it was asked to stop.
+            if future is None or not future.running():
+                run.record("stopped")
+            if future is not None:
+                future.cancel()
+        elif future is None or future.done():
+            # Started by a server that is gone, or from the command line: nobody waits for it.
+            threading.Thread(target=_end, args=(str(run.path),), daemon=True).start()
+
+    def position(self, run: Run) -> int | None:
+        """1 for the run that starts next, and so on; None for one that does not wait here."""
+        path = str(run.path.absolute())
+        with self._lock:
+            waiting = [other for other in self._futures if self._waits(other)]
+        return waiting.index(path) + 1 if path in waiting else None
+
+    def _waits(self, path: str) -> bool:
+        future = self._futures.get(path)
+        if future is None or future.done() or future.running():
+            return False
+        # Executors elsewhere do not tell a task that waits from one that runs; the run does.
+        try:
+            return Run(path).progress.status == "queued"
+        except ValueError:
+            return False  # Deleted.
+
+    def left_behind(self) -> list[Run]:
+        """Runs that waited when their server ended, oldest first; `submit` queues them again."""
+        summaries, _ = list_runs()
+        found = []
+        for summary in reversed(summaries):
+            if summary.status != "queued":
+                continue
+            with contextlib.suppress(ValueError):
+                run = Run(runs_folder() / summary.id)
+                queued = _last_queued(run)
+                if queued is not None and not _serves(queued):
+                    found.append(run)
+        return found
+
+
+def train_in_child(path: str, epochs: str, ticket: str) -> None:
+    """The task: start a child process that trains the run in `path`, and wait for its end.
+
+    Parameters
+    ----------
+    path : str
+        The run's directory, absolute.
+    epochs : str
+        Train to this epoch.
+    ticket : str
+        Of the event that queued it; with another one by now, the run is not ours to start.
+    """
+    try:
+        run = Run(path)
+    except ValueError:
+        return  # Deleted while it waited.
+    if run.progress.status != "queued" or not _holds(run, ticket):
+        return
+    if run.asked_to_stop:
+        run.record("stopped")
+        return
+    try:
+        with run.log_file.open("ab") as log:
+            child = subprocess.Popen(
+                child_command(path, epochs),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=_environment(),
+                # Not ended by Ctrl-C in the server's terminal, and all its processes as one.
+                start_new_session=True,
+            )
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            run.record(
+                "failed",
+                message=f"the training could not be started: {error.strerror} "
+                f"({error.filename}); check the installation, then start it again",
+            )
+        return
+    _going.add(path)
+    try:
+        _wait(child, run)
+    finally:
+        _going.discard(path)
+    if child.returncode:
+        with contextlib.suppress(OSError):
+            _record_end(run, ticket)
+
+
+def child_command(path: str, epochs: str) -> list[str]:
+    """The command that trains a run."""
+    # With a trace in the log where the interpreter itself goes down.
+    return [sys.executable, "-X", "faulthandler", "-m", "cellcutter_core.runs.worker", path, epochs]
+
+
+def _environment() -> dict[str, str]:
+    # The package may lie beside app.py and not be installed.
+    home = str(Path(__file__).parents[2])
+    paths = [home, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _wait(child: subprocess.Popen[bytes], run: Run) -> None:
+    """Until the child has ended, by force if it was asked to stop long ago."""
+
+    def ended() -> bool:
+        try:
+            child.wait(_LOOK_EVERY)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    _watch(ended, lambda: run.asked_to_stop, lambda number: _signal(child.pid, number))
+
+
+def _end(path: str) -> None:
+    """Wait until a run that nobody here started has stopped, and end it if it does not."""
+    run = Run(path)
+    by = holder(run.path)
+    if by is None or by.pid is None or by.host != socket.gethostname():
+        return
+    pid = by.pid
+
+    def ended() -> bool:
+        time.sleep(_LOOK_EVERY)
+        return holder(run.path) != by
+
+    _watch(ended, lambda: run.asked_to_stop, lambda number: _signal(pid, number))
+    with contextlib.suppress(OSError):
+        if run.progress.status == "crashed":
+            run.record("stopped")
+
+
+def _watch(
+    ended: Callable[[], bool], asked: Callable[[], bool], end: Callable[[int], None]
+) -> None:
+    since: float | None = None
+    signals = [(GRACE, signal.SIGTERM), (GRACE + LAST_GRACE, getattr(signal, "SIGKILL", 15))]
+    while not ended():
+        if since is None:
+            since = time.monotonic() if asked() else None
+        elif signals and time.monotonic() - since > signals[0][0]:
+            end(signals.pop(0)[1])
+
+
+def _signal(pid: int, number: int) -> None:
+    """To the process and, where it leads a group of its own, to all of that."""
+    with contextlib.suppress(OSError):
+        if hasattr(os, "killpg") and os.getpgid(pid) == pid:
+            os.killpg(pid, number)
+        else:
+            os.kill(pid, number)
+
+
+def _record_end(run: Run, ticket: str) -> None:
+    """Say why a child ended that could not say so itself."""
+    status = run.progress.status
+    if not _holds(run, ticket) or holder(run.path) is not None:
+        return  # It was queued again meanwhile, or another process works on it.
+    if status in ("queued", "running", "crashed") and run.asked_to_stop:
+        run.record("stopped")
+    elif status == "queued":
+        lines = run.log_file.read_text("utf-8", "replace").split("\n")
+        last = next(
+            (line.strip() for line in reversed(lines) if line.strip()), "it printed nothing"
+        )
+        run.record("failed", message=f"the training could not be started: {last[:300]}")
+
+
+def _lost(future: Future[None], path: str, ticket: str) -> None:
+    """Say so in the run when the executor could not do its task."""
+    if future.cancelled() or future.exception() is None:
+        return
+    with contextlib.suppress(OSError, ValueError):
+        run = Run(path)
+        if _holds(run, ticket) and run.progress.status == "queued":
+            reason = " ".join(str(future.exception()).split())
+            run.record("failed", message=f"the queue lost this run ({reason}); start it again")
+
+
+def _last_queued(run: Run) -> dict[str, Any] | None:
+    return next((event for event in reversed(run.events()) if event["kind"] == "queued"), None)
+
+
+def _holds(run: Run, ticket: str) -> bool:
+    queued = _last_queued(run)
+    return queued is not None and queued.get("ticket") == ticket
+
+
+def _serves(queued: dict[str, Any]) -> bool:
+    """Whether the server that queued a run may still start it."""
+    if queued.get("server") == _SERVER or queued.get("host") != socket.gethostname():
+        return True  # Of servers on other machines nothing can be said from here.
+    pid = queued.get("pid")
+    # In a container a server started anew has the number of the one before.
+    return isinstance(pid, int) and pid != os.getpid() and process_exists(pid)
+
+
+def _n_workers() -> int:
+    given = os.environ.get("CELLCUTTER_WORKERS", "1")
+    if not given.isdecimal() or int(given) < 1:
+        raise ValueError(f"CELLCUTTER_WORKERS must be a number of at least 1, got {given!r}")
+    return int(given)
+
+
+class _Threads(Executor):
+    """A pool of threads that does not hold up the interpreter's exit.
+
+    `ThreadPoolExecutor` would wait, when the server is ended, for the training that is running and
+    for all that wait behind it.
+    """
+
+    def __init__(self, n: int) -> None:
+        self._tasks: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
+        for _ in range(n):
+            threading.Thread(target=self._work, daemon=True).start()
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self._tasks.put((future, lambda: function(*args, **kwargs)))
+        return future
+
+    def _work(self) -> None:
+        while True:
+            future, task = self._tasks.get()
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(task())
+                except BaseException as error:
+                    future.set_exception(error)
+
+
+@atexit.register
+def _say_what_goes_on() -> None:
+    for path in sorted(_going):
+        with contextlib.suppress(ValueError):
+            if Run(path).progress.status == "running":
+                print(f"A training goes on without the server; to end it: touch {path}/stop")
