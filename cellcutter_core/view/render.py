@@ -17,13 +17,16 @@ from cellcutter_core.view.coloring import label_colors
 __all__ = [
     "MASK_COLOR",
     "NUCLEUS_COLOR",
+    "check_rgb",
     "composite",
+    "dimmed",
     "display_window",
     "label_colors",
     "mask_outline",
     "outlines",
     "overlay",
     "probability_colors",
+    "visible_outlines",
 ]
 
 Rgb = npt.NDArray[np.uint8]
@@ -214,14 +217,14 @@ def overlay(
     cells = check_labels(labels)
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha is {alpha}, but must be from 0 (no tint) to 1 (no image)")
-    gray = _DIMMED * (_check_rgb(image, cells.shape) @ _LUMINANCE)
+    gray = dimmed(check_rgb(image, cells.shape))
     colors = label_colors(cells)
     strength = alpha * (cells > 0).astype(np.float32)
     picture = np.empty((*cells.shape, 3), np.uint8)
     for i in range(3):
         picture[..., i] = _uint8(gray + strength * (colors[..., i] - gray))
     if outlines:
-        edge = _visible_outlines(cells)
+        edge = visible_outlines(cells)
         picture[edge] = colors[edge, :3]
     return picture
 
@@ -249,17 +252,23 @@ def mask_outline(image: Rgb, mask: npt.ArrayLike, *, color: Color = MASK_COLOR) 
     area = np.asarray(mask)
     if area.dtype != bool:
         raise ValueError(f"mask has dtype {area.dtype}, but must be bool, True on cells")
-    picture = _check_rgb(image, area.shape).copy()
-    picture[_visible_outlines(area.astype(np.uint8))] = color
+    picture = check_rgb(image, area.shape).copy()
+    picture[visible_outlines(area.astype(np.uint8))] = color
     return picture
 
 
-def _visible_outlines(labels: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Outlines that still show when a large image is shrunk to fit a screen."""
+def dimmed(image: Rgb) -> npt.NDArray[np.float32]:
+    """(H, W) float32 grey from 0 to 217: an image on which only what is drawn has colour."""
+    return np.asarray(_DIMMED * (image @ _LUMINANCE), np.float32)
+
+
+def visible_outlines(labels: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """(H, W) bool: outlines that still show when a large image is shrunk to fit a screen."""
     return outlines(labels, width=max(1, round(max(labels.shape) / 800)))
 
 
-def _check_rgb(image: npt.ArrayLike, shape: tuple[int, ...]) -> Rgb:
+def check_rgb(image: npt.ArrayLike, shape: tuple[int, ...]) -> Rgb:
+    """The image, or a ValueError where it is not a picture of that shape (H, W)."""
     rgb = np.asarray(image)
     if rgb.dtype != np.uint8 or rgb.shape != (*shape, 3):
         raise ValueError(

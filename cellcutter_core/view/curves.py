@@ -1,0 +1,415 @@
+"""Records as curves: losses and scores over epochs, AP over IoU, a channel's histogram."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import plotly.graph_objects as go
+
+from cellcutter_core.metrics import THRESHOLDS
+from cellcutter_core.view.look import (
+    FONT_SIZE,
+    GREY,
+    MARGIN,
+    SHADE,
+    TITLE_HEIGHT,
+    axis,
+    line_style,
+    panel_title,
+    styled,
+)
+
+Events = Sequence[Mapping[str, Any]]
+
+LOSS_PARTS: Mapping[str, str] = {
+    "loss": "Loss",
+    "area": "Area reward",
+    "overlap": "Overlap",
+    "background": "Background",
+    "certain": "Nuclei",
+}
+"""Numbers of an epoch event, and what they are called."""
+
+SCORES: Mapping[str, str] = {
+    "ap50": "AP at IoU 0.5",
+    "ap75": "AP at IoU 0.75",
+    "miou": "mIOU",
+}
+"""Scores of an epoch, and what they are called."""
+
+MOST_BARS = 256
+"""Bars of a histogram at most."""
+
+_PANEL_HEIGHT = 210
+_AXIS: Mapping[str, Any] = {"fixedrange": True, "zeroline": False, "title_standoff": 6}
+_FROM_0_TO_1: Mapping[str, Any] = {"range": [0, 1.03], "tickvals": [0, 0.25, 0.5, 0.75, 1]}
+# Points are marked up to this many epochs; beyond, marks would hide the lines.
+_MARKED_EPOCHS = 40
+
+
+def loss_curves(
+    runs: Mapping[str, Events], *, warm_up: float = 0, epochs: int | None = None
+) -> go.Figure:
+    """The loss over the epochs, and beside it, each with its own scale, the parts it is made of.
+
+    Parameters
+    ----------
+    runs : mapping of str to sequence of mapping
+        Name of each run and its epoch events, as in `Progress.epoch_events`. A run without one
+        yet leaves the panels empty.
+    warm_up : float
+        Epochs in which the network learnt only discs around the markers; they are shaded.
+    epochs : int, optional
+        The last epoch to come: the axis reaches to it from the start and does not grow.
+
+    Returns
+    -------
+    go.Figure
+        To be shown with `STILL_CONFIG`. Loss = area reward + overlap + background, in pixels a
+        crop; lower is better, so area reward is below 0. A fourth part, cross-entropy of the
+        nuclei's pixels, has its panel where a run has it; it is not in the loss.
+
+    Notes
+    -----
+    In its first epochs a network that knows nothing has a loss of thousands. The scales are those
+    of the epochs after the warm-up and the first eighth; what is beyond leaves the panel.
+    """
+    parts = ["area", "overlap", "background"]
+    if any(event.get("certain") for events in runs.values() for event in events):
+        parts.append("certain")
+    n, space = len(parts), 0.13
+    tall = (1 - space * (n - 1)) / n
+    panels = [_Panel(LOSS_PARTS["loss"], (0, 0.56), (0, 1), {"nticks": 7})]
+    for i, part in enumerate(parts):
+        bottom = (n - 1 - i) * (tall + space)
+        panels.append(_Panel(LOSS_PARTS[part], (0.66, 1), (bottom, bottom + tall), {"nticks": 4}))
+    figure = _panel_figure(panels, runs, epochs=epochs, height=_PANEL_HEIGHT + 60 * (n - 2))
+    for number, name in enumerate(["loss", *parts], start=1):
+        values = {run: [event.get(name) for event in events] for run, events in runs.items()}
+        _add_lines(figure, runs, values, panel=number)
+        figure.layout[f"yaxis{number}"].range = _settled(values, warm_up)
+        if 1 < number <= n:
+            figure.layout[f"xaxis{number}"].update(showticklabels=False, title_text="")
+    if warm_up > 0:
+        figure.update_layout(
+            shapes=[_shade((0.5, warm_up + 0.5), panel=number) for number in range(1, n + 2)]
+        )
+        figure.add_annotation(
+            text="warm-up", x=0.5, xref="x", xanchor="left", y=0, yref="y domain",
+            yanchor="bottom", showarrow=False, font_size=FONT_SIZE - 1,
+        )  # fmt: skip
+    return figure
+
+
+def score_curves(
+    runs: Mapping[str, Events],
+    *,
+    baseline: Mapping[str, Any] | None = None,
+    epochs: int | None = None,
+) -> go.Figure:
+    """Scores over the epochs, a panel each, all from 0 to 1.
+
+    Parameters
+    ----------
+    runs : mapping of str to sequence of mapping
+        Name of each run and its epoch events. Those have their AP in `scores` where there is truth,
+        and `miou` where there are validation crops.
+    baseline : mapping, optional
+        Scores of the watershed by the same names, as in a run's baseline event; a dashed line.
+    epochs : int, optional
+        The last epoch to come, as in `loss_curves`.
+
+    Returns
+    -------
+    go.Figure
+        To be shown with `STILL_CONFIG`. Scores that no event has are left out; without any
+        score the two panels of AP are empty.
+    """
+    scores = {
+        name: {run: [_score(event, name) for event in events] for run, events in runs.items()}
+        for name in SCORES
+    }
+    shown = [name for name in SCORES if any(v is not None for v in _all(scores[name]))]
+    shown = shown or ["ap50", "ap75"]
+    space = 0.05
+    wide = (1 - space * (len(shown) - 1)) / len(shown)
+    levels = {name: (baseline or {}).get(name) for name in shown}
+    panels = [
+        _Panel(
+            _score_title(name, levels[name]),
+            (i * (wide + space), i * (wide + space) + wide),
+            (0, 1),
+            _FROM_0_TO_1,
+        )
+        for i, name in enumerate(shown)
+    ]
+    figure = _panel_figure(panels, runs, epochs=epochs, height=_PANEL_HEIGHT)
+    for number, name in enumerate(shown, start=1):
+        _add_lines(figure, runs, scores[name], panel=number)
+    figure.update_layout(
+        shapes=[
+            _level(level, panel=number)
+            for number, level in enumerate(levels.values(), start=1)
+            if level is not None
+        ]
+    )
+    return figure
+
+
+def _score_title(name: str, level: float | None) -> str:
+    # In the title the baseline's name is never in the way of a line.
+    return SCORES[name] if level is None else f"{SCORES[name]} (watershed {level:.2f})"
+
+
+def ap_over_iou(results: Mapping[str, Sequence[float]]) -> go.Figure:
+    """AP against the IoU that it asks for: how exactly the found cells are outlined.
+
+    Parameters
+    ----------
+    results : mapping of str to sequence of float
+        Name of each result and its AP at `metrics.THRESHOLDS`, as in `Scores.average_precision`.
+
+    Returns
+    -------
+    go.Figure
+        To be shown with `STILL_CONFIG`.
+
+    Raises
+    ------
+    ValueError
+        If a result does not have one AP for each threshold.
+    """
+    figure = go.Figure()
+    for i, (name, values) in enumerate(results.items()):
+        if len(values) != len(THRESHOLDS):
+            raise ValueError(
+                f"{name} has {len(values)} values, but AP is asked for at {len(THRESHOLDS)} "
+                "thresholds, IoU 0.50 to 0.95; pass Scores.average_precision"
+            )
+        figure.add_trace(
+            go.Scatter(
+                x=THRESHOLDS,
+                y=[round(float(value), 4) for value in values],
+                name=name,
+                hovertemplate="AP %{y:.3f}",
+                **line_style(i, markers=True),
+            )
+        )
+    figure.update_layout(
+        xaxis={
+            **_AXIS,
+            "title_text": "IoU that counts as found",
+            "tickformat": ".2f",
+            "dtick": 0.1,
+        },
+        yaxis={**_AXIS, **_FROM_0_TO_1, "title_text": "AP"},
+    )
+    return _curves(figure, height=_PANEL_HEIGHT + 60, legend=len(results) > 1)
+
+
+def histogram(
+    channel: npt.NDArray[Any], window: tuple[float, float] | None = None, *, name: str
+) -> go.Figure:
+    """How many pixels have which intensity, on a logarithmic scale.
+
+    Parameters
+    ----------
+    channel : (H, W) array
+        Integers or finite floats.
+    window : (float, float), optional
+        Intensities that are displayed as black and as white; the range between is shaded.
+    name : str
+        What the channel is called.
+
+    Returns
+    -------
+    go.Figure
+        To be shown with `STILL_CONFIG`. At most 256 bars; bars of integers hold whole numbers of
+        values, so that none is empty only for its place.
+
+    Raises
+    ------
+    ValueError
+        If the channel has no pixels, or pixels that are not finite.
+    """
+    pixels = np.asarray(channel)
+    if pixels.size == 0 or not np.isfinite(pixels).all():
+        raise ValueError(
+            f"channel {name} has {'no pixels' if pixels.size == 0 else 'pixels that are no number'}"
+            ", but a histogram counts finite intensities; replace or crop them"
+        )
+    edges = _edges(pixels)
+    counts = np.histogram(pixels, edges)[0]
+    figure = go.Figure(
+        go.Bar(
+            x=((edges[1:] + edges[:-1]) / 2).tolist(),
+            y=counts.tolist(),
+            width=float(edges[1] - edges[0]),
+            marker={"color": line_style(0, markers=False)["line"]["color"], "line": {"width": 0}},
+            hovertemplate="%{x:.5g}: %{y:,} pixels<extra></extra>",
+        )
+    )
+    if window is not None:
+        figure.update_layout(shapes=[_shade(window, panel=1, edges=True)])
+    figure.update_layout(
+        bargap=0,
+        xaxis={**_AXIS, "title_text": name, "range": [float(edges[0]), float(edges[-1])]},
+        # From half a pixel: a bar of one pixel is seen.
+        yaxis={
+            **_AXIS,
+            "title_text": "Pixels",
+            "type": "log",
+            "dtick": 1,
+            "exponentformat": "power",
+            "range": [math.log10(0.5), math.log10(2 * counts.max())],
+        },
+    )
+    return _curves(figure, height=_PANEL_HEIGHT - 60)
+
+
+def _edges(pixels: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    low, high = float(pixels.min()), float(pixels.max())
+    if np.issubdtype(pixels.dtype, np.integer):
+        width = math.ceil((high - low + 1) / MOST_BARS)
+        return np.asarray(low - 0.5 + width * np.arange(math.ceil((high - low + 1) / width) + 1))
+    if high == low:
+        low, high = low - 0.5, high + 0.5
+    return np.linspace(low, high, MOST_BARS + 1)
+
+
+def _score(event: Mapping[str, Any], name: str) -> float | None:
+    return event.get("miou") if name == "miou" else (event.get("scores") or {}).get(name)
+
+
+def _all(values: Mapping[str, Sequence[float | None]]) -> list[float | None]:
+    return [value for of_run in values.values() for value in of_run]
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """A title, where it is in the figure (0 to 1, from the left and from below), its y axis."""
+
+    title: str
+    across: tuple[float, float]
+    up: tuple[float, float]
+    y_axis: Mapping[str, Any]
+
+
+def _panel_figure(
+    panels: Sequence[_Panel], runs: Mapping[str, Events], *, epochs: int | None, height: float
+) -> Any:
+    """Empty panels over epochs; axes x1, y1, x2, y2 ... in the order of the panels."""
+    last = max((event["epoch"] for events in runs.values() for event in events), default=1)
+    last = max(last, epochs or 1)
+    ticks = {"dtick": 1} if last <= 10 else {"nticks": 6}
+    layout: dict[str, Any] = {"annotations": []}
+    for number, panel in enumerate(panels, start=1):
+        layout[f"xaxis{number}"] = {
+            **_AXIS,
+            **ticks,
+            "domain": panel.across,
+            "anchor": axis("y", number),
+            "range": [0.5, last + 0.5],
+            "tickformat": "d",
+            "title_text": "Epoch",
+        }
+        layout[f"yaxis{number}"] = {
+            **_AXIS,
+            **panel.y_axis,
+            "domain": panel.up,
+            "anchor": axis("x", number),
+        }
+        layout["annotations"].append(panel_title(panel.title, number))
+    return _curves(go.Figure(layout=layout), height=height, legend=len(runs) > 1)
+
+
+def _add_lines(
+    figure: Any,
+    runs: Mapping[str, Events],
+    values: Mapping[str, Sequence[float | None]],
+    *,
+    panel: int,
+) -> None:
+    """A line for each run in one panel; those of the first panel are in the legend."""
+    lines = []
+    for i, (name, events) in enumerate(runs.items()):
+        known = [
+            (event["epoch"], float(f"{value:.5g}"))
+            for event, value in zip(events, values[name], strict=True)
+            if value is not None
+        ]
+        lines.append(
+            go.Scatter(
+                x=[epoch for epoch, _ in known],
+                y=[value for _, value in known],
+                xaxis=axis("x", panel),
+                yaxis=axis("y", panel),
+                name=name,
+                legendgroup=name,
+                showlegend=panel == 1,
+                hovertemplate="%{y}" if len(runs) > 1 else "%{y}<extra></extra>",
+                **line_style(i, markers=len(known) <= _MARKED_EPOCHS),
+            )
+        )
+    figure.add_traces(lines)
+
+
+def _level(level: float, *, panel: int) -> dict[str, Any]:
+    """A dashed line across a panel."""
+    return {
+        "type": "line",
+        "xref": axis("x", panel) + " domain",
+        "yref": axis("y", panel),
+        "x0": 0,
+        "x1": 1,
+        "y0": level,
+        "y1": level,
+        "layer": "below",
+        "line": {"color": GREY, "dash": "dash", "width": 1.5},
+    }
+
+
+def _shade(span: tuple[float, float], *, panel: int, edges: bool = False) -> dict[str, Any]:
+    """A grey band over the height of a panel."""
+    return {
+        "type": "rect",
+        "xref": axis("x", panel),
+        "yref": axis("y", panel) + " domain",
+        "x0": span[0],
+        "x1": span[1],
+        "y0": 0,
+        "y1": 1,
+        "layer": "below",
+        "fillcolor": SHADE,
+        "line": {"color": GREY, "width": 1.5, "dash": "dot"} if edges else {"width": 0},
+    }
+
+
+def _settled(
+    values: Mapping[str, Sequence[float | None]], warm_up: float
+) -> tuple[float, float] | None:
+    """The range of the values after the warm-up and the first eighth, with some air."""
+    kept: list[float] = []
+    for of_run in values.values():
+        first = max(math.ceil(warm_up), len(of_run) // 8)
+        later = of_run[first:] if len(of_run) > first else of_run
+        kept += [value for value in later if value is not None]
+    if not kept:
+        return None
+    low, high = min(kept), max(kept)
+    air = 0.08 * (high - low) or 0.1 * abs(high) or 1.0
+    return low - air, high + air
+
+
+def _curves(figure: Any, *, height: float, legend: bool = False) -> Any:
+    """The look of all figures, with room for ticks, a title and maybe a legend."""
+    above = TITLE_HEIGHT if legend else 0
+    styled(figure, height=height + TITLE_HEIGHT + 48 + above, legend=legend)
+    margin = {"t": TITLE_HEIGHT + above + MARGIN, "l": 52, "r": 2 * MARGIN, "b": 48}
+    figure.update_layout(hovermode="x unified" if legend else "x", dragmode=False, margin=margin)
+    return figure

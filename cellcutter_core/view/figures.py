@@ -1,0 +1,22 @@
+"""Arrays and records to Plotly figures: everything that a page draws, in one look.
+
+Pictures are in `panes` and `tiles`, curves in `curves`; what they have in common is in `look`.
+"""
+
+from cellcutter_core.view.curves import ap_over_iou, histogram, loss_curves, score_curves
+from cellcutter_core.view.look import STILL_CONFIG
+from cellcutter_core.view.panes import PANES_CONFIG, panes, pipeline_strip
+from cellcutter_core.view.tiles import crop_gallery, parameter_grid
+
+__all__ = [
+    "PANES_CONFIG",
+    "STILL_CONFIG",
+    "ap_over_iou",
+    "crop_gallery",
+    "histogram",
+    "loss_curves",
+    "panes",
+    "parameter_grid",
+    "pipeline_strip",
+    "score_curves",
+]

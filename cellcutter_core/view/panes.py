@@ -1,0 +1,225 @@
+"""Pictures as figures: linked panes, crops, a grid of masks, the method in one strip."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from cellcutter_core.view.look import (
+    MARGIN,
+    PAGE_WIDTH,
+    TITLE_HEIGHT,
+    axis,
+    check_pictures,
+    css,
+    panel_title,
+    picture_axes,
+    picture_trace,
+    styled,
+)
+from cellcutter_core.view.render import Color, Rgb
+
+PANES_CONFIG: Mapping[str, Any] = {
+    "scrollZoom": True,
+    "displaylogo": False,
+    "doubleClick": "reset",
+    "modeBarButtonsToRemove": ["autoScale2d", "select2d", "lasso2d", "zoom2d", "pan2d"],
+}
+"""How `panes` behave: the wheel zooms, dragging moves, a double click shows all."""
+
+TALLEST_PANE = 620
+"""Pixels; a single pane is no taller, so that controls stay in sight."""
+
+_GAP = 0.01
+
+STRIP_SIDE = 400
+"""Pixels of the longer side of a picture in `pipeline_strip`."""
+
+_STRIP_WIDTH = 1100
+
+
+def panes(
+    pictures: Mapping[str, Rgb],
+    *,
+    n_columns: int,
+    height: int | None = None,
+    legend: Mapping[str, Color] | None = None,
+    uirevision: str = "panes",
+) -> go.Figure:
+    """Pictures of the same pixels side by side; zooming or moving one does it to all.
+
+    Parameters
+    ----------
+    pictures : mapping of str to (H, W, 3) uint8 array
+        Title and picture, in the order of reading. All of one size.
+    n_columns : int
+        Panes in a row, at least 1.
+    height : int, optional
+        Of the whole figure in pixels; default is what square pixels need on a page of usual width.
+    legend : mapping of str to colour, optional
+        What colours in the pictures mean, shown above them; red, green and blue from 0 to 255.
+    uirevision : str
+        The zoom is kept from one run of the page to the next as long as this stays the same. Give
+        the name of the region.
+
+    Returns
+    -------
+    go.Figure
+        To be shown with `PANES_CONFIG`. Axes are in pixels, x is the column and y the row; pixel
+        (0, 0) is centred at 0, 0.
+
+    Raises
+    ------
+    ValueError
+        If there is no picture, sizes differ, or `n_columns` is less than 1.
+    """
+    rows, cols = check_pictures(pictures)
+    if n_columns < 1:
+        raise ValueError(f"n_columns is {n_columns}, but a row has at least one pane")
+    n_columns = min(n_columns, len(pictures))
+    n_rows = -(-len(pictures) // n_columns)
+    above = TITLE_HEIGHT if legend else 0
+    if height is None:
+        pane = min(PAGE_WIDTH * (1 / n_columns - _GAP) * rows / cols, TALLEST_PANE)
+        height = round(n_rows * (pane + TITLE_HEIGHT) + above + 2 * MARGIN)
+    plot = max(1, height - TITLE_HEIGHT - above - 2 * MARGIN)
+    figure = go.Figure(
+        [picture_trace(picture, panel=i) for i, picture in enumerate(pictures.values(), start=1)],
+        _pane_layout(
+            (rows, cols), list(pictures), (n_rows, n_columns), gap=(TITLE_HEIGHT / plot, _GAP)
+        ),
+    )
+    for name, color in (legend or {}).items():
+        figure.add_trace(_legend_entry(name, color))
+    styled(figure, height=height, legend=bool(legend))
+    figure.update_layout(
+        dragmode="pan",
+        hovermode=False,
+        uirevision=uirevision,
+        margin_t=TITLE_HEIGHT + above + MARGIN,
+    )
+    return figure
+
+
+def _pane_layout(
+    shape: tuple[int, int],
+    titles: Sequence[str],
+    grid: tuple[int, int],
+    *,
+    gap: tuple[float, float],
+) -> dict[str, Any]:
+    """Axes in a grid of panes, all of which follow the first; gaps are shares of the figure."""
+    n_rows, n_columns = grid
+    high = max((1 - gap[0] * (n_rows - 1)) / n_rows, 1e-3)
+    wide = (1 - gap[1] * (n_columns - 1)) / n_columns
+    x, y = picture_axes(shape)
+    layout: dict[str, Any] = {"annotations": []}
+    for i, title in enumerate(titles):
+        row, col = divmod(i, n_columns)
+        left, top = col * (wide + gap[1]), max(1 - row * (high + gap[0]), high)
+        axes = {"anchor": axis("y", i + 1)}, {"anchor": axis("x", i + 1)}
+        link: dict[str, Any] = {"matches": "x"} if i else {}
+        link_y: dict[str, Any] = {"matches": "y"} if i else {"scaleanchor": "x"}
+        layout[f"xaxis{i + 1}"] = {
+            **x,
+            **axes[0],
+            **link,
+            "domain": [left, left + wide],
+            "minallowed": -0.5,
+            "maxallowed": shape[1] - 0.5,
+            # On a wide page the panes stay together.
+            "constraintoward": _toward_middle(col, n_columns),
+        }
+        layout[f"yaxis{i + 1}"] = {
+            **y,
+            **axes[1],
+            **link_y,
+            "domain": [top - high, top],
+            "minallowed": -0.5,
+            "maxallowed": shape[0] - 0.5,
+        }
+        layout["annotations"].append(panel_title(title, i + 1))
+    return layout
+
+
+def _toward_middle(col: int, n_columns: int) -> str:
+    side = 2 * col - (n_columns - 1)
+    return "center" if side == 0 else "right" if side < 0 else "left"
+
+
+def _legend_entry(name: str, color: Color) -> Any:
+    """A trace without a point, there for its line in the legend."""
+    return go.Scatter(
+        x=[None],
+        y=[None],
+        name=name,
+        mode="markers",
+        marker={"color": css(color), "symbol": "square", "size": 12},
+        hoverinfo="skip",
+    )
+
+
+def pipeline_strip(pictures: Mapping[str, Rgb]) -> go.Figure:
+    """The method in one strip: its pictures in order, an arrow from each to the next.
+
+    Parameters
+    ----------
+    pictures : mapping of str to (H, W, 3) uint8 array
+        Caption and picture: image, mask, markers and crops, probabilities, cells. All of one size;
+        each is shrunk to what a strip needs.
+
+    Returns
+    -------
+    go.Figure
+        To be shown with `STILL_CONFIG`.
+
+    Raises
+    ------
+    ValueError
+        If there is no picture, or sizes differ.
+    """
+    rows, cols = check_pictures(pictures)
+    n = len(pictures)
+    gap = 0.03
+    side = (1 - gap * (n - 1)) / n
+    x, y = picture_axes((rows, cols))
+    layout: dict[str, Any] = {"annotations": []}
+    for i, caption in enumerate(pictures, start=1):
+        left = (i - 1) * (side + gap)
+        layout[f"xaxis{i}"] = {
+            **x, "anchor": axis("y", i), "domain": [left, left + side], "fixedrange": True
+        }  # fmt: skip
+        layout[f"yaxis{i}"] = {
+            **y,
+            "anchor": axis("x", i),
+            "scaleanchor": axis("x", i),
+            "fixedrange": True,
+        }
+        layout["annotations"].append(panel_title(f"{i}  {caption}", i))
+        if i > 1:
+            layout["annotations"].append(_arrow(left - gap / 2, i))
+    traces = [
+        picture_trace(picture, largest=STRIP_SIDE, exact=False, panel=i)
+        for i, picture in enumerate(pictures.values(), start=1)
+    ]
+    height = _STRIP_WIDTH * side * rows / cols + TITLE_HEIGHT + 2 * MARGIN
+    figure = styled(go.Figure(traces, layout), height=height)
+    figure.update_layout(hovermode=False, dragmode=False, margin_t=TITLE_HEIGHT + MARGIN)
+    return figure
+
+
+def _arrow(x: float, number: int) -> dict[str, Any]:
+    """An arrow at that share of the width, half way up the pane of that number."""
+    return {
+        "text": "→",
+        "x": x,
+        "y": 0.5,
+        "xref": "paper",
+        "yref": axis("y", number) + " domain",
+        "xanchor": "center",
+        "yanchor": "middle",
+        "showarrow": False,
+        "font": {"size": 20},
+    }

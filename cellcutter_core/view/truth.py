@@ -1,0 +1,269 @@
+"""Labels against truth, and labels against labels, as pictures in colours that are explained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from cellcutter_core.labels import LabelImage, check_labels, compact
+from cellcutter_core.metrics import errors
+from cellcutter_core.overlap import match, overlap
+from cellcutter_core.view.look import AMBER, AQUA, BLUE, CORAL, LAVENDER
+from cellcutter_core.view.render import Color, Rgb, check_rgb, dimmed, visible_outlines
+
+TRUTH_COLORS: Mapping[str, Color] = {
+    "hit": AQUA,
+    "missed": AMBER,
+    "false": CORAL,
+    "merged": LAVENDER,
+    "split": BLUE,
+}
+"""What the colours of `truth_picture` mean. Missed is hatched as well."""
+
+DIFFERENCE_COLORS: Mapping[str, Color] = {
+    "changed owner": AMBER,
+    "appeared": AQUA,
+    "vanished": CORAL,
+}
+"""What the colours of `difference_picture` mean."""
+
+_HIT, _MISSED = (list(TRUTH_COLORS).index(kind) for kind in ("hit", "missed"))
+_TINT = np.float32(0.5)
+# Pixels from one stripe to the next.
+_HATCH = 6
+# Grey of the outlines under a difference.
+_OUTLINE = 170
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """Which cells are right, and what is wrong with the others.
+
+    Attributes
+    ----------
+    labels, truth : (H, W) arrays of integers
+        What was compared.
+    hits : tuple of (label id, true id)
+        Pairs with IoU >= the threshold, each cell in one pair at most: the true positives of the
+        scores.
+    label_kinds : dict of int to str
+        Of each predicted cell that counts, one of
+
+        - "hit": it is in a pair;
+        - "merged": in no pair, and it covers at least half of each of two or more true cells;
+        - "split": in no pair, and at least half of it lies in a true cell in which at least half
+          of another predicted cell lies too;
+        - "false": none of these.
+    true_kinds : dict of int to str
+        Of each true cell that counts, one of
+
+        - "hit": it is in a pair;
+        - "merged": in no pair, and one predicted cell covers at least half of it and at least half
+          of another true cell;
+        - "split": in no pair, and at least half of each of two or more predicted cells lies in it;
+        - "missed": none of these.
+    merged : tuple of (label id, true ids)
+        Every predicted cell that covers at least half of two or more true cells, hits included.
+    split : tuple of (true id, label ids)
+        Every true cell in which at least half of two or more predicted cells lies, hits included.
+    """
+
+    labels: LabelImage
+    truth: LabelImage
+    hits: tuple[tuple[int, int], ...]
+    label_kinds: Mapping[int, str]
+    true_kinds: Mapping[int, str]
+    merged: tuple[tuple[int, tuple[int, ...]], ...]
+    split: tuple[tuple[int, tuple[int, ...]], ...]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many hits, missed true cells, false cells, merged (cells) and split (true cells).
+
+        Merged and split count what is in `merged` and `split`; one of them may be a hit as well, as
+        a large cell that swallowed a small one.
+        """
+        return {
+            "hit": len(self.hits),
+            "missed": sum(kind == "missed" for kind in self.true_kinds.values()),
+            "false": sum(kind == "false" for kind in self.label_kinds.values()),
+            "merged": len(self.merged),
+            "split": len(self.split),
+        }
+
+
+def compare_truth(
+    labels: npt.ArrayLike,
+    truth: npt.ArrayLike,
+    *,
+    ignore: npt.ArrayLike | None = None,
+    threshold: float = 0.5,
+) -> Compared:
+    """Say of every cell, predicted and true, whether it is right and what is wrong with it.
+
+    Parameters
+    ----------
+    labels, truth : (H, W) arrays of integers
+        0 for background.
+    ignore : (H, W) bool array, optional
+        True on pixels to leave out. A cell of which more than half lies there does not count.
+    threshold : float
+        The IoU of a hit, 0.5 to 1.
+
+    Returns
+    -------
+    Compared
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or an argument is not what is said above.
+    """
+    if not 0.5 <= threshold <= 1:
+        raise ValueError(
+            f"threshold is {threshold}, but must be from 0.5 to 1: below, a cell would have "
+            "several partners"
+        )
+    table = overlap(labels, truth, ignore=ignore)
+    pairs = match(table, at_least=threshold)
+    hits = zip(
+        table.label_ids[table.label[pairs]].tolist(),
+        table.true_ids[table.true[pairs]].tolist(),
+        strict=True,
+    )
+    found = tuple(sorted(hits))
+    wrong = errors(labels, truth, ignore=ignore)
+    return Compared(
+        labels=check_labels(labels, "labels"),
+        truth=check_labels(truth, "truth"),
+        hits=found,
+        label_kinds=_kinds(
+            table.label_ids.tolist(),
+            hit=(label for label, _ in found),
+            merged=(label for label, _ in wrong.merged),
+            split=(label for _, group in wrong.split for label in group),
+            otherwise="false",
+        ),
+        true_kinds=_kinds(
+            table.true_ids.tolist(),
+            hit=(true for _, true in found),
+            merged=(true for _, group in wrong.merged for true in group),
+            split=(true for true, _ in wrong.split),
+            otherwise="missed",
+        ),
+        merged=wrong.merged,
+        split=wrong.split,
+    )
+
+
+def _kinds(
+    ids: Iterable[int],
+    *,
+    hit: Iterable[int],
+    merged: Iterable[int],
+    split: Iterable[int],
+    otherwise: str,
+) -> dict[int, str]:
+    """The first kind that an id is of."""
+    kinds = dict.fromkeys(ids, otherwise)
+    # The most important last: it replaces the others.
+    for kind, members in (("split", split), ("merged", merged), ("hit", hit)):
+        kinds.update(dict.fromkeys(members, kind))
+    return kinds
+
+
+def truth_picture(image: Rgb, compared: Compared) -> Rgb:
+    """Hits, misses, false, merged and split cells in the colours of `TRUTH_COLORS`.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8 array
+        Shown in grey.
+    compared : Compared
+
+    Returns
+    -------
+    (H, W, 3) uint8 array
+        Predicted cells are tinted and outlined in the colour of their kind; hits are only
+        outlined, so that what is wrong stands out. True cells that are no hit are outlined in the
+        colour of theirs, missed ones hatched too. Cells that do not count are left grey.
+    """
+    picture = _grey(image, compared.labels.shape)
+    label_colors, label_kind = _painted(compared.labels, compared.label_kinds)
+    true_colors, true_kind = _painted(compared.truth, compared.true_kinds)
+    _tint(picture, (label_kind >= 0) & (label_kind != _HIT), label_colors)
+    diagonal = np.add.outer(*(np.arange(side) for side in true_kind.shape))
+    stripes = diagonal % _HATCH < _HATCH // 2
+    _tint(picture, (true_kind == _MISSED) & stripes, true_colors)
+    edge = visible_outlines(compared.labels) & (label_kind >= 0)
+    picture[edge] = label_colors[edge]
+    edge = visible_outlines(compared.truth) & (true_kind >= 0) & (true_kind != _HIT)
+    picture[edge] = true_colors[edge]
+    return picture
+
+
+def _painted(
+    labels: LabelImage, kinds: Mapping[int, str]
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int8]]:
+    """Colour of each pixel, and its kind as a position in `TRUTH_COLORS`; -1 if none counts."""
+    image, ids = compact(labels)
+    positions = {name: i for i, name in enumerate(TRUTH_COLORS)}
+    kind = [-1] + [positions[kinds[id_]] if id_ in kinds else -1 for id_ in ids.tolist()]
+    colors = np.array([*TRUTH_COLORS.values(), (0, 0, 0)], np.uint8)[kind]
+    return colors[image], np.array(kind, np.int8)[image]
+
+
+def _grey(image: Rgb, shape: tuple[int, ...]) -> Rgb:
+    """The image in dimmed grey, as a new picture to draw on."""
+    grey = (dimmed(check_rgb(image, shape)) + 0.5).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def _tint(picture: Rgb, where: npt.NDArray[np.bool_], colors: npt.NDArray[np.uint8]) -> None:
+    mixed = (1 - _TINT) * picture[where] + _TINT * colors[where]
+    picture[where] = (mixed + 0.5).astype(np.uint8)
+
+
+def difference_picture(labels_a: npt.ArrayLike, labels_b: npt.ArrayLike, image: Rgb) -> Rgb:
+    """The pixels that went to another cell from one label image to the next, over the image.
+
+    Parameters
+    ----------
+    labels_a, labels_b : (H, W) arrays of integers
+        Before and after, 0 for background. The same id is the same cell in both, as in two epochs
+        of a run, two runs from the same markers, or a run and its watershed.
+    image : (H, W, 3) uint8 array
+        Shown in grey.
+
+    Returns
+    -------
+    (H, W, 3) uint8 array
+        In the colours of `DIFFERENCE_COLORS`: "appeared" was background before, "vanished" is
+        background now, "changed owner" is of another cell now. Outlines are those of `labels_b`,
+        in light grey.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+    """
+    before, after = check_labels(labels_a, "labels_a"), check_labels(labels_b, "labels_b")
+    if before.shape != after.shape:
+        raise ValueError(
+            f"labels_a has shape {before.shape} and labels_b {after.shape}, but they must cover "
+            "the same pixels; crop one of them"
+        )
+    picture = _grey(image, before.shape)
+    picture[visible_outlines(after)] = _OUTLINE
+    differ = before != after
+    where = {
+        "changed owner": differ & (before > 0) & (after > 0),
+        "appeared": (before == 0) & (after > 0),
+        "vanished": (before > 0) & (after == 0),
+    }
+    for name, pixels in where.items():
+        picture[pixels] = DIFFERENCE_COLORS[name]
+    return picture
