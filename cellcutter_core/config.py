@@ -75,6 +75,7 @@ class MaskSettings(Settings):
         0.985,
         gt=0,
         lt=1,
+        json_schema_extra={"everyday": [0.5, 0.999, 0.001]},
         description="Prior probability of cell: higher calls dimmer pixels cell. "
         "The paper's images want 0.985.",
     )
@@ -82,6 +83,7 @@ class MaskSettings(Settings):
         10.0,
         ge=0,
         le=1000,
+        json_schema_extra={"everyday": [0.0, 50.0, 0.5]},
         description="Cost of an outline where the image is flat: higher gives smoother, "
         "less fragmented cell area.",
     )
@@ -89,6 +91,7 @@ class MaskSettings(Settings):
         0.03,
         gt=0,
         le=10,
+        json_schema_extra={"everyday": [0.005, 0.3, 0.005]},
         description="How large a step in intensity makes an outline cheap, in units of the "
         "scaled image.",
     )
@@ -111,6 +114,7 @@ class MarkerSettings(Settings):
         None,
         ge=6,
         le=512,
+        json_schema_extra={"everyday": [6.0, 120.0, 1.0]},
         description="Automatic only: typical diameter of a nucleus in pixels (of a cell where "
         "there is no nucleus channel); larger joins more, smaller splits more. "
         "None estimates it from the image.",
@@ -119,18 +123,21 @@ class MarkerSettings(Settings):
         3.0,
         gt=0,
         le=200,
+        json_schema_extra={"everyday": [1.0, 30.0, 0.5]},
         description="Not automatic: smallest blob to look for, as a Gaussian sigma in pixels.",
     )
     max_sigma: float = Field(
         10.0,
         gt=0,
         le=200,
+        json_schema_extra={"everyday": [1.0, 40.0, 0.5]},
         description="Not automatic: largest blob to look for, as a Gaussian sigma in pixels.",
     )
     threshold: float = Field(
         0.01,
         gt=0,
         le=100,
+        json_schema_extra={"everyday": [0.001, 0.5, 0.001]},
         description="Not automatic: how pronounced a blob has to be; lower finds more.",
     )
 
@@ -296,6 +303,15 @@ class Config(Settings):
                 f"stem {self.network.stem} takes multiples of {stride}"
             )
         return self
+
+
+def everyday(field: FieldInfo) -> tuple[float, float, float] | None:
+    """Lowest, highest and step of a slider for a setting, well within its bounds; None without."""
+    extra: Any = field.json_schema_extra
+    if not extra or "everyday" not in extra:
+        return None
+    low, high, step = extra["everyday"]
+    return float(low), float(high), float(step)
 
 
 PAPER = Config()

@@ -284,6 +284,36 @@ def miou(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
     return float(np.mean(ious))
 
 
+def mask_iou(
+    mask: npt.NDArray[np.bool_],
+    truth: npt.NDArray[np.bool_],
+    *,
+    ignore: npt.NDArray[np.bool_] | None = None,
+) -> float:
+    """Intersection over union of a mask and the true cell area.
+
+    Parameters
+    ----------
+    mask, truth : (H, W) bool arrays
+        True on cells.
+    ignore : (H, W) bool array, optional
+        Pixels that are left out.
+
+    Returns
+    -------
+    float
+        In [0, 1]; of nothing with nothing 1.
+
+    Examples
+    --------
+    >>> mask_iou(np.array([[True, True, False]]), np.array([[False, True, True]]))
+    0.3333333333333333
+    """
+    counts = np.ones(mask.shape, bool) if ignore is None else ~ignore
+    both, either = mask & truth & counts, (mask | truth) & counts
+    return _ratio(both.sum(), either.sum(), nothing=True)
+
+
 def _several(
     keys: npt.NDArray[np.int64], values: npt.NDArray[np.int64]
 ) -> tuple[tuple[int, tuple[int, ...]], ...]:

@@ -57,16 +57,39 @@ def prepare(
     ValueError
         If no marker is found, or the mask is all cell or all background.
     """
-    cell = image.pixels[..., list(image.cell)]
+    nuclei = find_markers(image, config, markers=markers)
+    return inputs_of(image, config, nuclei, find_area(image, config, nuclei)), truth_of(image)
+
+
+def find_markers(
+    image: Image, config: Config, *, markers: str | os.PathLike[str] | None = None
+) -> Nuclei:
+    """One marker a cell: from a file, the nucleus channel, or else the cell channel.
+
+    Raises
+    ------
+    ValueError
+        If none is found, or the file holds none for this image.
+    """
     if markers is not None:
         regions = read_markers(markers, image.shape)
-        found = Nuclei(regions, marker_points(regions))
-    elif image.nucleus is not None:
-        found = find_nuclei(image.pixels[..., image.nucleus], config.markers)
-    else:
-        area = find_mask(cell, config.mask)
-        found = find_cells(cell, config.markers, mask=area)
-    mask = find_mask(cell, config.mask, nuclei=found.regions > 0)
+        return Nuclei(regions, marker_points(regions))
+    if image.nucleus is not None:
+        return find_nuclei(image.pixels[..., image.nucleus], config.markers)
+    cell = image.pixels[..., list(image.cell)]
+    return find_cells(cell, config.markers, mask=find_mask(cell, config.mask))
+
+
+def find_area(image: Image, config: Config, nuclei: Nuclei) -> NDArray[np.bool_]:
+    """(H, W) bool, True where there are cells.
+
+    Raises
+    ------
+    ValueError
+        If that is everywhere or nowhere.
+    """
+    cell = image.pixels[..., list(image.cell)]
+    mask = find_mask(cell, config.mask, nuclei=nuclei.regions > 0)
     share = float(mask.mean())
     if share in (0.0, 1.0):
         raise ValueError(
@@ -74,15 +97,20 @@ def prepare(
             f"{'raise' if share == 0 else 'lower'} mask.prior (now {config.mask.prior}), or choose "
             "the automatic mask"
         )
+    return mask
+
+
+def inputs_of(image: Image, config: Config, nuclei: Nuclei, mask: NDArray[np.bool_]) -> Inputs:
+    """What is trained on: the channels that the network sees, with cell area and markers."""
     channels = list(image.cell)
     if config.crops.with_nucleus and image.nucleus is not None and image.nucleus not in channels:
         channels.append(image.nucleus)
-    points = found.points.astype(np.float64)
-    inputs = Inputs(image.pixels[..., channels], mask, points, found.regions)
-    return inputs, _truth(image)
+    points = nuclei.points.astype(np.float64)
+    return Inputs(image.pixels[..., channels], mask, points, nuclei.regions)
 
 
-def _truth(image: Image) -> Truth | None:
+def truth_of(image: Image) -> Truth | None:
+    """What the file knows of the right answer, or None."""
     validation = image.validation
     if image.truth is None and validation is None:
         return None
@@ -99,7 +127,11 @@ def _truth(image: Image) -> Truth | None:
 
 
 def segment(
-    image: Image, config: Config = QUICK, *, stop: Callable[[], bool] = lambda: False
+    image: Image,
+    config: Config = QUICK,
+    *,
+    markers: str | os.PathLike[str] | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Drawing:
     """All steps in one: image in, labels out.
 
@@ -108,6 +140,8 @@ def segment(
     image : Image
     config : Config
         `QUICK` or `PAPER`, or one of them with changes.
+    markers : path, optional
+        As for `prepare`.
     stop : callable
         Asked before every step; the last whole epoch is what counts then.
 
@@ -120,7 +154,7 @@ def segment(
     ValueError
         What `prepare` and `Dataset` raise, and if it was stopped before the first epoch ended.
     """
-    inputs, _ = prepare(image, config)
+    inputs, _ = prepare(image, config, markers=markers)
     data = make_dataset(inputs, config)
     precision = config.training.precision
     if precision == "auto":

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import cellcutter_core.overlap as overlap_module
-from cellcutter_core.metrics import THRESHOLDS, Errors, errors, miou, score
+from cellcutter_core.metrics import THRESHOLDS, Errors, errors, mask_iou, miou, score
 
 
 def disc(shape: tuple[int, int], row: float, col: float, radius: float) -> np.ndarray:
@@ -304,3 +304,14 @@ def test_miou_of_empty_crops_is_a_number() -> None:
 def test_miou_says_what_it_needs(predicted: np.ndarray, true: np.ndarray, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         miou(predicted, true)
+
+
+def test_mask_iou_leaves_out_what_is_to_be_ignored() -> None:
+    mask = np.array([[True, True, True, False]])
+    truth = np.array([[False, True, True, True]])
+    assert mask_iou(mask, truth) == pytest.approx(2 / 4)
+    ignore = np.array([[True, False, False, False]])
+    assert mask_iou(mask, truth, ignore=ignore) == pytest.approx(2 / 3)
+    assert mask_iou(~mask, ~mask & ~truth) == 0
+    nothing = np.zeros((2, 2), bool)
+    assert mask_iou(nothing, nothing) == 1
