@@ -7,7 +7,9 @@ something is trained or predicted.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -66,3 +68,16 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *_HOME_OF])
+
+
+class _Package(ModuleType):
+    """A package in which the function `graph_cut` is not hidden by the module that it lives in."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # When a submodule is loaded, the import system binds it to its name here.
+        if isinstance(value, ModuleType) and _HOME_OF.get(name) == name:
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

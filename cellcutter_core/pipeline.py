@@ -81,15 +81,13 @@ def find_markers(
 
 
 def find_area(image: Image, config: Config, nuclei: Nuclei) -> NDArray[np.bool_]:
-    """(H, W) bool, True where there are cells.
-
-    Raises
-    ------
-    ValueError
-        If that is everywhere or nowhere.
-    """
+    """(H, W) bool, True where there are cells; may be everywhere, see `check_area`."""
     cell = image.pixels[..., list(image.cell)]
-    mask = find_mask(cell, config.mask, nuclei=nuclei.regions > 0)
+    return find_mask(cell, config.mask, nuclei=nuclei.regions > 0)
+
+
+def check_area(mask: NDArray[np.bool_], config: Config) -> None:
+    """Raise a ValueError where cells are everywhere or nowhere: nothing can be learnt then."""
     share = float(mask.mean())
     if share in (0.0, 1.0):
         raise ValueError(
@@ -97,11 +95,17 @@ def find_area(image: Image, config: Config, nuclei: Nuclei) -> NDArray[np.bool_]
             f"{'raise' if share == 0 else 'lower'} mask.prior (now {config.mask.prior}), or choose "
             "the automatic mask"
         )
-    return mask
 
 
 def inputs_of(image: Image, config: Config, nuclei: Nuclei, mask: NDArray[np.bool_]) -> Inputs:
-    """What is trained on: the channels that the network sees, with cell area and markers."""
+    """What is trained on: the channels that the network sees, with cell area and markers.
+
+    Raises
+    ------
+    ValueError
+        As `check_area`.
+    """
+    check_area(mask, config)
     channels = list(image.cell)
     if config.crops.with_nucleus and image.nucleus is not None and image.nucleus not in channels:
         channels.append(image.nucleus)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from cellcutter_core.sample.nuclei import place_nuclei
-from cellcutter_core.sample.shapes import (
+from cellcutter_core.specimen.nuclei import place_nuclei
+from cellcutter_core.specimen.shapes import (
     Bools,
     Floats,
     Labels,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from cellcutter_core.sample.shapes import Floats, Labels, distance_inside, largest_parts
+from cellcutter_core.specimen.shapes import Floats, Labels, distance_inside, largest_parts
 
 
 def place_nuclei(cells: Labels, direction: Floats, *, rng: np.random.Generator) -> Labels:

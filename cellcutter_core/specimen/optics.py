@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cellcutter_core.sample.shapes import Bools, Floats, distance_inside, smooth_noise
-from cellcutter_core.sample.tissue import Tissue
+from cellcutter_core.specimen.shapes import Bools, Floats, distance_inside, smooth_noise
+from cellcutter_core.specimen.tissue import Tissue
 
 MARGIN = 6  # pixels around a cell in which it still gives light
 TILE = 320  # side of the texture tiles from which every cell cuts its own piece

@@ -1,0 +1,135 @@
+"""Choices, what they decide, and how they are kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cellcutter_core.markers import Nuclei, marker_points
+from cellcutter_core.runs.choices import Choices, Source, changed, keys
+from cellcutter_core.runs.draft import Draft, file_of, keep_file, markers_digest
+
+
+@pytest.fixture(autouse=True)
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CELLCUTTER_RUNS", str(tmp_path))
+    return tmp_path
+
+
+def some_markers() -> Nuclei:
+    regions = np.zeros((8, 8), np.int32)
+    regions[1:3, 1:3], regions[5:7, 5:7] = 1, 2
+    return Nuclei(regions, marker_points(regions))
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda c: c, ()),
+        (lambda c: c.replace(pixel_size=0.3), ()),
+        (lambda c: c.replace(source=Source(seed=1)), ("image", "mask", "markers", "training")),
+        (lambda c: c.replace(region=(0, 0, 99, 99)), ("image", "mask", "markers", "training")),
+        # Nuclei are cell in the automatic mask.
+        (
+            lambda c: c.with_setting("markers", "diameter", 20),
+            ("mask", "markers", "training"),
+        ),
+        (lambda c: c.with_setting("mask", "scaling", "robust"), ("mask", "training")),
+        (lambda c: c.with_setting("training", "epochs", 3), ("training",)),
+        (lambda c: c.with_setting("labels", "fill", False), ("training",)),
+    ],
+)
+def test_a_change_reaches_what_comes_after_it(change, expected: tuple[str, ...]) -> None:
+    before = Choices()
+    assert changed(keys(change(before)), keys(before)) == expected
+
+
+def test_markers_do_not_decide_a_mask_with_chosen_settings() -> None:
+    before = Choices().with_setting("mask", "automatic", False)
+    after = before.with_setting("markers", "diameter", 20)
+    assert changed(keys(after), keys(before)) == ("markers", "training")
+
+
+def test_edited_markers_take_the_place_of_their_settings() -> None:
+    digest = markers_digest(some_markers())
+    before = Choices()
+    assert changed(keys(before, edits=digest), keys(before)) == ("mask", "markers", "training")
+    other = before.with_setting("markers", "diameter", 20)
+    assert changed(keys(other, edits=digest), keys(before, edits=digest)) == ()
+    assert markers_digest(None) == ""
+
+
+def test_a_setting_out_of_bounds_is_refused() -> None:
+    with pytest.raises(ValueError, match="prior should be greater than 0 and less than 1"):
+        Choices().with_setting("mask", "prior", 1.5)
+
+
+def test_a_draft_comes_back_by_its_id() -> None:
+    draft = Draft()
+    assert not draft.exists
+    chosen = Choices(region=(1, 2, 90, 80)).with_setting("mask", "prior", 0.7)
+    draft.save(chosen)
+    draft.save_markers(chosen, some_markers())
+    again = Draft(draft.id)
+    assert again.exists
+    assert again.load() == chosen
+    np.testing.assert_array_equal(again.markers(chosen).regions, some_markers().regions)
+    np.testing.assert_array_equal(again.markers(chosen).points, some_markers().points)
+
+
+def test_markers_belong_to_their_region() -> None:
+    draft = Draft()
+    here, there = Choices(region=(0, 0, 64, 64)), Choices(region=(9, 9, 99, 99))
+    draft.save_markers(here, some_markers())
+    assert draft.markers(there) is None
+    # Another setting, the same region: they stay.
+    assert draft.markers(here.with_setting("training", "epochs", 2)) is not None
+    draft.save_markers(here, None)
+    assert draft.markers(here) is None
+
+
+def test_nothing_saved_gives_the_defaults() -> None:
+    assert Draft().load() == Choices()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"region": "x"}', '{"nonsense": 1}', ""])
+def test_a_damaged_draft_says_so(text: str) -> None:
+    draft = Draft()
+    draft.save(Choices())
+    next(Path(draft._folder).glob("choices.json")).write_text(text)
+    with pytest.raises(ValueError, match=r"cannot be read .*; choose the image anew"):
+        draft.load()
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "", ".", "x" * 99])
+def test_what_is_no_id_opens_nothing(name: str) -> None:
+    if name:
+        with pytest.raises(ValueError, match="is not the id of a run"):
+            Draft(name)
+    else:
+        assert Draft(name).id
+
+
+def test_a_file_is_kept_once_under_its_content(runs: Path) -> None:
+    first = keep_file("../../a folder\\cells.tif", b"content")
+    assert first.name == "cells.tif"
+    assert file_of(first).read_bytes() == b"content"
+    assert file_of(first).is_relative_to(runs)
+    assert keep_file("cells.tif", b"content") == first
+    assert file_of(keep_file("cells.tif", b"other")) != file_of(first)
+    assert file_of(first).read_bytes() == b"content"
+
+
+def test_an_empty_file_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"cells\.tif is empty"):
+        keep_file("cells.tif", b"")
+
+
+def test_a_file_cannot_be_asked_for_by_a_path() -> None:
+    with pytest.raises(ValueError, match="digest"):
+        Source(kind="file", name="x", digest="../../etc")
+    source = Source(kind="file", name="../../passwd", digest="ab")
+    assert file_of(source).name == "passwd"
+    assert ".." not in file_of(source).parts
