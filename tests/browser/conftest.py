@@ -1,88 +1,11 @@
 """A real server and a real Chromium for every test in this folder."""
 
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
-CHROMIUM_ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-@dataclass(frozen=True)
-class Server:
-    """A running `streamlit run`: where it answers, its process, its runs and its log."""
-
-    url: str
-    pid: int
-    runs: Path
-    log: Path
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _wait_until_healthy(process: subprocess.Popen[bytes], *, url: str, log: Path) -> None:
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        if process.poll() is not None:
-            break
-        try:
-            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=2) as answer:
-                if answer.status == 200:
-                    return
-        except OSError:
-            time.sleep(0.1)
-    pytest.fail(f"the server did not start:\n{log.read_text(encoding='utf-8')[-3000:]}")
-
-
-@contextmanager
-def _running(script: Path, *, folder: Path) -> Iterator[Server]:
-    url = f"http://127.0.0.1:{(port := _free_port())}"
-    runs, log = folder / "runs", folder / "server.log"
-    environment = os.environ | {"CELLCUTTER_RUNS": str(runs), "PYTHONPATH": str(ROOT)}
-    command = [
-        *(sys.executable, "-m", "streamlit", "run", str(script)),
-        *("--server.headless", "true"),
-        *("--server.address", "127.0.0.1"),
-        *("--server.port", str(port)),
-        *("--server.fileWatcherType", "none"),
-    ]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
-        try:
-            _wait_until_healthy(process, url=url, log=log)
-            yield Server(url, process.pid, runs, log)
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+from serving import CHROMIUM_ARGS, ROOT, Server, chromium, serving
 
 
 @pytest.fixture(scope="session")
@@ -90,7 +13,7 @@ def serve(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[[Path], Any]:
     """Start a server for a script: ``with serve(path) as server``."""
-    return lambda script: _running(script, folder=tmp_path_factory.mktemp("server"))
+    return lambda script: serving(script, folder=tmp_path_factory.mktemp("server"))
 
 
 @pytest.fixture(scope="session")
@@ -104,11 +27,10 @@ def server(serve: Callable[[Path], Any]) -> Iterator[Server]:
 def browser() -> Iterator[Any]:
     """Headless Chromium, the one that is installed on the machine."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
+    if chromium() is None:
         pytest.skip("there is no chromium on the PATH")
     with sync_api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGS)
+        running = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_ARGS)
         yield running
         running.close()
 

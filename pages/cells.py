@@ -1,0 +1,148 @@
+"""Where each cell is: markers to look at and to change, and the crops around them."""
+
+import io
+
+import numpy as np
+import streamlit as st
+import tifffile
+
+from cellcutter_core.editing import add_marker, move_marker, remove_marker
+from cellcutter_core.markers import Nuclei, marker_points, read_markers
+from cellcutter_core.runs.draft import file_of, keep_file
+from cellcutter_core.view.figures import crop_gallery
+from cellcutter_core.view.render import composite
+from pages.shared import cached, code, panels, state
+from pages.shared.picture import marker_editor
+
+CROPS_A_PAGE = 24
+
+state.enter("cells")
+panels.head("cells")
+image = panels.needs(cached.image)
+settings = state.choices().config.markers
+edited = state.edited_markers() is not None
+
+
+def upload() -> None:
+    given = st.session_state.cells_upload
+    if given is None:
+        return
+    with panels.complaints():
+        regions = read_markers(file_of(keep_file(given.name, given.getvalue())), image.shape)
+        state.edit_markers(Nuclei(regions, marker_points(regions)))
+
+
+controls, view = st.columns([1, 3], gap="large")
+with controls:
+    panels.setting("markers", "automatic", label="Automatic", disabled=edited)
+    if settings.automatic:
+        panels.setting("markers", "diameter", label="diameter", disabled=edited)
+    else:
+        for name in ("min_sigma", "max_sigma", "threshold"):
+            panels.setting("markers", name, disabled=edited)
+    if edited:
+        st.caption(
+            "Markers were changed by hand, so these settings wait. *Start again* goes back to them."
+        )
+    with st.popover("Markers from a file", icon=":material/upload:", width="stretch"):
+        st.file_uploader(
+            "A list of points (CSV with row, col) or a label image, of this region",
+            type=["csv", "txt", "tsv", "tif", "tiff", "png", "npy", "npz"],
+            key="cells_upload",
+            on_change=upload,
+        )
+
+panels.wait_for_consent("markers")
+markers = panels.needs(cached.markers)
+with view:
+    with st.container(horizontal=True):
+        st.button(
+            "Undo",
+            icon=":material/undo:",
+            on_click=state.undo,
+            disabled=not st.session_state.get(state.UNDO),
+        )
+        st.button(
+            "Redo",
+            icon=":material/redo:",
+            on_click=state.redo,
+            disabled=not st.session_state.get(state.REDO),
+        )
+        st.button(
+            "Start again",
+            icon=":material/restart_alt:",
+            on_click=lambda: state.edit_markers(None),
+            disabled=not edited,
+            help="Back to the markers as they are found; undo brings yours back.",
+        )
+        buffer = io.BytesIO()
+        tifffile.imwrite(buffer, markers.regions.astype(np.uint16))
+        st.download_button(
+            "Markers",
+            buffer.getvalue(),
+            file_name=code.MARKERS_FILE,
+            icon=":material/download:",
+            help="A label image of the markers, as The code below reads it.",
+        )
+    shown = image.cell[0] if image.nucleus is None else image.nucleus
+    on = st.segmented_control(
+        "Show on", ["Nuclei", "Cells"], default="Nuclei", key="cells_on", persist_state="session"
+    )
+    picture = (
+        cached.picture() if on == "Cells" else composite(image.pixels, cell=(shown,), nucleus=None)
+    )
+    chosen = st.session_state.get("cells_chosen")
+    if chosen is not None and chosen >= len(markers.points):
+        chosen = None
+    edit = marker_editor(
+        picture,
+        markers.points,
+        key="cells_editor",
+        selected=chosen,
+        alt=f"{len(markers.points)} markers on the image",
+    )
+if edit is not None:
+    with panels.complaints():
+        if edit.kind == "select":
+            st.session_state.cells_chosen = edit.index
+        elif edit.kind == "add":
+            state.edit_markers(add_marker(markers, edit.point))
+            st.session_state.cells_chosen = len(markers.points)
+        elif edit.kind == "remove":
+            state.edit_markers(remove_marker(markers, edit.index))
+            st.session_state.cells_chosen = None
+        else:
+            state.edit_markers(move_marker(markers, edit.index, edit.point))
+            st.session_state.cells_chosen = edit.index
+    st.rerun()
+
+st.subheader("Crops", anchor=False)
+data = panels.needs(cached.dataset)
+numbers = st.columns(4)
+numbers[0].metric("Markers", len(markers.points))
+numbers[1].metric("Crops", len(data), help="One for each marker.")
+numbers[2].metric("At the border", data.n_at_border, help="Their crops reach beyond the region.")
+numbers[3].metric(
+    "Mean cell diameter",
+    f"{cached.inputs()[0].cell_diameter:.0f} px",
+    help="Of a disc as large as a cell is on average: cell area over number of markers.",
+)
+n_pages = -(-len(data) // CROPS_A_PAGE)
+if chosen is not None:
+    st.caption(f"Cell {chosen + 1}, chosen in the image, and the cells nearest to it")
+    distance = ((data.points - data.points[chosen]) ** 2).sum(axis=1)
+    cells = np.argsort(distance, kind="stable")[: CROPS_A_PAGE // 2]
+else:
+    number = st.pagination(n_pages, key="cells_page") if n_pages > 1 else 1
+    first = (number - 1) * CROPS_A_PAGE
+    cells = np.arange(first, min(first + CROPS_A_PAGE, len(data)))
+crops = data.crops(cells)
+panels.chart(
+    crop_gallery(crops[..., :-1], data.embedding, (cells + 1).tolist(), n_columns=12),
+    key="cells_gallery",
+    alt=f"Crops of cells {', '.join(str(cell + 1) for cell in cells)}",
+)
+
+panels.next_step("train")
+script = code.data_code(state.choices(), cached.whole_image(), cached.region())
+panels.footer("cells", code.cells_code(script, state.choices(), image, edited=edited))

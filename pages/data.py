@@ -1,0 +1,213 @@
+"""Choose an image, say what each channel is, and choose the part to work on."""
+
+import numpy as np
+import streamlit as st
+
+from cellcutter_core.regions import whole
+from cellcutter_core.runs.choices import Source
+from cellcutter_core.runs.draft import keep_file
+from cellcutter_core.view.figures import histogram
+from cellcutter_core.view.render import composite, display_window
+from pages.shared import cached, code, panels, state
+from pages.shared.picture import region_picker
+
+# The longest side of the picture to choose a region on, in pixels.
+LARGEST_PICTURE = 1024
+NOTEBOOK_VIEW = (100, 200, 300, 400)
+
+state.enter("data")
+panels.head("data")
+
+
+def change_kind() -> None:
+    kind = st.session_state.data_kind
+    if kind == "sample":
+        state.choose_source(Source())
+    elif kind == "paper":
+        state.choose_source(Source(kind="paper", name="a1"))
+
+
+def upload() -> None:
+    given = st.session_state.data_upload
+    if given is None:
+        return
+    before = state.choices()
+    with panels.complaints():
+        source = keep_file(given.name, given.getvalue())
+        state.choose_source(source)
+        try:
+            cached.whole_image()
+        except ValueError:
+            # What was there before stays.
+            state.take(before)
+            raise
+
+
+source = state.choices().source
+kinds = {"sample": "Built-in sample", "paper": "The paper's images", "file": "Your own image"}
+chooser, facts = st.columns([2, 1])
+with chooser:
+    st.session_state.setdefault("data_kind", source.kind)
+    kind = st.segmented_control(
+        "Image", list(kinds), format_func=kinds.get, key="data_kind", on_change=change_kind
+    )
+    if kind == "sample":
+        st.session_state.data_seed = source.seed
+        st.number_input(
+            "Number",
+            0,
+            999,
+            key="data_seed",
+            help="Each number is another image, always the same one.",
+            on_change=lambda: state.choose_source(Source(seed=st.session_state.data_seed)),
+        )
+    elif kind == "paper":
+        st.session_state.data_paper = source.name if source.kind == "paper" else "a1"
+        st.selectbox(
+            "Which",
+            ["a1", "a2", "a3"],
+            key="data_paper",
+            help="Fetched once from the authors' public repository and kept on this computer.",
+            on_change=lambda: state.choose_source(
+                Source(kind="paper", name=st.session_state.data_paper)
+            ),
+        )
+    else:
+        st.file_uploader(
+            "TIFF, PNG, JPEG, npy or npz",
+            type=["tif", "tiff", "png", "jpg", "jpeg", "npy", "npz"],
+            key="data_upload",
+            on_change=upload,
+            help="It stays on the computer that runs this app.",
+        )
+        if source.kind == "file":
+            st.caption(f"In use: {source.name}")
+
+image = panels.needs(cached.whole_image)
+n_rows, n_cols = image.shape
+top, left, bottom, right = box = cached.region()
+with facts:
+    st.markdown(
+        f"**{source.title}**  \n{n_rows} × {n_cols} pixels, {len(image.channels)} "
+        f"{'channel' if len(image.channels) == 1 else 'channels'}, {image.pixels.dtype}  \n"
+        + ("True cells are known: scores are shown." if image.truth is not None else "")
+    )
+    st.session_state.data_pixel_size = cached.pixel_size()
+    st.number_input(
+        "Pixel size in µm",
+        min_value=0.0,
+        key="data_pixel_size",
+        format="%g",
+        placeholder="not known",
+        on_change=lambda: state.choose(pixel_size=st.session_state.data_pixel_size or None),
+    )
+
+# Roles --------------------------------------------------------------------------------------------
+
+
+def change_roles() -> None:
+    state.choose(
+        cell=tuple(st.session_state.data_cell) or None, nucleus=st.session_state.data_nucleus
+    )
+
+
+st.subheader("Channels", anchor=False)
+roles = st.columns(2)
+st.session_state.data_cell = [image.channels[index] for index in image.cell]
+roles[0].multiselect(
+    "Cells are shown by",
+    image.channels,
+    key="data_cell",
+    on_change=change_roles,
+    help="One channel or several. Guessed from names and contents until you choose.",
+)
+st.session_state.data_nucleus = "none" if image.nucleus is None else image.channels[image.nucleus]
+roles[1].selectbox(
+    "Nuclei are shown by",
+    [*image.channels, "none"],
+    key="data_nucleus",
+    on_change=change_roles,
+    help="Without a nucleus channel, markers are found in the cell channel.",
+)
+
+step = -(-max(n_rows, n_cols) // 384)
+for row in range(0, len(image.channels), 3):
+    for column, index in zip(st.columns(3), range(row, len(image.channels)), strict=False):
+        channel = image.pixels[..., index]
+        name = image.channels[index]
+        role = "cells" if index in image.cell else "nuclei" if index == image.nucleus else "unused"
+        low, high = float(channel.min()), float(channel.max())
+        with column, st.container(border=True):
+            usual = display_window(channel)
+            window = st.session_state.get(f"data_window_{source.title}_{index}", usual)
+            shown = (channel[::step, ::step].astype(np.float32) - window[0]) / max(
+                window[1] - window[0], 1e-9
+            )
+            st.image(
+                (255 * np.clip(shown, 0, 1)).astype(np.uint8),
+                caption=f"{name} ({role}): {low:g} to {high:g}",
+                width="stretch",
+                output_format="PNG",
+            )
+            if high > low:
+                st.slider(
+                    "Display window",
+                    low,
+                    high,
+                    usual,
+                    key=f"data_window_{source.title}_{index}",
+                    persist_state="session",
+                    format="%g",
+                    help="Changes only this picture.",
+                )
+            panels.chart(
+                histogram(channel, window, name=name),
+                key=f"data_histogram_{index}",
+                alt=f"Histogram of {name}, {low:g} to {high:g}",
+            )
+
+# Region -------------------------------------------------------------------------------------------
+
+st.subheader("Region to work on", anchor=False)
+st.caption(
+    f"Rows {top} to {bottom}, columns {left} to {right}: {bottom - top} × {right - left} pixels. "
+    "Drag a new box, or move it or its corners."
+)
+scale = -(-max(n_rows, n_cols) // LARGEST_PICTURE)
+overview = composite(image.pixels[::scale, ::scale], cell=image.cell, nucleus=image.nucleus)
+chosen_on, presets = st.columns([2, 1], gap="large")
+with presets:
+    if st.button("Where there is most to see", icon=":material/auto_awesome:", width="stretch"):
+        state.choose(region=None)
+        st.rerun()
+    if st.button("Whole image", icon=":material/fullscreen:", width="stretch"):
+        state.choose(region=whole(image.shape))
+        st.rerun()
+    fits = n_rows >= NOTEBOOK_VIEW[2] and n_cols >= NOTEBOOK_VIEW[3]
+    if st.button(
+        "The notebook's [100:300, 200:400]",
+        icon=":material/menu_book:",
+        width="stretch",
+        disabled=not fits,
+    ):
+        state.choose(region=NOTEBOOK_VIEW)
+        st.rerun()
+    st.caption(
+        "Everything that follows works on this region. A smaller one answers faster; take the "
+        "whole image when the settings are right."
+    )
+    panels.next_step("mask")
+with chosen_on:
+    picked = region_picker(
+        overview,
+        box,
+        key="data_region",
+        scale=1 / scale,
+        shape=image.shape,
+        alt=f"{source.title}, with the region to work on as a box",
+    )
+if picked != box:
+    state.choose(region=picked)
+    st.rerun()
+
+panels.footer("data", code.data_code(state.choices(), image, box))

@@ -1,0 +1,120 @@
+"""Where there are cells: the graph cut, its settings, and what other settings would give."""
+
+import time
+from itertools import combinations
+
+import numpy as np
+import streamlit as st
+
+from cellcutter_core.metrics import mask_iou
+from cellcutter_core.pipeline import check_area
+from cellcutter_core.view.figures import panes, parameter_grid
+from pages.shared import cached, code, panels, state
+
+# Two panes beside the controls, on a screen 1280 pixels wide.
+PANES_HEIGHT = 460
+PARAMETERS = ("prior", "max_weight", "sigma")
+
+state.enter("mask")
+panels.head("mask")
+image = panels.needs(cached.image)
+settings = state.choices().config.mask
+
+controls, view = st.columns([1, 3], gap="large")
+with controls:
+    panels.setting("mask", "automatic", label="Automatic")
+    for name in PARAMETERS:
+        panels.setting("mask", name, disabled=settings.automatic)
+    panels.setting("mask", "scaling", disabled=settings.automatic)
+    if settings.automatic:
+        st.caption(
+            "Nothing to set: the cut runs on how likely each pixel is cell, found from this image. "
+            "Switch it off for the notebook's graph cut."
+        )
+
+with view:
+    panels.wait_for_consent("mask")
+    start = time.perf_counter()
+    with panels.told():
+        mask = cached.mask()
+        with panels.told():
+            check_area(mask, state.choices().config)
+        seconds = time.perf_counter() - start
+        black_and_white = np.repeat(np.where(mask, np.uint8(255), np.uint8(0))[..., None], 3, 2)
+        panels.chart(
+            panes(
+                {
+                    "Image, with the outline of the mask": cached.outlined(),
+                    "Mask: white is cell": black_and_white,
+                },
+                n_columns=2,
+                height=PANES_HEIGHT,
+                uirevision="mask",
+            ),
+            key="mask_panes",
+            zoom=True,
+            alt=f"Image and mask; {mask.mean():.0%} of the region is cell",
+        )
+        numbers = st.columns(3)
+        numbers[0].metric("Cell area", f"{mask.mean():.1%}")
+        numbers[1].metric("Time", f"{seconds:.2f} s", help="0 where it was computed before.")
+        if image.truth is not None:
+            agreement = mask_iou(mask, image.truth > 0, ignore=image.ignore)
+            numbers[2].metric(
+                "IoU with the truth",
+                f"{agreement:.3f}",
+                help="Intersection over union of the mask and all true cells together.",
+            )
+
+
+@st.fragment
+def grid() -> None:
+    """Masks over a range of two settings; one click takes a pair of values."""
+    st.caption("The graph cut over a range of two parameters. Choose one to take its values.")
+    pairs = {" and ".join(pair): pair for pair in combinations(PARAMETERS, 2)}
+    chosen_pair = st.segmented_control(
+        "Parameters", list(pairs), default="prior and max_weight", key="mask_grid_pair"
+    )
+    if chosen_pair is None:
+        return
+    pair = pairs[chosen_pair]
+    spans = {
+        "prior": (0.8, 0.9, 0.95, 0.985),
+        "max_weight": (0.0, 1.0, 5.0, 20.0),
+        "sigma": (0.01, 0.03, 0.1, 0.3),
+    }
+    values = [
+        tuple(sorted({*spans[name], getattr(settings, name)}))
+        if not settings.automatic
+        else spans[name]
+        for name in pair
+    ]
+    rest = {name: getattr(settings, name) for name in (*PARAMETERS, "scaling") if name not in pair}
+    with panels.told():
+        masks = cached.mask_grid(f"{cached.step_keys()['image']} {rest}", pair, *values)
+        current = None if settings.automatic else tuple(getattr(settings, name) for name in pair)
+        chosen = panels.chart_to_choose(
+            parameter_grid(masks, cached.picture(), *values, names=pair, current=current),
+            key="mask_grid",
+            alt=f"Masks for {len(values[0])} values of {pair[0]} and {len(values[1])} of {pair[1]}",
+        )
+        if chosen is not None:
+            row, col = chosen
+            state.choose(
+                config=state.choices().config.replace(
+                    mask=settings.replace(automatic=False, **{pair[0]: row, pair[1]: col})
+                )
+            )
+            st.rerun()
+
+
+if st.toggle("Try a range of parameters", key="mask_grid_shown", persist_state="session"):
+    if cached.is_large():
+        st.info("The grid is for smaller regions; choose one on the page Data.")
+    else:
+        grid()
+
+panels.next_step("cells")
+data = code.data_code(state.choices(), cached.whole_image(), cached.region())
+cells = code.cells_code(data, state.choices(), image, edited=state.edited_markers() is not None)
+panels.footer("mask", code.mask_code(cells, state.choices(), image))

@@ -1,0 +1,61 @@
+"""The pipeline in one picture, and the sample end to end with one click."""
+
+import streamlit as st
+
+from cellcutter_core.config import QUICK
+from cellcutter_core.runs.choices import Choices
+from cellcutter_core.view.figures import pipeline_strip
+from cellcutter_core.view.marks import markers_picture
+from cellcutter_core.view.render import mask_outline, probability_colors
+from pages.shared import cached, panels, start, state
+
+state.enter("overview")
+panels.head("overview")
+
+st.markdown(
+    "**cellcutter** finds single cells in your microscope image without a single hand-drawn label. "
+    "A graph cut finds where there are cells, and nuclei say where each cell is. A small network "
+    "is then trained on this very image, to cover the cell area with cells that do not overlap."
+)
+with st.container(horizontal=True):
+    if st.button("Run the sample", type="primary", icon=":material/play_arrow:"):
+        state.take(Choices(config=QUICK))
+        with panels.told():
+            start.start_run()
+            panels.go("train")
+    panels.link("data", "Use your own image")
+
+image = panels.needs(cached.image)
+place = st.empty()
+pictures = {"Image": cached.picture()}
+opened = state.run()
+epochs = opened.epochs if opened else []
+if not cached.is_large():
+    with panels.told():
+        markers = cached.markers()
+        pictures["Mask"] = mask_outline(cached.picture(), cached.mask())
+        pictures["Markers and crops"] = markers_picture(
+            cached.picture(),
+            markers.points,
+            crop_size=state.choices().config.crops.size,
+            selected=len(markers.points) // 2,
+        )
+        if opened and epochs and not state.out_of_date(opened):
+            last = cached.last_epoch(opened)
+            pictures["Probabilities"] = probability_colors(last.probability)
+            pictures["Cells"] = cached.overlaid(last.labels)
+        else:
+            pictures["Watershed, no training"] = cached.overlaid(cached.watershed())
+with place.container():
+    panels.chart(
+        pipeline_strip(pictures),
+        key="overview_strip",
+        alt="The present image on its way through the pipeline: " + ", ".join(pictures),
+    )
+if "Watershed, no training" in pictures:
+    st.caption(
+        "The last picture is what a classical watershed makes of mask and markers. After training "
+        "the network's probabilities and cells are here."
+    )
+with st.expander("What happens here", icon=":material/school:"):
+    st.markdown(panels.explanation("overview"))

@@ -1,0 +1,371 @@
+"""The core's results for the present choices, each computed once while nothing it needs changes.
+
+Caches belong to the session and hold few entries, so that memory comes back when visitors leave.
+Arrays are shared between reruns and never written to.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from cellcutter_core.baseline import watershed_labels
+from cellcutter_core.config import Config
+from cellcutter_core.crops import Dataset
+from cellcutter_core.graph_cut import find_mask
+from cellcutter_core.images import Image, read_image
+from cellcutter_core.inputs import Inputs, Truth
+from cellcutter_core.markers import Nuclei
+from cellcutter_core.paper_data import fetch_paper
+from cellcutter_core.pipeline import find_area, find_markers, inputs_of, make_dataset, truth_of
+from cellcutter_core.prediction import Drawing
+from cellcutter_core.regions import Box, cut_out, interesting_region
+from cellcutter_core.runs.choices import Choices, Source, keys
+from cellcutter_core.runs.draft import file_of, markers_digest
+from cellcutter_core.runs.estimate import DeviceInWords, estimate_seconds
+from cellcutter_core.runs.folder import find_run
+from cellcutter_core.runs.jobs import Jobs
+from cellcutter_core.runs.store import Run
+from cellcutter_core.samples import sample
+from cellcutter_core.view.render import MASK_COLOR, composite, mask_outline, overlay
+from cellcutter_core.view.truth import Compared, compare_truth
+from pages.shared import state
+
+Rgb = NDArray[np.uint8]
+
+# A larger region is not computed again before somebody asks for it.
+LARGEST_AT_ONCE = 1_200_000
+
+
+@st.cache_resource
+def jobs() -> Jobs:
+    """The one queue of this server."""
+    return Jobs()
+
+
+# The image ----------------------------------------------------------------------------------------
+
+
+@st.cache_resource(max_entries=2, scope="session", show_spinner="Reading the image …")
+def _image(source: str) -> Image:
+    chosen = Source.model_validate_json(source)
+    if chosen.kind == "sample":
+        return sample(seed=chosen.seed)
+    if chosen.kind == "paper":
+        return read_image(fetch_paper(chosen.name))
+    return read_image(file_of(chosen))
+
+
+def whole_image(choices: Choices | None = None) -> Image:
+    """The whole image with the chosen roles.
+
+    Raises
+    ------
+    ValueError
+        What `read_image` and `fetch_paper` raise.
+    """
+    chosen = choices or state.choices()
+    image = _image(chosen.source.model_dump_json())
+    if chosen.cell is not None or chosen.nucleus is not None:
+        image = image.with_roles(cell=chosen.cell and list(chosen.cell), nucleus=chosen.nucleus)
+    return image
+
+
+@st.cache_resource(max_entries=4, scope="session", show_spinner=False)
+def _interesting(source: str, cell: tuple[str, ...] | None) -> Box:
+    chosen = Choices(source=Source.model_validate_json(source), cell=cell)
+    return interesting_region(whole_image(chosen))
+
+
+def region() -> Box:
+    """The part of the image to work on."""
+    chosen = state.choices()
+    if chosen.region is not None:
+        return chosen.region
+    return _interesting(chosen.source.model_dump_json(), chosen.cell)
+
+
+def image() -> Image:
+    """The part of the image to work on, as an image of its own.
+
+    Raises
+    ------
+    ValueError
+        As `whole_image`, and where the region does not lie in the image.
+    """
+    return cut_out(whole_image(), region())
+
+
+def pixel_size() -> float | None:
+    """Micrometres a pixel, as chosen or as the file says."""
+    return state.choices().pixel_size or whole_image().pixel_size
+
+
+# Its mask and markers -----------------------------------------------------------------------------
+
+
+def is_large() -> bool:
+    """Whether the region is too large to be computed while a person waits."""
+    top, left, bottom, right = region()
+    return (bottom - top) * (right - left) > LARGEST_AT_ONCE
+
+
+def _digest() -> str:
+    return markers_digest(state.edited_markers())
+
+
+def step_keys() -> dict[str, str]:
+    """`keys` of the present choices."""
+    return dict(keys(state.choices(), edits=_digest()))
+
+
+@st.cache_resource(max_entries=3, scope="session", show_spinner="Finding markers …")
+def _found_markers(key: str, _image: Image, _choices: Choices) -> Nuclei:
+    del key
+    return find_markers(_image, _choices.config)
+
+
+def found_markers() -> Nuclei:
+    """The markers as they are found, without changes by hand."""
+    return _found_markers(keys(state.choices())["markers"], image(), state.choices())
+
+
+def markers() -> Nuclei:
+    """The markers to work with: as changed by hand, or else as found."""
+    return state.edited_markers() or found_markers()
+
+
+@st.cache_resource(max_entries=8, scope="session", show_spinner="Finding cell area …")
+def _mask(key: str, _image: Image, _choices: Choices, _markers: Nuclei) -> NDArray[np.bool_]:
+    del key
+    return find_area(_image, _choices.config, _markers)
+
+
+def mask(choices: Choices | None = None) -> NDArray[np.bool_]:
+    """(H, W) bool of the region, True where there are cells; of other choices for previews."""
+    chosen = choices or state.choices()
+    return _mask(keys(chosen, edits=_digest())["mask"], image(), chosen, markers())
+
+
+def inputs() -> tuple[Inputs, Truth | None]:
+    """What a run would be given now."""
+    return inputs_of(image(), state.choices().config, markers(), mask()), truth_of(image())
+
+
+@st.cache_resource(max_entries=3, scope="session", show_spinner=False)
+def _watershed(key: str, _markers: Nuclei, _mask: NDArray[np.bool_]) -> NDArray[np.int32]:
+    del key
+    return watershed_labels(_markers.regions, _mask, points=_markers.points.astype(float))
+
+
+def watershed() -> NDArray[np.int32]:
+    """The cells that a watershed makes of mask and markers, without training."""
+    made = step_keys()
+    return _watershed(made["mask"] + made["markers"], markers(), mask())
+
+
+@st.cache_resource(max_entries=2, scope="session", show_spinner="Cutting out crops …")
+def _dataset(key: str, _inputs: Inputs, _choices: Choices) -> Dataset:
+    del key
+    return make_dataset(_inputs, _choices.config)
+
+
+def dataset() -> Dataset:
+    """The crops that a run would be trained on now.
+
+    Raises
+    ------
+    ValueError
+        What the core refuses.
+    """
+    return _dataset(step_keys()["training"], inputs()[0], state.choices())
+
+
+@st.cache_data(max_entries=4, scope="session", show_spinner="Cutting once for each pair …")
+def mask_grid(
+    key: str, names: tuple[str, str], rows: tuple[float, ...], cols: tuple[float, ...]
+) -> NDArray[np.bool_]:
+    """(R, C, H, W) masks over a range of two settings; `key` names all else that decides them."""
+    del key
+    made = []
+    for row in rows:
+        for col in cols:
+            values = {names[0]: row, names[1]: col, "automatic": False}
+            settings = state.choices().config.mask.replace(**values)
+            cell = image().pixels[..., list(image().cell)]
+            made.append(find_mask(cell, settings))
+    return np.reshape(made, (len(rows), len(cols), *image().shape))
+
+
+# Pictures -----------------------------------------------------------------------------------------
+
+
+@st.cache_data(max_entries=6, scope="session", show_spinner=False)
+def _picture(key: str, _image: Image) -> Rgb:
+    del key
+    return composite(_image.pixels, cell=_image.cell, nucleus=_image.nucleus)
+
+
+def picture() -> Rgb:
+    """(H, W, 3) the region, cells in grey and nuclei in blue."""
+    return _picture(step_keys()["image"], image())
+
+
+def outlined() -> Rgb:
+    """The region with the outline of the mask."""
+    return mask_outline(picture(), mask())
+
+
+def overlaid(labels: NDArray[np.int32]) -> Rgb:
+    """The region with cells in colours."""
+    return overlay(picture(), labels)
+
+
+# Runs ---------------------------------------------------------------------------------------------
+
+
+@st.cache_resource(max_entries=2, scope="session", show_spinner=False)
+def run_inputs(run_id: str) -> tuple[Inputs, Truth | None]:
+    """What a run was given. It never changes."""
+    opened = find_run(run_id)
+    return opened.inputs, opened.truth
+
+
+@st.cache_resource(max_entries=6, scope="session", show_spinner=False)
+def epoch(run_id: str, number: int, stamp: float) -> Drawing:
+    """What an epoch of a run looks like; `stamp` is the time of its file."""
+    del stamp
+    return find_run(run_id).epoch(number)
+
+
+def epoch_of(opened: Run, number: int) -> Drawing:
+    """What an epoch of a run looks like.
+
+    Raises
+    ------
+    ValueError
+        If there is no such epoch.
+    """
+    file = opened.path / "epochs" / f"{number:04d}.npz"
+    return epoch(opened.path.name, number, file.stat().st_mtime if file.exists() else 0.0)
+
+
+def last_epoch(opened: Run) -> Drawing:
+    """What the last stored epoch of a run looks like."""
+    return epoch_of(opened, opened.epochs[-1])
+
+
+@st.cache_resource(max_entries=2, scope="session", show_spinner=False)
+def run_watershed(run_id: str) -> NDArray[np.int32]:
+    """The cells that a watershed makes of a run's mask and markers."""
+    opened = find_run(run_id)
+    labels = opened.baseline
+    if labels is not None:
+        return labels
+    given, _ = run_inputs(run_id)
+    return watershed_labels(given.nuclei, given.mask, points=given.points)
+
+
+@st.cache_data(max_entries=3, scope="session", show_spinner=False)
+def run_picture(run_id: str) -> Rgb:
+    """The cell channels of a run's image, in grey."""
+    given, _ = run_inputs(run_id)
+    return composite(given.image, cell=range(given.image.shape[-1]))
+
+
+@st.cache_data(max_entries=24, scope="session", show_spinner=False)
+def _run_overlay(run_id: str, name: str, stamp: float, _labels: NDArray[np.int32]) -> Rgb:
+    del name, stamp
+    return overlay(run_picture(run_id), _labels)
+
+
+def run_cells(opened: Run, number: int | None) -> Rgb:
+    """The image of a run with the cells of an epoch in colours; None is its watershed.
+
+    Raises
+    ------
+    ValueError
+        If there is no such epoch.
+    """
+    name = opened.path.name
+    if number is None:
+        return _run_overlay(name, "watershed", 0.0, run_watershed(name))
+    file = opened.path / "epochs" / f"{number:04d}.npz"
+    stamp = file.stat().st_mtime if file.exists() else 0.0
+    return _run_overlay(name, str(number), stamp, epoch_of(opened, number).labels)
+
+
+@st.cache_data(max_entries=2, scope="session", show_spinner=False)
+def run_truth(run_id: str) -> Rgb:
+    """The image of a run with the true cells in colours.
+
+    Raises
+    ------
+    ValueError
+        If they are not known.
+    """
+    _, truth = run_inputs(run_id)
+    if truth is None or truth.labels is None:
+        raise ValueError("the true cells of this run's image are not known")
+    return overlay(run_picture(run_id), truth.labels)
+
+
+def borders_picture(borders: NDArray[np.uint8]) -> Rgb:
+    """The border image: white where one cell ends, yellow where two do."""
+    picture = np.zeros((*borders.shape, 3), np.uint8)
+    picture[borders == 1] = 235
+    picture[borders > 1] = MASK_COLOR
+    return picture
+
+
+@st.cache_resource(max_entries=6, scope="session", show_spinner=False)
+def _against_truth(run_id: str, name: str, stamp: float, _labels: NDArray[np.int32]) -> Compared:
+    del name, stamp
+    _, truth = run_inputs(run_id)
+    if truth is None or truth.labels is None:
+        raise ValueError("this run has no true cells to compare with")
+    return compare_truth(_labels, truth.labels, ignore=truth.ignore)
+
+
+def against_truth(opened: Run, number: int | None) -> Compared:
+    """Which cells of an epoch are right; None is the watershed of the same nuclei and mask.
+
+    Raises
+    ------
+    ValueError
+        If the run has no truth or there is no such epoch.
+    """
+    name = opened.path.name
+    if number is None:
+        return _against_truth(name, "watershed", 0.0, run_watershed(name))
+    file = opened.path / "epochs" / f"{number:04d}.npz"
+    stamp = file.stat().st_mtime if file.exists() else 0.0
+    return _against_truth(name, str(number), stamp, epoch_of(opened, number).labels)
+
+
+# Before a run -------------------------------------------------------------------------------------
+
+
+@st.cache_resource
+def device() -> DeviceInWords:
+    """What trainings on this server run on; asked in a process of its own, once."""
+    return DeviceInWords()
+
+
+@st.cache_data(max_entries=8, ttl=60, scope="session", show_spinner=False)
+def _estimate(key: str, device: str | None, _inputs: Inputs, _config: Config) -> tuple[float, str]:
+    del key
+    return estimate_seconds(_inputs, _config, device=device)
+
+
+def estimate() -> tuple[float, str]:
+    """Seconds that a training with the present choices would take, and what says so.
+
+    Raises
+    ------
+    ValueError
+        As `inputs`.
+    """
+    given, _ = inputs()
+    return _estimate(step_keys()["training"], device().known(), given, state.choices().config)

@@ -1,0 +1,164 @@
+"""The lines of `cellcutter_core` that do what a page does, with the values chosen now.
+
+Each function gives a whole script: it runs as it is, in a folder with the file that was uploaded
+and, where markers were changed by hand, with the `markers.tif` that the page offers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cellcutter_core.config import PAPER, PRESETS, Config
+from cellcutter_core.images import Image
+from cellcutter_core.regions import Box, whole
+from cellcutter_core.runs.choices import Choices
+
+MARKERS_FILE = "markers.tif"
+
+
+def data_code(choices: Choices, image: Image, region: Box) -> str:
+    """The image and the part of it to work on; `image` is the whole."""
+    source = choices.source
+    imports, lines = [], []
+    if source.kind == "sample":
+        imports.append("from cellcutter_core import sample")
+        lines.append(f"image = sample(seed={source.seed})")
+    elif source.kind == "paper":
+        imports.append("from cellcutter_core import read_image")
+        imports.append("from cellcutter_core.paper_data import fetch_paper")
+        lines.append(f'image = read_image(fetch_paper("{source.name}"))')
+    else:
+        imports.append("from cellcutter_core import read_image")
+        lines.append(f"image = read_image({source.name!r})")
+    if choices.cell is not None or choices.nucleus is not None:
+        cell = [image.channels[index] for index in image.cell]
+        nucleus = "none" if image.nucleus is None else image.channels[image.nucleus]
+        lines.append(f"image = image.with_roles(cell={cell!r}, nucleus={nucleus!r})")
+    if region != whole(image.shape):
+        imports.append("from cellcutter_core.regions import cut_out")
+        lines.append(f"image = cut_out(image, {tuple(region)})")
+    return _script(imports, lines)
+
+
+def cells_code(data: str, choices: Choices, image: Image, *, edited: bool) -> str:
+    """The markers; `data` is the script of the image."""
+    settings = _arguments(choices.config.markers, type(choices.config.markers)())
+    if edited:
+        return _more(
+            data,
+            ["from cellcutter_core.markers import Nuclei, marker_points, read_markers"],
+            [
+                f'regions = read_markers("{MARKERS_FILE}", image.shape)',
+                "nuclei = Nuclei(regions, marker_points(regions))",
+            ],
+        )
+    imports = ["from cellcutter_core.config import MarkerSettings"] if settings else []
+    given = f", MarkerSettings({settings})" if settings else ""
+    if image.nucleus is not None:
+        imports.append("from cellcutter_core.markers import find_nuclei")
+        channel = image.channels[image.nucleus]
+        return _more(data, imports, [f"nuclei = find_nuclei(image.channel({channel!r}){given})"])
+    imports += [
+        "from cellcutter_core.graph_cut import find_mask",
+        "from cellcutter_core.config import MaskSettings",
+        "from cellcutter_core.markers import find_cells",
+    ]
+    mask = _arguments(choices.config.mask, type(choices.config.mask)())
+    return _more(
+        data,
+        imports,
+        [
+            f"cell = image.pixels[..., {list(image.cell)}]",
+            f"area = find_mask(cell, MaskSettings({mask}))",
+            f"nuclei = find_cells(cell{given}, mask=area)",
+        ],
+    )
+
+
+def mask_code(cells: str, choices: Choices, image: Image) -> str:
+    """The mask; `cells` is the script of the markers, which the automatic mask needs."""
+    settings = choices.config.mask
+    if settings.automatic:
+        cell = f"image.pixels[..., {list(image.cell)}]"
+        return _more(
+            cells,
+            ["from cellcutter_core import automatic_mask"],
+            [f"mask, evidence = automatic_mask({cell}, nuclei=nuclei.regions)"],
+        )
+    if len(image.cell) == 1:
+        scaling = "" if settings.scaling == "minmax" else f', scaling="{settings.scaling}"'
+        channel = image.channels[image.cell[0]]
+        return _more(
+            cells,
+            ["from cellcutter_core import graph_cut"],
+            [
+                f"mask = graph_cut(image.channel({channel!r}), prior={settings.prior!r}, "
+                f"max_weight={settings.max_weight!r}, sigma={settings.sigma!r}{scaling})"
+            ],
+        )
+    return _more(
+        cells,
+        [
+            "from cellcutter_core.config import MaskSettings",
+            "from cellcutter_core.graph_cut import find_mask",
+        ],
+        [
+            f"settings = MaskSettings({_arguments(settings, type(settings)())})",
+            f"mask = find_mask(image.pixels[..., {list(image.cell)}], settings)",
+        ],
+    )
+
+
+def train_code(data: str, choices: Choices, *, edited: bool) -> str:
+    """All steps in one, from the script of the image."""
+    name, made = config_code(choices.config)
+    imports = [f"from cellcutter_core import {name}, segment"]
+    markers = f', markers="{MARKERS_FILE}"' if edited else ""
+    return _more(
+        data, imports, [*made, f"drawing = segment(image, config{markers})", "drawing.labels"]
+    )
+
+
+def compare_code(path: str, epochs: tuple[int, ...]) -> str:
+    """Epochs of a run, scored and beside each other."""
+    return _script(
+        ["from cellcutter_core import Run, score"],
+        [
+            f"run = Run({path!r})",
+            f"labels = [run.epoch(number).labels for number in {tuple(epochs)}]",
+            "if run.truth is not None:",
+            "    truth, ignore = run.truth.labels, run.truth.ignore",
+            "    scores = [score(image, truth, ignore=ignore).as_dict() for image in labels]",
+        ],
+    )
+
+
+def config_code(config: Config) -> tuple[str, list[str]]:
+    """The preset that settings are nearest to, and the lines that make them from it."""
+    preset = config.preset if config.preset in PRESETS else "quick"
+    base, name = PRESETS[preset], preset.upper()
+    groups = []
+    for group in (g for g in Config.model_fields if g != "preset"):
+        ours, usual = getattr(config, group), getattr(base, group)
+        if differ := _arguments(ours, usual):
+            groups.append(f"    {group}={name}.{group}.replace({differ}),")
+    if not groups:
+        return name, [f"config = {name}"]
+    return name, [f"config = {name}.replace(", *groups, ")"]
+
+
+def _arguments(settings: Any, usual: Any = PAPER) -> str:
+    """The values that differ from the usual ones, as keyword arguments."""
+    values = settings.model_dump()
+    usual = usual.model_dump()
+    return ", ".join(f"{name}={values[name]!r}" for name in values if values[name] != usual[name])
+
+
+def _script(imports: list[str], lines: list[str]) -> str:
+    return "\n".join([*sorted(set(imports)), "", *lines])
+
+
+def _more(script: str, imports: list[str], lines: list[str]) -> str:
+    """A script that goes on; imports stay together at its top."""
+    had, _, body = script.partition("\n\n")
+    return _script([*had.splitlines(), *imports], [*body.splitlines(), *lines])

@@ -1,0 +1,341 @@
+"""Pieces that several pages use: where one is in the pipeline, a setting, explanations, code."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, get_args
+
+import streamlit as st
+from pydantic.fields import FieldInfo
+
+from cellcutter_core.config import Config, everyday
+from cellcutter_core.runs.folder import RunSummary
+from cellcutter_core.runs.store import Progress
+from cellcutter_core.view import figures
+from pages.shared import cached, state
+
+EXPLAINED = Path(__file__).parent.parent / "explained"
+
+# Title, icon and one line for each page, in the order of the pipeline.
+TITLES = {
+    "overview": ("Overview", ":material/home:", "The whole way from image to cells, in one look."),
+    "data": ("Data", ":material/image:", "Choose an image, its channels and the part to work on."),
+    "mask": ("Mask", ":material/content_cut:", "Where there are cells: the graph cut."),
+    "cells": ("Cells", ":material/scatter_plot:", "Where each cell is: markers and crops."),
+    "train": ("Train", ":material/model_training:", "Train the network on this very image."),
+    "compare": ("Compare", ":material/compare:", "Epochs, runs, the watershed and the truth."),
+}
+
+# In colour, in shape and in words: colour alone does not reach everybody.
+MARKS = {
+    "done": (":material/check_circle:", "green", "done"),
+    "next": (":material/arrow_circle_right:", "blue", "next"),
+    "running": (":material/pending:", "blue", "running"),
+    "stale": (":material/update:", "orange", "out of date"),
+    "wrong": (":material/error:", "red", "needs attention"),
+    "open": (":material/radio_button_unchecked:", "gray", "to do"),
+}
+
+
+def head(page: str) -> None:
+    """Title, where one is in the pipeline, and what went wrong last."""
+    title, _, line = TITLES[page]
+    st.title(title, anchor=False)
+    st.caption(line)
+    _pipeline(page)
+    if message := st.session_state.pop(state.COMPLAINT, None):
+        st.error(message, icon=":material/error:")
+
+
+def _pipeline(page: str) -> None:
+    """A step for each page of the pipeline: done, running, out of date, next or to do."""
+    steps = status()
+    with st.container(horizontal=True, gap="small", key="pipeline"):
+        for name in TITLES:
+            if name == "overview":
+                continue
+            icon, color, word = MARKS[steps[name]]
+            st.page_link(
+                f"pages/{name}.py",
+                label=f":{color}[{TITLES[name][0]} · {word}]",
+                icon=icon,
+                disabled=name == page,
+                query_params=state.url(),
+            )
+
+
+def status() -> dict[str, str]:
+    """For each page of the pipeline a key of `MARKS`."""
+    opened = state.run()
+    steps = {"data": "done", "mask": "done", "cells": "done"}
+    if opened is None:
+        return {**steps, "train": "next", "compare": "open"}
+    stale = state.out_of_date(opened)
+    now = opened.progress.status
+    if now in ("failed", "crashed"):
+        train = "wrong"
+    elif now in ("running", "queued"):
+        train = "running"
+    else:
+        train = "stale" if stale else "done"
+    has_epochs = bool(opened.epochs)
+    compare = "stale" if stale and has_epochs else "next" if has_epochs else "open"
+    return {**steps, "train": train, "compare": compare}
+
+
+STALE = {
+    "image": "image, channels or region",
+    "mask": "mask",
+    "markers": "markers",
+    "training": "training settings",
+}
+
+
+def stale_note(names: tuple[str, ...]) -> None:
+    """Say that the open run was made from other choices, and from which."""
+    if not names:
+        return
+    first = STALE[names[0]]
+    st.warning(
+        f"This run is out of date: since it started you chose another {first}. What you see here "
+        "is still what it was trained on.",
+        icon=":material/update:",
+    )
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """What the core refuses is said in its own words, on the page; the rest of the page stays."""
+    try:
+        yield
+    except ValueError as error:
+        st.error(str(error), icon=":material/error:")
+
+
+@contextmanager
+def complaints() -> Iterator[None]:
+    """In a callback: keep what the core refuses for the page to tell."""
+    try:
+        yield
+    except ValueError as error:
+        state.complain(str(error))
+
+
+def needs(compute: Callable[[], Any]) -> Any:
+    """A result that the page cannot do without: the core's message and nothing else if it fails."""
+    try:
+        return compute()
+    except ValueError as error:
+        st.error(str(error), icon=":material/error:")
+        with st.container(horizontal=True):
+            for name in ("data", "mask", "cells"):
+                link(name)
+        st.stop()
+
+
+def link(page: str, label: str | None = None) -> None:
+    """A link to another page that takes draft and run with it."""
+    title, icon, _ = TITLES[page]
+    st.page_link(f"pages/{page}.py", label=label or title, icon=icon, query_params=state.url())
+
+
+def go(page: str) -> None:
+    """Go to another page now."""
+    st.switch_page(f"pages/{page}.py", query_params=state.url())
+
+
+def wait_for_consent(step: str) -> None:
+    """Stop here on a large region until somebody asks to compute this step again."""
+    key = cached.step_keys()[step]
+    asked = st.session_state.setdefault("asked", {})
+    if not cached.is_large() or asked.get(step) == key:
+        return
+    top, left, bottom, right = cached.region()
+    st.warning(
+        f"The region has {bottom - top} × {right - left} pixels. Computing this step takes some "
+        "seconds, so it waits for you.",
+        icon=":material/update:",
+    )
+    if not st.button("Compute", key=f"compute_{step}", type="primary"):
+        st.stop()
+    asked[step] = key
+
+
+# Settings -----------------------------------------------------------------------------------------
+
+
+def setting(group: str, name: str, *, label: str | None = None, disabled: bool = False) -> None:
+    """A widget for a setting; its bounds and its meaning come from `cellcutter_core.config`."""
+    settings = getattr(state.choices().config, group)
+    field = type(settings).model_fields[name]
+    value = getattr(settings, name)
+    title = label or name.replace("_", " ")
+    kinds = get_args(field.annotation)
+    if type(None) in kinds:
+        _optional(group, name, title, field, value, disabled=disabled)
+    else:
+        _widget(group, name, title, field, value, disabled=disabled)
+
+
+def _optional(
+    group: str, name: str, title: str, field: FieldInfo, value: Any, *, disabled: bool
+) -> None:
+    """A setting that may be None: a switch, and the number where it is on."""
+    key = f"{group}_{name}_given"
+    st.session_state[key] = value is not None
+    usual = getattr(getattr(Config(), group), name)
+    span = everyday(field)
+    fallback = usual if usual is not None else span[0] * 3 if span else _bounds(field)[0] or 1
+
+    def switch() -> None:
+        given = fallback if st.session_state[key] else None
+        state.choose_setting(group, name, given)
+
+    st.toggle(
+        f"Set {title.lower()}", key=key, on_change=switch, help=field.description, disabled=disabled
+    )
+    if value is not None:
+        _widget(group, name, title, field, value, disabled=disabled)
+
+
+def _widget(
+    group: str, name: str, title: str, field: FieldInfo, value: Any, *, disabled: bool
+) -> None:
+    key = f"{group}_{name}"
+    # The choices are what counts; the widget shows them, whatever it was left at.
+    st.session_state[key] = value
+
+    def change() -> None:
+        state.choose_setting(group, name, st.session_state[key])
+
+    common: dict[str, Any] = {
+        "key": key,
+        "on_change": change,
+        "help": field.description,
+        "disabled": disabled,
+    }
+    if isinstance(value, bool):
+        st.toggle(title, **common)
+    elif options := _options(field):
+        st.selectbox(title, options, **common)
+    elif span := everyday(field):
+        low, high, step = span
+        st.slider(title, min(low, value), max(high, value), step=step, format="%g", **common)
+    else:
+        low, high = _bounds(field)
+        kind = type(value)
+        st.number_input(
+            title,
+            None if low is None else kind(low),
+            None if high is None else kind(high),
+            step=_step(field, value),
+            format="%d" if kind is int else "%g",
+            **common,
+        )
+
+
+def _options(field: FieldInfo) -> list[Any]:
+    """The values of a Literal, or nothing."""
+    found = get_args(field.annotation)
+    return list(found) if found and not any(isinstance(kind, type) for kind in found) else []
+
+
+def _bounds(field: FieldInfo) -> tuple[float | None, float | None]:
+    """Lowest and highest value; open bounds are for the core to refuse."""
+
+    def bound(*names: str) -> float | None:
+        for part in field.metadata:
+            for name in names:
+                if hasattr(part, name):
+                    return getattr(part, name)
+        return None
+
+    return bound("ge", "gt"), bound("le", "lt")
+
+
+def _step(field: FieldInfo, value: float) -> float:
+    for part in field.metadata:
+        if hasattr(part, "multiple_of"):
+            return int(part.multiple_of)
+    if isinstance(value, int):
+        return 1
+    return 10.0 ** (len(str(int(value))) - 2) if value >= 1 else max(value / 10, 1e-6)
+
+
+# Explanations -------------------------------------------------------------------------------------
+
+
+def explanation(page: str) -> str:
+    """The idea of a page, its formula and its parameters, as Markdown."""
+    return (EXPLAINED / f"{page}.md").read_text("utf-8")
+
+
+def next_step(page: str) -> None:
+    """Where to go from here."""
+    title, icon, _ = TITLES[page]
+    if st.button(f"Next: {title}", icon=icon, type="primary"):
+        go(page)
+
+
+def footer(page: str, code: str) -> None:
+    """What happens on this page, and the code that does the same."""
+    left, right = st.columns(2)
+    with left, st.expander("What happens here", icon=":material/school:"):
+        st.markdown(explanation(page))
+    with right, st.expander("The code", icon=":material/code:"):
+        st.caption("The same with the package, with the values chosen now. It runs as it is.")
+        st.code(code, language="python")
+
+
+def in_words(seconds: float) -> str:
+    """A duration as people say it."""
+    if seconds < 90:
+        return f"{max(round(seconds), 1)} s"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def progress_line(now: Progress) -> str:
+    """Where a run stands, in one line."""
+    done = f"epoch {min(now.epochs_done + 1, now.epochs)} of {now.epochs}"
+    left = "" if now.seconds_left is None else f", about {in_words(now.seconds_left)} left"
+    return {
+        "queued": "Waiting for its turn",
+        "running": f"Training: {done}{left}",
+        "stopped": f"Stopped after {now.epochs_done} of {now.epochs} epochs",
+        "finished": f"Finished: {now.epochs_done} epochs in {in_words(now.seconds)}",
+        "failed": f"Failed: {now.message}",
+        "crashed": f"Crashed: {now.message}",
+    }[now.status]
+
+
+def run_name(run: RunSummary) -> str:
+    """What a run is called in lists: when it was made, from what, and its id's last letters."""
+    when = time.strftime("%d %b %H:%M", time.localtime(run.created))
+    image = run.description.get("image", "from the command line")
+    return f"{when} · {image} · {run.preset} · {run.id[-5:]}"
+
+
+def chart(figure: Any, *, key: str, alt: str, zoom: bool = False) -> None:
+    """A Plotly figure as all pages show it; `alt` says in words what is in it."""
+    config = dict(figures.PANES_CONFIG if zoom else figures.STILL_CONFIG)
+    st.plotly_chart(figure, key=key, alt=alt, width="stretch", config=config)
+
+
+def chart_to_choose(figure: Any, *, key: str, alt: str) -> Any:
+    """A figure with points to click; what `customdata` says of the one clicked last, or None."""
+    event = st.plotly_chart(
+        figure,
+        key=key,
+        alt=alt,
+        width="stretch",
+        on_select="rerun",
+        selection_mode="points",
+        config=dict(figures.STILL_CONFIG),
+    )
+    points = event["selection"]["points"]
+    return points[0].get("customdata") if points else None

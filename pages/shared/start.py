@@ -1,0 +1,27 @@
+"""From the present choices to a run that waits for its turn."""
+
+from __future__ import annotations
+
+from cellcutter_core.pipeline import make_dataset
+from cellcutter_core.runs.folder import new_run_path
+from cellcutter_core.runs.store import Run
+from pages.shared import cached, state
+
+
+def start_run() -> Run:
+    """Write a run of the present choices, queue it and open it.
+
+    Raises
+    ------
+    ValueError
+        What the core refuses; then there is no run.
+    """
+    config = state.choices().config
+    inputs, truth = cached.inputs()
+    # What is wrong with them is said before anything is written.
+    make_dataset(inputs, config)
+    about = {**state.description(), "region": cached.region(), "pixel_size": cached.pixel_size()}
+    run = Run.create(new_run_path(), inputs, config, truth=truth, description=about)
+    cached.jobs().submit(run)
+    state.open_run(run.path.name)
+    return run

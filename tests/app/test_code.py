@@ -1,0 +1,142 @@
+"""The code that a page shows runs as it is and gives what the page shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import streamlit as st
+import tifffile
+from streamlit.testing.v1 import AppTest
+
+from cellcutter_core.config import QUICK
+from cellcutter_core.editing import remove_marker
+from cellcutter_core.images import read_image
+from cellcutter_core.markers import Nuclei, find_nuclei
+from cellcutter_core.pipeline import find_area, find_markers, prepare
+from cellcutter_core.regions import cut_out
+from cellcutter_core.runs.choices import Choices
+from cellcutter_core.runs.draft import Draft, file_of, keep_file
+from cellcutter_core.runs.store import Run
+from cellcutter_core.runs.worker import work
+from cellcutter_core.samples import sample, save
+from pages.shared.code import MARKERS_FILE, config_code
+
+APP = str(Path(__file__).parents[2] / "app.py")
+REGION = (100, 100, 292, 292)
+TINY = QUICK.replace(
+    network=QUICK.network.replace(channels=4),
+    training=QUICK.training.replace(epochs=1, steps=2, crops=8, crops_at_once=8, warm_up=1),
+)
+
+
+@pytest.fixture(autouse=True)
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("CELLCUTTER_RUNS", str(tmp_path / "runs"))
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        st.cache_data.clear()
+        st.cache_resource.clear()
+        if not _:
+            yield
+
+
+def shown(page: str, choices: Choices, markers: Nuclei | None = None) -> str:
+    """The code on a page."""
+    draft = Draft()
+    draft.save(choices)
+    if markers is not None:
+        draft.save_markers(choices, markers)
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["draft"] = draft.id
+    app.run()
+    app.switch_page(f"pages/{page}.py").run()
+    assert not app.exception
+    assert not app.error
+    return app.code[0].value
+
+
+def executed(code: str) -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    exec(compile(code, "page", "exec"), names)
+    return names
+
+
+CHOICES = {
+    "as it opens": Choices(region=REGION),
+    "whole image": Choices(region=(0, 0, 512, 512)),
+    "other sample": Choices(source={"kind": "sample", "seed": 2}, region=REGION),
+    "roles": Choices(region=REGION, cell=("fluorescence", "bright field"), nucleus="nucleus"),
+    "no nuclei": Choices(region=REGION, cell=("fluorescence",), nucleus="none"),
+    "settings": Choices(region=REGION)
+    .with_setting("mask", "automatic", False)
+    .with_setting("mask", "prior", 0.9)
+    .with_setting("markers", "automatic", False)
+    .with_setting("markers", "min_sigma", 4.0),
+    "settings, two channels": Choices(region=REGION, cell=("fluorescence", "nucleus"))
+    .with_setting("mask", "automatic", False)
+    .with_setting("mask", "prior", 0.8)
+    .with_setting("mask", "scaling", "robust")
+    .with_setting("markers", "diameter", 18.0),
+}
+
+
+def expected(choices: Choices) -> Any:
+    image = sample(seed=choices.source.seed)
+    if choices.cell:
+        image = image.with_roles(cell=list(choices.cell), nucleus=choices.nucleus)
+    return cut_out(image, choices.region)
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_mask_and_markers(name: str) -> None:
+    choices = CHOICES[name]
+    image = expected(choices)
+    nuclei = find_markers(image, choices.config)
+    mask = find_area(image, choices.config, nuclei)
+    made = executed(shown("mask", choices))
+    np.testing.assert_array_equal(made["image"].pixels, image.pixels)
+    np.testing.assert_array_equal(made["nuclei"].regions, nuclei.regions)
+    np.testing.assert_array_equal(made["mask"], mask)
+    made = executed(shown("cells", choices))
+    np.testing.assert_array_equal(made["nuclei"].points, nuclei.points)
+
+
+def test_data_of_an_uploaded_file(tmp_path: Path) -> None:
+    save(sample((128, 128), seed=1), tmp_path / "mine.npz")
+    source = keep_file("mine.npz", (tmp_path / "mine.npz").read_bytes())
+    made = executed(shown("data", Choices(source=source, region=(0, 0, 100, 128))))
+    whole = read_image(file_of(source))
+    np.testing.assert_array_equal(made["image"].pixels, whole.pixels[:100])
+
+
+def test_training_gives_the_labels_of_the_run(tmp_path: Path) -> None:
+    choices = Choices(region=REGION, config=TINY)
+    code = shown("train", choices)
+    image = expected(choices)
+    markers = find_nuclei(image.pixels[..., image.nucleus])
+    edited = remove_marker(markers, 3)
+    inputs, _ = prepare(image, TINY)
+    run = Run.create(tmp_path / "run", inputs, TINY)
+    work(run)
+    made = executed(code)
+    np.testing.assert_array_equal(made["drawing"].labels, run.epoch(1).labels)
+
+    # With markers changed by hand, from the file that the page offers.
+    code = shown("train", choices, edited)
+    tifffile.imwrite(tmp_path / MARKERS_FILE, edited.regions.astype(np.uint16))
+    labels = executed(code)["drawing"].labels
+    assert len(np.unique(labels)) - 1 <= len(edited.points) == len(markers.points) - 1
+    assert not np.array_equal(labels, run.epoch(1).labels)
+
+
+def test_settings_are_told_by_what_differs_from_their_preset() -> None:
+    assert config_code(QUICK) == ("QUICK", ["config = QUICK"])
+    name, lines = config_code(TINY)
+    names: dict[str, Any] = {name: QUICK}
+    exec("\n".join(lines), names)
+    assert names["config"] == TINY
+    assert "normalisation" not in "\n".join(lines)

@@ -1,0 +1,315 @@
+"""The pages before training: what a visitor sees, changes and gets wrong."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import streamlit as st
+import tifffile
+from streamlit.testing.v1 import AppTest
+
+from cellcutter_core.runs.choices import Choices, Source
+from cellcutter_core.runs.draft import Draft, keep_file
+from cellcutter_core.samples import sample, save
+from pages.shared import state
+from pages.shared.picture import Edit
+
+APP = str(Path(__file__).parents[2] / "app.py")
+
+
+@pytest.fixture(autouse=True)
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every AppTest is the same session to the caches, so they begin empty."""
+    monkeypatch.setenv("CELLCUTTER_RUNS", str(tmp_path / "runs"))
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    yield
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
+def opened(page: str, choices: Choices | None = None) -> AppTest:
+    """A page of the app on a small part of the sample, or on other choices."""
+    app = AppTest.from_file(APP, default_timeout=60)
+    draft = Draft()
+    draft.save(choices or Choices(region=(100, 100, 292, 292)))
+    app.query_params["draft"] = draft.id
+    app.run()
+    if page != "overview":
+        app.switch_page(f"pages/{page}.py").run()
+    assert not app.exception
+    return app
+
+
+def chosen(app: AppTest) -> Choices:
+    return app.session_state[state.CHOICES]
+
+
+def metric(app: AppTest, label: str) -> str:
+    return next(m.value for m in app.metric if m.label == label)
+
+
+@pytest.mark.parametrize("page", ["overview", "data", "mask", "cells", "train", "compare"])
+def test_every_page_opens_on_the_sample_for_a_new_visitor(page: str) -> None:
+    app = AppTest.from_file(APP, default_timeout=60).run()
+    if page != "overview":
+        app.switch_page(f"pages/{page}.py").run()
+    assert not app.exception
+    assert not app.error
+    assert app.title[0].value
+
+
+# Data ---------------------------------------------------------------------------------------------
+
+
+def test_another_sample_is_another_image() -> None:
+    app = opened("data")
+    app.number_input(key="data_seed").set_value(3).run()
+    assert not app.exception
+    assert chosen(app).source == Source(seed=3)
+    assert chosen(app).region is None
+
+
+def test_roles_can_be_changed_and_are_kept() -> None:
+    app = opened("data")
+    app.selectbox(key="data_nucleus").select("none").run()
+    app.multiselect(key="data_cell").set_value(["fluorescence", "bright field"]).run()
+    assert not app.exception
+    assert chosen(app).nucleus == "none"
+    assert chosen(app).cell == ("fluorescence", "bright field")
+    again = AppTest.from_file(APP, default_timeout=60)
+    again.query_params["draft"] = app.session_state[state.DRAFT].id
+    assert chosen(again.run()) == chosen(app)
+
+
+def test_the_notebooks_view_and_back() -> None:
+    app = opened("data")
+    next(b for b in app.button if b.label.startswith("The notebook")).click().run()
+    assert chosen(app).region == (100, 200, 300, 400)
+    next(b for b in app.button if b.label == "Whole image").click().run()
+    assert chosen(app).region == (0, 0, 512, 512)
+    next(b for b in app.button if b.label.startswith("Where there")).click().run()
+    assert chosen(app).region is None
+
+
+def test_a_region_that_was_dragged() -> None:
+    app = opened("data")
+    app.session_state["data_region-edit"] = (10, 20, 150, 180)
+    app.run()
+    assert chosen(app).region == (10, 20, 150, 180)
+
+
+def test_an_uploaded_file_becomes_the_image(tmp_path: Path) -> None:
+    file = tmp_path / "mine.npz"
+    save(sample((128, 160), seed=5), file)
+    app = opened("data")
+    app.segmented_control(key="data_kind").set_value("file").run()
+    app.file_uploader(key="data_upload").upload("mine.npz", file.read_bytes()).run()
+    assert not app.exception
+    assert not app.error
+    assert chosen(app).source.name == "mine.npz"
+    assert any("128 × 160 pixels, 3 channels" in m.value for m in app.markdown)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("broken.tif", b"II*\0rubbish", "broken.tif"),
+        ("text.png", b"not a picture", "text.png"),
+        ("empty.npz", b"", "is empty"),
+        ("flat.npy", None, "constant"),
+    ],
+)
+def test_a_bad_upload_is_told_and_what_was_there_stays(
+    name: str, content: bytes | None, message: str
+) -> None:
+    if content is None:
+        buffer = io.BytesIO()
+        np.save(buffer, np.zeros((100, 100), np.uint8))
+        content = buffer.getvalue()
+    app = opened("data")
+    before = chosen(app)
+    app.segmented_control(key="data_kind").set_value("file").run()
+    app.file_uploader(key="data_upload").upload(name, content).run()
+    assert not app.exception
+    assert message in app.error[0].value
+    assert "\n" not in app.error[0].value
+    assert chosen(app) == before
+
+
+def test_the_papers_image_without_a_network_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(name: str) -> Path:
+        raise ValueError(f"{name} cannot be fetched: there is no network")
+
+    monkeypatch.setattr("cellcutter_core.paper_data.fetch_paper", offline)
+    monkeypatch.setattr("pages.shared.cached.fetch_paper", offline)
+    app = opened("data")
+    app.segmented_control(key="data_kind").set_value("paper").run()
+    assert not app.exception
+    assert "there is no network" in app.error[0].value
+    # The controls are still there.
+    app.segmented_control(key="data_kind").set_value("sample").run()
+    assert not app.error
+
+
+# Mask ---------------------------------------------------------------------------------------------
+
+
+def test_sliders_answer_with_another_mask() -> None:
+    app = opened("mask")
+    automatic = metric(app, "Cell area")
+    app.toggle(key="mask_automatic").set_value(False).run()
+    app.slider(key="mask_prior").set_value(0.97).run()
+    wide = metric(app, "Cell area")
+    app.slider(key="mask_prior").set_value(0.9).run()
+    narrow = metric(app, "Cell area")
+    assert float(narrow[:-1]) < float(wide[:-1])
+    assert automatic not in (wide, narrow)
+    assert chosen(app).config.mask.prior == 0.9
+    assert 0 < float(metric(app, "IoU with the truth")) < 1
+
+
+def test_a_mask_of_everything_is_told_and_the_sliders_stay() -> None:
+    app = opened("mask")
+    app.toggle(key="mask_automatic").set_value(False).run()
+    app.slider(key="mask_prior").set_value(0.999).run()
+    assert not app.exception
+    assert "every pixel cell" in app.error[0].value
+    assert metric(app, "Cell area") == "100.0%"
+    app.slider(key="mask_prior").set_value(0.9).run()
+    assert not app.error, app.error[0].value
+
+
+def test_the_grid_opens() -> None:
+    app = opened("mask")
+    app.toggle(key="mask_grid_shown").set_value(True).run()
+    assert not app.exception
+    assert not app.error
+
+
+# Cells --------------------------------------------------------------------------------------------
+
+
+def edit(app: AppTest, change: Edit) -> AppTest:
+    app.session_state["cells_editor-edit"] = change
+    app.run()
+    assert not app.exception
+    return app
+
+
+def test_markers_are_added_removed_moved_and_undone() -> None:
+    app = opened("cells")
+    n = int(metric(app, "Markers"))
+    first = app.session_state[state.EDITS]
+    assert first is None
+    edit(app, Edit("remove", 0, None))
+    assert int(metric(app, "Markers")) == n - 1
+    free = np.argwhere(app.session_state[state.EDITS].regions == 0)[0]
+    edit(app, Edit("add", None, tuple(free.tolist())))
+    assert int(metric(app, "Markers")) == n
+    next(b for b in app.button if b.label == "Undo").click().run()
+    assert int(metric(app, "Markers")) == n - 1
+    next(b for b in app.button if b.label == "Undo").click().run()
+    assert int(metric(app, "Markers")) == n
+    assert app.session_state[state.EDITS] is None
+    next(b for b in app.button if b.label == "Redo").click().run()
+    assert int(metric(app, "Markers")) == n - 1
+
+
+def test_edits_survive_a_reload() -> None:
+    app = opened("cells")
+    n = int(metric(app, "Markers"))
+    edit(app, Edit("remove", 0, None))
+    again = AppTest.from_file(APP, default_timeout=60)
+    again.query_params["draft"] = app.session_state[state.DRAFT].id
+    again.run()
+    again.switch_page("pages/cells.py").run()
+    assert int(metric(again, "Markers")) == n - 1
+
+
+def test_an_edit_that_cannot_be_is_told() -> None:
+    app = opened("cells")
+    n = int(metric(app, "Markers"))
+    regions = state_markers(app)
+    taken = np.argwhere(regions > 0)[0]
+    edit(app, Edit("add", None, tuple(taken.tolist())))
+    assert "a marker at row" in app.error[0].value
+    assert int(metric(app, "Markers")) == n
+
+
+def state_markers(app: AppTest) -> np.ndarray:
+    """Regions of the markers, as an edit that is undone leaves them."""
+    edit(app, Edit("remove", 0, None))
+    regions = app.session_state[state.EDITS].regions
+    next(b for b in app.button if b.label == "Undo").click().run()
+    return regions
+
+
+def test_blobs_with_settings_that_contradict_each_other_are_told() -> None:
+    app = opened("cells")
+    app.toggle(key="markers_automatic").set_value(False).run()
+    app.slider(key="markers_max_sigma").set_value(4.0).run()
+    app.slider(key="markers_min_sigma").set_value(8.0).run()
+    assert not app.exception
+    assert "below min_sigma" in app.error[0].value
+    # The setting is as it was, and the slider shows it.
+    assert chosen(app).config.markers.min_sigma == 3
+    assert app.slider(key="markers_min_sigma").value == 3
+
+
+def test_a_marker_file_takes_the_place_of_what_was_found() -> None:
+    app = opened("cells")
+    csv = b"row,col\n30,30\n100,60\n"
+    app.file_uploader(key="cells_upload").upload("points.csv", csv).run()
+    assert not app.exception
+    assert int(metric(app, "Markers")) == 2
+    app.file_uploader(key="cells_upload").upload("bad.csv", b"row,col\n9999,1\n").run()
+    assert "outside of the image" in app.error[0].value
+    assert int(metric(app, "Markers")) == 2
+
+
+def test_selecting_a_marker_shows_its_crop() -> None:
+    app = opened("cells")
+    edit(app, Edit("select", 4, None))
+    assert any("Cell 5, chosen in the image" in c.value for c in app.caption)
+
+
+def test_no_nucleus_channel_is_no_trouble() -> None:
+    app = opened("cells", Choices(region=(100, 100, 292, 292), nucleus="none"))
+    assert not app.error
+    assert int(metric(app, "Markers")) > 5
+
+
+# What nobody sees ---------------------------------------------------------------------------------
+
+
+def test_a_large_region_waits_to_be_asked(tmp_path: Path) -> None:
+    pixels = np.zeros((1200, 1200), np.uint16)
+    pixels[100:292, 100:292] = sample((192, 192)).pixels[..., 0]
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, pixels)
+    source = keep_file("large.tif", buffer.getvalue())
+    app = opened("mask", Choices(source=source, region=(0, 0, 1200, 1200)))
+    assert "waits for you" in app.warning[0].value
+    assert not app.metric
+
+
+def test_an_id_that_is_none_is_told_and_the_sample_is_there() -> None:
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["draft"] = "../../etc"
+    app.run()
+    assert not app.exception
+    assert "is not the id" in app.error[0].value
+    assert chosen(app) == Choices()
+
+
+def test_a_run_that_is_not_there_is_told() -> None:
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["run"] = "20200101-000000-xxxxx"
+    app.run()
+    assert not app.exception
+    assert "there is no run" in app.error[0].value

@@ -1,0 +1,89 @@
+"""Start the real server, and find a Chromium, for tests and for screenshots."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM_ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running `streamlit run`: where it answers, its process, its runs and its log."""
+
+    url: str
+    pid: int
+    runs: Path
+    log: Path
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_healthy(process: subprocess.Popen[bytes], *, url: str, log: Path) -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=2) as answer:
+                if answer.status == 200:
+                    return
+        except OSError:
+            time.sleep(0.1)
+    raise RuntimeError(f"the server did not start:\n{log.read_text(encoding='utf-8')[-3000:]}")
+
+
+@contextmanager
+def serving(script: Path, *, folder: Path) -> Iterator[Server]:
+    url = f"http://127.0.0.1:{(port := _free_port())}"
+    runs, log = folder / "runs", folder / "server.log"
+    environment = os.environ | {"CELLCUTTER_RUNS": str(runs), "PYTHONPATH": str(ROOT)}
+    command = [
+        *(sys.executable, "-m", "streamlit", "run", str(script)),
+        *("--server.headless", "true"),
+        *("--server.address", "127.0.0.1"),
+        *("--server.port", str(port)),
+        *("--server.fileWatcherType", "none"),
+    ]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+        try:
+            _wait_until_healthy(process, url=url, log=log)
+            yield Server(url, process.pid, runs, log)
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def chromium() -> str | None:
+    """The browser that is installed on the machine, or None."""
+    return shutil.which("chromium") or shutil.which("google-chrome")
