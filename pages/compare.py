@@ -180,6 +180,11 @@ def two_epochs() -> None:
 def two_runs() -> None:
     """The last epochs of this run and of another."""
     others = {name: panels.run_name(runs[name]) for name in runs if name != run_id}
+    # Those that can be laid over this one come first.
+    region = run.description.get("region")
+    others = dict(
+        sorted(others.items(), key=lambda one: runs[one[0]].description.get("region") != region)
+    )
     if not others:
         st.info(
             "There is no other run with epochs. Start a second one with other settings.",

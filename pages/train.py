@@ -5,7 +5,6 @@ import streamlit as st
 from cellcutter_core.config import PRESETS, Config
 from cellcutter_core.runs.folder import delete_run, list_runs
 from cellcutter_core.runs.store import Run
-from cellcutter_core.view.curves import loss_curves, score_curves
 from cellcutter_core.view.render import probability_colors
 from pages.shared import cached, code, panels, start, state
 from pages.shared.linked import linked_panes
@@ -110,11 +109,13 @@ def before_start() -> None:
     device = cached.device()
     known = device.known()
     where = known or device.problem or "Finding out what it will run on …"
-    if cached.is_large():
+    # An open run from the same image, mask and markers has all that is asked for.
+    like = opened if opened is not None and set(stale) <= {"training"} else None
+    if like is None and cached.is_large():
         st.caption(f"{where}. The region is large: its mask and markers are computed at the start.")
         return
     with panels.told():
-        seconds, basis = cached.estimate()
+        seconds, basis = cached.estimate(like)
         st.caption(f"**About {panels.in_words(seconds)}** · {where}", help=f"Estimated {basis}.")
 
 
@@ -176,6 +177,8 @@ def watch(run: Run, epochs_drawn: int, status_drawn: str) -> None:
     line = panels.progress_line(now)
     if position is not None and position > 1:
         line += f", number {position} in the queue"
+    if now.status in ("failed", "crashed"):
+        line = f"{now.epochs_done} of {now.epochs} epochs are kept"
     if now.status == "running" and not done:
         line = "Starting: the network is being built, which takes some seconds"
     if run.asked_to_stop and now.status in ("queued", "running"):
@@ -237,9 +240,9 @@ def troubles(run: Run) -> None:
         advice = what_to_try(run.config)
         st.warning(
             "**This run has collapsed:** all its cells are empty, which costs nothing, and more "
-            "epochs will not bring them back. Take *Duplicate with changes* and try "
-            + (", or ".join(advice) if advice else "another seed")
-            + ". The quick preset does most of these.",
+            "epochs will not bring them back. Take *Duplicate with changes* and try one of these; "
+            "the quick preset has most of them.\n"
+            + "\n".join(f"- {one}" for one in [*advice, "another seed"]),
             icon=":material/error:",
         )
     if now.status in ("failed", "crashed"):
@@ -260,7 +263,6 @@ def troubles(run: Run) -> None:
 def results(run: Run) -> None:
     """Cells and probability after the last epoch, and how loss and scores went."""
     events, last = now.epoch_events, now.epochs_done
-    training = run.config.training
     image = cached.run_picture(run.path.name)
     if run.epochs:
         number = run.epochs[-1]
@@ -276,20 +278,13 @@ def results(run: Run) -> None:
     pictures = {"Image": image, title: cells, "Probability": probability}
     linked_panes(pictures, n_columns=3, key="train_pictures", place=run.path.name, alt=alt)
     found = f"loss {events[-1]['loss']:.1f} after epoch {last}" if events else "no epoch yet"
-    figure = loss_curves(
-        {"Loss": events}, warm_up=training.warm_up / training.steps, epochs=now.epochs
-    )
-    if training.nucleus_weight > 0:
-        # Room for the fourth part from the start: nothing moves when it comes.
-        figure.layout.height = loss_curves({"": [{"epoch": 1, "certain": 1.0}]}).layout.height
+    losses, scores = cached.run_curves(run, now)
     panels.chart(
-        figure, key="train_loss", alt=f"Loss over the epochs with its three parts: {found}"
+        losses, key="train_loss", alt=f"Loss over the epochs with its three parts: {found}"
     )
-    baseline = [event for event in run.events() if event["kind"] == "baseline"]
-    scores = baseline[-1].get("scores") if baseline else None
-    if scores or any(event.get("miou") is not None for event in events):
+    if scores is not None:
         panels.chart(
-            score_curves({"Score": events}, baseline=scores, epochs=now.epochs),
+            scores,
             key="train_scores",
             alt="Agreement with the truth over the epochs; the watershed's as a dashed line",
         )

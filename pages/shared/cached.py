@@ -6,6 +6,8 @@ Arrays are shared between reruns and never written to.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
@@ -26,8 +28,9 @@ from cellcutter_core.runs.draft import file_of, markers_digest
 from cellcutter_core.runs.estimate import DeviceInWords, estimate_seconds
 from cellcutter_core.runs.folder import find_run
 from cellcutter_core.runs.jobs import Jobs
-from cellcutter_core.runs.store import Run
+from cellcutter_core.runs.store import Progress, Run
 from cellcutter_core.samples import sample
+from cellcutter_core.view.curves import loss_curves, score_curves
 from cellcutter_core.view.render import MASK_COLOR, composite, mask_outline, overlay
 from cellcutter_core.view.truth import Compared, compare_truth
 from pages.shared import state
@@ -344,6 +347,29 @@ def against_truth(opened: Run, number: int | None) -> Compared:
     return _against_truth(name, str(number), stamp, epoch_of(opened, number).labels)
 
 
+@st.cache_resource(max_entries=6, scope="session", show_spinner=False)
+def _run_curves(run_id: str, key: str, _now: Progress) -> tuple[Any, Any]:
+    del key
+    opened = find_run(run_id)
+    training, events = opened.config.training, _now.epoch_events
+    warm_up = training.warm_up / training.steps
+    losses = loss_curves({"Loss": events}, warm_up=warm_up, epochs=_now.epochs)
+    if training.nucleus_weight > 0 and not events:
+        # Room for the fourth part from the start: nothing moves when it comes.
+        losses.layout.height = loss_curves({"": [{"epoch": 1, "certain": 1.0}]}).layout.height
+    found = [event.get("scores") for event in opened.events() if event["kind"] == "baseline"]
+    baseline = found[-1] if found else None
+    if run_inputs(run_id)[1] is None:
+        return losses, None
+    return losses, score_curves({"Score": events}, baseline=baseline, epochs=_now.epochs)
+
+
+def run_curves(opened: Run, now: Progress) -> tuple[Any, Any]:
+    """Figures of loss and scores over the epochs of a run; None for scores without truth."""
+    last = now.epoch_events[-1]["time"] if now.epoch_events else now.status
+    return _run_curves(opened.path.name, f"{now.epochs_done} {now.epochs} {last}", now)
+
+
 # Before a run -------------------------------------------------------------------------------------
 
 
@@ -359,13 +385,18 @@ def _estimate(key: str, device: str | None, _inputs: Inputs, _config: Config) ->
     return estimate_seconds(_inputs, _config, device=device)
 
 
-def estimate() -> tuple[float, str]:
+def estimate(like: Run | None = None) -> tuple[float, str]:
     """Seconds that a training with the present choices would take, and what says so.
+
+    Parameters
+    ----------
+    like : Run, optional
+        One that was given what would be given now: nothing has to be computed to look at it.
 
     Raises
     ------
     ValueError
         As `inputs`.
     """
-    given, _ = inputs()
+    given, _ = inputs() if like is None else run_inputs(like.path.name)
     return _estimate(step_keys()["training"], device().known(), given, state.choices().config)

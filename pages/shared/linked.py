@@ -6,6 +6,7 @@ anew, and its zoom is lost. This widget stays, so a slider over epochs is a film
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -85,6 +86,15 @@ def linked_panes(
 
 
 def _source(picture: Rgb) -> str:
-    image = Image.fromarray(np.ascontiguousarray(picture))
+    # Streamlit samples large arrays when it hashes them and would mix up similar pictures.
+    picture = np.ascontiguousarray(picture)
+    shape = np.array(picture.shape).tobytes()
+    return _encoded(hashlib.blake2b(picture, digest_size=16, key=shape).hexdigest(), picture)
+
+
+@st.cache_data(max_entries=24, scope="session", show_spinner=False)
+def _encoded(digest: str, _picture: Rgb) -> str:
+    del digest
+    image = Image.fromarray(_picture)
     image.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.BOX)
     return data_uri(image)

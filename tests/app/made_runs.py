@@ -1,0 +1,163 @@
+"""Runs written by hand, as a training would leave them, for pages to show."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import streamlit as st
+from numpy.typing import NDArray
+from streamlit.testing.v1 import AppTest
+
+from cellcutter_core.config import QUICK, Config
+from cellcutter_core.inputs import Inputs, Truth
+from cellcutter_core.metrics import score
+from cellcutter_core.pipeline import find_area, find_markers, inputs_of, truth_of
+from cellcutter_core.prediction import Drawing
+from cellcutter_core.regions import cut_out
+from cellcutter_core.runs.choices import Choices
+from cellcutter_core.runs.draft import Draft, described
+from cellcutter_core.runs.estimate import DeviceInWords
+from cellcutter_core.runs.folder import runs_folder
+from cellcutter_core.runs.jobs import Jobs
+from cellcutter_core.runs.store import Run
+from cellcutter_core.samples import sample
+
+ROOT = Path(__file__).parents[2]
+REGION = (0, 0, 128, 160)
+
+_sample = lru_cache(sample)
+
+
+@lru_cache
+def given(region: tuple[int, int, int, int] = REGION) -> tuple[Inputs, Truth | None]:
+    """What a run on a part of the built-in sample is given."""
+    image = cut_out(_sample(seed=0), region)
+    nuclei = find_markers(image, QUICK)
+    return inputs_of(image, QUICK, nuclei, find_area(image, QUICK, nuclei)), truth_of(image)
+
+
+def drawing(labels: NDArray[np.int32]) -> Drawing:
+    inside = (labels > 0).astype(np.float32)
+    return Drawing(labels, (labels > 0).astype(np.uint8), inside)
+
+
+def labels_after(number: int, truth: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The first cells of the truth, more of them in later epochs."""
+    return np.where(truth <= number, truth, 0).astype(np.int32)
+
+
+def make_run(
+    name: str,
+    *,
+    epochs: tuple[int, ...] = (1, 2, 3),
+    end: str | None = "finished",
+    config: Config = QUICK,
+    region: tuple[int, int, int, int] = REGION,
+    with_truth: bool = True,
+    collapsed: bool = False,
+    certain: float = 0.0,
+    known: bool = True,
+) -> Run:
+    """A run with some epochs; `end` is its last event, None for one that still runs."""
+    inputs, truth = given(region)
+    assert truth is not None
+    assert truth.labels is not None
+    config = config.replace(
+        training=config.training.replace(epochs=max(epochs, default=3), steps=2, warm_up=2)
+    )
+    choices = Choices(region=region, config=config)
+    about = {**described(choices), "edits": ""} if known else {}
+    run = Run.create(
+        runs_folder() / name,
+        inputs,
+        config,
+        truth=truth if with_truth else None,
+        description=about,
+    )
+    run.record("started", pid=os.getpid(), host=socket.gethostname(), epochs=max(epochs, default=3))
+    run.baseline = inputs.nuclei
+    scores = score(inputs.nuclei, truth.labels, ignore=truth.ignore).as_dict()
+    run.record("baseline", scores=scores if with_truth else None)
+    run.record("device", device="CPU (test)", precision="float32", n_cells=len(inputs.points))
+    for number in epochs:
+        labels = labels_after(number, truth.labels)
+        run.record("step", epoch=number, step=1, seconds=0.5, n_crops=4, loss=3.0 / number)
+        run.add_epoch(number, drawing(labels))
+        run.record(
+            "epoch",
+            epoch=number,
+            loss=-100.0 * number,
+            area=-150.0 * number,
+            overlap=30.0 * number,
+            background=20.0 * number,
+            certain=certain,
+            seconds=1.0,
+            device="CPU (test)",
+            miou=None,
+            collapsed=collapsed,
+            scores=score(labels, truth.labels).as_dict() if with_truth else None,
+        )
+    if end is not None:
+        run.record(end, **({"message": "there is not enough memory"} if end == "failed" else {}))
+    return run
+
+
+def dead_process() -> int:
+    """The number of a process that has ended."""
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    return child.pid
+
+
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """A folder for runs, a queue that only notes what it is asked for, and empty caches."""
+    monkeypatch.setenv("CELLCUTTER_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setattr("pages.shared.cached.sample", _sample)
+    monkeypatch.setattr(DeviceInWords, "known", lambda self: "CPU (test)")
+    notes: list[tuple[Any, ...]] = []
+
+    def note(kind: str) -> Callable[..., None]:
+        return lambda self, run, **more: notes.append((kind, run.path.name, more))
+
+    monkeypatch.setattr(Jobs, "submit", note("submit"))
+    monkeypatch.setattr(Jobs, "cancel", note("cancel"))
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    return notes
+
+
+def open_page(page: str, run: Run | None = None) -> AppTest:
+    """The page as a visitor with that run in the address finds it."""
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app.session_state["choices"] = Choices(region=REGION)
+    app.session_state["draft"] = Draft()
+    if run is not None:
+        app.query_params["run"] = run.path.name
+    app.run()
+    return shown(app.switch_page(f"pages/{page}.py").run())
+
+
+def shown(app: AppTest) -> AppTest:
+    assert not app.exception, app.exception[0].stack_trace
+    return app
+
+
+def linked(app: AppTest) -> tuple[str, dict[str, Any]] | None:
+    """Id and contents of the linked pictures on the page, if there are some."""
+    found = [one.proto for one in app.get("bidi_component") if "linked" in one.proto.component_name]
+    return (found[0].id, json.loads(found[0].json)) if found else None
+
+
+def words(app: AppTest) -> str:
+    """All that the page says, in one text."""
+    kinds = ("markdown", "caption", "info", "warning", "error", "subheader", "code")
+    return "\n".join(element.value for kind in kinds for element in getattr(app, kind))

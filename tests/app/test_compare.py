@@ -1,0 +1,187 @@
+"""The comparison page, with runs written by hand: nothing is trained here."""
+
+import json
+
+import numpy as np
+import pytest
+from made_runs import asked, given, labels_after, linked, make_run, open_page, shown, words
+
+from cellcutter_core.metrics import score
+from cellcutter_core.view.truth import compare_truth
+
+__all__ = ["asked"]
+
+pytestmark = pytest.mark.usefixtures("asked")
+
+
+def charts(app):
+    return {chart.proto.id.rsplit("-", 1)[-1]: chart for chart in app.get("plotly_chart")}
+
+
+def titles(app):
+    """What is written above the panes."""
+    _, contents = linked(app)
+    return [pane["title"] for pane in contents["panes"]]
+
+
+def take(app, mode):
+    return shown(app.segmented_control(key="compare_mode").set_value(mode).run())
+
+
+def table(app, first):
+    (found,) = (frame.value for frame in app.dataframe if first in frame.value.columns)
+    return found.set_index(first)
+
+
+def test_without_a_run_it_says_where_to_get_one():
+    app = open_page("compare")
+    assert "no run is open" in app.info[0].value
+    assert not app.get("plotly_chart")
+
+
+def test_a_run_without_epochs_says_so():
+    app = open_page("compare", make_run("r1", epochs=(), end=None))
+    assert "has no epoch" in app.info[0].value
+
+
+def test_the_film_shows_the_last_epoch_and_goes_back():
+    app = open_page("compare", make_run("r1"))
+    assert titles(app) == [
+        "Image", "Cells, epoch 3", "Borders", "Probability", "Difference to epoch 2", "True cells",
+    ]  # fmt: skip
+    app = shown(app.select_slider(key="compare_film_r1").set_value(2).run())
+    assert "Cells, epoch 2" in titles(app)
+    assert "Difference to epoch 1" in titles(app)
+    app = shown(app.selectbox(key="compare_to_r1").set_value(3).run())
+    assert "Difference to epoch 3" in titles(app)
+
+
+def test_the_widget_and_its_zoom_stay_while_epoch_and_mode_change():
+    app = open_page("compare", make_run("r1", epochs=(1, 9)))
+    before, contents = linked(app)
+    app.select_slider(key="compare_film_r1").set_value(1).run()
+    after, others = linked(app)
+    assert after == before
+    assert others["place"] == contents["place"] == "r1"
+    assert others["panes"][1]["source"] != contents["panes"][1]["source"]
+    assert linked(take(app, "watershed"))[0] == before
+
+
+def test_colours_are_explained():
+    app = take(open_page("compare", make_run("r1")), "truth")
+    names = [entry["name"] for entry in linked(app)[1]["legend"]]
+    assert names == ["Found", "Missed", "False", "Merged", "Split"]
+
+
+def test_pictures_of_the_film_are_chosen():
+    app = open_page("compare", make_run("r1"))
+    app = shown(app.get_by_key("compare_wanted_True").set_value(["Probability"]).run())
+    assert titles(app) == ["Probability"]
+    app = shown(app.get_by_key("compare_wanted_True").set_value([]).run())
+    assert "Choose at least one picture." in words(app)
+
+
+def test_one_epoch_needs_no_slider():
+    app = open_page("compare", make_run("r1", epochs=(1,)))
+    for mode in ("film", "epochs", "watershed", "truth"):
+        app = take(app, mode)
+        assert not app.select_slider
+
+
+@pytest.mark.parametrize(
+    ("epochs", "usual"),
+    [((1, 2, 3), ["Epoch 2", "Epoch 3"]), ((1, 10, 20, 30, 31), ["Epoch 10", "Epoch 30"])],
+)
+def test_two_epochs_side_by_side(epochs, usual):
+    app = take(open_page("compare", make_run("r1", epochs=epochs)), "epochs")
+    assert titles(app) == [*usual, "Difference"]
+
+
+def test_two_runs_of_the_same_region():
+    make_run("r1", epochs=(1, 2))
+    app = open_page("compare", make_run("r2"))
+    app = take(app, "runs")
+    assert titles(app) == ["This run, epoch 3", "The other, epoch 2", "Difference"]
+
+
+def test_two_runs_of_different_regions_are_not_laid_over_each_other():
+    make_run("r1", region=(0, 0, 128, 128))
+    app = take(open_page("compare", make_run("r2")), "runs")
+    assert "128 × 160 pixels and the other 128 × 128" in words(app)
+    assert linked(app) is None
+
+
+def test_two_runs_of_the_same_size_elsewhere_say_so():
+    make_run("r1", region=(128, 0, 256, 160))
+    app = take(open_page("compare", make_run("r2")), "runs")
+    assert "different images or regions" in words(app)
+    assert "Difference" not in titles(app)
+
+
+def test_a_single_run_has_nothing_to_be_compared_with():
+    app = take(open_page("compare", make_run("r1")), "runs")
+    assert "no other run" in words(app)
+
+
+def test_against_the_watershed():
+    app = take(open_page("compare", make_run("r1")), "watershed")
+    assert titles(app) == ["Watershed, no training", "Epoch 3", "Difference"]
+
+
+def test_against_the_truth_counts_what_the_core_counts():
+    app = take(open_page("compare", make_run("r1")), "truth")
+    assert titles(app) == ["Epoch 3", "Watershed, no training"]
+    _, truth = given()
+    labels = labels_after(3, truth.labels)
+    counts = compare_truth(labels, truth.labels, ignore=truth.ignore).counts
+    shown_counts = table(app, "kind")["Epoch 3"]
+    assert shown_counts["Found"] == counts["hit"]
+    assert shown_counts["Missed"] == counts["missed"] > 0
+    assert shown_counts["False"] == counts["false"] == 0
+
+
+def test_without_truth_it_says_what_is_missing():
+    app = open_page("compare", make_run("r1", with_truth=False))
+    assert titles(app)[-1] == "Watershed, no training"
+    assert "compare_ap" not in charts(app)
+    app = take(app, "truth")
+    assert "are not known" in words(app)
+
+
+def test_scores_are_those_of_the_chosen_epoch():
+    app = open_page("compare", make_run("r1", epochs=(1, 9)))
+    _, truth = given()
+    wanted = [score(labels_after(n, truth.labels), truth.labels).recall for n in (9, 1)]
+    assert wanted[0] > wanted[1]
+    assert np.isclose(table(app, "score")["Epoch 9"]["Recall"], wanted[0])
+    app = shown(app.selectbox(key="compare_scored_r1").set_value(1).run())
+    assert np.isclose(table(app, "score")["Epoch 1"]["Recall"], wanted[1])
+    assert all(table(app, "score")["what"].str.len() > 10)
+
+
+def test_losses_of_several_runs_are_in_one_figure():
+    make_run("r1")
+    app = open_page("compare", make_run("r2"))
+    app = shown(app.multiselect(key="compare_losses_r2").set_value(["r1", "r2"]).run())
+    data = json.loads(charts(app)["compare_loss"].proto.spec)["data"]
+    assert len({trace["name"] for trace in data}) == 2
+    app = shown(app.multiselect(key="compare_losses_r2").set_value([]).run())
+    assert "compare_loss" not in charts(app)
+
+
+def test_the_code_of_the_page_gives_the_scores_of_the_page():
+    run = make_run("r1")
+    app = open_page("compare", run)
+    source = next(code.value for code in app.code if "score" in code.value)
+    names: dict = {}
+    exec(source, names)
+    assert np.array_equal(names["labels"][-1], run.epoch(3).labels)
+    assert names["scores"][-1]["ap50"] == table(app, "score")["Epoch 3"]["AP at IoU 0.5"]
+
+
+def test_a_run_of_other_choices_is_out_of_date():
+    app = open_page("compare", make_run("r1"))
+    app.session_state["choices"] = app.session_state["choices"].with_setting("training", "lam", 2.0)
+    app = shown(app.run())
+    assert "out of date" in app.warning[0].value
+    assert "Cells, epoch 3" in titles(app)

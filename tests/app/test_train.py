@@ -1,0 +1,234 @@
+"""The training page, with runs written by hand: nothing is trained here."""
+
+import json
+import socket
+import subprocess
+import sys
+
+import pytest
+from made_runs import ROOT, asked, dead_process, linked, make_run, open_page, shown, words
+
+from cellcutter_core.config import PAPER, QUICK, Config
+from cellcutter_core.runs.folder import find_run, list_runs
+
+__all__ = ["asked"]
+
+pytestmark = pytest.mark.usefixtures("asked")
+
+
+def config_of(app):
+    return app.session_state["choices"].config
+
+
+def charts(app):
+    return {chart.proto.id.rsplit("-", 1)[-1] for chart in app.get("plotly_chart")}
+
+
+def test_without_a_run_the_settings_are_open_and_the_time_is_told():
+    app = open_page("train")
+    assert app.expander(key="train_settings_False").proto.expanded
+    assert "CPU (test)" in words(app)
+    assert "About" in words(app)
+    assert not app.get("plotly_chart")
+    assert not app.error
+
+
+def test_start_writes_a_run_of_the_choices_and_queues_it(asked):
+    app = open_page("train")
+    app.number_input(key="training_epochs").set_value(5).run()
+    app = shown(app.button(key="train_start").click().run())
+    (summary,), _ = list_runs()
+    assert asked == [("submit", summary.id, {})]
+    assert app.session_state["run"] == summary.id
+    run = find_run(summary.id)
+    assert run.config.training.epochs == 5
+    assert run.description["region"] == [0, 0, 128, 160]
+    assert run.inputs.image.shape[:2] == (128, 160)
+
+
+def test_a_preset_keeps_mask_and_markers():
+    app = open_page("train")
+    now = app.session_state["choices"]
+    app.session_state["choices"] = now.with_setting("mask", "prior", 0.5)
+    app.run()
+    app = shown(app.segmented_control(key="train_preset").set_value("paper").run())
+    config = config_of(app)
+    assert config == PAPER.replace(mask=PAPER.mask.replace(prior=0.5))
+    app = shown(app.segmented_control(key="train_preset").set_value("quick").run())
+    assert config_of(app).training == QUICK.training
+
+
+def test_every_setting_can_be_changed_and_taken_back():
+    app = open_page("train")
+    assert app.button(key="train_reset").disabled
+    app.number_input(key="training_lam").set_value(2.5).run()
+    app = shown(app.selectbox(key="network_normalisation").set_value("batch").run())
+    assert config_of(app).training.lam == 2.5
+    assert config_of(app).network.normalisation == "batch"
+    assert "2 settings differ from the preset." in words(app)
+    app = shown(app.button(key="train_reset").click().run())
+    assert config_of(app) == QUICK
+
+
+def test_all_settings_of_the_four_groups_are_there():
+    app = open_page("train")
+    keys = {
+        widget.key
+        for kind in ("number_input", "selectbox", "toggle", "slider")
+        for widget in getattr(app, kind)
+    }
+    for group in ("crops", "network", "training", "labels"):
+        for name in type(getattr(QUICK, group)).model_fields:
+            assert {f"{group}_{name}", f"{group}_{name}_given"} & keys, name
+
+
+def test_what_the_core_refuses_is_told_and_changes_nothing():
+    app = open_page("train")
+    # A stem of 2 and depth 4 need multiples of 32.
+    app = shown(app.number_input(key="crops_size").set_value(80).run())
+    assert any("crops.size is 80" in error.value for error in app.error)
+    assert config_of(app).crops.size == QUICK.crops.size
+
+
+def test_a_finished_run_shows_cells_loss_and_scores_and_goes_on(asked):
+    run = make_run("20261122-100000-aaaaa")
+    app = open_page("train", run)
+    assert not app.expander(key="train_settings_True").proto.expanded
+    assert charts(app) == {"train_loss", "train_scores"}
+    titles = [pane["title"] for pane in linked(app)[1]["panes"]]
+    assert titles == ["Image", "Cells after epoch 3", "Probability"]
+    assert "CPU (test), float32" in words(app)
+    app.number_input(key=f"train_more_{run.path.name}_3").set_value(4).run()
+    app = shown(app.button(key="train_continue").click().run())
+    assert asked == [("submit", run.path.name, {"epochs": 7})]
+
+
+def test_without_truth_there_are_no_scores():
+    app = open_page("train", make_run("r1", with_truth=False))
+    assert charts(app) == {"train_loss"}
+
+
+def test_a_running_run_can_be_stopped(asked):
+    run = make_run("r1", end=None, epochs=(1, 2))
+    run.record("started", pid=1, host="elsewhere", epochs=9)
+    run.record("step", epoch=3, step=1)
+    app = open_page("train", run)
+    assert "epoch 3 of 9" in app.get("progress")[0].proto.text
+    assert app.get("progress")[0].proto.value == int(100 * 5 / 18)
+    assert not [button for button in app.button if button.key == "train_continue"]
+    shown(app.button(key="train_stop").click().run())
+    assert asked == [("cancel", "r1", {})]
+
+
+def test_before_the_first_epoch_everything_has_its_place():
+    run = make_run("r1", end=None, epochs=())
+    app = open_page("train", run)
+    heights = [json.loads(one.proto.spec)["layout"]["height"] for one in app.get("plotly_chart")]
+    later = open_page("train", make_run("r2", epochs=(1,), certain=5.0))
+    assert heights == [
+        json.loads(one.proto.spec)["layout"]["height"] for one in later.get("plotly_chart")
+    ]
+    assert len(heights) == 2
+    assert linked(app)[1]["panes"][0]["title"] == "Image"
+    assert "train_loss" in charts(app)
+    assert "Starting" in app.get("progress")[0].proto.text
+
+
+@pytest.mark.parametrize("end", ["failed", "crashed"])
+def test_a_run_that_ended_badly_says_why_and_can_go_on(asked, end):
+    run = make_run("r1", end="failed" if end == "failed" else None)
+    if end == "crashed":
+        run.record("started", pid=dead_process(), host=socket.gethostname())
+    run.log_file.write_text("first\n" + "line\n" * 100 + "Killed\n")
+    app = open_page("train", run)
+    (error,) = app.error
+    assert end in error.value
+    assert ("not enough memory" in error.value) == (end == "failed")
+    log = next(code.value for code in app.code if "Killed" in code.value)
+    assert "first" not in log
+    shown(app.button(key="train_continue").click().run())
+    assert asked[0][0] == "submit"
+
+
+def test_a_collapsed_run_is_called_that_with_what_its_settings_lack():
+    said = words(open_page("train", make_run("r1", collapsed=True, config=PAPER)))
+    assert "has collapsed" in said
+    assert "group normalisation" in said
+    assert "clip norm" in said
+    said = words(open_page("train", make_run("r2", collapsed=True)))
+    assert "group normalisation" not in said.split("has collapsed")[1].split("\n")[0]
+
+
+def test_duplicate_takes_the_choices_of_the_run():
+    run = make_run("r1", config=QUICK.replace(training=QUICK.training.replace(lam=3.0)))
+    app = open_page("train", run)
+    app.session_state["choices"] = app.session_state["choices"].with_setting("mask", "prior", 0.5)
+    app = shown(app.run())
+    assert any("out of date" in warning.value for warning in app.warning)
+    app = shown(app.button(key="train_duplicate").click().run())
+    assert config_of(app) == run.config
+    assert not app.warning
+
+
+def test_a_run_from_the_command_line_says_that_its_image_is_not_here():
+    app = open_page("train", make_run("r1", known=False))
+    app = shown(app.button(key="train_duplicate").click().run())
+    assert any("command line" in error.value for error in app.error)
+
+
+def test_another_run_is_opened_from_the_list():
+    first, second = make_run("r1"), make_run("r2")
+    app = open_page("train", first)
+    app.selectbox(key="train_run").set_value("r2").run()
+    app = shown(app.button(key="train_open").click().run())
+    assert app.session_state["run"] == second.path.name
+    assert "Run r2" in words(app)
+
+
+def test_deleting_the_open_run_closes_it():
+    make_run("r1")
+    app = open_page("train", make_run("r2"))
+    app.selectbox(key="train_run").set_value("r2").run()
+    app = shown(app.button(key="train_delete").click().run())
+    assert [summary.id for summary in list_runs()[0]] == ["r1"]
+    assert app.session_state["run"] is None
+    assert not app.error
+
+
+def test_a_deep_link_brings_the_choices_of_the_run_back():
+    from streamlit.testing.v1 import AppTest
+
+    run = make_run("r1", config=QUICK.replace(training=QUICK.training.replace(beta=-7.0)))
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app.query_params["run"] = run.path.name
+    app = shown(app.run())
+    app = shown(app.switch_page("pages/train.py").run())
+    assert config_of(app).training.beta == -7.0
+    assert not app.warning
+
+
+def test_the_code_of_the_page_makes_the_settings_of_the_choices():
+    app = open_page("train")
+    app = shown(app.number_input(key="training_lam").set_value(2.5).run())
+    source = next(code.value for code in app.code if "segment(" in code.value)
+    # In a process of its own, as a reader runs it.
+    program = source.split("drawing =")[0] + "\nprint(config.model_dump_json())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, cwd=ROOT)
+    assert Config.model_validate_json(done.stdout) == config_of(app)
+
+
+def test_the_server_never_imports_a_framework():
+    program = (
+        "import sys, json\n"
+        f"sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / 'tests/app')!r}]\n"
+        "from streamlit.testing.v1 import AppTest\n"
+        f"app = AppTest.from_file({str(ROOT / 'app.py')!r}, default_timeout=120).run()\n"
+        "for page in ('train', 'compare'):\n"
+        "    app.switch_page(f'pages/{page}.py').run()\n"
+        "    assert not app.exception\n"
+        "heavy = {'keras', 'tensorflow', 'jax', 'torch'}\n"
+        "print(json.dumps(sorted(heavy & set(sys.modules))))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == []
