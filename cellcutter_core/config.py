@@ -322,7 +322,7 @@ QUICK = Config(
     crops=CropSettings(cell_size=36, intensity="log"),
     network=NetworkSettings(channels=16, normalisation="group", stem=2),
     training=TrainingSettings(
-        epochs=16,
+        epochs=12,
         steps=16,
         area=None,
         crops=48,

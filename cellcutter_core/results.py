@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cellcutter_core.export import write_json, write_labels, write_png
 from cellcutter_core.runs.store import Run
 
@@ -24,7 +21,7 @@ def write(run: Run) -> dict[str, Any]:
     ValueError
         If the run has no epoch yet, or its folder cannot be written.
     """
-    from cellcutter_core.view.render import composite, overlay
+    from cellcutter_core.view.render import borders_picture, composite, overlay
 
     if not run.epochs:
         raise ValueError(f"the run in {run.path} has no epoch yet; continue it")
@@ -37,7 +34,7 @@ def write(run: Run) -> dict[str, Any]:
         run.path / "labels.tif", drawing.labels, pixel_size=run.description.get("pixel_size")
     )
     write_png(run.path / "overlay.png", overlay(picture, drawing.labels))
-    write_png(run.path / "borders.png", _borders(drawing.borders))
+    write_png(run.path / "borders.png", borders_picture(drawing.borders))
     summary = summarise(run)
     write_json(run.path / "result.json", summary)
     return summary
@@ -90,14 +87,6 @@ def in_words(summary: dict[str, Any]) -> str:
             f"(without training, by watershed: {without['ap50']:.3f}, {without['ap75']:.3f})"
         )
     return text
-
-
-def _borders(borders: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The border image as the notebook shows it: white where one cell ends, yellow where two do."""
-    rgb = np.zeros((*borders.shape, 3), np.uint8)
-    rgb[borders == 1] = (235, 235, 235)
-    rgb[borders > 1] = (255, 190, 60)
-    return rgb
 
 
 def _working_time(events: list[dict[str, Any]]) -> float:

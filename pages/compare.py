@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from cellcutter_core.runs.choices import changed
 from cellcutter_core.runs.folder import find_run, list_runs
 from cellcutter_core.runs.store import Run
-from cellcutter_core.view.curves import ap_over_iou, loss_curves
-from cellcutter_core.view.render import probability_colors
+from cellcutter_core.view.figures import ap_over_iou, loss_curves, panes
+from cellcutter_core.view.render import borders_picture, probability_colors
 from cellcutter_core.view.truth import (
     DIFFERENCE_COLORS,
     TRUTH_COLORS,
@@ -140,7 +140,7 @@ def film() -> None:
         made = {
             "Image": ("Image", lambda: cached.run_picture(run_id)),
             "Cells": (f"Cells, epoch {number}", lambda: cached.run_cells(run, number)),
-            "Borders": ("Borders", lambda: cached.borders_picture(drawing.borders)),
+            "Borders": ("Borders", lambda: borders_picture(drawing.borders)),
             "Probability": ("Probability", lambda: probability_colors(drawing.probability)),
             "Difference": (
                 f"Difference to epoch {other}",
@@ -174,7 +174,12 @@ def two_epochs() -> None:
         if second != first:
             pictures[f"Epoch {second}"] = cached.run_cells(run, second)
         pictures["Difference"] = difference(labels_of(first), labels_of(second))
-        show(pictures, n_columns=3, legend=DIFFERENCE_COLORS)
+        panels.chart(
+            panes(pictures, n_columns=3, legend=DIFFERENCE_COLORS, uirevision=run_id),
+            key="compare_side_by_side",
+            zoom=True,
+            alt="Two epochs side by side: " + ", ".join(pictures),
+        )
 
 
 def two_runs() -> None:

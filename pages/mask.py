@@ -8,11 +8,10 @@ import streamlit as st
 
 from cellcutter_core.metrics import mask_iou
 from cellcutter_core.pipeline import check_area
-from cellcutter_core.view.figures import panes, parameter_grid
+from cellcutter_core.view.figures import parameter_grid
 from pages.shared import cached, code, panels, state
+from pages.shared.linked import linked_panes
 
-# Two panes beside the controls, on a screen 1280 pixels wide.
-PANES_HEIGHT = 460
 PARAMETERS = ("prior", "max_weight", "sigma")
 
 state.enter("mask")
@@ -41,18 +40,14 @@ with view:
             check_area(mask, state.choices().config)
         seconds = time.perf_counter() - start
         black_and_white = np.repeat(np.where(mask, np.uint8(255), np.uint8(0))[..., None], 3, 2)
-        panels.chart(
-            panes(
-                {
-                    "Image, with the outline of the mask": cached.outlined(),
-                    "Mask: white is cell": black_and_white,
-                },
-                n_columns=2,
-                height=PANES_HEIGHT,
-                uirevision="mask",
-            ),
+        linked_panes(
+            {
+                "Image, with the outline of the mask": cached.outlined(),
+                "Mask: white is cell": black_and_white,
+            },
+            n_columns=2,
             key="mask_panes",
-            zoom=True,
+            place=cached.step_keys()["image"],
             alt=f"Image and mask; {mask.mean():.0%} of the region is cell",
         )
         numbers = st.columns(3)

@@ -61,7 +61,7 @@ class Progress:
     seconds : float
         Time spent on finished steps.
     seconds_left : float or None
-        Estimate from the last epoch's speed, None before there is one.
+        Estimate from the speed of the last epoch, or of the steps before there is one.
     collapsed : bool
         Whether the last epoch had only empty cells.
     epoch_events : tuple of dict
@@ -320,9 +320,12 @@ def progress(events: list[dict[str, Any]], config: Config, *, alive: Any = None)
         message = "the process ended without a word; see its log, then continue the run"
     ordered = tuple(done[number] for number in sorted(done))
     steps, left = config.training.steps, None
+    # The first step of a process builds the network; it says nothing of those after it.
+    recent = [event["seconds"] for event in events[-steps:] if event["kind"] == "step"][1:]
     if ordered:
-        per_step = ordered[-1]["seconds"] / steps
-        left = max(epochs - len(ordered), 0) * steps * per_step - step * per_step
+        recent = [ordered[-1]["seconds"] / steps]
+    if recent:
+        left = (max(epochs - len(ordered), 0) * steps - step) * float(np.mean(recent))
     return Progress(
         status=status,
         message=message,

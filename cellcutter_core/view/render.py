@@ -17,6 +17,7 @@ from cellcutter_core.view.coloring import label_colors
 __all__ = [
     "MASK_COLOR",
     "NUCLEUS_COLOR",
+    "borders_picture",
     "check_rgb",
     "composite",
     "dimmed",
@@ -186,6 +187,25 @@ def probability_colors(probability: npt.NDArray[np.floating[Any]]) -> Rgb:
     fine = np.linspace(0, 1, 256)
     table = np.stack([np.interp(fine, steps, _VIRIDIS[:, i]) for i in range(3)], axis=1)
     return _uint8(table)[_uint8(255 * values)]
+
+
+def borders_picture(borders: npt.NDArray[Any]) -> Rgb:
+    """Show the border image as the notebook does.
+
+    Parameters
+    ----------
+    borders : (H, W) array of integers
+        How many cells have their outline at a pixel.
+
+    Returns
+    -------
+    (H, W, 3) uint8 array
+        White where one cell ends, yellow where two or more do.
+    """
+    picture = np.zeros((*borders.shape, 3), np.uint8)
+    picture[borders == 1] = 235
+    picture[borders > 1] = MASK_COLOR
+    return picture
 
 
 def overlay(

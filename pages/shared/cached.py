@@ -31,7 +31,7 @@ from cellcutter_core.runs.jobs import Jobs
 from cellcutter_core.runs.store import Progress, Run
 from cellcutter_core.samples import sample
 from cellcutter_core.view.curves import loss_curves, score_curves
-from cellcutter_core.view.render import MASK_COLOR, composite, mask_outline, overlay
+from cellcutter_core.view.render import composite, mask_outline, overlay
 from cellcutter_core.view.truth import Compared, compare_truth
 from pages.shared import state
 
@@ -312,14 +312,6 @@ def run_truth(run_id: str) -> Rgb:
     if truth is None or truth.labels is None:
         raise ValueError("the true cells of this run's image are not known")
     return overlay(run_picture(run_id), truth.labels)
-
-
-def borders_picture(borders: NDArray[np.uint8]) -> Rgb:
-    """The border image: white where one cell ends, yellow where two do."""
-    picture = np.zeros((*borders.shape, 3), np.uint8)
-    picture[borders == 1] = 235
-    picture[borders > 1] = MASK_COLOR
-    return picture
 
 
 @st.cache_resource(max_entries=6, scope="session", show_spinner=False)

@@ -208,6 +208,7 @@ def open_run(run_id: str, *, with_choices: bool = False) -> None:
     """
     opened = find_run(run_id)
     st.session_state[RUN] = run_id
+    st.query_params["run"] = run_id
     if with_choices:
         take_choices_of(opened)
 

@@ -9,6 +9,7 @@ from cellcutter_core.view.coloring import PALETTE
 from cellcutter_core.view.render import (
     MASK_COLOR,
     NUCLEUS_COLOR,
+    borders_picture,
     composite,
     display_window,
     mask_outline,
@@ -173,3 +174,8 @@ def test_a_real_image_has_contrast_and_every_cell_a_colour(shared_data: Path) ->
     colourless = np.ptp(painted, axis=2) == 0
     assert colourless[cells == 0].all()
     assert colourless[cells > 0].mean() < 0.01
+
+
+def test_borders_picture_shows_where_two_cells_end() -> None:
+    picture = borders_picture(np.array([[0, 1, 2, 3]], np.uint8))
+    assert picture.tolist() == [[[0, 0, 0], [235] * 3, list(MASK_COLOR), list(MASK_COLOR)]]

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from cellcutter_core.config import Config, TrainingSettings
+from cellcutter_core.config import QUICK, Config, TrainingSettings
 from cellcutter_core.inputs import Inputs, Truth
 from cellcutter_core.prediction import Drawing
 from cellcutter_core.runs.store import Run, progress
@@ -207,3 +207,13 @@ def test_asking_to_stop(run):
     run.forget_stop()
     run.forget_stop()
     assert not run.asked_to_stop
+
+
+def test_time_left_is_told_before_the_first_epoch_ends() -> None:
+    config = QUICK.replace(training=QUICK.training.replace(epochs=4, steps=10))
+    started = {"kind": "started", "pid": 1, "host": "x", "epochs": 4}
+    steps = [{"kind": "step", "step": 1, "seconds": 60.0}]
+    assert progress([started, *steps], config).seconds_left is None
+    steps += [{"kind": "step", "step": k, "seconds": 2.0} for k in (2, 3)]
+    # 37 steps of two seconds; the first, which built the network, is left out.
+    assert progress([started, *steps], config).seconds_left == pytest.approx(74)

@@ -1,0 +1,158 @@
+"""The app as a visitor uses it, in a real browser on a real server."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from serving import ROOT, Server
+
+from cellcutter_core.runs.store import Run
+
+# Milliseconds; these machines may be busy with other things.
+SOON, TRAINED = 60_000, 300_000
+REAL = ROOT.parent / "shared" / "data" / "bbbc018_ht29" / "00733.npz"
+PAGES = ("data", "mask", "cells", "train", "compare")
+
+
+def settled(page: Any) -> None:
+    """Wait until the page has been run to its end."""
+    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=SOON)
+
+
+def visit(page: Any, server: Server, path: str = "") -> None:
+    page.goto(f"{server.url}/{path}")
+    page.get_by_role("heading", level=1).wait_for(timeout=SOON)
+    settled(page)
+
+
+def go(page: Any, name: str) -> None:
+    """To another page by the navigation."""
+    page.get_by_test_id("stTopNavLink").filter(has_text=name).click()
+    page.get_by_role("heading", name=name, level=1).wait_for(timeout=SOON)
+    settled(page)
+
+
+def metric(page: Any, label: str) -> str:
+    found = page.get_by_test_id("stMetric").filter(has_text=label)
+    return found.get_by_test_id("stMetricValue").inner_text(timeout=SOON)
+
+
+def no_trouble(page: Any) -> None:
+    assert page.get_by_test_id("stException").count() == 0
+    assert page.get_by_test_id("stAlertContentError").count() == 0
+
+
+def test_the_whole_way_on_the_sample(page: Any, server: Server) -> None:
+    visit(page, server)
+    page.get_by_role("button", name="Run the sample").click()
+    page.get_by_role("heading", name="Train", level=1).wait_for(timeout=SOON)
+    page.get_by_text("Cells after epoch 1").first.wait_for(timeout=TRAINED)
+    run_id = re.search(r"run=([\w-]+)", page.url)[1]
+    run = Run(server.runs / run_id)
+    assert run.progress.status == "running"
+
+    # Reloaded in the middle, and left for another page: it goes on and is found again.
+    page.reload()
+    page.get_by_role("button", name="Stop").wait_for(timeout=SOON)
+    go(page, "Mask")
+    assert f"run={run_id}" in page.url
+    go(page, "Train")
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_text(re.compile("Stopped after")).first.wait_for(timeout=SOON)
+    assert run.progress.status == "stopped"
+    done = run.progress.epochs_done
+
+    page.get_by_label("More epochs").fill("1")
+    page.get_by_label("More epochs").press("Enter")
+    page.get_by_role("button", name="Continue with 1 more epoch").click(timeout=SOON)
+    page.get_by_text(re.compile(f"Finished: {done + 1} epochs")).first.wait_for(timeout=TRAINED)
+    no_trouble(page)
+
+    go(page, "Compare")
+    for mode in ("Side by side", "Watershed", "Truth", "Two runs", "Epochs"):
+        page.get_by_role("radio", name=mode).or_(
+            page.get_by_role("button", name=mode)
+        ).first.click()
+        settled(page)
+        no_trouble(page)
+    page.get_by_role("heading", name="Scores").wait_for(timeout=SOON)
+
+    # What it was made from has changed: it is called out of date, and still shown.
+    go(page, "Mask")
+    page.get_by_test_id("stCheckbox").get_by_text("Automatic").click()
+    settled(page)
+    go(page, "Train")
+    page.get_by_text("This run is out of date").wait_for(timeout=SOON)
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="needs real images beside the checkout")
+def test_a_real_image_by_upload(page: Any, server: Server) -> None:
+    visit(page, server, "data")
+    page.get_by_text("Your own image", exact=True).click()
+    page.locator("input[type=file]").first.set_input_files(REAL)
+    page.get_by_text("In use: 00733.npz").wait_for(timeout=SOON)
+    settled(page)
+    no_trouble(page)
+    go(page, "Mask")
+    assert float(metric(page, "IoU with the truth")) > 0.9
+    go(page, "Cells")
+    assert 80 < int(metric(page, "Markers")) < 105
+    # A file that is none: it is told, and what was there stays.
+    go(page, "Data")
+    page.get_by_text("Your own image", exact=True).click()
+    page.locator("input[type=file]").first.set_input_files(
+        {"name": "broken.tif", "mimeType": "image/tiff", "buffer": b"II*\0rubbish"}
+    )
+    page.get_by_test_id("stAlertContentError").wait_for(timeout=SOON)
+    page.get_by_text("In use: 00733.npz").wait_for(timeout=SOON)
+    assert page.get_by_test_id("stException").count() == 0
+    page.reload()
+    page.get_by_text("In use: 00733.npz").wait_for(timeout=SOON)
+
+
+def test_two_visitors_do_not_disturb_each_other(
+    new_page: Callable[..., Any], server: Server
+) -> None:
+    one, other = new_page(), new_page()
+    visit(one, server, "mask")
+    visit(other, server, "mask")
+    before = metric(other, "Cell area")
+    one.get_by_test_id("stCheckbox").get_by_text("Automatic").click()
+    one.get_by_text("the mask calls every pixel cell").wait_for(timeout=SOON)
+    other.reload()
+    other.get_by_role("heading", level=1).wait_for(timeout=SOON)
+    settled(other)
+    assert metric(other, "Cell area") == before
+    # And one's own choice survives a reload.
+    one.reload()
+    one.get_by_text("the mask calls every pixel cell").wait_for(timeout=SOON)
+
+
+def test_markers_are_edited_by_clicking(page: Any, server: Server) -> None:
+    visit(page, server, "cells")
+    n = int(metric(page, "Markers"))
+    page.get_by_role("button", name="Edit", exact=True).click()
+    canvas = page.get_by_role("img", name=re.compile("markers on the image"))
+    box = canvas.bounding_box()
+    # On a marker it is removed, on free ground one is added.
+    page.mouse.click(box["x"] + 0.5 * box["width"], box["y"] + 0.62 * box["height"])
+    values = page.get_by_test_id("stMetricValue")
+    values.filter(has_text=re.compile(f"^({n - 1}|{n + 1})$")).first.wait_for(timeout=SOON)
+    page.get_by_role("button", name="Undo").click()
+    values.filter(has_text=re.compile(f"^{n}$")).first.wait_for(timeout=SOON)
+    no_trouble(page)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_cold_deep_link(path: str, serve: Callable[[Path], Any], page: Any) -> None:
+    """The first visitor of a server opens a page directly."""
+    with serve(ROOT / "app.py") as server:
+        visit(page, server, path)
+        page.get_by_role("heading", name=path.capitalize(), level=1).wait_for(timeout=SOON)
+        no_trouble(page)
+        assert page.get_by_test_id("stTopNavLink").count() == len(PAGES) + 1
+        page.goto("about:blank")
