@@ -6,12 +6,12 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tifffile
 from PIL import Image as PillowImage
 
 from cellcutter_core.files import atomic
@@ -70,8 +70,18 @@ def write_labels(
             per_cm = 1e4 / pixel_size
             options = {"resolution": (per_cm, per_cm), "resolutionunit": "CENTIMETER"}
         image, options = image.astype(np.uint32), {**options, "metadata": {"axes": "YX"}}
+    import tifffile
+
     with atomic(path) as temporary:
         tifffile.imwrite(temporary, image, photometric="minisblack", **options)
+
+
+def label_file(labels: npt.ArrayLike, *, pixel_size: float | None = None) -> bytes:
+    """The content of the file that `write_labels` writes."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "labels.tif"
+        write_labels(file, labels, pixel_size=pixel_size)
+        return file.read_bytes()
 
 
 def write_png(path: str | os.PathLike[str], rgb: npt.NDArray[np.uint8]) -> None:

@@ -1,12 +1,10 @@
 """Where each cell is: markers to look at and to change, and the crops around them."""
 
-import io
-
 import numpy as np
 import streamlit as st
-import tifffile
 
 from cellcutter_core.editing import add_marker, move_marker, remove_marker
+from cellcutter_core.export import label_file
 from cellcutter_core.markers import Nuclei, marker_points, read_markers
 from cellcutter_core.runs.draft import file_of, keep_file
 from cellcutter_core.view.figures import crop_gallery
@@ -75,11 +73,9 @@ with view:
             disabled=not edited,
             help="Back to the markers as they are found; undo brings yours back.",
         )
-        buffer = io.BytesIO()
-        tifffile.imwrite(buffer, markers.regions.astype(np.uint16))
         st.download_button(
             "Markers",
-            buffer.getvalue(),
+            lambda: label_file(markers.regions),
             file_name=code.MARKERS_FILE,
             icon=":material/download:",
             help="A label image of the markers, as The code below reads it.",

@@ -12,24 +12,36 @@ from pages.shared import cached, panels, start, state
 state.enter("overview")
 panels.head("overview")
 
-st.markdown(
-    "**cellcutter** finds single cells in your microscope image without a single hand-drawn label. "
-    "A graph cut finds where there are cells, and nuclei say where each cell is. A small network "
-    "is then trained on this very image, to cover the cell area with cells that do not overlap."
-)
-with st.container(horizontal=True):
-    if st.button("Run the sample", type="primary", icon=":material/play_arrow:"):
-        state.take(Choices(config=QUICK))
-        with panels.told():
-            start.start_run()
-            panels.go("train")
-    panels.link("data", "Use your own image")
+words, hero = st.columns([3, 2], gap="large", vertical_alignment="center")
+with words:
+    st.markdown(
+        "**cellcutter** finds single cells in your microscope image without a single hand-drawn "
+        "label. A graph cut finds where there are cells, and nuclei say where each cell is. A "
+        "small network is then trained on this very image, to cover the cell area with cells that "
+        "do not overlap."
+    )
+    with st.container(horizontal=True):
+        if st.button("Run the sample", type="primary", icon=":material/play_arrow:"):
+            state.take(Choices(config=QUICK))
+            with panels.told():
+                start.start_run()
+                panels.go("train")
+        panels.link("data", "Use your own image")
 
 image = panels.needs(cached.image)
+opened = state.run()
+trained = opened if opened and opened.epochs and not state.out_of_date(opened) else None
+with hero:
+    # Nothing has to be computed for it, so that it is there at once.
+    st.image(
+        cached.run_cells(trained, trained.epochs[-1]) if trained else cached.picture(),
+        caption=f"Cells of {state.choices().source.title} after {trained.epochs[-1]} epochs"
+        if trained
+        else state.choices().source.title,
+        width="stretch",
+    )
 place = st.empty()
 pictures = {"Image": cached.picture()}
-opened = state.run()
-epochs = opened.epochs if opened else []
 if not cached.is_large():
     with panels.told():
         markers = cached.markers()
@@ -40,8 +52,8 @@ if not cached.is_large():
             crop_size=state.choices().config.crops.size,
             selected=len(markers.points) // 2,
         )
-        if opened and epochs and not state.out_of_date(opened):
-            last = cached.last_epoch(opened)
+        if trained:
+            last = cached.last_epoch(trained)
             pictures["Probabilities"] = probability_colors(last.probability)
             pictures["Cells"] = cached.overlaid(last.labels)
         else:

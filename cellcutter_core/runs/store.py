@@ -321,9 +321,10 @@ def progress(events: list[dict[str, Any]], config: Config, *, alive: Any = None)
     ordered = tuple(done[number] for number in sorted(done))
     steps, left = config.training.steps, None
     # The first step of a process builds the network; it says nothing of those after it.
-    recent = [event["seconds"] for event in events[-steps:] if event["kind"] == "step"][1:]
     if ordered:
         recent = [ordered[-1]["seconds"] / steps]
+    else:
+        recent = [event["seconds"] for event in events if event["kind"] == "step"][1:]
     if recent:
         left = (max(epochs - len(ordered), 0) * steps - step) * float(np.mean(recent))
     return Progress(

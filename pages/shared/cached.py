@@ -1,7 +1,7 @@
 """The core's results for the present choices, each computed once while nothing it needs changes.
 
-Caches belong to the session and hold few entries, so that memory comes back when visitors leave.
-Arrays are shared between reruns and never written to.
+Caches hold few entries and, but for the built-in sample, belong to the session, so that memory
+comes back when visitors leave. Arrays are shared between reruns and never written to.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from cellcutter_core.view.curves import loss_curves, score_curves
 from cellcutter_core.view.render import composite, mask_outline, overlay
 from cellcutter_core.view.truth import Compared, compare_truth
 from pages.shared import state
+from pages.shared.caching import kept
 
 Rgb = NDArray[np.uint8]
 
@@ -50,7 +51,7 @@ def jobs() -> Jobs:
 # The image ----------------------------------------------------------------------------------------
 
 
-@st.cache_resource(max_entries=2, scope="session", show_spinner="Reading the image …")
+@kept(4, spinner="Reading the image …")
 def _image(source: str) -> Image:
     chosen = Source.model_validate_json(source)
     if chosen.kind == "sample":
@@ -75,7 +76,7 @@ def whole_image(choices: Choices | None = None) -> Image:
     return image
 
 
-@st.cache_resource(max_entries=4, scope="session", show_spinner=False)
+@kept(4)
 def _interesting(source: str, cell: tuple[str, ...] | None) -> Box:
     chosen = Choices(source=Source.model_validate_json(source), cell=cell)
     return interesting_region(whole_image(chosen))
@@ -123,7 +124,7 @@ def step_keys() -> dict[str, str]:
     return dict(keys(state.choices(), edits=_digest()))
 
 
-@st.cache_resource(max_entries=3, scope="session", show_spinner="Finding markers …")
+@kept(4, spinner="Finding markers …")
 def _found_markers(key: str, _image: Image, _choices: Choices) -> Nuclei:
     del key
     return find_markers(_image, _choices.config)
@@ -139,7 +140,7 @@ def markers() -> Nuclei:
     return state.edited_markers() or found_markers()
 
 
-@st.cache_resource(max_entries=8, scope="session", show_spinner="Finding cell area …")
+@kept(8, spinner="Finding cell area …")
 def _mask(key: str, _image: Image, _choices: Choices, _markers: Nuclei) -> NDArray[np.bool_]:
     del key
     return find_area(_image, _choices.config, _markers)
@@ -156,7 +157,7 @@ def inputs() -> tuple[Inputs, Truth | None]:
     return inputs_of(image(), state.choices().config, markers(), mask()), truth_of(image())
 
 
-@st.cache_resource(max_entries=3, scope="session", show_spinner=False)
+@kept(4)
 def _watershed(key: str, _markers: Nuclei, _mask: NDArray[np.bool_]) -> NDArray[np.int32]:
     del key
     return watershed_labels(_markers.regions, _mask, points=_markers.points.astype(float))
@@ -204,7 +205,7 @@ def mask_grid(
 # Pictures -----------------------------------------------------------------------------------------
 
 
-@st.cache_data(max_entries=6, scope="session", show_spinner=False)
+@kept(6)
 def _picture(key: str, _image: Image) -> Rgb:
     del key
     return composite(_image.pixels, cell=_image.cell, nucleus=_image.nucleus)

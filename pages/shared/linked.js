@@ -8,7 +8,8 @@ const viewers = new WeakMap();
 const seen = (globalThis.cellcutterLinked ??= new Map());
 
 export default function (component) {
-  const { data, parentElement: root } = component;
+  const { parentElement: root } = component;
+  const [data] = component.data;
   let viewer = viewers.get(root);
   if (!viewer || viewer.grid !== root.querySelector(".panes")) {
     viewer?.close();

@@ -82,7 +82,8 @@ def linked_panes(
         "panes": [{"title": title, "source": _source(one)} for title, one in pictures.items()],
         "legend": [{"name": name, "color": css(color)} for name, color in (legend or {}).items()],
     }
-    _viewer(key=key, data=data)
+    # In a list: Streamlit loads pandas to look whether a dict holds data frames.
+    _viewer(key=key, data=[data])
 
 
 def _source(picture: Rgb) -> str:

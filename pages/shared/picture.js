@@ -14,8 +14,9 @@ const stores = new WeakMap();
 const shared = (globalThis.cellcutterPictures ??= { pictures: new Map(), memory: new Map() });
 
 export default function (component) {
-  const { data, parentElement: root, setTriggerValue } = component;
-  if (data instanceof Uint8Array) return keepPixels(root, data);
+  const { parentElement: root, setTriggerValue } = component;
+  if (component.data instanceof Uint8Array) return keepPixels(root, component.data);
+  const [data] = component.data;
   let viewer = viewers.get(root);
   if (!viewer || viewer.stage !== root.querySelector(".stage")) {
     viewer?.close();

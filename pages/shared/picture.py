@@ -223,7 +223,8 @@ def _mount(
         _pixels(key=f"{key}-pixels", data=digest.encode() + _encoded(digest, rgb))
         _viewer(
             key=key,
-            data=data | {"name": key, "picture": digest},
+            # In a list: Streamlit loads pandas to look whether a dict holds data frames.
+            data=[data | {"name": key, "picture": digest}],
             on_edit_change=partial(_receive, key, read),
         )
 

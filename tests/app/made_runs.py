@@ -154,7 +154,7 @@ def shown(app: AppTest) -> AppTest:
 def linked(app: AppTest) -> tuple[str, dict[str, Any]] | None:
     """Id and contents of the linked pictures on the page, if there are some."""
     found = [one.proto for one in app.get("bidi_component") if "linked" in one.proto.component_name]
-    return (found[0].id, json.loads(found[0].json)) if found else None
+    return (found[0].id, json.loads(found[0].json)[0]) if found else None
 
 
 def words(app: AppTest) -> str:

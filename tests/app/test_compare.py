@@ -94,7 +94,11 @@ def test_one_epoch_needs_no_slider():
 )
 def test_two_epochs_side_by_side(epochs, usual):
     app = take(open_page("compare", make_run("r1", epochs=epochs)), "epochs")
-    assert titles(app) == [*usual, "Difference"]
+    (chart,) = [one for one in app.get("plotly_chart") if "side_by_side" in one.proto.id]
+    layout = json.loads(chart.proto.spec)["layout"]
+    shown = [note["text"] for note in layout["annotations"]]
+    assert shown == [*usual, "Difference"]
+    assert layout["xaxis3"]["matches"] == "x"
 
 
 def test_two_runs_of_the_same_region():

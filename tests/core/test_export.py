@@ -1,5 +1,6 @@
 """What is written is what other programs read."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from cellcutter_core.export import write_json, write_labels, write_png
+from cellcutter_core.export import label_file, write_json, write_labels, write_png
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.int64])
@@ -144,3 +145,10 @@ def test_a_folder_that_cannot_be_written(
     with pytest.raises(ValueError, match=r"cannot write .*; choose another folder") as caught:
         write(tmp_path / "nowhere" / "a", content)
     assert "\n" not in str(caught.value)
+
+
+def test_the_content_of_a_label_file_reads_back() -> None:
+    labels = np.arange(12).reshape(3, 4)
+    content = label_file(labels, pixel_size=0.5)
+    with tifffile.TiffFile(io.BytesIO(content)) as file:
+        np.testing.assert_array_equal(file.asarray(), labels)
