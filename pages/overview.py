@@ -12,7 +12,7 @@ from pages.shared import cached, panels, start, state
 state.enter("overview")
 panels.head("overview")
 
-words, hero = st.columns([3, 2], gap="large", vertical_alignment="center")
+words, hero = st.columns([3, 2], gap="large", vertical_alignment="top")
 with words:
     st.markdown(
         "**cellcutter** finds single cells in your microscope image without a single hand-drawn "

@@ -6,6 +6,7 @@ comes back when visitors leave. Arrays are shared between reruns and never writt
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -141,15 +142,22 @@ def markers() -> Nuclei:
 
 
 @kept(8, spinner="Finding cell area …")
-def _mask(key: str, _image: Image, _choices: Choices, _markers: Nuclei) -> NDArray[np.bool_]:
+def _mask(
+    key: str, _image: Image, _choices: Choices, _markers: Nuclei
+) -> tuple[NDArray[np.bool_], float]:
     del key
-    return find_area(_image, _choices.config, _markers)
+    start = time.perf_counter()
+    return find_area(_image, _choices.config, _markers), time.perf_counter() - start
 
 
-def mask(choices: Choices | None = None) -> NDArray[np.bool_]:
-    """(H, W) bool of the region, True where there are cells; of other choices for previews."""
-    chosen = choices or state.choices()
-    return _mask(keys(chosen, edits=_digest())["mask"], image(), chosen, markers())
+def timed_mask() -> tuple[NDArray[np.bool_], float]:
+    """(H, W) bool of the region, True where there are cells; and the seconds that it took."""
+    return _mask(step_keys()["mask"], image(), state.choices(), markers())
+
+
+def mask() -> NDArray[np.bool_]:
+    """(H, W) bool of the region, True where there are cells."""
+    return timed_mask()[0]
 
 
 def inputs() -> tuple[Inputs, Truth | None]:
