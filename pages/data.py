@@ -148,6 +148,7 @@ for row in range(0, len(image.channels), 3):
                 caption=f"{name} ({role}): {low:g} to {high:g}",
                 width="stretch",
                 output_format="PNG",
+                alt=f"Channel {name}, which shows {role}",
             )
             if high > low:
                 st.slider(

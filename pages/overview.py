@@ -39,6 +39,7 @@ with hero:
         if trained
         else state.choices().source.title,
         width="stretch",
+        alt="The present image with its cells" if trained else "The present image",
     )
 place = st.empty()
 pictures = {"Image": cached.picture()}

@@ -10,7 +10,7 @@ import pytest
 from keras import ops
 
 from cellcutter_core.config import NetworkSettings
-from cellcutter_core.network.rearranged import UpConvolution, rearranged
+from cellcutter_core.network.rearranged import GroupNormalization, UpConvolution, rearranged
 from cellcutter_core.unet import UNet
 
 
@@ -96,3 +96,19 @@ def test_the_plain_model_can_be_rearranged_again_and_is_left_as_it_was(tmp_path:
     unet.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(again(crops()), unet.model(2)(crops()), rtol=1e-5, atol=1e-5)
+
+
+def test_group_normalisation_is_that_of_keras() -> None:
+    """Far from 0 and in groups of different spread, where digits are lost first."""
+    plain = keras.layers.GroupNormalization(4)
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(3, 6, 5, 16)) * np.arange(1, 17) + 50).astype(np.float32)
+    plain.build(x.shape)
+    plain.set_weights([rng.normal(size=16), rng.normal(size=16)])
+    found = np.asarray(GroupNormalization(plain)(x))
+    np.testing.assert_allclose(found, np.asarray(plain(x)), atol=2e-3)
+    # By hand: the second group of the first image.
+    group = x[0, ..., 4:8]
+    expected = (group - group.mean()) / np.sqrt(group.var() + plain.epsilon)
+    gamma, beta = (w[4:8] for w in plain.get_weights())
+    np.testing.assert_allclose(found[0, ..., 4:8], expected * gamma + beta, atol=2e-3)
