@@ -42,7 +42,7 @@ with controls:
         st.caption(
             "Markers were changed by hand, so these settings wait. *Start again* goes back to them."
         )
-    with st.popover("Markers from a file", icon=":material/upload:", width="stretch"):
+    with st.popover("From a file", icon=":material/upload:", width="stretch"):
         st.file_uploader(
             "A list of points (CSV with row, col) or a label image, of this region",
             type=["csv", "txt", "tsv", "tif", "tiff", "png", "npy", "npz"],
@@ -134,7 +134,7 @@ else:
     cells = np.arange(first, min(first + CROPS_A_PAGE, len(data)))
 crops = data.crops(cells)
 panels.chart(
-    crop_gallery(crops[..., :-1], data.embedding, (cells + 1).tolist(), n_columns=12),
+    crop_gallery(crops[..., :-1], data.embedding, (cells + 1).tolist(), n_columns=8),
     key="cells_gallery",
     alt=f"Crops of cells {', '.join(str(cell + 1) for cell in cells)}",
 )

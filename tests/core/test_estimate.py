@@ -128,7 +128,7 @@ def test_rough_guess_grows_with_the_work(monkeypatch):
     assert "measured on another machine of 2 cores" in basis
     paper, _ = estimate_seconds(inputs(), PAPER, device=CPU)
     assert paper > 5 * quick
-    twice = QUICK.replace(training=QUICK.training.replace(epochs=32))
+    twice = QUICK.replace(training=QUICK.training.replace(epochs=2 * QUICK.training.epochs))
     start = estimate.START_UP
     assert estimate_seconds(inputs(), twice, device=CPU)[0] - start == pytest.approx(
         2 * (quick - start)
