@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import threading
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Literal
@@ -9,6 +11,9 @@ from typing import Any, Literal
 import streamlit as st
 
 from pages.shared import state
+
+# Seconds after which memory of a visitor who left is handed back: all their results are gone then.
+SETTLE = 5.0
 
 
 def kept(max_entries: int, *, spinner: str | bool = False) -> Any:
@@ -22,7 +27,11 @@ def kept(max_entries: int, *, spinner: str | bool = False) -> Any:
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         def cache(scope: Literal["global", "session"]) -> Callable[..., Any]:
             return st.cache_resource(
-                function, max_entries=max_entries, scope=scope, show_spinner=spinner
+                function,
+                max_entries=max_entries,
+                scope=scope,
+                show_spinner=spinner,
+                on_release=_hand_back_soon if scope == "session" else None,
             )
 
         of_all, of_one = cache("global"), cache("session")
@@ -35,3 +44,20 @@ def kept(max_entries: int, *, spinner: str | bool = False) -> Any:
         return call
 
     return decorate
+
+
+def _hand_back_soon(value: Any) -> None:
+    """Give the system its memory back once this and what was released with it is gone."""
+    del value
+    timer = threading.Timer(SETTLE, _hand_back)
+    timer.daemon = True
+    timer.start()
+
+
+def _hand_back() -> None:
+    """The GNU C library keeps what was freed between what is in use; it lets go when asked."""
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):
+        return  # Another C library, which has a way of its own.
+    trim(0)
