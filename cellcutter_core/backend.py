@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -61,28 +62,32 @@ def fastest_precision(where: Backend, *, channels: int, crop_size: int) -> Preci
     """Measure which arithmetic is faster for convolutions of this size, in about half a second.
 
     bfloat16 is several times faster than float32 on a GPU or a processor that computes with it,
-    and slower on one that does not; only a clear gain is worth its fewer digits.
+    and slower on one that does not; only a clear gain is worth its fewer digits. They are
+    timed in turns and the median counts, whatever else the machine does meanwhile: the answer
+    changes what comes out, and has to be the same every time.
     """
     if where.name == "torch" and not where.gpu:
         return "float32"
-    seconds = {
-        kind: _convolution_time(kind, channels, crop_size) for kind in ("bfloat16", "float32")
-    }
-    return "mixed_bfloat16" if seconds["bfloat16"] < 0.75 * seconds["float32"] else "float32"
+    half = _convolution("bfloat16", channels, crop_size)
+    full = _convolution("float32", channels, crop_size)
+    ratios = [_seconds(half) / _seconds(full) for _ in range(16)]
+    # The first are slow: memory is asked for and threads start.
+    return "mixed_bfloat16" if np.median(ratios[1:]) < 0.75 else "float32"
 
 
-def _convolution_time(kind: str, channels: int, crop_size: int) -> float:
+def _seconds(act: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    act()
+    return time.perf_counter() - start
+
+
+def _convolution(kind: str, channels: int, crop_size: int) -> Callable[[], Any]:
     import keras
     from keras import ops
 
     layer = keras.layers.Conv2D(channels, 3, padding="same", dtype=kind)
     x = ops.ones((16, crop_size, crop_size, channels), kind)
-    best = np.inf
-    for _ in range(6):
-        start = time.perf_counter()
-        ops.convert_to_numpy(ops.sum(ops.cast(layer(x), "float32")))
-        best = min(best, time.perf_counter() - start)
-    return float(best)
+    return lambda: ops.convert_to_numpy(ops.sum(ops.cast(layer(x), "float32")))
 
 
 def _processor() -> str:
