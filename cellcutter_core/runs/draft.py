@@ -70,7 +70,7 @@ class Draft:
         ValueError
             If the folder cannot be written.
         """
-        self._make_folder()
+        _make_folder(self._folder)
         with atomic(self._folder / "choices.json") as temporary:
             temporary.write_text(choices.model_dump_json(indent=1), "utf-8")
 
@@ -94,21 +94,12 @@ class Draft:
         if markers is None:
             file.unlink(missing_ok=True)
             return
-        self._make_folder()
+        _make_folder(self._folder)
         with atomic(file) as temporary, temporary.open("wb") as stream:
             np.savez_compressed(stream, regions=markers.regions, points=markers.points)
 
     def _markers_file(self, choices: Choices) -> Path:
         return self._folder / f"markers-{keys(choices)['image']}.npz"
-
-    def _make_folder(self) -> None:
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ValueError(
-                f"cannot write {self._folder}: {error.strerror}; set CELLCUTTER_RUNS to a folder "
-                "that can be written"
-            ) from error
 
 
 def markers_digest(markers: Nuclei | None) -> str:
@@ -140,13 +131,7 @@ def keep_file(name: str, content: bytes) -> Source:
     source = Source(kind="file", name=plain, digest=digest)
     path = file_of(source)
     if not path.exists():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ValueError(
-                f"cannot write {path.parent}: {error.strerror}; set CELLCUTTER_RUNS to a folder "
-                "that can be written"
-            ) from error
+        _make_folder(path.parent)
         with atomic(path) as temporary:
             temporary.write_bytes(content)
     return source
@@ -164,3 +149,13 @@ def described(choices: Choices, *, edits: str = "") -> Mapping[str, Any]:
         "keys": dict(keys(choices, edits=edits)),
         "image": choices.source.title,
     }
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"cannot write {folder}: {error.strerror}; set CELLCUTTER_RUNS to a folder that can be "
+            "written"
+        ) from error

@@ -91,6 +91,13 @@ def region() -> Box:
     return _interesting(chosen.source.model_dump_json(), chosen.cell)
 
 
+@kept(4)
+def _part(key: str) -> Image:
+    # A page asks for it many times, and an image looks at all its pixels when it is made.
+    del key
+    return cut_out(whole_image(), region())
+
+
 def image() -> Image:
     """The part of the image to work on, as an image of its own.
 
@@ -99,7 +106,7 @@ def image() -> Image:
     ValueError
         As `whole_image`, and where the region does not lie in the image.
     """
-    return cut_out(whole_image(), region())
+    return _part(keys(state.choices())["image"])
 
 
 def pixel_size() -> float | None:
@@ -200,14 +207,15 @@ def mask_grid(
 ) -> NDArray[np.bool_]:
     """(R, C, H, W) masks over a range of two settings; `key` names all else that decides them."""
     del key
-    made = []
-    for row in rows:
-        for col in cols:
-            values = {names[0]: row, names[1]: col, "automatic": False}
-            settings = state.choices().config.mask.replace(**values)
-            cell = image().pixels[..., list(image().cell)]
-            made.append(find_mask(cell, settings))
-    return np.reshape(made, (len(rows), len(cols), *image().shape))
+    part = image()
+    cell = part.pixels[..., list(part.cell)]
+    usual = state.choices().config.mask.replace(automatic=False)
+    made = [
+        find_mask(cell, usual.replace(**{names[0]: row, names[1]: col}))
+        for row in rows
+        for col in cols
+    ]
+    return np.reshape(made, (len(rows), len(cols), *part.shape))
 
 
 # Pictures -----------------------------------------------------------------------------------------

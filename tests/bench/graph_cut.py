@@ -18,8 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import maxflow
 import numpy as np
+import published
 from numpy.typing import NDArray
 from skimage.filters import threshold_li
 
@@ -33,27 +33,6 @@ from cellcutter_core.samples import sample  # noqa: E402
 Image = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Parameters = dict[str, float]
-
-
-def whole_graph(
-    image: Image, *, prior: float, max_weight: float, sigma: float, both_ways: bool
-) -> Mask:
-    """The published graph: all pixels, one pass over the image for each direction."""
-    scaled = (image - image.min()) / np.ptp(image)
-    tiny = np.finfo(float).eps
-    cell = -np.log(np.maximum(scaled, tiny)) - np.log(prior)
-    background = -np.log(np.maximum(1 - scaled, tiny)) - np.log(1 - prior)
-    graph = maxflow.GraphFloat()
-    nodes = graph.add_grid_nodes(scaled.shape)
-    graph.add_grid_tedges(nodes, cell, background)
-    for row, col in ((-1, 1), (0, 1), (1, 1), (1, 0)):
-        structure = np.zeros((3, 3))
-        structure[1 + row, 1 + col] = 1
-        step = scaled - np.roll(scaled, (-row, -col), axis=(0, 1))
-        weights = max_weight * np.exp(-(step**2) / (2 * sigma**2))
-        graph.add_grid_edges(nodes, weights, structure, symmetric=both_ways)
-    graph.maxflow()
-    return np.asarray(graph.get_grid_segments(nodes), bool)
 
 
 def mirrored(image: Image, side: int) -> Image:
@@ -108,8 +87,8 @@ def main() -> None:
     for side in arguments.sides:
         for name, image, parameters in cases(arguments.folder, side):
             ways: list[Callable[[], Mask]] = [
-                lambda i=image, p=parameters: whole_graph(i, **p, both_ways=False),
-                lambda i=image, p=parameters: whole_graph(i, **p, both_ways=True),
+                lambda i=image, p=parameters: published.graph_cut(i, **p),
+                lambda i=image, p=parameters: published.graph_cut(i, **p, both_ways=True),
                 lambda i=image, p=parameters: graph_cut(i, **p),
             ]
             rounds: list[list[tuple[float, Mask]]] = [

@@ -25,9 +25,17 @@ BETA = -20.0
 
 
 def graph_cut(
-    image: NDArray[Any], *, prior: float, max_weight: float, sigma: float
+    image: NDArray[Any],
+    *,
+    prior: float,
+    max_weight: float,
+    sigma: float,
+    both_ways: bool = False,
 ) -> NDArray[np.bool_]:
-    """(H, W) mask by a minimum cut: a graph of floats, one pass over the image a direction."""
+    """(H, W) mask by a minimum cut: a graph of floats, one pass over the image a direction.
+
+    Neighbours are joined in one direction as published, or `both_ways` as our energy has it.
+    """
     import maxflow
 
     scaled = (image - image.min()) / np.ptp(image)
@@ -42,7 +50,7 @@ def graph_cut(
         structure[row + 1, col + 1] = 1
         step = scaled - np.roll(scaled, (-row, -col), axis=(0, 1))
         weights = max_weight * np.exp(-(step**2) / (2 * sigma**2))
-        graph.add_grid_edges(nodes, weights, structure)
+        graph.add_grid_edges(nodes, weights, structure, symmetric=both_ways)
     graph.maxflow()
     return np.asarray(graph.get_grid_segments(nodes), bool)
 
