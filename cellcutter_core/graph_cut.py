@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +14,8 @@ from cellcutter_core.foreground.evidence import Evidence, evidence
 from cellcutter_core.foreground.min_cut import minimum_cut
 
 ROBUST_PERCENTILES = (0.1, 99.9)
+# A graph cut of this size takes a tenth of a second, a third where labellings compete closely.
+PREVIEW_PIXELS = 200 * 200
 
 
 def graph_cut(
@@ -82,7 +85,12 @@ def graph_cut(
     array([[0, 1, 1, 1, 1, 1, 0]])
     """
     MaskSettings(prior=prior, max_weight=max_weight, sigma=sigma, scaling=scaling)
-    scaled = _scaled(image, scaling)
+    return _cut(_scaled(image, scaling), prior=prior, max_weight=max_weight, sigma=sigma)
+
+
+def _cut(
+    scaled: NDArray[np.float64], *, prior: float, max_weight: float, sigma: float
+) -> NDArray[np.bool_]:
     tiny = np.finfo(float).eps
     cost = np.log(np.maximum(1 - scaled, tiny) / np.maximum(scaled, tiny))
     cost += np.log((1 - prior) / prior)
@@ -171,11 +179,78 @@ def find_mask(
     """
     if settings.automatic:
         return automatic_mask(cell, nuclei=nuclei)[0]
+    return graph_cut(_one_channel(cell, settings), **_arguments(settings))
+
+
+def preview_mask(cell: ArrayLike, settings: MaskSettings) -> NDArray[np.bool_]:
+    """About the mask that the chosen settings will give, in a fraction of the time.
+
+    The graph cut of the image reduced to at most `PREVIEW_PIXELS` pixels by whole blocks. Blocks of
+    side k hold k² pixels, and k pairs of neighbours lie across each of their sides, so that an
+    outline costs 1/k of what it does there beside the pixels that it parts.
+
+    Parameters
+    ----------
+    cell, settings
+        As for `find_mask`; `settings.automatic` is taken as off.
+
+    Returns
+    -------
+    (H, W) bool
+    """
+    scaled = _scaled(_one_channel(cell, settings), settings.scaling)
+    height, width = scaled.shape
+    side = min(math.ceil(math.sqrt(height * width / PREVIEW_PIXELS)), height, width)
+    n_rows, n_cols = height // side, width // side
+    blocks = scaled[: n_rows * side, : n_cols * side].reshape(n_rows, side, n_cols, side)
+    mask = _cut(
+        blocks.mean(axis=(1, 3)),
+        prior=settings.prior,
+        max_weight=settings.max_weight / side,
+        sigma=settings.sigma,
+    )
+    # A rest at the bottom and at the right, less than a block, goes with the last one.
+    rows = np.minimum(np.arange(height) // side, n_rows - 1)
+    cols = np.minimum(np.arange(width) // side, n_cols - 1)
+    return mask[np.ix_(rows, cols)]
+
+
+def _one_channel(cell: ArrayLike, settings: MaskSettings) -> NDArray[Any]:
+    """(H, W), of several channels at each pixel the brightest, each scaled to [0, 1]."""
     stack = np.asarray(cell)
     if stack.ndim == 3 and stack.shape[2] > 1:
         channels = [_scaled(stack[..., k], settings.scaling) for k in range(stack.shape[2])]
-        return graph_cut(np.max(channels, axis=0), **_arguments(settings))
-    return graph_cut(stack.reshape(stack.shape[:2]), **_arguments(settings))
+        return np.asarray(np.max(channels, axis=0))
+    return stack.reshape(stack.shape[:2])
+
+
+def mask_grid(
+    cell: ArrayLike,
+    settings: MaskSettings,
+    names: tuple[str, str],
+    rows: Sequence[float],
+    cols: Sequence[float],
+) -> NDArray[np.bool_]:
+    """The mask for every pair of values of two settings.
+
+    Parameters
+    ----------
+    cell, settings
+        As for `find_mask`; `settings.automatic` is taken as off.
+    names : (str, str)
+        Settings that take the values of `rows` and `cols`.
+
+    Returns
+    -------
+    (R, C, H, W) bool
+    """
+    chosen = settings.replace(automatic=False)
+    return np.stack(
+        [
+            [find_mask(cell, chosen.replace(**{names[0]: row, names[1]: col})) for col in cols]
+            for row in rows
+        ]
+    )
 
 
 def _arguments(settings: MaskSettings) -> Mapping[str, Any]:

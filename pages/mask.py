@@ -1,17 +1,32 @@
 """Where there are cells: the graph cut, its settings, and what other settings would give."""
 
+from contextlib import suppress
 from itertools import combinations
 
 import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
 from cellcutter_core.metrics import mask_iou
 from cellcutter_core.pipeline import check_area
 from cellcutter_core.view.figures import parameter_grid
+from cellcutter_core.view.render import mask_outline
 from pages.shared import cached, code, panels, state
+from pages.shared.aside import NotYet, rest
 from pages.shared.linked import linked_panes
 
 PARAMETERS = ("prior", "max_weight", "sigma")
+
+
+def _mask_or_preview() -> tuple[NDArray[np.bool_], float | None]:
+    """The mask and the seconds it took; while it is computed, a preview and None."""
+    if state.choices().config.mask.automatic:
+        return cached.timed_mask(note)
+    try:
+        return cached.known_mask()
+    except NotYet:
+        return cached.mask_preview(), None
+
 
 state.enter("mask")
 panels.head("mask")
@@ -30,16 +45,20 @@ with controls:
             "Switch it off for the notebook's graph cut."
         )
 
+pending = False
 with view:
     panels.wait_for_consent("mask")
+    note = st.empty()
     with panels.told():
-        mask, seconds = cached.timed_mask()
-        with panels.told():
-            check_area(mask, state.choices().config)
+        mask, seconds = _mask_or_preview()
+        pending = seconds is None
+        if not pending:
+            with panels.told():
+                check_area(mask, state.choices().config)
         black_and_white = np.repeat(np.where(mask, np.uint8(255), np.uint8(0))[..., None], 3, 2)
         linked_panes(
             {
-                "Image, with the outline of the mask": cached.outlined(),
+                "Image, with the outline of the mask": mask_outline(cached.picture(), mask),
                 "Mask: white is cell": black_and_white,
             },
             n_columns=2,
@@ -49,7 +68,8 @@ with view:
         )
         numbers = st.columns(3)
         numbers[0].metric("Cell area", f"{mask.mean():.1%}")
-        numbers[1].metric("Time", f"{seconds:.2f} s", help="To compute it, when it was computed.")
+        time_taken = "preview" if pending else f"{seconds:.2f} s"
+        numbers[1].metric("Time", time_taken, help="To compute it, when it was computed.")
         if image.truth is not None:
             agreement = mask_iou(mask, image.truth > 0, ignore=image.ignore)
             numbers[2].metric(
@@ -81,9 +101,8 @@ def grid() -> None:
         else spans[name]
         for name in pair
     ]
-    rest = {name: getattr(settings, name) for name in (*PARAMETERS, "scaling") if name not in pair}
     with panels.told():
-        masks = cached.mask_grid(f"{cached.step_keys()['image']} {rest}", pair, *values)
+        masks = cached.grid_of_masks(pair, *values)
         current = None if settings.automatic else tuple(getattr(settings, name) for name in pair)
         chosen = panels.chart_to_choose(
             parameter_grid(masks, cached.picture(), *values, names=pair, current=current),
@@ -110,3 +129,9 @@ panels.next_step("cells")
 data = code.data_code(state.choices(), cached.whole_image(), cached.region())
 cells = code.cells_code(data, state.choices(), image, edited=state.edited_markers() is not None)
 panels.footer("mask", code.mask_code(cells, state.choices(), image))
+
+if pending:
+    rest()
+    with suppress(ValueError):  # Told when the page comes round again.
+        cached.timed_mask(note)
+    st.rerun()

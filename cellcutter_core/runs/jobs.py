@@ -16,7 +16,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-import queue
 import signal
 import socket
 import subprocess
@@ -26,9 +25,10 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from pathlib import Path
 from typing import Any
 
+from cellcutter_core.processes.child import environment
+from cellcutter_core.processes.threads import Threads
 from cellcutter_core.runs.folder import list_runs, runs_folder
 from cellcutter_core.runs.lock import holder, process_exists
 from cellcutter_core.runs.store import Run
@@ -60,7 +60,7 @@ class Jobs:
     """
 
     def __init__(self, executor: Executor | None = None) -> None:
-        self._executor = executor or _Threads(_n_workers())
+        self._executor = executor or Threads(_n_workers())
         # By absolute path, in the order of the queue.
         self._futures: dict[str, Future[None]] = {}
         self._lock = threading.Lock()
@@ -200,7 +200,7 @@ def train_in_child(path: str, epochs: str, ticket: str) -> None:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=_environment(),
+                env=environment(),
                 # Not ended by Ctrl-C in the server's terminal, and all its processes as one.
                 start_new_session=True,
             )
@@ -226,13 +226,6 @@ def child_command(path: str, epochs: str) -> list[str]:
     """The command that trains a run."""
     # With a trace in the log where the interpreter itself goes down.
     return [sys.executable, "-X", "faulthandler", "-m", "cellcutter_core.runs.worker", path, epochs]
-
-
-def _environment() -> dict[str, str]:
-    # The package may lie beside app.py and not be installed.
-    home = str(Path(__file__).parents[2])
-    paths = [home, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _wait(child: subprocess.Popen[bytes], run: Run) -> None:
@@ -336,33 +329,6 @@ def _n_workers() -> int:
     if not given.isdecimal() or int(given) < 1:
         raise ValueError(f"CELLCUTTER_WORKERS must be a number of at least 1, got {given!r}")
     return int(given)
-
-
-class _Threads(Executor):
-    """A pool of threads that does not hold up the interpreter's exit.
-
-    `ThreadPoolExecutor` would wait, when the server is ended, for the training that is running and
-    for all that wait behind it.
-    """
-
-    def __init__(self, n: int) -> None:
-        self._tasks: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
-        for _ in range(n):
-            threading.Thread(target=self._work, daemon=True).start()
-
-    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        self._tasks.put((future, lambda: function(*args, **kwargs)))
-        return future
-
-    def _work(self) -> None:
-        while True:
-            future, task = self._tasks.get()
-            if future.set_running_or_notify_cancel():
-                try:
-                    future.set_result(task())
-                except BaseException as error:
-                    future.set_exception(error)
 
 
 @atexit.register

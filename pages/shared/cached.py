@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
+from streamlit.delta_generator import DeltaGenerator
 
 from cellcutter_core.baseline import watershed_labels
-from cellcutter_core.config import Config
+from cellcutter_core.config import Config, MaskSettings
 from cellcutter_core.crops import Dataset
-from cellcutter_core.graph_cut import find_mask
+from cellcutter_core.graph_cut import mask_grid, preview_mask
 from cellcutter_core.images import Image, read_image
 from cellcutter_core.inputs import Inputs, Truth
 from cellcutter_core.markers import Nuclei
@@ -32,9 +33,10 @@ from cellcutter_core.runs.jobs import Jobs
 from cellcutter_core.runs.store import Progress, Run
 from cellcutter_core.samples import sample
 from cellcutter_core.view.curves import loss_curves, score_curves
-from cellcutter_core.view.render import composite, mask_outline, overlay
+from cellcutter_core.view.render import composite, overlay
 from cellcutter_core.view.truth import Compared, compare_truth
 from pages.shared import state
+from pages.shared.aside import aside, waited
 from pages.shared.caching import kept
 
 Rgb = NDArray[np.uint8]
@@ -132,15 +134,17 @@ def step_keys() -> dict[str, str]:
     return dict(keys(state.choices(), edits=_digest()))
 
 
-@kept(4, spinner="Finding markers …")
-def _found_markers(key: str, _image: Image, _choices: Choices) -> Nuclei:
-    del key
-    return find_markers(_image, _choices.config)
+@kept(4)
+def _found_markers(key: str, _image: Image, _config: Config) -> Nuclei:
+    if is_large():
+        return aside("markers", f"markers {key}", find_markers, _image, _config)[0]
+    return find_markers(_image, _config)
 
 
 def found_markers() -> Nuclei:
     """The markers as they are found, without changes by hand."""
-    return _found_markers(keys(state.choices())["markers"], image(), state.choices())
+    key = keys(state.choices())["markers"]
+    return waited(lambda: _found_markers(key, image(), state.choices().config))
 
 
 def markers() -> Nuclei:
@@ -148,23 +152,48 @@ def markers() -> Nuclei:
     return state.edited_markers() or found_markers()
 
 
-@kept(8, spinner="Finding cell area …")
+@kept(8)
 def _mask(
-    key: str, _image: Image, _choices: Choices, _markers: Nuclei
+    key: str, _image: Image, _config: Config, _markers: Nuclei, _ask: bool
 ) -> tuple[NDArray[np.bool_], float]:
-    del key
+    # With chosen parameters it may take seconds, and a slider on its way asks for many.
+    if is_large() or not _config.mask.automatic:
+        args = _image, _config, _markers
+        return aside("mask", f"mask {key}", find_area, *args, ask=_ask)
     start = time.perf_counter()
-    return find_area(_image, _choices.config, _markers), time.perf_counter() - start
+    return find_area(_image, _config, _markers), time.perf_counter() - start
 
 
-def timed_mask() -> tuple[NDArray[np.bool_], float]:
+def timed_mask(note: DeltaGenerator | None = None) -> tuple[NDArray[np.bool_], float]:
     """(H, W) bool of the region, True where there are cells; and the seconds that it took."""
-    return _mask(step_keys()["mask"], image(), state.choices(), markers())
+    return waited(lambda: known_mask(ask=True), note)
+
+
+def known_mask(*, ask: bool = False) -> tuple[NDArray[np.bool_], float]:
+    """As `timed_mask`, without waiting.
+
+    Raises
+    ------
+    NotYet
+        If it has to be computed first; with `ask` that has begun.
+    """
+    return _mask(step_keys()["mask"], image(), state.choices().config, markers(), ask)
 
 
 def mask() -> NDArray[np.bool_]:
     """(H, W) bool of the region, True where there are cells."""
     return timed_mask()[0]
+
+
+@kept(4)
+def _mask_preview(key: str, _image: Image, _config: Config) -> NDArray[np.bool_]:
+    del key
+    return preview_mask(_image.pixels[..., list(_image.cell)], _config.mask)
+
+
+def mask_preview() -> NDArray[np.bool_]:
+    """About the mask that the chosen parameters will give."""
+    return _mask_preview(step_keys()["mask"], image(), state.choices().config)
 
 
 def inputs() -> tuple[Inputs, Truth | None]:
@@ -201,21 +230,20 @@ def dataset() -> Dataset:
     return _dataset(step_keys()["training"], inputs()[0], state.choices())
 
 
-@st.cache_data(max_entries=4, scope="session", show_spinner="Cutting once for each pair …")
-def mask_grid(
-    key: str, names: tuple[str, str], rows: tuple[float, ...], cols: tuple[float, ...]
+@kept(4)
+def _mask_grid(key: str, _image: Image, _settings: MaskSettings, *values: Any) -> NDArray[np.bool_]:
+    cell = _image.pixels[..., list(_image.cell)]
+    return aside("grid", f"grid {key} {values}", mask_grid, cell, _settings, *values)[0]
+
+
+def grid_of_masks(
+    names: tuple[str, str], rows: tuple[float, ...], cols: tuple[float, ...]
 ) -> NDArray[np.bool_]:
-    """(R, C, H, W) masks over a range of two settings; `key` names all else that decides them."""
-    del key
-    part = image()
-    cell = part.pixels[..., list(part.cell)]
-    usual = state.choices().config.mask.replace(automatic=False)
-    made = [
-        find_mask(cell, usual.replace(**{names[0]: row, names[1]: col}))
-        for row in rows
-        for col in cols
-    ]
-    return np.reshape(made, (len(rows), len(cols), *part.shape))
+    """(R, C, H, W) masks over a range of two settings."""
+    settings = state.choices().config.mask
+    rest = settings.model_dump(exclude={*names, "automatic"})
+    key = f"{step_keys()['image']} {rest}"
+    return waited(lambda: _mask_grid(key, image(), settings, names, rows, cols))
 
 
 # Pictures -----------------------------------------------------------------------------------------
@@ -230,11 +258,6 @@ def _picture(key: str, _image: Image) -> Rgb:
 def picture() -> Rgb:
     """(H, W, 3) the region, cells in grey and nuclei in blue."""
     return _picture(step_keys()["image"], image())
-
-
-def outlined() -> Rgb:
-    """The region with the outline of the mask."""
-    return mask_outline(picture(), mask())
 
 
 def overlaid(labels: NDArray[np.int32]) -> Rgb:

@@ -11,7 +11,15 @@ import pytest
 from numpy.typing import NDArray
 
 from cellcutter_core.config import MaskSettings
-from cellcutter_core.graph_cut import automatic_mask, find_mask, graph_cut
+from cellcutter_core.graph_cut import (
+    automatic_mask,
+    find_mask,
+    graph_cut,
+    mask_grid,
+    preview_mask,
+)
+from cellcutter_core.metrics import mask_iou
+from cellcutter_core.samples import sample
 
 
 def published_energies(
@@ -154,6 +162,28 @@ def test_find_mask_does_what_the_settings_say() -> None:
     chosen = find_mask(image[..., None], manual, nuclei=nuclei)
     np.testing.assert_array_equal(chosen, graph_cut(image, 0.5, 1, 0.2))
     assert not chosen[5:10, 5:10].any()
+
+
+def test_preview_is_near_the_mask_and_in_its_shape() -> None:
+    image = sample()
+    cell = image.pixels[:, :-2, list(image.cell)]
+    settings = MaskSettings(automatic=False, prior=0.97, max_weight=10, sigma=0.03)
+    preview = preview_mask(cell, settings)
+    assert preview.shape == cell.shape[:2]
+    assert mask_iou(preview, find_mask(cell, settings)) > 0.9
+    # A small image is not reduced.
+    small = cell[:100, :120]
+    np.testing.assert_array_equal(preview_mask(small, settings), find_mask(small, settings))
+
+
+def test_mask_grid_holds_the_masks_of_its_settings() -> None:
+    image = sample((96, 128))
+    settings = MaskSettings(automatic=True, sigma=0.05)
+    masks = mask_grid(image.pixels[..., 0], settings, ("max_weight", "prior"), (1, 9), (0.9,))
+    assert masks.shape == (2, 1, 96, 128)
+    for k, weight in enumerate((1, 9)):
+        chosen = MaskSettings(automatic=False, sigma=0.05, max_weight=weight, prior=0.9)
+        np.testing.assert_array_equal(masks[k, 0], find_mask(image.pixels[..., 0], chosen))
 
 
 def test_manual_mask_sees_the_brightest_channel() -> None:

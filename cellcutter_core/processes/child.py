@@ -1,0 +1,115 @@
+"""A child process that calls functions and gives back what they return.
+
+The functions are sent by name and have to be importable; arguments and results are pickled. Both
+ends are this package, so nothing foreign is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+# A child that nobody has asked for so many seconds ends and gives its memory back.
+IDLE = 120.0
+
+
+def environment() -> dict[str, str]:
+    """Environment in which a child finds this package, which may lie beside app.py uninstalled."""
+    home = str(Path(__file__).parents[2])
+    paths = [home, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+class Child:
+    """One child process, started at once.
+
+    Attributes
+    ----------
+    n_answers : int
+        How many calls it has answered.
+    """
+
+    def __init__(self) -> None:
+        self.n_answers = 0
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "cellcutter_core.processes.child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment(),
+        )
+
+    def call(self, function: Callable[..., Any], *args: Any) -> tuple[Any, float]:
+        """What the function returns, and the seconds it took.
+
+        Raises
+        ------
+        EOFError
+            If the child is not there any more.
+        Exception
+            What the function raises.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            pickle.dump((function, args), self._process.stdin, pickle.HIGHEST_PROTOCOL)
+            self._process.stdin.flush()
+            answer, seconds = pickle.load(self._process.stdout)
+        except (BrokenPipeError, pickle.UnpicklingError) as error:
+            raise EOFError("the child process has ended") from error
+        self.n_answers += 1
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer, seconds
+
+    def kill(self) -> None:
+        """End it now, whatever it does; a `call` that waits for it raises an EOFError."""
+        self._process.kill()
+
+    def close(self) -> None:
+        """End it and leave nothing behind. Not while a `call` waits for it."""
+        self.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+
+def _serve() -> None:
+    """Answer calls until the parent has gone, or asks no more."""
+    # Ctrl-C in the terminal is for the parent.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    questions, answers = os.fdopen(0, "rb"), os.fdopen(os.dup(1), "wb")
+    # What a library prints shall not come between the answers.
+    os.dup2(2, 1)
+    while True:
+        idle = threading.Timer(IDLE, os._exit, [0])
+        idle.daemon = True
+        idle.start()
+        try:
+            function, args = pickle.load(questions)
+        except EOFError:
+            return
+        idle.cancel()
+        start = time.perf_counter()
+        try:
+            answer = function(*args)
+        except Exception as error:
+            answer = error
+        with contextlib.suppress(BrokenPipeError):
+            pickle.dump((answer, time.perf_counter() - start), answers, pickle.HIGHEST_PROTOCOL)
+            answers.flush()
+        del function, args, answer
+
+
+if __name__ == "__main__":
+    _serve()
