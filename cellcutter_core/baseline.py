@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cellcutter_core.guidance import Guidance, grown
+
 
 def watershed_labels(
     nuclei: NDArray[np.int32] | None,
@@ -56,6 +58,8 @@ def filled_labels(
     mask: NDArray[np.bool_],
     points: NDArray[np.float64],
     nuclei: NDArray[np.int32] | None,
+    *,
+    guidance: Guidance | None = None,
 ) -> NDArray[np.int32]:
     """Of each cell what hangs together with its nucleus, and all of the mask to the nearest cell.
 
@@ -68,6 +72,8 @@ def filled_labels(
     points : (N, 2) float
     nuclei : (H, W) int32 or None
         Labelled like the cells. A nucleus belongs to its cell whatever `labels` says.
+    guidance : Guidance, optional
+        What is near: the cheapest path through the image instead of the shortest.
 
     Returns
     -------
@@ -82,4 +88,5 @@ def filled_labels(
     with_seed = np.zeros(pieces.max() + 1, bool)
     with_seed[pieces[seeds > 0]] = True
     with_seed[0] = False
-    return flooded(np.where(with_seed[pieces], kept, 0).astype(np.int32), mask)
+    found = np.where(with_seed[pieces], kept, 0).astype(np.int32)
+    return flooded(found, mask) if guidance is None else grown(found, mask, guidance)

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
+from cellcutter_core.guidance import Territory
+
 T = TypeVar("T", bound=np.generic)
 
 
@@ -32,6 +34,9 @@ class Dataset:
     nuclei : (H, W) integer array, optional
         Nucleus regions, labelled like the markers (1..N in the order of the points). Pixels of a
         cell's own nucleus are certainly its own, those of other nuclei certainly not.
+    territory : Territory, optional
+        What is known of each pixel's cell before anything is learnt; it is added to what the
+        network says. Labelled like the markers.
 
     Raises
     ------
@@ -55,6 +60,7 @@ class Dataset:
         crop_size: int = 64,
         sigma: float = 15.0,
         nuclei: ArrayLike | None = None,
+        territory: Territory | None = None,
     ) -> None:
         pixels = np.asarray(image, np.float32)
         if pixels.ndim == 2:
@@ -87,6 +93,14 @@ class Dataset:
                     f"{len(self.points)} markers; label nuclei 1..N in the order of the markers"
                 )
         self.padded_nuclei = self._pad(regions, 0)
+        self.padded_territory: NDArray[np.int32] | None = None
+        self.padded_log_odds: NDArray[np.float32] | None = None
+        if territory is not None:
+            owner = _same_shape("territory", territory.labels, self.shape).astype(np.int32)
+            log_odds = _same_shape("log-odds", territory.log_odds, self.shape)
+            self.padded_territory = self._pad(owner, 0)
+            # Beyond the image there is no cell, as certainly as anywhere.
+            self.padded_log_odds = self._pad(log_odds.astype(np.float32), log_odds.max())
         self.aim_at(np.zeros(self.shape, np.int32))
 
     def aim_at(self, labels: ArrayLike) -> None:
@@ -154,6 +168,26 @@ class Dataset:
         out[..., :-1] = self._windows(self.padded_image, chosen)
         out[..., -1] = self.embedding
         return out
+
+    def prior(self, cells: ArrayLike) -> NDArray[np.float32] | float:
+        """Log-odds of each pixel to belong to the crop's cell, before the network is asked.
+
+        Parameters
+        ----------
+        cells : (n,) int
+            Positions in `points`.
+
+        Returns
+        -------
+        (n, S, S) float32
+            Above 0 in a cell's territory, below outside of it. Without territories 0 everywhere.
+        """
+        if self.padded_territory is None or self.padded_log_odds is None:
+            return 0.0
+        chosen = np.asarray(cells, np.intp)
+        own = self._windows(self.padded_territory, chosen) == chosen[:, None, None] + 1
+        log_odds = self._windows(self.padded_log_odds, chosen)
+        return np.where(own, log_odds, -log_odds)
 
     def batches(self, size: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
         """All crops in order, `size` at a time: (n,) positions and (`size`, S, S, C + 1) crops.

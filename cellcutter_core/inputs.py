@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cellcutter_core.guidance import Guidance
 
 
 class _Arrays:
@@ -50,6 +53,11 @@ class Inputs(_Arrays):
     def cell_diameter(self) -> float:
         """Diameter in pixels of a disc as large as a cell is on average."""
         return float(2 * np.sqrt(self.mask.sum() / (np.pi * len(self.points))))
+
+    @cached_property
+    def guidance(self) -> Guidance:
+        """What the image says of where cells meet."""
+        return Guidance.of(self.image, self.mask, cell_diameter=self.cell_diameter)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from cellcutter_core.backend import backend, fastest_precision
-from cellcutter_core.baseline import filled_labels, watershed_labels
+from cellcutter_core.baseline import filled_labels, seed_labels, watershed_labels
 from cellcutter_core.config import QUICK, Config
 from cellcutter_core.crops import Dataset
 from cellcutter_core.given_markers import read_markers
 from cellcutter_core.graph_cut import find_mask
+from cellcutter_core.guidance import Territory
 from cellcutter_core.images import Image
 from cellcutter_core.inputs import Inputs, Truth
 from cellcutter_core.markers import Nuclei, find_cells, find_nuclei, marker_points
@@ -207,11 +208,15 @@ def make_dataset(inputs: Inputs, config: Config) -> Dataset:
     if config.crops.intensity == "log":
         image = np.stack([logarithm(image[..., c]) for c in range(image.shape[-1])], axis=-1)
     mask, nuclei = inputs.mask, inputs.nuclei
+    territory = None
+    if config.crops.guidance:
+        territory = guided_territory(inputs).weighted(config.crops.guidance)
     if scale != 1:
         shape = tuple(round(n * scale) for n in mask.shape)
         image = np.stack([resized(image[..., c], shape) for c in range(image.shape[-1])], axis=-1)
         mask = resized(mask.astype(np.float32), shape) > 0.5
         nuclei = None if nuclei is None else nearest(nuclei, shape)
+        territory = None if territory is None else territory.resized(shape)
     factors = np.array(mask.shape) / inputs.mask.shape
     points = np.clip((inputs.points + 0.5) * factors - 0.5, 0, np.array(mask.shape) - 1)
     return Dataset(
@@ -221,7 +226,14 @@ def make_dataset(inputs: Inputs, config: Config) -> Dataset:
         crop_size=config.crops.size,
         sigma=config.crops.sigma,
         nuclei=nuclei,
+        territory=territory,
     )
+
+
+def guided_territory(inputs: Inputs) -> Territory:
+    """Each pixel's cell by the cheapest path to a nucleus, and how sure that is."""
+    seeds = seed_labels(inputs.nuclei, inputs.points, inputs.mask.shape)
+    return Territory.of(seeds, inputs.mask, inputs.guidance)
 
 
 def draw_cells(network: UNet, data: Dataset, inputs: Inputs, config: Config) -> Drawing:
@@ -232,7 +244,13 @@ def draw_cells(network: UNet, data: Dataset, inputs: Inputs, config: Config) -> 
     # Where cells compete nobody may have more than half; the most probable still is the best guess.
     drawing = draw(network, data, shape=shape, at_least=LEAST_PROBABILITY)
     labels = np.where(inputs.mask, drawing.labels, 0).astype(np.int32)
-    labels = filled_labels(labels, inputs.mask, inputs.points, inputs.nuclei)
+    labels = filled_labels(
+        labels,
+        inputs.mask,
+        inputs.points,
+        inputs.nuclei,
+        guidance=inputs.guidance if config.crops.guidance else None,
+    )
     return Drawing(labels, drawing.borders, drawing.probability)
 
 
@@ -248,8 +266,8 @@ def train_and_draw(
 ) -> Iterator[Step | tuple[Epoch, Drawing]]:
     """Train, and draw the whole image after every epoch.
 
-    With self-training the drawing of an epoch is the target of the next; the first is the
-    watershed from the nuclei.
+    With self-training the drawing of an epoch is the target of the next; the first is what the
+    image says before training, or without guidance the watershed from the nuclei.
 
     Parameters
     ----------
@@ -264,7 +282,7 @@ def train_and_draw(
     """
     if config.training.self_training:
         if drawn is None:
-            drawn = watershed_labels(inputs.nuclei, inputs.mask, points=inputs.points)
+            drawn = _first_labels(inputs, config)
         data.aim_at(nearest(drawn, data.shape))
     for event in training.run(epochs=epochs, stop=stop):
         if isinstance(event, Step):
@@ -274,6 +292,12 @@ def train_and_draw(
         if config.training.self_training:
             data.aim_at(nearest(drawing.labels, data.shape))
         yield event, drawing
+
+
+def _first_labels(inputs: Inputs, config: Config) -> NDArray[np.int32]:
+    if config.crops.guidance:
+        return guided_territory(inputs).labels
+    return watershed_labels(inputs.nuclei, inputs.mask, points=inputs.points)
 
 
 def validation_crops(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cellcutter_core.crops import Dataset
+from cellcutter_core.crops import Dataset, filled
 from cellcutter_core.unet import UNet
 
 # Crops that pass through the network together. More need more memory and are no faster.
@@ -92,7 +92,9 @@ def draw_border(data: Dataset, network: UNet) -> NDArray[np.uint8]:
 def probabilities(network: UNet, data: Dataset) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Every cell in order with its (S, S) probability."""
     for cells, crops in data.batches(min(CROPS_AT_ONCE, len(data))):
-        yield from zip(cells.tolist(), network.probabilities(crops), strict=False)
+        prior = data.prior(filled(cells, len(crops))[0])
+        found = network.probabilities(crops, prior=prior)
+        yield from zip(cells.tolist(), found, strict=False)
 
 
 def _placed(

@@ -232,8 +232,9 @@ class Training:
         area = -float(np.mean([step.area for step in steps[len(steps) // 2 :]]))
         score = None
         if self.validation is not None:
-            crops = self._datasets[0].crops(self.validation.cells)
-            score = miou(self.network.probabilities(crops) > 0.5, self.validation.cell_pixels)
+            data, cells = self._datasets[0], self.validation.cells
+            found = self.network.probabilities(data.crops(cells), prior=data.prior(cells))
+            score = miou(found > 0.5, self.validation.cell_pixels)
         return Epoch(
             epoch,
             **means,

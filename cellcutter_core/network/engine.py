@@ -168,6 +168,11 @@ class Engine:
                     "embedding": flat(data.embedding, "float32"),
                 },
             )
+            if data.padded_territory is not None and data.padded_log_odds is not None:
+                self._datasets[data][1].update(
+                    territory=flat(data.padded_territory, "int32"),
+                    log_odds=flat(data.padded_log_odds, "float32"),
+                )
         shape, fields = self._datasets[data]
         # Targets are the one field that changes; they are replaced, never written into.
         if self._targets.get(data) is not data.padded_targets:
@@ -188,7 +193,7 @@ class Engine:
 
         s = self.settings
         pixels, crops, background, nucleus = _gathered(shape, fields, x)
-        logits = network(crops)[..., 0]
+        logits = network(crops)[..., 0] + _prior(fields, x, pixels)
         loss, parts = self_supervised_loss(
             logits,
             pixels,
@@ -220,12 +225,23 @@ def _spread(
     from keras import ops
 
     pixels, crops, _, _ = _gathered(shape, fields, x)
-    logits = network(crops)[..., 0]
+    logits = network(crops)[..., 0] + _prior(fields, x, pixels)
     both = ops.stack([ops.log_sigmoid(-logits), ops.sigmoid(logits)], axis=-1)
     both = both * x["valid"][:, None, None, None]
     return ops.segment_sum(
         ops.reshape(both, (-1, 2)), ops.reshape(pixels, (-1,)), num_segments=shape.n_pixels
     )
+
+
+def _prior(fields: dict[str, Any], x: dict[str, Any], pixels: Any) -> Any:
+    """Log-odds of a batch's pixels before the network is asked, as `Dataset.prior` has them."""
+    from keras import ops
+
+    if "territory" not in fields:
+        return 0.0
+    own = ops.equal(ops.take(fields["territory"], pixels), x["cells"][:, None, None] + 1)
+    log_odds = ops.take(fields["log_odds"], pixels)
+    return ops.where(own, log_odds, -log_odds)
 
 
 def _gathered(shape: Shape, fields: dict[str, Any], x: dict[str, Any]) -> tuple[Any, Any, Any, Any]:

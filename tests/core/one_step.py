@@ -13,6 +13,7 @@ import numpy as np
 
 from cellcutter_core.config import NetworkSettings, TrainingSettings
 from cellcutter_core.crops import Dataset
+from cellcutter_core.guidance import Territory
 from cellcutter_core.loss import self_supervised_loss
 from cellcutter_core.unet import UNet
 
@@ -36,6 +37,10 @@ def dataset() -> Dataset:
         crop_size=16,
         sigma=5,
         nuclei=nuclei,
+        territory=Territory(
+            rng.integers(0, 12, (32, 32), dtype=np.int32),
+            rng.uniform(0, 2, (32, 32)).astype(np.float32),
+        ),
     )
     data.aim_at(data.discs(4))
     return data

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from cellcutter_core.crops import Dataset, filled
+from cellcutter_core.guidance import Territory
 
 
 def image(shape: tuple[int, ...] = (6, 8), seed: int = 0) -> np.ndarray:
@@ -55,6 +56,21 @@ def test_a_crop_at_the_border_is_kept_and_padded() -> None:
     outside = np.ones((10, 12), bool)
     outside[2:-2, 2:-2] = background
     np.testing.assert_array_equal(data.padded_background, outside)
+
+
+def test_the_prior_is_what_the_territories_say() -> None:
+    labels = np.array([[1, 1, 1, 2, 2, 2, 0, 0]] * 6)
+    log_odds = np.array([[3, 2, 0.5, 0.5, 2, 3, 4, 4]] * 6)
+    points = [[3, 1], [3, 4]]
+    territory = Territory(labels.astype(np.int32), log_odds.astype(np.float32))
+    data = Dataset(image(), points, crop_size=4, territory=territory)
+    first, second = np.asarray(data.prior([0, 1]))
+    # The first crop begins a column before the image, where there surely is no cell.
+    assert first.tolist() == [[-4, 3, 2, 0.5]] * 4
+    assert second.tolist() == [[-0.5, 0.5, 2, 3]] * 4
+    assert Dataset(image(), points, crop_size=4).prior([0, 1]) == 0
+    with pytest.raises(ValueError, match="territory has shape"):
+        Dataset(image((8, 8)), points, crop_size=4, territory=territory)
 
 
 def test_the_embedding_follows_its_formula() -> None:

@@ -10,19 +10,24 @@ import pytest
 from cellcutter_core.backend import backend
 from cellcutter_core.config import NetworkSettings, TrainingSettings
 from cellcutter_core.crops import Dataset
+from cellcutter_core.guidance import Territory
 from cellcutter_core.network.engine import PARTS, Engine, _gathered
 from cellcutter_core.unet import UNet
 
 SIDE = 16
 
 
-def dataset(n: int = 13, *, seed: int = 0) -> Dataset:
+def dataset(n: int = 13, *, seed: int = 0, guided: bool = True) -> Dataset:
     """Overlapping crops, some at the border, each with a nucleus of 3 × 3 pixels or less."""
     rng = np.random.default_rng(seed)
     points = rng.integers(0, 32, (n, 2))
     nuclei = np.zeros((32, 32), np.int32)
     for label, (row, col) in enumerate(points.tolist(), start=1):
         nuclei[max(row - 1, 0) : row + 2, max(col - 1, 0) : col + 2] = label
+    territory = None
+    if guided:
+        log_odds = rng.uniform(0, 2, (32, 32)).astype(np.float32)
+        territory = Territory(rng.integers(0, n + 1, (32, 32), dtype=np.int32), log_odds)
     data = Dataset(
         rng.normal(size=(32, 32, 2)),
         points,
@@ -30,6 +35,7 @@ def dataset(n: int = 13, *, seed: int = 0) -> Dataset:
         crop_size=SIDE,
         sigma=5,
         nuclei=nuclei,
+        territory=territory,
     )
     data.aim_at(data.discs(4))
     return data
@@ -171,7 +177,9 @@ def test_a_step_records_the_loss_that_the_network_had(
 ) -> None:
     # Nine crops fill a batch of sixteen; what fills it counts for nothing.
     cells = np.array([0, 1, 2, 4, 5, 7, 8, 11, 12])
-    expected = parts_by_numpy(data, cells, unet.probabilities(data.crops(cells)), engine.settings)
+    expected = parts_by_numpy(
+        data, cells, unet.probabilities(data.crops(cells), prior=data.prior(cells)), engine.settings
+    )
     before = unet.weights
     found = engine.step(data, cells, np.zeros(9, int), learning_rate=1e-3, target_weight=0)
     assert found == pytest.approx(expected, rel=1e-3)
@@ -291,7 +299,7 @@ def test_several_images_train_one_network(unet: UNet, engine: Engine) -> None:
     for seed in range(1, 4):
         # Each is gone when the next comes, which may then lie in the same place in memory.
         data = dataset(12, seed=seed)
-        p = unet.probabilities(data.crops(cells))
+        p = unet.probabilities(data.crops(cells), prior=data.prior(cells))
         expected = parts_by_numpy(data, cells, p, engine.settings)
         found = engine.step(data, cells, 0 * cells, learning_rate=1e-9, target_weight=0)
         assert found == pytest.approx(expected, rel=1e-3, abs=1e-6)

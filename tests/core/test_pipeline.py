@@ -12,11 +12,13 @@ import pytest
 from cellcutter_core.baseline import filled_labels, watershed_labels
 from cellcutter_core.config import PAPER, Config, CropSettings, LabelSettings, TrainingSettings
 from cellcutter_core.crops import Dataset
+from cellcutter_core.guidance import Guidance
 from cellcutter_core.images import Image
 from cellcutter_core.inputs import Inputs, Truth
 from cellcutter_core.pipeline import (
     LARGEST_SCALE,
     draw_cells,
+    guided_territory,
     make_dataset,
     prepare,
     scale_for,
@@ -26,6 +28,7 @@ from cellcutter_core.pipeline import (
 )
 from cellcutter_core.prediction import draw
 from cellcutter_core.reading.validation import Validation
+from cellcutter_core.scaling import nearest, resized
 from cellcutter_core.training import Step
 
 
@@ -250,7 +253,7 @@ class FakeNetwork:
     def __init__(self, radius: float = 4) -> None:
         self.radius = radius
 
-    def probabilities(self, crops: np.ndarray) -> np.ndarray:
+    def probabilities(self, crops: np.ndarray, *, prior: Any = 0.0) -> np.ndarray:
         rows, cols = np.indices(crops.shape[1:3]) - crops.shape[1] // 2
         p = 1 / (1 + np.exp(2 * (np.hypot(rows, cols) - self.radius)))
         return np.broadcast_to(p, crops.shape[:-1]).astype(np.float32)
@@ -307,6 +310,38 @@ def test_with_self_training_each_drawing_is_the_next_target() -> None:
     again: Any = FakeTraining(data)
     list(train_and_draw(again, data, given, chosen, drawn=first.labels))
     np.testing.assert_array_equal(again.targets[0], first.labels)
+
+
+@pytest.mark.parametrize("cell_size", [None, 24])
+def test_with_guidance_training_begins_from_the_territories(cell_size: float | None) -> None:
+    given = inputs()
+    chosen = config(fill=True, self_training=0.5, guidance=2, cell_size=cell_size)
+    data = make_dataset(given, chosen)
+    territory = guided_territory(given)
+    labels = nearest(territory.labels, data.shape)
+    inside = (slice(8, -8), slice(8, -8))
+    np.testing.assert_array_equal(territory.labels > 0, given.mask)
+    np.testing.assert_array_equal(data.padded_territory[inside], labels)
+    log_odds = 2 * resized(territory.log_odds, data.shape)
+    np.testing.assert_allclose(data.padded_log_odds[inside], log_odds, rtol=1e-6)
+    training: Any = FakeTraining(data)
+    *_, (_, drawing) = train_and_draw(training, data, given, chosen)
+    np.testing.assert_array_equal(training.targets[0], labels)
+    np.testing.assert_array_equal(drawing.labels > 0, given.mask)
+    # The published way knows nothing of it.
+    assert make_dataset(given, config()).padded_territory is None
+
+
+def test_filling_with_guidance_follows_the_image() -> None:
+    labels = array("""
+        1.......2
+        1.......2""")  # fmt: skip
+    guidance = Guidance.flat((2, 9))
+    guidance.cost[:, 2] = 100
+    points = np.array([[0, 0.0], [0, 8]])
+    found = filled_labels(labels, np.ones((2, 9), bool), points, None, guidance=guidance)
+    assert (found[:, :2] == 1).all()
+    assert (found[:, 3:] == 2).all()
 
 
 def test_without_self_training_targets_are_left_alone() -> None:

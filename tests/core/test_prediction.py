@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import expit, logit
 
 from cellcutter_core.crops import Dataset
+from cellcutter_core.guidance import Territory
 from cellcutter_core.prediction import (
     CROPS_AT_ONCE,
     Drawing,
@@ -28,7 +30,7 @@ class FakeNetwork:
         self.function = function
         self.asked: list[tuple[int, ...]] = []
 
-    def probabilities(self, crops: np.ndarray) -> np.ndarray:
+    def probabilities(self, crops: np.ndarray, *, prior: Any = 0.0) -> np.ndarray:
         self.asked.append(crops.shape)
         return self.function(crops).astype(np.float32)
 
@@ -114,6 +116,23 @@ def test_every_cell_comes_once_and_in_order() -> None:
     assert [cell for cell, _ in found] == list(range(len(data)))
     together = np.stack([crop for _, crop in found])
     np.testing.assert_array_equal(together, network.probabilities(data.crops(range(len(data)))))
+
+
+def test_every_cell_is_asked_for_with_its_own_prior() -> None:
+    class Listening(FakeNetwork):
+        def probabilities(self, crops: np.ndarray, *, prior: Any = 0.0) -> np.ndarray:
+            return expit(logit(self.function(crops)) + prior)
+
+    n = CROPS_AT_ONCE + 3
+    plain = dataset(n)
+    rng = np.random.default_rng(5)
+    labels = rng.integers(0, n + 1, plain.shape, dtype=np.int32)
+    territory = Territory(labels, rng.uniform(0, 3, plain.shape).astype(np.float32))
+    pixels = plain.padded_image[SIDE // 2 : -SIDE // 2, SIDE // 2 : -SIDE // 2]
+    data = Dataset(pixels, plain.points, crop_size=SIDE, sigma=5, territory=territory)
+    for cell, found in probabilities(Listening(blobs), data):
+        expected = expit(logit(blobs(data.crops([cell]))) + data.prior([cell]))[0]
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_of_equal_cells_the_last_has_the_pixel() -> None:
