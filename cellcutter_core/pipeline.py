@@ -282,7 +282,7 @@ def train_and_draw(
     """
     if config.training.self_training:
         if drawn is None:
-            drawn = _first_labels(inputs, config)
+            drawn = untrained_labels(inputs, config)
         data.aim_at(nearest(drawn, data.shape))
     for event in training.run(epochs=epochs, stop=stop):
         if isinstance(event, Step):
@@ -294,7 +294,17 @@ def train_and_draw(
         yield event, drawing
 
 
-def _first_labels(inputs: Inputs, config: Config) -> NDArray[np.int32]:
+def untrained_labels(inputs: Inputs, config: Config) -> NDArray[np.int32]:
+    """The cells as far as they are known before training.
+
+    With guidance every pixel of the mask goes to the nucleus with the cheapest path through the
+    image, without it (as in the `paper` preset) to the nearest one, by a watershed.
+
+    Returns
+    -------
+    (H, W) int32
+        Cell k is that of point k - 1.
+    """
     if config.crops.guidance:
         return guided_territory(inputs).labels
     return watershed_labels(inputs.nuclei, inputs.mask, points=inputs.points)

@@ -7,7 +7,7 @@ from cellcutter_core.runs.choices import Choices
 from cellcutter_core.view.figures import pipeline_strip
 from cellcutter_core.view.marks import markers_picture
 from cellcutter_core.view.render import mask_outline, probability_colors
-from pages.shared import cached, panels, start, state
+from pages.shared import cached, cached_runs, panels, start, state
 
 state.enter("overview")
 panels.head("overview")
@@ -20,9 +20,19 @@ with words:
         "small network is then trained on this very image, to cover the cell area with cells that "
         "do not overlap."
     )
+    own = state.choices().source if state.choices().source.kind != "sample" else None
     with st.container(horizontal=True):
-        if st.button("Run the sample", type="primary", icon=":material/play_arrow:"):
+        train = own is not None and st.button(
+            f"Train on {own.title}", type="primary", icon=":material/play_arrow:"
+        )
+        run_sample = st.button(
+            "Run the sample",
+            type="secondary" if own else "primary",
+            icon=":material/science:" if own else ":material/play_arrow:",
+        )
+        if run_sample:
             state.take(Choices(config=QUICK))
+        if train or run_sample:
             with panels.told():
                 start.start_run()
                 panels.go("train")
@@ -34,7 +44,7 @@ trained = opened if opened and opened.epochs and not state.out_of_date(opened) e
 with hero:
     # Nothing has to be computed for it, so that it is there at once.
     st.image(
-        cached.run_cells(trained, trained.epochs[-1]) if trained else cached.picture(),
+        cached_runs.run_cells(trained, trained.epochs[-1]) if trained else cached.picture(),
         caption=f"Cells of {state.choices().source.title} after {trained.epochs[-1]} epochs"
         if trained
         else state.choices().source.title,
@@ -54,21 +64,22 @@ if not cached.is_large():
             selected=len(markers.points) // 2,
         )
         if trained:
-            last = cached.last_epoch(trained)
+            last = cached_runs.last_epoch(trained)
             pictures["Probabilities"] = probability_colors(last.probability)
             pictures["Cells"] = cached.overlaid(last.labels)
         else:
-            pictures["Watershed, no training"] = cached.overlaid(cached.watershed())
+            pictures["Cells before training"] = cached.overlaid(cached.untrained())
 with place.container():
     panels.chart(
         pipeline_strip(pictures),
         key="overview_strip",
         alt="The present image on its way through the pipeline: " + ", ".join(pictures),
     )
-if "Watershed, no training" in pictures:
+if "Cells before training" in pictures:
     st.caption(
-        "The last picture is what a classical watershed makes of mask and markers. After training "
-        "the network's probabilities and cells are here."
+        "The last picture is where the training begins: every pixel goes to the nucleus from which "
+        "the way through the image is cheapest. After training the network's probabilities and "
+        "cells are here."
     )
 with st.expander("What happens here", icon=":material/school:"):
     st.markdown(panels.explanation("overview"))

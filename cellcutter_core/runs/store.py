@@ -8,7 +8,7 @@
       epochs/0001.npz   labels, borders and probability of an epoch
       model.keras       the network of the last epoch
       state.npz         weights and optimiser of the last epoch, to go on from
-      baseline.npz      labels by watershed, without training
+      baseline.npz      labels without training
       log.txt           what the process printed
       stop              there when somebody asked the run to stop
   lock              there while a process works on the run
@@ -159,7 +159,7 @@ class Run:
 
     @property
     def baseline(self) -> NDArray[np.int32] | None:
-        """(H, W) labels by watershed from the same nuclei in the same mask; no training."""
+        """(H, W) labels from the same nuclei in the same mask without training."""
         file = self.path / "baseline.npz"
         return _load(file)["labels"].astype(np.int32) if file.exists() else None
 

@@ -21,10 +21,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellcutter_core.baseline import watershed_labels
 from cellcutter_core.inputs import Inputs, Truth
 from cellcutter_core.metrics import score
-from cellcutter_core.pipeline import make_dataset, train_and_draw, validation_crops
+from cellcutter_core.pipeline import (
+    make_dataset,
+    train_and_draw,
+    untrained_labels,
+    validation_crops,
+)
 from cellcutter_core.runs.lock import held
 from cellcutter_core.runs.store import Run
 
@@ -135,7 +139,7 @@ def _work(
 
 def _record_baseline(run: Run, inputs: Inputs, truth: Truth | None) -> None:
     if run.baseline is None:
-        labels = watershed_labels(inputs.nuclei, inputs.mask, points=inputs.points)
+        labels = untrained_labels(inputs, run.config)
         run.baseline = labels
         run.record("baseline", scores=_scores(labels, truth))
 

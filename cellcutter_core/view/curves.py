@@ -120,7 +120,7 @@ def score_curves(
         Name of each run and its epoch events. Those have their AP in `scores` where there is truth,
         and `miou` where there are validation crops.
     baseline : mapping, optional
-        Scores of the watershed by the same names, as in a run's baseline event; a dashed line.
+        Scores without training by the same names, as in a run's baseline event; a dashed line.
     epochs : int, optional
         The last epoch to come, as in `loss_curves`.
 
@@ -163,7 +163,7 @@ def score_curves(
 
 def _score_title(name: str, level: float | None) -> str:
     # In the title the baseline's name is never in the way of a line.
-    return SCORES[name] if level is None else f"{SCORES[name]} (watershed {level:.2f})"
+    return SCORES[name] if level is None else f"{SCORES[name]} (untrained {level:.2f})"
 
 
 def ap_over_iou(results: Mapping[str, Sequence[float]]) -> go.Figure:

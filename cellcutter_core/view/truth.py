@@ -234,7 +234,7 @@ def difference_picture(labels_a: npt.ArrayLike, labels_b: npt.ArrayLike, image: 
     ----------
     labels_a, labels_b : (H, W) arrays of integers
         Before and after, 0 for background. The same id is the same cell in both, as in two epochs
-        of a run, two runs from the same markers, or a run and its watershed.
+        of a run, two runs from the same markers, or a run and what there was before it.
     image : (H, W, 3) uint8 array
         Shown in grey.
 

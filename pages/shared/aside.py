@@ -93,7 +93,10 @@ def waited(compute: Callable[[], T], note: DeltaGenerator | None = None) -> T:
     start = time.monotonic()
     while True:
         try:
-            return compute()
+            found = compute()
+            if note is not None:
+                note.empty()
+            return found
         except NotYet:
             note = st.empty() if note is None else note
             # Writing is also what lets Streamlit break off here when the visitor goes on.

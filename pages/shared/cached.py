@@ -14,7 +14,6 @@ import streamlit as st
 from numpy.typing import NDArray
 from streamlit.delta_generator import DeltaGenerator
 
-from cellcutter_core.baseline import watershed_labels
 from cellcutter_core.config import Config, MaskSettings
 from cellcutter_core.crops import Dataset
 from cellcutter_core.graph_cut import mask_grid, preview_mask
@@ -22,19 +21,19 @@ from cellcutter_core.images import Image, read_image
 from cellcutter_core.inputs import Inputs, Truth
 from cellcutter_core.markers import Nuclei
 from cellcutter_core.paper_data import fetch_paper
-from cellcutter_core.pipeline import find_area, find_markers, inputs_of, make_dataset, truth_of
-from cellcutter_core.prediction import Drawing
+from cellcutter_core.pipeline import (
+    find_area,
+    find_markers,
+    inputs_of,
+    make_dataset,
+    truth_of,
+    untrained_labels,
+)
 from cellcutter_core.regions import Box, cut_out, interesting_region
 from cellcutter_core.runs.choices import Choices, Source, keys
 from cellcutter_core.runs.draft import file_of, markers_digest
-from cellcutter_core.runs.estimate import DeviceInWords, estimate_seconds
-from cellcutter_core.runs.folder import find_run
-from cellcutter_core.runs.jobs import Jobs
-from cellcutter_core.runs.store import Progress, Run
 from cellcutter_core.samples import sample
-from cellcutter_core.view.curves import loss_curves, score_curves
 from cellcutter_core.view.render import composite, overlay
-from cellcutter_core.view.truth import Compared, compare_truth
 from pages.shared import state
 from pages.shared.aside import aside, waited
 from pages.shared.caching import kept
@@ -43,12 +42,6 @@ Rgb = NDArray[np.uint8]
 
 # A larger region is not computed again before somebody asks for it.
 LARGEST_AT_ONCE = 1_200_000
-
-
-@st.cache_resource
-def jobs() -> Jobs:
-    """The one queue of this server."""
-    return Jobs()
 
 
 # The image ----------------------------------------------------------------------------------------
@@ -202,15 +195,16 @@ def inputs() -> tuple[Inputs, Truth | None]:
 
 
 @kept(4)
-def _watershed(key: str, _markers: Nuclei, _mask: NDArray[np.bool_]) -> NDArray[np.int32]:
+def _untrained(key: str, _inputs: Inputs, _config: Config) -> NDArray[np.int32]:
     del key
-    return watershed_labels(_markers.regions, _mask, points=_markers.points.astype(float))
+    return untrained_labels(_inputs, _config)
 
 
-def watershed() -> NDArray[np.int32]:
-    """The cells that a watershed makes of mask and markers, without training."""
-    made = step_keys()
-    return _watershed(made["mask"] + made["markers"], markers(), mask())
+def untrained() -> NDArray[np.int32]:
+    """The cells as far as they are known before training."""
+    made, config = step_keys(), state.choices().config
+    guided = config.crops.guidance > 0
+    return _untrained(f"{made['mask']} {made['markers']} {guided}", inputs()[0], config)
 
 
 @st.cache_resource(max_entries=2, scope="session", show_spinner="Cutting out crops …")
@@ -263,172 +257,3 @@ def picture() -> Rgb:
 def overlaid(labels: NDArray[np.int32]) -> Rgb:
     """The region with cells in colours."""
     return overlay(picture(), labels)
-
-
-# Runs ---------------------------------------------------------------------------------------------
-
-
-@st.cache_resource(max_entries=2, scope="session", show_spinner=False)
-def run_inputs(run_id: str) -> tuple[Inputs, Truth | None]:
-    """What a run was given. It never changes."""
-    opened = find_run(run_id)
-    return opened.inputs, opened.truth
-
-
-@st.cache_resource(max_entries=6, scope="session", show_spinner=False)
-def epoch(run_id: str, number: int, stamp: float) -> Drawing:
-    """What an epoch of a run looks like; `stamp` is the time of its file."""
-    del stamp
-    return find_run(run_id).epoch(number)
-
-
-def epoch_of(opened: Run, number: int) -> Drawing:
-    """What an epoch of a run looks like.
-
-    Raises
-    ------
-    ValueError
-        If there is no such epoch.
-    """
-    file = opened.path / "epochs" / f"{number:04d}.npz"
-    return epoch(opened.path.name, number, file.stat().st_mtime if file.exists() else 0.0)
-
-
-def last_epoch(opened: Run) -> Drawing:
-    """What the last stored epoch of a run looks like."""
-    return epoch_of(opened, opened.epochs[-1])
-
-
-@st.cache_resource(max_entries=2, scope="session", show_spinner=False)
-def run_watershed(run_id: str) -> NDArray[np.int32]:
-    """The cells that a watershed makes of a run's mask and markers."""
-    opened = find_run(run_id)
-    labels = opened.baseline
-    if labels is not None:
-        return labels
-    given, _ = run_inputs(run_id)
-    return watershed_labels(given.nuclei, given.mask, points=given.points)
-
-
-@st.cache_data(max_entries=3, scope="session", show_spinner=False)
-def run_picture(run_id: str) -> Rgb:
-    """The cell channels of a run's image, in grey."""
-    given, _ = run_inputs(run_id)
-    return composite(given.image, cell=range(given.image.shape[-1]))
-
-
-@st.cache_data(max_entries=24, scope="session", show_spinner=False)
-def _run_overlay(run_id: str, name: str, stamp: float, _labels: NDArray[np.int32]) -> Rgb:
-    del name, stamp
-    return overlay(run_picture(run_id), _labels)
-
-
-def run_cells(opened: Run, number: int | None) -> Rgb:
-    """The image of a run with the cells of an epoch in colours; None is its watershed.
-
-    Raises
-    ------
-    ValueError
-        If there is no such epoch.
-    """
-    name = opened.path.name
-    if number is None:
-        return _run_overlay(name, "watershed", 0.0, run_watershed(name))
-    file = opened.path / "epochs" / f"{number:04d}.npz"
-    stamp = file.stat().st_mtime if file.exists() else 0.0
-    return _run_overlay(name, str(number), stamp, epoch_of(opened, number).labels)
-
-
-@st.cache_data(max_entries=2, scope="session", show_spinner=False)
-def run_truth(run_id: str) -> Rgb:
-    """The image of a run with the true cells in colours.
-
-    Raises
-    ------
-    ValueError
-        If they are not known.
-    """
-    _, truth = run_inputs(run_id)
-    if truth is None or truth.labels is None:
-        raise ValueError("the true cells of this run's image are not known")
-    return overlay(run_picture(run_id), truth.labels)
-
-
-@st.cache_resource(max_entries=6, scope="session", show_spinner=False)
-def _against_truth(run_id: str, name: str, stamp: float, _labels: NDArray[np.int32]) -> Compared:
-    del name, stamp
-    _, truth = run_inputs(run_id)
-    if truth is None or truth.labels is None:
-        raise ValueError("this run has no true cells to compare with")
-    return compare_truth(_labels, truth.labels, ignore=truth.ignore)
-
-
-def against_truth(opened: Run, number: int | None) -> Compared:
-    """Which cells of an epoch are right; None is the watershed of the same nuclei and mask.
-
-    Raises
-    ------
-    ValueError
-        If the run has no truth or there is no such epoch.
-    """
-    name = opened.path.name
-    if number is None:
-        return _against_truth(name, "watershed", 0.0, run_watershed(name))
-    file = opened.path / "epochs" / f"{number:04d}.npz"
-    stamp = file.stat().st_mtime if file.exists() else 0.0
-    return _against_truth(name, str(number), stamp, epoch_of(opened, number).labels)
-
-
-@st.cache_resource(max_entries=6, scope="session", show_spinner=False)
-def _run_curves(run_id: str, key: str, _now: Progress) -> tuple[Any, Any]:
-    del key
-    opened = find_run(run_id)
-    training, events = opened.config.training, _now.epoch_events
-    warm_up = training.warm_up / training.steps
-    losses = loss_curves({"Loss": events}, warm_up=warm_up, epochs=_now.epochs)
-    if training.nucleus_weight > 0 and not events:
-        # Room for the fourth part from the start: nothing moves when it comes.
-        losses.layout.height = loss_curves({"": [{"epoch": 1, "certain": 1.0}]}).layout.height
-    found = [event.get("scores") for event in opened.events() if event["kind"] == "baseline"]
-    baseline = found[-1] if found else None
-    if run_inputs(run_id)[1] is None:
-        return losses, None
-    return losses, score_curves({"Score": events}, baseline=baseline, epochs=_now.epochs)
-
-
-def run_curves(opened: Run, now: Progress) -> tuple[Any, Any]:
-    """Figures of loss and scores over the epochs of a run; None for scores without truth."""
-    last = now.epoch_events[-1]["time"] if now.epoch_events else now.status
-    return _run_curves(opened.path.name, f"{now.epochs_done} {now.epochs} {last}", now)
-
-
-# Before a run -------------------------------------------------------------------------------------
-
-
-@st.cache_resource
-def device() -> DeviceInWords:
-    """What trainings on this server run on; asked in a process of its own, once."""
-    return DeviceInWords()
-
-
-@st.cache_data(max_entries=8, ttl=60, scope="session", show_spinner=False)
-def _estimate(key: str, device: str | None, _inputs: Inputs, _config: Config) -> tuple[float, str]:
-    del key
-    return estimate_seconds(_inputs, _config, device=device)
-
-
-def estimate(like: Run | None = None) -> tuple[float, str]:
-    """Seconds that a training with the present choices would take, and what says so.
-
-    Parameters
-    ----------
-    like : Run, optional
-        One that was given what would be given now: nothing has to be computed to look at it.
-
-    Raises
-    ------
-    ValueError
-        As `inputs`.
-    """
-    given, _ = inputs() if like is None else run_inputs(like.path.name)
-    return _estimate(step_keys()["training"], device().known(), given, state.choices().config)

@@ -20,10 +20,10 @@ from cellcutter_core.view.render import Color, Rgb
 __all__ = ["linked_panes"]
 
 _HTML = """
-<div class="linked" role="group">
+<div class="viewer linked" role="group">
   <div class="bar">
     <div class="legend"></div>
-    <div class="zoom" role="group" aria-label="Zoom">
+    <div class="group zoom" role="group" aria-label="Zoom">
       <button type="button" data-zoom="out" aria-label="Zoom out" title="Zoom out">−</button>
       <button type="button" data-zoom="reset" class="level" title="Show all"></button>
       <button type="button" data-zoom="in" aria-label="Zoom in" title="Zoom in">+</button>
@@ -36,7 +36,7 @@ _HERE = Path(__file__).parent
 _viewer = st.components.v2.component(
     "cellcutter_linked",
     html=_HTML,
-    css=(_HERE / "linked.css").read_text(encoding="utf-8"),
+    css="".join((_HERE / name).read_text("utf-8") for name in ("viewer.css", "linked.css")),
     js=(_HERE / "linked.js").read_text(encoding="utf-8"),
 )
 

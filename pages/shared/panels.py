@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +11,6 @@ import streamlit as st
 from pydantic.fields import FieldInfo
 
 from cellcutter_core.config import Config, everyday
-from cellcutter_core.runs.folder import RunSummary
-from cellcutter_core.runs.store import Progress
 from cellcutter_core.view import figures
 from pages.shared import cached, state
 
@@ -26,7 +23,7 @@ TITLES = {
     "mask": ("Mask", ":material/content_cut:", "Where there are cells: the graph cut."),
     "cells": ("Cells", ":material/scatter_plot:", "Where each cell is: markers and crops."),
     "train": ("Train", ":material/model_training:", "Train the network on this very image."),
-    "compare": ("Compare", ":material/compare:", "Epochs, runs, the watershed and the truth."),
+    "compare": ("Compare", ":material/compare:", "Epochs, runs, no training and the truth."),
 }
 
 # In colour, in shape and in words: colour alone does not reach everybody.
@@ -70,7 +67,7 @@ def _pipeline(page: str) -> None:
 def status() -> dict[str, str]:
     """For each page of the pipeline a key of `MARKS`."""
     opened = state.run()
-    steps = {"data": "done", "mask": "done", "cells": "done"}
+    steps = {"data": "done", "mask": _computed("mask"), "cells": _computed("markers")}
     if opened is None:
         return {**steps, "train": "next", "compare": "open"}
     stale = state.out_of_date(opened)
@@ -86,24 +83,15 @@ def status() -> dict[str, str]:
     return {**steps, "train": train, "compare": compare}
 
 
-STALE = {
-    "image": "image, channels or region",
-    "mask": "mask",
-    "markers": "markers",
-    "training": "training settings",
-}
-
-
-def stale_note(names: tuple[str, ...]) -> None:
-    """Say that the open run was made from other choices, and from which."""
-    if not names:
-        return
-    first = STALE[names[0]]
-    st.warning(
-        f"This run is out of date: since it started you chose another {first}. What you see here "
-        "is still what it was trained on.",
-        icon=":material/update:",
-    )
+def _computed(step: str) -> str:
+    """Done, but for a large region that waits to be asked for, or where there is no image."""
+    try:
+        if not cached.is_large():
+            return "done"
+        key = cached.step_keys()[step]
+    except ValueError:
+        return "open"
+    return "done" if st.session_state.get("asked", {}).get(step) == key else "open"
 
 
 @contextmanager
@@ -159,9 +147,14 @@ def wait_for_consent(step: str) -> None:
         "seconds, so it waits for you.",
         icon=":material/update:",
     )
-    if not st.button("Compute", key=f"compute_{step}", type="primary"):
-        st.stop()
-    asked[step] = key
+    st.button(
+        "Compute",
+        key=f"compute_{step}",
+        type="primary",
+        on_click=asked.__setitem__,
+        args=(step, key),
+    )
+    st.stop()
 
 
 # Settings -----------------------------------------------------------------------------------------
@@ -288,36 +281,6 @@ def footer(page: str, code: str) -> None:
     with right, st.expander("The code", icon=":material/code:"):
         st.caption("The same with the package, with the values chosen now. It runs as it is.")
         st.code(code, language="python")
-
-
-def in_words(seconds: float) -> str:
-    """A duration as people say it."""
-    if seconds < 90:
-        return f"{max(round(seconds), 1)} s"
-    if seconds < 5400:
-        return f"{round(seconds / 60)} min"
-    return f"{seconds / 3600:.1f} h"
-
-
-def progress_line(now: Progress) -> str:
-    """Where a run stands, in one line."""
-    done = f"epoch {min(now.epochs_done + 1, now.epochs)} of {now.epochs}"
-    left = "" if now.seconds_left is None else f", about {in_words(now.seconds_left)} left"
-    return {
-        "queued": "Waiting for its turn",
-        "running": f"Training: {done}{left}",
-        "stopped": f"Stopped after {now.epochs_done} of {now.epochs} epochs",
-        "finished": f"Finished: {now.epochs_done} epochs in {in_words(now.seconds)}",
-        "failed": f"Failed: {now.message}",
-        "crashed": f"Crashed: {now.message}",
-    }[now.status]
-
-
-def run_name(run: RunSummary) -> str:
-    """What a run is called in lists: when it was made, from what, and its id's last letters."""
-    when = time.strftime("%d %b %H:%M", time.localtime(run.created))
-    image = run.description.get("image", "from the command line")
-    return f"{when} · {image} · {run.preset} · {run.id[-5:]}"
 
 
 def chart(figure: Any, *, key: str, alt: str, zoom: bool = False) -> None:

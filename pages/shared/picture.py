@@ -24,15 +24,17 @@ import numpy.typing as npt
 import streamlit as st
 from PIL import Image
 
-__all__ = ["MIN_SIDE", "Edit", "marker_editor", "region_picker"]
+from cellcutter_core.regions import Box
+from cellcutter_core.view.look import check_picture
+from cellcutter_core.view.render import Rgb
 
-Box = tuple[int, int, int, int]
+__all__ = ["MIN_SIDE", "Edit", "marker_editor", "region_picker"]
 
 MIN_SIDE = 64
 """Shortest side of a region in px: one crop of the default size."""
 
 _HTML = """
-<div class="picture">
+<div class="viewer picture">
   <div class="stage" tabindex="0" role="application" aria-describedby="hints">
     <canvas role="img"></canvas>
     <div class="badge" hidden></div>
@@ -54,7 +56,7 @@ _HTML = """
 """
 _HERE = Path(__file__).parent
 _JS = (_HERE / "picture.js").read_text(encoding="utf-8")
-_CSS = (_HERE / "picture.css").read_text(encoding="utf-8")
+_CSS = "".join((_HERE / name).read_text("utf-8") for name in ("viewer.css", "picture.css"))
 _viewer = st.components.v2.component("cellcutter_picture", html=_HTML, css=_CSS, js=_JS)
 # The pixels travel in an element of their own: Streamlit does not send an unchanged one again.
 _pixels = st.components.v2.component("cellcutter_pixels", js=_JS)
@@ -84,7 +86,7 @@ class Edit:
 
 
 def region_picker(
-    rgb: npt.NDArray[np.uint8],
+    rgb: Rgb,
     box: Box,
     *,
     key: str,
@@ -121,7 +123,7 @@ def region_picker(
     ValueError
         If the picture is not (h, w, 3) uint8, or the scale is not above 0.
     """
-    _check_rgb(rgb)
+    check_picture(rgb, "rgb")
     if not scale > 0:
         raise ValueError(f"scale must be above 0, got {scale}")
     rows, cols = shape or (round(rgb.shape[0] / scale), round(rgb.shape[1] / scale))
@@ -141,7 +143,7 @@ def region_picker(
 
 
 def marker_editor(
-    rgb: npt.NDArray[np.uint8],
+    rgb: Rgb,
     points: npt.ArrayLike,
     *,
     key: str,
@@ -180,7 +182,7 @@ def marker_editor(
     ValueError
         If the picture is not (H, W, 3) uint8, or the points are not (N, 2).
     """
-    _check_rgb(rgb)
+    check_picture(rgb, "rgb")
     points = np.asarray(points, dtype=np.int64)
     if points.size and (points.ndim != 2 or points.shape[1] != 2):
         raise ValueError(f"points must be (N, 2), got shape {points.shape}")
@@ -203,13 +205,8 @@ def marker_editor(
     return edit and _locate(edit, points=points.reshape(-1, 2), shape=rgb.shape[:2])
 
 
-def _check_rgb(rgb: npt.NDArray[np.uint8]) -> None:
-    if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
-        raise ValueError(f"rgb must be (H, W, 3) uint8, got {rgb.shape} {rgb.dtype}")
-
-
 def _mount(
-    rgb: npt.NDArray[np.uint8],
+    rgb: Rgb,
     data: dict[str, Any],
     *,
     key: str,
@@ -231,7 +228,7 @@ def _mount(
 
 # Streamlit samples large arrays when it hashes them and would mix up similar pictures.
 @st.cache_data(max_entries=16, show_spinner=False)
-def _encoded(digest: str, _rgb: npt.NDArray[np.uint8]) -> bytes:
+def _encoded(digest: str, _rgb: Rgb) -> bytes:
     """The picture as lossless WebP: two thirds of a PNG in the same time."""
     file = io.BytesIO()
     Image.fromarray(_rgb).save(file, "WEBP", lossless=True, quality=20, method=1)

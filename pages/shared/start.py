@@ -5,7 +5,7 @@ from __future__ import annotations
 from cellcutter_core.pipeline import make_dataset
 from cellcutter_core.runs.folder import new_run_path
 from cellcutter_core.runs.store import Run
-from pages.shared import cached, state
+from pages.shared import cached, cached_runs, state
 
 
 def start_run() -> Run:
@@ -22,6 +22,6 @@ def start_run() -> Run:
     make_dataset(inputs, config)
     about = {**state.description(), "region": cached.region(), "pixel_size": cached.pixel_size()}
     run = Run.create(new_run_path(), inputs, config, truth=truth, description=about)
-    cached.jobs().submit(run)
+    cached_runs.jobs().submit(run)
     state.open_run(run.path.name)
     return run

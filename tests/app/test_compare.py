@@ -64,7 +64,7 @@ def test_the_widget_and_its_zoom_stay_while_epoch_and_mode_change():
     assert after == before
     assert others["place"] == contents["place"] == "r1"
     assert others["panes"][1]["source"] != contents["panes"][1]["source"]
-    assert linked(take(app, "watershed"))[0] == before
+    assert linked(take(app, "untrained"))[0] == before
 
 
 def test_colours_are_explained():
@@ -83,7 +83,7 @@ def test_pictures_of_the_film_are_chosen():
 
 def test_one_epoch_needs_no_slider():
     app = open_page("compare", make_run("r1", epochs=(1,)))
-    for mode in ("film", "epochs", "watershed", "truth"):
+    for mode in ("film", "epochs", "untrained", "truth"):
         app = take(app, mode)
         assert not app.select_slider
 
@@ -127,14 +127,14 @@ def test_a_single_run_has_nothing_to_be_compared_with():
     assert "no other run" in words(app)
 
 
-def test_against_the_watershed():
-    app = take(open_page("compare", make_run("r1")), "watershed")
-    assert titles(app) == ["Watershed, no training", "Epoch 3", "Difference"]
+def test_against_no_training():
+    app = take(open_page("compare", make_run("r1")), "untrained")
+    assert titles(app) == ["Without training", "Epoch 3", "Difference"]
 
 
 def test_against_the_truth_counts_what_the_core_counts():
     app = take(open_page("compare", make_run("r1")), "truth")
-    assert titles(app) == ["Epoch 3", "Watershed, no training"]
+    assert titles(app) == ["Epoch 3", "Without training"]
     _, truth = given()
     labels = labels_after(3, truth.labels)
     counts = compare_truth(labels, truth.labels, ignore=truth.ignore).counts
@@ -146,7 +146,7 @@ def test_against_the_truth_counts_what_the_core_counts():
 
 def test_without_truth_it_says_what_is_missing():
     app = open_page("compare", make_run("r1", with_truth=False))
-    assert titles(app)[-1] == "Watershed, no training"
+    assert titles(app)[-1] == "Without training"
     assert "compare_ap" not in charts(app)
     app = take(app, "truth")
     assert "are not known" in words(app)

@@ -73,7 +73,7 @@ def test_the_whole_way_on_the_sample(page: Any, server: Server) -> None:
     no_trouble(page)
 
     go(page, "Compare")
-    for mode in ("Side by side", "Watershed", "Truth", "Two runs", "Epochs"):
+    for mode in ("Side by side", "No training", "Truth", "Two runs", "Epochs"):
         page.get_by_role("radio", name=mode).or_(
             page.get_by_role("button", name=mode)
         ).first.click()

@@ -326,7 +326,7 @@ def test_scores_have_a_panel_each_and_the_baseline_a_line() -> None:
     scores = [{"ap50": 0.4, "ap75": 0.1}, None, {"ap50": 0.8, "ap75": 0.3}]
     events = [event(i, scores=score) for i, score in enumerate(scores, start=1)]
     figure = score_curves({"run": events}, baseline={"ap50": 0.6, "f1": 0.7})
-    assert titles(figure) == ["AP at IoU 0.5 (watershed 0.60)", "AP at IoU 0.75"]
+    assert titles(figure) == ["AP at IoU 0.5 (untrained 0.60)", "AP at IoU 0.75"]
     assert [(trace.x, trace.y) for trace in figure.data] == [
         ((1, 3), (0.4, 0.8)), ((1, 3), (0.1, 0.3)),
     ]  # fmt: skip

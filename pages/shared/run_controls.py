@@ -1,0 +1,95 @@
+"""The buttons of a training: start a new one, stop it, go on with it, begin from its settings."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from cellcutter_core.runs.store import Progress, Run
+from pages.shared import cached, cached_runs, panels, start, state
+from pages.shared.run_words import in_words
+
+
+def start_button(opened: Run | None, *, stale: tuple[str, ...], going: bool) -> None:
+    """Start a new run; beside it what it will run on and how long it will take.
+
+    Parameters
+    ----------
+    opened : Run, optional
+        The open run.
+    stale : tuple of str
+        The steps in which the present choices differ from those of the open run.
+    going : bool
+        Whether the open run waits or trains.
+    """
+    device = cached_runs.device()
+    unknown = device.known() is None and device.problem is None
+    # An open run from the same image, mask and markers has all that an estimate asks for.
+    like = opened if opened is not None and set(stale) <= {"training"} else None
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button(
+            "Start training",
+            icon=":material/play_arrow:",
+            type="primary" if opened is None or (stale and not going) else "secondary",
+            key="train_start",
+            help="Makes a new run; the others are kept." if opened else None,
+        ):
+            with panels.told():
+                start.start_run()
+                panels.go("train")
+        with st.container():
+            st.fragment(before_start, run_every=1.0 if unknown else None)(like)
+
+
+def before_start(like: Run | None) -> None:
+    """Device and time, as far as they are known."""
+    device = cached_runs.device()
+    where = device.known() or device.problem or "Finding out what it will run on …"
+    if like is None and cached.is_large():
+        st.caption(f"{where}. The region is large: its mask and markers are computed at the start.")
+        return
+    with panels.told():
+        seconds, basis = cached_runs.estimate(like)
+        st.caption(f"**About {in_words(seconds)}** · {where}", help=f"Estimated {basis}.")
+
+
+def stop_or_go_on(run: Run, now: Progress, *, going: bool) -> None:
+    """Stop while it runs; afterwards more epochs, or the same again with changes."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if going:
+            if st.button("Stop", icon=":material/stop:", key="train_stop"):
+                cached_runs.jobs().cancel(run)
+                st.rerun()
+        else:
+            more_epochs(run, now)
+        if st.button(
+            "Duplicate with changes",
+            icon=":material/content_copy:",
+            key="train_duplicate",
+            help="Takes this run's image and settings as the present ones; then change what you "
+            "like and start a new run.",
+        ):
+            with panels.told():
+                state.take_choices_of(run)
+                st.rerun()
+        if now.epochs_done and not going:
+            panels.next_step("compare")
+
+
+def more_epochs(run: Run, now: Progress) -> None:
+    """Go on with a run that has ended; usually to the epochs that it was meant to have."""
+    more = st.number_input(
+        "More epochs",
+        1,
+        10_000,
+        max(now.epochs - now.epochs_done, 0) or 8,
+        key=f"train_more_{run.path.name}_{now.epochs_done}",
+        width=150,
+        label_visibility="collapsed",
+    )
+    word = "epoch" if more == 1 else "epochs"
+    if st.button(
+        f"Continue with {more} more {word}", icon=":material/resume:", key="train_continue"
+    ):
+        with panels.told():
+            cached_runs.jobs().submit(run, epochs=now.epochs_done + int(more))
+            st.rerun()

@@ -1,0 +1,82 @@
+"""Watch a run: where it stands every second, its cells and curves after every epoch."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from cellcutter_core.runs.store import Progress, Run
+from cellcutter_core.view.render import probability_colors
+from pages.shared import cached_runs, panels
+from pages.shared.linked import linked_panes
+from pages.shared.run_words import progress_line
+
+
+def watch(run: Run, epochs_drawn: int, status_drawn: str) -> None:
+    """Progress of the run, every second; what only changes with an epoch is drawn by the page."""
+    now = run.progress
+    if (now.epochs_done, now.status) != (epochs_drawn, status_drawn):
+        st.rerun()
+    done = now.epochs_done * now.steps + now.step
+    position = cached_runs.jobs().position(run) if now.status == "queued" else None
+    line = progress_line(now)
+    if position is not None and position > 1:
+        line += f", number {position} in the queue"
+    if now.status in ("failed", "crashed"):
+        line = f"{now.epochs_done} of {now.epochs} epochs are kept"
+    if now.status == "running" and not done:
+        line = "Starting: the network is being built, which takes some seconds"
+    if run.asked_to_stop and now.status in ("queued", "running"):
+        line = "Stopping after this step …"
+    st.progress(min(done / max(now.epochs * now.steps, 1), 1.0), text=line)
+    st.caption(device_line(run))
+
+
+def device_line(run: Run) -> str:
+    """Which run it is, where it is trained, and on how much."""
+    found = [event for event in run.events() if event["kind"] == "device"]
+    if not found:
+        return f"Run {run.path.name}"
+    event = found[-1]
+    cells = f"{event['n_cells']} cells"
+    return f"Run {run.path.name} · {event['device']}, {event['precision']} · {cells}"
+
+
+def results(run: Run, now: Progress) -> None:
+    """Cells and probability after the last epoch, and how loss and scores went."""
+    pictures(run)
+    events, last = now.epoch_events, now.epochs_done
+    found = f"loss {events[-1]['loss']:.1f} after epoch {last}" if events else "no epoch yet"
+    losses, scores = cached_runs.run_curves(run, now)
+    panels.chart(
+        losses, key="train_loss", alt=f"Loss over the epochs with its three parts: {found}"
+    )
+    if scores is not None:
+        panels.chart(
+            scores,
+            key="train_scores",
+            alt="Agreement with the truth over the epochs; without training as a dashed line",
+        )
+
+
+def pictures(run: Run) -> None:
+    """The image, its cells and probability after the last epoch."""
+    image = cached_runs.run_picture(run.path.name)
+    if run.epochs:
+        number = run.epochs[-1]
+        title = f"Cells after epoch {number}"
+        cells = cached_runs.run_cells(run, number)
+        probability = probability_colors(cached_runs.epoch_of(run, number).probability)
+        alt = f"{title} in colours over the image, and the highest probability of any cell"
+    else:
+        # In its place from the start: what is known already, as soon as the run has begun.
+        title = "Cells before training"
+        probability = image // 4
+        cells = probability if run.baseline is None else cached_runs.run_cells(run, None)
+        alt = f"The image and {title.lower()}; after the first epoch those found are here"
+    linked_panes(
+        {"Image": image, title: cells, "Probability": probability},
+        n_columns=3,
+        key="train_pictures",
+        place=run.path.name,
+        alt=alt,
+    )

@@ -1,0 +1,97 @@
+"""Settings of the next run: preset, epochs and seed; every other one in tabs below."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from cellcutter_core.config import PRESETS, Config
+from pages.shared import panels, state
+
+# What is decided here, with the name of its tab; mask and markers have pages of their own.
+GROUPS = {
+    "crops": "Crops",
+    "network": "Network",
+    "training": "Training",
+    "labels": "Labels",
+}
+# Settings whose name alone says little.
+LABELS = {
+    "sigma": "Sigma of the position embedding",
+    "crops": "Crops a step",
+    "area": "Area of a step",
+    "lam": "λ (lam)",
+    "beta": "β (beta)",
+}
+
+
+def run_settings(*, folded: bool) -> None:
+    """All settings of the next run, open where there is no run to look at."""
+    config = state.choices().config
+    with st.expander(
+        "Settings of the next run",
+        expanded=not folded,
+        icon=":material/tune:",
+        key=f"train_settings_{folded}",
+    ):
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            st.session_state["train_preset"] = config.preset if config.preset in PRESETS else None
+            st.segmented_control(
+                "Preset",
+                list(PRESETS),
+                key="train_preset",
+                on_change=lambda: take_preset(st.session_state["train_preset"]),
+                help="quick: the best result for the time on an ordinary laptop. "
+                "paper: the published configuration to the letter, many times slower.",
+            )
+            with st.container(width=150):
+                panels.setting("training", "epochs", label="Epochs")
+            with st.container(width=150):
+                panels.setting("training", "seed", label="Seed")
+            changed = n_changed(config)
+            st.button(
+                "Back to the preset",
+                icon=":material/restart_alt:",
+                key="train_reset",
+                disabled=changed == 0,
+                on_click=take_preset,
+                args=(config.preset if config.preset in PRESETS else "quick",),
+            )
+        if changed:
+            word = "setting differs" if changed == 1 else "settings differ"
+            st.caption(f"{changed} {word} from the preset.")
+        with st.expander("Every other setting", icon=":material/more_horiz:", key="train_others"):
+            for tab, group in zip(st.tabs(list(GROUPS.values())), GROUPS, strict=True):
+                with tab:
+                    other_settings(group)
+
+
+def take_preset(name: str | None) -> None:
+    """Settings of a preset for what is decided here; mask and markers stay."""
+    now = state.choices()
+    if name is None:
+        return
+    kept = {group: getattr(now.config, group) for group in ("mask", "markers")}
+    state.take(now.replace(config=PRESETS[name].replace(**kept)))
+
+
+def n_changed(config: Config) -> int:
+    """How many settings here differ from those of the preset."""
+    usual = PRESETS.get(config.preset, PRESETS["quick"])
+    ours, theirs = (
+        [value for group in GROUPS for value in getattr(settings, group).model_dump().values()]
+        for settings in (config, usual)
+    )
+    return sum(a != b for a, b in zip(ours, theirs, strict=True))
+
+
+def other_settings(group: str) -> None:
+    """The settings of a group but those that stand above, three in a row."""
+    shown_above = {("training", "epochs"), ("training", "seed")}
+    fields = type(getattr(state.choices().config, group)).model_fields
+    names = [name for name in fields if (group, name) not in shown_above]
+    st.caption(type(getattr(state.choices().config, group)).__doc__ or "")
+    for row in range(0, len(names), 3):
+        for column, name in zip(st.columns(3), names[row : row + 3], strict=False):
+            with column:
+                label = LABELS.get(name, name.replace("_", " ").capitalize())
+                panels.setting(group, name, label=label)

@@ -1,0 +1,60 @@
+"""What went wrong with a run, and what to do about it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from cellcutter_core.config import Config
+from cellcutter_core.runs.store import Progress, Run
+from pages.shared import cached_runs, panels
+
+LOG_LINES = 40
+
+
+def troubles(run: Run, now: Progress) -> None:
+    """Say that a run has collapsed, has failed, or was left behind; nothing where all is well."""
+    if now.collapsed:
+        advice = what_to_try(run.config)
+        st.warning(
+            "**This run has collapsed:** all its cells are empty, which costs nothing, and more "
+            "epochs will not bring them back. Take *Duplicate with changes* and try one of these; "
+            "the quick preset has most of them.\n"
+            + "\n".join(f"- {one}" for one in [*advice, "another seed"]),
+            icon=":material/error:",
+        )
+    if now.status in ("failed", "crashed"):
+        again = "go on from its last whole epoch" if now.epochs_done else "try it again"
+        st.error(
+            f"**This run {now.status}:** {now.message}. *Continue* lets it {again}.",
+            icon=":material/error:",
+        )
+        end_of_log(run)
+    jobs = cached_runs.jobs()
+    if now.status == "queued" and run.path in [left.path for left in jobs.left_behind()]:
+        st.warning("The app was closed before it was this run's turn.", icon=":material/update:")
+        if st.button("Put it into the queue again", key="train_again"):
+            with panels.told():
+                jobs.submit(run)
+                st.rerun()
+
+
+def what_to_try(config: Config) -> list[str]:
+    """What keeps a network from collapsing, as far as the run did without."""
+    tried = {
+        "group normalisation (Network)": config.network.normalisation == "group",
+        "a warm-up of 32 steps (Training)": config.training.warm_up > 0,
+        "a third of the learning rate (Training)": config.training.learning_rate <= 1e-3,
+        "a longest gradient of 1, clip norm (Training)": config.training.clip_norm is not None,
+        "a nucleus weight of 1 (Training)": config.training.nucleus_weight > 0,
+        "β nearer to 0, such as −10 (Training)": config.training.beta > -20,
+    }
+    return [advice for advice, done in tried.items() if not done]
+
+
+def end_of_log(run: Run) -> None:
+    """The last lines that the run's process wrote."""
+    if not run.log_file.exists():
+        return
+    lines = run.log_file.read_text("utf-8", "replace").splitlines()[-LOG_LINES:]
+    with st.expander("The end of the log", icon=":material/description:"):
+        st.code("\n".join(lines) or "It is empty.", language=None)

@@ -1,0 +1,59 @@
+"""Runs in words: what one is called, where it stands, how long it takes."""
+
+from __future__ import annotations
+
+import time
+
+import streamlit as st
+
+from cellcutter_core.runs.folder import RunSummary
+from cellcutter_core.runs.store import Progress
+
+STALE = {
+    "image": "image, channels or region",
+    "mask": "mask",
+    "markers": "markers",
+    "training": "training settings",
+}
+
+
+def run_name(run: RunSummary) -> str:
+    """What a run is called in lists: when it was made, from what, and its id's last letters."""
+    when = time.strftime("%d %b %H:%M", time.localtime(run.created))
+    image = run.description.get("image", "from the command line")
+    return f"{when} · {image} · {run.preset} · {run.id[-5:]}"
+
+
+def progress_line(now: Progress) -> str:
+    """Where a run stands, in one line."""
+    done = f"epoch {min(now.epochs_done + 1, now.epochs)} of {now.epochs}"
+    left = "" if now.seconds_left is None else f", about {in_words(now.seconds_left)} left"
+    return {
+        "queued": "Waiting for its turn",
+        "running": f"Training: {done}{left}",
+        "stopped": f"Stopped after {now.epochs_done} of {now.epochs} epochs",
+        "finished": f"Finished: {now.epochs_done} epochs in {in_words(now.seconds)}",
+        "failed": f"Failed: {now.message}",
+        "crashed": f"Crashed: {now.message}",
+    }[now.status]
+
+
+def in_words(seconds: float) -> str:
+    """A duration as people say it."""
+    if seconds < 90:
+        return f"{max(round(seconds), 1)} s"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def stale_note(names: tuple[str, ...]) -> None:
+    """Say that the open run was made from other choices, and from which."""
+    if not names:
+        return
+    first = STALE[names[0]]
+    st.warning(
+        f"This run is out of date: since it started you chose another {first}. What you see here "
+        "is still what it was trained on.",
+        icon=":material/update:",
+    )

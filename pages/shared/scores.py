@@ -1,0 +1,75 @@
+"""Scores of an epoch and without training: a table, and AP over the IoU that counts as found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from cellcutter_core.runs.store import Progress, Run
+from cellcutter_core.view.figures import ap_over_iou
+from pages.shared import panels
+
+# In the order of the table: name in the record, what it is called, what it says.
+SCORES = {
+    "ap50": ("AP at IoU 0.5", "Found cells among all found, false and missed ones."),
+    "ap75": ("AP at IoU 0.75", "The same, with outlines that have to fit closely."),
+    "mean_ap": ("Mean AP", "Average over IoU 0.50, 0.55 … 0.95."),
+    "precision": ("Precision", "Share of the cells here that are true cells."),
+    "recall": ("Recall", "Share of the true cells that were found."),
+    "f1": ("F1", "Balance of precision and recall, at IoU 0.5."),
+    "mean_iou": ("Mean matched IoU", "How well the found cells are outlined."),
+    "panoptic_quality": ("Panoptic quality", "F1 times mean matched IoU: finding and outlining."),
+    "mean_best_iou": ("Mean best IoU", "Best overlap with each true cell, missed ones included."),
+    "foreground_iou": ("Foreground IoU", "Cell area against cell area, whichever the cell."),
+    "miou": ("mIOU of crops", "The paper's score: cell and background in validation crops."),
+}
+
+
+def scores(run: Run, now: Progress) -> None:
+    """Each score with what it says; nothing where no epoch was scored."""
+    found = {event["epoch"]: event for event in now.epoch_events if event.get("scores")}
+    if not found:
+        return
+    st.subheader("Scores", anchor=False)
+    baseline = [event for event in run.events() if event["kind"] == "baseline"]
+    # On a narrow page the figure goes below the table.
+    beside = st.container(horizontal=True)
+    with beside, st.container(width=660):
+        number = st.selectbox(
+            "Epoch", sorted(found, reverse=True), key=f"compare_scored_{run.path.name}"
+        )
+        cells = found[number]["scores"]
+        columns = {f"Epoch {number}": {**cells, "miou": found[number]["miou"]}}
+        if baseline and baseline[-1].get("scores"):
+            columns["Untrained"] = baseline[-1]["scores"]
+        table(columns)
+        st.caption(f"{cells['n_cells']} cells, {cells['n_true']} true ones. Higher is better.")
+    with beside, st.container(width=440):
+        panels.chart(
+            ap_over_iou({name: one["average_precision"] for name, one in columns.items()}),
+            key="compare_ap",
+            alt="AP against the IoU that counts as found, for " + " and ".join(columns),
+        )
+
+
+def table(columns: Mapping[str, Mapping[str, Any]]) -> None:
+    """A line for each score that one of the columns has."""
+    st.dataframe(
+        [
+            {"score": title, "what": what}
+            | {name: values.get(key) for name, values in columns.items()}
+            for key, (title, what) in SCORES.items()
+            if any(values.get(key) is not None for values in columns.values())
+        ],
+        column_order=["score", *columns, "what"],
+        column_config={
+            "score": st.column_config.TextColumn("Score", width=150),
+            "what": st.column_config.TextColumn("What it says", width="large"),
+            **{name: st.column_config.NumberColumn(format="%.3f", width=85) for name in columns},
+        },
+        hide_index=True,
+        key="compare_scores",
+        alt="Scores against the truth, from 0 to 1, higher is better",
+    )

@@ -1,0 +1,100 @@
+"""Two results side by side: of two epochs, of two runs, of an epoch and what there was before."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from cellcutter_core.runs.choices import changed
+from cellcutter_core.runs.folder import RunSummary, find_run, list_runs
+from cellcutter_core.runs.store import Run
+from cellcutter_core.view.figures import panes
+from cellcutter_core.view.truth import DIFFERENCE_COLORS
+from pages.shared import cached_runs, panels
+from pages.shared.epochs import choose_epoch, difference, labels_of, show
+from pages.shared.run_words import run_name
+
+
+def two_epochs(run: Run, epochs: list[int]) -> None:
+    """Two epochs, and what changed from one to the other."""
+    middle, last = epochs[(len(epochs) - 1) // 2], epochs[-1]
+    usual = (10, 30) if {10, 30} <= set(epochs) else (middle, last)
+    left, right = st.columns(2)
+    with left:
+        first = choose_epoch("Left", run, epochs, usual=usual[0], key="compare_left")
+    with right:
+        second = choose_epoch("Right", run, epochs, usual=usual[1], key="compare_right")
+    with panels.told():
+        pictures = {f"Epoch {first}": cached_runs.run_cells(run, first)}
+        # Titles are names: a second picture of the same epoch would replace the first.
+        if second != first:
+            pictures[f"Epoch {second}"] = cached_runs.run_cells(run, second)
+        pictures["Difference"] = difference(run, labels_of(run, first), labels_of(run, second))
+        panels.chart(
+            panes(pictures, n_columns=3, legend=DIFFERENCE_COLORS, uirevision=run.path.name),
+            key="compare_side_by_side",
+            zoom=True,
+            alt="Two epochs side by side: " + ", ".join(pictures),
+        )
+
+
+def against_untrained(run: Run, epochs: list[int]) -> None:
+    """An epoch beside the cells that need no training, from the same mask and nuclei."""
+    number = choose_epoch("Epoch", run, epochs, usual=epochs[-1], key="compare_untrained")
+    with panels.told():
+        untrained = cached_runs.run_untrained(run.path.name)
+        pictures = {
+            "Without training": cached_runs.run_cells(run, None),
+            f"Epoch {number}": cached_runs.run_cells(run, number),
+            "Difference": difference(run, untrained, labels_of(run, number)),
+        }
+        show(run, pictures, n_columns=3, legend=DIFFERENCE_COLORS)
+
+
+def two_runs(run: Run, epochs: list[int]) -> None:
+    """The last epochs of this run and of another."""
+    others = runs_like(run)
+    if not others:
+        st.info(
+            "There is no other run with epochs. Start a second one with other settings.",
+            icon=":material/info:",
+        )
+        panels.link("train")
+        return
+    names = {summary.id: run_name(summary) for summary in others}
+    name = st.selectbox("The other run", list(names), format_func=names.get, key="compare_other")
+    with panels.told():
+        beside(run, find_run(name), last=epochs[-1])
+
+
+def runs_like(run: Run) -> list[RunSummary]:
+    """All other runs with epochs; those that can be laid over this one come first."""
+    region = run.description.get("region")
+    others = [one for one in list_runs()[0] if one.epochs_done and one.id != run.path.name]
+    return sorted(others, key=lambda one: one.description.get("region") != region)
+
+
+def beside(run: Run, other: Run, *, last: int) -> None:
+    """This run after its last epoch and the other after its own, as far as they can be compared."""
+    theirs, ours = cached_runs.last_epoch(other).labels, labels_of(run, last)
+    if theirs.shape != ours.shape:
+        sizes = [" × ".join(map(str, shape)) for shape in (ours.shape, theirs.shape)]
+        st.info(
+            f"This run has {sizes[0]} pixels and the other {sizes[1]}, so they can not be "
+            "laid over each other. Choose a run of the same region.",
+            icon=":material/info:",
+        )
+        return
+    pictures = {
+        f"This run, epoch {last}": cached_runs.run_cells(run, last),
+        f"The other, epoch {other.epochs[-1]}": cached_runs.run_cells(other, other.epochs[-1]),
+    }
+    legend = {}
+    steps = changed(run.description.get("keys", {}), other.description.get("keys", {}))
+    if "image" in steps:
+        st.warning("These runs are of different images or regions.", icon=":material/info:")
+    elif "markers" in steps:
+        st.caption("They have different markers, so there is no difference to show by cell.")
+    else:
+        pictures["Difference"] = difference(run, theirs, ours)
+        legend = dict(DIFFERENCE_COLORS)
+    show(run, pictures, n_columns=len(pictures), legend=legend)
