@@ -327,7 +327,7 @@ PAPER = Config()
 
 QUICK = Config(
     preset="quick",
-    crops=CropSettings(cell_size=36, intensity="log", guidance=2),
+    crops=CropSettings(cell_size=36, intensity="log", guidance=3),
     network=NetworkSettings(channels=16, normalisation="group", stem=2),
     training=TrainingSettings(
         epochs=8,

@@ -39,7 +39,7 @@ def dataset() -> Dataset:
         nuclei=nuclei,
         territory=Territory(
             rng.integers(0, 12, (32, 32), dtype=np.int32),
-            rng.uniform(0, 2, (32, 32)).astype(np.float32),
+            rng.uniform(0, 1, (32, 32)).astype(np.float32),
         ),
     )
     data.aim_at(data.discs(4))

@@ -19,7 +19,7 @@ def test_a_tiny_training_beats_the_watershed() -> None:
     """Both get the true mask and the true nuclei, so that only the borders between cells differ.
 
     Nuclei lie off the middle of their cells; the watershed halves the distance between them and
-    the network has to see where the cells end. Measured: AP75 0.26 and 0.66.
+    where the cells end is to be seen in the image. Measured: AP75 0.26 and 1.0.
     """
     image = sample((192, 192), seed=1)
     nuclei = image.truth_nuclei
@@ -34,5 +34,5 @@ def test_a_tiny_training_beats_the_watershed() -> None:
     *_, (_, drawing) = train_and_draw(training, data, inputs, config)
     trained = score(drawing.labels, image.truth)
     watershed = score(watershed_labels(nuclei, inputs.mask, points=points), image.truth)
-    assert trained.ap75 > watershed.ap75 + 0.2
-    assert trained.mean_ap > watershed.mean_ap + 0.08
+    assert trained.ap75 > watershed.ap75 + 0.5
+    assert trained.mean_ap > watershed.mean_ap + 0.2

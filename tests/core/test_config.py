@@ -189,6 +189,7 @@ def test_the_paper_preset_is_the_published_configuration() -> None:
     assert (PAPER.crops.size, PAPER.crops.sigma) == (64, 15)
     assert (PAPER.crops.cell_size, PAPER.crops.intensity) == (None, "linear")
     assert not PAPER.crops.with_nucleus
+    assert PAPER.crops.guidance == 0
     training = PAPER.training
     assert (training.area, training.steps) == (640, 32)
     assert (training.lam, training.beta) == (1, -20)

@@ -152,7 +152,7 @@ def test_territory_is_the_surer_the_farther_from_another_cell() -> None:
 
 
 def test_paths_through_the_image_beat_the_distance() -> None:
-    """Measured on this sample: AP75 0.08 and 0.56."""
+    """Measured on this sample: AP75 0.26 and 1.0."""
     image = sample((192, 192), seed=1)
     nuclei = image.truth_nuclei
     assert image.truth is not None
@@ -161,5 +161,5 @@ def test_paths_through_the_image_beat_the_distance() -> None:
     inputs = Inputs(image.pixels[..., list(image.cell)], image.truth > 0, points.round(), nuclei)
     guided = score(guided_territory(inputs).labels, image.truth)
     watershed = score(watershed_labels(nuclei, inputs.mask, points=points), image.truth)
-    assert guided.ap75 > watershed.ap75 + 0.2
-    assert guided.mean_ap > watershed.mean_ap + 0.1
+    assert guided.ap75 > watershed.ap75 + 0.5
+    assert guided.mean_ap > watershed.mean_ap + 0.2
