@@ -32,7 +32,6 @@ MARKS = (30, 60, 120, 300)
 # `paper` has no scores within an epoch, and one takes minutes: so many steps are one here. Its
 # learning rate is constant, so nothing else changes.
 PAPER_STEPS = 2
-FIRST_LABELS = 20.0
 
 
 def main() -> None:
@@ -89,12 +88,13 @@ def _train_once(store: Path, image: Path, preset: str, seed: int, seconds: float
 
 
 def _trained(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Scores of the watershed and of every epoch of one training."""
+    """Scores before one training and after every epoch of it."""
     from cellcutter_core.backend import backend, fastest_precision
+    from cellcutter_core.baseline import watershed_labels
     from cellcutter_core.config import PRESETS
     from cellcutter_core.images import read_image
     from cellcutter_core.metrics import score
-    from cellcutter_core.pipeline import make_dataset, prepare, train_and_draw
+    from cellcutter_core.pipeline import make_dataset, prepare, train_and_draw, untrained_labels
     from cellcutter_core.training import Training
     from cellcutter_core.unet import UNet
 
@@ -121,7 +121,9 @@ def _trained(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
     inputs, truth = prepare(read_image(file), config)
     if truth is None or truth.labels is None:
         raise SystemExit(f"{file} has no truth to score against")
-    yield scored("watershed", watershed_of(inputs), cells=int(len(set(truth.labels.flat)) - 1))
+    watershed = watershed_labels(inputs.nuclei, inputs.mask, points=inputs.points)
+    yield scored("watershed", watershed, cells=len(set(truth.labels.flat) - {0}))
+    yield scored("untrained", untrained_labels(inputs, config))
     data = make_dataset(inputs, config)
     precision = training.precision
     if precision == "auto":
@@ -139,13 +141,6 @@ def _trained(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
     yield {**last, "kind": "end"}
 
 
-def watershed_of(inputs: Any) -> Any:
-    """The cells that the app shows as "without training"."""
-    from cellcutter_core.baseline import watershed_labels
-
-    return watershed_labels(inputs.nuclei, inputs.mask, points=inputs.points)
-
-
 def _pair(line: dict[str, Any] | None) -> str:
     return "" if line is None else f"{line['ap50']:.3f} / {line['ap75']:.3f}"
 
@@ -153,29 +148,39 @@ def _pair(line: dict[str, Any] | None) -> str:
 def _table(lines: list[dict[str, Any]]) -> str:
     """A row for each image: the watershed, each preset at its end, and at the marks."""
     presets = sorted({line["preset"] for line in lines}, reverse=True)
-    heads = ["image", "cells", "watershed"]
+    heads = ["image", "cells", "watershed", "untrained"]
     for preset in presets:
         heads += [f"`{preset}`", "s", "last / best", *(f"{mark} s" for mark in MARKS)]
     images = list(dict.fromkeys(line["image"] for line in lines))
     rows = [_row(lines, image, presets) for image in images]
     rows.append(_mean_row(lines, images, presets))
-    text = [f"AP50 / AP75; at the marks AP50. First labels: bar {FIRST_LABELS:.0f} s.", ""]
+    text = ["AP50 / AP75; at the marks AP50 alone.", ""]
     text += [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
     text += [f"| {' | '.join(row)} |" for row in rows]
     ends = [line for line in lines if line["kind"] == "end" and line["preset"] == "quick"]
     firsts = [line["seconds"] for line in lines if line.get("epoch") == 1 and line in _quick(lines)]
-    base = {line["image"]: line for line in lines if line["kind"] == "watershed"}
     if ends:
-        better = sum(line["ap50"] >= base[line["image"]]["ap50"] for line in ends)
+        better = {}
+        for kind in ("watershed", "untrained"):
+            base = _before(lines, kind)
+            better[kind] = sum(line["ap50"] >= base[line["image"]]["ap50"] for line in ends)
         lasting = min(_lasting(lines, end) for end in ends)
         text += [
             "",
-            f"`quick`: at least the watershed's AP50 in {better} of {len(ends)} trainings; first "
-            f"labels after {statistics.median(firsts):.0f} s (median), all after "
+            f"`quick`: at least the watershed's AP50 in {better['watershed']} of {len(ends)} "
+            f"trainings, at least that before training in {better['untrained']}; first epoch after "
+            f"{statistics.median(firsts):.0f} s (median), all after "
             f"{statistics.median(end['seconds'] for end in ends):.0f} s; the last epoch has at "
             f"least {lasting:.2f} of the best one's AP50.",
         ]
     return "\n".join(text)
+
+
+def _before(lines: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
+    """For each image what needs no training: the watershed, or what `quick` begins with."""
+    found = [line for line in lines if line["kind"] == kind]
+    # Of `paper` the untrained labels are the watershed's.
+    return {line["image"]: line for line in sorted(found, key=lambda one: one["preset"])}
 
 
 def _quick(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -207,8 +212,8 @@ def _at(lines: list[dict[str, Any]], image: str, preset: str, mark: float) -> fl
 
 
 def _row(lines: list[dict[str, Any]], image: str, presets: Sequence[str]) -> list[str]:
-    base = next(line for line in lines if line["image"] == image and line["kind"] == "watershed")
-    row = [image, str(base["cells"]), _pair(base)]
+    base, untrained = (_before(lines, kind)[image] for kind in ("watershed", "untrained"))
+    row = [image, str(base["cells"]), _pair(base), _pair(untrained)]
     for preset in presets:
         ends = _of(lines, image, preset, "end")
         if not ends:
@@ -228,8 +233,8 @@ def _mean(lines: Sequence[dict[str, Any]]) -> dict[str, float]:
 def _mean_row(
     lines: list[dict[str, Any]], images: Sequence[str], presets: Sequence[str]
 ) -> list[str]:
-    base = {line["image"]: line for line in lines if line["kind"] == "watershed"}
-    row = ["mean", "", _pair(_mean(list(base.values())))]
+    row = ["mean", ""]
+    row += [_pair(_mean(list(_before(lines, k).values()))) for k in ("watershed", "untrained")]
     for preset in presets:
         done = [image for image in images if _of(lines, image, preset, "end")]
         ends = [_mean(_of(lines, image, preset, "end")) for image in done]
@@ -255,9 +260,9 @@ def _plot(lines: list[dict[str, Any]], folder: Path) -> None:
             mean = [statistics.fmean(values) for values in zip(*curves, strict=True)]
             figure.add_scatter(x=times, y=mean, name=preset, line={"color": color, "width": 4})
     figure.for_each_trace(lambda trace: trace.update(showlegend=trace.name is not None))
-    base = {line["image"]: line["ap50"] for line in lines if line["kind"] == "watershed"}
-    level = statistics.fmean(base.values())
-    figure.add_hline(level, line_dash="dash", annotation_text="watershed, no training")
+    for kind in ("watershed", "untrained"):
+        level = statistics.fmean(line["ap50"] for line in _before(lines, kind).values())
+        figure.add_hline(level, line_dash="dash", annotation_text=kind)
     figure.update_xaxes(title="seconds since the start, everything included", rangemode="tozero")
     figure.update_yaxes(title="AP50", range=[0, 1])
     figure.update_layout(template="plotly_white", width=900, height=480, font={"size": 15})
