@@ -19,14 +19,15 @@ def test_a_tiny_training_beats_the_watershed() -> None:
     """Both get the true mask and the true nuclei, so that only the borders between cells differ.
 
     Nuclei lie off the middle of their cells; the watershed halves the distance between them and
-    where the cells end is to be seen in the image. Measured: AP75 0.26 and 1.0.
+    the network has to see where the cells end, for nothing guides it. Measured: AP75 0.26 and 0.66.
     """
     image = sample((192, 192), seed=1)
     nuclei = image.truth_nuclei
     points = np.round(center_of_mass(nuclei > 0, nuclei, range(1, nuclei.max() + 1)))
     config = QUICK.replace(
+        crops=QUICK.crops.replace(guidance=0),
         network=QUICK.network.replace(channels=8),
-        training=QUICK.training.replace(epochs=7, precision="float32"),
+        training=QUICK.training.replace(epochs=7, warm_up=32, precision="float32"),
     )
     inputs = Inputs(image.pixels[..., list(image.cell)], image.truth > 0, points, nuclei)
     data = make_dataset(inputs, config)
@@ -34,5 +35,5 @@ def test_a_tiny_training_beats_the_watershed() -> None:
     *_, (_, drawing) = train_and_draw(training, data, inputs, config)
     trained = score(drawing.labels, image.truth)
     watershed = score(watershed_labels(nuclei, inputs.mask, points=points), image.truth)
-    assert trained.ap75 > watershed.ap75 + 0.5
-    assert trained.mean_ap > watershed.mean_ap + 0.2
+    assert trained.ap75 > watershed.ap75 + 0.2
+    assert trained.mean_ap > watershed.mean_ap + 0.08
