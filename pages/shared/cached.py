@@ -196,15 +196,15 @@ def inputs() -> tuple[Inputs, Truth | None]:
 
 @kept(4)
 def _untrained(key: str, _inputs: Inputs, _config: Config) -> NDArray[np.int32]:
-    del key
-    return untrained_labels(_inputs, _config)
+    return aside("untrained", f"untrained {key}", untrained_labels, _inputs, _config)[0]
 
 
 def untrained() -> NDArray[np.int32]:
     """The cells as far as they are known before training."""
     made, config = step_keys(), state.choices().config
-    guided = config.crops.guidance > 0
-    return _untrained(f"{made['mask']} {made['markers']} {guided}", inputs()[0], config)
+    key = f"{made['mask']} {made['markers']} {config.crops.guidance > 0}"
+    given = inputs()[0]
+    return waited(lambda: _untrained(key, given, config))
 
 
 @st.cache_resource(max_entries=2, scope="session", show_spinner="Cutting out crops …")
