@@ -37,7 +37,7 @@ def ready(page: Any) -> None:
 # Both stages have been painted with their picture: their middle is not transparent.
 PAINTED = """() => {
     const hosts = document.querySelectorAll('[data-testid="stBidiComponentIsolated"]');
-    const all = [...hosts].map((host) => host.shadowRoot.querySelector("canvas")).filter(Boolean);
+    const all = [...hosts].map((host) => host.shadowRoot?.querySelector("canvas")).filter(Boolean);
     const seen = (canvas) => canvas.width > 300 && canvas.getContext("2d")
         .getImageData(canvas.width / 2, canvas.height / 2, 1, 1).data[3] === 255;
     return all.length === 2 && all.every(seen);
