@@ -11,6 +11,7 @@ from cellcutter_core.view.figures import crop_gallery
 from cellcutter_core.view.render import composite
 from pages.shared import cached, code, panels, state
 from pages.shared.picture import marker_editor
+from pages.shared.settings import setting
 
 CROPS_A_PAGE = 24
 
@@ -32,12 +33,12 @@ def upload() -> None:
 
 controls, view = st.columns([1, 3], gap="large")
 with controls:
-    panels.setting("markers", "automatic", label="Automatic", disabled=edited)
+    setting("markers", "automatic", label="Automatic", disabled=edited)
     if settings.automatic:
-        panels.setting("markers", "diameter", label="diameter", disabled=edited)
+        setting("markers", "diameter", label="diameter", disabled=edited)
     else:
         for name in ("min_sigma", "max_sigma", "threshold"):
-            panels.setting("markers", name, disabled=edited)
+            setting("markers", name, disabled=edited)
     if edited:
         st.caption(
             "Markers were changed by hand, so these settings wait. *Start again* goes back to them."
@@ -132,9 +133,13 @@ else:
     number = st.pagination(n_pages, key="cells_page") if n_pages > 1 else 1
     first = (number - 1) * CROPS_A_PAGE
     cells = np.arange(first, min(first + CROPS_A_PAGE, len(data)))
-crops = data.crops(cells)
 panels.chart(
-    crop_gallery(crops[..., :-1], data.embedding, (cells + 1).tolist(), n_columns=8),
+    cached.drawn(
+        f"gallery {cached.step_keys()['training']} {cells.tolist()}",
+        lambda: crop_gallery(
+            data.crops(cells)[..., :-1], data.embedding, (cells + 1).tolist(), n_columns=8
+        ),
+    ),
     key="cells_gallery",
     alt=f"Crops of cells {', '.join(str(cell + 1) for cell in cells)}",
 )

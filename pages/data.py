@@ -1,14 +1,12 @@
 """Choose an image, say what each channel is, and choose the part to work on."""
 
-import numpy as np
 import streamlit as st
 
 from cellcutter_core.regions import whole
 from cellcutter_core.runs.choices import Source
 from cellcutter_core.runs.draft import keep_file
-from cellcutter_core.view.figures import histogram
-from cellcutter_core.view.render import composite, display_window
 from pages.shared import cached, code, panels, state
+from pages.shared.channels import channel_card
 from pages.shared.picture import region_picker
 
 # The longest side of the picture to choose a region on, in pixels.
@@ -130,42 +128,10 @@ roles[1].selectbox(
     help="Without a nucleus channel, markers are found in the cell channel.",
 )
 
-step = -(-max(n_rows, n_cols) // 384)
 for row in range(0, len(image.channels), 3):
     for column, index in zip(st.columns(3), range(row, len(image.channels)), strict=False):
-        channel = image.pixels[..., index]
-        name = image.channels[index]
-        role = "cells" if index in image.cell else "nuclei" if index == image.nucleus else "unused"
-        low, high = float(channel.min()), float(channel.max())
-        with column, st.container(border=True):
-            usual = display_window(channel)
-            window = st.session_state.get(f"data_window_{source.title}_{index}", usual)
-            shown = (channel[::step, ::step].astype(np.float32) - window[0]) / max(
-                window[1] - window[0], 1e-9
-            )
-            st.image(
-                (255 * np.clip(shown, 0, 1)).astype(np.uint8),
-                caption=f"{name} ({role}): {low:g} to {high:g}",
-                width="stretch",
-                output_format="PNG",
-                alt=f"Channel {name}, which shows {role}",
-            )
-            if high > low:
-                st.slider(
-                    "Display window",
-                    low,
-                    high,
-                    usual,
-                    key=f"data_window_{source.title}_{index}",
-                    persist_state="session",
-                    format="%g",
-                    help="Changes only this picture.",
-                )
-            panels.chart(
-                histogram(channel, window, name=name),
-                key=f"data_histogram_{index}",
-                alt=f"Histogram of {name}, {low:g} to {high:g}",
-            )
+        with column:
+            channel_card(image, index, source=source)
 
 # Region -------------------------------------------------------------------------------------------
 
@@ -175,7 +141,7 @@ st.caption(
     "Drag a new box, or move it or its corners."
 )
 scale = -(-max(n_rows, n_cols) // LARGEST_PICTURE)
-overview = composite(image.pixels[::scale, ::scale], cell=image.cell, nucleus=image.nucleus)
+overview = cached.whole_picture(scale)
 chosen_on, presets = st.columns([2, 1], gap="large")
 with presets:
     if st.button("Where there is most to see", icon=":material/auto_awesome:", width="stretch"):

@@ -14,6 +14,7 @@ from cellcutter_core.view.render import mask_outline
 from pages.shared import cached, code, panels, state
 from pages.shared.aside import NotYet, rest
 from pages.shared.linked import linked_panes
+from pages.shared.settings import setting
 
 PARAMETERS = ("prior", "max_weight", "sigma")
 
@@ -35,10 +36,10 @@ settings = state.choices().config.mask
 
 controls, view = st.columns([1, 3], gap="large")
 with controls:
-    panels.setting("mask", "automatic", label="Automatic")
+    setting("mask", "automatic", label="Automatic")
     for name in PARAMETERS:
-        panels.setting("mask", name, disabled=settings.automatic)
-    panels.setting("mask", "scaling", disabled=settings.automatic)
+        setting("mask", name, disabled=settings.automatic)
+    setting("mask", "scaling", disabled=settings.automatic)
     if settings.automatic:
         st.caption(
             "Nothing to set: the cut runs on how likely each pixel is cell, found from this image. "

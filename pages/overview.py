@@ -1,12 +1,15 @@
 """The pipeline in one picture, and the sample end to end with one click."""
 
+from collections.abc import Callable
+from functools import partial
+
 import streamlit as st
 
 from cellcutter_core.config import QUICK
 from cellcutter_core.runs.choices import Choices
 from cellcutter_core.view.figures import pipeline_strip
 from cellcutter_core.view.marks import markers_picture
-from cellcutter_core.view.render import mask_outline, probability_colors
+from cellcutter_core.view.render import Rgb, mask_outline, probability_colors
 from pages.shared import cached, cached_runs, panels, start, state
 
 state.enter("overview")
@@ -52,30 +55,35 @@ with hero:
         alt="The present image with its cells" if trained else "The present image",
     )
 place = st.empty()
-pictures = {"Image": cached.picture()}
+steps: dict[str, Callable[[], Rgb]] = {"Image": cached.picture}
 if not cached.is_large():
     with panels.told():
-        markers = cached.markers()
-        pictures["Mask"] = mask_outline(cached.picture(), cached.mask())
-        pictures["Markers and crops"] = markers_picture(
-            cached.picture(),
-            markers.points,
+        points, picture = cached.markers().points, cached.picture()
+        steps["Mask"] = partial(mask_outline, picture, cached.mask())
+        steps["Markers and crops"] = partial(
+            markers_picture,
+            picture,
+            points,
             crop_size=state.choices().config.crops.size,
-            selected=len(markers.points) // 2,
+            selected=len(points) // 2,
         )
         if trained:
             last = cached_runs.last_epoch(trained)
-            pictures["Probabilities"] = probability_colors(last.probability)
-            pictures["Cells"] = cached.overlaid(last.labels)
+            steps["Probabilities"] = partial(probability_colors, last.probability)
+            steps["Cells"] = partial(cached.overlaid, last.labels)
         else:
-            pictures["Cells before training"] = cached.overlaid(cached.untrained())
+            steps["Cells before training"] = partial(cached.overlaid, cached.untrained())
+known_by = cached.step_keys(), list(steps), trained and (trained.path.name, trained.epochs[-1])
 with place.container():
     panels.chart(
-        pipeline_strip(pictures),
+        cached.drawn(
+            f"strip {known_by}",
+            lambda: pipeline_strip({name: make() for name, make in steps.items()}),
+        ),
         key="overview_strip",
-        alt="The present image on its way through the pipeline: " + ", ".join(pictures),
+        alt="The present image on its way through the pipeline: " + ", ".join(steps),
     )
-if "Cells before training" in pictures:
+if "Cells before training" in steps:
     st.caption(
         "The last picture is where the training begins: every pixel goes to the nucleus from which "
         "the way through the image is cheapest. After training the network's probabilities and "

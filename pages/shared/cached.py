@@ -7,6 +7,7 @@ comes back when visitors leave. Arrays are shared between reruns and never writt
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -33,12 +34,10 @@ from cellcutter_core.regions import Box, cut_out, interesting_region
 from cellcutter_core.runs.choices import Choices, Source, keys
 from cellcutter_core.runs.draft import file_of, markers_digest
 from cellcutter_core.samples import sample
-from cellcutter_core.view.render import composite, overlay
+from cellcutter_core.view.render import Rgb, composite, overlay
 from pages.shared import state
 from pages.shared.aside import aside, waited
 from pages.shared.caching import kept
-
-Rgb = NDArray[np.uint8]
 
 # A larger region is not computed again before somebody asks for it.
 LARGEST_AT_ONCE = 1_200_000
@@ -252,6 +251,29 @@ def _picture(key: str, _image: Image) -> Rgb:
 def picture() -> Rgb:
     """(H, W, 3) the region, cells in grey and nuclei in blue."""
     return _picture(step_keys()["image"], image())
+
+
+def whole_picture(step: int) -> Rgb:
+    """(H, W, 3) every so many pixels of the whole image, as `picture` shows them."""
+
+    def make() -> Rgb:
+        image = whole_image()
+        return composite(image.pixels[::step, ::step], cell=image.cell, nucleus=image.nucleus)
+
+    image = whole_image()
+    source = state.choices().source.model_dump_json()
+    return drawn(f"whole {source} {image.cell} {image.nucleus} {step}", make)
+
+
+@kept(12)
+def _drawn(key: str, _make: Callable[[], Any]) -> Any:
+    del key
+    return _make()
+
+
+def drawn(key: str, make: Callable[[], Any]) -> Any:
+    """A picture or figure, made again only under another key: a page asks at every rerun."""
+    return _drawn(key, make)
 
 
 def overlaid(labels: NDArray[np.int32]) -> Rgb:

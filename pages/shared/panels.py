@@ -1,16 +1,14 @@
-"""Pieces that several pages use: where one is in the pipeline, a setting, explanations, code."""
+"""Pieces that several pages use: where one is in the pipeline, messages, explanations, code."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import streamlit as st
-from pydantic.fields import FieldInfo
 
-from cellcutter_core.config import Config, everyday
 from cellcutter_core.view import figures
 from pages.shared import cached, state
 
@@ -155,107 +153,6 @@ def wait_for_consent(step: str) -> None:
         args=(step, key),
     )
     st.stop()
-
-
-# Settings -----------------------------------------------------------------------------------------
-
-
-def setting(group: str, name: str, *, label: str | None = None, disabled: bool = False) -> None:
-    """A widget for a setting; its bounds and its meaning come from `cellcutter_core.config`."""
-    settings = getattr(state.choices().config, group)
-    field = type(settings).model_fields[name]
-    value = getattr(settings, name)
-    title = label or name.replace("_", " ")
-    kinds = get_args(field.annotation)
-    if type(None) in kinds:
-        _optional(group, name, title, field, value, disabled=disabled)
-    else:
-        _widget(group, name, title, field, value, disabled=disabled)
-
-
-def _optional(
-    group: str, name: str, title: str, field: FieldInfo, value: Any, *, disabled: bool
-) -> None:
-    """A setting that may be None: a switch, and the number where it is on."""
-    key = f"{group}_{name}_given"
-    st.session_state[key] = value is not None
-    usual = getattr(getattr(Config(), group), name)
-    span = everyday(field)
-    fallback = usual if usual is not None else span[0] * 3 if span else _bounds(field)[0] or 1
-
-    def switch() -> None:
-        given = fallback if st.session_state[key] else None
-        state.choose_setting(group, name, given)
-
-    st.toggle(
-        f"Set {title.lower()}", key=key, on_change=switch, help=field.description, disabled=disabled
-    )
-    if value is not None:
-        _widget(group, name, title, field, value, disabled=disabled)
-
-
-def _widget(
-    group: str, name: str, title: str, field: FieldInfo, value: Any, *, disabled: bool
-) -> None:
-    key = f"{group}_{name}"
-    # The choices are what counts; the widget shows them, whatever it was left at.
-    st.session_state[key] = value
-
-    def change() -> None:
-        state.choose_setting(group, name, st.session_state[key])
-
-    common: dict[str, Any] = {
-        "key": key,
-        "on_change": change,
-        "help": field.description,
-        "disabled": disabled,
-    }
-    if isinstance(value, bool):
-        st.toggle(title, **common)
-    elif options := _options(field):
-        st.selectbox(title, options, **common)
-    elif span := everyday(field):
-        low, high, step = span
-        st.slider(title, min(low, value), max(high, value), step=step, format="%g", **common)
-    else:
-        low, high = _bounds(field)
-        kind = type(value)
-        st.number_input(
-            title,
-            None if low is None else kind(low),
-            None if high is None else kind(high),
-            step=_step(field, value),
-            format="%d" if kind is int else "%g",
-            **common,
-        )
-
-
-def _options(field: FieldInfo) -> list[Any]:
-    """The values of a Literal, or nothing."""
-    found = get_args(field.annotation)
-    return list(found) if found and not any(isinstance(kind, type) for kind in found) else []
-
-
-def _bounds(field: FieldInfo) -> tuple[float | None, float | None]:
-    """Lowest and highest value; open bounds are for the core to refuse."""
-
-    def bound(*names: str) -> float | None:
-        for part in field.metadata:
-            for name in names:
-                if hasattr(part, name):
-                    return getattr(part, name)
-        return None
-
-    return bound("ge", "gt"), bound("le", "lt")
-
-
-def _step(field: FieldInfo, value: float) -> float:
-    for part in field.metadata:
-        if hasattr(part, "multiple_of"):
-            return int(part.multiple_of)
-    if isinstance(value, int):
-        return 1
-    return 10.0 ** (len(str(int(value))) - 2) if value >= 1 else max(value / 10, 1e-6)
 
 
 # Explanations -------------------------------------------------------------------------------------

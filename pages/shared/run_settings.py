@@ -5,7 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from cellcutter_core.config import PRESETS, Config
-from pages.shared import panels, state
+from pages.shared import state
+from pages.shared.settings import setting
 
 # What is decided here, with the name of its tab; mask and markers have pages of their own.
 GROUPS = {
@@ -44,9 +45,9 @@ def run_settings(*, folded: bool) -> None:
                 "paper: the published configuration to the letter, many times slower.",
             )
             with st.container(width=150):
-                panels.setting("training", "epochs", label="Epochs")
+                setting("training", "epochs", label="Epochs")
             with st.container(width=150):
-                panels.setting("training", "seed", label="Seed")
+                setting("training", "seed", label="Seed")
             changed = n_changed(config)
             st.button(
                 "Back to the preset",
@@ -94,4 +95,4 @@ def other_settings(group: str) -> None:
         for column, name in zip(st.columns(3), names[row : row + 3], strict=False):
             with column:
                 label = LABELS.get(name, name.replace("_", " ").capitalize())
-                panels.setting(group, name, label=label)
+                setting(group, name, label=label)

@@ -361,20 +361,24 @@ def test_ap_falls_over_iou() -> None:
     ],
 )
 def test_a_histogram_counts_every_pixel_in_few_bars(channel: np.ndarray) -> None:
-    bars = histogram(channel, name="nuclei").data[0]
-    assert sum(bars.y) == 2500
-    assert len(bars.y) <= 256
-    lowest, highest = bars.x[0] - bars.width / 2, bars.x[-1] + bars.width / 2
-    assert lowest <= channel.min() + 1e-9
-    assert channel.max() <= highest + 1e-9
+    steps = histogram(channel, name="nuclei").data[0]
+    counts = [count for _, count in steps.customdata[:-1]]
+    assert sum(counts) == 2500
+    assert len(counts) <= 256
+    assert len(steps.x) == len(steps.y) == len(counts) + 1
+    # What holds nothing ends below the axis, and what holds one pixel is seen.
+    assert all((y >= 1) == (count > 0) for y, count in zip(steps.y, counts, strict=False))
+    assert steps.x[0] <= channel.min() + 1e-9
+    assert channel.max() <= steps.x[-1] + 1e-9
 
 
 def test_bars_of_integers_hold_as_many_values_each() -> None:
     ramp = np.arange(1000).reshape(40, 25)
-    bars = histogram(ramp, name="nuclei").data[0]
+    steps = histogram(ramp, name="nuclei").data[0]
     # 1000 values in bars of 4, with no comb of fuller and emptier ones.
-    assert set(bars.y) == {4}
-    assert bars.x[:2] == (1.5, 5.5)
+    assert set(steps.y) == {4}
+    assert steps.x[:2] == (-0.5, 3.5)
+    assert [middle for middle, _ in steps.customdata[:2]] == [1.5, 5.5]
 
 
 def test_the_display_window_is_shaded() -> None:

@@ -1,0 +1,71 @@
+"""A channel on the page Data: its picture, its display window and its histogram."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+
+from cellcutter_core.images import Image
+from cellcutter_core.runs.choices import Source
+from cellcutter_core.view.figures import histogram
+from cellcutter_core.view.render import display_window
+from pages.shared import cached, panels
+
+# The longest side of the picture of a channel, in pixels.
+LARGEST_PICTURE = 384
+
+
+def channel_card(image: Image, index: int, *, source: Source) -> None:
+    """What a channel of the whole image shows, in a frame."""
+    channel, name = image.pixels[..., index], image.channels[index]
+    role = "cells" if index in image.cell else "nuclei" if index == image.nucleus else "unused"
+    key = f"{source.model_dump_json()} {index}"
+    low, high, usual = cached.drawn(f"range {key}", lambda: _range(channel))
+    slider = f"data_window_{source.title}_{index}"
+    window = st.session_state.get(slider, usual)
+    with st.container(border=True):
+        st.image(
+            cached.drawn(f"channel {key} {window}", lambda: _png(channel, window)),
+            caption=f"{name} ({role}): {low:g} to {high:g}",
+            width="stretch",
+            output_format="PNG",
+            alt=f"Channel {name}, which shows {role}",
+        )
+        if high > low:
+            st.slider(
+                "Display window",
+                low,
+                high,
+                usual,
+                key=slider,
+                persist_state="session",
+                format="%g",
+                help="Changes only this picture.",
+            )
+        panels.chart(
+            cached.drawn(
+                f"histogram {key} {window}", lambda: histogram(channel, window, name=name)
+            ),
+            key=f"data_histogram_{index}",
+            alt=f"Histogram of {name}, {low:g} to {high:g}",
+        )
+
+
+def _range(channel: NDArray[np.generic]) -> tuple[float, float, tuple[float, float]]:
+    """Lowest and highest intensity, and between which the picture shows them at first."""
+    return float(channel.min()), float(channel.max()), display_window(channel)
+
+
+def _png(channel: NDArray[np.generic], window: tuple[float, float]) -> bytes:
+    """The channel within its display window, small."""
+    step = -(-max(channel.shape) // LARGEST_PICTURE)
+    shown = (channel[::step, ::step].astype(np.float32) - window[0]) / max(
+        window[1] - window[0], 1e-9
+    )
+    file = io.BytesIO()
+    Pillow.fromarray((255 * np.clip(shown, 0, 1)).astype(np.uint8)).save(file, "PNG")
+    return file.getvalue()
