@@ -84,7 +84,7 @@ def in_words(summary: dict[str, Any]) -> str:
     if scores:
         text += (
             f"\nAgainst the truth: AP50 {scores['ap50']:.3f}, AP75 {scores['ap75']:.3f} "
-            f"(without training, by watershed: {without['ap50']:.3f}, {without['ap75']:.3f})"
+            f"(without training: {without['ap50']:.3f}, {without['ap75']:.3f})"
         )
     return text
 
