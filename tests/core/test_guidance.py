@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from cellcutter_core import guidance as module
 from cellcutter_core.baseline import watershed_labels
 from cellcutter_core.guidance import HIGHEST_LOG_ODDS, LOG_ODDS, Guidance, Territory, grown
 from cellcutter_core.inputs import Inputs
@@ -105,7 +106,9 @@ def slow_paths(begin: np.ndarray, nodes: np.ndarray, guidance: Guidance) -> np.n
             return cost
 
 
-def test_paths_are_the_cheapest() -> None:
+@pytest.mark.parametrize("block", [2, 4, 256])
+def test_paths_are_the_cheapest(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BLOCK", block)
     rng = np.random.default_rng(0)
     mask = rng.random((7, 8)) < 0.8
     seeds = np.zeros((7, 8), np.int32)
@@ -120,6 +123,87 @@ def test_paths_are_the_cheapest() -> None:
     found = grown(seeds, mask, guidance)
     np.testing.assert_array_equal(found, expected)
     assert found.dtype == np.int32
+
+
+def rough(shape: tuple[int, int], seed: int) -> Guidance:
+    """No two paths cost the same."""
+    rng = np.random.default_rng(seed)
+    return Guidance(
+        rng.uniform(1, 9, shape).astype(np.float32), rng.uniform(0, 5, shape).astype(np.float32)
+    )
+
+
+def sparse(shape: tuple[int, int], n: int) -> np.ndarray:
+    """(H, W) bool with n pixels True."""
+    field = np.zeros(shape, bool)
+    field.flat[np.random.default_rng(n).choice(field.size, n, replace=False)] = True
+    return field
+
+
+def winding(shape: tuple[int, int]) -> np.ndarray:
+    """One path, a pixel wide, to the right and back through all of the image."""
+    mask = np.zeros(shape, bool)
+    mask[::2] = True
+    mask[1::4, -1] = mask[3::4, 0] = True
+    return mask
+
+
+@pytest.mark.parametrize("block", [2, 6, 16, 37])
+@pytest.mark.parametrize(
+    ("mask", "n_seeds"),
+    [
+        (np.ones((50, 41), bool), 30),
+        # Hardly any path stays within a block.
+        (np.ones((50, 41), bool), 1),
+        (winding((33, 30)), 2),
+        # Many pieces, some of which no seed lies in, some of which meet at the borders of blocks.
+        (np.random.default_rng(0).random((60, 45)) < 0.45, 12),
+        (np.ones((1, 90), bool), 5),
+        (np.ones((90, 1), bool), 5),
+        (np.ones((20, 20), bool), 0),
+        (np.zeros((20, 20), bool), 3),
+    ],
+)
+def test_blocks_change_nothing(
+    mask: np.ndarray, n_seeds: int, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = sparse(mask.shape, n_seeds)
+    seeds = np.cumsum(begin).reshape(mask.shape).astype(np.int32) * begin
+    guidance = rough(mask.shape, seed=1)
+    whole = Territory.of(seeds, mask, guidance)
+    cost, source = module._paths(begin, mask | begin, guidance)
+    monkeypatch.setattr(module, "BLOCK", block)
+    np.testing.assert_array_equal(module._paths(begin, mask | begin, guidance)[0], cost)
+    np.testing.assert_array_equal(module._paths(begin, mask | begin, guidance)[1], source)
+    found = Territory.of(seeds, mask, guidance)
+    np.testing.assert_array_equal(found.labels, whole.labels)
+    np.testing.assert_array_equal(found.log_odds, whole.log_odds)
+
+
+def test_paths_lead_round_through_other_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The straight way lies within a block; the cheap one leaves it and comes back."""
+    monkeypatch.setattr(module, "BLOCK", 8)
+    guidance = Guidance.flat((30, 30))
+    guidance.cost[:28, 15] = 100
+    seeds = np.zeros((30, 30), np.int32)
+    seeds[14, 13], seeds[0, 29] = 1, 2
+    mask = np.ones((30, 30), bool)
+    mask[13, 16:] = False
+    cost, _ = module._paths(seeds == 1, mask, guidance)
+    # 14 rows down, below the dear column, and 14 up; 4 of these steps are diagonal.
+    np.testing.assert_allclose(cost[14, 17], 24 + 4 * np.sqrt(2), rtol=1e-6)
+    assert grown(seeds, mask, guidance)[14, 17] == 1
+
+
+def test_the_last_block_is_the_whole_and_the_others_cover_it() -> None:
+    for shape in ((700, 300), (257, 1), (256, 256), (3, 2000)):
+        *blocks, last = module._blocks(shape)
+        assert last == (slice(0, shape[0]), slice(0, shape[1]))
+        times = np.zeros(shape, int)
+        for block in blocks:
+            times[block] += 1
+        # Once for each size of blocks: 256, 512, ... below the longer side.
+        assert (times == max(0, int(np.ceil(np.log2(max(shape) / 256))))).all()
 
 
 def test_what_no_path_reaches_stays_empty_and_seeds_stay() -> None:
