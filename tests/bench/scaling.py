@@ -2,16 +2,19 @@
 
     python tests/bench/scaling.py [--sides 512 1024 2048 4096]
 
-Each size is a process of its own, so that its peak memory is its own. Training steps see a
-neighbourhood of crops, whatever the size of the image; the drawing passes every cell.
+Each size is a process of its own. Memory is what a step needs at its peak on top of what was there
+before it, as a multiple of the image's own bytes; it is read from /proc, so only on Linux. Training
+steps see a neighbourhood of crops, whatever the size of the image; the drawing passes every cell.
+The network needs a few hundred MB of its own, which is what small images show in the last columns.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
+import gc
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,72 +24,107 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 STEPS = 6
+PARTS = ("markers", "mask", "paths", "crops", "training", "drawing")
 HEADS = (
     "side",
     "cells",
     "image, MB",
-    "markers, s",
-    "mask, s",
-    "crops, s",
-    "a step, s",
-    "drawing, s",
-    "drawing, ms a cell",
-    "peak memory, GB",
+    *(f"{part}, s" for part in PARTS if part != "training"),
+    "a training step, s",
+    "all but training, ms a cell",
+    *(f"memory of {part}, images" for part in PARTS),
+    "peak, GB",
 )
+STATUS, CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sides", nargs="+", type=int, default=[512, 1024, 2048, 4096])
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--make", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
+    if chosen.make:
+        from cellcutter_core.samples import sample, save
+
+        save(sample((chosen.one,) * 2), chosen.make)
+        return
     if chosen.one:
-        print(f"| {' | '.join(_measured(chosen.one))} |")
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "sample.npz")
+            # Elsewhere, as it needs more memory than what is measured.
+            command = [sys.executable, __file__, "--one", str(chosen.one), "--make", str(file)]
+            subprocess.run(command, check=True)
+            print(f"| {' | '.join(_measured(file))} |")
         return
     print(f"| {' | '.join(HEADS)} |\n|{' --- |' * len(HEADS)}", flush=True)
     for side in chosen.sides:
         subprocess.run([sys.executable, __file__, "--one", str(side)], check=True)
 
 
-def _measured(side: int) -> list[str]:
+def _measured(file: Path) -> list[str]:
     from cellcutter_core.config import QUICK
-    from cellcutter_core.pipeline import draw_cells, find_area, find_markers, inputs_of
-    from cellcutter_core.pipeline import make_dataset as make
-    from cellcutter_core.samples import sample
+    from cellcutter_core.images import read_image
+    from cellcutter_core.pipeline import (
+        draw_cells,
+        find_area,
+        find_markers,
+        guided_territory,
+        inputs_of,
+        make_dataset,
+    )
     from cellcutter_core.training import Step, Training
     from cellcutter_core.unet import UNet
 
     config = QUICK.replace(training=QUICK.training.replace(epochs=1, steps=STEPS, warm_up=0))
-    image = sample((side, side))
-    nuclei, markers = _timed(lambda: find_markers(image, config))
-    mask, area = _timed(lambda: find_area(image, config, nuclei))
+    image = read_image(file)
+    seconds, memory = {}, {}
+    highest = 0.0
+
+    def measured(part: str, work: Callable[[], Any]) -> Any:
+        nonlocal highest
+        gc.collect()
+        CLEAR_REFS.write_text("5")  # the peak is from now on
+        before = _memory("VmRSS")
+        start = time.perf_counter()
+        result = work()
+        seconds[part] = time.perf_counter() - start
+        peak = _memory("VmHWM")
+        highest = max(highest, peak)
+        memory[part] = (peak - before) / image.pixels.nbytes
+        return result
+
+    nuclei = measured("markers", lambda: find_markers(image, config))
+    mask = measured("mask", lambda: find_area(image, config, nuclei))
     inputs = inputs_of(image, config, nuclei, mask)
-    data, crops = _timed(lambda: make(inputs, config))
+    measured("paths", lambda: guided_territory(inputs))
+    # Paths are searched once more here; what they cost is known from above.
+    data = measured("crops", lambda: make_dataset(inputs, config))
+    seconds["crops"] = max(seconds["crops"] - seconds["paths"], 0)
     network = UNet(config.network)
-    events = Training(data, network, config.training).run()
+    training = Training(data, network, config.training)
+    events = measured("training", lambda: list(training.run()))
     # The first steps are slow: they trace and ask for memory.
-    steps = [event.seconds for event in events if isinstance(event, Step)][2:]
-    _, drawing = _timed(lambda: draw_cells(network, data, inputs, config))
-    # In units of 1024 bytes, on a Mac in bytes.
-    unit = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+    steps = sorted([event.seconds for event in events if isinstance(event, Step)][2:])
+    measured("drawing", lambda: draw_cells(network, data, inputs, config))
     n = len(nuclei.points)
+    once = [seconds[part] for part in PARTS if part != "training"]
     return [
-        f"{side}²",
+        f"{image.shape[0]}²",
         f"{n:,}",
         f"{image.pixels.nbytes / 1e6:.0f}",
-        *(f"{seconds:.1f}" for seconds in (markers, area, crops)),
-        f"{sorted(steps)[len(steps) // 2]:.2f}",
-        f"{drawing:.1f}",
-        f"{1000 * drawing / n:.1f}",
-        f"{peak:.2f}",
+        *(f"{part:.1f}" for part in once),
+        f"{steps[len(steps) // 2]:.2f}",
+        f"{1000 * sum(once) / n:.1f}",
+        *(f"{memory[part]:.1f}" for part in PARTS),
+        f"{highest / 1e9:.2f}",
     ]
 
 
-def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
-    start = time.perf_counter()
-    result = work()
-    return result, time.perf_counter() - start
+def _memory(key: str) -> float:
+    """Bytes that this process holds now (VmRSS) or has held at most (VmHWM)."""
+    line = next(line for line in STATUS.read_text().splitlines() if line.startswith(key))
+    return 1024 * float(line.split()[1])
 
 
 if __name__ == "__main__":
