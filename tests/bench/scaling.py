@@ -2,10 +2,11 @@
 
     python tests/bench/scaling.py [--sides 512 1024 2048 4096]
 
-Each size is a process of its own. Memory is what a step needs at its peak on top of what was there
-before it, as a multiple of the image's own bytes; it is read from /proc, so only on Linux. Training
-steps see a neighbourhood of crops, whatever the size of the image; the drawing passes every cell.
-The network needs a few hundred MB of its own, which is what small images show in the last columns.
+Each size is a process of its own. Time is that of the processor, summed over its cores, so that
+other work on the machine counts little. Memory is what a step needs at its peak on top of what was
+there before it, as a multiple of the image's own bytes; it is read from /proc, so only on Linux.
+Training steps see a neighbourhood of crops, whatever the size of the image; the drawing passes
+every cell. Both need some hundred MB for the network, which weigh more the smaller the image is.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 STEPS = 6
-PARTS = ("markers", "mask", "paths", "crops", "training", "drawing")
+PARTS = ("markers", "mask", "guidance", "paths", "crops", "training", "drawing")
 HEADS = (
     "side",
     "cells",
     "image, MB",
     *(f"{part}, s" for part in PARTS if part != "training"),
-    "a training step, s",
+    "a training step, s of wall clock",
     "all but training, ms a cell",
     *(f"memory of {part}, images" for part in PARTS),
     "peak, GB",
@@ -86,9 +87,9 @@ def _measured(file: Path) -> list[str]:
         gc.collect()
         CLEAR_REFS.write_text("5")  # the peak is from now on
         before = _memory("VmRSS")
-        start = time.perf_counter()
+        start = time.process_time()
         result = work()
-        seconds[part] = time.perf_counter() - start
+        seconds[part] = time.process_time() - start
         peak = _memory("VmHWM")
         highest = max(highest, peak)
         memory[part] = (peak - before) / image.pixels.nbytes
@@ -97,8 +98,9 @@ def _measured(file: Path) -> list[str]:
     nuclei = measured("markers", lambda: find_markers(image, config))
     mask = measured("mask", lambda: find_area(image, config, nuclei))
     inputs = inputs_of(image, config, nuclei, mask)
+    measured("guidance", lambda: inputs.guidance)
     measured("paths", lambda: guided_territory(inputs))
-    # Paths are searched once more here; what they cost is known from above.
+    # Paths are searched once more here; what they take is known from above.
     data = measured("crops", lambda: make_dataset(inputs, config))
     seconds["crops"] = max(seconds["crops"] - seconds["paths"], 0)
     network = UNet(config.network)
