@@ -1,18 +1,15 @@
-"""Everything a user takes home: label images, pictures, records."""
+"""A label image as a TIFF that other programs open as it is."""
 
 from __future__ import annotations
 
-import json
 import math
 import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image as PillowImage
 
 from cellcutter_core.files import atomic
 from cellcutter_core.labels import check_labels
@@ -82,70 +79,3 @@ def label_file(labels: npt.ArrayLike, *, pixel_size: float | None = None) -> byt
         file = Path(folder) / "labels.tif"
         write_labels(file, labels, pixel_size=pixel_size)
         return file.read_bytes()
-
-
-def write_png(path: str | os.PathLike[str], rgb: npt.NDArray[np.uint8]) -> None:
-    """Write a picture as PNG, without loss.
-
-    Parameters
-    ----------
-    path : path
-        The file; one already there is replaced.
-    rgb : (H, W, 3) or (H, W, 4) uint8 array
-        Red, green, blue and, where there are four, alpha.
-
-    Raises
-    ------
-    ValueError
-        If `rgb` is no such array, or the file cannot be written.
-    """
-    picture = np.asarray(rgb)
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] not in (3, 4):
-        raise ValueError(
-            f"rgb is {picture.dtype} of shape {picture.shape}, but a picture is uint8 of shape "
-            "(H, W, 3) or (H, W, 4); make one with cellcutter_core.view.render"
-        )
-    if picture.size == 0:
-        raise ValueError(f"rgb has shape {picture.shape}: there is no pixel to write")
-    with atomic(path) as temporary:
-        PillowImage.fromarray(picture).save(temporary, format="PNG")
-
-
-def write_json(path: str | os.PathLike[str], mapping: Mapping[str, Any]) -> None:
-    """Write a record as indented UTF-8 JSON that every reader accepts.
-
-    NumPy scalars and arrays become numbers and lists, paths become text. JSON knows no NaN and no
-    infinity: they become null, so that a diverged loss does not cost a finished run its record.
-
-    Parameters
-    ----------
-    path : path
-        The file; one already there is replaced.
-    mapping : mapping
-        Keys are strings.
-
-    Raises
-    ------
-    ValueError
-        If the file cannot be written.
-    TypeError
-        If a value has no form in JSON.
-    """
-    text = json.dumps(_plain(mapping), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def _plain(value: Any) -> Any:
-    """The same value in the types that JSON has."""
-    if isinstance(value, np.generic | np.ndarray):
-        value = value.tolist()
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, PurePath):
-        return str(value)
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -1,0 +1,38 @@
+"""Pictures as files."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as PillowImage
+
+from cellcutter_core.files import atomic
+
+
+def write_png(path: str | os.PathLike[str], rgb: npt.NDArray[np.uint8]) -> None:
+    """Write a picture as PNG, without loss.
+
+    Parameters
+    ----------
+    path : path
+        The file; one already there is replaced.
+    rgb : (H, W, 3) or (H, W, 4) uint8 array
+        Red, green, blue and, where there are four, alpha.
+
+    Raises
+    ------
+    ValueError
+        If `rgb` is no such array, or the file cannot be written.
+    """
+    picture = np.asarray(rgb)
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] not in (3, 4):
+        raise ValueError(
+            f"rgb is {picture.dtype} of shape {picture.shape}, but a picture is uint8 of shape "
+            "(H, W, 3) or (H, W, 4); make one with cellcutter_core.view.render"
+        )
+    if picture.size == 0:
+        raise ValueError(f"rgb has shape {picture.shape}: there is no pixel to write")
+    with atomic(path) as temporary:
+        PillowImage.fromarray(picture).save(temporary, format="PNG")

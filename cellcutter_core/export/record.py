@@ -1,0 +1,54 @@
+"""A record as JSON that every reader accepts."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+
+from cellcutter_core.files import atomic
+
+
+def write_json(path: str | os.PathLike[str], mapping: Mapping[str, Any]) -> None:
+    """Write a record as indented UTF-8 JSON that every reader accepts.
+
+    NumPy scalars and arrays become numbers and lists, paths become text. JSON knows no NaN and no
+    infinity: they become null, so that a diverged loss does not cost a finished run its record.
+
+    Parameters
+    ----------
+    path : path
+        The file; one already there is replaced.
+    mapping : mapping
+        Keys are strings.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be written.
+    TypeError
+        If a value has no form in JSON.
+    """
+    text = json.dumps(_plain(mapping), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    """The same value in the types that JSON has."""
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, PurePath):
+        return str(value)
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
