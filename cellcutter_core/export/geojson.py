@@ -1,0 +1,111 @@
+"""The cells as GeoJSON, from which QuPath makes detections."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cellcutter_core.export.outlines import Piece, Ring, cell_outlines
+from cellcutter_core.labels import check_labels
+from cellcutter_core.view.coloring import label_colors
+
+
+def geojson(
+    labels: npt.ArrayLike, table: Mapping[str, npt.NDArray[Any]] | None = None
+) -> dict[str, Any]:
+    """A FeatureCollection with a detection for each cell, outlined along the edges of pixels.
+
+    Coordinates are x, y in pixels from the upper left corner of the image, as QuPath counts them:
+    the image in QuPath has to be the one that the labels are of, uncropped. Where name, colour and
+    measurements stand is what QuPath 0.4 and later read (QuPathTypeAdapters.java); the geometry is
+    that of RFC 7946.
+
+    Parameters
+    ----------
+    labels : (H, W) array of integers
+        0 for background.
+    table : mapping, optional
+        As `cell_table` gives it for these labels: its columns become measurements. What is no
+        number, such as the solidity of a cell without extent, is left out.
+
+    Returns
+    -------
+    dict
+        What JSON can hold. A cell in several pieces is a MultiPolygon; its name is its id; its
+        UUID follows from its form and id, so that the same cell gets the same one again.
+
+    Raises
+    ------
+    ValueError
+        If `labels` is no label image, or `table` is of other cells.
+    """
+    image = check_labels(labels)
+    cells = cell_outlines(image)
+    columns = dict(table or {})
+    measured = columns.pop("id", np.array(list(cells))).tolist()
+    if measured != list(cells):
+        raise ValueError(
+            f"table has {len(measured)} cells, but these labels have {len(cells)} or other ones; "
+            "make it with cell_table from the same labels"
+        )
+    values = {name: np.asarray(column, np.float64).tolist() for name, column in columns.items()}
+    colors = _colors(image)
+    features = []
+    for number, (cell, pieces) in enumerate(cells.items()):
+        properties: dict[str, Any] = {
+            "objectType": "detection",
+            "name": str(cell),
+            "color": colors[cell],
+        }
+        if values:
+            row = {name: column[number] for name, column in values.items()}
+            properties["measurements"] = {n: v for n, v in row.items() if np.isfinite(v)}
+        features.append(
+            {
+                "type": "Feature",
+                "id": _uuid(cell, pieces),
+                "geometry": _geometry(pieces),
+                "properties": properties,
+            }
+        )
+    return {"type": "FeatureCollection", "features": features}
+
+
+def geojson_file(
+    labels: npt.ArrayLike, table: Mapping[str, npt.NDArray[Any]] | None = None
+) -> bytes:
+    """The content of a ``.geojson`` file of the cells; see `geojson`."""
+    text = json.dumps(geojson(labels, table), separators=(",", ":"), allow_nan=False)
+    return text.encode("utf-8")
+
+
+def _geometry(pieces: list[Piece]) -> dict[str, Any]:
+    polygons = [[_closed(ring) for ring in piece] for piece in pieces]
+    if len(polygons) == 1:
+        return {"type": "Polygon", "coordinates": polygons[0]}
+    return {"type": "MultiPolygon", "coordinates": polygons}
+
+
+def _closed(ring: Ring) -> list[list[int]]:
+    """x, y of each corner; GeoJSON ends a ring where it began."""
+    corners: list[list[int]] = ring[:, ::-1].tolist()
+    return [*corners, corners[0]]
+
+
+def _uuid(cell: int, pieces: list[Piece]) -> str:
+    form = json.dumps([cell, [[ring.tolist() for ring in piece] for piece in pieces]])
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, form))
+
+
+def _colors(labels: npt.NDArray[Any]) -> dict[int, list[int]]:
+    """Id → red, green, blue, as the cell is shown everywhere."""
+    if labels.size == 0:
+        return {}
+    ids, first = np.unique(labels, return_index=True)
+    colors = label_colors(labels)[..., :3].reshape(-1, 3)[first]
+    return dict(zip(ids.tolist(), colors.tolist(), strict=True))
