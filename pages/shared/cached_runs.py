@@ -112,7 +112,7 @@ def _epoch(run_id: str, number: int, stamp: float) -> Drawing:
     return find_run(run_id).epoch(number)
 
 
-def _stamp(opened: Run, number: int) -> float:
+def stamp(opened: Run, number: int) -> float:
     """The time of an epoch's file."""
     file = opened.path / "epochs" / f"{number:04d}.npz"
     return file.stat().st_mtime if file.exists() else 0.0
@@ -126,7 +126,7 @@ def epoch_of(opened: Run, number: int) -> Drawing:
     ValueError
         If there is no such epoch.
     """
-    return _epoch(opened.path.name, number, _stamp(opened, number))
+    return _epoch(opened.path.name, number, stamp(opened, number))
 
 
 def last_epoch(opened: Run) -> Drawing:
@@ -149,7 +149,7 @@ def _cells(opened: Run, number: int | None) -> tuple[str, str, float, NDArray[np
     name = opened.path.name
     if number is None:
         return name, "untrained", 0.0, run_untrained(name)
-    return name, str(number), _stamp(opened, number), epoch_of(opened, number).labels
+    return name, str(number), stamp(opened, number), epoch_of(opened, number).labels
 
 
 @st.cache_data(max_entries=24, scope="session", show_spinner=False)

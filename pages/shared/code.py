@@ -133,6 +133,23 @@ def compare_code(path: str, epochs: tuple[int, ...]) -> str:
     )
 
 
+def results_code(path: str, epoch: int) -> str:
+    """The cells of an epoch of a run as a table."""
+    return _script(
+        [
+            "from cellcutter_core import Run",
+            "from cellcutter_core.export.table import cell_table",
+            "from cellcutter_core.runs.corrections import cells_of",
+        ],
+        [
+            f"run = Run({path!r})",
+            f"labels = cells_of(run, {epoch})",
+            'pixel_size = run.description.get("pixel_size")',
+            "table = cell_table(labels, run.inputs.image, pixel_size=pixel_size)",
+        ],
+    )
+
+
 def config_code(config: Config) -> tuple[str, list[str]]:
     """The preset that settings are nearest to, and the lines that make them from it."""
     preset = config.preset if config.preset in PRESETS else "quick"

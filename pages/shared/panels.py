@@ -22,6 +22,11 @@ TITLES = {
     "cells": ("Cells", ":material/scatter_plot:", "Where each cell is: markers and crops."),
     "train": ("Train", ":material/model_training:", "Train the network on this very image."),
     "compare": ("Compare", ":material/compare:", "Epochs, runs, no training and the truth."),
+    "results": (
+        "Results",
+        ":material/table_view:",
+        "Your cells one by one, and files of them.",
+    ),
 }
 
 # In colour, in shape and in words: colour alone does not reach everybody.
@@ -67,7 +72,7 @@ def status() -> dict[str, str]:
     opened = state.run()
     steps = {"data": "done", "mask": _computed("mask"), "cells": _computed("markers")}
     if opened is None:
-        return {**steps, "train": "next", "compare": "open"}
+        return {**steps, "train": "next", "compare": "open", "results": "open"}
     stale = state.out_of_date(opened)
     now = opened.progress.status
     if now in ("failed", "crashed"):
@@ -77,8 +82,8 @@ def status() -> dict[str, str]:
     else:
         train = "stale" if stale else "done"
     has_epochs = bool(opened.epochs)
-    compare = "stale" if stale and has_epochs else "next" if has_epochs else "open"
-    return {**steps, "train": train, "compare": compare}
+    results = "stale" if stale and has_epochs else "next" if has_epochs else "open"
+    return {**steps, "train": train, "compare": results, "results": results}
 
 
 def _computed(step: str) -> str:

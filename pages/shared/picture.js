@@ -1,4 +1,4 @@
-// One renderer for two widgets: a region chosen on a picture, and markers edited on it.
+// One renderer for three widgets: a region, markers, and cells, chosen or edited on a picture.
 // Positions are {x, y} in px of the image, x along the columns, or {px, py} on the screen.
 
 const DEEPEST_PIXEL = 40; // px of the screen for one of the image at the deepest zoom
@@ -157,7 +157,7 @@ class Viewer {
     this.memory = shared.memory.get(data.name) ?? { view: new View() };
     shared.memory.set(data.name, this.memory);
     this.view = this.memory.view;
-    this.tool = data.mode === "region" ? new RegionTool(this) : new MarkerTool(this);
+    this.tool = new { region: RegionTool, markers: MarkerTool, cells: CellTool }[data.mode](this);
     this.listen();
     this.resizes = new ResizeObserver(() => this.draw());
     this.resizes.observe(this.stage);
@@ -304,7 +304,9 @@ class Viewer {
     this.gesture = null;
     if (this.pointers.size === 2) this.gesture = this.pinch();
     else if (event.button === 1 || this.space) this.gesture = this.pan(place);
-    else if (event.button === 0) this.gesture = this.tool.down(place, this.clicks(event, place));
+    else if (event.button === 0) {
+      this.gesture = this.tool.down(place, this.clicks(event, place), event.shiftKey);
+    }
     this.draw();
   }
 
@@ -617,6 +619,66 @@ function sameBox(a, b) {
 
 function distance(a, b) {
   return Math.hypot(a.px - b.px, a.py - b.py);
+}
+
+// --- choosing cells
+
+class CellTool {
+  title = "Cells: Escape chooses none";
+  resetsOnDoubleClick = false;
+
+  constructor(viewer) {
+    this.viewer = viewer;
+    viewer.showHints(
+      ["Click a cell to choose it, with shift to choose several. Scroll to zoom, drag to move."],
+      0,
+    );
+  }
+
+  get cursor() {
+    return this.viewer.view.zoom > 1 ? "grab" : "pointer";
+  }
+
+  update(data) {
+    this.outlines = data.outlines;
+    this.viewer.status.textContent = data.status;
+  }
+
+  hover() {}
+
+  down(start, clicks, more) {
+    return this.viewer.pan(start, () => {
+      const { x, y } = this.viewer.view.toImage(start);
+      const { rows, cols } = this.viewer.view;
+      if (x < 0 || y < 0 || x >= cols || y >= rows) return;
+      this.viewer.outbox.push({ kind: "pick", point: [Math.floor(y), Math.floor(x)], more });
+    });
+  }
+
+  key(event) {
+    if (event.key !== "Escape") return false;
+    this.viewer.outbox.push({ kind: "pick", point: null, more: false });
+    return true;
+  }
+
+  paint(context) {
+    const { view } = this.viewer;
+    context.lineJoin = "round";
+    for (const [color, line] of [[HALO, 5], [CHOSEN, 2.5]]) {
+      context.strokeStyle = color;
+      context.lineWidth = line;
+      context.beginPath();
+      for (const ring of this.outlines) {
+        for (let i = 0; i < ring.length; i += 2) {
+          const { px, py } = view.toScreen({ x: ring[i + 1], y: ring[i] });
+          if (i) context.lineTo(px, py);
+          else context.moveTo(px, py);
+        }
+        context.closePath();
+      }
+      context.stroke();
+    }
+  }
 }
 
 // --- selecting and editing markers

@@ -1,19 +1,20 @@
-"""Pictures to touch: choose a region by dragging, edit markers by clicking.
+"""Pictures to touch: choose a region by dragging, edit markers or choose cells by clicking.
 
-Both widgets send the picture once and apart from what lies on it, so that an edit costs a few
+All widgets send the picture once and apart from what lies on it, so that an edit costs a few
 kilobytes. A test plays the person by a value in the session state, before it runs the page::
 
     at.session_state["region-edit"] = (0, 0, 128, 128)
     at.session_state["markers-edit"] = Edit("add", None, (10, 20))
+    at.session_state["cells-edit"] = Pick((10, 20), more=False)
 
-where ``region`` and ``markers`` are the keys of the widgets.
+where ``region``, ``markers`` and ``cells`` are the keys of the widgets.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,7 +29,7 @@ from cellcutter_core.regions import Box
 from cellcutter_core.view.look import check_picture
 from cellcutter_core.view.render import Rgb
 
-__all__ = ["MIN_SIDE", "Edit", "marker_editor", "region_picker"]
+__all__ = ["MIN_SIDE", "Edit", "Pick", "cell_picker", "marker_editor", "region_picker"]
 
 MIN_SIDE = 64
 """Shortest side of a region in px: one crop of the default size."""
@@ -83,6 +84,22 @@ class Edit:
     index: int | None
     point: tuple[int, int] | None
     origin: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Pick:
+    """Where a person clicked to choose a cell.
+
+    Parameters
+    ----------
+    point : (row, col) or None
+        The pixel; None to choose nothing.
+    more : bool
+        Whether what was chosen before stays chosen.
+    """
+
+    point: tuple[int, int] | None
+    more: bool
 
 
 def region_picker(
@@ -205,12 +222,60 @@ def marker_editor(
     return edit and _locate(edit, points=points.reshape(-1, 2), shape=rgb.shape[:2])
 
 
+def cell_picker(
+    rgb: Rgb, outlines: Sequence[npt.NDArray[np.integer[Any]]], *, key: str, alt: str, status: str
+) -> Pick | None:
+    """Show cells and let a person choose some by clicking.
+
+    The page is the owner of the choice: it takes the pick and calls ``st.rerun()``.
+
+    Parameters
+    ----------
+    rgb : (H, W, 3) uint8 array
+    outlines : sequence of (N, 2) int arrays
+        Closed rings around what is chosen: (row, col) of corners of pixels.
+    key : str
+        Of the widget; ``key + "-edit"`` and ``key + "-seen"`` in the session state are its own.
+    alt : str
+        What the picture shows, for those who cannot see it.
+    status : str
+        What is chosen, in words.
+
+    Returns
+    -------
+    Pick or None
+        None on every run that no click caused.
+
+    Raises
+    ------
+    ValueError
+        If the picture is not (H, W, 3) uint8.
+    """
+    check_picture(rgb, "rgb")
+    pick = st.session_state.pop(f"{key}-edit", None)
+    seen = st.session_state.get(f"{key}-seen")
+    data = {
+        "mode": "cells",
+        "shape": list(rgb.shape[:2]),
+        "alt": alt,
+        "outlines": [ring.ravel().tolist() for ring in outlines],
+        "status": status,
+        "seen": seen,
+        "applied": seen,
+    }
+    _mount(rgb, data, key=key, read=_read_pick)
+    if pick is not None and pick.point is not None:
+        inside = all(0 <= p < n for p, n in zip(pick.point, rgb.shape[:2], strict=True))
+        return pick if inside else None
+    return pick
+
+
 def _mount(
     rgb: Rgb,
     data: dict[str, Any],
     *,
     key: str,
-    read: Callable[[dict[str, Any]], Box | Edit],
+    read: Callable[[dict[str, Any]], Box | Edit | Pick],
 ) -> None:
     """Put the widget on the page, with its picture under the name of its digest."""
     rgb = np.ascontiguousarray(rgb)
@@ -235,7 +300,7 @@ def _encoded(digest: str, _rgb: Rgb) -> bytes:
     return file.getvalue()
 
 
-def _receive(key: str, read: Callable[[dict[str, Any]], Box | Edit]) -> None:
+def _receive(key: str, read: Callable[[dict[str, Any]], Box | Edit | Pick]) -> None:
     """Put what the browser sent where the widget looks for it, the first time it comes."""
     sent = st.session_state[key]["edit"]
     client, number = str(sent["client"]), int(sent["number"])
@@ -258,6 +323,11 @@ def _read_edit(sent: dict[str, Any]) -> Edit:
     )
     index = sent.get("index")
     return Edit(sent["kind"], None if index is None else int(index), point, origin)
+
+
+def _read_pick(sent: dict[str, Any]) -> Pick:
+    point = sent.get("point")
+    return Pick(None if point is None else (int(point[0]), int(point[1])), bool(sent.get("more")))
 
 
 def _fit(box: Box, *, shape: tuple[int, int]) -> Box:

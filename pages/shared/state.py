@@ -29,8 +29,6 @@ EDITS = "edits"
 UNDO = "undo"
 REDO = "redo"
 
-PAGES = ("overview", "data", "mask", "cells", "train", "compare")
-
 
 def enter(page: str) -> None:
     """First line of every page: through the frame of the app, with what the URL names.

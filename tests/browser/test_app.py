@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy import ndimage
 from serving import ROOT, Server
 
 from cellcutter_core.runs.store import Run
@@ -15,7 +17,7 @@ from cellcutter_core.runs.store import Run
 # Milliseconds; these machines may be busy with other things.
 SOON, TRAINED = 60_000, 300_000
 REAL = ROOT.parent / "shared" / "data" / "bbbc018_ht29" / "00733.npz"
-PAGES = ("data", "mask", "cells", "train", "compare")
+PAGES = ("data", "mask", "cells", "train", "compare", "results")
 
 
 def settled(page: Any) -> None:
@@ -44,6 +46,30 @@ def metric(page: Any, label: str) -> str:
 def no_trouble(page: Any) -> None:
     assert page.get_by_test_id("stException").count() == 0
     assert page.get_by_test_id("stAlertContentError").count() == 0
+
+
+def results_by_hand(page: Any, run: Run) -> None:
+    """Click the largest cell, delete it, and take the table of the others home."""
+    go(page, "Results")
+    labels = run.epoch(run.epochs[-1]).labels
+    ids, areas = np.unique(labels[labels > 0], return_counts=True)
+    cell = int(ids[areas.argmax()])
+    depth = ndimage.distance_transform_edt(np.pad(labels == cell, 1))[1:-1, 1:-1]
+    row, col = np.unravel_index(depth.argmax(), depth.shape)
+    stage = page.locator(".viewer .stage").first
+    stage.wait_for(timeout=SOON)
+    stage.scroll_into_view_if_needed()
+    x, y, pixel = map(float, stage.get_attribute("data-view").split())
+    stage.click(position={"x": (col + 0.5 - x) * pixel, "y": (row + 0.5 - y) * pixel})
+    page.get_by_text(f"Cell {cell}: {areas.max()} px").wait_for(timeout=SOON)
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_text("1 correction, kept with the run").wait_for(timeout=SOON)
+    settled(page)
+    with page.expect_download(timeout=SOON) as download:
+        page.get_by_role("button", name="Table (CSV)").click()
+    rows = Path(download.value.path()).read_text("utf-8").splitlines()[1:]
+    assert [int(line.split(",")[0]) for line in rows] == [i for i in ids if i != cell]
+    no_trouble(page)
 
 
 def test_the_whole_way_on_the_sample(page: Any, server: Server) -> None:
@@ -80,6 +106,8 @@ def test_the_whole_way_on_the_sample(page: Any, server: Server) -> None:
         settled(page)
         no_trouble(page)
     page.get_by_role("heading", name="Scores").wait_for(timeout=SOON)
+
+    results_by_hand(page, run)
 
     # What it was made from has changed: it is called out of date, and still shown.
     go(page, "Mask")

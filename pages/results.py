@@ -1,0 +1,89 @@
+"""The cells one by one, measured, and everything to take home."""
+
+import numpy as np
+import streamlit as st
+
+from cellcutter_core.view.figures import histogram
+from pages.shared import cached, cached_runs, code, panels, state
+from pages.shared.cell_list import cell_list, choose, chosen_cells, filters, in_words
+from pages.shared.correcting import correcting
+from pages.shared.downloads import downloads
+from pages.shared.epochs import choose_epoch
+from pages.shared.measured import measured, picture
+from pages.shared.picture import cell_picker
+from pages.shared.run_words import stale_note
+
+MOST_BARS = 40
+
+state.enter("results")
+panels.head("results")
+
+run = state.run()
+if run is None or not run.epochs:
+    st.info(
+        "There are no cells yet: no run is open. Start one, or open one from the list of runs, on "
+        "the page Train."
+        if run is None
+        else "There are no cells yet: the open run has no epoch. Watch it on the page Train; the "
+        "first one takes the longest.",
+        icon=":material/info:",
+    )
+    panels.link("train")
+    st.stop()
+
+panels.needs(lambda: cached_runs.run_inputs(run.path.name))
+stale_note(state.out_of_date(run))
+number = choose_epoch("Cells after epoch", run, run.epochs, usual=run.epochs[-1], key="results")
+cells = panels.needs(lambda: measured(run, number))
+table = cells.table
+place = f"{run.path.name}_{number}"
+if not len(table["id"]):
+    st.warning("There is no cell in this epoch; look at another one.", icon=":material/warning:")
+    correcting(run, number, [])
+    st.stop()
+
+kept = filters(table)
+left, right = st.columns([3, 2], gap="large")
+with right:
+    chosen = cell_list(table, kept, key=place)
+    correcting(run, number, chosen)
+with left:
+    picked = cell_picker(
+        picture(run, cells, kept),
+        [ring for cell in chosen for piece in cells.outlines[cell] for ring in piece],
+        key="results_cells",
+        alt=f"{kept.sum()} cells in colours, {(~kept).sum()} left out in grey, "
+        f"{len(chosen)} of them chosen",
+        status=chosen_cells(table, chosen),
+    )
+if picked is not None:
+    cell = 0 if picked.point is None else int(cells.labels[picked.point])
+    choose(cell, chosen if picked.more else [], key=place)
+    st.rerun()
+
+if kept.any():
+    column = st.selectbox(
+        "Distribution of",
+        [name for name in table if name not in ("id", "touches_border")],
+        index=2,
+        key="results_column",
+        persist_state="session",
+        format_func=in_words,
+    )
+    panels.chart(
+        cached.drawn(
+            f"column {cells.key} {column} {np.packbits(kept).tobytes().hex()}",
+            lambda: histogram(
+                table[column][kept],
+                name=in_words(column),
+                counted="cells",
+                most_bars=MOST_BARS,
+                log=False,
+            ),
+        ),
+        key="results_histogram",
+        alt=f"Histogram of {in_words(column)} over {kept.sum()} cells",
+    )
+
+downloads(run, number, cells, kept)
+panels.footer("results", code.results_code(str(run.path), number))

@@ -1,0 +1,131 @@
+"""The page Results: its table, choosing, filters, corrections and files."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from made_runs import asked, make_run, open_page, shown, words
+from streamlit.testing.v1 import AppTest
+
+from cellcutter_core.runs.corrections import cells_of, keep_corrections
+from cellcutter_core.runs.store import Run
+from pages.shared.picture import Pick
+
+__all__ = ["asked"]
+
+pytestmark = pytest.mark.usefixtures("asked")
+LAST = 60
+
+
+@pytest.fixture
+def run() -> Run:
+    return make_run("r1", epochs=(1, LAST))
+
+
+def table(app: AppTest) -> Any:
+    return app.dataframe[0].value
+
+
+def chosen(app: AppTest) -> list[int]:
+    return app.session_state[f"results_chosen_r1_{LAST}"]
+
+
+def pick(app: AppTest, run: Run, cell: int, *, more: bool = False) -> AppTest:
+    """As a person who clicks into the middle of a cell."""
+    rows, cols = np.nonzero(cells_of(run, LAST) == cell)
+    middle = len(rows) // 2
+    app.session_state["results_cells-edit"] = Pick((rows[middle], cols[middle]), more)
+    return shown(app.run())
+
+
+def press(app: AppTest, name: str) -> AppTest:
+    return shown(app.button(key=f"results_{name}").click().run())
+
+
+def test_without_cells_it_says_where_to_get_them():
+    assert "no run is open" in open_page("results").info[0].value
+    app = open_page("results", make_run("r0", epochs=(), end=None))
+    assert "has no epoch" in app.info[0].value
+    assert not app.dataframe
+
+
+def test_every_cell_is_a_row(run):
+    app = open_page("results", run)
+    labels = run.epoch(LAST).labels
+    ids, areas = np.unique(labels[labels > 0], return_counts=True)
+    assert len(ids) > 3
+    assert table(app)["id"].tolist() == ids.tolist()
+    assert table(app)["area"].tolist() == areas.tolist()
+    assert f"{len(ids)} of {len(ids)} cells" in words(app)
+
+
+def test_a_click_chooses_a_cell_and_its_row(run):
+    app = open_page("results", run)
+    first, second = table(app)["id"][1], table(app)["id"][3]
+    app = pick(app, run, first)
+    assert chosen(app) == [first]
+    app = pick(app, run, second, more=True)
+    assert sorted(chosen(app)) == sorted([first, second])
+    # With shift again: not any more. Without: this one alone. On nothing: none.
+    assert chosen(pick(app, run, second, more=True)) == [first]
+    assert chosen(pick(app, run, second)) == [second]
+    app.session_state["results_cells-edit"] = Pick(None, more=False)
+    assert chosen(shown(app.run())) == []
+
+
+def test_what_filters_leave_out_is_counted(run):
+    app = open_page("results", run)
+    n = len(table(app))
+    inside = n - int(table(app)["touches_border"].sum())
+    assert 0 < inside < n
+    app = shown(app.toggle(key="results_whole").set_value(True).run())
+    assert len(table(app)) == inside
+    assert f"{inside} of {n} cells; {n - inside} are left out" in words(app)
+    areas = sorted(table(app)["area"])
+    app = shown(app.number_input(key="results_largest").set_value(areas[-2]).run())
+    assert sorted(table(app)["area"]) == areas[:-1]
+    app = shown(app.number_input(key="results_smallest").set_value(1e6).run())
+    assert f"0 of {n} cells" in words(app)
+
+
+def test_deleted_and_merged_cells_are_taken_back_and_done_again(run):
+    app = open_page("results", run)
+    ids = table(app)["id"].tolist()
+    app = press(pick(app, run, ids[0]), "delete")
+    assert table(app)["id"].tolist() == ids[1:]
+    app = press(pick(pick(app, run, ids[1]), run, ids[3], more=True), "merge")
+    assert table(app)["id"].tolist() == [ids[1], ids[2], *ids[4:]]
+    assert "2 corrections" in words(app)
+    # Another visit finds them; the epoch itself is as it was.
+    again = open_page("results", run)
+    assert table(again)["id"].tolist() == [ids[1], ids[2], *ids[4:]]
+    assert set(ids) == set(np.unique(run.epoch(LAST).labels)) - {0}
+    app = press(press(again, "undo"), "undo")
+    assert table(app)["id"].tolist() == ids
+    app = press(app, "redo")
+    assert table(app)["id"].tolist() == ids[1:]
+
+
+def test_when_every_cell_is_deleted_it_can_be_taken_back(run):
+    app = open_page("results", run)
+    ids = table(app)["id"].tolist()
+    for cell in ids:
+        app = press(pick(app, run, cell), "delete")
+    assert "no cell" in app.warning[0].value
+    assert table(press(app, "undo"))["id"].tolist() == ids[-1:]
+
+
+def test_damaged_corrections_are_told(run):
+    keep_corrections(run, LAST, [])
+    (run.path / "corrections" / f"{LAST:04d}.json").write_text("{")
+    app = open_page("results", run)
+    assert "is damaged" in app.error[0].value
+
+
+def test_the_code_of_the_page_gives_its_table(run):
+    app = open_page("results", run)
+    app = press(pick(app, run, table(app)["id"][0]), "delete")
+    names: dict[str, Any] = {}
+    exec(next(code.value for code in app.code if "cell_table" in code.value), names)
+    for name, column in names["table"].items():
+        assert np.array_equal(column, table(app)[name])
