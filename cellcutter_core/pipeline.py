@@ -107,11 +107,17 @@ def inputs_of(image: Image, config: Config, nuclei: Nuclei, mask: NDArray[np.boo
         As `check_area`.
     """
     check_area(mask, config)
+    points = nuclei.points.astype(np.float64)
+    channels = seen_channels(image, config)
+    return Inputs(image.pixels[..., channels], mask, points, nuclei.regions)
+
+
+def seen_channels(image: Image, config: Config) -> list[int]:
+    """Indices of the channels that the network sees: those of cells, then that of nuclei."""
     channels = list(image.cell)
     if config.crops.with_nucleus and image.nucleus is not None and image.nucleus not in channels:
         channels.append(image.nucleus)
-    points = nuclei.points.astype(np.float64)
-    return Inputs(image.pixels[..., channels], mask, points, nuclei.regions)
+    return channels
 
 
 def truth_of(image: Image) -> Truth | None:
@@ -160,6 +166,37 @@ def segment(
         What `prepare` and `Dataset` raise, and if it was stopped before the first epoch ended.
     """
     inputs, _ = prepare(image, config, markers=markers)
+    return segment_inputs(inputs, config, stop=stop)
+
+
+def segment_inputs(
+    inputs: Inputs,
+    config: Config,
+    *,
+    until: int | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Drawing:
+    """Labels of an image whose mask and markers are known: training and drawing.
+
+    Parameters
+    ----------
+    inputs : Inputs
+    config : Config
+    until : int, optional
+        The last epoch to train, where not all of `config.training.epochs`. The learning rate falls
+        as for all of them, so that this is what a longer training had after that epoch.
+    stop
+        As for `segment`.
+
+    Returns
+    -------
+    Drawing
+
+    Raises
+    ------
+    ValueError
+        What `make_dataset` raises, and if it was stopped before the first epoch ended.
+    """
     data = make_dataset(inputs, config)
     precision = config.training.precision
     if precision == "auto":
@@ -171,6 +208,8 @@ def segment(
     for event in train_and_draw(training, data, inputs, config, stop=stop):
         if isinstance(event, tuple):
             drawing = event[1]
+            if event[0].epoch == until:
+                break
     if drawing is None:
         raise ValueError("it was stopped before the first epoch ended; let it run for one epoch")
     return drawing
