@@ -93,6 +93,23 @@ def _parser() -> argparse.ArgumentParser:
     proceed.add_argument("--epochs", type=int, help="train to this epoch (default: the run's)")
     proceed.set_defaults(command=_continue)
 
+    home = commands.add_parser(
+        "export",
+        help="take a run home: labels, ROIs, GeoJSON, table, pictures, film, recipe, model",
+        description="Write what a run found in a form that other programs open. Without --format "
+        "it lists the formats and what opens them.",
+    )
+    home.add_argument("run", type=Path, help="the run's folder")
+    home.add_argument("--format", help="labels, rois, table ...; without it all are listed")
+    home.add_argument("--epoch", type=int, help="epoch to take (default: the last)")
+    home.add_argument(
+        "--out",
+        type=Path,
+        metavar="PATH",
+        help="file or folder to write to (default: RUN-FILE in the current folder)",
+    )
+    home.set_defaults(command=_export)
+
     sample = commands.add_parser(
         "sample",
         help="write the built-in sample to a file",
@@ -131,7 +148,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _segment(chosen: argparse.Namespace) -> None:
     from cellcutter_core.images import read_image
-    from cellcutter_core.pipeline import make_dataset, prepare
+    from cellcutter_core.pipeline import make_dataset, prepare, seen_channels
     from cellcutter_core.runs.store import Run
     from cellcutter_core.samples import sample
 
@@ -156,7 +173,11 @@ def _segment(chosen: argparse.Namespace) -> None:
     inputs, truth = prepare(image, config, markers=chosen.markers)
     # What is wrong with them is said before anything is written.
     make_dataset(inputs, config)
-    about = {"image": image.name, "pixel_size": image.pixel_size}
+    about = {
+        "image": image.name,
+        "pixel_size": image.pixel_size,
+        "channels": [image.channels[index] for index in seen_channels(image, config)],
+    }
     run = Run.create(out, inputs, config, truth=truth, description=about)
     _train(run, None)
 
@@ -187,6 +208,21 @@ def _train(run: Any, epochs: int | None) -> None:
     summary = results.write(run)
     print(results.in_words(summary))
     print(f"Results in {run.path}/: labels.tif, overlay.png, borders.png, result.json")
+
+
+def _export(chosen: argparse.Namespace) -> None:
+    from cellcutter_core.export import FORMATS, export, file_name
+    from cellcutter_core.runs.store import Run
+
+    run = Run(chosen.run)
+    if chosen.format is None:
+        width = max(map(len, FORMATS))
+        for one in FORMATS.values():
+            print(f"{one.name:<{width}}  {one.about} ({one.file})")
+            print(f"{'':<{width}}  opens with: {one.opens_with}")
+        return
+    out = chosen.out or Path(file_name(run, chosen.format, chosen.epoch))
+    print(f"Wrote {export(run, chosen.format, out, chosen.epoch)}")
 
 
 def _sample(chosen: argparse.Namespace) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cellcutter_core.export import write_json, write_labels, write_png
+from cellcutter_core.export import export, write_json
 from cellcutter_core.runs.store import Run
 
 
@@ -21,20 +21,8 @@ def write(run: Run) -> dict[str, Any]:
     ValueError
         If the run has no epoch yet, or its folder cannot be written.
     """
-    from cellcutter_core.view.render import borders_picture, composite, overlay
-
-    if not run.epochs:
-        raise ValueError(f"the run in {run.path} has no epoch yet; continue it")
-    last = run.epochs[-1]
-    drawing = run.epoch(last)
-    pixels = run.inputs.image
-    has_nucleus = pixels.shape[-1] > 1
-    picture = composite(pixels, cell=(0,), nucleus=pixels.shape[-1] - 1 if has_nucleus else None)
-    write_labels(
-        run.path / "labels.tif", drawing.labels, pixel_size=run.description.get("pixel_size")
-    )
-    write_png(run.path / "overlay.png", overlay(picture, drawing.labels))
-    write_png(run.path / "borders.png", borders_picture(drawing.borders))
+    for name in ("labels", "overlay", "borders"):
+        export(run, name, run.path)
     summary = summarise(run)
     write_json(run.path / "result.json", summary)
     return summary

@@ -1,7 +1,40 @@
-"""Everything a user takes home: label images, pictures, records."""
+"""Everything a user takes home: label images, ROIs, tables, pictures, recipes, records.
 
+`FORMATS` lists what a finished run can be exported as; `export` writes it, `content` gives its
+bytes, `file_name` a name. The functions for single things stand beside them.
+"""
+
+from cellcutter_core.export.exporting import content, export, file_name
+from cellcutter_core.export.film import film
+from cellcutter_core.export.format import Format
+from cellcutter_core.export.formats import FORMATS
+from cellcutter_core.export.geojson import geojson, geojson_file
 from cellcutter_core.export.labels import label_file, write_labels
-from cellcutter_core.export.picture import write_png
-from cellcutter_core.export.record import write_json
+from cellcutter_core.export.ome_zarr import ome_zarr
+from cellcutter_core.export.outlines import cell_outlines
+from cellcutter_core.export.picture import png_file, write_png
+from cellcutter_core.export.record import json_file, write_json
+from cellcutter_core.export.rois import roi_set
+from cellcutter_core.export.table import cell_table, table_file
 
-__all__ = ["label_file", "write_json", "write_labels", "write_png"]
+__all__ = [
+    "FORMATS",
+    "Format",
+    "cell_outlines",
+    "cell_table",
+    "content",
+    "export",
+    "file_name",
+    "film",
+    "geojson",
+    "geojson_file",
+    "json_file",
+    "label_file",
+    "ome_zarr",
+    "png_file",
+    "roi_set",
+    "table_file",
+    "write_json",
+    "write_labels",
+    "write_png",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 
 import numpy as np
@@ -26,6 +27,13 @@ def write_png(path: str | os.PathLike[str], rgb: npt.NDArray[np.uint8]) -> None:
     ValueError
         If `rgb` is no such array, or the file cannot be written.
     """
+    content = png_file(rgb)
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def png_file(rgb: npt.NDArray[np.uint8]) -> bytes:
+    """The content of the file that `write_png` writes."""
     picture = np.asarray(rgb)
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] not in (3, 4):
         raise ValueError(
@@ -34,5 +42,6 @@ def write_png(path: str | os.PathLike[str], rgb: npt.NDArray[np.uint8]) -> None:
         )
     if picture.size == 0:
         raise ValueError(f"rgb has shape {picture.shape}: there is no pixel to write")
-    with atomic(path) as temporary:
-        PillowImage.fromarray(picture).save(temporary, format="PNG")
+    stream = io.BytesIO()
+    PillowImage.fromarray(picture).save(stream, format="PNG")
+    return stream.getvalue()

@@ -34,9 +34,15 @@ def write_json(path: str | os.PathLike[str], mapping: Mapping[str, Any]) -> None
     TypeError
         If a value has no form in JSON.
     """
-    text = json.dumps(_plain(mapping), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    content = json_file(mapping)
     with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(content)
+
+
+def json_file(mapping: Mapping[str, Any]) -> bytes:
+    """The content of the file that `write_json` writes."""
+    text = json.dumps(_plain(mapping), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return text.encode("utf-8")
 
 
 def _plain(value: Any) -> Any:

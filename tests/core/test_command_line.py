@@ -168,12 +168,25 @@ def test_info_says_backend_and_device():
     assert "device" in done.stdout
 
 
-@pytest.mark.parametrize("name", ["segment", "continue", "sample", "evaluate", "settings", "info"])
+@pytest.mark.parametrize(
+    "name", ["segment", "continue", "export", "sample", "evaluate", "settings", "info"]
+)
 def test_every_command_explains_itself(name, capsys):
     with pytest.raises(SystemExit) as end:
         main([name, "--help"])
     assert end.value.code == 0
     assert len(capsys.readouterr().out) > 150
+
+
+def test_an_export_of_what_was_segmented(finished, tmp_path, capsys):
+    """What the command line knows of an image, its channels have their names."""
+    out, _ = finished
+    file = tmp_path / "cells.csv"
+    assert main(["export", str(out), "--format", "table", "--out", str(file)]) == 0
+    header, *rows = file.read_text().splitlines()
+    assert "mean_fluorescence" in header.split(",")
+    assert len(rows) == json.loads((out / "result.json").read_text())["cells"]
+    assert "is not a run" in refused(capsys, "export", tmp_path, "--format", "table")
 
 
 def test_settings_lists_bounds(capsys):

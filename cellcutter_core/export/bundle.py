@@ -1,0 +1,86 @@
+"""Everything about a result in one archive, with a README that says what is what."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cellcutter_core.export.format import Format
+from cellcutter_core.export.result import Result
+
+
+def bundle(result: Result, formats: Sequence[Format]) -> dict[str, bytes]:
+    """The files of all these formats, after a README.md.
+
+    One that this result does not have, such as the network of an epoch before the last, is left
+    out, and the README says why.
+
+    Returns
+    -------
+    dict
+        Path in the archive → content: the README, then the formats in their order.
+    """
+    files: dict[str, bytes] = {}
+    table, missing = [], []
+    for format in formats:
+        try:
+            made = format.make(result)
+        except ValueError as error:
+            missing.append(f"- {format.title}: {error}")
+            continue
+        files |= made
+        # Of many files its folder stands for them.
+        name = next(iter(made))
+        place = f"{name.split('/')[0]}/" if "/" in name else name
+        table.append(f"| `{place}` | {format.title}: {format.about} | {format.opens_with} |")
+    return {"README.md": _readme(result, table, missing).encode("utf-8"), **files}
+
+
+def _readme(result: Result, table: list[str], missing: list[str]) -> str:
+    run, config = result.run, result.run.config
+    said: dict[str, dict[str, Any]] = {event["kind"]: event for event in run.events()}
+    device, started = said.get("device", {}), said.get("started", {})
+    created = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(run.description.get("created", 0)))
+    size = result.pixel_size
+    facts = {
+        "image": f"{result.image_name}, {' × '.join(map(str, result.labels.shape))} pixels "
+        "(rows × columns)",
+        "pixel size": f"{size:g} µm" if size else "not known; all lengths are in pixels",
+        "channels": ", ".join(result.channels),
+        "cells": len(result.table["id"]),
+        "epoch": f"{result.epoch} of {run.progress.epochs}",
+        "run started": created,
+        "preset": config.preset,
+        "seed": config.training.seed,
+        "device": ", ".join(str(device[key]) for key in ("device", "precision") if key in device),
+    }
+    not_versions = ("kind", "time", "pid", "host", "epochs")
+    versions = {name: value for name, value in started.items() if name not in not_versions}
+    if "name" in device:
+        versions[device["name"]] = device.get("version", "")
+    settings = {
+        f"{group}.{name}": value
+        for group, values in config.model_dump(mode="json").items()
+        if isinstance(values, dict)
+        for name, value in values.items()
+    }
+    blocks = [
+        f"# Cells of {result.image_name}",
+        "Found with cellcutter: self-supervised segmentation of single cells after Din & Yu, "
+        "*Scientific Reports* 11, 23995 (2021), https://doi.org/10.1038/s41598-021-03299-4.",
+        "\n".join(["| file | what it is | what opens it |", "| --- | --- | --- |", *table]),
+        *(["Not in here:\n", "\n".join(missing)] if missing else []),
+        "Rows count from above, columns from the left. A cell has the same number in every file; "
+        "numbers are those of the markers, and some may be left out. `row` and `col` are 0 in the "
+        "centre of the first pixel, corners of ROIs and polygons 0 at its upper left corner.",
+        _listed("What was done", facts),
+        _listed("Versions", versions),
+        _listed("Settings", settings),
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _listed(title: str, values: Mapping[str, object]) -> str:
+    lines = "\n".join(f"- {name}: {value}" for name, value in values.items())
+    return f"## {title}\n\n{lines}"

@@ -1,0 +1,172 @@
+"""The table of everything that a run can be taken home as, for the command line and the app."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from cellcutter_core.export.bundle import bundle
+from cellcutter_core.export.film import film
+from cellcutter_core.export.format import Format
+from cellcutter_core.export.geojson import geojson_file
+from cellcutter_core.export.labels import label_file
+from cellcutter_core.export.ome_zarr import ome_zarr
+from cellcutter_core.export.picture import png_file
+from cellcutter_core.export.recipe import recipe
+from cellcutter_core.export.result import Result
+from cellcutter_core.export.rois import roi_set
+from cellcutter_core.export.table import table_file
+from cellcutter_core.view.render import borders_picture, overlay
+
+
+def _labels(result: Result) -> bytes:
+    return label_file(result.labels, pixel_size=result.pixel_size)
+
+
+def _zarr(result: Result) -> dict[str, bytes]:
+    files = ome_zarr(
+        result.inputs.image,
+        result.labels,
+        name=result.image_name,
+        channels=result.channels,
+        nucleus=result.nucleus,
+        pixel_size=result.pixel_size,
+        table=result.table,
+    )
+    return {f"image.ome.zarr/{name}": content for name, content in files.items()}
+
+
+def _film(result: Result) -> bytes:
+    epochs = [number for number in result.epochs if number <= result.epoch]
+    return film(
+        (f"epoch {number}", overlay(result.picture, result.run.epoch(number).labels))
+        for number in epochs
+    )
+
+
+def _model(result: Result) -> bytes:
+    last = result.epochs[-1]
+    if result.epoch != last:
+        raise ValueError(
+            f"a run keeps the network of its last epoch alone, which is {last}, "
+            f"not of epoch {result.epoch}"
+        )
+    try:
+        return result.run.model_file.read_bytes()
+    except FileNotFoundError:
+        raise ValueError("the run has no model; continue it for an epoch") from None
+
+
+def _all(result: Result) -> dict[str, bytes]:
+    return bundle(result, [one for one in FORMATS.values() if one.name != "all"])
+
+
+def _format(
+    name: str,
+    title: str,
+    file: str,
+    about: str,
+    opens_with: str,
+    content: Callable[[Result], bytes],
+) -> Format:
+    """A format of one file."""
+    return Format(name, title, file, about, opens_with, lambda result: {file: content(result)})
+
+
+_READERS = "Fiji, napari, QuPath, CellProfiler, Python, MATLAB"
+
+FORMATS: Mapping[str, Format] = {
+    one.name: one
+    for one in (
+        _format(
+            "labels",
+            "Label image",
+            "labels.tif",
+            "each pixel's value is the number of its cell, 0 is background; TIFF of 16 or 32 bit "
+            "with the pixel size",
+            _READERS,
+            _labels,
+        ),
+        _format(
+            "rois",
+            "ImageJ ROI set",
+            "RoiSet.zip",
+            "a ROI for each cell along the edges of its pixels, named by its number",
+            "ImageJ and Fiji: drop it on the window, or ROI Manager, More, Open",
+            lambda result: roi_set(result.labels),
+        ),
+        _format(
+            "geojson",
+            "GeoJSON",
+            "cells.geojson",
+            "a detection for each cell with its number, colour and measurements",
+            "QuPath 0.4 or later: drop it on the open image; any GIS",
+            lambda result: geojson_file(result.labels, result.table),
+        ),
+        _format(
+            "table",
+            "Table of cells",
+            "cells.csv",
+            "a line for each cell: place, size, form, intensities, whether it touches the border",
+            "Excel, LibreOffice, R, pandas",
+            lambda result: table_file(result.table),
+        ),
+        Format(
+            "ome-zarr",
+            "OME-Zarr",
+            "image.ome.zarr.zip",
+            "the image with its cells as labels in OME-Zarr 0.4; unpack it before opening",
+            "napari with napari-ome-zarr, Fiji with MoBIE, OMERO, Python",
+            _zarr,
+        ),
+        _format(
+            "overlay",
+            "Overlay",
+            "overlay.png",
+            "the cells in colour over the image",
+            "any browser, slides, a paper",
+            lambda result: png_file(overlay(result.picture, result.labels)),
+        ),
+        _format(
+            "borders",
+            "Borders",
+            "borders.png",
+            "the outline that the network drew for each cell; yellow where two lie on each other",
+            "any browser, slides, a paper",
+            lambda result: png_file(borders_picture(result.drawing.borders)),
+        ),
+        _format(
+            "film",
+            "Film over epochs",
+            "film.gif",
+            "how the cells became what they are, a frame for each epoch",
+            "any browser, slides",
+            _film,
+        ),
+        Format(
+            "recipe",
+            "Recipe",
+            "recipe.zip",
+            "settings, image, mask and markers with a script and a notebook that make the same "
+            "labels",
+            "Python with cellcutter_core, Jupyter",
+            lambda result: {f"recipe/{name}": data for name, data in recipe(result).items()},
+        ),
+        _format(
+            "model",
+            "Trained network",
+            "model.keras",
+            "the network after the last epoch",
+            "Keras 3, on TensorFlow, JAX or PyTorch",
+            _model,
+        ),
+        Format(
+            "all",
+            "Everything",
+            "cellcutter.zip",
+            "all of these, with a README",
+            "any computer unpacks it",
+            _all,
+        ),
+    )
+}
+"""Name → format, in the order in which people want them."""

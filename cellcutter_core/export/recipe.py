@@ -1,0 +1,132 @@
+"""What was done to an image, as a script and a notebook that do it again."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from cellcutter_core.export.record import json_file
+from cellcutter_core.export.result import Result
+
+_LINES = [
+    (
+        "The settings of the run, its image, and the mask and markers that were found there or "
+        "drawn by hand.",
+        """\
+import json
+from pathlib import Path
+
+import numpy as np
+
+from cellcutter_core.config import Config
+from cellcutter_core.inputs import Inputs
+
+config = Config(**json.loads(Path("settings.json").read_text("utf-8")))
+with np.load("inputs.npz") as arrays:
+    inputs = Inputs.from_arrays(arrays)""",
+    ),
+    (
+        "Train on this very image and draw its cells.",
+        """\
+from cellcutter_core.pipeline import segment_inputs
+
+drawing = segment_inputs(inputs, config, until={epoch})""",
+    ),
+    (
+        "The label image, as the run has it.",
+        """\
+from cellcutter_core.export import write_labels
+
+write_labels("labels.tif", drawing.labels, pixel_size={pixel_size})""",
+    ),
+]
+
+
+def recipe(result: Result) -> dict[str, bytes]:
+    """The files with which `cellcutter_core` makes the labels of a run again.
+
+    On the same machine with the same versions they are the same bit for bit: the precision is the
+    one that the run had, and everything random comes from the seed in the settings. A run that was
+    continued for more epochs than it was to have at first is trained in one go here, with a
+    learning rate that falls once instead of twice, and comes out slightly different.
+
+    Parameters
+    ----------
+    result : Result
+        Whose epoch the recipe leads to.
+
+    Returns
+    -------
+    dict
+        File name → content: ``settings.json``, ``inputs.npz``, ``recipe.py``, ``recipe.ipynb``.
+
+    Raises
+    ------
+    ValueError
+        If a file of the run is missing.
+    """
+    # In a comment and in one line: what a file is called must not become code.
+    image_name = " ".join(result.image_name.split())
+    about = f"The cells of {image_name} after epoch {result.epoch}, made with cellcutter_core"
+    values = {"epoch": result.epoch, "pixel_size": result.pixel_size}
+    parts = [(why, code.format(**values)) for why, code in _LINES]
+    inputs = result.run.path / "inputs.npz"
+    try:
+        saved = inputs.read_bytes()
+    except OSError as error:
+        raise ValueError(
+            f"cannot read {inputs.name} of the run: {error.strerror}; start the run again"
+        ) from None
+    return {
+        "settings.json": json_file(_settings(result)),
+        "inputs.npz": saved,
+        "recipe.py": _script(about, parts).encode("utf-8"),
+        "recipe.ipynb": _notebook(about, parts),
+    }
+
+
+def _settings(result: Result) -> dict[str, Any]:
+    """The run's settings, with what was decided when it started."""
+    config, run = result.run.config, result.run
+    training = config.training.replace(epochs=max(run.progress.epochs, result.epoch))
+    for event in run.events():
+        if event["kind"] == "device":
+            training = training.replace(precision=event["precision"])
+    return config.replace(training=training).model_dump(mode="json")
+
+
+def _script(about: str, parts: list[tuple[str, str]]) -> str:
+    """All imports first, as a script has them."""
+    lines = "\n".join(code for _, code in parts).splitlines()
+    imports = [line for line in lines if line.startswith(("import ", "from "))]
+    ours = sorted(line for line in imports if "cellcutter_core" in line)
+    others = [line for line in imports if line not in ours]
+    blocks = [f"# {about}", "\n".join(others), "\n".join(ours)]
+    for why, code in parts:
+        rest = [line for line in code.splitlines() if line and line not in imports]
+        blocks.append("\n".join([f"# {why}", *rest]))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _notebook(about: str, parts: list[tuple[str, str]]) -> bytes:
+    """A Jupyter notebook, format 4.5 (https://nbformat.readthedocs.io)."""
+    cells: list[dict[str, Any]] = []
+
+    def add(kind: str, text: str) -> None:
+        more: dict[str, Any] = {"execution_count": None, "outputs": []} if kind == "code" else {}
+        source = text.splitlines(keepends=True)
+        identity = f"cell-{len(cells) + 1}"
+        cells.append({"cell_type": kind, "id": identity, "metadata": {}, "source": source, **more})
+
+    add("markdown", f"# {about}")
+    for why, code in parts:
+        add("markdown", why)
+        add("code", code)
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook = {
+        "cells": cells,
+        "metadata": {"kernelspec": kernel, "language_info": {"name": "python"}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    return (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode("utf-8")

@@ -1,0 +1,102 @@
+"""What is exported: an epoch of a run, with all that belongs to it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cellcutter_core.export.table import cell_table
+from cellcutter_core.view.render import composite
+
+if TYPE_CHECKING:
+    from cellcutter_core.inputs import Inputs
+    from cellcutter_core.prediction import Drawing
+    from cellcutter_core.runs.store import Run
+
+
+class Result:
+    """An epoch of a run; each part is read or computed once, when it is first asked for.
+
+    Parameters
+    ----------
+    run : Run
+    epoch : int, optional
+        Default the last.
+
+    Raises
+    ------
+    ValueError
+        If the run has no epoch yet, or not this one.
+    """
+
+    def __init__(self, run: Run, epoch: int | None = None) -> None:
+        self.run = run
+        self.epochs = run.epochs
+        if not self.epochs:
+            raise ValueError(
+                f"the run in {run.path} has no epoch yet; let it train for one, or continue it"
+            )
+        if epoch is not None and epoch not in self.epochs:
+            there = f"{self.epochs[0]} to {self.epochs[-1]}"
+            if len(self.epochs) != self.epochs[-1] - self.epochs[0] + 1:
+                there = ", ".join(map(str, self.epochs))
+            raise ValueError(f"the run in {run.path} has no epoch {epoch}; it has {there}")
+        self.epoch = self.epochs[-1] if epoch is None else epoch
+
+    @cached_property
+    def drawing(self) -> Drawing:
+        """Labels and borders of the epoch."""
+        return self.run.epoch(self.epoch)
+
+    @property
+    def labels(self) -> npt.NDArray[np.int32]:
+        """(H, W) cells of the epoch."""
+        return self.drawing.labels
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """What was trained on."""
+        return self.run.inputs
+
+    @property
+    def pixel_size(self) -> float | None:
+        """Micrometres per pixel, where the image's file says so."""
+        size = self.run.description.get("pixel_size")
+        return None if size is None else float(size)
+
+    @property
+    def image_name(self) -> str:
+        """What the image is called."""
+        return str(self.run.description.get("image") or "image")
+
+    @cached_property
+    def channels(self) -> list[str]:
+        """A name for each channel that the network saw."""
+        count = self.inputs.image.shape[-1]
+        names = self.run.description.get("channels") or []
+        if len(names) == count == len(set(names)):
+            return list(names)
+        return [f"channel {number + 1}" for number in range(count)]
+
+    @cached_property
+    def nucleus(self) -> int | None:
+        """Index of the channel that shows nuclei, if the network saw one: the last."""
+        count = self.inputs.image.shape[-1]
+        return count - 1 if count > 1 and self.run.config.crops.with_nucleus else None
+
+    @cached_property
+    def picture(self) -> npt.NDArray[np.uint8]:
+        """(H, W, 3): the image as it is shown, cells in grey."""
+        pixels = self.inputs.image
+        cell = tuple(index for index in range(pixels.shape[-1]) if index != self.nucleus)
+        return composite(pixels, cell=cell, nucleus=self.nucleus)
+
+    @cached_property
+    def table(self) -> dict[str, npt.NDArray[Any]]:
+        """The cells, measured; see `cell_table`."""
+        return cell_table(
+            self.labels, self.inputs.image, channels=self.channels, pixel_size=self.pixel_size
+        )

@@ -1,0 +1,352 @@
+"""A run comes home in every format, and each opens with the library that its users use."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import roifile
+import tifffile
+import zarr
+from numpy.typing import NDArray
+from PIL import Image as Picture
+from PIL import ImageSequence
+from shapely.geometry import shape
+
+from cellcutter_core.__main__ import main
+from cellcutter_core.config import QUICK
+from cellcutter_core.export import FORMATS, content, export, file_name
+from cellcutter_core.export.table import cell_table
+from cellcutter_core.inputs import Inputs
+from cellcutter_core.pipeline import prepare
+from cellcutter_core.prediction import Drawing
+from cellcutter_core.runs.store import Run
+from cellcutter_core.runs.worker import work
+from cellcutter_core.samples import sample
+
+TINY = QUICK.replace(
+    network=QUICK.network.replace(channels=4, depth=3),
+    training=QUICK.training.replace(
+        epochs=3, steps=2, crops=8, crops_at_once=8, warm_up=2, seed=7, precision="float32"
+    ),
+)
+
+
+def drawing(labels: NDArray[np.int32]) -> Drawing:
+    return Drawing(labels, (labels > 0).astype(np.uint8), np.zeros(labels.shape, np.float32))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Three epochs of the truth's cells, more of them each time, without any training."""
+    image = sample((96, 120))
+    assert image.truth is not None
+    inputs = Inputs(image.pixels[..., [0, 2]], image.truth > 0, np.zeros((3, 2)), image.truth)
+    about = {"image": "my cells.tif", "pixel_size": 0.5, "channels": ["actin", "DAPI"]}
+    made = Run.create(tmp_path / "run", inputs, TINY, description=about)
+    made.record("started", pid=1, host="here", epochs=3, python="3.11.9", numpy="2.1.0")
+    made.record("device", name="tensorflow", version="2.20", device="CPU", precision="float32")
+    for epoch in (1, 2, 3):
+        labels = np.where(image.truth <= 2 * epoch, image.truth, 0).astype(np.int32)
+        made.add_epoch(epoch, drawing(labels))
+    made.model_file.write_bytes(b"a network")
+    return made
+
+
+def unzipped(data: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert archive.testzip() is None
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def check_labels(data: bytes, labels: NDArray[np.int32], run: Run) -> None:
+    np.testing.assert_array_equal(tifffile.imread(io.BytesIO(data)), labels)
+
+
+def check_rois(data: bytes, labels: NDArray[np.int32], run: Run) -> None:
+    names = [roifile.ImagejRoi.frombytes(roi).name for roi in unzipped(data).values()]
+    assert names == [str(cell) for cell in np.unique(labels)[1:]]
+
+
+def check_geojson(data: bytes, labels: NDArray[np.int32], run: Run) -> None:
+    features = json.loads(data)["features"]
+    areas = {int(f["properties"]["name"]): shape(f["geometry"]).area for f in features}
+    assert areas == {cell: (labels == cell).sum() for cell in np.unique(labels)[1:]}
+    assert features[0]["properties"]["measurements"]["mean_actin"] > 0
+
+
+def check_table(data: bytes, labels: NDArray[np.int32], run: Run) -> None:
+    rows = list(csv.DictReader(data.decode().splitlines()))
+    table = cell_table(labels, run.inputs.image, channels=["actin", "DAPI"], pixel_size=0.5)
+    assert list(rows[0]) == list(table)
+    assert [float(row["max_DAPI"]) for row in rows] == table["max_DAPI"].tolist()
+
+
+def check_ome_zarr(data: bytes, labels: NDArray[np.int32], run: Run) -> None:
+    folder = run.path.parent / "unpacked"
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        archive.extractall(folder)
+    group = zarr.open_group(folder / "image.ome.zarr", mode="r", zarr_format=2)
+    np.testing.assert_array_equal(group["labels/cells/0"][:], labels)
+    np.testing.assert_array_equal(group["0"][:], np.moveaxis(run.inputs.image, -1, 0))
+    assert [c["label"] for c in group.attrs["omero"]["channels"]] == ["actin", "DAPI"]
+
+
+def check_overlay(data: bytes, labels: NDArray[np.int32], run: Run) -> None:
+    with Picture.open(io.BytesIO(data)) as picture:
+        colored = np.ptp(np.asarray(picture), axis=-1) > 0
+    # Where there is no cell it is the image in grey.
+    assert not colored[labels == 0].any()
+    assert colored[labels > 0].mean() > 0.9
+
+
+def check_borders(data: bytes, labels: NDArray[np.int32], run: Run) -> None:
+    with Picture.open(io.BytesIO(data)) as picture:
+        np.testing.assert_array_equal(np.asarray(picture).any(axis=-1), labels > 0)
+
+
+def check_film(data: bytes, labels: NDArray[np.int32], run: Run) -> None:
+    until = [epoch for epoch in run.epochs if run.epoch(epoch).labels.max() <= labels.max()]
+    with Picture.open(io.BytesIO(data)) as film:
+        assert len(list(ImageSequence.Iterator(film))) == len(until)
+
+
+def check_recipe(data: bytes, labels: NDArray[np.int32], run: Run) -> None:
+    files = unzipped(data)
+    assert set(files) == {f"recipe/{name}" for name in RECIPE}
+    with np.load(io.BytesIO(files["recipe/inputs.npz"])) as arrays:
+        np.testing.assert_array_equal(arrays["image"], run.inputs.image)
+
+
+def check_model(data: bytes, labels: NDArray[np.int32], run: Run) -> None:
+    assert data == run.model_file.read_bytes()
+
+
+def check_all(data: bytes, labels: NDArray[np.int32], run: Run) -> None:
+    files = unzipped(data)
+    check_labels(files["labels.tif"], labels, run)
+    check_table(files["cells.csv"], labels, run)
+    assert {name.split("/")[0] for name in files} == {
+        "README.md", "labels.tif", "RoiSet.zip", "cells.geojson", "cells.csv", "image.ome.zarr",
+        "overlay.png", "borders.png", "film.gif", "recipe", "model.keras",
+    }  # fmt: skip
+
+
+RECIPE = ("settings.json", "inputs.npz", "recipe.py", "recipe.ipynb")
+CHECKS: dict[str, Callable[[bytes, NDArray[np.int32], Run], None]] = {
+    name.removeprefix("check_").replace("_", "-"): check
+    for name, check in list(globals().items())
+    if name.startswith("check_")
+}
+
+
+def test_every_format_is_checked() -> None:
+    assert set(CHECKS) == set(FORMATS)
+    assert list(FORMATS) == [one.name for one in FORMATS.values()]
+    assert len({one.file for one in FORMATS.values()}) == len(FORMATS)
+    for one in FORMATS.values():
+        for words in (one.title, one.about, one.opens_with):
+            assert words
+            assert "\n" not in words
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_the_command_writes_what_its_readers_read(
+    name: str, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.file"
+    assert main(["export", str(run.path), "--format", name, "--out", str(out)]) == 0
+    assert str(out) in capsys.readouterr().out
+    CHECKS[name](out.read_bytes(), run.epoch(3).labels, run)
+
+
+@pytest.mark.parametrize("name", [name for name in CHECKS if name not in ("model", "all")])
+def test_an_earlier_epoch(name: str, run: Run) -> None:
+    CHECKS[name](content(run, name, 2), run.epoch(2).labels, run)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_same_bytes_every_time(name: str, run: Run) -> None:
+    assert content(run, name) == content(Run(run.path), name)
+
+
+def test_names_of_files(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert file_name(run, "labels") == "run-labels.tif"
+    assert file_name(run, "rois", 2) == "run-epoch2-RoiSet.zip"
+    assert export(run, "table", tmp_path) == tmp_path / "cells.csv"
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", str(run.path), "--format", "labels", "--epoch", "2"]) == 0
+    np.testing.assert_array_equal(
+        tifffile.imread(tmp_path / "run-epoch2-labels.tif"), run.epoch(2).labels
+    )
+
+
+def test_without_a_format_they_are_listed(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", str(run.path)]) == 0
+    said = capsys.readouterr().out
+    for one in FORMATS.values():
+        assert one.about in said
+        assert one.opens_with in said
+
+
+def test_the_archive_explains_itself(run: Run) -> None:
+    files = unzipped(content(run, "all"))
+    readme = files["README.md"].decode()
+    for one in FORMATS.values():
+        assert one.name == "all" or (one.about in readme and one.opens_with in readme)
+    for fact in (
+        "my cells.tif", "96 × 120", "0.5 µm", "actin, DAPI", "- cells: ", "3 of 3", "- seed: 7",
+        "- tensorflow: 2.20", "- numpy: 2.1.0", "- training.steps: 2", "CPU, float32",
+    ):  # fmt: skip
+        assert fact in readme, fact
+    assert "here" not in readme.split(), "the name of the machine is nobody's business"
+    assert "Not in here" not in readme
+    assert list(files)[:3] == ["README.md", "labels.tif", "RoiSet.zip"]
+
+
+def test_the_archive_says_what_is_not_in_it(run: Run) -> None:
+    files = unzipped(content(run, "all", 1))
+    assert "model.keras" not in files
+    assert (
+        "a run keeps the network of its last epoch alone, which is 3" in files["README.md"].decode()
+    )
+
+
+def test_a_run_that_says_nothing_of_its_image(run: Run, tmp_path: Path) -> None:
+    """Neither channels nor pixel size nor events, as of a run by another program."""
+    bare = Run.create(tmp_path / "bare", run.inputs, TINY)
+    bare.add_epoch(1, run.epoch(1))
+    table = content(bare, "table").decode().splitlines()[0].split(",")
+    assert "mean_channel 2" in table
+    assert not [name for name in table if name.endswith("um")]
+    assert "pixel size: not known" in unzipped(content(bare, "all"))["README.md"].decode()
+
+
+def test_no_cells(run: Run, tmp_path: Path) -> None:
+    """A collapsed run: everything can be written but ROIs; this one has no model either."""
+    bare = Run.create(tmp_path / "bare", run.inputs, TINY)
+    bare.add_epoch(1, drawing(np.zeros((96, 120), np.int32)))
+    readme = unzipped(content(bare, "all"))["README.md"].decode()
+    (_, missing) = readme.split("Not in here")
+    assert "no cell in the labels" in missing
+    assert missing.split("\n\n")[1].count("\n- ") == 2
+    assert str(tmp_path) not in readme, "where a run lies is nobody's business"
+
+
+def test_what_a_file_is_called_is_no_code(run: Run, tmp_path: Path) -> None:
+    name = 'a.tif\n"""\nimport os\r\nos.abort()  # "\u2028raise SystemExit'
+    evil = Run.create(tmp_path / "evil", run.inputs, TINY, description={"image": name})
+    evil.add_epoch(1, run.epoch(1))
+    code = unzipped(content(evil, "recipe"))["recipe/recipe.py"].decode()
+    plain = unzipped(content(run, "recipe", 1))["recipe/recipe.py"].decode()
+    assert ast.dump(ast.parse(code)) == ast.dump(ast.parse(plain.replace("0.5", "None")))
+
+
+# Mistakes: one line each -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--format", "tiff"], "no format 'tiff'; choose one of labels, rois, geojson"),
+        (["--format", "labels", "--epoch", "9"], "no epoch 9; it has 1 to 3"),
+        (["--format", "labels", "--epoch", "0"], "no epoch 0; it has 1 to 3"),
+        (["--format", "model", "--epoch", "2"], "network of its last epoch alone, which is 3"),
+        (["--format", "table", "--out", "nowhere/cells.csv"], "cannot write nowhere"),
+    ],
+)
+def test_mistakes(
+    run: Run, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert main(["export", str(run.path), *arguments]) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_run_without_epochs(name: str, run: Run) -> None:
+    for file in (run.path / "epochs").iterdir():
+        file.unlink()
+    with pytest.raises(ValueError, match="has no epoch yet"):
+        content(run, name)
+
+
+def test_a_missing_package_and_a_missing_model(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "roifile", None)
+    with pytest.raises(ValueError, match="rois needs the package roifile; install it with pip"):
+        content(run, "rois")
+    run.model_file.unlink()
+    with pytest.raises(ValueError, match="has no model"):
+        content(run, "model")
+
+
+# The recipe makes the same labels ---------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    config = TINY.replace(training=TINY.training.replace(epochs=2))
+    inputs, _ = prepare(sample((96, 96), seed=3), config)
+    run = Run.create(tmp_path_factory.mktemp("trained") / "run", inputs, config)
+    work(run)
+    assert run.epochs == [1, 2]
+    assert (run.epoch(1).labels != run.epoch(2).labels).any()
+    return run
+
+
+def test_everything_unpacked_and_the_script_run_gives_the_same_labels(
+    trained: Run, tmp_path: Path
+) -> None:
+    file = export(trained, "all", tmp_path)
+    with zipfile.ZipFile(file) as archive:
+        archive.extractall(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "recipe.py"],
+        cwd=tmp_path / "recipe",
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    again = tifffile.imread(tmp_path / "recipe" / "labels.tif")
+    np.testing.assert_array_equal(again, trained.epoch(2).labels)
+    np.testing.assert_array_equal(again, tifffile.imread(tmp_path / "labels.tif"))
+
+
+def test_the_notebook_gives_the_labels_of_an_earlier_epoch(
+    trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, data in unzipped(content(trained, "recipe", 1)).items():
+        (tmp_path / Path(name).name).write_bytes(data)
+    notebook = json.loads((tmp_path / "recipe.ipynb").read_text("utf-8"))
+    assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
+    assert len({cell["id"] for cell in notebook["cells"]}) == len(notebook["cells"])
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            exec("".join(cell["source"]), names)
+    np.testing.assert_array_equal(names["drawing"].labels, trained.epoch(1).labels)
+    np.testing.assert_array_equal(tifffile.imread("labels.tif"), trained.epoch(1).labels)
+
+
+def test_the_recipe_keeps_what_the_run_decided_when_it_started(run: Run) -> None:
+    """Precision of its machine, and epochs that it was continued to."""
+    run.record("queued", epochs=5)
+    run.record("device", precision="mixed_bfloat16")
+    settings = json.loads(unzipped(content(run, "recipe", 2))["recipe/settings.json"])
+    assert settings["training"]["precision"] == "mixed_bfloat16"
+    assert settings["training"]["epochs"] == 5
+    assert settings["training"]["seed"] == 7
