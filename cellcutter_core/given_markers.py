@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +11,17 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from cellcutter_core.labels import check_labels, compact
+from cellcutter_core.reading.contents import MAX_BYTES
 
 Labels = NDArray[np.int32]
 
-# What columns of coordinates are called, here and by programs that write lists of points.
-ROW_NAMES = ("row", "r", "y", "axis-0", "ym", "centroid-0")
-COL_NAMES = ("col", "column", "c", "x", "axis-1", "xm", "centroid-1")
-
-# A list of points is a small file: what is larger is none.
-LARGEST_LIST = 64 * 1024**2
-
 
 def read_markers(
-    path: str | os.PathLike[str], shape: tuple[int, int], *, radius: float = 3.0
+    path: str | os.PathLike[str],
+    shape: tuple[int, int],
+    *,
+    radius: float = 3.0,
+    max_bytes: int = MAX_BYTES,
 ) -> Labels:
     """Read markers from a file.
 
@@ -41,6 +37,8 @@ def read_markers(
         (H, W) of the image that the markers are for.
     radius : float
         Of the disc drawn around each point, in pixels.
+    max_bytes : int
+        The most memory to take for a label image, in bytes, as in `read_image`.
 
     Returns
     -------
@@ -57,108 +55,36 @@ def read_markers(
 
     file = Path(path)
     try:
-        return _read(file, shape, radius)
+        return _read(file, shape, radius, max_bytes)
     except ValueError as error:
-        message = one_line(error)
-        name = file_name(file)
-        raise ValueError(message if message.startswith(name) else f"{name}: {message}") from error
+        message, start = one_line(error), f"{file_name(file)}: "
+        raise ValueError(message if message.startswith(start) else start + message) from error
 
 
-def _read(file: Path, shape: tuple[int, int], radius: float) -> Labels:
+def _read(file: Path, shape: tuple[int, int], radius: float, max_bytes: int) -> Labels:
+    from cellcutter_core.reading.points import numpy_points, text_points
     from cellcutter_core.reading.readers import NPY, NPZ, PNG, TIFF, read_contents
 
     try:
         with file.open("rb") as opened:
             start = opened.read(8)
-            is_long = opened.seek(0, os.SEEK_END) > LARGEST_LIST
     except OSError as error:
         raise ValueError(
             f"cannot be opened, {error.strerror or error}; check its path and permissions"
         ) from None
     if start.startswith(NPY):
-        points = _numpy_points(file)
+        points = numpy_points(file, max_bytes=max_bytes)
         if points is not None:
             return markers_from_points(points, shape, radius=radius)
     if not start.startswith((*NPY, *NPZ, *PNG, *TIFF)):
-        if is_long:
-            raise ValueError("is too large for a list of points; give one (row, col) a line")
-        return markers_from_points(_text_points(file), shape, radius=radius)
-    pixels = read_contents(file).pixels
+        return markers_from_points(text_points(file), shape, radius=radius)
+    pixels = read_contents(file, max_bytes=max_bytes).pixels
     if pixels.shape[:2] != tuple(shape) or pixels.shape[2] != 1:
         raise ValueError(
             f"has shape {pixels.shape}, but markers for this image are one channel of shape "
             f"{tuple(shape)}; give the label image of this very image"
         )
     return number_markers(pixels[..., 0])
-
-
-def _numpy_points(file: Path) -> NDArray[Any] | None:
-    """The array in an .npy file if it is a list of points, not an image."""
-    try:
-        array: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError):
-        # Whatever is wrong with it, the reader of images says so.
-        return None
-    return np.array(array) if array.ndim == 2 and array.shape[1] == 2 else None
-
-
-def _text_points(file: Path) -> NDArray[np.float64]:
-    """(N, 2) points of a text file."""
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise ValueError(
-            "is neither an image nor text; give a label image or a list of points"
-        ) from None
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    if not lines:
-        raise ValueError("is empty; give one (row, col) a line")
-    separator = next((mark for mark in ";\t," if mark in lines[0]), None)
-    table = (
-        list(csv.reader(lines, delimiter=separator)) if separator else [x.split() for x in lines]
-    )
-    table = [[entry.strip() for entry in line] for line in table]
-    names = [entry.lower() for entry in table[0]]
-    if all(_is_number(name) for name in names):
-        row, col, first = 0, 1, 0
-        if len(names) != 2:
-            raise ValueError(
-                f"has {len(names)} columns without names, but row and col are two; name the "
-                "columns in a first line, row,col"
-            )
-    else:
-        row, col, first = _column(names, ROW_NAMES), _column(names, COL_NAMES), 1
-    points = []
-    for number, line in enumerate(table[first:], start=1):
-        entries = [line[column] if column < len(line) else "" for column in (row, col)]
-        if separator == ";":
-            # Where the comma is the decimal mark, columns are separated by semicolons.
-            entries = [entry.replace(",", ".") for entry in entries]
-        if not all(map(_is_number, entries)):
-            raise ValueError(
-                f"point {number} has row {entries[0]!r} and col {entries[1]!r}, which are not two "
-                "numbers; correct it or leave it out"
-            )
-        points.append([float(entry) for entry in entries])
-    return np.array(points, np.float64).reshape(-1, 2)
-
-
-def _column(names: Sequence[str], known: Sequence[str]) -> int:
-    for name in known:
-        if name in names:
-            return names.index(name)
-    raise ValueError(
-        f"has columns {', '.join(names)}, none of which is {known[0]}; name the columns of the "
-        "points row and col, or y and x"
-    )
-
-
-def _is_number(entry: str) -> bool:
-    try:
-        float(entry.replace(",", "."))
-    except ValueError:
-        return False
-    return True
 
 
 def number_markers(labels: ArrayLike) -> Labels:
@@ -264,15 +190,17 @@ def _point_pixels(points: ArrayLike, shape: tuple[int, int]) -> NDArray[np.int64
             f"points[{bad}] is {tuple(given[bad].tolist())}, which is no place in an image; leave "
             "the point out"
         )
-    pixels = np.floor(given + 0.5).astype(np.int64)
-    outside = ((pixels < 0) | (pixels >= shape)).any(axis=1)
+    rounded = np.floor(given.astype(np.float64) + 0.5)
+    # Compared as floats: what lies far outside is no int64.
+    outside = ((rounded < 0) | (rounded >= shape)).any(axis=1)
     if outside.any():
         bad = int(np.flatnonzero(outside)[0])
-        hint = "give (row, col), not (x, y)" if _fits_turned(pixels, shape) else "leave them out"
+        hint = "give (row, col), not (x, y)" if _fits_turned(rounded, shape) else "leave them out"
         raise ValueError(
-            f"points: {np.count_nonzero(outside)} of {len(pixels)} lie outside of the image of "
+            f"points: {np.count_nonzero(outside)} of {len(rounded)} lie outside of the image of "
             f"shape {tuple(shape)}, first points[{bad}] = {tuple(given[bad].tolist())}; {hint}"
         )
+    pixels = rounded.astype(np.int64)
     _, first, times = np.unique(pixels, axis=0, return_index=True, return_counts=True)
     if (times > 1).any():
         bad = int(first[times > 1].min())
@@ -283,5 +211,5 @@ def _point_pixels(points: ArrayLike, shape: tuple[int, int]) -> NDArray[np.int64
     return pixels
 
 
-def _fits_turned(pixels: NDArray[np.int64], shape: tuple[int, int]) -> bool:
+def _fits_turned(pixels: NDArray[np.float64], shape: tuple[int, int]) -> bool:
     return bool(((pixels[:, ::-1] >= 0) & (pixels[:, ::-1] < shape)).all())

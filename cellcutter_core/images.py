@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cellcutter_core.reading.contents import Array, Contents, Plane
+from cellcutter_core.reading.contents import MAX_BYTES, Array, Contents, Plane
 from cellcutter_core.reading.intensity import normalise
-from cellcutter_core.reading.readers import MAX_BYTES, file_name, read_contents
+from cellcutter_core.reading.readers import file_name, read_contents
 from cellcutter_core.reading.roles import (
     Which,
     find_cell,

@@ -15,6 +15,9 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 Plane = int | str | None
 
+MAX_BYTES = 2 * 1024**3
+"""Largest image read unless told otherwise, in bytes as it lies in memory."""
+
 MAX_CHANNELS = 8
 """A third axis up to this length is taken for channels without being told."""
 

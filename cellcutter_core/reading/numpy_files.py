@@ -28,6 +28,9 @@ Header = tuple[tuple[int, ...], np.dtype[Any]]
 
 PAPER_CHANNELS = ("fluorescence", "bright field", "nucleus")
 
+MOST_LISTED = 10
+"""As many arrays are listed in a message."""
+
 SMALLEST_IMAGE = 16
 """Fewer rows or columns than this are a table, such as a list of points, and no image."""
 
@@ -69,8 +72,9 @@ def read_npz(path: Path, max_bytes: int) -> Contents:
     with zipfile.ZipFile(path) as archive:
         headers = _headers(archive)
         data_shape = headers["data"][0] if "data" in headers else ()
+        of_the_paper = len(data_shape) == 3 and data_shape[2] == 6
         beside: tuple[str, ...] = ()
-        if len(data_shape) == 3 and data_shape[2] == 6:
+        if of_the_paper:
             image, beside = "data", ("test_id", "test_label")
         elif "image" in headers:
             image, beside = "image", ("channels", "cells", "nuclei", "ignore")
@@ -85,7 +89,7 @@ def read_npz(path: Path, max_bytes: int) -> Contents:
         n_names = math.prod(headers["channels"][0]) if "channels" in keys else None
         channel_axis(headers[image][0], n_names=n_names)
         arrays = {key: _member(archive, key) for key in keys}
-    if image == "data":
+    if of_the_paper:
         return _paper(arrays)
     names = arrays.pop("channels", None)
     return Contents(
@@ -135,7 +139,8 @@ def _only_image(headers: dict[str, Header]) -> str:
     ]
     if len(images) == 1:
         return images[0]
-    found = ", ".join(f"{key} {shape} {dtype}" for key, (shape, dtype) in headers.items())
+    described = [f"{key[:40]} {shape} {dtype}" for key, (shape, dtype) in headers.items()]
+    found = ", ".join(described[:MOST_LISTED]) + (" …" if len(described) > MOST_LISTED else "")
     count = "none" if not images else f"{len(images)}"
     raise Unreadable(
         f"holds the arrays {found}, of which {count} can be the image; save the one that is "

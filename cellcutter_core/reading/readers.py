@@ -11,10 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cellcutter_core.reading.contents import Array, Contents, Plane, Stack, Unreadable
-
-MAX_BYTES = 2 * 1024**3
-"""Largest image read unless told otherwise, in bytes as it lies in memory."""
+from cellcutter_core.reading.contents import MAX_BYTES, Array, Contents, Plane, Stack, Unreadable
 
 # How each format begins.
 NPY = (b"\x93NUMPY",)
@@ -69,8 +66,13 @@ def file_name(path: Path) -> str:
 
 
 def one_line(text: object) -> str:
-    """The text with every run of white space, line breaks too, made one space."""
-    return " ".join(str(text).split())
+    """The text with every run of white space, line breaks too, made one space.
+
+    What a terminal or a page would obey, not show (escape sequences, changes of the direction of
+    text, bytes that are no text), becomes �.
+    """
+    line = " ".join(str(text).split())
+    return line if line.isprintable() else "".join(c if c.isprintable() else "�" for c in line)
 
 
 def _start(path: Path) -> bytes:
