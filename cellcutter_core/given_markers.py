@@ -78,7 +78,7 @@ def _read(file: Path, shape: tuple[int, int], radius: float, max_bytes: int) -> 
             return markers_from_points(points, shape, radius=radius)
     if not start.startswith((*NPY, *NPZ, *PNG, *TIFF)):
         return markers_from_points(text_points(file), shape, radius=radius)
-    pixels = read_contents(file, max_bytes=max_bytes).pixels
+    pixels = read_contents(file, as_stored=True, max_bytes=max_bytes).pixels
     if pixels.shape[:2] != tuple(shape) or pixels.shape[2] != 1:
         raise ValueError(
             f"has shape {pixels.shape}, but markers for this image are one channel of shape "

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cellcutter_core.reading.contents import MAX_BYTES, Array, Contents, Plane
+from cellcutter_core.reading.appearance import interpret
+from cellcutter_core.reading.contents import MAX_BYTES, Array, Contents, Plane, Unreadable
 from cellcutter_core.reading.intensity import normalise
 from cellcutter_core.reading.readers import file_name, read_contents
 from cellcutter_core.reading.roles import (
@@ -64,6 +65,9 @@ class Image:
         Crops of which the true cell is known.
     pixel_size : float or None
         µm per pixel.
+    inverted : bool
+        The file shows cells dark on a bright background; here they are bright, because its channels
+        were turned over or the density of stains was taken.
     name : str
         Where it comes from, a file name; messages begin with it.
 
@@ -85,6 +89,7 @@ class Image:
     ignore: Array | None = None
     validation: Validation | None = None
     pixel_size: float | None = None
+    inverted: bool = False
     name: str = "image"
 
     def __post_init__(self) -> None:
@@ -191,6 +196,8 @@ def read_image(
     nucleus: Which | None = None,
     z: Plane = None,
     t: Plane = None,
+    inverted: bool | None = None,
+    stained: bool | None = None,
     max_bytes: int = MAX_BYTES,
 ) -> Image:
     """Read an image from a TIFF, PNG, JPEG, .npy or .npz file.
@@ -207,6 +214,13 @@ def read_image(
         What shows the nuclei, by index or name; 'none' if nothing does. Default: guessed.
     z, t : int, optional
         Which plane of a stack, from 0. `z` can be 'max' for the maximum projection.
+    inverted : bool, optional
+        Whether cells are dark on a bright background, where all channels are turned over. Default:
+        judged by the picture, see `cellcutter_core.reading.brightness`.
+    stained : bool, optional
+        Whether a colour picture is that of a stained section, which gets the channels 'density' and
+        'hematoxylin' beside red, green and blue. Default: judged by the picture, see
+        `cellcutter_core.reading.stains`.
     max_bytes : int
         The most memory to take, in bytes; more is refused from the header of the file.
 
@@ -224,13 +238,11 @@ def read_image(
     path = Path(path)
     name = file_name(path)
     contents = read_contents(path, z=z, t=t, max_bytes=max_bytes)
-    pixels = contents.pixels
-    colour = contents.colour or (
-        contents.channels is None and pixels.shape[2] == 3 and pixels.dtype == np.uint8
-    )
-    # Many programs save gray as colour.
-    if colour and all(np.array_equal(pixels[..., 0], pixels[..., other]) for other in (1, 2)):
-        pixels, colour = pixels[..., :1].copy(), False
+    try:
+        contents = interpret(contents, inverted=inverted, stained=stained, max_bytes=max_bytes)
+    except Unreadable as error:
+        raise ValueError(f"{name}: {error}") from None
+    pixels, colour = contents.pixels, contents.colour
     channels = name_channels(contents.channels, n_channels=pixels.shape[2], colour=colour)
     chosen = None if cell is None else find_cell(cell, channels, name=name)
     nucleus_index = (
@@ -246,6 +258,7 @@ def read_image(
         cell=chosen or guess_cell(pixels, colour=colour, nucleus=nucleus_index),
         nucleus=nucleus_index,
         pixel_size=contents.pixel_size,
+        inverted=contents.inverted,
         name=name,
     )
     return _not_constant(_with_beside(image, contents))
@@ -266,7 +279,7 @@ def read_labels(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> 
         begins with the file's name.
     """
     path = Path(path)
-    contents = read_contents(path, max_bytes=max_bytes)
+    contents = read_contents(path, as_stored=True, max_bytes=max_bytes)
     for key in ("cells", "nuclei"):
         if contents.beside.get(key) is not None:
             return contents.beside[key]

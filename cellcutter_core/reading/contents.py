@@ -37,6 +37,8 @@ class Contents:
     colour : True where three channels are the red, green and blue of a colour picture
     beside : arrays that lie beside the pixels, under the names the file gives them
     pixel_size : µm per pixel, or None
+    white_is_zero : True where the file says that the smallest number is shown white
+    inverted : True where the picture shows what is dark on bright, and was turned over
     """
 
     pixels: Array
@@ -44,6 +46,8 @@ class Contents:
     colour: bool = False
     beside: dict[str, Array] = field(default_factory=dict)
     pixel_size: float | None = None
+    white_is_zero: bool = False
+    inverted: bool = False
 
 
 @dataclass(frozen=True)

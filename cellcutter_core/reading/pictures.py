@@ -21,11 +21,12 @@ GRAY: dict[str, npt.DTypeLike] = {
 }
 
 
-def read_picture(path: Path, max_bytes: int) -> Contents:
+def read_picture(path: Path, max_bytes: int, *, as_stored: bool = False) -> Contents:
     """Read a PNG or JPEG file.
 
     Gray values stay as they are (8 or 16 bit; 1 bit as 0 and 1). Colours of any kind, also those
-    of a palette or for print, become red, green and blue. Transparency is dropped.
+    of a palette or for print, become red, green and blue; but with `as_stored` a
+    palette gives its numbers. Transparency is dropped.
 
     Raises
     ------
@@ -44,10 +45,10 @@ def read_picture(path: Path, max_bytes: int) -> Contents:
         picture = (
             PngImagePlugin.PngImageFile(file) if is_png else JpegImagePlugin.JpegImageFile(file)
         )
-        return _contents(picture, max_bytes)
+        return _contents(picture, max_bytes, as_stored)
 
 
-def _contents(picture: ImageFile.ImageFile, max_bytes: int) -> Contents:
+def _contents(picture: ImageFile.ImageFile, max_bytes: int, as_stored: bool) -> Contents:
     mode = "L" if picture.mode == "LA" else picture.mode
     n_values = picture.width * picture.height * (1 if mode in GRAY else 3)
     check_size(n_values * np.dtype(GRAY.get(mode, np.uint8)).itemsize, max_bytes)
@@ -55,6 +56,8 @@ def _contents(picture: ImageFile.ImageFile, max_bytes: int) -> Contents:
         raise Unreadable(
             "is a PNG with 16 bits for each colour, of which Pillow reads 8; save it as TIFF"
         )
+    if mode == "P" and as_stored:
+        return Contents(np.array(picture)[..., None])
     if mode in GRAY:
         gray = picture if picture.mode == mode else picture.convert(mode)
         return Contents(np.asarray(gray).astype(GRAY[mode])[..., None])

@@ -22,7 +22,12 @@ TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def read_contents(
-    path: Path, *, z: Plane = None, t: Plane = None, max_bytes: int = MAX_BYTES
+    path: Path,
+    *,
+    z: Plane = None,
+    t: Plane = None,
+    as_stored: bool = False,
+    max_bytes: int = MAX_BYTES,
 ) -> Contents:
     """Read the arrays of an image file.
 
@@ -33,6 +38,8 @@ def read_contents(
     path : Path
     z, t : int, 'max' (z only) or None
         Which plane of a stack, from 0.
+    as_stored : bool
+        The numbers of a palette and not its colours, as for labels.
     max_bytes : int
         Refuse what takes more memory, from its header alone.
 
@@ -47,7 +54,7 @@ def read_contents(
         with warnings.catch_warnings():
             # Libraries warn of odd metadata; what matters for the pixels is checked.
             warnings.simplefilter("ignore")
-            contents = _read(path, start, Stack(z=z, t=t), max_bytes)
+            contents = _read(path, start, Stack(z=z, t=t), as_stored, max_bytes)
         contents.pixels = _plain(contents.pixels)
         return contents
     except Unreadable as error:
@@ -92,16 +99,16 @@ def _start(path: Path) -> bytes:
     return start
 
 
-def _read(path: Path, start: bytes, stack: Stack, max_bytes: int) -> Contents:
+def _read(path: Path, start: bytes, stack: Stack, as_stored: bool, max_bytes: int) -> Contents:
     # Imported when needed: tifffile and Pillow together take a tenth of a second.
     if start.startswith(TIFF):
         from cellcutter_core.reading.tiff import read_tiff
 
-        return read_tiff(path, stack, max_bytes)
+        return read_tiff(path, stack, max_bytes, as_stored=as_stored)
     if start.startswith(PNG + JPEG):
         from cellcutter_core.reading.pictures import read_picture
 
-        contents = read_picture(path, max_bytes)
+        contents = read_picture(path, max_bytes, as_stored=as_stored)
     elif start.startswith(NPY + NPZ):
         from cellcutter_core.reading.numpy_files import read_npy, read_npz
 

@@ -1,7 +1,8 @@
 """Which channel shows the cells and which the nuclei.
 
-A name decides where it can: a channel called after a nuclear stain (DAPI, Hoechst, DNA, DRAQ, H2B)
-or the nucleus itself is the nucleus, and of the others the first that is not constant is the cell.
+A name decides where it can: a channel called after a nuclear stain (DAPI, Hoechst, DNA, DRAQ, H2B,
+hematoxylin) or the nucleus itself is the nucleus, and of the others the first that is not constant
+is the cell.
 Without names there are conventions:
 
 - one channel is the cell;
@@ -27,7 +28,7 @@ import numpy.typing as npt
 
 Which = int | str
 
-NUCLEUS_NAME = re.compile(r"(?<![a-z])(dapi|hoechst|dna|nuc|h2b|draq)", re.IGNORECASE)
+NUCLEUS_NAME = re.compile(r"(?<![a-z])(dapi|hoechst|dna|nuc|h2b|draq|ha?ematoxylin)", re.IGNORECASE)
 
 # What programs write where nobody gave a name: "Channel:0:1", "C1", "3", "c:1/2 - file.tif".
 NO_NAME = re.compile(r"(channel|ch|c)?[\s:_#-]*\d+([:/]\d+)*( - .*)?", re.IGNORECASE)

@@ -28,6 +28,7 @@ from cellcutter_core.reading.contents import (
     check_header,
     check_size,
 )
+from cellcutter_core.reading.tiff_colours import meant
 
 # µm in each unit. Both signs for micro occur, and ImageJ writes one of them as an escape.
 MICROMETRES = {
@@ -47,8 +48,10 @@ MICROMETRES = {
 UNKNOWN_AXES = "QI"
 
 
-def read_tiff(path: Path, stack: Stack, max_bytes: int) -> Contents:
+def read_tiff(path: Path, stack: Stack, max_bytes: int, *, as_stored: bool = False) -> Contents:
     """Read one plane, with all its channels, of a TIFF file.
+
+    With `as_stored` the numbers of a palette are what is read, not its colours.
 
     Raises
     ------
@@ -77,31 +80,21 @@ def read_tiff(path: Path, stack: Stack, max_bytes: int) -> Contents:
                 "imagecodecs; install that, or save the file without compression"
             ) from None
         array, axes = stack.flatten(*_name_axes(array, series.axes, stack))
-        colour = page.photometric in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR)
-        pixels = _to_channels_last(array, axes)
+        pixels, colour = _to_channels_last(array, axes), False
         names, pixel_size = _metadata(tif)
         if names and len(names) != pixels.shape[2]:
             names = None
-        if colour and names is None and page.extrasamples:
-            pixels = _without_alpha(pixels)
+        # ImageJ writes how a channel was displayed as a palette; its numbers are what was measured.
+        displayed = tif.is_imagej and page.photometric == tifffile.PHOTOMETRIC.PALETTE
+        if names is None and not (as_stored or displayed):
+            pixels, colour = meant(pixels, page, max_bytes=max_bytes)
         return Contents(
             pixels,
             channels=names,
-            colour=colour and names is None and pixels.shape[2] == 3,
+            colour=colour,
             pixel_size=pixel_size,
+            white_is_zero=page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and not as_stored,
         )
-
-
-def _without_alpha(pixels: Array) -> Array:
-    """Drop the fourth channel of a colour picture where it is transparency.
-
-    tifffile writes any four channels as colour with transparency unless told otherwise. In 8 bits
-    that is what it mostly is; with more it is only where it is the same everywhere.
-    """
-    alpha = pixels[..., 3:]
-    if pixels.dtype == np.uint8 or np.all(alpha == alpha[0, 0]):
-        return pixels[..., :3]
-    return pixels
 
 
 @contextlib.contextmanager

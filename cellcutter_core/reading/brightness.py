@@ -1,0 +1,98 @@
+"""Whether an image shows dark cells on a bright background, and the same image turned over.
+
+All that follows looks for cells brighter than what is around them, as in fluorescence.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+# Of images of at most this many pixels a side every pixel is looked at.
+SIDE = 512
+# Smooths noise away, of which the bright parts of a picture have more than the dark ones.
+SIGMA = 1.5
+
+LARGEST_SKEWNESS = -0.5
+SMALLEST_SHARE = 0.55
+LARGEST_ROUGHNESS = 0.6
+
+
+def dark_on_bright(pixels: npt.NDArray[Any], *, white_is_zero: bool = False) -> bool:
+    """Whether what a picture shows is darker than its background.
+
+    It is where three things hold: most of it is bright (Otsu's threshold), its intensities have
+    their long tail on the dark side, and its bright part is much the smoother one. Fluorescence
+    fails in all three, also where cells fill the image: they are bright, but not smooth. Phase
+    contrast fails in the second, because its halos are the extremes. In doubt it is not.
+
+    Parameters
+    ----------
+    pixels : (H, W, C) array of finite numbers
+        One channel, or the colours of one picture.
+    white_is_zero : bool
+        The smaller the number, the brighter it is shown.
+
+    Returns
+    -------
+    bool
+    """
+    from scipy import ndimage
+    from skimage.filters import threshold_otsu
+
+    step = -(-max(pixels.shape[:2]) // SIDE)
+    sample = pixels[::step, ::step].mean(axis=2, dtype=np.float64)
+    if white_is_zero:
+        sample = -sample
+    low, high = np.percentile(sample, [0.5, 99.5])
+    if not low < high:
+        return False
+    scaled = np.clip((sample - low) / (high - low), 0, 1)
+    smooth = ndimage.gaussian_filter(scaled, SIGMA)
+    away = smooth - smooth.mean()
+    spread = float(np.sqrt((away**2).mean()))
+    if spread == 0 or float((away**3).mean()) / spread**3 > LARGEST_SKEWNESS:
+        return False
+    bright = smooth > threshold_otsu(smooth)
+    if not SMALLEST_SHARE < bright.mean() < 1:
+        return False
+    # Away from the border between them, which is steep on both sides.
+    inside = [ndimage.binary_erosion(part, iterations=3) for part in (bright, ~bright)]
+    if not all(part.any() for part in inside):
+        inside = [bright, ~bright]
+    slope = ndimage.gaussian_gradient_magnitude(scaled, SIGMA)
+    of_bright, of_dark = (float(np.median(slope[part])) for part in inside)
+    return of_bright < LARGEST_ROUGHNESS * of_dark
+
+
+def turned_over(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Dark made bright: how far each pixel is below the brightest of its channel.
+
+    Parameters
+    ----------
+    pixels : (H, W, C) array of integers or floats
+
+    Returns
+    -------
+    array of the same shape
+        Of the same data type; of the unsigned one of the same size where it is signed or bool.
+
+    Examples
+    --------
+    >>> turned_over(np.array([[[250], [10]]], np.uint8))[..., 0]
+    array([[  0, 240]], dtype=uint8)
+    """
+    if pixels.dtype == np.bool_:
+        pixels = pixels.astype(np.uint8)
+    brightest = pixels.max(axis=(0, 1))
+    if pixels.dtype.kind == "i":
+        # Differences of signed numbers fit into unsigned ones, and there they come out right.
+        unsigned = np.dtype(f"u{pixels.dtype.itemsize}")
+        brightest, pixels = brightest.view(unsigned), pixels.view(unsigned)
+    with np.errstate(over="ignore"):
+        turned = np.asarray(brightest - pixels)
+    if pixels.dtype.kind == "f" and not np.isfinite(turned).all():
+        return np.asarray(brightest / 2 - pixels / 2)
+    return turned
