@@ -14,12 +14,14 @@ from cellcutter_core.export.ome_zarr import ome_zarr
 from cellcutter_core.export.outlines import cell_outlines
 from cellcutter_core.export.picture import png_file, write_png
 from cellcutter_core.export.record import json_file, write_json
+from cellcutter_core.export.result import Result
 from cellcutter_core.export.rois import roi_set
 from cellcutter_core.export.table import cell_table, table_file
 
 __all__ = [
     "FORMATS",
     "Format",
+    "Result",
     "cell_outlines",
     "cell_table",
     "content",

@@ -50,6 +50,7 @@ def _readme(result: Result, table: list[str], missing: list[str]) -> str:
         "channels": ", ".join(result.channels),
         "cells": len(result.table["id"]),
         "epoch": f"{result.epoch} of {run.progress.epochs}",
+        "corrected by hand": _corrected(result),
         "run started": created,
         "preset": config.preset,
         "seed": config.training.seed,
@@ -79,6 +80,13 @@ def _readme(result: Result, table: list[str], missing: list[str]) -> str:
         _listed("Settings", settings),
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def _corrected(result: Result) -> str:
+    if not result.corrections:
+        return "nothing"
+    done = ", ".join(f"{one.kind} {' '.join(map(str, one.cells))}" for one in result.corrections)
+    return f"{done}; borders, film and recipe are of the cells as they were drawn"
 
 
 def _listed(title: str, values: Mapping[str, object]) -> str:

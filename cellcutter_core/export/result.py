@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cellcutter_core.export.table import cell_table
+from cellcutter_core.runs.corrections import Correction, corrected, corrections_of
 from cellcutter_core.view.render import composite
 
 if TYPE_CHECKING:
@@ -51,10 +52,15 @@ class Result:
         """Labels and borders of the epoch."""
         return self.run.epoch(self.epoch)
 
-    @property
+    @cached_property
+    def corrections(self) -> list[Correction]:
+        """What was corrected by hand in this epoch."""
+        return corrections_of(self.run, self.epoch)
+
+    @cached_property
     def labels(self) -> npt.NDArray[np.int32]:
-        """(H, W) cells of the epoch."""
-        return self.drawing.labels
+        """(H, W) cells of the epoch, with corrections by hand."""
+        return corrected(self.drawing.labels, self.corrections)
 
     @cached_property
     def inputs(self) -> Inputs:

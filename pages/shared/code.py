@@ -134,18 +134,14 @@ def compare_code(path: str, epochs: tuple[int, ...]) -> str:
 
 
 def results_code(path: str, epoch: int) -> str:
-    """The cells of an epoch of a run as a table."""
+    """The cells of an epoch of a run in two of the formats, and their table."""
     return _script(
-        [
-            "from cellcutter_core import Run",
-            "from cellcutter_core.export.table import cell_table",
-            "from cellcutter_core.runs.corrections import cells_of",
-        ],
+        ["from cellcutter_core import Run", "from cellcutter_core.export import Result, export"],
         [
             f"run = Run({path!r})",
-            f"labels = cells_of(run, {epoch})",
-            'pixel_size = run.description.get("pixel_size")',
-            "table = cell_table(labels, run.inputs.image, pixel_size=pixel_size)",
+            f"table = Result(run, {epoch}).table",
+            f'export(run, "labels", "labels.tif", epoch={epoch})',
+            f'export(run, "table", "cells.csv", epoch={epoch})',
         ],
     )
 

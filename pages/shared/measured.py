@@ -10,8 +10,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from cellcutter_core.export.outlines import Piece, cell_outlines
-from cellcutter_core.export.table import cell_table
-from cellcutter_core.runs.corrections import corrected, corrections_of
+from cellcutter_core.export.result import Result
 from cellcutter_core.runs.store import Run
 from cellcutter_core.view.render import Rgb, overlay
 from pages.shared import cached, cached_runs
@@ -39,9 +38,8 @@ class Measured:
 
 
 @st.cache_resource(max_entries=3, scope="session", show_spinner="Measuring the cells …")
-def _measured(key: str, _run: Run, _labels: NDArray[np.int32], _image: NDArray[Any]) -> Measured:
-    table = cell_table(_labels, _image, pixel_size=_run.description.get("pixel_size"))
-    return Measured(key, _labels, table, cell_outlines(_labels))
+def _measured(key: str, _result: Result) -> Measured:
+    return Measured(key, _result.labels, _result.table, cell_outlines(_result.labels))
 
 
 def measured(run: Run, epoch: int) -> Measured:
@@ -52,11 +50,10 @@ def measured(run: Run, epoch: int) -> Measured:
     ValueError
         If there is no such epoch, or its corrections are damaged.
     """
-    corrections = corrections_of(run, epoch)
-    labels = corrected(cached_runs.epoch_of(run, epoch).labels, corrections)
-    done = [(one.kind, one.cells) for one in corrections]
+    result = Result(run, epoch)
+    done = [(one.kind, one.cells) for one in result.corrections]
     key = f"cells {run.path.name} {epoch} {cached_runs.stamp(run, epoch)} {done}"
-    return _measured(key, run, labels, cached_runs.run_inputs(run.path.name)[0].image)
+    return _measured(key, result)
 
 
 def picture(run: Run, cells: Measured, kept: NDArray[np.bool_]) -> Rgb:

@@ -25,7 +25,7 @@ TITLES = {
     "results": (
         "Results",
         ":material/table_view:",
-        "Your cells one by one, and files of them.",
+        "Your cells one by one, and files to take.",
     ),
 }
 

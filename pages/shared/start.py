@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cellcutter_core.pipeline import make_dataset
+from cellcutter_core.pipeline import make_dataset, seen_channels
 from cellcutter_core.runs.folder import new_run_path
 from cellcutter_core.runs.store import Run
 from pages.shared import cached, cached_runs, state
@@ -20,7 +20,13 @@ def start_run() -> Run:
     inputs, truth = cached.inputs()
     # What is wrong with them is said before anything is written.
     make_dataset(inputs, config)
-    about = {**state.description(), "region": cached.region(), "pixel_size": cached.pixel_size()}
+    image = cached.image()
+    about = {
+        **state.description(),
+        "region": cached.region(),
+        "pixel_size": cached.pixel_size(),
+        "channels": [image.channels[index] for index in seen_channels(image, config)],
+    }
     run = Run.create(new_run_path(), inputs, config, truth=truth, description=about)
     cached_runs.jobs().submit(run)
     state.open_run(run.path.name)

@@ -1,12 +1,16 @@
 """The page Results: its table, choosing, filters, corrections and files."""
 
+import io
+import zipfile
 from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from made_runs import asked, make_run, open_page, shown, words
 from streamlit.testing.v1 import AppTest
 
+from cellcutter_core.export import FORMATS, content
 from cellcutter_core.runs.corrections import cells_of, keep_corrections
 from cellcutter_core.runs.store import Run
 from pages.shared.picture import Pick
@@ -122,10 +126,27 @@ def test_damaged_corrections_are_told(run):
     assert "is damaged" in app.error[0].value
 
 
-def test_the_code_of_the_page_gives_its_table(run):
+def test_the_code_of_the_page_gives_its_table_and_files(run, tmp_path, monkeypatch):
     app = open_page("results", run)
     app = press(pick(app, run, table(app)["id"][0]), "delete")
     names: dict[str, Any] = {}
-    exec(next(code.value for code in app.code if "cell_table" in code.value), names)
+    monkeypatch.chdir(tmp_path)
+    exec(next(code.value for code in app.code if "Result" in code.value), names)
     for name, column in names["table"].items():
         assert np.array_equal(column, table(app)[name])
+    assert np.array_equal(tifffile.imread("labels.tif"), cells_of(run, LAST))
+
+
+def test_there_is_a_button_for_every_format_and_its_file_holds_the_corrections(run):
+    app = open_page("results", run)
+    ids = table(app)["id"].tolist()
+    app = press(pick(app, run, ids[0]), "delete")
+    buttons = {button.proto.label: button.proto for button in app.get("download_button")}
+    assert set(buttons) == {one.title for one in FORMATS.values()}
+    lines = content(run, "table", LAST).decode().splitlines()
+    assert [int(line.split(",")[0]) for line in lines[1:]] == ids[1:]
+    with zipfile.ZipFile(io.BytesIO(content(run, "all", LAST))) as archive:
+        assert f"corrected by hand: delete {ids[0]};" in archive.read("README.md").decode()
+    app = shown(app.toggle(key="results_whole").set_value(True).run())
+    more = {button.proto.label for button in app.get("download_button")} - set(buttons)
+    assert more == {f"{kind} of {len(table(app))} cells" for kind in ("Table", "Label image")}

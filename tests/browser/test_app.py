@@ -66,7 +66,7 @@ def results_by_hand(page: Any, run: Run) -> None:
     page.get_by_text("1 correction, kept with the run").wait_for(timeout=SOON)
     settled(page)
     with page.expect_download(timeout=SOON) as download:
-        page.get_by_role("button", name="Table (CSV)").click()
+        page.get_by_role("button", name="Table of cells").click()
     rows = Path(download.value.path()).read_text("utf-8").splitlines()[1:]
     assert [int(line.split(",")[0]) for line in rows] == [i for i in ids if i != cell]
     no_trouble(page)
