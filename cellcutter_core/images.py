@@ -200,7 +200,7 @@ def read_image(
     stained: bool | None = None,
     max_bytes: int = MAX_BYTES,
 ) -> Image:
-    """Read an image from a TIFF, PNG, JPEG, .npy or .npz file.
+    """Read an image from a TIFF, PNG, JPEG, .npy or .npz file, or with its package ND2, CZI or LIF.
 
     What is read of each format stands in `cellcutter_core.reading`, and so does how the roles of
     the channels are guessed (`cellcutter_core.reading.roles`).

@@ -6,6 +6,7 @@ messages here are without the file's name; `cellcutter_core.reading.readers` put
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,9 +18,6 @@ Plane = int | str | None
 
 MAX_BYTES = 2 * 1024**3
 """Largest image read unless told otherwise, in bytes as it lies in memory."""
-
-MAX_CHANNELS = 8
-"""A third axis up to this length is taken for channels without being told."""
 
 
 class Unreadable(ValueError):
@@ -141,8 +139,18 @@ def check_header(shape: tuple[int, ...], dtype: np.dtype[Any], *, what: str = "t
         raise Unreadable(f"{what} is empty, its shape is {shape}; save it with pixels")
 
 
-def check_size(n_bytes: int, max_bytes: int) -> None:
+def check_size(
+    n_bytes: int, max_bytes: int, *, plane: tuple[int, int] | None = None, n_planes: int = 1
+) -> None:
     """Refuse what takes more memory than allowed.
+
+    Parameters
+    ----------
+    n_bytes, max_bytes : int
+    plane : (int, int), optional
+        Rows and columns, for the message to say how large a part would fit.
+    n_planes : int
+        How many z planes and time points there are.
 
     Raises
     ------
@@ -152,8 +160,19 @@ def check_size(n_bytes: int, max_bytes: int) -> None:
     if n_bytes > max_bytes:
         raise Unreadable(
             f"needs {_size(n_bytes)} of memory, more than the limit of {_size(max_bytes)}; "
-            "cut out a region or make it smaller"
+            + _what_fits(n_bytes, max_bytes, plane, n_planes)
         )
+
+
+def _what_fits(n_bytes: int, max_bytes: int, plane: tuple[int, int] | None, n_planes: int) -> str:
+    if plane is None:
+        return "cut out a region or make it smaller"
+    if n_planes > 1 and n_bytes <= max_bytes * n_planes:
+        return f"save one of its {n_planes} planes as a file of its own"
+    share = math.sqrt(max_bytes * n_planes / n_bytes)
+    rows, columns = (max(1, int(length * share)) for length in plane)
+    what = "one plane, and of it a region" if n_planes > 1 else "a region"
+    return f"save {what} of at most {rows} × {columns} pixels, or all of it smaller"
 
 
 def _size(n_bytes: int) -> str:
@@ -161,53 +180,3 @@ def _size(n_bytes: int) -> str:
         if n_bytes >= scale:
             return f"{n_bytes / scale:.4g} {unit}"
     return f"{n_bytes} bytes"
-
-
-def channel_axis(shape: tuple[int, ...], *, n_names: int | None = None) -> int | None:
-    """Which axis of an image holds its channels.
-
-    With `n_names`, the axis of that length. Else it is the last axis if that has up to
-    `MAX_CHANNELS` entries, or the first if that has, or the last if it is shorter than the others.
-
-    Returns
-    -------
-    int or None
-        None for an image of two axes.
-
-    Raises
-    ------
-    Unreadable
-        If there is no telling, or there are not two or three axes.
-
-    Examples
-    --------
-    >>> channel_axis((512, 512, 3)), channel_axis((2, 512, 512)), channel_axis((512, 512))
-    (2, 0, None)
-    """
-    if len(shape) == 2 and n_names in (None, 1):
-        return None
-    if len(shape) in (2, 3) and n_names is not None:
-        if len(shape) == 3 and n_names in (shape[2], shape[0]):
-            return 2 if n_names == shape[2] else 0
-        raise Unreadable(
-            f"has {n_names} channel name(s) for an image of shape {shape}; save the image as "
-            "(rows, columns, channels) and one name for each channel"
-        )
-    if len(shape) == 3:
-        if shape[2] <= MAX_CHANNELS:
-            return 2
-        if shape[0] <= MAX_CHANNELS:
-            return 0
-        if shape[2] < min(shape[:2]):
-            return 2
-    raise Unreadable(
-        f"has {len(shape)} {'axis' if len(shape) == 1 else 'axes'} of lengths {shape}; an image "
-        f"has two, (rows, columns), or a third one last, up to {MAX_CHANNELS} channels; "
-        "save one plane in that order"
-    )
-
-
-def channels_last(array: Array, *, n_names: int | None = None) -> Array:
-    """The array as (H, W, C), without a copy. See `channel_axis`."""
-    axis = channel_axis(array.shape, n_names=n_names)
-    return array[..., None] if axis is None else np.moveaxis(array, axis, 2)

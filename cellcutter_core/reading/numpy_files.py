@@ -14,12 +14,11 @@ from typing import IO, Any
 
 import numpy as np
 
+from cellcutter_core.reading.axes import channel_axis, channels_last
 from cellcutter_core.reading.contents import (
     Array,
     Contents,
     Unreadable,
-    channel_axis,
-    channels_last,
     check_header,
     check_size,
 )
@@ -46,8 +45,9 @@ def read_npy(path: Path, max_bytes: int) -> Contents:
     with path.open("rb") as file:
         header = _header(file)
         check_header(*header)
-        check_size(_n_bytes(header), max_bytes)
-        channel_axis(header[0])
+        axis = channel_axis(header[0])
+        rows, columns = (length for at, length in enumerate(header[0]) if at != axis)
+        check_size(_n_bytes(header), max_bytes, plane=(rows, columns))
         _check_complete(path.stat().st_size - file.tell(), _n_bytes(header))
         file.seek(0)
         return Contents(channels_last(np.lib.format.read_array(file, allow_pickle=False)))

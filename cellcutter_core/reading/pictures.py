@@ -51,7 +51,8 @@ def read_picture(path: Path, max_bytes: int, *, as_stored: bool = False) -> Cont
 def _contents(picture: ImageFile.ImageFile, max_bytes: int, as_stored: bool) -> Contents:
     mode = "L" if picture.mode == "LA" else picture.mode
     n_values = picture.width * picture.height * (1 if mode in GRAY else 3)
-    check_size(n_values * np.dtype(GRAY.get(mode, np.uint8)).itemsize, max_bytes)
+    n_bytes = n_values * np.dtype(GRAY.get(mode, np.uint8)).itemsize
+    check_size(n_bytes, max_bytes, plane=(picture.height, picture.width))
     if mode not in ("I", "I;16", "I;16B") and "16B" in str(picture.tile[0].args):
         raise Unreadable(
             "is a PNG with 16 bits for each colour, of which Pillow reads 8; save it as TIFF"

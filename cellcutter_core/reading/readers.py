@@ -18,6 +18,9 @@ NPY = (b"\x93NUMPY",)
 NPZ = (b"PK\x03\x04", b"PK\x05\x06")
 PNG = (b"\x89PNG\r\n\x1a\n",)
 JPEG = (b"\xff\xd8\xff",)
+ND2 = (b"\xda\xce\xbe\n",)
+CZI = (b"ZISRAWFILE",)
+LIF = (b"p\0\0\0",)
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
@@ -88,7 +91,7 @@ def _start(path: Path) -> bytes:
         if path.is_dir():
             raise Unreadable("is a folder; give one image file in it")
         with path.open("rb") as file:
-            start = file.read(8)
+            start = file.read(16)
     except FileNotFoundError:
         raise Unreadable(f"no such file (looked for {path.absolute()}); check the path") from None
     except OSError as error:
@@ -105,6 +108,11 @@ def _read(path: Path, start: bytes, stack: Stack, as_stored: bool, max_bytes: in
         from cellcutter_core.reading.tiff import read_tiff
 
         return read_tiff(path, stack, max_bytes, as_stored=as_stored)
+    for kind, starts in (("nd2", ND2), ("czi", CZI), ("lif", LIF)):
+        if start.startswith(starts):
+            from cellcutter_core.reading.microscopes import read_microscope
+
+            return read_microscope(path, stack, max_bytes, kind=kind)
     if start.startswith(PNG + JPEG):
         from cellcutter_core.reading.pictures import read_picture
 
@@ -115,8 +123,8 @@ def _read(path: Path, start: bytes, stack: Stack, as_stored: bool, max_bytes: in
         contents = (read_npy if start.startswith(NPY) else read_npz)(path, max_bytes)
     else:
         raise Unreadable(
-            "is not an image in a known format; give TIFF, PNG, JPEG, .npy or .npz "
-            "(files of microscopes: export them as OME-TIFF)"
+            "is not an image in a known format; give TIFF, PNG, JPEG, .npy, .npz, ND2, CZI or LIF "
+            "(other files of microscopes: export them as OME-TIFF)"
         )
     # These have no planes; a plane asked for must be the only one.
     stack.flatten(contents.pixels, "YXC")

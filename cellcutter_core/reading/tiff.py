@@ -18,13 +18,12 @@ from xml.etree import ElementTree
 import numpy as np
 import tifffile
 
+from cellcutter_core.reading.axes import MAX_CHANNELS, channels_last, to_channels_last
 from cellcutter_core.reading.contents import (
-    MAX_CHANNELS,
     Array,
     Contents,
     Stack,
     Unreadable,
-    channels_last,
     check_header,
     check_size,
 )
@@ -64,10 +63,12 @@ def read_tiff(path: Path, stack: Stack, max_bytes: int, *, as_stored: bool = Fal
         page = series.keyframe
         check_header(series.shape, series.dtype)
         # A tile is unpacked whole, and a damaged header can make it larger than the image.
+        plane, n_planes = _planes(series)
         for shape in (series.shape, page.chunks):
             if not all(isinstance(length, int) for length in shape):
                 raise Unreadable("is damaged: its header has several lengths for one axis")
-            check_size(math.prod(shape) * series.dtype.itemsize, max_bytes)
+            n_bytes = math.prod(shape) * series.dtype.itemsize
+            check_size(n_bytes, max_bytes, plane=plane, n_planes=n_planes)
         _check_complete(tif, series)
         try:
             array = series.asarray()
@@ -80,7 +81,7 @@ def read_tiff(path: Path, stack: Stack, max_bytes: int, *, as_stored: bool = Fal
                 "imagecodecs; install that, or save the file without compression"
             ) from None
         array, axes = stack.flatten(*_name_axes(array, series.axes, stack))
-        pixels, colour = _to_channels_last(array, axes), False
+        pixels, colour = to_channels_last(array, axes), False
         names, pixel_size = _metadata(tif)
         if names and len(names) != pixels.shape[2]:
             names = None
@@ -125,6 +126,13 @@ def _main_series(tif: tifffile.TiffFile) -> tifffile.TiffPageSeries:
             "save the one to segment as a file of its own"
         )
     return main
+
+
+def _planes(series: tifffile.TiffPageSeries) -> tuple[tuple[int, int] | None, int]:
+    """Rows and columns, where the axes say them, and how many planes there are of them."""
+    sizes = dict(zip(series.axes, series.shape, strict=False))
+    plane = (sizes["Y"], sizes["X"]) if "Y" in sizes and "X" in sizes else None
+    return plane, math.prod(sizes.get(axis, 1) for axis in f"ZT{UNKNOWN_AXES}")
 
 
 def _check_complete(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> None:
@@ -178,25 +186,6 @@ def _name_axes(array: Array, axes: str, stack: Stack) -> tuple[Array, str]:
             f"for channels save it as ImageJ or OME-TIFF"
         )
     return array, axes.replace(unknown[0], "Z")
-
-
-def _to_channels_last(array: Array, axes: str) -> Array:
-    known = "YXCS"
-    for axis, length in zip(axes, array.shape, strict=True):
-        if axis not in known and length > 1:
-            raise Unreadable(
-                f"has an axis {axis} of length {length} (axes {axes} of lengths {array.shape}); "
-                "save one plane with axes YX, CYX or YXC"
-            )
-    array = array.reshape([n for n, axis in zip(array.shape, axes, strict=True) if axis in known])
-    axes = "".join(axis for axis in axes if axis in known)
-    if "Y" not in axes or "X" not in axes:
-        raise Unreadable(f"has no rows and columns, its axes are {axes}; save one plane")
-    for axis in known:
-        if axis not in axes:
-            array, axes = array[..., None], axes + axis
-    array = array.transpose([axes.index(axis) for axis in known])
-    return array.reshape(*array.shape[:2], -1)
 
 
 def _metadata(tif: tifffile.TiffFile) -> tuple[tuple[str, ...] | None, float | None]:

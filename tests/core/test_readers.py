@@ -600,6 +600,37 @@ def test_up_to_the_limit_is_read(tmp_path):
         read_image(tmp_path / "a.npy", max_bytes=pixels.nbytes - 1)
 
 
+@pytest.mark.parametrize("suffix", ["npy", "png", "tif"])
+def test_the_region_named_in_the_message_is_the_largest_that_fits(tmp_path, suffix):
+    def write(rows, columns):
+        pixels = plane("u2", shape=(rows, columns))
+        path = tmp_path / f"a.{suffix}"
+        {"npy": np.save, "tif": tifffile.imwrite}.get(
+            suffix, lambda p, a: save_picture(p.parent, a)
+        )(path, pixels)
+        return path
+
+    with pytest.raises(ValueError, match="save a region of at most") as caught:
+        read_image(write(300, 400), max_bytes=50_000)
+    rows, columns = map(int, re.findall(r"(\d+) × (\d+) pixels", str(caught.value))[0])
+    assert read_image(write(rows, columns), max_bytes=50_000).shape == (rows, columns)
+    assert (rows + 1) * (columns + 1) * 2 > 50_000
+
+
+@pytest.mark.parametrize(
+    ("max_bytes", "message"),
+    [
+        (3000, "save one of its 3 planes as a file of its own$"),
+        (600, r"save one plane, and of it a region of at most 10 × 15 pixels, or all of it"),
+    ],
+)
+def test_what_to_do_with_a_stack_over_the_limit(tmp_path, max_bytes, message):
+    metadata = {"axes": "ZCYX"}
+    path = save_tiff(tmp_path, plane("u2", shape=(3, 2, 20, 30)), imagej=True, metadata=metadata)
+    with pytest.raises(ValueError, match=rf"^a\.tif: needs .*; {message}"):
+        read_image(path, z=0, max_bytes=max_bytes)
+
+
 def test_a_large_picture_gives_no_warning(tmp_path):
     # Over 89 million pixels Pillow's own `open` warns, over 179 million it refuses.
     pixels = np.zeros((13_500, 13_500), bool)

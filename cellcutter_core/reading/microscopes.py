@@ -1,0 +1,153 @@
+"""Files of microscopes' own programs: ND2 (Nikon), CZI (Zeiss), LIF (Leica).
+
+Each through a package that is installed only by those who need it:
+
+    ND2  nd2, BSD-3, brings dask and ome-types
+    CZI  czifile, BSD-3, from Python 3.12
+    LIF  liffile, BSD-3, nothing else
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cellcutter_core.reading.axes import to_channels_last
+from cellcutter_core.reading.contents import (
+    Array,
+    Contents,
+    Stack,
+    Unreadable,
+    check_header,
+    check_size,
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """One image of a file, not read yet.
+
+    Attributes
+    ----------
+    sizes : length of each axis, by its letter
+    dtype : data type of the pixels
+    read : gives the array
+    names : of the channels, if there are any
+    pixel_size : µm per pixel, if known
+    """
+
+    sizes: dict[str, int]
+    dtype: np.dtype[Any]
+    read: Callable[[], Array]
+    names: tuple[str, ...] | None = None
+    pixel_size: float | None = None
+
+
+def read_microscope(path: Path, stack: Stack, max_bytes: int, *, kind: str) -> Contents:
+    """Read one plane, with all its channels.
+
+    Parameters
+    ----------
+    path : Path
+    stack : Stack
+    max_bytes : int
+    kind : "nd2", "czi" or "lif"
+
+    Raises
+    ------
+    Unreadable
+        If its package is not installed, the file holds several images, is a stack and no plane is
+        chosen, or needs more than `max_bytes`.
+    """
+    package, read = FORMATS[kind]
+    try:
+        module = importlib.import_module(package)
+    except ImportError:
+        raise Unreadable(
+            f"is a {kind.upper()} file, which takes the package {package} to read; install it with "
+            f"'pip install {package}', or export the file as OME-TIFF"
+        ) from None
+    return read(module, path, stack, max_bytes)
+
+
+def _nd2(nd2: Any, path: Path, stack: Stack, max_bytes: int) -> Contents:
+    with nd2.ND2File(path) as file:
+        names, size = None, None
+        with contextlib.suppress(Exception):
+            names = tuple(str(channel.channel.name) for channel in file.metadata.channels)
+        with contextlib.suppress(Exception):
+            size = float(file.voxel_size().x)
+        found = Found(dict(file.sizes), np.dtype(file.dtype), file.asarray, names, size)
+        return _plane(found, stack, max_bytes)
+
+
+def _czi(czifile: Any, path: Path, stack: Stack, max_bytes: int) -> Contents:
+    with czifile.CziFile(path) as file:
+        if not hasattr(file, "scenes"):
+            raise Unreadable(
+                "is a CZI file, and the package czifile here is too old for it; install the one of "
+                "2026 (Python 3.12 or later), or export the file as OME-TIFF"
+            )
+        image = _only(list(file.scenes.values()))
+        names = None
+        with contextlib.suppress(Exception):
+            names = tuple(map(str, image.channels))
+        return _plane(_measured(image, names), stack, max_bytes)
+
+
+def _lif(liffile: Any, path: Path, stack: Stack, max_bytes: int) -> Contents:
+    with liffile.LifFile(path) as file:
+        return _plane(_measured(_only(list(file.images)), None), stack, max_bytes)
+
+
+FORMATS: dict[str, tuple[str, Callable[[Any, Path, Stack, int], Contents]]] = {
+    "nd2": ("nd2", _nd2),
+    "czi": ("czifile", _czi),
+    "lif": ("liffile", _lif),
+}
+"""The package and the function for each format."""
+
+
+def _only(images: Sequence[Any]) -> Any:
+    """The largest image, if there is one that is larger than the others."""
+    if not images:
+        raise Unreadable("holds no image; export it as OME-TIFF")
+    main = max(images, key=lambda image: image.nbytes)
+    n_same = sum(image.nbytes == main.nbytes for image in images)
+    if n_same > 1:
+        raise Unreadable(
+            f"holds {n_same} separate images of shape {tuple(main.shape)} (scenes or positions); "
+            "export the one to segment as OME-TIFF"
+        )
+    return main
+
+
+def _measured(image: Any, names: tuple[str, ...] | None) -> Found:
+    """What czifile and liffile say of an image; their coordinates are in metres."""
+    size = None
+    with contextlib.suppress(Exception):
+        first, second = image.coords["X"][:2]
+        size = float(second - first) * 1e6
+    return Found(dict(image.sizes), np.dtype(image.dtype), image.asarray, names, size)
+
+
+def _plane(found: Found, stack: Stack, max_bytes: int) -> Contents:
+    shape = tuple(int(length) for length in found.sizes.values())
+    check_header(shape, found.dtype)
+    check_size(int(np.prod(shape, dtype=object)) * found.dtype.itemsize, max_bytes)
+    array, axes = stack.flatten(np.asarray(found.read()), "".join(found.sizes))
+    pixels = to_channels_last(array, axes)
+    named = found.names is not None and len(found.names) == pixels.shape[2]
+    known = found.pixel_size is not None and 0 < found.pixel_size < np.inf
+    return Contents(
+        pixels,
+        channels=found.names if named else None,
+        colour=not named and "S" in axes and pixels.shape[2] == 3,
+        pixel_size=found.pixel_size if known else None,
+    )

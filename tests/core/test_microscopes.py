@@ -1,0 +1,120 @@
+"""Files of microscopes' own programs, whose packages need not be there."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cellcutter_core.images import read_image
+
+STARTS = {
+    "nd2": ("nd2", b"\xda\xce\xbe\n" + bytes(60)),
+    "czi": ("czifile", b"ZISRAWFILE" + bytes(60)),
+    "lif": ("liffile", b"p\0\0\0" + bytes(60)),
+}
+
+
+@pytest.mark.parametrize("kind", STARTS)
+def test_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    package, start = STARTS[kind]
+    monkeypatch.setitem(sys.modules, package, None)
+    (tmp_path / f"a.{kind}").write_bytes(start)
+    message = rf"^a\.{kind}: is a {kind.upper()} file, .*'pip install {package}', or export"
+    with pytest.raises(ValueError, match=message):
+        read_image(tmp_path / f"a.{kind}")
+
+
+@pytest.mark.parametrize("kind", STARTS)
+def test_a_broken_file_gives_one_line(tmp_path: Path, kind: str) -> None:
+    package, start = STARTS[kind]
+    pytest.importorskip(package)
+    (tmp_path / f"a.{kind}").write_bytes(start)
+    with pytest.raises(ValueError, match=rf"^a\.{kind}: [^\n]*$"):
+        read_image(tmp_path / f"a.{kind}")
+
+
+class Opened(SimpleNamespace):
+    """Something that is opened with `with`."""
+
+    def __enter__(self) -> "Opened":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        return None
+
+
+PIXELS = np.arange(3 * 2 * 20 * 30, dtype=np.uint16).reshape(3, 2, 20, 30)
+
+
+def found(axes: str, pixels: np.ndarray = PIXELS, **more: Any) -> dict[str, Any]:
+    """What all three packages say of an image."""
+    sizes = dict(zip(axes, pixels.shape, strict=True))
+    return {
+        "sizes": sizes,
+        "shape": pixels.shape,
+        "dtype": pixels.dtype,
+        "nbytes": pixels.nbytes,
+        "asarray": lambda: pixels,
+        **more,
+    }
+
+
+def stand_in(kind: str, axes: str, n_images: int = 1) -> Any:
+    """A module that answers as the package does, as far as it is asked."""
+    image = Opened(
+        **found(
+            axes,
+            coords={"X": np.arange(30) * 0.325e-6},
+            channels={"GFP": {}, "DAPI": {}},
+            metadata=Opened(channels=[Opened(channel=Opened(name=n)) for n in ("GFP", "DAPI")]),
+            voxel_size=lambda: Opened(x=0.325),
+        )
+    )
+    images = [image] * n_images
+    return {
+        "nd2": SimpleNamespace(ND2File=lambda path: image),
+        "czi": SimpleNamespace(CziFile=lambda path: Opened(scenes=dict(enumerate(images)))),
+        "lif": SimpleNamespace(LifFile=lambda path: Opened(images=images)),
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", STARTS)
+def test_planes_channels_and_pixel_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    package, start = STARTS[kind]
+    path = tmp_path / f"a.{kind}"
+    path.write_bytes(start)
+    monkeypatch.setitem(sys.modules, package, stand_in(kind, "ZCYX"))
+    image = read_image(path, z=1)
+    np.testing.assert_array_equal(image.pixels, np.moveaxis(PIXELS[1], 0, 2))
+    assert image.pixel_size == pytest.approx(0.325)
+    assert (image.cell, image.nucleus) == ((0,), 1)
+    assert (image.channels == ("GFP", "DAPI")) is (kind != "lif")
+    np.testing.assert_array_equal(read_image(path, z="max").pixels[..., 1], PIXELS[:, 1].max(0))
+    with pytest.raises(ValueError, match=rf"^a\.{kind}: is a stack .*give z=0 to 2"):
+        read_image(path)
+    with pytest.raises(ValueError, match=rf"^a\.{kind}: needs .* more than the limit"):
+        read_image(path, z=0, max_bytes=1000)
+    monkeypatch.setitem(sys.modules, package, stand_in(kind, "PCYX"))
+    with pytest.raises(ValueError, match=rf"^a\.{kind}: has an axis P of length 3"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("kind", ["czi", "lif"])
+def test_several_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    package, start = STARTS[kind]
+    (tmp_path / f"a.{kind}").write_bytes(start)
+    monkeypatch.setitem(sys.modules, package, stand_in(kind, "ZCYX", n_images=2))
+    with pytest.raises(ValueError, match=rf"^a\.{kind}: holds 2 separate images"):
+        read_image(tmp_path / f"a.{kind}")
+
+
+def test_an_old_czifile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.czi").write_bytes(STARTS["czi"][1])
+    monkeypatch.setitem(sys.modules, "czifile", SimpleNamespace(CziFile=lambda path: Opened()))
+    with pytest.raises(ValueError, match=r"^a\.czi: .*czifile here is too old"):
+        read_image(tmp_path / "a.czi")
