@@ -462,6 +462,32 @@ def test_tiff_compressed_with_lzw(tmp_path):
             read_image(path)
 
 
+@pytest.mark.parametrize("compression", ["lzw", "deflate", "packbits", "zstd", "lzma"])
+@pytest.mark.parametrize("options", [{}, {"tile": (16, 16), "bigtiff": True}])
+def test_tiff_compressions(tmp_path, compression, options):
+    pixels = plane("u2", shape=(2, 20, 30))
+    metadata = {"axes": "CYX"}
+    path = save_tiff(tmp_path, pixels, compression=compression, metadata=metadata, **options)
+    np.testing.assert_array_equal(read_image(path).pixels, np.moveaxis(pixels, 0, 2))
+
+
+def test_tiff_compressed_with_jpeg(tmp_path):
+    rows, columns = np.mgrid[:64, :64].astype(np.uint8) * 2
+    rgb = np.stack([rows, columns, rows // 2 + 60], axis=-1)
+    path = save_tiff(tmp_path, rgb, compression="jpeg", tile=(32, 32), photometric="rgb")
+    image = read_image(path, stained=False, inverted=False)
+    assert np.abs(image.pixels.astype(int) - rgb).max() < 12
+    assert image.channels == ("red", "green", "blue")
+
+
+def test_a_stack_of_colour_pictures(tmp_path):
+    pixels = plane("u1", shape=(4, 20, 30, 3))
+    path = save_tiff(tmp_path, pixels, imagej=True, metadata={"axes": "ZYXS"})
+    image = read_image(path, z=2)
+    np.testing.assert_array_equal(image.pixels, pixels[2])
+    assert image.channels == ("red", "green", "blue")
+
+
 # No image at all
 
 
