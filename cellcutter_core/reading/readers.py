@@ -123,8 +123,8 @@ def _read(path: Path, start: bytes, stack: Stack, as_stored: bool, max_bytes: in
         contents = (read_npy if start.startswith(NPY) else read_npz)(path, max_bytes)
     else:
         raise Unreadable(
-            "is not an image in a known format; give TIFF, PNG, JPEG, .npy, .npz, ND2, CZI or LIF "
-            "(other files of microscopes: export them as OME-TIFF)"
+            "is not an image in a known format; give TIFF, PNG, JPEG, .npy or .npz (files of "
+            "microscopes: ND2, CZI and LIF are read with their packages; export others as OME-TIFF)"
         )
     # These have no planes; a plane asked for must be the only one.
     stack.flatten(contents.pixels, "YXC")
