@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cellcutter_core import __version__
 from cellcutter_core.export.format import Format
 from cellcutter_core.export.result import Result
 
@@ -57,7 +58,8 @@ def _readme(result: Result, table: list[str], missing: list[str]) -> str:
         "device": ", ".join(str(device[key]) for key in ("device", "precision") if key in device),
     }
     not_versions = ("kind", "time", "pid", "host", "epochs")
-    versions = {name: value for name, value in started.items() if name not in not_versions}
+    versions = {"cellcutter_core, which wrote this archive": __version__}
+    versions |= {name: value for name, value in started.items() if name not in not_versions}
     if "name" in device:
         versions[device["name"]] = device.get("version", "")
     settings = {
@@ -71,10 +73,12 @@ def _readme(result: Result, table: list[str], missing: list[str]) -> str:
         "Found with cellcutter: self-supervised segmentation of single cells after Din & Yu, "
         "*Scientific Reports* 11, 23995 (2021), https://doi.org/10.1038/s41598-021-03299-4.",
         "\n".join(["| file | what it is | what opens it |", "| --- | --- | --- |", *table]),
-        *(["Not in here:\n", "\n".join(missing)] if missing else []),
+        *(["Not in here:", "\n".join(missing)] if missing else []),
         "Rows count from above, columns from the left. A cell has the same number in every file; "
         "numbers are those of the markers, and some may be left out. `row` and `col` are 0 in the "
         "centre of the first pixel, corners of ROIs and polygons 0 at its upper left corner.",
+        "To make these labels again, install cellcutter and run `python recipe.py` in the folder "
+        "`recipe`, or open the notebook there.",
         _listed("What was done", facts),
         _listed("Versions", versions),
         _listed("Settings", settings),
@@ -90,5 +94,5 @@ def _corrected(result: Result) -> str:
 
 
 def _listed(title: str, values: Mapping[str, object]) -> str:
-    lines = "\n".join(f"- {name}: {value}" for name, value in values.items())
+    lines = "\n".join(f"- {name}: {value}" for name, value in values.items() if value != "")
     return f"## {title}\n\n{lines}"

@@ -72,8 +72,6 @@ def _format(
     return Format(name, title, file, about, opens_with, lambda result: {file: content(result)})
 
 
-_READERS = "Fiji, napari, QuPath, CellProfiler, Python, MATLAB"
-
 FORMATS: Mapping[str, Format] = {
     one.name: one
     for one in (
@@ -83,7 +81,7 @@ FORMATS: Mapping[str, Format] = {
             "labels.tif",
             "each pixel's value is the number of its cell, 0 is background; TIFF of 16 or 32 bit "
             "with the pixel size",
-            _READERS,
+            "Fiji, napari, CellProfiler, Python, MATLAB",
             _labels,
         ),
         _format(
@@ -114,8 +112,8 @@ FORMATS: Mapping[str, Format] = {
             "ome-zarr",
             "OME-Zarr",
             "image.ome.zarr.zip",
-            "the image with its cells as labels in OME-Zarr 0.4; unpack it before opening",
-            "napari with napari-ome-zarr, Fiji with MoBIE, OMERO, Python",
+            "image and cells as labels in OME-Zarr 0.4: a folder, zipped where it comes alone",
+            "napari with napari-ome-zarr, Fiji with MoBIE, Python with ome-zarr",
             _zarr,
         ),
         _format(

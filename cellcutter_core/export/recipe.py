@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 from cellcutter_core.export.record import json_file
@@ -10,8 +11,7 @@ from cellcutter_core.export.result import Result
 
 _LINES = [
     (
-        "The settings of the run, its image, and the mask and markers that were found there or "
-        "drawn by hand.",
+        "Settings of the run, its image, and the mask and markers found there or drawn by hand.",
         """\
 import json
 from pathlib import Path
@@ -42,6 +42,9 @@ write_labels("labels.tif", drawing.labels, pixel_size={pixel_size})""",
 ]
 
 
+_IN_ONE_GO = "The run was continued for more epochs; in one go the labels may differ a little."
+
+
 def recipe(result: Result) -> dict[str, bytes]:
     """The files with which `cellcutter_core` makes the labels of a run again.
 
@@ -70,6 +73,9 @@ def recipe(result: Result) -> dict[str, bytes]:
     about = f"The cells of {image_name} after epoch {result.epoch}, made with cellcutter_core"
     values = {"epoch": result.epoch, "pixel_size": result.pixel_size}
     parts = [(why, code.format(**values)) for why, code in _LINES]
+    if _continued(result):
+        why, code = parts[1]
+        parts[1] = (f"{why} {_IN_ONE_GO}", code)
     inputs = result.run.path / "inputs.npz"
     try:
         saved = inputs.read_bytes()
@@ -95,13 +101,20 @@ def _settings(result: Result) -> dict[str, Any]:
     return config.replace(training=training).model_dump(mode="json")
 
 
+def _continued(result: Result) -> bool:
+    """Whether the run was at first to have another number of epochs."""
+    started = [event for event in result.run.events() if event["kind"] == "started"]
+    return len({event.get("epochs") for event in started}) > 1
+
+
 def _script(about: str, parts: list[tuple[str, str]]) -> str:
     """All imports first, as a script has them."""
     lines = "\n".join(code for _, code in parts).splitlines()
     imports = [line for line in lines if line.startswith(("import ", "from "))]
     ours = sorted(line for line in imports if "cellcutter_core" in line)
-    others = [line for line in imports if line not in ours]
-    blocks = [f"# {about}", "\n".join(others), "\n".join(ours)]
+    standard = [line for line in imports if line.split()[1] in sys.stdlib_module_names]
+    others = [line for line in imports if line not in (*ours, *standard)]
+    blocks = [f"# {about}", "\n".join(standard), "\n".join(others), "\n".join(ours)]
     for why, code in parts:
         rest = [line for line in code.splitlines() if line and line not in imports]
         blocks.append("\n".join([f"# {why}", *rest]))

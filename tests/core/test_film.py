@@ -50,7 +50,7 @@ def test_a_frame_for_each_epoch_and_the_last_is_held(pictures) -> None:
     assert bars == [80, 160, 240, 320, 400]
 
 
-def test_a_long_film_of_a_large_image_is_short_and_small(pictures) -> None:
+def test_a_long_film_of_a_large_image_is_fast_and_shrunk(pictures) -> None:
     large = np.tile(pictures[-1], (5, 5, 1))
     frames, durations = played(film([(f"epoch {n}", np.roll(large, n % 2)) for n in range(60)]))
     assert frames[0].shape == (720 * 800 // 1000 + 26, 720, 3)

@@ -240,7 +240,8 @@ def test_no_cells(run: Run, tmp_path: Path) -> None:
     readme = unzipped(content(bare, "all"))["README.md"].decode()
     (_, missing) = readme.split("Not in here")
     assert "no cell in the labels" in missing
-    assert missing.split("\n\n")[1].count("\n- ") == 2
+    assert missing.split("\n\n")[1].startswith("- ImageJ ROI set: ")
+    assert missing.split("\n\n")[1].count("\n- Trained network: ") == 1
     assert str(tmp_path) not in readme, "where a run lies is nobody's business"
 
 
@@ -350,3 +351,13 @@ def test_the_recipe_keeps_what_the_run_decided_when_it_started(run: Run) -> None
     assert settings["training"]["precision"] == "mixed_bfloat16"
     assert settings["training"]["epochs"] == 5
     assert settings["training"]["seed"] == 7
+
+
+def test_the_recipe_says_where_it_cannot_be_exact(run: Run) -> None:
+    def script() -> str:
+        return unzipped(content(run, "recipe"))["recipe/recipe.py"].decode()
+
+    run.record("started", epochs=3)
+    assert "continued" not in script()
+    run.record("started", epochs=6)
+    assert "continued for more epochs" in script()
