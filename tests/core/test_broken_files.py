@@ -8,7 +8,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from broken_files import READERS, SHAPE, campaign, make_case, whole_files
+from broken_files import READERS, campaign, make_case
+from small_files import SHAPE, whole_files
 
 from cellcutter_core.given_markers import read_markers
 from cellcutter_core.images import read_image
@@ -17,12 +18,12 @@ pytest.importorskip("resource", reason="memory is limited the way of Unix")
 
 
 def test_every_end_is_a_result_or_a_clear_line() -> None:
-    ends = list(campaign(0, 0, 600))
-    assert [number for number, _, _ in ends] == list(range(600))
+    ends = list(campaign(0, 0, 400))
+    assert [number for number, _, _ in ends] == list(range(400))
     assert not [end for end in ends if end[1].startswith("wrong")]
     # Both happen, or this test shows nothing.
     counted = Counter(ended for _, ended, _ in ends)
-    assert min(counted["result"], counted["refused"]) > 60
+    assert min(counted["result"], counted["refused"]) > 30
 
 
 def test_a_case_is_the_same_every_time() -> None:
