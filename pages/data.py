@@ -72,8 +72,8 @@ with chooser:
         )
     else:
         st.file_uploader(
-            "TIFF, PNG, JPEG, npy or npz",
-            type=["tif", "tiff", "png", "jpg", "jpeg", "npy", "npz"],
+            "TIFF, PNG, JPEG, npy, npz, ND2, CZI or LIF",
+            type=["tif", "tiff", "png", "jpg", "jpeg", "npy", "npz", "nd2", "czi", "lif"],
             key="data_upload",
             on_change=upload,
             help="It stays on the computer that runs this app.",
@@ -88,7 +88,8 @@ with facts:
     st.markdown(
         f"**{source.title}**  \n{n_rows} × {n_cols} pixels, {len(image.channels)} "
         f"{'channel' if len(image.channels) == 1 else 'channels'}, {image.pixels.dtype}  \n"
-        + ("True cells are known: scores are shown." if image.truth is not None else "")
+        + ("True cells are known: scores are shown.  \n" if image.truth is not None else "")
+        + ("Dark on a bright background: turned over." if image.inverted else "")
     )
     st.session_state.data_pixel_size = cached.pixel_size()
     st.number_input(
