@@ -148,7 +148,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _segment(chosen: argparse.Namespace) -> None:
     from cellcutter_core.images import read_image
-    from cellcutter_core.pipeline import make_dataset, prepare, seen_channels
+    from cellcutter_core.pipeline import make_dataset, prepare, seen_channels, unseen_channels
     from cellcutter_core.runs.store import Run
     from cellcutter_core.samples import sample
 
@@ -178,7 +178,8 @@ def _segment(chosen: argparse.Namespace) -> None:
         "pixel_size": image.pixel_size,
         "channels": [image.channels[index] for index in seen_channels(image, config)],
     }
-    run = Run.create(out, inputs, config, truth=truth, description=about)
+    unseen = unseen_channels(image, config)
+    run = Run.create(out, inputs, config, truth=truth, unseen=unseen, description=about)
     _train(run, None)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,6 +119,16 @@ def seen_channels(image: Image, config: Config) -> list[int]:
     if config.crops.with_nucleus and image.nucleus is not None and image.nucleus not in channels:
         channels.append(image.nucleus)
     return channels
+
+
+def unseen_channels(image: Image, config: Config) -> dict[str, NDArray[Any]]:
+    """(H, W) the channels that the network does not see, by name."""
+    seen = seen_channels(image, config)
+    return {
+        name: image.pixels[..., index]
+        for index, name in enumerate(image.channels)
+        if index not in seen
+    }
 
 
 def truth_of(image: Image) -> Truth | None:

@@ -48,7 +48,8 @@ def _readme(result: Result, table: list[str], missing: list[str]) -> str:
         "image": f"{result.image_name}, {' × '.join(map(str, result.labels.shape))} pixels "
         "(rows × columns)",
         "pixel size": f"{size:g} µm" if size else "not known; all lengths are in pixels",
-        "channels": ", ".join(result.channels),
+        "channels": ", ".join(result.all_channels[0]),
+        "seen by the network": ", ".join(result.channels),
         "cells": len(result.table["id"]),
         "epoch": f"{result.epoch} of {run.progress.epochs}",
         "corrected by hand": _corrected(result),

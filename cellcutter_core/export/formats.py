@@ -23,11 +23,12 @@ def _labels(result: Result) -> bytes:
 
 
 def _zarr(result: Result) -> dict[str, bytes]:
+    names, pixels = result.all_channels
     files = ome_zarr(
-        result.inputs.image,
+        pixels,
         result.labels,
         name=result.image_name,
-        channels=result.channels,
+        channels=names,
         nucleus=result.nucleus,
         pixel_size=result.pixel_size,
         table=result.table,

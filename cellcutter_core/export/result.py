@@ -88,6 +88,14 @@ class Result:
         return [f"channel {number + 1}" for number in range(count)]
 
     @cached_property
+    def all_channels(self) -> tuple[list[str], npt.NDArray[Any]]:
+        """Names and (H, W, C) pixels: what the network saw, then what it did not."""
+        pixels = self.inputs.image
+        unseen = {name: c for name, c in self.run.unseen.items() if name not in self.channels}
+        planes = [pixels, *(channel[..., None] for channel in unseen.values())]
+        return [*self.channels, *unseen], np.concatenate(planes, axis=-1)
+
+    @cached_property
     def nucleus(self) -> int | None:
         """Index of the channel that shows nuclei, if the network saw one: the last."""
         count = self.inputs.image.shape[-1]
@@ -103,6 +111,5 @@ class Result:
     @cached_property
     def table(self) -> dict[str, npt.NDArray[Any]]:
         """The cells, measured; see `cell_table`."""
-        return cell_table(
-            self.labels, self.inputs.image, channels=self.channels, pixel_size=self.pixel_size
-        )
+        names, pixels = self.all_channels
+        return cell_table(self.labels, pixels, channels=names, pixel_size=self.pixel_size)

@@ -110,9 +110,22 @@ class Run:
         config: Config,
         *,
         truth: Truth | None = None,
+        unseen: Mapping[str, NDArray[Any]] | None = None,
         description: Mapping[str, Any] | None = None,
     ) -> Run:
         """Write a new run, ready to be worked on.
+
+        Parameters
+        ----------
+        path : path
+            A new folder, or one without a run.
+        inputs : Inputs
+        config : Config
+        truth : Truth, optional
+        unseen : mapping of str to (H, W) array, optional
+            Channels that the network does not see; cells are measured in them as well.
+        description : mapping, optional
+            What else is to stand in run.json.
 
         Raises
         ------
@@ -131,6 +144,9 @@ class Run:
         _save(path / "inputs.npz", inputs.arrays())
         if truth is not None:
             _save(path / "truth.npz", truth.arrays())
+        if unseen:
+            channels = {f"channel_{i}": channel for i, channel in enumerate(unseen.values())}
+            _save(path / "unseen.npz", {"names": np.array(list(unseen)), **channels})
         # Last: a folder with a run.json has everything a run needs.
         with atomic(path / "run.json") as temporary:
             temporary.write_text(
@@ -156,6 +172,15 @@ class Run:
         """True labels to score by, or None."""
         file = self.path / "truth.npz"
         return Truth.from_arrays(_load(file)) if file.exists() else None
+
+    @property
+    def unseen(self) -> dict[str, NDArray[Any]]:
+        """(H, W) channels of the image that the network does not see, by name."""
+        file = self.path / "unseen.npz"
+        if not file.exists():
+            return {}
+        arrays = _load(file)
+        return {str(name): arrays[f"channel_{i}"] for i, name in enumerate(arrays["names"])}
 
     @property
     def baseline(self) -> NDArray[np.int32] | None:

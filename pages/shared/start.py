@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cellcutter_core.pipeline import make_dataset, seen_channels
+from cellcutter_core.pipeline import make_dataset, seen_channels, unseen_channels
 from cellcutter_core.runs.folder import new_run_path
 from cellcutter_core.runs.store import Run
 from pages.shared import cached, cached_runs, state
@@ -27,7 +27,8 @@ def start_run() -> Run:
         "pixel_size": cached.pixel_size(),
         "channels": [image.channels[index] for index in seen_channels(image, config)],
     }
-    run = Run.create(new_run_path(), inputs, config, truth=truth, description=about)
+    unseen = unseen_channels(image, config)
+    run = Run.create(new_run_path(), inputs, config, truth=truth, unseen=unseen, description=about)
     cached_runs.jobs().submit(run)
     state.open_run(run.path.name)
     return run

@@ -54,7 +54,8 @@ def run(tmp_path: Path) -> Run:
     assert image.truth is not None
     inputs = Inputs(image.pixels[..., [0, 2]], image.truth > 0, np.zeros((3, 2)), image.truth)
     about = {"image": "my cells.tif", "pixel_size": 0.5, "channels": ["actin", "DAPI"]}
-    made = Run.create(tmp_path / "run", inputs, TINY, description=about)
+    unseen = {"phase": image.pixels[..., 1]}
+    made = Run.create(tmp_path / "run", inputs, TINY, unseen=unseen, description=about)
     made.record("started", pid=1, host="here", epochs=3, python="3.11.9", numpy="2.1.0")
     made.record("device", name="tensorflow", version="2.20", device="CPU", precision="float32")
     for epoch in (1, 2, 3):
@@ -88,9 +89,12 @@ def check_geojson(data: bytes, labels: NDArray[np.int32], run: Run) -> None:
 
 def check_table(data: bytes, labels: NDArray[np.int32], run: Run) -> None:
     rows = list(csv.DictReader(data.decode().splitlines()))
-    table = cell_table(labels, run.inputs.image, channels=["actin", "DAPI"], pixel_size=0.5)
+    # The channel that the network does not see is measured as well.
+    pixels = np.dstack([run.inputs.image, run.unseen["phase"]])
+    table = cell_table(labels, pixels, channels=["actin", "DAPI", "phase"], pixel_size=0.5)
     assert list(rows[0]) == list(table)
     assert [float(row["max_DAPI"]) for row in rows] == table["max_DAPI"].tolist()
+    assert [float(row["sum_phase"]) for row in rows] == table["sum_phase"].tolist()
 
 
 def check_ome_zarr(data: bytes, labels: NDArray[np.int32], run: Run) -> None:
@@ -99,8 +103,9 @@ def check_ome_zarr(data: bytes, labels: NDArray[np.int32], run: Run) -> None:
         archive.extractall(folder)
     group = zarr.open_group(folder / "image.ome.zarr", mode="r", zarr_format=2)
     np.testing.assert_array_equal(group["labels/cells/0"][:], labels)
-    np.testing.assert_array_equal(group["0"][:], np.moveaxis(run.inputs.image, -1, 0))
-    assert [c["label"] for c in group.attrs["omero"]["channels"]] == ["actin", "DAPI"]
+    pixels = np.dstack([run.inputs.image, run.unseen["phase"]])
+    np.testing.assert_array_equal(group["0"][:], np.moveaxis(pixels, -1, 0))
+    assert [c["label"] for c in group.attrs["omero"]["channels"]] == ["actin", "DAPI", "phase"]
 
 
 def check_overlay(data: bytes, labels: NDArray[np.int32], run: Run) -> None:
@@ -206,7 +211,8 @@ def test_the_archive_explains_itself(run: Run) -> None:
     for one in FORMATS.values():
         assert one.name == "all" or (one.about in readme and one.opens_with in readme)
     for fact in (
-        "my cells.tif", "96 × 120", "0.5 µm", "actin, DAPI", "- cells: ", "3 of 3", "- seed: 7",
+        "my cells.tif", "96 × 120", "0.5 µm", "actin, DAPI, phase", "network: actin, DAPI\n",
+        "- cells: ", "3 of 3", "- seed: 7",
         "- tensorflow: 2.20", "- numpy: 2.1.0", "- training.steps: 2", "CPU, float32",
     ):  # fmt: skip
         assert fact in readme, fact

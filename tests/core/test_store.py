@@ -56,6 +56,14 @@ def test_truth_is_kept_apart_from_inputs(tmp_path, inputs):
         assert set(archive.files) == {"image", "mask", "points"}
 
 
+def test_channels_that_are_not_seen_are_kept_by_name(tmp_path, inputs):
+    phase, other = np.arange(12.0).reshape(3, 4), np.ones((3, 4))
+    made = Run.create(tmp_path / "more", inputs, CONFIG, unseen={"Phasé": phase, "b": other})
+    assert list(made.unseen) == ["Phasé", "b"]
+    assert np.array_equal(made.unseen["Phasé"], phase)
+    assert Run.create(tmp_path / "none", inputs, CONFIG).unseen == {}
+
+
 def test_a_run_is_never_written_over(run, inputs):
     with pytest.raises(ValueError, match="already a run"):
         Run.create(run.path, inputs, CONFIG)
