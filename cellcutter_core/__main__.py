@@ -70,6 +70,16 @@ def _parser() -> argparse.ArgumentParser:
     segment.add_argument("--z", help="plane of a stack: a number from 0, or 'max' for the maximum")
     segment.add_argument("--t", type=int, help="time point of a series, from 0")
     segment.add_argument(
+        "--inverted",
+        action=argparse.BooleanOptionalAction,
+        help="whether cells are dark on a bright background (default: found out)",
+    )
+    segment.add_argument(
+        "--stained",
+        action=argparse.BooleanOptionalAction,
+        help="whether the colours are those of stains (default: found out)",
+    )
+    segment.add_argument(
         "--markers",
         type=Path,
         metavar="FILE",
@@ -162,6 +172,8 @@ def _segment(chosen: argparse.Namespace) -> None:
             nucleus=chosen.nucleus_channel,
             z=int(chosen.z) if chosen.z and chosen.z.isdecimal() else chosen.z,
             t=chosen.t,
+            inverted=chosen.inverted,
+            stained=chosen.stained,
         )
     out = chosen.out or Path(f"cellcutter-{Path(image.name).stem}")
     if (out / "run.json").exists():

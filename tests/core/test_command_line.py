@@ -178,6 +178,19 @@ def test_every_command_explains_itself(name, capsys):
     assert len(capsys.readouterr().out) > 150
 
 
+def test_what_kind_of_picture_it_is_can_be_said(monkeypatch, capsys):
+    said = []
+
+    def read(path, *, inverted, stained, **others):
+        said.append((inverted, stained))
+        raise ValueError("enough")
+
+    monkeypatch.setattr("cellcutter_core.images.read_image", read)
+    assert "enough" in refused(capsys, "segment", "x.tif")
+    assert "enough" in refused(capsys, "segment", "x.tif", "--inverted", "--no-stained")
+    assert said == [(None, None), (True, False)]
+
+
 def test_an_export_of_what_was_segmented(finished, tmp_path, capsys):
     """What the command line knows of an image, its channels have their names."""
     out, _ = finished
