@@ -1,5 +1,7 @@
 """Choose an image, say what each channel is, and choose the part to work on."""
 
+from contextlib import suppress
+
 import streamlit as st
 
 from cellcutter_core.regions import whole
@@ -32,13 +34,54 @@ def upload() -> None:
     before = state.choices()
     with panels.complaints():
         source = keep_file(given.name, given.getvalue())
-        state.choose_source(source)
-        try:
-            cached.whole_image()
-        except ValueError:
-            # What was there before stays.
-            state.take(before)
-            raise
+        # A stack or a series has a plane to begin with.
+        ways = ({}, {"z": "max"}, {"t": 0}, {"z": "max", "t": 0})
+        errors = []
+        for way in ways:
+            state.choose_source(source.replace(**way))
+            try:
+                cached.whole_image()
+                return
+            except ValueError as error:
+                errors.append(error)
+        # What was there before stays.
+        state.take(before)
+        raise errors[0]
+
+
+def how_to_read(source: Source) -> None:
+    """Plane and time point of a stack, and whether cells are dark on bright."""
+
+    def read_anew() -> None:
+        keys, z = st.session_state, source.z
+        if z is not None:
+            z = "max" if keys.data_projected else keys.get("data_z", 0)
+        state.choose_source(
+            source.replace(
+                z=z,
+                t=None if source.t is None else keys.data_t,
+                inverted=keys.data_inverted,
+            )
+        )
+
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        if source.z is not None:
+            st.session_state.data_projected = source.z == "max"
+            st.toggle("Maximum projection", key="data_projected", on_change=read_anew)
+            if source.z != "max":
+                st.session_state.data_z = source.z
+                st.number_input("Plane (z)", 0, key="data_z", on_change=read_anew, width=150)
+        if source.t is not None:
+            st.session_state.data_t = source.t
+            st.number_input("Time point", 0, key="data_t", on_change=read_anew, width=150)
+        with suppress(ValueError):  # Told below.
+            st.session_state.data_inverted = cached.whole_image().inverted
+        st.toggle(
+            "Dark cells on a bright background",
+            key="data_inverted",
+            on_change=read_anew,
+            help="Turns the image over. Judged by the picture until you say so.",
+        )
 
 
 source = state.choices().source
@@ -80,6 +123,7 @@ with chooser:
         )
         if source.kind == "file":
             st.caption(f"In use: {source.name}")
+            how_to_read(source)
 
 image = panels.needs(cached.whole_image)
 n_rows, n_cols = image.shape

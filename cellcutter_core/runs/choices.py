@@ -29,6 +29,20 @@ class Source(Settings):
     digest: str = Field(
         "", pattern="^[0-9a-f]*$", description="SHA-256 of the file, under which it is kept."
     )
+    z: int | Literal["max"] | None = Field(
+        None, description="Plane of a stack, or its maximum projection; None where there is one."
+    )
+    t: int | None = Field(
+        None, ge=0, description="Time point of a series; None where there is one."
+    )
+    inverted: bool | None = Field(
+        None, description="Whether cells are dark on bright; None as judged by the picture."
+    )
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How `read_image` is to read the file: what was chosen, by the names it has there."""
+        return self.model_dump(include={"z", "t", "inverted"}, exclude_none=True)
 
     @property
     def title(self) -> str:

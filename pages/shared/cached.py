@@ -53,7 +53,7 @@ def _image(source: str) -> Image:
         return sample(seed=chosen.seed)
     if chosen.kind == "paper":
         return read_image(fetch_paper(chosen.name))
-    return read_image(file_of(chosen))
+    return read_image(file_of(chosen), **chosen.reading)
 
 
 def whole_image(choices: Choices | None = None) -> Image:

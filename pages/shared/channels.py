@@ -25,7 +25,8 @@ def channel_card(image: Image, index: int, *, source: Source) -> None:
     role = "cells" if index in image.cell else "nuclei" if index == image.nucleus else "unused"
     key = f"{source.model_dump_json()} {index}"
     low, high, usual = cached.drawn(f"range {key}", lambda: _range(channel))
-    slider = f"data_window_{source.title}_{index}"
+    # Another image, even of the same name, has another range.
+    slider = f"data_window_{key}"
     window = st.session_state.get(slider, usual)
     with st.container(border=True):
         st.image(

@@ -29,7 +29,8 @@ def data_code(choices: Choices, image: Image, region: Box) -> str:
         lines.append(f'image = read_image(fetch_paper("{source.name}"))')
     else:
         imports.append("from cellcutter_core import read_image")
-        lines.append(f"image = read_image({source.name!r})")
+        chosen = "".join(f", {name}={value!r}" for name, value in source.reading.items())
+        lines.append(f"image = read_image({source.name!r}{chosen})")
     if choices.cell is not None or choices.nucleus is not None:
         cell = [image.channels[index] for index in image.cell]
         nucleus = "none" if image.nucleus is None else image.channels[image.nucleus]

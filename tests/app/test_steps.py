@@ -115,6 +115,45 @@ def test_an_uploaded_file_becomes_the_image(tmp_path: Path) -> None:
     assert any("128 × 160 pixels, 3 channels" in m.value for m in app.markdown)
 
 
+def test_of_an_uploaded_stack_plane_and_time_point_are_chosen() -> None:
+    planes = np.moveaxis(sample((96, 96)).pixels[..., [0, 2]], -1, 0)
+    stack = np.stack([np.stack([planes // (2 + z) + t for z in range(3)]) for t in range(2)])
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, stack, imagej=True, metadata={"axes": "TZCYX"})
+    app = opened("data")
+    app.segmented_control(key="data_kind").set_value("file").run()
+    app.file_uploader(key="data_upload").upload("stack.tif", buffer.getvalue()).run()
+    assert not app.error
+    assert (chosen(app).source.z, chosen(app).source.t) == ("max", 0)
+    app.toggle(key="data_projected").set_value(False).run()
+    app.number_input(key="data_z").set_value(2).run()
+    app.number_input(key="data_t").set_value(1).run()
+    assert not app.exception
+    assert (chosen(app).source.z, chosen(app).source.t) == (2, 1)
+    script = next(code.value for code in app.code if "read_image" in code.value)
+    assert "read_image('stack.tif', z=2, t=1" in script
+    # Beyond the last one: told, and the controls are there to go back.
+    app.number_input(key="data_z").set_value(3).run()
+    assert "z is 3" in app.error[0].value
+    app.number_input(key="data_z").set_value(1).run()
+    assert not app.error
+
+
+def test_an_image_is_turned_over_and_back() -> None:
+    pixels = sample((128, 128)).pixels[..., 0]
+    buffer = io.BytesIO()
+    np.save(buffer, pixels.max() - pixels)
+    app = opened("data")
+    app.segmented_control(key="data_kind").set_value("file").run()
+    app.file_uploader(key="data_upload").upload("dark.npy", buffer.getvalue()).run()
+    judged = app.toggle(key="data_inverted").value
+    assert judged == any("turned over" in m.value for m in app.markdown)
+    app.toggle(key="data_inverted").set_value(not judged).run()
+    assert not app.exception
+    assert chosen(app).source.inverted == (not judged)
+    assert judged != any("turned over" in m.value for m in app.markdown)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
