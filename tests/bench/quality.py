@@ -266,6 +266,7 @@ def _plot(lines: list[dict[str, Any]], folder: Path) -> None:
     figure.update_xaxes(title="seconds since the start, everything included", rangemode="tozero")
     figure.update_yaxes(title="AP50", range=[0, 1])
     figure.update_layout(template="plotly_white", width=900, height=480, font={"size": 15})
+    figure.update_layout(margin={"t": 20, "r": 20, "b": 60, "l": 70}, legend={"x": 0.7, "y": 0.3})
     page = folder / "quality.html"
     figure.write_html(page, include_plotlyjs=True)
     from serving import CHROMIUM_ARGS, chromium
