@@ -4,10 +4,11 @@ import streamlit as st
 
 from cellcutter_core.runs.folder import find_run, list_runs
 from cellcutter_core.view.figures import loss_curves
-from pages.shared import cached_runs, code, panels, state
+from pages.shared import code, panels, state
 from pages.shared.against_truth import against_truth
 from pages.shared.film import film
-from pages.shared.run_words import run_name, stale_note
+from pages.shared.opened import opened_run
+from pages.shared.run_words import run_name
 from pages.shared.scores import scores
 from pages.shared.side_by_side import against_untrained, two_epochs, two_runs
 
@@ -22,23 +23,8 @@ MODES = {
 state.enter("compare")
 panels.head("compare")
 
-run = state.run()
-if run is None or not run.epochs:
-    st.info(
-        "There is nothing to compare yet: no run is open. Start one, or open one from the list of "
-        "runs, on the page Train."
-        if run is None
-        else "There is nothing to compare yet: the open run has no epoch. Watch it on the page "
-        "Train; the first one takes the longest.",
-        icon=":material/info:",
-    )
-    panels.link("train")
-    st.stop()
-
+run = opened_run("There is nothing to compare")
 run_id, epochs, now = run.path.name, run.epochs, run.progress
-panels.needs(lambda: cached_runs.run_inputs(run_id))
-
-stale_note(state.out_of_date(run))
 mode = st.segmented_control(
     "Compare",
     list(MODES),

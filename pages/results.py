@@ -4,35 +4,21 @@ import numpy as np
 import streamlit as st
 
 from cellcutter_core.view.figures import histogram
-from pages.shared import cached, cached_runs, code, panels, state
+from pages.shared import cached, code, panels, state
 from pages.shared.cell_list import cell_list, choose, chosen_cells, filters, in_words
 from pages.shared.correcting import correcting
 from pages.shared.downloads import downloads
 from pages.shared.epochs import choose_epoch
 from pages.shared.measured import measured, picture
+from pages.shared.opened import opened_run
 from pages.shared.picture import cell_picker
-from pages.shared.run_words import stale_note
 
 MOST_BARS = 40
 
 state.enter("results")
 panels.head("results")
 
-run = state.run()
-if run is None or not run.epochs:
-    st.info(
-        "There are no cells yet: no run is open. Start one, or open one from the list of runs, on "
-        "the page Train."
-        if run is None
-        else "There are no cells yet: the open run has no epoch. Watch it on the page Train; the "
-        "first one takes the longest.",
-        icon=":material/info:",
-    )
-    panels.link("train")
-    st.stop()
-
-panels.needs(lambda: cached_runs.run_inputs(run.path.name))
-stale_note(state.out_of_date(run))
+run = opened_run("There are no cells")
 number = choose_epoch("Cells after epoch", run, run.epochs, usual=run.epochs[-1], key="results")
 cells = panels.needs(lambda: measured(run, number))
 table = cells.table

@@ -6,13 +6,10 @@ import io
 from collections.abc import Iterable
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
-from cellcutter_core.view.render import MASK_COLOR
-
-Rgb = npt.NDArray[np.uint8]
+from cellcutter_core.view.render import MASK_COLOR, Rgb
 
 # Sides of the picture in pixels: small enough to send, large enough to see a cell.
 _LARGEST, _SMALLEST = 720, 360

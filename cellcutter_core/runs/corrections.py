@@ -5,7 +5,6 @@ RUN/corrections/0012.json        what was done to the cells of epoch 12, in orde
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Literal
 
@@ -101,16 +100,4 @@ def keep_corrections(run: Run, epoch: int, corrections: Sequence[Correction]) ->
     except OSError as error:
         raise ValueError(f"cannot write {folder}: {error.strerror}") from error
     with atomic(folder / f"{epoch:04d}.json") as temporary:
-        values = [correction.model_dump() for correction in corrections]
-        temporary.write_text(json.dumps(values), "utf-8")
-
-
-def cells_of(run: Run, epoch: int) -> NDArray[np.int32]:
-    """(H, W) the cells of an epoch as they were corrected.
-
-    Raises
-    ------
-    ValueError
-        If there is no such epoch, or its corrections are damaged.
-    """
-    return corrected(run.epoch(epoch).labels, corrections_of(run, epoch))
+        temporary.write_bytes(_LIST.dump_json(list(corrections)))

@@ -255,25 +255,19 @@ def picture() -> Rgb:
 
 def whole_picture(step: int) -> Rgb:
     """(H, W, 3) every so many pixels of the whole image, as `picture` shows them."""
-
-    def make() -> Rgb:
-        image = whole_image()
-        return composite(image.pixels[::step, ::step], cell=image.cell, nucleus=image.nucleus)
-
     image = whole_image()
     source = state.choices().source.model_dump_json()
-    return drawn(f"whole {source} {image.cell} {image.nucleus} {step}", make)
+    return drawn(
+        f"whole {source} {image.cell} {image.nucleus} {step}",
+        lambda: composite(image.pixels[::step, ::step], cell=image.cell, nucleus=image.nucleus),
+    )
 
 
 @kept(12)
-def _drawn(key: str, _make: Callable[[], Any]) -> Any:
+def drawn(key: str, _make: Callable[[], Any]) -> Any:
+    """A picture or figure, made again only under another key: a page asks at every rerun."""
     del key
     return _make()
-
-
-def drawn(key: str, make: Callable[[], Any]) -> Any:
-    """A picture or figure, made again only under another key: a page asks at every rerun."""
-    return _drawn(key, make)
 
 
 def overlaid(labels: NDArray[np.int32]) -> Rgb:

@@ -264,10 +264,7 @@ def cell_picker(
         "applied": seen,
     }
     _mount(rgb, data, key=key, read=_read_pick)
-    if pick is not None and pick.point is not None:
-        inside = all(0 <= p < n for p, n in zip(pick.point, rgb.shape[:2], strict=True))
-        return pick if inside else None
-    return pick
+    return pick if pick is None or _inside(pick.point, rgb.shape[:2]) else None
 
 
 def _mount(
@@ -346,11 +343,14 @@ def _fit_side(start: int, *, stop: int, length: int) -> tuple[int, int]:
     return start, start + side
 
 
+def _inside(point: tuple[int, int] | None, shape: tuple[int, ...]) -> bool:
+    """Whether a point, if there is one, is a pixel of the picture."""
+    return point is None or all(0 <= p < n for p, n in zip(point, shape, strict=True))
+
+
 def _locate(edit: Edit, *, points: npt.NDArray[np.int64], shape: tuple[int, ...]) -> Edit | None:
     """The edit with the index its marker has now; None if marker or place do not exist."""
-    if edit.point is not None and not all(
-        0 <= value < size for value, size in zip(edit.point, shape, strict=False)
-    ):
+    if not _inside(edit.point, shape):
         return None
     if edit.index is None:
         return edit

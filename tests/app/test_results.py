@@ -10,8 +10,8 @@ import tifffile
 from made_runs import asked, make_run, open_page, shown, words
 from streamlit.testing.v1 import AppTest
 
-from cellcutter_core.export import FORMATS, content
-from cellcutter_core.runs.corrections import cells_of, keep_corrections
+from cellcutter_core.export import FORMATS, Result, content
+from cellcutter_core.runs.corrections import keep_corrections
 from cellcutter_core.runs.store import Run
 from pages.shared.picture import Pick
 
@@ -36,7 +36,7 @@ def chosen(app: AppTest) -> list[int]:
 
 def pick(app: AppTest, run: Run, cell: int, *, more: bool = False) -> AppTest:
     """As a person who clicks into the middle of a cell."""
-    rows, cols = np.nonzero(cells_of(run, LAST) == cell)
+    rows, cols = np.nonzero(Result(run, LAST).labels == cell)
     middle = len(rows) // 2
     app.session_state["results_cells-edit"] = Pick((rows[middle], cols[middle]), more)
     return shown(app.run())
@@ -134,7 +134,7 @@ def test_the_code_of_the_page_gives_its_table_and_files(run, tmp_path, monkeypat
     exec(next(code.value for code in app.code if "Result" in code.value), names)
     for name, column in names["table"].items():
         assert np.array_equal(column, table(app)[name])
-    assert np.array_equal(tifffile.imread("labels.tif"), cells_of(run, LAST))
+    assert np.array_equal(tifffile.imread("labels.tif"), Result(run, LAST).labels)
 
 
 def test_there_is_a_button_for_every_format_and_its_file_holds_the_corrections(run):

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from cellcutter_core.config import QUICK
+from cellcutter_core.export import Result
 from cellcutter_core.inputs import Inputs
 from cellcutter_core.prediction import Drawing
 from cellcutter_core.runs.corrections import (
     Correction,
-    cells_of,
     corrected,
     corrections_of,
     keep_corrections,
@@ -60,10 +60,10 @@ def test_they_are_kept_beside_what_the_network_drew(run: Run) -> None:
     keep_corrections(run, 4, [delete(2), merge(1, 3)])
     again = Run(run.path)
     assert corrections_of(again, 4) == [delete(2), merge(1, 3)]
-    assert set(np.unique(cells_of(again, 4))) == {0, 1, 7}
+    assert set(np.unique(Result(again, 4).labels)) == {0, 1, 7}
     assert (again.epoch(4).labels == LABELS).all()
     keep_corrections(run, 4, [])
-    assert (cells_of(run, 4) == LABELS).all()
+    assert (Result(run, 4).labels == LABELS).all()
 
 
 def test_a_damaged_file_says_what_to_do(run: Run) -> None:
@@ -72,6 +72,6 @@ def test_a_damaged_file_says_what_to_do(run: Run) -> None:
     for damaged in ("[{", '[{"kind": "split", "cells": [1]}]', '{"a": 1}', ""):
         file.write_text(damaged)
         with pytest.raises(ValueError, match=r"0004.json is damaged; delete it"):
-            cells_of(run, 4)
+            _ = Result(run, 4).labels
     with pytest.raises(ValueError, match="no epoch 9"):
-        cells_of(run, 9)
+        Result(run, 9)
