@@ -7,10 +7,19 @@ import streamlit as st
 
 from cellcutter_core.config import QUICK
 from cellcutter_core.runs.choices import Choices
-from cellcutter_core.view.figures import pipeline_strip
+from cellcutter_core.view.look import illustration
 from cellcutter_core.view.marks import markers_picture
 from cellcutter_core.view.render import Rgb, mask_outline, probability_colors
 from pages.shared import cached, cached_runs, panels, start, state
+
+LARGEST = 600
+
+
+def shown(key: str, make: Callable[[], Rgb], *, caption: str, alt: str) -> None:
+    """An illustration. It is in the page itself: no second request, and no Plotly to wait for."""
+    uri = cached.drawn(f"illustration {key}", lambda: illustration(make(), largest=LARGEST))
+    st.image(uri, caption=caption, width="stretch", alt=alt)
+
 
 state.enter("overview")
 panels.head("overview")
@@ -46,14 +55,22 @@ opened = state.run()
 trained = opened if opened and opened.epochs and not state.out_of_date(opened) else None
 with hero:
     # Nothing has to be computed for it, so that it is there at once.
-    st.image(
-        cached_runs.run_cells(trained, trained.epochs[-1]) if trained else cached.picture(),
-        caption=f"Cells of {state.choices().source.title} after {trained.epochs[-1]} epochs"
-        if trained
-        else state.choices().source.title,
-        width="stretch",
-        alt="The present image with its cells" if trained else "The present image",
-    )
+    title = state.choices().source.title
+    if trained:
+        last = trained.epochs[-1]
+        shown(
+            f"hero {trained.path.name} {last}",
+            lambda: cached_runs.run_cells(trained, last),
+            caption=f"Cells of {title} after {last} epochs",
+            alt="The present image with its cells",
+        )
+    else:
+        shown(
+            f"hero {cached.step_keys()['image']}",
+            cached.picture,
+            caption=title,
+            alt="The present image",
+        )
 place = st.empty()
 steps: dict[str, Callable[[], Rgb]] = {"Image": cached.picture}
 if not cached.is_large():
@@ -73,16 +90,16 @@ if not cached.is_large():
             steps["Cells"] = partial(cached.overlaid, last.labels)
         else:
             steps["Cells before training"] = partial(cached.overlaid, cached.untrained())
-known_by = cached.step_keys(), list(steps), trained and (trained.path.name, trained.epochs[-1])
+known_by = cached.step_keys(), trained and (trained.path.name, trained.epochs[-1])
 with place.container():
-    panels.chart(
-        cached.drawn(
-            f"strip {known_by}",
-            lambda: pipeline_strip({name: make() for name, make in steps.items()}),
-        ),
-        key="overview_strip",
-        alt="The present image on its way through the pipeline: " + ", ".join(steps),
-    )
+    for number, (column, name) in enumerate(zip(st.columns(len(steps)), steps, strict=True), 1):
+        with column:
+            shown(
+                f"step {name} {known_by}",
+                steps[name],
+                caption=f"**{number}** {name}" + (" →" if number < len(steps) else ""),
+                alt=f"Step {number}, {name}",
+            )
 if "Cells before training" in steps:
     st.caption(
         "The last picture is where the training begins: every pixel goes to the nucleus from which "

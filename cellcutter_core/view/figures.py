@@ -5,7 +5,7 @@ Pictures are in `panes` and `tiles`, curves in `curves`; what they have in commo
 
 from cellcutter_core.view.curves import ap_over_iou, histogram, loss_curves, score_curves
 from cellcutter_core.view.look import STILL_CONFIG
-from cellcutter_core.view.panes import PANES_CONFIG, panes, pipeline_strip
+from cellcutter_core.view.panes import PANES_CONFIG, panes
 from cellcutter_core.view.tiles import crop_gallery, parameter_grid
 
 __all__ = [
@@ -17,6 +17,5 @@ __all__ = [
     "loss_curves",
     "panes",
     "parameter_grid",
-    "pipeline_strip",
     "score_curves",
 ]

@@ -135,9 +135,7 @@ def panel_title(text: str, number: int) -> dict[str, Any]:
     }
 
 
-def picture_trace(
-    picture: Rgb, *, largest: int = LARGEST_SIDE, exact: bool = True, panel: int = 1
-) -> Any:
+def picture_trace(picture: Rgb, *, largest: int = LARGEST_SIDE, panel: int = 1) -> Any:
     """An image trace in the pixels of the picture.
 
     Parameters
@@ -145,21 +143,14 @@ def picture_trace(
     picture : (H, W, 3) or (H, W, 4) uint8 array
     largest : int
         A picture with a longer side is shrunk to it; coordinates stay those of the picture.
-    exact : bool
-        False for a picture that is only an illustration: a tenth of the size, hardly different.
     panel : int
         Number of its axes.
     """
-    # A view that is not contiguous, such as a region, is copied here and nowhere else.
-    image = Image.fromarray(np.ascontiguousarray(picture))
-    cols, rows = image.size
-    if max(rows, cols) > largest:
-        factor = largest / max(rows, cols)
-        small = (max(1, round(cols * factor)), max(1, round(rows * factor)))
-        image = image.resize(small, Image.Resampling.BOX)
+    rows, cols = picture.shape[:2]
+    image = _shrunk(picture, largest)
     dx, dy = cols / image.size[0], rows / image.size[1]
     return go.Image(
-        source=data_uri(image, exact=exact),
+        source=data_uri(image),
         xaxis=axis("x", panel),
         yaxis=axis("y", panel),
         x0=(dx - 1) / 2,
@@ -172,16 +163,43 @@ def picture_trace(
     )
 
 
-def data_uri(image: Image.Image, *, exact: bool = True) -> str:
+def data_uri(image: Image.Image) -> str:
     """A picture as a WebP within a URI.
 
     Lossless, it is a quarter smaller than PNG on micrographs and takes half of its time.
     """
+    return _webp(image, lossless=True, quality=0, method=0, exact=True)
+
+
+def illustration(picture: Rgb, *, largest: int) -> str:
+    """A picture to look at, not to measure in: shrunk, a tenth of the bytes, hardly different.
+
+    Parameters
+    ----------
+    picture : (H, W, 3) uint8 array
+    largest : int
+        Pixels of the longer side; a larger picture is shrunk to it.
+
+    Returns
+    -------
+    str
+        A URI that holds it as a WebP.
+    """
+    return _webp(_shrunk(picture, largest), quality=90, method=1)
+
+
+def _shrunk(picture: Rgb, largest: int) -> Image.Image:
+    # A view that is not contiguous, such as a region, is copied here and nowhere else.
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    cols, rows = image.size
+    factor = min(1.0, largest / max(rows, cols))
+    small = (max(1, round(cols * factor)), max(1, round(rows * factor)))
+    return image.resize(small, Image.Resampling.BOX) if factor < 1 else image
+
+
+def _webp(image: Image.Image, **options: Any) -> str:
     stream = io.BytesIO()
-    if exact:
-        image.save(stream, "WEBP", lossless=True, quality=0, method=0, exact=True)
-    else:
-        image.save(stream, "WEBP", quality=90, method=1)
+    image.save(stream, "WEBP", **options)
     return "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
 
 

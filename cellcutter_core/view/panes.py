@@ -1,4 +1,4 @@
-"""Pictures as figures: linked panes, crops, a grid of masks, the method in one strip."""
+"""Pictures as figures: linked panes, crops, a grid of masks."""
 
 from __future__ import annotations
 
@@ -33,11 +33,6 @@ TALLEST_PANE = 620
 """Pixels; a single pane is no taller, so that controls stay in sight."""
 
 _GAP = 0.01
-
-STRIP_SIDE = 400
-"""Pixels of the longer side of a picture in `pipeline_strip`."""
-
-_STRIP_WIDTH = 1100
 
 
 def panes(
@@ -159,67 +154,3 @@ def _legend_entry(name: str, color: Color) -> Any:
         marker={"color": css(color), "symbol": "square", "size": 12},
         hoverinfo="skip",
     )
-
-
-def pipeline_strip(pictures: Mapping[str, Rgb]) -> go.Figure:
-    """The method in one strip: its pictures in order, an arrow from each to the next.
-
-    Parameters
-    ----------
-    pictures : mapping of str to (H, W, 3) uint8 array
-        Caption and picture: image, mask, markers and crops, probabilities, cells. All of one size;
-        each is shrunk to what a strip needs.
-
-    Returns
-    -------
-    go.Figure
-        To be shown with `STILL_CONFIG`.
-
-    Raises
-    ------
-    ValueError
-        If there is no picture, or sizes differ.
-    """
-    rows, cols = check_pictures(pictures)
-    n = len(pictures)
-    gap = 0.03
-    side = (1 - gap * (n - 1)) / n
-    x, y = picture_axes((rows, cols))
-    layout: dict[str, Any] = {"annotations": []}
-    for i, caption in enumerate(pictures, start=1):
-        left = (i - 1) * (side + gap)
-        layout[f"xaxis{i}"] = {
-            **x, "anchor": axis("y", i), "domain": [left, left + side], "fixedrange": True
-        }  # fmt: skip
-        layout[f"yaxis{i}"] = {
-            **y,
-            "anchor": axis("x", i),
-            "scaleanchor": axis("x", i),
-            "fixedrange": True,
-        }
-        layout["annotations"].append(panel_title(f"{i}  {caption}", i))
-        if i > 1:
-            layout["annotations"].append(_arrow(left - gap / 2, i))
-    traces = [
-        picture_trace(picture, largest=STRIP_SIDE, exact=False, panel=i)
-        for i, picture in enumerate(pictures.values(), start=1)
-    ]
-    height = _STRIP_WIDTH * side * rows / cols + TITLE_HEIGHT + 2 * MARGIN
-    figure = styled(go.Figure(traces, layout), height=height)
-    figure.update_layout(hovermode=False, dragmode=False, margin_t=TITLE_HEIGHT + MARGIN)
-    return figure
-
-
-def _arrow(x: float, number: int) -> dict[str, Any]:
-    """An arrow at that share of the width, half way up the pane of that number."""
-    return {
-        "text": "→",
-        "x": x,
-        "y": 0.5,
-        "xref": "paper",
-        "yref": axis("y", number) + " domain",
-        "xanchor": "center",
-        "yanchor": "middle",
-        "showarrow": False,
-        "font": {"size": 20},
-    }

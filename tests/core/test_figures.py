@@ -19,18 +19,18 @@ from cellcutter_core.view.figures import (
     loss_curves,
     panes,
     parameter_grid,
-    pipeline_strip,
     score_curves,
 )
+from cellcutter_core.view.look import data_uri, illustration
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
 
 
-def decoded(trace: Any) -> np.ndarray:
+def decoded(uri: str) -> np.ndarray:
     """The picture that a browser gets."""
-    head, data = trace.source.split(",")
+    head, data = uri.split(",")
     assert head == "data:image/webp;base64"
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
 
@@ -60,7 +60,7 @@ def test_panes_show_every_pixel_as_it_is() -> None:
     pictures = {"Image": noise(20, 30, 3), "Cells": noise(20, 30, 3, seed=1)}
     figure = panes(pictures, n_columns=2)
     for trace, picture in zip(pictures_of(figure), pictures.values(), strict=True):
-        np.testing.assert_array_equal(decoded(trace), picture)
+        np.testing.assert_array_equal(decoded(trace.source), picture)
         assert (trace.x0, trace.y0, trace.dx, trace.dy) == (0, 0, 1, 1)
     assert titles(figure) == ["Image", "Cells"]
 
@@ -100,7 +100,7 @@ def test_a_large_picture_is_shrunk_and_keeps_its_coordinates() -> None:
     picture = np.zeros((1000, 2048, 3), np.uint8)
     picture[:, 1024:] = 200
     trace = pictures_of(panes({"Image": picture}, n_columns=1))[0]
-    small = decoded(trace)
+    small = decoded(trace.source)
     assert small.shape == (500, 1024, 3)
     assert (small[:, :512] == 0).all()
     assert (small[:, 512:] == 200).all()
@@ -124,20 +124,21 @@ def test_pictures_that_cannot_be_shown_together() -> None:
     with pytest.raises(ValueError, match=r"a is uint8 of shape \(8, 8\)"):
         panes({"a": noise(8, 8)}, n_columns=1)
     with pytest.raises(ValueError, match="pictures is empty"):
-        pipeline_strip({})
+        panes({}, n_columns=1)
     with pytest.raises(ValueError, match="n_columns is 0"):
         panes({"a": noise(8, 8, 3)}, n_columns=0)
 
 
-def test_the_strip_numbers_its_steps_and_points_from_each_to_the_next() -> None:
-    steps = ("image", "mask", "cells")
-    figure = pipeline_strip({step: noise(40, 40, 3) for step in steps})
-    assert titles(figure) == ["1  image", "2  mask", "→", "3  cells", "→"]
-    domains = [axis.domain for axis in figure.select_xaxes()]
-    arrows = [a.x for a in figure.layout.annotations if a.text == "→"]
-    assert domains[0][1] < arrows[0] < domains[1][0]
-    assert domains[1][1] < arrows[1] < domains[2][0]
-    assert domains[2][1] == pytest.approx(1)
+def test_an_illustration_is_small_in_pixels_and_in_bytes() -> None:
+    picture = smooth(300, 600)
+    uri = illustration(picture, largest=200)
+    small = decoded(uri)
+    assert small.shape == (100, 200, 3)
+    expected = picture.reshape(100, 3, 200, 3, 3).mean(axis=(1, 3))
+    assert np.abs(small.astype(float) - expected).mean() < 3
+    # Nothing is enlarged.
+    assert decoded(illustration(picture, largest=1000)).shape == picture.shape
+    assert len(illustration(picture, largest=1000)) < len(data_uri(Image.fromarray(picture))) / 3
 
 
 # Tiles --------------------------------------------------------------------------------------------
@@ -157,7 +158,7 @@ def embedding_of(side: int = 16) -> np.ndarray:
 
 def test_the_gallery_has_every_crop_below_its_number() -> None:
     figure = crop_gallery(crops_of(5), embedding_of(), [3, 7, 8, 20, 21], n_columns=3)
-    montage = decoded(pictures_of(figure)[0])
+    montage = decoded(pictures_of(figure)[0].source)
     numbers = next(
         trace for trace in figure.data if trace.type == "scatter" and trace.mode == "text"
     )
@@ -237,7 +238,7 @@ def test_a_grid_has_each_mask_at_its_two_values() -> None:
         names=("max_weight", "prior"),
         current=(10, 0.2),
     )
-    montage = decoded(pictures_of(figure)[0]).astype(int)
+    montage = decoded(pictures_of(figure)[0].source).astype(int)
     points = figure.data[-1]
     assert [tuple(pair) for pair in points.customdata] == [
         (5, 0.1), (5, 0.2), (5, 0.3), (10, 0.1), (10, 0.2), (10, 0.3),
@@ -403,7 +404,6 @@ def smooth(*shape: int) -> np.ndarray:
 
 EVERY: dict[str, tuple[Callable[[], go.Figure], int]] = {
     "panes": (lambda: panes({n: smooth(512, 512) for n in "abcde"}, n_columns=3), 2_400_000),
-    "strip": (lambda: pipeline_strip({n: smooth(512, 512) for n in "abcde"}), 600_000),
     "gallery": (
         lambda: crop_gallery(
             np.random.default_rng(0).normal(size=(24, 64, 64, 1)),
