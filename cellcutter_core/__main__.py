@@ -189,6 +189,9 @@ def _segment(chosen: argparse.Namespace) -> None:
         "image": image.name,
         "pixel_size": image.pixel_size,
         "channels": [image.channels[index] for index in seen_channels(image, config)],
+        "cell": [image.channels[index] for index in image.cell],
+        "nucleus": "none" if image.nucleus is None else image.channels[image.nucleus],
+        "markers": chosen.markers and Path(chosen.markers).name,
     }
     unseen = unseen_channels(image, config)
     run = Run.create(out, inputs, config, truth=truth, unseen=unseen, description=about)

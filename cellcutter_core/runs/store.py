@@ -148,19 +148,20 @@ class Run:
             channels = {f"channel_{i}": channel for i, channel in enumerate(unseen.values())}
             _save(path / "unseen.npz", {"names": np.array(list(unseen)), **channels})
         # Last: a folder with a run.json has everything a run needs.
-        with atomic(path / "run.json") as temporary:
-            temporary.write_text(
-                json.dumps(
-                    {
-                        **(description or {}),
-                        "created": time.time(),
-                        "config": config.model_dump(),
-                    },
-                    indent=1,
-                ),
-                "utf-8",
-            )
+        about = {**(description or {}), "created": time.time(), "config": config.model_dump()}
+        _describe(path, about)
         return cls(path)
+
+    def describe(self, **values: Any) -> None:
+        """Add to what run.json says; what it says already of the same name is replaced.
+
+        Raises
+        ------
+        ValueError
+            If it cannot be written.
+        """
+        self.description = {**self.description, **values}
+        _describe(self.path, self.description)
 
     @property
     def inputs(self) -> Inputs:
@@ -364,6 +365,11 @@ def progress(events: list[dict[str, Any]], config: Config, *, alive: Any = None)
         collapsed=bool(ordered and ordered[-1].get("collapsed")),
         epoch_events=ordered,
     )
+
+
+def _describe(path: Path, description: Mapping[str, Any]) -> None:
+    with atomic(path / "run.json") as temporary:
+        temporary.write_text(json.dumps(description, indent=1), "utf-8")
 
 
 def _ends_line(file: Path) -> bool:

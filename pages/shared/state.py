@@ -13,6 +13,7 @@ from typing import Any
 import streamlit as st
 
 from cellcutter_core.markers import Nuclei
+from cellcutter_core.runs.adopted import adopt
 from cellcutter_core.runs.choices import Choices, Source, changed, keys
 from cellcutter_core.runs.draft import Draft, described, file_of, markers_digest
 from cellcutter_core.runs.folder import find_run
@@ -202,9 +203,11 @@ def open_run(run_id: str, *, with_choices: bool = False) -> None:
     Raises
     ------
     ValueError
-        If there is no such run.
+        If there is no such run, or it is damaged.
     """
     opened = find_run(run_id)
+    if "choices" not in opened.description:
+        adopt(opened)
     st.session_state[RUN] = run_id
     st.query_params["run"] = run_id
     if with_choices:
@@ -212,19 +215,17 @@ def open_run(run_id: str, *, with_choices: bool = False) -> None:
 
 
 def take_choices_of(opened: Run) -> None:
-    """Choose what a run was made from, its edited markers included, as far as it is known.
+    """Choose what a run was made from, its edited markers included.
 
     Raises
     ------
     ValueError
-        If its image is not here any more, or the run does not say.
+        If its image is not here any more and cannot be had from the run.
     """
-    known = opened.description.get("choices")
-    if known is None:
-        raise ValueError("this run was started from the command line: its image is not here")
-    chosen = Choices(**known)
+    chosen = Choices(**opened.description["choices"])
     if chosen.source.kind == "file" and not file_of(chosen.source).exists():
-        raise ValueError(f"{chosen.source.name} is not here any more; upload it again")
+        # It came from another machine.
+        chosen = adopt(opened)
     draft().save(chosen)
     if opened.description.get("edits"):
         inputs = opened.inputs
@@ -241,7 +242,5 @@ def description() -> dict[str, Any]:
 
 def out_of_date(opened: Run) -> tuple[str, ...]:
     """The steps of a run that would come out differently with the present choices."""
-    then = opened.description.get("keys")
-    if then is None:
-        return ()
-    return changed(keys(choices(), edits=markers_digest(edited_markers())), then)
+    now = keys(choices(), edits=markers_digest(edited_markers()))
+    return changed(now, opened.description["keys"])

@@ -5,10 +5,13 @@ import socket
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from made_runs import ROOT, asked, dead_process, linked, make_run, open_page, shown, words
 
 from cellcutter_core.config import PAPER, QUICK, Config
+from cellcutter_core.images import read_image
+from cellcutter_core.runs.draft import file_of
 from cellcutter_core.runs.folder import find_run, list_runs
 
 __all__ = ["asked"]
@@ -171,10 +174,21 @@ def test_duplicate_takes_the_choices_of_the_run():
     assert not app.warning
 
 
-def test_a_run_from_the_command_line_says_that_its_image_is_not_here():
-    app = open_page("train", make_run("r1", known=False))
+def test_a_run_from_the_command_line_brings_its_own_image():
+    run = make_run("r1", known=False)
+    app = open_page("train", run)
+    assert not app.error
     app = shown(app.button(key="train_duplicate").click().run())
-    assert any("command line" in error.value for error in app.error)
+    assert not app.error
+    chosen = app.session_state["choices"]
+    assert chosen.source.kind == "file"
+    assert config_of(app) == run.config
+    pixels = read_image(file_of(chosen.source)).pixels
+    np.testing.assert_array_equal(pixels, run.inputs.image)
+    # With other settings it is out of date, as any run.
+    app.session_state["choices"] = chosen.with_setting("mask", "prior", 0.5)
+    app = shown(app.run())
+    assert any("out of date" in warning.value for warning in app.warning)
 
 
 def test_another_run_is_opened_from_the_list():
