@@ -52,7 +52,7 @@ def adopt(run: Run) -> Choices:
         config=run.config,
     )
     edits = ""
-    # Without roles it is of a time when not all channels were kept: nuclei could not be found again.
+    # Without roles it may lack channels that the network did not see, and so its nuclei.
     if "cell" not in about or about.get("markers") or about.get("edits"):
         inputs = run.inputs
         assert inputs.nuclei is not None
