@@ -13,12 +13,17 @@ avoid that without giving up exactness:
 3. *A certificate.* The flow found there is a flow of the whole grid too. Where no edge outside the
    small graph could still carry flow from a background pixel to a cell pixel, the cut has the value
    of the flow, so both are optimal; where one could, the graph grows around it, and again.
+
+All of this holds some 120 bytes a pixel, so a large image is cut in blocks, which is no less exact.
+The cut of a block is found twice, once with all pixels on its rim False and once with all True. A
+cut grows with any cost that is lowered, so that of the whole image lies between the two: where they
+agree it is theirs, whatever is beyond the rim (as in Kovtun's partial optimality, DAGM 2003).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import product
+from itertools import pairwise, product
 
 import maxflow
 import numpy as np
@@ -47,6 +52,15 @@ HOPELESS = 0.4
 EXHAUSTED = 0.2
 """Where sweeps did not settle it, pixels left with less than this share of the mean cost start
 inside the small graph: flow has to come through them, and it saves rounds of growing."""
+
+LARGEST_WHOLE = 2048 * 2048
+"""An image in the plane with more pixels than this is cut in blocks."""
+
+BLOCK = 1024
+"""Side in pixels of what is kept of a block."""
+
+MARGINS = (32, 128)
+"""By how many pixels a block is widened; by more where its two cuts do not agree."""
 
 
 def half_neighbourhood(ndim: int) -> list[Offset]:
@@ -89,14 +103,52 @@ def minimum_cut(
         What the weights depend on.
     weight : callable
         From the differences of `image` between neighbours, an array of any shape, to the weights of
-        these pairs, not negative.
+        these pairs, not negative and largest where there is no difference.
 
     Returns
     -------
     bool array in the shape of `cost`. Of several labellings of least energy, the one with fewest
     True pixels, up to the precision of float64.
     """
+    if cost.ndim == 2 and cost.size > LARGEST_WHOLE:
+        label = np.zeros(cost.shape, bool)
+        if all(_cut_block(label, block, cost, image, weight) for block in _blocks(cost.shape)):
+            return label
     return _Grid(cost, image, weight).cut()
+
+
+def _blocks(shape: tuple[int, ...]) -> list[Slices]:
+    """Blocks that tile the plane, none smaller than half of the others."""
+    edges = [np.linspace(0, n, max(1, round(n / BLOCK)) + 1).astype(int) for n in shape]
+    return list(product(*([slice(*pair) for pair in pairwise(along)] for along in edges)))
+
+
+def _cut_block(
+    label: BoolArray,
+    block: Slices,
+    cost: FloatArray,
+    image: FloatArray,
+    weight: Callable[[FloatArray], FloatArray],
+) -> bool:
+    """Write the labels of a block if they can be known from its surroundings alone."""
+    for margin in MARGINS:
+        wide = tuple(
+            slice(max(0, s.start - margin), min(n, s.stop + margin))
+            for s, n in zip(block, label.shape, strict=True)
+        )
+        rim = np.zeros(tuple(s.stop - s.start for s in wide), bool)
+        for axis, (s, n) in enumerate(zip(wide, label.shape, strict=True)):
+            along = np.moveaxis(rim, axis, 0)
+            along[0] |= s.start > 0
+            along[-1] |= s.stop < n
+        kept = tuple(
+            slice(s.start - w.start, s.stop - w.start) for s, w in zip(block, wide, strict=True)
+        )
+        least, most = _Grid(cost[wide], image[wide], weight).bounds(rim)
+        if np.array_equal(least[kept], most[kept]):
+            label[block] = least[kept]
+            return True
+    return False
 
 
 class _Grid:
@@ -114,17 +166,33 @@ class _Grid:
         # Before the first sweep that is the weight, which is worked out where it is needed.
         self.residual: dict[Offset, tuple[FloatArray, FloatArray]] = {}
         self.tiny = 0.0
+        # Where the sweeps left little, if they did not settle it.
+        self.exhausted: BoolArray | None = None
 
     def cut(self) -> BoolArray:
-        start = self.contested(self.cost < 0)
+        self.settle()
+        return self.solve()
+
+    def bounds(self, rim: BoolArray) -> tuple[BoolArray, BoolArray]:
+        """The cuts with the pixels of the rim all False, and all True."""
+        self.settle()
+        # More than a pixel and all its neighbours can have in pairs, flow in either sense included.
+        most = 2 * 9 * float(self.weight(np.zeros(1))[0]) + 1
+        found = []
+        for forced in (most, -most):
+            self.cost[rim] = forced
+            found.append(self.solve())
+        return found[0], found[1]
+
+    def settle(self) -> None:
+        """Step 1 of the module."""
         sweeps = 0
-        while sweeps < MAX_SWEEPS and SETTLED < start.mean() < HOPELESS:
+        while sweeps < MAX_SWEEPS:
+            if not SETTLED < self.contested(self.cost < 0).mean() < HOPELESS:
+                return
             self.sweep(upwards=sweeps % 2 == 1)
-            start = self.contested(self.cost < 0)
             sweeps += 1
-        if sweeps == MAX_SWEEPS:
-            start |= np.abs(self.cost) < EXHAUSTED * np.abs(self.cost).mean()
-        return self.solve(start)
+        self.exhausted = np.abs(self.cost) < EXHAUSTED * np.abs(self.cost).mean()
 
     def contested(self, label: BoolArray, inside: BoolArray | None = None) -> BoolArray:
         """Pixels of pairs, not both `inside`, that could still carry flow from False to True."""
@@ -173,9 +241,12 @@ class _Grid:
         weight = self.weight(self.image[first][pairs] - self.image[second][pairs])
         return weight, weight
 
-    def solve(self, start: BoolArray) -> BoolArray:
-        """Steps 2 and 3 of the module: a graph around `start`, grown until the cut is certain."""
+    def solve(self) -> BoolArray:
+        """Steps 2 and 3 of the module: a graph around what is contested, grown until it is sure."""
         label = self.cost < 0
+        start = self.contested(label)
+        if self.exhausted is not None:
+            start |= self.exhausted
         graph = maxflow.GraphFloat()
         node = np.full(label.size, -1, np.int32)
         inside = np.zeros(label.shape, bool)

@@ -77,6 +77,47 @@ def test_same_as_one_graph(shape: tuple[int, ...], scale: float, smooth: int) ->
     np.testing.assert_array_equal(found, in_one_graph(cost, image, scale, 0.2))
 
 
+@pytest.mark.parametrize("scale", [0.2, 2.0, 20.0])
+@pytest.mark.parametrize("smooth", [0, 2])
+def test_in_blocks_it_is_the_same(
+    scale: float, smooth: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(2)
+    image = ndi.gaussian_filter(rng.random((150, 190)), smooth)
+    image = (image - image.min()) / np.ptp(image)
+    cost = 4 * (np.median(image) - image) + 0.1
+
+    def weight(step: NDArray[np.float64]) -> NDArray[np.float64]:
+        return scale * np.exp(-(step**2) / (2 * 0.2**2))
+
+    whole = minimum_cut(cost, image, weight)
+    cut_block = min_cut._cut_block
+    certain = []
+
+    def noted(*given: object) -> bool:
+        certain.append(cut_block(*given))
+        return certain[-1]
+
+    monkeypatch.setattr(min_cut, "_cut_block", noted)
+    monkeypatch.setattr(min_cut, "LARGEST_WHOLE", 100)
+    monkeypatch.setattr(min_cut, "BLOCK", 50)
+    monkeypatch.setattr(min_cut, "MARGINS", (4, 16))
+    np.testing.assert_array_equal(minimum_cut(cost, image, weight), whole)
+    if scale == 0.2:
+        assert certain == [True] * 12
+    if scale == 20:
+        # A cut as smooth as the image is large cannot be known from a part of it.
+        assert not certain[-1]
+
+
+def test_blocks_tile_the_plane() -> None:
+    seen = np.zeros((2600, 1200), int)
+    for block in min_cut._blocks(seen.shape):
+        seen[block] += 1
+        assert min(seen[block].shape) >= min_cut.BLOCK / 2
+    assert (seen == 1).all()
+
+
 def test_nothing_to_decide() -> None:
     cost = np.full((5, 6), 1.0)
     assert not minimum_cut(cost, cost, np.zeros_like).any()
