@@ -7,7 +7,7 @@ brought to the size in which the network sees it and back.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -185,6 +185,7 @@ def segment_inputs(
     config: Config,
     *,
     until: int | None = None,
+    start: Sequence[NDArray[Any]] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Drawing:
     """Labels of an image whose mask and markers are known: training and drawing.
@@ -196,6 +197,8 @@ def segment_inputs(
     until : int, optional
         The last epoch to train, where not all of `config.training.epochs`. The learning rate falls
         as for all of them, so that this is what a longer training had after that epoch.
+    start : sequence of arrays, optional
+        Weights that the network begins with; default random ones.
     stop
         As for `segment`.
 
@@ -214,7 +217,10 @@ def segment_inputs(
         precision = fastest_precision(
             backend(), channels=config.network.channels, crop_size=config.crops.size
         )
-    training = Training(data, UNet(config.network, precision=precision), config.training)
+    network = UNet(config.network, precision=precision)
+    if start is not None:
+        network.set_weights(list(start), data.n_channels)
+    training = Training(data, network, config.training)
     drawing = None
     for event in train_and_draw(training, data, inputs, config, stop=stop):
         if isinstance(event, tuple):

@@ -6,7 +6,7 @@ import streamlit as st
 from cellcutter_core.view.figures import histogram
 from pages.shared import cached, code, panels, state
 from pages.shared.cell_list import cell_list, choose, chosen_cells, filters, in_words
-from pages.shared.correcting import correcting
+from pages.shared.correcting import correcting, move_point, parts, split_points
 from pages.shared.downloads import downloads
 from pages.shared.epochs import choose_epoch
 from pages.shared.measured import measured, picture
@@ -25,23 +25,30 @@ table = cells.table
 place = f"{run.path.name}_{number}"
 if not len(table["id"]):
     st.warning("There is no cell in this epoch; look at another one.", icon=":material/warning:")
-    correcting(run, number, [])
+    correcting(run, number, cells, [], key=place)
     st.stop()
 
 kept = filters(table)
 left, right = st.columns([3, 2], gap="large")
 with right:
     chosen = cell_list(table, kept, key=place)
-    correcting(run, number, chosen)
+    correcting(run, number, cells, chosen, key=place)
+    points = split_points(cells, chosen, key=place)
 with left:
     picked = cell_picker(
         picture(run, cells, kept),
-        [ring for cell in chosen for piece in cells.outlines[cell] for ring in piece],
+        [ring for cell in chosen for piece in cells.outlines[cell] for ring in piece]
+        if points is None
+        else parts(run, cells, chosen[0], points),
         key="results_cells",
         alt=f"{kept.sum()} cells in colours, {(~kept).sum()} left out in grey, "
         f"{len(chosen)} of them chosen",
         status=chosen_cells(table, chosen),
+        points=points or (),
     )
+if picked is not None and points is not None:
+    move_point(cells, chosen[0], points, picked.point, key=place)
+    st.rerun()
 if picked is not None:
     cell = 0 if picked.point is None else int(cells.labels[picked.point])
     choose(cell, chosen if picked.more else [], key=place)

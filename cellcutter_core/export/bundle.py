@@ -54,6 +54,7 @@ def _readme(result: Result, table: list[str], missing: list[str]) -> str:
         "epoch": f"{result.epoch} of {run.progress.epochs}",
         "corrected by hand": _corrected(result),
         "run started": created,
+        "trained again from": _before(result),
         "preset": config.preset,
         "seed": config.training.seed,
         "device": ", ".join(str(device[key]) for key in ("device", "precision") if key in device),
@@ -85,6 +86,11 @@ def _readme(result: Result, table: list[str], missing: list[str]) -> str:
         _listed("Settings", settings),
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def _before(result: Result) -> str:
+    before = result.run.description.get("from")
+    return f"run {before['run']}, cells of epoch {before['epoch']}" if before else ""
 
 
 def _corrected(result: Result) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 from cellcutter_core.export.record import json_file
@@ -42,6 +43,16 @@ write_labels("labels.tif", drawing.labels, pixel_size={pixel_size})""",
 ]
 
 
+_FROM_WEIGHTS = (
+    "Train on this very image, from the network of an earlier run, and draw its cells.",
+    """\
+from cellcutter_core.pipeline import segment_inputs
+from cellcutter_core.runs.store import weights_in
+
+with np.load("start.npz") as arrays:
+    start = weights_in(arrays)
+drawing = segment_inputs(inputs, config, until={epoch}, start=start)""",
+)
 _IN_ONE_GO = "The run was continued for more epochs; in one go the labels may differ a little."
 
 
@@ -61,7 +72,8 @@ def recipe(result: Result) -> dict[str, bytes]:
     Returns
     -------
     dict
-        File name → content: ``settings.json``, ``inputs.npz``, ``recipe.py``, ``recipe.ipynb``.
+        File name → content: ``settings.json``, ``inputs.npz``, ``recipe.py``, ``recipe.ipynb``,
+        and ``start.npz`` of a run that began with the network of another.
 
     Raises
     ------
@@ -72,20 +84,25 @@ def recipe(result: Result) -> dict[str, bytes]:
     image_name = " ".join(result.image_name.split())
     about = f"The cells of {image_name} after epoch {result.epoch}, made with cellcutter_core"
     values = {"epoch": result.epoch, "pixel_size": result.pixel_size}
-    parts = [(why, code.format(**values)) for why, code in _LINES]
+    files = [result.run.path / "inputs.npz"]
+    lines = list(_LINES)
+    if (start := result.run.path / "start.npz").exists():
+        files.append(start)
+        lines[1] = _FROM_WEIGHTS
+    parts = [(why, code.format(**values)) for why, code in lines]
     if _continued(result):
         why, code = parts[1]
         parts[1] = (f"{why} {_IN_ONE_GO}", code)
-    inputs = result.run.path / "inputs.npz"
     try:
-        saved = inputs.read_bytes()
+        saved = {file.name: file.read_bytes() for file in files}
     except OSError as error:
         raise ValueError(
-            f"cannot read {inputs.name} of the run: {error.strerror}; start the run again"
+            f"cannot read {Path(error.filename).name} of the run: {error.strerror}; start the run "
+            "again"
         ) from None
     return {
         "settings.json": json_file(_settings(result)),
-        "inputs.npz": saved,
+        **saved,
         "recipe.py": _script(about, parts).encode("utf-8"),
         "recipe.ipynb": _notebook(about, parts),
     }

@@ -26,6 +26,8 @@ class Result:
     run : Run
     epoch : int, optional
         Default the last.
+    inputs : Inputs, optional
+        What the run was given, where it has been read already.
 
     Raises
     ------
@@ -33,8 +35,9 @@ class Result:
         If the run has no epoch yet, or not this one.
     """
 
-    def __init__(self, run: Run, epoch: int | None = None) -> None:
+    def __init__(self, run: Run, epoch: int | None = None, *, inputs: Inputs | None = None) -> None:
         self.run = run
+        self._inputs = inputs
         self.epochs = run.epochs
         if not self.epochs:
             raise ValueError(
@@ -60,12 +63,15 @@ class Result:
     @cached_property
     def labels(self) -> npt.NDArray[np.int32]:
         """(H, W) cells of the epoch, with corrections by hand."""
-        return corrected(self.drawing.labels, self.corrections)
+        # What paths cost is computed from the whole image: only where it is asked for.
+        splits = any(one.kind == "split" for one in self.corrections)
+        guidance = self.inputs.guidance if splits else None
+        return corrected(self.drawing.labels, self.corrections, guidance=guidance)
 
     @cached_property
     def inputs(self) -> Inputs:
         """What was trained on."""
-        return self.run.inputs
+        return self.run.inputs if self._inputs is None else self._inputs
 
     @property
     def pixel_size(self) -> float | None:

@@ -6,14 +6,16 @@ RUN/corrections/0012.json        what was done to the cells of epoch 12, in orde
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
 from cellcutter_core.files import atomic
+from cellcutter_core.guidance import Guidance
 from cellcutter_core.runs.store import Run
+from cellcutter_core.splitting import Point, split_cell
 
 
 class Correction(BaseModel):
@@ -21,22 +23,39 @@ class Correction(BaseModel):
 
     Attributes
     ----------
-    kind : {"delete", "merge"}
-        Take cells away, or make one of them, which keeps the lowest id.
+    kind : {"delete", "merge", "split"}
+        Take cells away, make one of them, which keeps the lowest id, or make two of one.
     cells : tuple of int
-        Their ids.
+        Their ids; of a split the cell's, and the new one that its second part gets.
+    points : tuple of (int, int)
+        Of a split (row, col) of a pixel in each part; else empty.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["delete", "merge"]
+    kind: Literal["delete", "merge", "split"]
     cells: tuple[int, ...]
+    points: tuple[Point, ...] = ()
+
+    @model_validator(mode="after")
+    def _two_of_one(self) -> Self:
+        wanted = 2 if self.kind == "split" else 0
+        if len(self.points) != wanted or (wanted and len(set(self.cells)) != wanted):
+            raise ValueError(f"a {self.kind} has {wanted} points, and a split two different ids")
+        if wanted and not all(0 < cell < 2**31 for cell in self.cells):
+            raise ValueError(f"ids of cells are from 1 to {2**31 - 1}")
+        return self
 
 
 _LIST = TypeAdapter(list[Correction])
 
 
-def corrected(labels: NDArray[np.int32], corrections: Sequence[Correction]) -> NDArray[np.int32]:
+def corrected(
+    labels: NDArray[np.int32],
+    corrections: Sequence[Correction],
+    *,
+    guidance: Guidance | None = None,
+) -> NDArray[np.int32]:
     """Cells after some corrections.
 
     Parameters
@@ -44,7 +63,10 @@ def corrected(labels: NDArray[np.int32], corrections: Sequence[Correction]) -> N
     labels : (H, W) int32
         0 for background.
     corrections : sequence of Correction
-        In the order in which they were made. Ids that do not occur are passed over.
+        In the order in which they were made. Ids that do not occur are passed over, and so is a
+        split whose points are not in its cell.
+    guidance : Guidance, optional
+        What paths through the image cost, by which cells are split; see `split_cell`.
 
     Returns
     -------
@@ -62,9 +84,35 @@ def corrected(labels: NDArray[np.int32], corrections: Sequence[Correction]) -> N
         touched = np.isin(ids, correction.cells) & (ids > 0)
         if correction.kind == "delete":
             ids[touched] = 0
-        elif touched.any():
+        elif correction.kind == "merge" and touched.any():
             ids[touched] = ids[touched].min()
+        elif correction.kind == "split":
+            cell, new = correction.cells
+            one, other = correction.points
+            labels = split_cell(ids[labels], cell, (one, other), new=new, guidance=guidance)
+            ids = np.arange(labels.max(initial=0) + 1, dtype=np.int32)
     return ids[labels]
+
+
+def new_id(labels: NDArray[np.int32], corrections: Sequence[Correction], *, n_markers: int) -> int:
+    """An id for the second part of a cell: that of no cell and no marker, not even of one deleted.
+
+    Parameters
+    ----------
+    labels : (H, W) int32
+        Cells before or after the corrections.
+    corrections : sequence of Correction
+        Those made so far.
+    n_markers : int
+        Markers that the run has.
+
+    Examples
+    --------
+    >>> new_id(np.array([[1, 5]], np.int32), [], n_markers=7)
+    8
+    """
+    used = (cell for one in corrections for cell in one.cells)
+    return 1 + max(int(labels.max(initial=0)), n_markers, *used)
 
 
 def corrections_of(run: Run, epoch: int) -> list[Correction]:

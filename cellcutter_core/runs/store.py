@@ -3,6 +3,7 @@
     RUN/
       run.json          name, time, settings, versions
       inputs.npz        what the run was given: image, mask, markers, nuclei
+      start.npz         weights to begin with, of a run that was trained again from another
       truth.npz         true labels and validation crops, if known; read for scores alone
       events.jsonl      one line for each thing that happened
       epochs/0001.npz   labels, borders and probability of an epoch
@@ -24,7 +25,7 @@ import os
 import re
 import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -111,6 +112,7 @@ class Run:
         *,
         truth: Truth | None = None,
         unseen: Mapping[str, NDArray[Any]] | None = None,
+        start: Sequence[NDArray[Any]] | None = None,
         description: Mapping[str, Any] | None = None,
     ) -> Run:
         """Write a new run, ready to be worked on.
@@ -124,6 +126,8 @@ class Run:
         truth : Truth, optional
         unseen : mapping of str to (H, W) array, optional
             Channels that the network does not see; cells are measured in them as well.
+        start : sequence of arrays, optional
+            Weights of a network of these settings to begin with, instead of random ones.
         description : mapping, optional
             What else is to stand in run.json.
 
@@ -147,6 +151,9 @@ class Run:
         if unseen:
             channels = {f"channel_{i}": channel for i, channel in enumerate(unseen.values())}
             _save(path / "unseen.npz", {"names": np.array(list(unseen)), **channels})
+        if start is not None:
+            weights = {f"weight{i:05d}": value for i, value in enumerate(start)}
+            _save(path / "start.npz", weights, small=False)
         # Last: a folder with a run.json has everything a run needs.
         about = {**(description or {}), "created": time.time(), "config": config.model_dump()}
         _describe(path, about)
@@ -182,6 +189,12 @@ class Run:
             return {}
         arrays = _load(file)
         return {str(name): arrays[f"channel_{i}"] for i, name in enumerate(arrays["names"])}
+
+    @property
+    def start(self) -> list[NDArray[Any]] | None:
+        """Weights that the network begins with, or None for random ones."""
+        file = self.path / "start.npz"
+        return weights_in(_load(file)) if file.exists() else None
 
     @property
     def baseline(self) -> NDArray[np.int32] | None:
@@ -303,11 +316,13 @@ class Run:
         if not (self.path / "state.npz").exists():
             return None
         arrays = _load(self.path / "state.npz")
-        weights, optimizer = (
-            [arrays[name] for name in sorted(arrays) if name.startswith(kind)]
-            for kind in ("weight", "optimizer")
-        )
-        return int(arrays["epoch"]), weights, optimizer
+        optimizer = [arrays[name] for name in sorted(arrays) if name.startswith("optimizer")]
+        return int(arrays["epoch"]), weights_in(arrays), optimizer
+
+
+def weights_in(arrays: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    """The weights of a network in a file of arrays, in their order."""
+    return [arrays[name] for name in sorted(arrays) if name.startswith("weight")]
 
 
 def progress(events: list[dict[str, Any]], config: Config, *, alive: Any = None) -> Progress:

@@ -114,6 +114,8 @@ def _work(
     if state is not None:
         training.epochs_done, weights, training.optimizer_state = state
         network.set_weights(weights, data.n_channels)
+    elif (start := run.start) is not None:
+        network.set_weights(start, data.n_channels)
 
     def asked() -> bool:
         return stop() or run.asked_to_stop

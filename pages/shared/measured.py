@@ -50,8 +50,8 @@ def measured(run: Run, epoch: int) -> Measured:
     ValueError
         If there is no such epoch, or its corrections are damaged.
     """
-    result = Result(run, epoch)
-    done = [(one.kind, one.cells) for one in result.corrections]
+    result = Result(run, epoch, inputs=cached_runs.run_inputs(run.path.name)[0])
+    done = [(one.kind, one.cells, one.points) for one in result.corrections]
     key = f"cells {run.path.name} {epoch} {cached_runs.stamp(run, epoch)} {done}"
     return _measured(key, result)
 

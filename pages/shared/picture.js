@@ -627,12 +627,14 @@ class CellTool {
   title = "Cells: Escape chooses none";
   resetsOnDoubleClick = false;
 
+  hints = [
+    "Click a cell to choose it, with shift to choose several. Scroll to zoom, drag to move.",
+    "Click in the cell: the nearer of the two points moves there. Escape leaves it whole.",
+  ];
+
   constructor(viewer) {
     this.viewer = viewer;
-    viewer.showHints(
-      ["Click a cell to choose it, with shift to choose several. Scroll to zoom, drag to move."],
-      0,
-    );
+    this.sprites = new Map();
   }
 
   get cursor() {
@@ -641,7 +643,9 @@ class CellTool {
 
   update(data) {
     this.outlines = data.outlines;
+    this.points = data.points;
     this.viewer.status.textContent = data.status;
+    this.viewer.showHints(this.hints, this.points.length ? 1 : 0);
   }
 
   hover() {}
@@ -661,7 +665,7 @@ class CellTool {
     return true;
   }
 
-  paint(context) {
+  paint(context, { density }) {
     const { view } = this.viewer;
     context.lineJoin = "round";
     for (const [color, line] of [[HALO, 5], [CHOSEN, 2.5]]) {
@@ -678,6 +682,16 @@ class CellTool {
       }
       context.stroke();
     }
+    for (const [row, col] of this.points) {
+      const { canvas, half } = this.point(density);
+      const { px, py } = view.toScreen({ x: col + 0.5, y: row + 0.5 });
+      context.drawImage(canvas, px - half, py - half, 2 * half, 2 * half);
+    }
+  }
+
+  point(density) {
+    if (!this.sprites.has(density)) this.sprites.set(density, markerSprite("ring", 5, density));
+    return this.sprites.get(density);
   }
 }
 

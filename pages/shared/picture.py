@@ -223,7 +223,13 @@ def marker_editor(
 
 
 def cell_picker(
-    rgb: Rgb, outlines: Sequence[npt.NDArray[np.integer[Any]]], *, key: str, alt: str, status: str
+    rgb: Rgb,
+    outlines: Sequence[npt.NDArray[np.integer[Any]]],
+    *,
+    key: str,
+    alt: str,
+    status: str,
+    points: Sequence[tuple[int, int]] = (),
 ) -> Pick | None:
     """Show cells and let a person choose some by clicking.
 
@@ -240,6 +246,8 @@ def cell_picker(
         What the picture shows, for those who cannot see it.
     status : str
         What is chosen, in words.
+    points : sequence of (row, col)
+        Where a cell is to be split; a click then is to move one of them.
 
     Returns
     -------
@@ -260,6 +268,7 @@ def cell_picker(
         "alt": alt,
         "outlines": [ring.ravel().tolist() for ring in outlines],
         "status": status,
+        "points": [[int(row), int(col)] for row, col in points],
         "seen": seen,
         "applied": seen,
     }

@@ -8,7 +8,7 @@ from cellcutter_core.runs.store import Progress, Run
 from cellcutter_core.view.render import probability_colors
 from pages.shared import cached_runs, panels
 from pages.shared.linked import linked_panes
-from pages.shared.run_words import progress_line
+from pages.shared.run_words import came_from, progress_line
 
 
 def watch(run: Run, epochs_drawn: int, status_drawn: str) -> None:
@@ -33,12 +33,12 @@ def watch(run: Run, epochs_drawn: int, status_drawn: str) -> None:
 
 def device_line(run: Run) -> str:
     """Which run it is, where it is trained, and on how much."""
+    parts = [f"Run {run.path.name}"]
     found = [event for event in run.events() if event["kind"] == "device"]
-    if not found:
-        return f"Run {run.path.name}"
-    event = found[-1]
-    cells = f"{event['n_cells']} cells"
-    return f"Run {run.path.name} · {event['device']}, {event['precision']} · {cells}"
+    if found:
+        event = found[-1]
+        parts += [f"{event['device']}, {event['precision']}", f"{event['n_cells']} cells"]
+    return " · ".join([*parts, *filter(None, [came_from(run.description)])])
 
 
 def results(run: Run, now: Progress) -> None:

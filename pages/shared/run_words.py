@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import streamlit as st
 
@@ -21,7 +23,19 @@ def run_name(run: RunSummary) -> str:
     """What a run is called in lists: when it was made, from what, and its id's last letters."""
     when = time.strftime("%d %b %H:%M", time.localtime(run.created))
     image = run.description.get("image", "from the command line")
-    return f"{when} · {image} · {run.preset} · {run.id[-5:]}"
+    name = f"{when} · {image} · {run.preset} · {run.id[-5:]}"
+    before = run.description.get("from")
+    return name + (f" (again from {before['run'][-5:]})" if before else "")
+
+
+def came_from(description: Mapping[str, Any]) -> str:
+    """Of a run that was trained again from another one: from which; else nothing."""
+    before = description.get("from")
+    if not before:
+        return ""
+    n = before["corrections"]
+    what = f"{n} {'correction' if n == 1 else 'corrections'}"
+    return f"Trained again from run {before['run']}, epoch {before['epoch']} with {what}"
 
 
 def progress_line(now: Progress) -> str:

@@ -11,7 +11,9 @@ from made_runs import asked, make_run, open_page, shown, words
 from streamlit.testing.v1 import AppTest
 
 from cellcutter_core.export import FORMATS, Result, content
+from cellcutter_core.runs.choices import Choices
 from cellcutter_core.runs.corrections import keep_corrections
+from cellcutter_core.runs.folder import find_run
 from cellcutter_core.runs.store import Run
 from pages.shared.picture import Pick
 
@@ -108,6 +110,96 @@ def test_deleted_and_merged_cells_are_taken_back_and_done_again(run):
     assert table(app)["id"].tolist() == ids
     app = press(app, "redo")
     assert table(app)["id"].tolist() == ids[1:]
+
+
+def split_of(app: AppTest) -> Any:
+    key = f"results_split_r1_{LAST}"
+    if key not in app.session_state:
+        return None
+    return app.session_state[key]
+
+
+def test_a_cell_is_split_between_two_points_that_a_click_moves(run):
+    app = open_page("results", run)
+    ids = table(app)["id"].tolist()
+    largest = ids[table(app)["area"].argmax()]
+    assert app.button(key="results_split").disabled
+    app = press(pick(app, run, largest), "split")
+    first, second = split_of(app)
+    labels = Result(run, LAST).labels
+    assert labels[first] == labels[second] == largest
+    # A click beside the cell moves nothing, one in it the nearer point.
+    app.session_state["results_cells-edit"] = Pick(tuple(np.argwhere(labels == 0)[0]), more=False)
+    app = shown(app.run())
+    assert split_of(app) == (first, second)
+    near = next(
+        (int(row), int(col))
+        for row, col in np.argwhere(labels == largest)
+        if 0 < np.hypot(row - second[0], col - second[1]) < 3
+    )
+    app.session_state["results_cells-edit"] = Pick(near, more=False)
+    app = shown(app.run())
+    assert split_of(app) == (first, near)
+    assert chosen(app) == [largest]
+
+    app = press(app, "split_here")
+    assert split_of(app) is None
+    new = max(*ids, len(run.inputs.points)) + 1
+    assert table(app)["id"].tolist() == [*ids, new]
+    after = Result(run, LAST).labels
+    assert after[first] == largest
+    assert after[near] == new
+    assert ((after == new) | (after == largest)).sum() == (labels == largest).sum()
+    assert "1 correction" in words(app)
+    app = press(app, "undo")
+    assert table(app)["id"].tolist() == ids
+    assert table(press(app, "redo"))["id"].tolist() == [*ids, new]
+
+
+def test_a_split_is_given_up_by_escape_and_by_choosing_another_cell(run):
+    app = open_page("results", run)
+    ids = table(app)["id"].tolist()
+    app = press(pick(app, run, ids[0]), "split")
+    app.session_state["results_cells-edit"] = Pick(None, more=False)
+    app = shown(app.run())
+    assert split_of(app) is None
+    assert chosen(app) == [ids[0]]
+    app = press(press(app, "split"), "leave_whole")
+    assert split_of(app) is None
+    app = press(app, "split")
+    app.session_state[f"results_chosen_r1_{LAST}"] = [ids[2]]
+    app.session_state["results_picked"] = True
+    app = shown(app.run())
+    assert split_of(app) is None
+    assert table(app)["id"].tolist() == ids
+
+
+def test_training_again_makes_a_run_of_the_corrected_cells(run, asked):
+    run.save_state(LAST, [np.ones(3)], [])
+    app = open_page("results", run)
+    ids = table(app)["id"].tolist()
+    app = press(press(pick(app, run, ids[0]), "split"), "split_here")
+    app = shown(app.number_input(key=f"results_again_r1_{LAST}").set_value(5).run())
+    app = press(app, "again")
+    (new,) = [name for kind, name, _ in asked if kind == "submit"]
+    made = find_run(new)
+    assert made.description["from"] == {"run": "r1", "epoch": LAST, "corrections": 1}
+    assert made.config.training.epochs == 5
+    assert len(made.inputs.points) == len(run.inputs.points) + 1
+    assert app.session_state["run"] == new
+    assert f"Trained again from run r1, epoch {LAST} with 1 correction" in words(app)
+    # The markers on the page Cells are those of the run; the settings are the usual ones.
+    assert not [warning for warning in app.warning if "out of date" in warning.value]
+    assert len(app.session_state["edits"].points) == len(made.inputs.points)
+    assert app.session_state["choices"].config == Choices(**run.description["choices"]).config
+
+
+def test_training_again_without_a_network_is_told(run, asked):
+    app = open_page("results", run)
+    app = press(pick(app, run, table(app)["id"][0]), "delete")
+    app = press(app, "again")
+    assert "no network to begin with" in app.error[0].value
+    assert not asked
 
 
 def test_when_every_cell_is_deleted_it_can_be_taken_back(run):
