@@ -36,7 +36,8 @@ with right:
     points = split_points(cells, chosen, key=place)
 with left:
     picked = cell_picker(
-        picture(run, cells, kept),
+        # Whoever looks for its nuclei has to see them.
+        picture(run, cells, kept, bare=None if points is None else chosen[0]),
         [ring for cell in chosen for piece in cells.outlines[cell] for ring in piece]
         if points is None
         else parts(run, cells, chosen[0], points),

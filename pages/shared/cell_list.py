@@ -13,6 +13,8 @@ Table = Mapping[str, NDArray[Any]]
 
 # A table and a picture fill the window beside each other.
 HEIGHT = 560
+# Of which the chosen cells take so much: a line of names and two cells, more by scrolling.
+CHOSEN_HEIGHT = 124
 
 
 def in_words(column: str) -> str:
@@ -68,7 +70,11 @@ def filters(table: Table) -> NDArray[np.bool_]:
 
 
 def cell_list(table: Table, kept: NDArray[np.bool_], *, key: str) -> list[int]:
-    """The table of the cells that are kept; ids of those chosen, in it or in the picture."""
+    """The table of the cells that are kept; ids of those chosen, in it or in the picture.
+
+    The chosen ones stand in a table of their own above it: Streamlit cannot bring a row into view,
+    and a cell that was clicked in the picture may be anywhere in a long list.
+    """
     shown = np.flatnonzero(kept)
     ids = table["id"][shown].tolist()
     # Another table under other filters: rows are numbers of its own.
@@ -77,27 +83,51 @@ def cell_list(table: Table, kept: NDArray[np.bool_], *, key: str) -> list[int]:
     rows = [ids.index(cell) for cell in wanted if cell in ids]
     if st.session_state.pop("results_picked", False) or widget not in st.session_state:
         st.session_state[widget] = {"selection": {"rows": rows, "columns": [], "cells": []}}
+    above = st.container()
     event = st.dataframe(
         {name: column[shown] for name, column in table.items()},
-        height=HEIGHT,
+        height=HEIGHT - CHOSEN_HEIGHT,
         hide_index=True,
         key=widget,
         on_select="rerun",
         selection_mode="multi-row",
-        column_config={
-            "id": st.column_config.NumberColumn("cell", pinned=True),
-            "touches_border": st.column_config.CheckboxColumn(in_words("touches_border")),
-        }
-        | {
-            name: st.column_config.NumberColumn(in_words(name), format="%.4g")
-            for name, column in table.items()
-            if column.dtype.kind == "f"
-        },
+        column_config=_columns(table),
         alt=f"A row for each of {len(ids)} cells with its measures",
     )
     chosen = [ids[row] for row in event["selection"]["rows"] if row < len(ids)]
     st.session_state[f"results_chosen_{key}"] = chosen
+    with above:
+        _chosen_rows(table, chosen)
     return chosen
+
+
+def _chosen_rows(table: Table, chosen: list[int]) -> None:
+    """The chosen cells alone; as high whether there are some or none, so that nothing moves."""
+    rows = np.flatnonzero(np.isin(table["id"], chosen))
+    with st.container(height=CHOSEN_HEIGHT, border=False):
+        if not chosen:
+            st.caption("Chosen cells are listed here.")
+            return
+        st.dataframe(
+            {name: column[rows] for name, column in table.items()},
+            height=CHOSEN_HEIGHT - 16,
+            hide_index=True,
+            key="results_chosen_rows",
+            column_config=_columns(table),
+            alt=f"The measures of {len(chosen)} chosen cells",
+        )
+
+
+def _columns(table: Table) -> dict[str, Any]:
+    """How each column is shown."""
+    columns = {
+        "id": st.column_config.NumberColumn("cell", pinned=True),
+        "touches_border": st.column_config.CheckboxColumn(in_words("touches_border")),
+    }
+    for name, column in table.items():
+        if column.dtype.kind == "f":
+            columns[name] = st.column_config.NumberColumn(in_words(name), format="%.4g")
+    return columns
 
 
 def choose(cell: int, before: list[int], *, key: str) -> None:

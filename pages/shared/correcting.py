@@ -11,6 +11,7 @@ from cellcutter_core.runs.folder import new_run_path
 from cellcutter_core.runs.store import Run
 from cellcutter_core.splitting import Point, is_in, proposed_points, split_cell
 from pages.shared import cached_runs, panels, state
+from pages.shared.cell_list import choose
 from pages.shared.measured import Measured
 
 
@@ -44,6 +45,7 @@ def correcting(run: Run, epoch: int, cells: Measured, chosen: list[int], *, key:
     def divide() -> None:
         new = new_id(cells.labels, [*done, *redo], n_markers=_n_markers(run))
         correct(Correction(kind="split", cells=(chosen[0], new), points=points))
+        choose(new, chosen, key=key)
 
     def whole(kind: str) -> None:
         correct(Correction(kind=kind, cells=tuple(chosen)))

@@ -56,8 +56,8 @@ def measured(run: Run, epoch: int) -> Measured:
     return _measured(key, result)
 
 
-def picture(run: Run, cells: Measured, kept: NDArray[np.bool_]) -> Rgb:
-    """(H, W, 3) cells that are kept in colours, the others in grey."""
+def picture(run: Run, cells: Measured, kept: NDArray[np.bool_], *, bare: int | None = None) -> Rgb:
+    """(H, W, 3) cells that are kept in colours, the others in grey; one perhaps as it is."""
 
     def make() -> Rgb:
         image = cached_runs.run_picture(run.path.name)
@@ -65,6 +65,9 @@ def picture(run: Run, cells: Measured, kept: NDArray[np.bool_]) -> Rgb:
         out = np.isin(cells.labels, cells.table["id"][~kept])
         # Lighter than the background, so that a cell is seen there.
         rgb[out] = 70 + image[out] // 4
+        if bare is not None:
+            inside = cells.labels == bare
+            rgb[inside] = image[inside]
         return rgb
 
-    return cached.drawn(f"picture {cells.key} {np.packbits(kept).tobytes().hex()}", make)
+    return cached.drawn(f"picture {cells.key} {bare} {np.packbits(kept).tobytes().hex()}", make)

@@ -29,7 +29,8 @@ def run() -> Run:
 
 
 def table(app: AppTest) -> Any:
-    return app.dataframe[0].value
+    """The long one; that of the chosen cells is above it where there are some."""
+    return app.dataframe[-1].value
 
 
 def chosen(app: AppTest) -> list[int]:
@@ -70,13 +71,18 @@ def test_a_click_chooses_a_cell_and_its_row(run):
     first, second = table(app)["id"][1], table(app)["id"][3]
     app = pick(app, run, first)
     assert chosen(app) == [first]
+    # It has a row of its own, whose place in the long list does not matter.
+    assert app.dataframe[0].value["id"].tolist() == [first]
     app = pick(app, run, second, more=True)
+    assert app.dataframe[0].value["id"].tolist() == sorted([first, second])
     assert sorted(chosen(app)) == sorted([first, second])
     # With shift again: not any more. Without: this one alone. On nothing: none.
     assert chosen(pick(app, run, second, more=True)) == [first]
     assert chosen(pick(app, run, second)) == [second]
     app.session_state["results_cells-edit"] = Pick(None, more=False)
     assert chosen(shown(app.run())) == []
+    assert len(app.dataframe) == 1
+    assert "Chosen cells are listed here" in words(app)
 
 
 def test_what_filters_leave_out_is_counted(run):
@@ -151,6 +157,7 @@ def test_a_cell_is_split_between_two_points_that_a_click_moves(run):
     assert after[near] == new
     assert ((after == new) | (after == largest)).sum() == (labels == largest).sum()
     assert "1 correction" in words(app)
+    assert sorted(chosen(app)) == [largest, new]
     app = press(app, "undo")
     assert table(app)["id"].tolist() == ids
     assert table(press(app, "redo"))["id"].tolist() == [*ids, new]
