@@ -15,11 +15,16 @@ from cellcutter_core.export.recipe import recipe
 from cellcutter_core.export.result import Result
 from cellcutter_core.export.rois import roi_set
 from cellcutter_core.export.table import table_file
-from cellcutter_core.view.render import borders_picture, overlay
+from cellcutter_core.view.render import Rgb, borders_picture, overlay
+from cellcutter_core.view.scale_bar import with_scale_bar
 
 
 def _labels(result: Result) -> bytes:
     return label_file(result.labels, pixel_size=result.pixel_size)
+
+
+def _png(picture: Rgb, result: Result) -> bytes:
+    return png_file(with_scale_bar(picture, result.pixel_size))
 
 
 def _zarr(result: Result) -> dict[str, bytes]:
@@ -121,9 +126,9 @@ FORMATS: Mapping[str, Format] = {
             "overlay",
             "Overlay",
             "overlay.png",
-            "the cells in colour over the image",
+            "the cells in colour over the image, with a scale bar where the pixel size is known",
             "any browser, slides, a paper",
-            lambda result: png_file(overlay(result.picture, result.labels)),
+            lambda result: _png(overlay(result.picture, result.labels), result),
         ),
         _format(
             "borders",
@@ -131,7 +136,7 @@ FORMATS: Mapping[str, Format] = {
             "borders.png",
             "the outline that the network drew for each cell; yellow where two lie on each other",
             "any browser, slides, a paper",
-            lambda result: png_file(borders_picture(result.drawing.borders)),
+            lambda result: _png(borders_picture(result.drawing.borders), result),
         ),
         _format(
             "film",

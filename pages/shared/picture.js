@@ -177,6 +177,7 @@ class Viewer {
     this.stage.style.aspectRatio = `${cols} / ${rows}`;
     // A picture taller than the window could not be dragged across.
     this.stage.style.maxWidth = `calc(85vh * ${cols / rows})`;
+    this.pixelSize = data.pixelSize;
     this.canvas.setAttribute("aria-label", data.alt);
     this.stage.setAttribute("aria-label", this.tool.title);
     this.outbox.update(data, trigger);
@@ -220,7 +221,31 @@ class Viewer {
       context.drawImage(this.bitmap, px, py, across, view.rows * view.pixel);
     }
     this.tool.paint(context, { width, height, density });
+    if (this.pixelSize) this.paintScaleBar(context, { width, height });
     this.showZoom();
+  }
+
+  // As view/scale_bar.py draws it into files; here its length follows the zoom.
+  paintScaleBar(context, { width, height }) {
+    const wanted = 0.2 * (width / this.view.pixel) * this.pixelSize;
+    const power = Math.floor(Math.log10(wanted));
+    const rounds = [1, 2, 5, 10].map((digit) => digit * 10 ** power);
+    const apart = (length) => Math.abs(Math.log(length / wanted));
+    const length = rounds.reduce((a, b) => (apart(b) < apart(a) ? b : a));
+    const long = (length / this.pixelSize) * this.view.pixel;
+    const [x, y] = [width - 12 - long, height - 16];
+    context.fillStyle = "#000";
+    context.fillRect(x - 1, y - 1, long + 2, 6);
+    context.fillStyle = "#fff";
+    context.fillRect(x, y, long, 4);
+    context.font = "600 13px sans-serif";
+    context.textAlign = "center";
+    context.lineJoin = "round";
+    context.lineWidth = 3;
+    context.strokeStyle = "#000";
+    const text = inWords(length);
+    context.strokeText(text, x + long / 2, y - 6);
+    context.fillText(text, x + long / 2, y - 6);
   }
 
   showZoom() {
@@ -611,6 +636,13 @@ function changedSide([start, stop], [first, second], length, least) {
   if (moves(first)) return [clip(start + first, 0, stop - side), stop];
   if (moves(second)) return [start, clip(stop + second, start + side, length)];
   return [start, stop];
+}
+
+function inWords(micrometres) {
+  const [unit, factor] =
+    [["mm", 1e-3], ["µm", 1], ["nm", 1e3]].find(([, times]) => micrometres * times >= 0.999) ??
+    ["nm", 1e3];
+  return `${Number((micrometres * factor).toPrecision(3))} ${unit}`;
 }
 
 function sameBox(a, b) {

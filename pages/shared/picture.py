@@ -110,6 +110,7 @@ def region_picker(
     alt: str,
     scale: float = 1.0,
     shape: tuple[int, int] | None = None,
+    pixel_size: float | None = None,
 ) -> Box:
     """Show a picture and let a person choose a rectangle on it.
 
@@ -129,6 +130,8 @@ def region_picker(
         Pixels of the picture for one of the image: 0.5 for a picture of half the height.
     shape : (H, W), optional
         Size of the image in px, where h / scale and w / scale do not give it exactly.
+    pixel_size : float, optional
+        Micrometres a pixel of the image, for a scale bar.
 
     Returns
     -------
@@ -152,6 +155,7 @@ def region_picker(
         "alt": alt,
         "box": list(box),
         "minSide": MIN_SIDE,
+        "pixelSize": pixel_size,
         "seen": seen,
         "applied": seen,
     }
@@ -230,6 +234,7 @@ def cell_picker(
     alt: str,
     status: str,
     points: Sequence[tuple[int, int]] = (),
+    pixel_size: float | None = None,
 ) -> Pick | None:
     """Show cells and let a person choose some by clicking.
 
@@ -248,6 +253,8 @@ def cell_picker(
         What is chosen, in words.
     points : sequence of (row, col)
         Where a cell is to be split; a click then is to move one of them.
+    pixel_size : float, optional
+        Micrometres a pixel, for a scale bar.
 
     Returns
     -------
@@ -269,6 +276,7 @@ def cell_picker(
         "outlines": [ring.ravel().tolist() for ring in outlines],
         "status": status,
         "points": [[int(row), int(col)] for row, col in points],
+        "pixelSize": pixel_size,
         "seen": seen,
         "applied": seen,
     }
