@@ -5,6 +5,7 @@ bytes, `file_name` a name. The functions for single things stand beside them.
 """
 
 from cellcutter_core.export.exporting import content, export, file_name
+from cellcutter_core.export.figures import figures, figures_file
 from cellcutter_core.export.film import film
 from cellcutter_core.export.format import Format
 from cellcutter_core.export.formats import FORMATS
@@ -26,6 +27,8 @@ __all__ = [
     "cell_table",
     "content",
     "export",
+    "figures",
+    "figures_file",
     "file_name",
     "film",
     "geojson",

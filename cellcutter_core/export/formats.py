@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from cellcutter_core.export.bundle import bundle
+from cellcutter_core.export.figures import figures_file
 from cellcutter_core.export.film import film
 from cellcutter_core.export.format import Format
 from cellcutter_core.export.geojson import geojson_file
@@ -145,6 +146,15 @@ FORMATS: Mapping[str, Format] = {
             "how the cells became what they are, a frame for each epoch",
             "any browser, slides",
             _film,
+        ),
+        _format(
+            "figures",
+            "Figures",
+            "figures.html",
+            "losses and scores over the epochs, histograms of area and intensity; a camera above "
+            "each saves it as SVG",
+            "any browser, without a network",
+            figures_file,
         ),
         Format(
             "recipe",

@@ -4,7 +4,7 @@ Pictures are in `panes` and `tiles`, curves in `curves`; what they have in commo
 """
 
 from cellcutter_core.view.curves import ap_over_iou, histogram, loss_curves, score_curves
-from cellcutter_core.view.look import STILL_CONFIG
+from cellcutter_core.view.look import STILL_CONFIG, named_config
 from cellcutter_core.view.panes import PANES_CONFIG, panes
 from cellcutter_core.view.tiles import crop_gallery, parameter_grid
 
@@ -15,6 +15,7 @@ __all__ = [
     "crop_gallery",
     "histogram",
     "loss_curves",
+    "named_config",
     "panes",
     "parameter_grid",
     "score_curves",

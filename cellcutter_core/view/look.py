@@ -40,8 +40,24 @@ LARGEST_SIDE = 1024
 """Pixels; a larger picture is shrunk before it is sent, and no screen shows the difference."""
 
 
-STILL_CONFIG: Mapping[str, Any] = {"displayModeBar": False, "scrollZoom": False}
-"""How figures without zoom behave: curves, the strip, the gallery, the grid."""
+STILL_CONFIG: Mapping[str, Any] = {
+    "displaylogo": False,
+    "modeBarButtons": [["toImage"]],
+    "scrollZoom": False,
+    "toImageButtonOptions": {"format": "svg", "filename": "cellcutter"},
+}
+"""How figures without zoom behave: curves, the strip, the gallery, the grid. Under the pointer a
+camera shows, which saves the figure as SVG."""
+
+
+def still_config(name: str) -> Mapping[str, Any]:
+    """`STILL_CONFIG` for a figure that is to be saved under a name."""
+    return named_config(STILL_CONFIG, name)
+
+
+def named_config(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A configuration whose camera saves an SVG under a name, without its ending."""
+    return {**config, "toImageButtonOptions": {"format": "svg", "filename": name}}
 
 
 def css(color: Color) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -187,8 +187,13 @@ def footer(page: str, code: str) -> None:
 
 def chart(figure: Any, *, key: str, alt: str, zoom: bool = False) -> None:
     """A Plotly figure as all pages show it; `alt` says in words what is in it."""
-    config = dict(figures.PANES_CONFIG if zoom else figures.STILL_CONFIG)
-    st.plotly_chart(figure, key=key, alt=alt, width="stretch", config=config)
+    config = figures.PANES_CONFIG if zoom else figures.STILL_CONFIG
+    st.plotly_chart(figure, key=key, alt=alt, width="stretch", config=_config(config, key))
+
+
+def _config(config: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """The camera of a chart saves it under the name of page and chart."""
+    return dict(figures.named_config(config, f"cellcutter-{key.replace('_', '-')}"))
 
 
 def chart_to_choose(figure: Any, *, key: str, alt: str) -> Any:
@@ -200,7 +205,7 @@ def chart_to_choose(figure: Any, *, key: str, alt: str) -> Any:
         width="stretch",
         on_select="rerun",
         selection_mode="points",
-        config=dict(figures.STILL_CONFIG),
+        config=_config(figures.STILL_CONFIG, key),
     )
     points = event["selection"]["points"]
     return points[0].get("customdata") if points else None

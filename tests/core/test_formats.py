@@ -129,6 +129,12 @@ def check_film(data: bytes, labels: NDArray[np.int32], run: Run) -> None:
         assert len(list(ImageSequence.Iterator(film))) == len(until)
 
 
+def check_figures(data: bytes, labels: NDArray[np.int32], run: Run) -> None:
+    # Area and the mean in each channel; no epoch of this run was recorded.
+    assert data.count(b"Plotly.newPlot(") - data.count(b"Plotly.newPlot(this") == 4
+    assert f"{len(np.unique(labels)) - 1} cells after epoch".encode() in data
+
+
 def check_recipe(data: bytes, labels: NDArray[np.int32], run: Run) -> None:
     files = unzipped(data)
     assert set(files) == {f"recipe/{name}" for name in RECIPE}
@@ -146,7 +152,7 @@ def check_all(data: bytes, labels: NDArray[np.int32], run: Run) -> None:
     check_table(files["cells.csv"], labels, run)
     assert {name.split("/")[0] for name in files} == {
         "README.md", "labels.tif", "RoiSet.zip", "cells.geojson", "cells.csv", "image.ome.zarr",
-        "overlay.png", "borders.png", "film.gif", "recipe", "model.keras",
+        "overlay.png", "borders.png", "film.gif", "figures.html", "recipe", "model.keras",
     }  # fmt: skip
 
 

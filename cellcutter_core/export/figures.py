@@ -1,0 +1,113 @@
+"""How a training went and how the cells are distributed, as figures in one page."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from typing import Any
+
+from cellcutter_core.export.result import Result
+from cellcutter_core.view.curves import ap_over_iou, histogram, loss_curves, score_curves
+from cellcutter_core.view.look import still_config
+
+MOST_BARS = 40
+"""Of a histogram of cells, of which there are hundreds."""
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>{title}</title>
+<style>
+body {{ font-family: sans-serif; color: #222; background: #fff; max-width: 64rem;
+       margin: 2rem auto; padding: 0 1rem; }}
+h2 {{ font-size: 1.1rem; margin: 2rem 0 0.25rem; }}
+p {{ color: #555; margin: 0; }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+<p>{about}</p>
+{figures}
+</body>
+</html>
+"""
+
+
+def figures(result: Result) -> dict[str, Any]:
+    """The figures of a result: Plotly figures by their titles.
+
+    Losses over the epochs; scores over the epochs and AP over IoU where there is truth; histograms
+    of area and of the mean intensity in each channel, of the cells as they were corrected.
+    """
+    run, table = result.run, result.table
+    events = [event for event in run.progress.epoch_events if event["epoch"] <= result.epoch]
+    training = run.config.training
+    made: dict[str, Any] = {}
+    if events:
+        warm_up = training.warm_up / training.steps
+        made["Loss over the epochs"] = loss_curves({"Loss": events}, warm_up=warm_up)
+    if any(event.get("scores") for event in events):
+        baseline = _baseline(run.events())
+        made["Scores over the epochs"] = score_curves({"Score": events}, baseline=baseline)
+        scored = {"Untrained": baseline, f"Epoch {result.epoch}": events[-1].get("scores")}
+        made["AP over the IoU that counts as found"] = ap_over_iou(
+            {name: one["average_precision"] for name, one in scored.items() if one}
+        )
+    if len(table["id"]):
+        size, unit = ("area_um2", "µm²") if "area_um2" in table else ("area", "pixels")
+        columns = {f"Area in {unit}": size}
+        columns |= {f"Mean of {name}": f"mean_{name}" for name in result.all_channels[0]}
+        for title, column in columns.items():
+            made[title] = histogram(
+                table[column], name=title, counted="cells", most_bars=MOST_BARS, log=False
+            )
+    return made
+
+
+def figures_file(result: Result) -> bytes:
+    """The content of a page of these figures that opens in any browser, without a network.
+
+    The page holds all that draws them, so that it has some megabytes. The camera above a figure
+    saves it as SVG.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to show: no epoch was recorded, and there is no cell.
+    """
+    made = figures(result)
+    if not made:
+        raise ValueError("there is no figure: no epoch of the run was recorded, and it has no cell")
+    parts = []
+    for number, (title, figure) in enumerate(made.items()):
+        name = f"figure-{number + 1}"
+        drawn = figure.to_html(
+            full_html=False,
+            # Once is enough for the page.
+            include_plotlyjs=number == 0,
+            config=dict(still_config(f"cellcutter-{_plain(title)}")),
+            # A name that is made up would be another one in each file.
+            div_id=name,
+            default_width="100%",
+            default_height=f"{figure.layout.height}px",
+        )
+        parts.append(f"<h2>{html.escape(title)}</h2>\n{drawn}")
+    page = _PAGE.format(
+        title=html.escape(f"Cells of {result.image_name}"),
+        about=html.escape(f"{len(result.table['id'])} cells after epoch {result.epoch}"),
+        figures="\n".join(parts),
+    )
+    return page.encode("utf-8")
+
+
+def _baseline(events: list[dict[str, Any]]) -> Mapping[str, Any] | None:
+    found = [event.get("scores") for event in events if event["kind"] == "baseline"]
+    return found[-1] if found else None
+
+
+def _plain(title: str) -> str:
+    """A title as a part of a file name."""
+    words = "".join(c if c.isascii() and c.isalnum() else " " for c in title.lower()).split()
+    return "-".join(words)
