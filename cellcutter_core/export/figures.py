@@ -83,6 +83,8 @@ def figures_file(result: Result) -> bytes:
     parts = []
     for number, (title, figure) in enumerate(made.items()):
         name = f"figure-{number + 1}"
+        # In the app the page draws the grid, in its own colours.
+        figure.update_layout(template="plotly_white")
         drawn = figure.to_html(
             full_html=False,
             # Once is enough for the page.

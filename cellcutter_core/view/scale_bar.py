@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from PIL import Image as PillowImage
@@ -13,8 +14,11 @@ from cellcutter_core.view.render import Rgb
 # Of the picture's width; the bar is the round length that is nearest to it.
 _SHARE = 0.2
 # Of the picture's longer side.
-_FONT_SHARE = 1 / 36
-_SMALLEST_FONT = 12
+_FONT_SHARE = 1 / 32
+_SMALLEST_FONT = 14
+# What letters have below the line, of the font's size.
+_BELOW = 0.22
+_BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
 
 
 def bar_length(width: float) -> float:
@@ -65,24 +69,58 @@ def with_scale_bar(picture: Rgb, pixel_size: float | None) -> Rgb:
     micrometres = bar_length(cols * pixel_size)
     length = round(micrometres / pixel_size)
     size = max(_SMALLEST_FONT, round(max(rows, cols) * _FONT_SHARE))
-    rim, thick, margin = max(1, size // 12), max(3, size // 4), size
+    rim, thick, margin = max(2, size // 12), max(4, size // 4), size
     font, text = ImageFont.load_default(size), length_in_words(micrometres)
-    left, top, right, bottom = font.getbbox(text, stroke_width=rim)
-    wide, high = max(length + 2 * rim, right - left), bottom - top + thick + 3 * rim
-    if length < 1 or wide + 2 * margin > cols or high + 2 * margin > rows:
+    below = round(size * _BELOW)
+    tall = size + below + 4 * rim
+    wide = max(length, font.getlength(text)) + 2 * rim
+    if length < 1 or wide + 2 * margin > cols or tall + thick + 2 * margin > rows:
         return picture
     image = PillowImage.fromarray(np.ascontiguousarray(picture))
     draw = ImageDraw.Draw(image)
-    x, y = cols - margin - (wide + length) // 2, rows - margin - thick
-    draw.rectangle((x - rim, y - rim, x + length - 1 + rim, y + thick - 1 + rim), fill=(0, 0, 0))
-    draw.rectangle((x, y, x + length - 1, y + thick - 1), fill=(255, 255, 255))
-    draw.text(
-        (x + length / 2, y - 2 * rim),
-        text,
-        font=font,
-        fill=(255, 255, 255),
-        stroke_width=rim,
-        stroke_fill=(0, 0, 0),
-        anchor="md",
-    )
+    right, bottom = cols - margin, rows - margin
+    left = right - round((wide + length) / 2)
+    # The rim of all of it first, so that it covers nothing.
+    for color, grown in ((_BLACK, rim), (_WHITE, 0)):
+        x, y = left - grown, bottom - thick - grown
+        draw.rectangle((x, y, left + length - 1 + grown, bottom - 1 + grown), fill=color)
+        start = (
+            round(left + (length - font.getlength(text)) / 2),
+            bottom - thick - 3 * rim - below,
+        )
+        _write(draw, start, text, font=font, color=color, grown=grown)
     return np.asarray(image)
+
+
+def _write(
+    draw: ImageDraw.ImageDraw,
+    start: tuple[int, int],
+    text: str,
+    *,
+    font: Any,
+    color: tuple[int, int, int],
+    grown: int,
+) -> None:
+    """Write from the left end of the baseline on; the font that Pillow brings along has no µ."""
+    x, y = start
+    before, micro, _ = text.partition("µ")
+    shown = text.replace("µ", "u")
+    draw.text(start, shown, font=font, fill=color, stroke_width=grown, anchor="ls")
+    if micro:
+        # A u whose left stem goes below the line.
+        first, last, top = _stem(font)
+        x += round(font.getlength(before))
+        box = (x + first - grown, y + top / 2, x + last + grown, y + font.size * _BELOW + grown)
+        draw.rectangle(tuple(round(value) for value in box), fill=color)
+
+
+def _stem(font: Any) -> tuple[int, int, int]:
+    """First and last column of the left stem of a u, and its top as seen from the baseline."""
+    side = round(2 * font.size)
+    letter = PillowImage.new("L", (side, side))
+    ImageDraw.Draw(letter).text((0, side // 2), "u", fill=255, font=font, anchor="ls")
+    ink = np.asarray(letter) > 127
+    rows, _ = np.nonzero(ink)
+    full = ink.sum(axis=0) > 0.6 * (np.ptp(rows) + 1)
+    first = int(full.argmax())
+    return first, first + int((~full[first:]).argmax()) - 1, int(rows.min()) - side // 2
