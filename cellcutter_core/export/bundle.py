@@ -78,7 +78,8 @@ def _readme(result: Result, table: list[str], missing: list[str]) -> str:
         *(["Not in here:", "\n".join(missing)] if missing else []),
         "Rows count from above, columns from the left. A cell has the same number in every file; "
         "numbers are those of the markers, and some may be left out. `row` and `col` are 0 in the "
-        "centre of the first pixel, corners of ROIs and polygons 0 at its upper left corner.",
+        "centre of the first pixel, corners of ROIs and polygons 0 at its upper left corner."
+        + _cut_out(result),
         "To make these labels again, install cellcutter and run `python recipe.py` in the folder "
         "`recipe`, or open the notebook there.",
         _listed("What was done", facts),
@@ -86,6 +87,16 @@ def _readme(result: Result, table: list[str], missing: list[str]) -> str:
         _listed("Settings", settings),
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def _cut_out(result: Result) -> str:
+    if result.origin == (0, 0):
+        return ""
+    row, col = result.origin
+    return (
+        f" The cells are those of a region that begins at row {row}, column {col} of the image: "
+        "ROIs and polygons lie where they are in the whole image, all else counts from there."
+    )
 
 
 def _before(result: Result) -> str:

@@ -95,17 +95,19 @@ FORMATS: Mapping[str, Format] = {
             "rois",
             "ImageJ ROI set",
             "RoiSet.zip",
-            "a ROI for each cell along the edges of its pixels, named by its number",
+            "a ROI for each cell along the edges of its pixels, named by its number; on the whole "
+            "image, whatever the region",
             "ImageJ and Fiji: drop it on the window, or ROI Manager, More, Open",
-            lambda result: roi_set(result.labels),
+            lambda result: roi_set(result.labels, origin=result.origin),
         ),
         _format(
             "geojson",
             "GeoJSON",
             "cells.geojson",
-            "a detection for each cell with its number, colour and measurements",
+            "a detection for each cell with its number, colour and measurements; on the whole "
+            "image, whatever the region",
             "QuPath 0.4 or later: drop it on the open image; any GIS",
-            lambda result: geojson_file(result.labels, result.table),
+            lambda result: geojson_file(result.labels, result.table, origin=result.origin),
         ),
         _format(
             "table",

@@ -16,12 +16,15 @@ from cellcutter_core.view.coloring import label_colors
 
 
 def geojson(
-    labels: npt.ArrayLike, table: Mapping[str, npt.NDArray[Any]] | None = None
+    labels: npt.ArrayLike,
+    table: Mapping[str, npt.NDArray[Any]] | None = None,
+    *,
+    origin: tuple[int, int] = (0, 0),
 ) -> dict[str, Any]:
     """A FeatureCollection with a detection for each cell, outlined along the edges of pixels.
 
-    Coordinates are x, y in pixels from the upper left corner of the image, as QuPath counts them:
-    the image in QuPath has to be the one that the labels are of, uncropped. Where name, colour and
+    Coordinates are x, y in pixels from the upper left corner of the image, as QuPath counts them: a
+    pixel spans from its number to the next, so that its middle is at a half. Where name, colour and
     measurements stand is what QuPath 0.4 and later read (QuPathTypeAdapters.java); the geometry is
     that of RFC 7946.
 
@@ -32,6 +35,9 @@ def geojson(
     table : mapping, optional
         As `cell_table` gives it for these labels: its columns become measurements. What is no
         number, such as the solidity of a cell without extent, is left out.
+    origin : (int, int)
+        (row, col) of the labels' first pixel in the image that is open in QuPath, which is the
+        whole one: of a region the place where it was cut out.
 
     Returns
     -------
@@ -45,7 +51,7 @@ def geojson(
         If `labels` is no label image, or `table` is of other cells.
     """
     image = check_labels(labels)
-    cells = cell_outlines(image)
+    cells = cell_outlines(image, origin=origin)
     columns = dict(table or {})
     measured = columns.pop("id", np.array(list(cells))).tolist()
     if measured != list(cells):
@@ -77,10 +83,13 @@ def geojson(
 
 
 def geojson_file(
-    labels: npt.ArrayLike, table: Mapping[str, npt.NDArray[Any]] | None = None
+    labels: npt.ArrayLike,
+    table: Mapping[str, npt.NDArray[Any]] | None = None,
+    *,
+    origin: tuple[int, int] = (0, 0),
 ) -> bytes:
     """The content of a ``.geojson`` file of the cells; see `geojson`."""
-    text = json.dumps(geojson(labels, table), separators=(",", ":"), allow_nan=False)
+    text = json.dumps(geojson(labels, table, origin=origin), separators=(",", ":"), allow_nan=False)
     return text.encode("utf-8")
 
 

@@ -16,13 +16,17 @@ Piece = list[Ring]
 _EAST, _SOUTH, _WEST, _NORTH = range(4)
 
 
-def cell_outlines(labels: npt.ArrayLike) -> dict[int, list[Piece]]:
+def cell_outlines(
+    labels: npt.ArrayLike, *, origin: tuple[int, int] = (0, 0)
+) -> dict[int, list[Piece]]:
     """Follow the pixel edges around every cell.
 
     Parameters
     ----------
     labels : (H, W) array of integers
         0 for background.
+    origin : (int, int)
+        (row, col) of their first pixel in the image from which rows and columns are counted.
 
     Returns
     -------
@@ -57,7 +61,8 @@ def cell_outlines(labels: npt.ArrayLike) -> dict[int, list[Piece]]:
     owner[pieces] = image
     owner[0] = 0
     for number, rings in _traced(pieces).items():
-        found[int(owner[number])].append(rings)
+        place = np.array(origin, np.int32)
+        found[int(owner[number])].append([ring + place for ring in rings])
     return found
 
 

@@ -80,6 +80,12 @@ class Result:
         return None if size is None else float(size)
 
     @property
+    def origin(self) -> tuple[int, int]:
+        """(row, col) of the first pixel in the image that the region was cut out of."""
+        row, col, *_ = self.run.description.get("region") or (0, 0)
+        return int(row), int(col)
+
+    @property
     def image_name(self) -> str:
         """What the image is called."""
         return str(self.run.description.get("image") or "image")

@@ -15,7 +15,7 @@ _LARGEST = 60535
 _MOVE, _LINE, _CLOSE = 0, 1, 4
 
 
-def roi_set(labels: npt.ArrayLike) -> bytes:
+def roi_set(labels: npt.ArrayLike, *, origin: tuple[int, int] = (0, 0)) -> bytes:
     """One ROI a cell, for ImageJ's ROI Manager: *More, Open* or drop the file on the window.
 
     A cell in one piece without holes is a traced polygon, as ImageJ's wand makes it; any other is
@@ -26,6 +26,8 @@ def roi_set(labels: npt.ArrayLike) -> bytes:
     ----------
     labels : (H, W) array of integers
         0 for background.
+    origin : (int, int)
+        (row, col) of their first pixel in the image that the ROIs are to be laid on.
 
     Returns
     -------
@@ -39,12 +41,13 @@ def roi_set(labels: npt.ArrayLike) -> bytes:
         than ImageJ's coordinates.
     """
     image = check_labels(labels)
-    if max(image.shape) > _LARGEST:
+    if max(n + first for n, first in zip(image.shape, origin, strict=True)) > _LARGEST:
         raise ValueError(
-            f"labels has shape {image.shape}, but a ROI of ImageJ ends at pixel {_LARGEST}; "
+            f"labels has shape {image.shape} from pixel {tuple(origin)} on, but a ROI of ImageJ "
+            f"ends at pixel {_LARGEST}; "
             "export the label image, or work on a region"
         )
-    cells = cell_outlines(image)
+    cells = cell_outlines(image, origin=origin)
     if not cells:
         raise ValueError("there is no cell in the labels, and ImageJ opens no empty set of ROIs")
     return zipped({f"{cell}.roi": _roi(cell, pieces) for cell, pieces in cells.items()})

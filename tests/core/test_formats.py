@@ -375,3 +375,22 @@ def test_the_recipe_says_where_it_cannot_be_exact(run: Run) -> None:
     assert "continued" not in script()
     run.record("started", epochs=6)
     assert "continued for more epochs" in script()
+
+
+def test_a_region_is_put_where_it_was_cut_out(run: Run) -> None:
+    """ImageJ and QuPath open the whole image; the label image is of the region."""
+    file = run.path / "run.json"
+    about = json.loads(file.read_text("utf-8"))
+    file.write_text(json.dumps(about | {"region": [200, 300, 296, 420]}), "utf-8")
+    again = Run(run.path)
+    labels = run.epoch(3).labels
+    np.testing.assert_array_equal(tifffile.imread(io.BytesIO(content(again, "labels"))), labels)
+    rows, cols = np.nonzero(labels == 1)
+    box = (rows.min() + 200, cols.min() + 300, rows.max() + 201, cols.max() + 301)
+    roi = roifile.ImagejRoi.frombytes(unzipped(content(again, "rois"))["1.roi"])
+    assert (roi.top, roi.left, roi.bottom, roi.right) == box
+    feature = json.loads(content(again, "geojson"))["features"][0]
+    assert shape(feature["geometry"]).bounds == (box[1], box[0], box[3], box[2])
+    readme = unzipped(content(again, "all"))["README.md"].decode()
+    assert "begins at row 200, column 300" in readme
+    assert "begins at row" not in unzipped(content(run, "all"))["README.md"].decode()

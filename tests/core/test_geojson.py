@@ -87,3 +87,16 @@ def test_no_cells() -> None:
 def test_a_table_of_other_cells() -> None:
     with pytest.raises(ValueError, match="table has 1 cells"):
         geojson(IMAGES["neighbours"], cell_table(IMAGES["pixel"]))
+
+
+def test_cells_of_a_region_lie_where_they_are_in_the_whole_image() -> None:
+    """QuPath opens the image as it is in its file; it knows nothing of the region."""
+    whole = np.zeros((40, 50), int)
+    whole[22:25, 31:35] = 6
+    region = whole[20:, 30:]
+    (there,) = read(whole)
+    (here,) = json.loads(geojson_file(region, origin=(20, 30)))["features"]
+    assert here["geometry"] == there["geometry"]
+    assert here["geometry"]["coordinates"][0][0] == [31, 22]
+    assert here["id"] == there["id"]
+    assert shape(here["geometry"]).centroid.coords[0] == (33, 23.5)
