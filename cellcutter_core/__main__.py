@@ -70,6 +70,12 @@ def _parser() -> argparse.ArgumentParser:
     segment.add_argument("--z", help="plane of a stack: a number from 0, or 'max' for the maximum")
     segment.add_argument("--t", type=int, help="time point of a series, from 0")
     segment.add_argument(
+        "--region",
+        metavar="ROW,COL,HEIGHT,WIDTH",
+        help="part to work on: its first row and column from 0, and its size in pixels; what lies "
+        "beside it takes no memory in TIFF and .npy",
+    )
+    segment.add_argument(
         "--inverted",
         action=argparse.BooleanOptionalAction,
         help="whether cells are dark on a bright background (default: found out)",
@@ -159,12 +165,15 @@ def _parser() -> argparse.ArgumentParser:
 def _segment(chosen: argparse.Namespace) -> None:
     from cellcutter_core.images import read_image
     from cellcutter_core.pipeline import make_dataset, prepare, seen_channels, unseen_channels
+    from cellcutter_core.regions import cut_out, whole
     from cellcutter_core.runs.store import Run
     from cellcutter_core.samples import sample
 
     config = _config(chosen)
+    region = _box(chosen.region)
     if chosen.image is None:
         image = sample().with_roles(cell=chosen.cell_channel, nucleus=chosen.nucleus_channel)
+        image = cut_out(image, region or whole(image.shape))
     else:
         image = read_image(
             chosen.image,
@@ -172,6 +181,7 @@ def _segment(chosen: argparse.Namespace) -> None:
             nucleus=chosen.nucleus_channel,
             z=int(chosen.z) if chosen.z and chosen.z.isdecimal() else chosen.z,
             t=chosen.t,
+            region=region,
             inverted=chosen.inverted,
             stained=chosen.stained,
         )
@@ -185,7 +195,7 @@ def _segment(chosen: argparse.Namespace) -> None:
     inputs, truth = prepare(image, config, markers=chosen.markers)
     # What is wrong with them is said before anything is written.
     make_dataset(inputs, config)
-    about = {
+    about: dict[str, Any] = {
         "image": image.name,
         "pixel_size": image.pixel_size,
         "channels": [image.channels[index] for index in seen_channels(image, config)],
@@ -193,9 +203,22 @@ def _segment(chosen: argparse.Namespace) -> None:
         "nucleus": "none" if image.nucleus is None else image.channels[image.nucleus],
         "markers": chosen.markers and Path(chosen.markers).name,
     }
+    if region is not None:
+        about["region"] = region
     unseen = unseen_channels(image, config)
     run = Run.create(out, inputs, config, truth=truth, unseen=unseen, description=about)
     _train(run, None)
+
+
+def _box(given: str | None) -> tuple[int, int, int, int] | None:
+    """First row and column and those after the last, from ROW,COL,HEIGHT,WIDTH."""
+    if given is None:
+        return None
+    try:
+        row, col, height, width = map(int, given.split(","))
+    except ValueError:
+        raise ValueError(f"--region takes ROW,COL,HEIGHT,WIDTH in pixels, got {given!r}") from None
+    return row, col, row + height, col + width
 
 
 def _continue(chosen: argparse.Namespace) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from cellcutter_core.labels import check_labels, compact
-from cellcutter_core.reading.contents import MAX_BYTES
+from cellcutter_core.reading.contents import memory_limit
 
 Labels = NDArray[np.int32]
 
@@ -21,7 +21,7 @@ def read_markers(
     shape: tuple[int, int],
     *,
     radius: float = 3.0,
-    max_bytes: int = MAX_BYTES,
+    max_bytes: int | None = None,
 ) -> Labels:
     """Read markers from a file.
 
@@ -37,7 +37,7 @@ def read_markers(
         (H, W) of the image that the markers are for.
     radius : float
         Of the disc drawn around each point, in pixels.
-    max_bytes : int
+    max_bytes : int, optional
         The most memory to take for a label image, in bytes, as in `read_image`.
 
     Returns
@@ -55,7 +55,7 @@ def read_markers(
 
     file = Path(path)
     try:
-        return _read(file, shape, radius, max_bytes)
+        return _read(file, shape, radius, memory_limit() if max_bytes is None else max_bytes)
     except ValueError as error:
         message, start = one_line(error), f"{file_name(file)}: "
         raise ValueError(message if message.startswith(start) else start + message) from error

@@ -13,7 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from cellcutter_core.reading.appearance import interpret
-from cellcutter_core.reading.contents import MAX_BYTES, Array, Contents, Plane, Unreadable
+from cellcutter_core.reading.contents import (
+    MAX_BYTES,
+    Array,
+    Box,
+    Contents,
+    Plane,
+    Unreadable,
+    memory_limit,
+)
 from cellcutter_core.reading.intensity import normalise
 from cellcutter_core.reading.readers import file_name, read_contents
 from cellcutter_core.reading.roles import (
@@ -196,9 +204,10 @@ def read_image(
     nucleus: Which | None = None,
     z: Plane = None,
     t: Plane = None,
+    region: Box | None = None,
     inverted: bool | None = None,
     stained: bool | None = None,
-    max_bytes: int = MAX_BYTES,
+    max_bytes: int | None = None,
 ) -> Image:
     """Read an image from a TIFF, PNG, JPEG, .npy or .npz file, or with its package ND2, CZI or LIF.
 
@@ -214,6 +223,9 @@ def read_image(
         What shows the nuclei, by index or name; 'none' if nothing does. Default: guessed.
     z, t : int, optional
         Which plane of a stack, from 0. `z` can be 'max' for the maximum projection.
+    region : (row, col, row, col), optional
+        First row and column of the part to read, and those after the last. What lies beside it
+        takes no memory in TIFF and .npy.
     inverted : bool, optional
         Whether cells are dark on a bright background, where all channels are turned over. Default:
         judged by the picture, see `cellcutter_core.reading.brightness`.
@@ -221,8 +233,10 @@ def read_image(
         Whether a colour picture is that of a stained section, which gets the channels 'density' and
         'hematoxylin' beside red, green and blue. Default: judged by the picture, see
         `cellcutter_core.reading.stains`.
-    max_bytes : int
-        The most memory to take, in bytes; more is refused from the header of the file.
+    max_bytes : int, optional
+        The most memory that the pixels may take while they are read, in bytes; more is refused from
+        the header of the file. Default: `MAX_BYTES`, or what the environment variable
+        CELLCUTTER_IMAGE_LIMIT says.
 
     Returns
     -------
@@ -237,9 +251,10 @@ def read_image(
     """
     path = Path(path)
     name = file_name(path)
-    contents = read_contents(path, z=z, t=t, max_bytes=max_bytes)
+    limit = memory_limit() if max_bytes is None else max_bytes
+    contents = read_contents(path, z=z, t=t, region=region, max_bytes=limit)
     try:
-        contents = interpret(contents, inverted=inverted, stained=stained, max_bytes=max_bytes)
+        contents = interpret(contents, inverted=inverted, stained=stained, max_bytes=limit)
     except Unreadable as error:
         raise ValueError(f"{name}: {error}") from None
     pixels, colour = contents.pixels, contents.colour
@@ -261,10 +276,15 @@ def read_image(
         inverted=contents.inverted,
         name=name,
     )
-    return _not_constant(_with_beside(image, contents))
+    image = _not_constant(_with_beside(image, contents))
+    if region is None or not contents.whole:
+        return image
+    from cellcutter_core.regions import cut_out
+
+    return cut_out(image, region)
 
 
-def read_labels(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> Array:
+def read_labels(path: str | os.PathLike[str], *, max_bytes: int | None = None) -> Array:
     """Read a label image, or the truth of an .npz file that holds an image with its truth.
 
     Returns

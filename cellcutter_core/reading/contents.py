@@ -7,6 +7,9 @@ messages here are without the file's name; `cellcutter_core.reading.readers` put
 from __future__ import annotations
 
 import math
+import os
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,9 +18,38 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 Plane = int | str | None
+Box = tuple[int, int, int, int]
+"""First row, first column, and the row and column after the last."""
 
 MAX_BYTES = 2 * 1024**3
 """Largest image read unless told otherwise, in bytes as it lies in memory."""
+
+LIMIT_NAME = "CELLCUTTER_IMAGE_LIMIT"
+"""The environment variable that sets another limit, such as 8GB."""
+
+_UNITS = {"": 1, "B": 1} | {
+    f"{prefix}{unit}": base**power
+    for power, prefix in enumerate("KMGT", 1)
+    for unit, base in (("B", 1000), ("IB", 1024))
+}
+
+
+def memory_limit() -> int:
+    """The most memory that an image may take, in bytes: `MAX_BYTES`, or what `LIMIT_NAME` says.
+
+    Raises
+    ------
+    ValueError
+        If that is no size.
+    """
+    given = os.environ.get(LIMIT_NAME, "").strip()
+    if not given:
+        return MAX_BYTES
+    found = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([KMGT]?I?B?)", given, re.IGNORECASE | re.ASCII)
+    unit = _UNITS.get(found[2].upper()) if found else None
+    if found is None or unit is None or float(found[1]) * unit < 1:
+        raise ValueError(f"{LIMIT_NAME} is {given!r}; give a size such as 500MB, 8GB or 8GiB")
+    return int(float(found[1]) * unit)
 
 
 class Unreadable(ValueError):
@@ -37,6 +69,7 @@ class Contents:
     pixel_size : µm per pixel, or None
     white_is_zero : True where the file says that the smallest number is shown white
     inverted : True where the picture shows what is dark on bright, and was turned over
+    whole : True where all of the image was read, though only a region was asked for
     """
 
     pixels: Array
@@ -46,20 +79,50 @@ class Contents:
     pixel_size: float | None = None
     white_is_zero: bool = False
     inverted: bool = False
+    whole: bool = False
 
 
 @dataclass(frozen=True)
-class Stack:
-    """Which plane of a stack to take: an index from 0, 'max' (z only), or None where not said.
+class Stored:
+    """An image as it lies in a file, whose planes and regions are read when they are asked for.
+
+    Attributes
+    ----------
+    shape : length of each axis
+    axes : one letter for each
+    dtype : data type of the numbers
+    read : gives a part of it, by one number or slice for each axis, as an array that may be changed
+    """
+
+    shape: tuple[int, ...]
+    axes: str
+    dtype: np.dtype[Any]
+    read: Callable[[tuple[int | slice, ...]], Array]
+
+
+def in_memory(array: Array, axes: str) -> Stored:
+    """An array that is there already."""
+    return Stored(array.shape, axes, array.dtype, lambda index: np.array(array[index]))
+
+
+@dataclass(frozen=True)
+class Part:
+    """What to read of a file: which plane of a stack, and which region of that.
+
+    Attributes
+    ----------
+    z, t : index from 0, 'max' (z only), or None where not said
+    region : first row, first column, and those after the last; None for all of it
 
     Raises
     ------
     Unreadable
-        If `z` or `t` is something else.
+        If one of them is something else.
     """
 
     z: Plane = None
     t: Plane = None
+    region: Box | None = None
 
     def __post_init__(self) -> None:
         for name in ("z", "t"):
@@ -72,28 +135,54 @@ class Stack:
                 allowed = "an index from 0" + (" or 'max'" if name == "z" else "")
                 raise Unreadable(f"{name} is {value!r}; allowed is {allowed}")
 
-    def flatten(self, array: Array, axes: str) -> tuple[Array, str]:
-        """Reduce the axes Z and T to one plane.
+    def read(self, stored: Stored, *, max_bytes: int) -> tuple[Array, str]:
+        """Read one plane, or the maximum of all along Z, one plane after the other.
 
         Parameters
         ----------
-        array : array
-        axes : str
-            One letter for each axis of `array`.
+        stored : Stored
+        max_bytes : int
+            For what is held at once: the plane, and of a projection two of them.
 
         Returns
         -------
         array, axes
-            The same without the axes Z and T.
+            Without the axes Z and T.
 
         Raises
         ------
         Unreadable
-            If an axis is longer than 1 and nothing is chosen, or what is chosen is not there.
+            If an axis is longer than 1 and nothing is chosen, what is chosen is not there, or it
+            takes more than `max_bytes`.
+        """
+        self.check_plane(stored.shape, stored.axes)
+        sizes = dict(zip(stored.axes, stored.shape, strict=True))
+        chosen: dict[str, int | slice] = {axis: slice(None) for axis in stored.axes}
+        chosen |= {
+            axis: 0 if choice == "max" else int(choice or 0)
+            for axis, choice in (("Z", self.z), ("T", self.t))
+            if axis in sizes
+        }
+        if self.region is not None and "Y" in sizes and "X" in sizes:
+            rows, cols = self.inside(sizes["Y"], sizes["X"])
+            chosen |= {"Y": rows, "X": cols}
+        depth = sizes.get("Z", 1) if self.z == "max" else 1
+        self._check_memory(stored, chosen, depth=depth, max_bytes=max_bytes)
+        array = stored.read(tuple(chosen.values()))
+        for z in range(1, depth):
+            np.maximum(array, stored.read(tuple((chosen | {"Z": z}).values())), out=array)
+        return array, stored.axes.replace("Z", "").replace("T", "")
+
+    def check_plane(self, shape: tuple[int, ...], axes: str) -> None:
+        """Refuse a stack of which no plane is chosen, and a plane that it has not.
+
+        Raises
+        ------
+        Unreadable
         """
         missing = []
         for letter, choice in (("Z", self.z), ("T", self.t)):
-            length = array.shape[axes.index(letter)] if letter in axes else 1
+            length = shape[axes.index(letter)] if letter in axes else 1
             name = letter.lower()
             if choice is None and length > 1:
                 projection = ", or z='max' for the maximum projection" if letter == "Z" else ""
@@ -105,15 +194,44 @@ class Stack:
                 )
         if missing:
             raise Unreadable(
-                f"is a stack with axes {axes} of lengths {array.shape}, and one plane is "
+                f"is a stack with axes {axes} of lengths {shape}, and one plane is "
                 f"segmented at a time; give {' and '.join(missing)}"
             )
-        for letter, choice in (("Z", self.z), ("T", self.t)):
-            if letter in axes:
-                axis = axes.index(letter)
-                array = array.max(axis) if choice == "max" else array.take(int(choice or 0), axis)
-                axes = axes.replace(letter, "")
-        return array, axes
+
+    def inside(self, n_rows: int, n_cols: int) -> tuple[slice, slice]:
+        """Rows and columns of the region in an image of this size.
+
+        Raises
+        ------
+        Unreadable
+            If it is empty or reaches beyond.
+        """
+        top, left, bottom, right = self.region or (0, 0, n_rows, n_cols)
+        if not (0 <= top < bottom <= n_rows and 0 <= left < right <= n_cols):
+            raise Unreadable(
+                f"has {n_rows} rows and {n_cols} columns, in which the region of rows {top} to "
+                f"{bottom} and columns {left} to {right} does not lie; choose one that does"
+            )
+        return slice(top, bottom), slice(left, right)
+
+    def _check_memory(
+        self, stored: Stored, chosen: dict[str, int | slice], *, depth: int, max_bytes: int
+    ) -> None:
+        """Refuse what takes too much when it is read by this choice."""
+        plane = {
+            axis: len(range(length)[index])
+            for (axis, index), length in zip(chosen.items(), stored.shape, strict=True)
+            if isinstance(index, slice)
+        }
+        n_bytes = math.prod(plane.values()) * stored.dtype.itemsize
+        held = n_bytes * (2 if depth > 1 else 1)
+        if "Y" not in plane or "X" not in plane:
+            check_size(held, max_bytes)
+            return
+        other = f"one plane (z=0 to {depth - 1}), or " if n_bytes <= max_bytes else ""
+        fits = region_that_fits((plane["Y"], plane["X"]), held, max_bytes)
+        advice = f"read {other}a region of at most {fits} pixels (--region on the command line)"
+        check_size(held, max_bytes, advice=advice)
 
 
 def check_header(shape: tuple[int, ...], dtype: np.dtype[Any], *, what: str = "the image") -> None:
@@ -140,17 +258,15 @@ def check_header(shape: tuple[int, ...], dtype: np.dtype[Any], *, what: str = "t
 
 
 def check_size(
-    n_bytes: int, max_bytes: int, *, plane: tuple[int, int] | None = None, n_planes: int = 1
+    n_bytes: int, max_bytes: int, *, advice: str = "cut out a region or make it smaller"
 ) -> None:
     """Refuse what takes more memory than allowed.
 
     Parameters
     ----------
     n_bytes, max_bytes : int
-    plane : (int, int), optional
-        Rows and columns, for the message to say how large a part would fit.
-    n_planes : int
-        How many z planes and time points there are.
+    advice : str
+        What would fit.
 
     Raises
     ------
@@ -159,20 +275,16 @@ def check_size(
     """
     if n_bytes > max_bytes:
         raise Unreadable(
-            f"needs {_size(n_bytes)} of memory, more than the limit of {_size(max_bytes)}; "
-            + _what_fits(n_bytes, max_bytes, plane, n_planes)
+            f"needs {_size(n_bytes)} of memory, more than the limit of {_size(max_bytes)} "
+            f"({LIMIT_NAME} sets it); {advice}"
         )
 
 
-def _what_fits(n_bytes: int, max_bytes: int, plane: tuple[int, int] | None, n_planes: int) -> str:
-    if plane is None:
-        return "cut out a region or make it smaller"
-    if n_planes > 1 and n_bytes <= max_bytes * n_planes:
-        return f"save one of its {n_planes} planes as a file of its own"
-    share = math.sqrt(max_bytes * n_planes / n_bytes)
+def region_that_fits(plane: tuple[int, int], n_bytes: int, max_bytes: int) -> str:
+    """The largest region of the same form, as "rows × columns", where the plane takes too much."""
+    share = math.sqrt(max_bytes / n_bytes)
     rows, columns = (max(1, int(length * share)) for length in plane)
-    what = "one plane, and of it a region" if n_planes > 1 else "a region"
-    return f"save {what} of at most {rows} × {columns} pixels, or all of it smaller"
+    return f"{rows} × {columns}"
 
 
 def _size(n_bytes: int) -> str:

@@ -22,10 +22,11 @@ from cellcutter_core.reading.axes import to_channels_last
 from cellcutter_core.reading.contents import (
     Array,
     Contents,
-    Stack,
+    Part,
     Unreadable,
     check_header,
     check_size,
+    in_memory,
 )
 
 
@@ -49,13 +50,13 @@ class Found:
     pixel_size: float | None = None
 
 
-def read_microscope(path: Path, stack: Stack, max_bytes: int, *, kind: str) -> Contents:
-    """Read one plane, with all its channels.
+def read_microscope(path: Path, part: Part, max_bytes: int, *, kind: str) -> Contents:
+    """Read one plane, with all its channels. The whole stack is in memory for a moment.
 
     Parameters
     ----------
     path : Path
-    stack : Stack
+    part : Part
     max_bytes : int
     kind : "nd2", "czi" or "lif"
 
@@ -73,10 +74,10 @@ def read_microscope(path: Path, stack: Stack, max_bytes: int, *, kind: str) -> C
             f"is a {kind.upper()} file, which takes the package {package} to read; install it with "
             f"'pip install {package}', or export the file as OME-TIFF"
         ) from None
-    return read(module, path, stack, max_bytes)
+    return read(module, path, part, max_bytes)
 
 
-def _nd2(nd2: Any, path: Path, stack: Stack, max_bytes: int) -> Contents:
+def _nd2(nd2: Any, path: Path, part: Part, max_bytes: int) -> Contents:
     with nd2.ND2File(path) as file:
         names, size = None, None
         with contextlib.suppress(Exception):
@@ -84,10 +85,10 @@ def _nd2(nd2: Any, path: Path, stack: Stack, max_bytes: int) -> Contents:
         with contextlib.suppress(Exception):
             size = float(file.voxel_size().x)
         found = Found(dict(file.sizes), np.dtype(file.dtype), file.asarray, names, size)
-        return _plane(found, stack, max_bytes)
+        return _plane(found, part, max_bytes)
 
 
-def _czi(czifile: Any, path: Path, stack: Stack, max_bytes: int) -> Contents:
+def _czi(czifile: Any, path: Path, part: Part, max_bytes: int) -> Contents:
     with czifile.CziFile(path) as file:
         if not hasattr(file, "scenes"):
             raise Unreadable(
@@ -98,15 +99,15 @@ def _czi(czifile: Any, path: Path, stack: Stack, max_bytes: int) -> Contents:
         names = None
         with contextlib.suppress(Exception):
             names = tuple(map(str, image.channels))
-        return _plane(_measured(image, names), stack, max_bytes)
+        return _plane(_measured(image, names), part, max_bytes)
 
 
-def _lif(liffile: Any, path: Path, stack: Stack, max_bytes: int) -> Contents:
+def _lif(liffile: Any, path: Path, part: Part, max_bytes: int) -> Contents:
     with liffile.LifFile(path) as file:
-        return _plane(_measured(_only(list(file.images)), None), stack, max_bytes)
+        return _plane(_measured(_only(list(file.images)), None), part, max_bytes)
 
 
-FORMATS: dict[str, tuple[str, Callable[[Any, Path, Stack, int], Contents]]] = {
+FORMATS: dict[str, tuple[str, Callable[[Any, Path, Part, int], Contents]]] = {
     "nd2": ("nd2", _nd2),
     "czi": ("czifile", _czi),
     "lif": ("liffile", _lif),
@@ -137,11 +138,13 @@ def _measured(image: Any, names: tuple[str, ...] | None) -> Found:
     return Found(dict(image.sizes), np.dtype(image.dtype), image.asarray, names, size)
 
 
-def _plane(found: Found, stack: Stack, max_bytes: int) -> Contents:
+def _plane(found: Found, part: Part, max_bytes: int) -> Contents:
     shape = tuple(int(length) for length in found.sizes.values())
     check_header(shape, found.dtype)
     check_size(int(np.prod(shape, dtype=object)) * found.dtype.itemsize, max_bytes)
-    array, axes = stack.flatten(np.asarray(found.read()), "".join(found.sizes))
+    axes = "".join(found.sizes)
+    part.check_plane(shape, axes)
+    array, axes = part.read(in_memory(np.asarray(found.read()), axes), max_bytes=max_bytes)
     pixels = to_channels_last(array, axes)
     named = found.names is not None and len(found.names) == pixels.shape[2]
     known = found.pixel_size is not None and 0 < found.pixel_size < np.inf

@@ -14,10 +14,12 @@ from typing import IO, Any
 
 import numpy as np
 
-from cellcutter_core.reading.axes import channel_axis, channels_last
+from cellcutter_core.reading.axes import channel_axis, channels_last, to_channels_last
 from cellcutter_core.reading.contents import (
     Array,
     Contents,
+    Part,
+    Stored,
     Unreadable,
     check_header,
     check_size,
@@ -34,8 +36,8 @@ SMALLEST_IMAGE = 16
 """Fewer rows or columns than this are a table, such as a list of points, and no image."""
 
 
-def read_npy(path: Path, max_bytes: int) -> Contents:
-    """Read a .npy file that holds an image of two or three axes.
+def read_npy(path: Path, part: Part, max_bytes: int) -> Contents:
+    """Read a .npy file that holds an image of two or three axes, or a region of it.
 
     Raises
     ------
@@ -44,13 +46,19 @@ def read_npy(path: Path, max_bytes: int) -> Contents:
     """
     with path.open("rb") as file:
         header = _header(file)
-        check_header(*header)
-        axis = channel_axis(header[0])
-        rows, columns = (length for at, length in enumerate(header[0]) if at != axis)
-        check_size(_n_bytes(header), max_bytes, plane=(rows, columns))
+    check_header(*header)
+    axes = {None: "YX", 0: "CYX", 2: "YXC"}[channel_axis(header[0])]
+    stored = Stored(header[0], axes, header[1], lambda index: _of_npy(path, index))
+    array, axes = part.read(stored, max_bytes=max_bytes)
+    return Contents(to_channels_last(array, axes))
+
+
+def _of_npy(path: Path, index: tuple[int | slice, ...]) -> Array:
+    """A part of an array, which otherwise stays in its file."""
+    with path.open("rb") as file:
+        header = _header(file)
         _check_complete(path.stat().st_size - file.tell(), _n_bytes(header))
-        file.seek(0)
-        return Contents(channels_last(np.lib.format.read_array(file, allow_pickle=False)))
+    return np.array(np.lib.format.open_memmap(path, mode="r")[index])
 
 
 def read_npz(path: Path, max_bytes: int) -> Contents:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ImageFile, JpegImagePlugin, PngImagePlugin
 
-from cellcutter_core.reading.contents import Contents, Unreadable, check_size
+from cellcutter_core.reading.contents import Contents, Unreadable, check_size, region_that_fits
 
 # Pillow's modes that hold gray values, and the type of those. "I" is how Pillow before 11.3 holds
 # the 16 bits of a gray PNG.
@@ -52,7 +52,9 @@ def _contents(picture: ImageFile.ImageFile, max_bytes: int, as_stored: bool) -> 
     mode = "L" if picture.mode == "LA" else picture.mode
     n_values = picture.width * picture.height * (1 if mode in GRAY else 3)
     n_bytes = n_values * np.dtype(GRAY.get(mode, np.uint8)).itemsize
-    check_size(n_bytes, max_bytes, plane=(picture.height, picture.width))
+    fits = region_that_fits((picture.height, picture.width), n_bytes, max_bytes)
+    # Rows cannot be skipped in it.
+    check_size(n_bytes, max_bytes, advice=f"save a region of at most {fits} pixels, or all smaller")
     if mode not in ("I", "I;16", "I;16B") and "16B" in str(picture.tile[0].args):
         raise Unreadable(
             "is a PNG with 16 bits for each colour, of which Pillow reads 8; save it as TIFF"

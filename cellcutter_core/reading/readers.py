@@ -11,7 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from cellcutter_core.reading.contents import MAX_BYTES, Array, Contents, Plane, Stack, Unreadable
+from cellcutter_core.reading.contents import (
+    Array,
+    Box,
+    Contents,
+    Part,
+    Plane,
+    Unreadable,
+    memory_limit,
+)
 
 # How each format begins.
 NPY = (b"\x93NUMPY",)
@@ -29,8 +37,9 @@ def read_contents(
     *,
     z: Plane = None,
     t: Plane = None,
+    region: Box | None = None,
     as_stored: bool = False,
-    max_bytes: int = MAX_BYTES,
+    max_bytes: int | None = None,
 ) -> Contents:
     """Read the arrays of an image file.
 
@@ -41,10 +50,13 @@ def read_contents(
     path : Path
     z, t : int, 'max' (z only) or None
         Which plane of a stack, from 0.
+    region : (row, col, row, col), optional
+        First row and column of the part to read, and those after the last. A file that can only be
+        read as a whole comes as a whole, and its `Contents.whole` is True.
     as_stored : bool
         The numbers of a palette and not its colours, as for labels.
-    max_bytes : int
-        Refuse what takes more memory, from its header alone.
+    max_bytes : int, optional
+        Refuse what takes more memory, from its header alone. Default: `memory_limit`.
 
     Raises
     ------
@@ -52,12 +64,13 @@ def read_contents(
         Whatever is wrong. One line, beginning with the file's name.
     """
     name = file_name(path)
+    limit = memory_limit() if max_bytes is None else max_bytes
     try:
         start = _start(path)
         with warnings.catch_warnings():
             # Libraries warn of odd metadata; what matters for the pixels is checked.
             warnings.simplefilter("ignore")
-            contents = _read(path, start, Stack(z=z, t=t), as_stored, max_bytes)
+            contents = _read(path, start, Part(z, t, region), as_stored, limit)
         contents.pixels = _plain(contents.pixels)
         return contents
     except Unreadable as error:
@@ -102,32 +115,38 @@ def _start(path: Path) -> bytes:
     return start
 
 
-def _read(path: Path, start: bytes, stack: Stack, as_stored: bool, max_bytes: int) -> Contents:
+def _read(path: Path, start: bytes, part: Part, as_stored: bool, max_bytes: int) -> Contents:
     # Imported when needed: tifffile and Pillow together take a tenth of a second.
     if start.startswith(TIFF):
         from cellcutter_core.reading.tiff import read_tiff
 
-        return read_tiff(path, stack, max_bytes, as_stored=as_stored)
+        return read_tiff(path, part, max_bytes, as_stored=as_stored)
     for kind, starts in (("nd2", ND2), ("czi", CZI), ("lif", LIF)):
         if start.startswith(starts):
             from cellcutter_core.reading.microscopes import read_microscope
 
-            return read_microscope(path, stack, max_bytes, kind=kind)
+            return read_microscope(path, part, max_bytes, kind=kind)
     if start.startswith(PNG + JPEG):
         from cellcutter_core.reading.pictures import read_picture
 
         contents = read_picture(path, max_bytes, as_stored=as_stored)
-    elif start.startswith(NPY + NPZ):
-        from cellcutter_core.reading.numpy_files import read_npy, read_npz
+    elif start.startswith(NPY):
+        from cellcutter_core.reading.numpy_files import read_npy
 
-        contents = (read_npy if start.startswith(NPY) else read_npz)(path, max_bytes)
+        return read_npy(path, part, max_bytes)
+    elif start.startswith(NPZ):
+        from cellcutter_core.reading.numpy_files import read_npz
+
+        contents = read_npz(path, max_bytes)
     else:
         raise Unreadable(
             "is not an image in a known format; give TIFF, PNG, JPEG, .npy or .npz (files of "
             "microscopes: ND2, CZI and LIF are read with their packages; export others as OME-TIFF)"
         )
     # These have no planes; a plane asked for must be the only one.
-    stack.flatten(contents.pixels, "YXC")
+    part.check_plane(contents.pixels.shape, "YXC")
+    part.inside(*contents.pixels.shape[:2])
+    contents.whole = True
     return contents
 
 

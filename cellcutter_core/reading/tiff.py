@@ -7,6 +7,7 @@ where it does not, a TIFF of several pages is read like an array without names.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import math
 import struct
@@ -18,16 +19,18 @@ from xml.etree import ElementTree
 import numpy as np
 import tifffile
 
-from cellcutter_core.reading.axes import MAX_CHANNELS, channels_last, to_channels_last
+from cellcutter_core.reading.axes import MAX_CHANNELS, channel_axis, to_channels_last
 from cellcutter_core.reading.contents import (
     Array,
     Contents,
-    Stack,
+    Part,
+    Stored,
     Unreadable,
     check_header,
     check_size,
+    in_memory,
 )
-from cellcutter_core.reading.tiff_colours import meant
+from cellcutter_core.reading.tiff_colours import IN_COLOUR, meant
 
 # µm in each unit. Both signs for micro occur, and ImageJ writes one of them as an escape.
 MICROMETRES = {
@@ -47,8 +50,8 @@ MICROMETRES = {
 UNKNOWN_AXES = "QI"
 
 
-def read_tiff(path: Path, stack: Stack, max_bytes: int, *, as_stored: bool = False) -> Contents:
-    """Read one plane, with all its channels, of a TIFF file.
+def read_tiff(path: Path, part: Part, max_bytes: int, *, as_stored: bool = False) -> Contents:
+    """Read one plane, with all its channels, of a TIFF file. Other planes stay where they are.
 
     With `as_stored` the numbers of a palette are what is read, not its colours.
 
@@ -63,15 +66,20 @@ def read_tiff(path: Path, stack: Stack, max_bytes: int, *, as_stored: bool = Fal
         page = series.keyframe
         check_header(series.shape, series.dtype)
         # A tile is unpacked whole, and a damaged header can make it larger than the image.
-        plane, n_planes = _planes(series)
         for shape in (series.shape, page.chunks):
             if not all(isinstance(length, int) for length in shape):
                 raise Unreadable("is damaged: its header has several lengths for one axis")
-            n_bytes = math.prod(shape) * series.dtype.itemsize
-            check_size(n_bytes, max_bytes, plane=plane, n_planes=n_planes)
+        unpacked = 0 if page.is_memmappable else math.prod(page.chunks) * series.dtype.itemsize
+        check_size(
+            unpacked,
+            max_bytes,
+            advice="its strips or tiles are read whole; save it with smaller tiles, or a region",
+        )
         _check_complete(tif, series)
         try:
-            array = series.asarray()
+            stored = _stored(tif, series, max_bytes)
+            axes = _name_axes(stored.shape, stored.axes, part)
+            array, axes = part.read(dataclasses.replace(stored, axes=axes), max_bytes=max_bytes)
         except ValueError as error:
             if "imagecodecs" not in str(error):
                 raise
@@ -80,7 +88,6 @@ def read_tiff(path: Path, stack: Stack, max_bytes: int, *, as_stored: bool = Fal
                 f"is compressed with {method}, which tifffile unpacks only with the package "
                 "imagecodecs; install that, or save the file without compression"
             ) from None
-        array, axes = stack.flatten(*_name_axes(array, series.axes, stack))
         pixels, colour = to_channels_last(array, axes), False
         names, pixel_size = _metadata(tif)
         if names and len(names) != pixels.shape[2]:
@@ -128,11 +135,102 @@ def _main_series(tif: tifffile.TiffFile) -> tifffile.TiffPageSeries:
     return main
 
 
-def _planes(series: tifffile.TiffPageSeries) -> tuple[tuple[int, int] | None, int]:
-    """Rows and columns, where the axes say them, and how many planes there are of them."""
-    sizes = dict(zip(series.axes, series.shape, strict=False))
-    plane = (sizes["Y"], sizes["X"]) if "Y" in sizes and "X" in sizes else None
-    return plane, math.prod(sizes.get(axis, 1) for axis in f"ZT{UNKNOWN_AXES}")
+def _stored(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries, max_bytes: int) -> Stored:
+    """The image of the file, to be read in parts."""
+    page = series.keyframe
+    lead = len(series.shape) - len(page.shape)
+    if series.dataoffset is not None:
+        dtype = np.dtype(tif.byteorder + series.dtype.char)
+
+        def read(index: tuple[int | slice, ...]) -> Array:
+            # Mapped anew each time: what is mapped counts as memory of the process once it is read.
+            mapped = tif.filehandle.memmap_array(dtype, series.shape, series.dataoffset or 0)
+            return np.array(mapped[index])
+
+    elif (
+        lead >= 0
+        and series.shape[lead:] == page.shape
+        and math.prod(series.shape[:lead]) == len(series)
+    ):
+
+        def read(index: tuple[int | slice, ...]) -> Array:
+            return _of_pages(series, index[:lead], index[lead:])
+
+    else:
+        # Pages that are put together in another way, all of them at once.
+        check_size(math.prod(series.shape) * series.dtype.itemsize, max_bytes)
+        return in_memory(series.asarray(), series.axes)
+    return Stored(series.shape, series.axes, series.dtype, read)
+
+
+def _of_pages(
+    series: tifffile.TiffPageSeries, lead: tuple[int | slice, ...], within: tuple[int | slice, ...]
+) -> Array:
+    """A part of an image whose pages follow each other in the order of its first axes."""
+    shape = series.shape[: len(lead)]
+    numbers = np.arange(math.prod(shape)).reshape(shape)[lead]
+    planes = (
+        (at, _of_page(series[int(number)], series.keyframe, within))
+        for at, number in np.ndenumerate(numbers)
+    )
+    at, plane = next(planes)
+    if numbers.size == 1:
+        return plane.reshape(*np.shape(numbers), *plane.shape)
+    found = np.empty((*np.shape(numbers), *plane.shape), plane.dtype)
+    found[at] = plane
+    for at, plane in planes:
+        found[at] = plane
+    return found
+
+
+def _of_page(
+    page: tifffile.TiffPage | tifffile.TiffFrame | None,
+    keyframe: tifffile.TiffPage,
+    within: tuple[int | slice, ...],
+) -> Array:
+    """A part of a page; of a region only the strips and tiles that it touches are unpacked."""
+    assert page is not None, "what is missing was told before"
+    spans = {
+        axis: range(length)[index]
+        for axis, index, length in zip(keyframe.axes, within, keyframe.shape, strict=True)
+        if isinstance(index, slice)
+    }
+    rows, cols = spans.get("Y", range(0)), spans.get("X", range(0))
+    whole = (len(rows), len(cols)) == keyframe.shaped[2:4]
+    if whole or not (rows and cols) or keyframe.is_contiguous or keyframe.jpegheader is not None:
+        if keyframe.is_memmappable:
+            return np.array(page.asarray(out="memmap")[within])
+        pixels: Array = page.asarray()
+        return pixels if whole and len(spans) == pixels.ndim else pixels[within].copy()
+    separate, depth, _, _, samples = keyframe.shaped
+    shape = (separate, depth, len(rows), len(cols), samples)
+    found = np.full(shape, keyframe.nodata, keyframe.dtype)
+    more = {"jpegtables": page.jpegtables} if keyframe.compression in IN_COLOUR else {}
+    file = page.parent.filehandle
+    for number, size in enumerate(page.databytecounts):
+        _, (s, d, top, left, _), (_, height, width, _) = keyframe.decode(None, number, **more)
+        in_rows, in_cols = _overlap(top, height, rows), _overlap(left, width, cols)
+        if not (size and in_rows and in_cols):
+            continue
+        file.seek(page.dataoffsets[number])
+        part: Array = np.asarray(keyframe.decode(file.read(size), number, **more)[0])
+        part = part[: depth - d, in_rows.start - top : in_rows.stop - top]
+        part = part[:, :, in_cols.start - left : in_cols.stop - left]
+        at = (in_rows.start - rows.start, in_cols.start - cols.start)
+        found[
+            s, d : d + len(part), at[0] : at[0] + part.shape[1], at[1] : at[1] + part.shape[2]
+        ] = part
+    lengths = dict(zip(keyframe.axes, keyframe.shape, strict=True))
+    lengths |= {"Y": len(rows), "X": len(cols)}
+    found = found.reshape(tuple(lengths.values()))
+    return found[
+        tuple(slice(None) if axis in "YX" else i for axis, i in zip(lengths, within, strict=True))
+    ]
+
+
+def _overlap(start: int, length: int, wanted: range) -> range:
+    """What a segment that begins at `start` has of the wanted rows or columns."""
+    return range(max(start, wanted.start), min(start + length, wanted.stop))
 
 
 def _check_complete(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> None:
@@ -165,27 +263,27 @@ def _check_complete(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> 
         )
 
 
-def _name_axes(array: Array, axes: str, stack: Stack) -> tuple[Array, str]:
+def _name_axes(shape: tuple[int, ...], axes: str, part: Part) -> str:
     """Give a meaning to the axes of which the file does not say it."""
     unknown = [axis for axis in axes if axis in UNKNOWN_AXES]
     if not unknown:
-        return array, axes
+        return axes
     if len(unknown) > 1 or "C" in axes or "Z" in axes:
         raise Unreadable(
-            f"is a stack of shape {array.shape} that does not say what its axes are; "
+            f"is a stack of shape {shape} that does not say what its axes are; "
             "save it with axes, as ImageJ or OME-TIFF, or save one plane"
         )
-    if stack.z is not None:
-        return array, axes.replace(unknown[0], "Z")
-    if array.ndim == 3 and "S" not in axes:
-        if min(array.shape[0], array.shape[2]) <= MAX_CHANNELS:
-            return channels_last(array), "YXC"
+    if part.z is not None:
+        return axes.replace(unknown[0], "Z")
+    if len(shape) == 3 and "S" not in axes:
+        if min(shape[0], shape[2]) <= MAX_CHANNELS:
+            return "YXC" if channel_axis(shape) == 2 else "CYX"
         raise Unreadable(
-            f"has {array.shape[0]} pages and does not say what they are; for planes of a stack "
-            f"give z=0 to {array.shape[0] - 1}, or z='max' for the maximum projection; "
+            f"has {shape[0]} pages and does not say what they are; for planes of a stack "
+            f"give z=0 to {shape[0] - 1}, or z='max' for the maximum projection; "
             f"for channels save it as ImageJ or OME-TIFF"
         )
-    return array, axes.replace(unknown[0], "Z")
+    return axes.replace(unknown[0], "Z")
 
 
 def _metadata(tif: tifffile.TiffFile) -> tuple[tuple[str, ...] | None, float | None]:

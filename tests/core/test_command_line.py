@@ -191,6 +191,27 @@ def test_what_kind_of_picture_it_is_can_be_said(monkeypatch, capsys):
     assert said == [(None, None), (True, False)]
 
 
+def test_a_region_of_the_image(image_file, tmp_path, capsys):
+    """The network sees the pixels of the region and no others."""
+    out = tmp_path / "run"
+    part = ["--region", "20,10,100,120"]
+    assert main(["segment", str(image_file), "--out", str(out), "--epochs", "1", *part, *TINY]) == 0
+    with np.load(image_file) as archive:
+        expected = archive["image"][20:120, 10:130]
+    run = Run(out)
+    assert run.inputs.image.shape[:2] == tifffile.imread(out / "labels.tif").shape == (100, 120)
+    cell = run.description["channels"][0]
+    assert cell == "fluorescence"
+    np.testing.assert_array_equal(run.inputs.image[..., 0], expected[..., 0])
+    assert tuple(run.description["region"]) == (20, 10, 120, 130)
+    for wrong, message in [
+        ("0,0,9", "takes ROW,COL,HEIGHT,WIDTH"),
+        ("a,b,c,d", "takes ROW,COL,HEIGHT,WIDTH"),
+        ("100,0,100,50", "rows 100 to 200 and columns 0 to 50 does not lie"),
+    ]:
+        assert message in refused(capsys, "segment", image_file, "--region", wrong)
+
+
 def test_an_export_of_what_was_segmented(finished, tmp_path, capsys):
     """What the command line knows of an image, its channels have their names."""
     out, _ = finished

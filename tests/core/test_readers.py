@@ -16,6 +16,7 @@ import tifffile
 from PIL import Image as Picture
 
 from cellcutter_core.images import Image, read_image
+from cellcutter_core.reading.contents import memory_limit
 
 DTYPES = ["u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f4", "f8", ">u2", ">i4", ">f4", ">f8"]
 
@@ -626,35 +627,193 @@ def test_up_to_the_limit_is_read(tmp_path):
         read_image(tmp_path / "a.npy", max_bytes=pixels.nbytes - 1)
 
 
-@pytest.mark.parametrize("suffix", ["npy", "png", "tif"])
-def test_the_region_named_in_the_message_is_the_largest_that_fits(tmp_path, suffix):
-    def write(rows, columns):
-        pixels = plane("u2", shape=(rows, columns))
-        path = tmp_path / f"a.{suffix}"
-        {"npy": np.save, "tif": tifffile.imwrite}.get(
-            suffix, lambda p, a: save_picture(p.parent, a)
-        )(path, pixels)
-        return path
+@pytest.mark.parametrize(
+    ("suffix", "options"),
+    [
+        ("npy", {}),
+        ("png", {}),
+        ("tif", {}),
+        ("tif", {"compression": "zlib", "tile": (64, 48)}),
+        ("tif", {"compression": "zlib", "rowsperstrip": 7}),
+    ],
+)
+def test_the_region_named_in_the_message_is_the_largest_that_fits(tmp_path, suffix, options):
+    path, pixels = tmp_path / f"a.{suffix}", plane("u2", shape=(300, 400))
 
-    with pytest.raises(ValueError, match="save a region of at most") as caught:
-        read_image(write(300, 400), max_bytes=50_000)
+    def write(pixels):
+        {"npy": np.save, "png": lambda p, a: save_picture(p.parent, a)}.get(
+            suffix, lambda p, a: tifffile.imwrite(p, a, **options)
+        )(path, pixels)
+
+    write(pixels)
+    with pytest.raises(ValueError, match="a region of at most") as caught:
+        read_image(path, max_bytes=50_000)
     rows, columns = map(int, re.findall(r"(\d+) × (\d+) pixels", str(caught.value))[0])
-    assert read_image(write(rows, columns), max_bytes=50_000).shape == (rows, columns)
     assert (rows + 1) * (columns + 1) * 2 > 50_000
+    region = (0, 0, rows, columns)
+    if suffix == "png":
+        # Rows cannot be skipped in it.
+        assert "save a region" in str(caught.value)
+        write(pixels[:rows, :columns])
+        region = None
+    np.testing.assert_array_equal(
+        read_image(path, region=region, max_bytes=50_000).pixels[..., 0], pixels[:rows, :columns]
+    )
 
 
 @pytest.mark.parametrize(
-    ("max_bytes", "message"),
+    ("choice", "max_bytes", "message"),
     [
-        (3000, "save one of its 3 planes as a file of its own$"),
-        (600, r"save one plane, and of it a region of at most 10 × 15 pixels, or all of it"),
+        ("max", 4700, r"read one plane \(z=0 to 2\), or a region of at most 19 × 29 pixels"),
+        ("max", 1300, "read a region of at most 10 × 15 pixels"),
+        (0, 2300, "read a region of at most 19 × 29 pixels"),
     ],
 )
-def test_what_to_do_with_a_stack_over_the_limit(tmp_path, max_bytes, message):
+@pytest.mark.parametrize("options", [{"imagej": True}, {"compression": "zlib", "ome": True}])
+def test_what_to_do_with_a_stack_over_the_limit(tmp_path, choice, max_bytes, message, options):
     metadata = {"axes": "ZCYX"}
-    path = save_tiff(tmp_path, plane("u2", shape=(3, 2, 20, 30)), imagej=True, metadata=metadata)
+    pixels = plane("u2", shape=(3, 2, 20, 30))
+    path = save_tiff(tmp_path, pixels, **options, metadata=metadata)
     with pytest.raises(ValueError, match=rf"^a\.tif: needs .*; {message}"):
-        read_image(path, z=0, max_bytes=max_bytes)
+        read_image(path, z=choice, max_bytes=max_bytes)
+    # A projection is held twice, one plane once, and the whole stack never.
+    read = read_image(path, z=choice, max_bytes=4800 if choice == "max" else 2400)
+    expected = pixels.max(0) if choice == "max" else pixels[0]
+    np.testing.assert_array_equal(read.pixels, np.moveaxis(expected, 0, 2))
+
+
+def test_a_strip_larger_than_the_limit(tmp_path):
+    path = save_tiff(tmp_path, plane("u2"), compression="zlib")
+    with pytest.raises(ValueError, match="its strips or tiles are read whole; save it with"):
+        read_image(path, region=(0, 0, 5, 5), max_bytes=1000)
+
+
+@pytest.mark.parametrize(
+    ("given", "size"),
+    [
+        ("", 2 * 1024**3),
+        ("5000", 5000),
+        ("1.5 kB", 1500),
+        ("3KiB", 3072),
+        (" 8gb ", 8_000_000_000),
+        ("8GiB", 8 * 1024**3),
+        ("1T", None),
+        ("much", None),
+        ("0", None),
+        ("-1GB", None),
+    ],
+)
+def test_the_limit_is_a_setting(tmp_path, monkeypatch, given, size):
+    monkeypatch.setenv("CELLCUTTER_IMAGE_LIMIT", given)
+    if size is None:
+        with pytest.raises(ValueError, match=r"^CELLCUTTER_IMAGE_LIMIT is .*; give a size such as"):
+            memory_limit()
+        return
+    assert memory_limit() == size
+    np.save(tmp_path / "a.npy", pixels := plane("u2", shape=(60, 50)))
+    if size < pixels.nbytes:
+        with pytest.raises(ValueError, match=r"more than the limit of .*CELLCUTTER_IMAGE_LIMIT"):
+            read_image(tmp_path / "a.npy")
+    else:
+        read_image(tmp_path / "a.npy")
+
+
+# One part of a file
+
+
+def with_pillow(path, pixels):
+    """Pages that do not lie side by side, and of which the file says nothing."""
+    first, *rest = (Picture.fromarray(page) for page in pixels.reshape(-1, *pixels.shape[-2:]))
+    first.save(path, save_all=True, append_images=rest)
+
+
+STORED = {
+    "ImageJ": {"imagej": True, "metadata": {"axes": "TZCYX"}},
+    "OME": {"ome": True, "metadata": {"axes": "TZCYX"}},
+    "big-endian": {"byteorder": ">", "metadata": {"axes": "TZCYX"}},
+    "strips": {"compression": "zlib", "rowsperstrip": 3, "metadata": {"axes": "TZCYX"}},
+    "tiles": {"compression": "lzw", "predictor": True, "tile": (16, 16), "ome": True,
+              "metadata": {"axes": "TZCYX"}},
+    "tiles as they are": {"tile": (16, 16), "metadata": {"axes": "TZCYX"}},
+    "channels last": {"compression": "zlib", "rowsperstrip": 4, "metadata": {"axes": "TZYXC"}},
+    "colour": {"photometric": "rgb", "compression": "zlib", "tile": (16, 32),
+               "metadata": {"axes": "TZYXS"}},
+    "planar": {"photometric": "rgb", "planarconfig": "separate", "compression": "zlib",
+               "rowsperstrip": 4, "metadata": {"axes": "TZSYX"}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
+@pytest.mark.parametrize("name", STORED)
+def test_planes_and_regions_are_those_of_the_whole(tmp_path, name, dtype):
+    options = {"photometric": "minisblack"} | STORED[name]
+    pixels = plane(dtype, shape=(2, 4, 40, 50, 3))
+    axes = options["metadata"]["axes"]
+    last = axes.endswith(("C", "S"))
+    path = save_tiff(tmp_path, pixels if last else np.moveaxis(pixels, -1, 2), **options)
+    whole = tifffile.imread(path)
+    np.testing.assert_array_equal(whole if last else np.moveaxis(whole, 2, -1), pixels)
+    same = {"inverted": False, "stained": False}
+    for region in (None, (0, 0, 40, 50), (3, 17, 37, 49), (15, 15, 17, 17), (39, 0, 40, 50)):
+        top, left, bottom, right = region or (0, 0, 40, 50)
+        part = pixels[:, :, top:bottom, left:right]
+        for choice, expected in [
+            ({"t": 1, "z": 2}, part[1, 2]),
+            ({"t": 0, "z": 0}, part[0, 0]),
+            ({"t": 1, "z": "max"}, part[1].max(0)),
+        ]:
+            read = read_image(path, **choice, **same, region=region)
+            np.testing.assert_array_equal(read.pixels, expected)
+            assert read.pixels.dtype == pixels.dtype
+
+
+def test_a_region_of_pages_of_another_program(tmp_path):
+    pixels = plane("u2", shape=(12, 40, 50))
+    with_pillow(tmp_path / "a.tif", pixels)
+    read = read_image(tmp_path / "a.tif", z=7, region=(1, 2, 30, 40))
+    np.testing.assert_array_equal(read.pixels[..., 0], pixels[7, 1:30, 2:40])
+    read = read_image(tmp_path / "a.tif", z="max", region=(1, 2, 30, 40))
+    np.testing.assert_array_equal(read.pixels[..., 0], pixels.max(0)[1:30, 2:40])
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "zlib"}, {"tile": (256, 256)}])
+@pytest.mark.parametrize("choice", [7, "max"])
+def test_of_a_stack_two_planes_are_in_memory(tmp_path, options, choice):
+    pixels = np.zeros((40, 512, 512), np.uint16)
+    pixels += np.arange(512, dtype=np.uint16)
+    pixels[3, 5, 5] = 999
+    path = save_tiff(tmp_path, pixels, metadata={"axes": "ZYX"}, **options)
+    expected = pixels.max(0) if choice == "max" else pixels[7]
+    read_image(path, z=0)
+    tracemalloc.start()
+    try:
+        image = read_image(path, z=choice, inverted=False)
+        # Two planes, the bytes that one is unpacked from, and where pages lie; the stack has 40.
+        assert tracemalloc.get_traced_memory()[1] < 5 * expected.nbytes
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(image.pixels[..., 0], expected)
+
+
+@pytest.mark.parametrize("suffix", ["npy", "npz", "png", "tif"])
+def test_a_region_beyond_the_image(tmp_path, suffix):
+    path, pixels = tmp_path / f"a.{suffix}", plane("u2")
+    write = {"npy": np.save, "npz": np.savez, "tif": tifffile.imwrite}
+    write.get(suffix, lambda p, a: save_picture(p.parent, a))(path, pixels)
+    read = read_image(path, region=(2, 3, 20, 30))
+    np.testing.assert_array_equal(read.pixels[..., 0], pixels[2:, 3:])
+    for region in ((0, 0, 21, 30), (5, 5, 5, 9), (-1, 0, 9, 9)):
+        with pytest.raises(
+            ValueError, match=rf"^a\.{suffix}: has 20 rows and 30 columns, in which"
+        ):
+            read_image(path, region=region)
+
+
+def test_a_region_of_a_file_with_truth(tmp_path):
+    truth = np.kron(np.arange(6, dtype=np.int32).reshape(2, 3), np.ones((10, 10), np.int32))
+    np.savez(tmp_path / "a.npz", image=plane("u2"), cells=truth)
+    read = read_image(tmp_path / "a.npz", region=(5, 5, 15, 25))
+    np.testing.assert_array_equal(read.truth, truth[5:15, 5:25])
 
 
 def test_a_large_picture_gives_no_warning(tmp_path):
