@@ -44,7 +44,11 @@ def _parser() -> argparse.ArgumentParser:
         "labels. Without IMAGE it takes the built-in sample. Truth in the file is used for scores "
         "alone, never for training.",
     )
-    segment.add_argument("image", nargs="?", help="TIFF, PNG, JPEG, .npy or .npz file")
+    segment.add_argument(
+        "image",
+        nargs="?",
+        help="TIFF, PNG, JPEG, .npy or .npz file, or the folder or address of an OME-Zarr",
+    )
     segment.add_argument(
         "--out",
         type=Path,
@@ -73,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         "--region",
         metavar="ROW,COL,HEIGHT,WIDTH",
         help="part to work on: its first row and column from 0, and its size in pixels; what lies "
-        "beside it takes no memory in TIFF and .npy",
+        "beside it takes no memory in TIFF, .npy and OME-Zarr",
     )
     segment.add_argument(
         "--inverted",

@@ -35,6 +35,7 @@ from cellcutter_core.reading.roles import (
     varies,
 )
 from cellcutter_core.reading.validation import Validation, paper_validation
+from cellcutter_core.reading.zarr_places import is_address
 
 __all__ = ["MAX_BYTES", "Image", "Validation", "normalise", "read_image", "read_labels"]
 
@@ -207,16 +208,19 @@ def read_image(
     region: Box | None = None,
     inverted: bool | None = None,
     stained: bool | None = None,
+    public_only: bool = False,
     max_bytes: int | None = None,
 ) -> Image:
-    """Read an image from a TIFF, PNG, JPEG, .npy or .npz file, or with its package ND2, CZI or LIF.
+    """Read an image from TIFF, PNG, JPEG, .npy, .npz OME-Zarr, or with its package ND2, CZI, LIF.
 
     What is read of each format stands in `cellcutter_core.reading`, and so does how the roles of
     the channels are guessed (`cellcutter_core.reading.roles`).
 
     Parameters
     ----------
-    path : path
+    path : path or str
+        A file; of an OME-Zarr its folder, the folder in a zip archive, or its address (http or
+        https), with or without label images in it, which are not read.
     cell : channel or sequence of channels, optional
         What shows the cells, by index or name. Default: guessed.
     nucleus : channel, optional
@@ -225,7 +229,7 @@ def read_image(
         Which plane of a stack, from 0. `z` can be 'max' for the maximum projection.
     region : (row, col, row, col), optional
         First row and column of the part to read, and those after the last. What lies beside it
-        takes no memory in TIFF and .npy.
+        takes no memory in TIFF, .npy and OME-Zarr.
     inverted : bool, optional
         Whether cells are dark on a bright background, where all channels are turned over. Default:
         judged by the picture, see `cellcutter_core.reading.brightness`.
@@ -233,6 +237,9 @@ def read_image(
         Whether a colour picture is that of a stained section, which gets the channels 'density' and
         'hematoxylin' beside red, green and blue. Default: judged by the picture, see
         `cellcutter_core.reading.stains`.
+    public_only : bool
+        Of addresses, read only those of the public internet: for a server that reads what its
+        visitors name.
     max_bytes : int, optional
         The most memory that the pixels may take while they are read, in bytes; more is refused from
         the header of the file. Default: `MAX_BYTES`, or what the environment variable
@@ -249,10 +256,12 @@ def read_image(
         is a stack and no plane is chosen, holds NaN or infinity, lacks the channel named, or a
         channel in use is constant. One line that begins with the file's name.
     """
-    path = Path(path)
+    path = str(path) if is_address(path) else Path(path)
     name = file_name(path)
     limit = memory_limit() if max_bytes is None else max_bytes
-    contents = read_contents(path, z=z, t=t, region=region, max_bytes=limit)
+    contents = read_contents(
+        path, z=z, t=t, region=region, public_only=public_only, max_bytes=limit
+    )
     try:
         contents = interpret(contents, inverted=inverted, stained=stained, max_bytes=limit)
     except Unreadable as error:
@@ -298,7 +307,7 @@ def read_labels(path: str | os.PathLike[str], *, max_bytes: int | None = None) -
         If the file cannot be read, or is no image of one channel of whole numbers. One line that
         begins with the file's name.
     """
-    path = Path(path)
+    path = str(path) if is_address(path) else Path(path)
     contents = read_contents(path, as_stored=True, max_bytes=max_bytes)
     for key in ("cells", "nuclei"):
         if contents.beside.get(key) is not None:

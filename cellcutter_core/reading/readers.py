@@ -20,8 +20,9 @@ from cellcutter_core.reading.contents import (
     Unreadable,
     memory_limit,
 )
+from cellcutter_core.reading.zarr_places import is_address, is_zarr_archive, is_zarr_folder
 
-# How each format begins.
+# How each format begins; an OME-Zarr is a folder, or a zip archive as .npz is.
 NPY = (b"\x93NUMPY",)
 NPZ = (b"PK\x03\x04", b"PK\x05\x06")
 PNG = (b"\x89PNG\r\n\x1a\n",)
@@ -33,12 +34,13 @@ TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def read_contents(
-    path: Path,
+    path: Path | str,
     *,
     z: Plane = None,
     t: Plane = None,
     region: Box | None = None,
     as_stored: bool = False,
+    public_only: bool = False,
     max_bytes: int | None = None,
 ) -> Contents:
     """Read the arrays of an image file.
@@ -47,7 +49,8 @@ def read_contents(
 
     Parameters
     ----------
-    path : Path
+    path : Path or str
+        A file, the folder of an OME-Zarr, or the address (http or https) of one.
     z, t : int, 'max' (z only) or None
         Which plane of a stack, from 0.
     region : (row, col, row, col), optional
@@ -55,6 +58,8 @@ def read_contents(
         read as a whole comes as a whole, and its `Contents.whole` is True.
     as_stored : bool
         The numbers of a palette and not its colours, as for labels.
+    public_only : bool
+        See `cellcutter_core.reading.zarr_stores.WebStore`.
     max_bytes : int, optional
         Refuse what takes more memory, from its header alone. Default: `memory_limit`.
 
@@ -66,11 +71,14 @@ def read_contents(
     name = file_name(path)
     limit = memory_limit() if max_bytes is None else max_bytes
     try:
-        start = _start(path)
         with warnings.catch_warnings():
             # Libraries warn of odd metadata; what matters for the pixels is checked.
             warnings.simplefilter("ignore")
-            contents = _read(path, start, Part(z, t, region), as_stored, limit)
+            part = Part(z, t, region)
+            if is_address(path) or is_zarr_folder(Path(path)):
+                contents = _read_zarr(path, part, limit, public_only)
+            else:
+                contents = _read(Path(path), _start(Path(path)), part, as_stored, limit)
         contents.pixels = _plain(contents.pixels)
         return contents
     except Unreadable as error:
@@ -83,9 +91,11 @@ def read_contents(
         ) from error
 
 
-def file_name(path: Path) -> str:
-    """The name of a file as messages begin with it."""
-    return one_line(path.name or path)
+def file_name(path: Path | str) -> str:
+    """The name of a file as messages begin with it; of an address the last part of its path."""
+    if is_address(path):
+        path = str(path).split("?")[0].rstrip("/")
+    return one_line(Path(path).name or path)
 
 
 def one_line(text: object) -> str:
@@ -102,7 +112,7 @@ def _start(path: Path) -> bytes:
     """The first bytes of the file."""
     try:
         if path.is_dir():
-            raise Unreadable("is a folder; give one image file in it")
+            raise Unreadable("is a folder and no OME-Zarr; give one image file in it")
         with path.open("rb") as file:
             start = file.read(16)
     except FileNotFoundError:
@@ -113,6 +123,15 @@ def _start(path: Path) -> bytes:
     if not start:
         raise Unreadable("is empty (0 bytes); copy or save it again")
     return start
+
+
+def _read_zarr(path: Path | str, part: Part, max_bytes: int, public_only: bool) -> Contents:
+    from cellcutter_core.reading.ome_zarr import read_ome_zarr
+    from cellcutter_core.reading.zarr_stores import FolderStore, WebStore
+
+    if is_address(path):
+        return read_ome_zarr(WebStore(str(path), public_only=public_only), part, max_bytes)
+    return read_ome_zarr(FolderStore(Path(path)), part, max_bytes)
 
 
 def _read(path: Path, start: bytes, part: Part, as_stored: bool, max_bytes: int) -> Contents:
@@ -137,11 +156,17 @@ def _read(path: Path, start: bytes, part: Part, as_stored: bool, max_bytes: int)
     elif start.startswith(NPZ):
         from cellcutter_core.reading.numpy_files import read_npz
 
+        if is_zarr_archive(path):
+            from cellcutter_core.reading.ome_zarr import read_ome_zarr
+            from cellcutter_core.reading.zarr_stores import ZipStore
+
+            return read_ome_zarr(ZipStore(path), part, max_bytes)
         contents = read_npz(path, max_bytes)
     else:
         raise Unreadable(
-            "is not an image in a known format; give TIFF, PNG, JPEG, .npy or .npz (files of "
-            "microscopes: ND2, CZI and LIF are read with their packages; export others as OME-TIFF)"
+            "is not an image in a known format; give TIFF, PNG, JPEG, .npy, .npz, OME-Zarr "
+            "(of microscopes: ND2, CZI and LIF are read with their packages; export others as "
+            "OME-TIFF)"
         )
     # These have no planes; a plane asked for must be the only one.
     part.check_plane(contents.pixels.shape, "YXC")

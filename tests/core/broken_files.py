@@ -85,7 +85,7 @@ NAMES = [
         "$(ls).tif",
         "*?.tif",
     ),
-    *("bytes\udcff.tif", "points", "markers", "...", "~", "a.ome.zarr", "a.zarr"),
+    *("bytes\udcff.tif", "points", "markers", "...", "~", "a.ome.zarr", "a.zip"),
 ]
 NUMBERS = [0, 1, 2, 7, 255, 256, 2**15, 2**16 - 1, 2**24, 2**31 - 1, 2**31, 2**32 - 1]
 DTYPES = [*"BHIQbhiqefd?", ">u2", ">i4", ">f2", ">f4", ">f8"]

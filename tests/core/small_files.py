@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import struct
 import zipfile
 import zlib
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import tifffile
 from PIL import Image as Picture
@@ -34,6 +36,31 @@ def tiff(pixels: np.ndarray, **options: Any) -> bytes:
 
 def picture_file(picture: Any, kind: str, **options: Any) -> bytes:
     return saved(picture.save, format=kind, **options)
+
+
+def zipped_zarr(pixels: np.ndarray, *, version: int = 2, **more: Any) -> bytes:
+    """An OME-Zarr of channels, rows and columns in a zip archive, of one chunk."""
+    axes = [{"name": name} for name in "cyx"]
+    datasets = [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [1, 2, 2]}]}]
+    ome = {"multiscales": [{"axes": axes, "datasets": datasets}]}
+    shape = list(pixels.shape)
+    if version == 2:
+        array = {"shape": shape, "chunks": shape, "dtype": "<u2", "compressor": {"id": "zlib"}}
+        files = {".zattrs": ome, "0/.zarray": array | {"fill_value": 0} | more}
+    else:
+        array = {
+            "node_type": "array",
+            "shape": shape,
+            "data_type": "uint16",
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": shape}},
+            "chunk_key_encoding": {"name": "v2"},
+            "codecs": [{"name": "bytes"}, {"name": "zstd"}],
+        }
+        files = {"zarr.json": {"attributes": {"ome": ome}}, "0/zarr.json": array | more}
+    data = pixels.astype("<u2").tobytes()
+    packed = zlib.compress(data) if version == 2 else imagecodecs.zstd_encode(data)
+    metadata = {name: json.dumps(content).encode() for name, content in files.items()}
+    return _archive(metadata | {"0/0.0.0": packed})
 
 
 @cache
@@ -70,6 +97,8 @@ def whole_files() -> Files:
         "paper.npz": saved(
             np.savez_compressed, data=paper, test_id=np.array([0]), test_label=np.ones((1, 8, 8))
         ),
+        "zarr2.zip": zipped_zarr(three),
+        "zarr3.zip": zipped_zarr(three, version=3),
         "plain.tif": tiff(gray16),
         "labels.tif": tiff(labels, compression="zlib"),
         "white.tif": tiff(gray8, photometric="miniswhite"),
@@ -197,6 +226,19 @@ def bombs() -> Files:
         "many.npz": _archive({f"a{index}.npy": npy for index in range(2000)}),
         "twice.npz": _archive({"image.npy": npy, "./image.npy": npy}),
         "up.npz": _archive({"../../image.npy": npy}),
+        "huge.zarr.zip": zipped_zarr(np.ones((1, *SHAPE)), shape=[1, *huge]),
+        "huge chunk.zarr.zip": zipped_zarr(np.ones((1, *SHAPE)), chunks=[1, *huge]),
+        "chunk bomb.zarr.zip": zipped_zarr(np.zeros((1, 8000, 10_000)), chunks=[1, *SHAPE]),
+        "chunk bomb 3.zarr.zip": zipped_zarr(
+            np.zeros((1, 8000, 10_000)),
+            version=3,
+            chunk_grid={"name": "regular", "configuration": {"chunk_shape": [1, *SHAPE]}},
+            shape=[1, *SHAPE],
+        ),
+        "tiny chunks.zarr.zip": zipped_zarr(
+            np.ones((1, *SHAPE)), shape=[1, 700, 700], chunks=[1, 1, 1]
+        ),
+        "metadata bomb.zarr.zip": _archive({".zattrs": zeros}),
         "huge.tif": with_tags(plain, {256: huge[0], 257: huge[1]}),
         "huge packed.tif": with_tags(packed, {256: huge[0], 257: huge[1]}),
         "huge tile.tif": with_tags(tiled, {322: 65_520, 323: 65_520}),
