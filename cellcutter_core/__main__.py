@@ -71,6 +71,18 @@ def _parser() -> argparse.ArgumentParser:
     segment.add_argument(
         "--nucleus-channel", metavar="NAME", help="channel that shows the nuclei, or 'none'"
     )
+    segment.add_argument(
+        "--nucleus-file",
+        metavar="FILE",
+        help="file that shows the nuclei, where they are not in IMAGE; of the same size",
+    )
+    segment.add_argument(
+        "--channel-file",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="file with another channel, called by its name; may be given several times",
+    )
     segment.add_argument("--z", help="plane of a stack: a number from 0, or 'max' for the maximum")
     segment.add_argument("--t", type=int, help="time point of a series, from 0")
     segment.add_argument(
@@ -167,6 +179,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _segment(chosen: argparse.Namespace) -> None:
+    from cellcutter_core.channel_files import read_channel_files
     from cellcutter_core.images import read_image
     from cellcutter_core.pipeline import make_dataset, prepare, seen_channels, unseen_channels
     from cellcutter_core.regions import cut_out, whole
@@ -176,19 +189,25 @@ def _segment(chosen: argparse.Namespace) -> None:
     config = _config(chosen)
     region = _box(chosen.region)
     if chosen.image is None:
+        if chosen.nucleus_file is not None or chosen.channel_file:
+            raise ValueError("--nucleus-file and --channel-file go with IMAGE; give its file first")
         image = sample().with_roles(cell=chosen.cell_channel, nucleus=chosen.nucleus_channel)
         image = cut_out(image, region or whole(image.shape))
     else:
-        image = read_image(
-            chosen.image,
-            cell=chosen.cell_channel,
-            nucleus=chosen.nucleus_channel,
-            z=int(chosen.z) if chosen.z and chosen.z.isdecimal() else chosen.z,
-            t=chosen.t,
-            region=region,
-            inverted=chosen.inverted,
-            stained=chosen.stained,
-        )
+        reading = {
+            "cell": chosen.cell_channel,
+            "nucleus": chosen.nucleus_channel,
+            "z": int(chosen.z) if chosen.z and chosen.z.isdecimal() else chosen.z,
+            "t": chosen.t,
+            "region": region,
+            "inverted": chosen.inverted,
+            "stained": chosen.stained,
+        }
+        if chosen.nucleus_file is None and not chosen.channel_file:
+            image = read_image(chosen.image, **reading)
+        else:
+            files = [chosen.image, *chosen.channel_file]
+            image = read_channel_files(files, nucleus_file=chosen.nucleus_file, **reading)
     out = chosen.out or Path(f"cellcutter-{Path(image.name).stem}")
     if (out / "run.json").exists():
         raise ValueError(

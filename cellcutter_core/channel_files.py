@@ -1,0 +1,180 @@
+"""One image whose channels lie in files of their own."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cellcutter_core.images import Image, read_image
+from cellcutter_core.reading.contents import Box, Plane, Unreadable, check_size, memory_limit
+from cellcutter_core.reading.roles import (
+    Which,
+    find_cell,
+    find_nucleus,
+    guess_cell,
+    guess_nucleus,
+    name_channels,
+    varies,
+)
+
+File = str | os.PathLike[str]
+
+
+def read_channel_files(
+    files: Sequence[File],
+    *,
+    nucleus_file: File | None = None,
+    cell: Which | Sequence[Which] | None = None,
+    nucleus: Which | None = None,
+    z: Plane = None,
+    t: Plane = None,
+    region: Box | None = None,
+    inverted: bool | None = None,
+    stained: bool | None = None,
+    max_bytes: int | None = None,
+) -> Image:
+    """Read the channels of one image from several files.
+
+    A file of one channel gives it its name, without the ending; one of several channels puts its
+    name before theirs. Of a picture tinted in one colour that colour is the channel.
+
+    Parameters
+    ----------
+    files : sequence of paths
+        Anything that `read_image` reads, all of the same size. Truth, markers and the like are
+        those of the first one.
+    nucleus_file : path, optional
+        One more file, which shows the nuclei. Default: guessed from the names of the files.
+    cell, nucleus, z, t, region : optional
+        As for `read_image`, the same for all files.
+    inverted, stained : bool, optional
+        As for `read_image`, for all but `nucleus_file`; by default each file is judged alone.
+    max_bytes : int, optional
+        As for `read_image`, for all files together.
+
+    Returns
+    -------
+    Image
+        Called by the first file. Numbers are as in the files, in a data type that holds all.
+
+    Raises
+    ------
+    ValueError
+        What `read_image` raises, and if the files have different sizes (the message names two).
+    """
+    if nucleus_file is not None and nucleus is not None:
+        raise ValueError("nucleus and nucleus_file both say what shows the nuclei; give one")
+    limit = memory_limit() if max_bytes is None else max_bytes
+    images: list[Image] = []
+    all_files = [*files, *([] if nucleus_file is None else [nucleus_file])]
+    for number, file in enumerate(all_files):
+        judged = nucleus_file is not None and number == len(files)
+        images.append(
+            read_image(
+                file,
+                z=z,
+                t=t,
+                region=region,
+                inverted=None if judged else inverted,
+                stained=None if judged else stained,
+                max_bytes=limit,
+            )
+        )
+        _check_fits(images, limit)
+    images = [_without_tint(image) for image in images]
+    n_channels = [len(image.channels) for image in images]
+    starts = np.cumsum([0, *n_channels]).tolist()
+    pixels = np.concatenate([image.pixels for image in images], axis=2)
+    stems = [_stem(image.name) for image in images]
+    names = name_channels(_names(images, stems), n_channels=pixels.shape[2], colour=False)
+    chosen = None if cell is None else find_cell(cell, names, name=images[0].name)
+    if nucleus_file is not None:
+        at: int | None = starts[-2] + images[-1].cell[0]
+    elif nucleus is not None:
+        at = find_nucleus(nucleus, names, name=images[0].name)
+    else:
+        at = guess_nucleus(
+            pixels, _names(images, _what_differs(stems)), named=True, colour=False, cell=chosen
+        )
+    if chosen is None:
+        chosen = guess_cell(pixels, colour=False, nucleus=at)
+        for image, start in zip(images, starts, strict=False):
+            if at is None or not start <= at < start + len(image.channels):
+                chosen = tuple(start + index for index in image.cell)
+                break
+    sizes = [image.pixel_size for image in images if image.pixel_size is not None]
+    return dataclasses.replace(
+        images[0],
+        pixels=pixels,
+        channels=names,
+        cell=chosen,
+        nucleus=at,
+        masks={},
+        pixel_size=sizes[0] if sizes else None,
+        inverted=any(image.inverted for image in images),
+    ).with_roles(cell=list(chosen))
+
+
+def _check_fits(images: Sequence[Image], limit: int) -> None:
+    """Refuse the last one if it is not of the size of the first, or is too much."""
+    first, last = images[0], images[-1]
+    if last.shape != first.shape:
+        (rows, cols), (other_rows, other_cols) = first.shape, last.shape
+        raise ValueError(
+            f"{first.name} has {rows} × {cols} pixels and {last.name} {other_rows} × {other_cols}; "
+            "the channels of one image have the same size, choose files that belong together"
+        )
+    try:
+        check_size(sum(image.pixels.nbytes for image in images), limit)
+    except Unreadable as error:
+        raise ValueError(f"{last.name}: with the other files {error}") from None
+
+
+def _without_tint(image: Image) -> Image:
+    """A colour picture without the colours that are the same everywhere."""
+    if image.channels != ("red", "green", "blue"):
+        return image
+    kept = [index for index in range(3) if varies(image.pixels[..., index])]
+    return dataclasses.replace(
+        image,
+        pixels=image.pixels[..., kept],
+        channels=tuple(image.channels[index] for index in kept),
+        cell=tuple(kept.index(index) for index in image.cell),
+        nucleus=None,
+    )
+
+
+def _names(images: Sequence[Image], stems: Sequence[str]) -> list[str]:
+    return [
+        stem if len(image.channels) == 1 else f"{stem} {channel}"
+        for image, stem in zip(images, stems, strict=True)
+        for channel in image.channels
+    ]
+
+
+def _stem(name: str) -> str:
+    """The name of a file without its ending, of which .ome is a part."""
+    return Path(name).stem.removesuffix(".ome") or name
+
+
+def _what_differs(stems: Sequence[str]) -> list[str]:
+    """The names without the words that all of them begin with, or end with.
+
+    Examples
+    --------
+    >>> _what_differs(["DNA exp1_ch00", "DNA exp1_ch01"])
+    ['ch00', 'ch01']
+    """
+    words = [re.findall(r"[^\W_]+|[\W_]+", stem) for stem in stems]
+    for end in (0, -1):
+        while len(words) > 1 and all(len(name) > 1 for name in words):
+            if len({name[end] for name in words}) > 1:
+                break
+            for name in words:
+                name.pop(end)
+    return ["".join(name) for name in words]
