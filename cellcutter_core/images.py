@@ -34,6 +34,7 @@ from cellcutter_core.reading.roles import (
     name_channels,
     varies,
 )
+from cellcutter_core.reading.stains import STAIN_CHANNELS
 from cellcutter_core.reading.validation import Validation, paper_validation
 from cellcutter_core.reading.zarr_places import is_address
 
@@ -158,6 +159,11 @@ class Image:
     def mask(self) -> Array | None:
         """The given mask for the first cell channel, (H, W) bool, True on cells; None without."""
         return self.masks.get(self.channels[self.cell[0]])
+
+    @property
+    def stained(self) -> bool:
+        """Whether its channels are those of a stained section."""
+        return self.channels == STAIN_CHANNELS
 
     def channel_index(self, which: Which) -> int:
         """The index of a channel given by its index (`1` or `"1"`) or its name, in any case.

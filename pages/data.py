@@ -6,7 +6,7 @@ import streamlit as st
 
 from cellcutter_core.regions import whole
 from cellcutter_core.runs.choices import Source
-from cellcutter_core.runs.draft import keep_file
+from cellcutter_core.runs.draft import keep_file, together
 from pages.shared import cached, code, panels, state
 from pages.shared.channels import channel_card
 from pages.shared.picture import region_picker
@@ -28,41 +28,49 @@ def change_kind() -> None:
 
 
 def upload() -> None:
-    given = st.session_state.data_upload
-    if given is None:
-        return
-    before = state.choices()
     with panels.complaints():
-        source = keep_file(given.name, given.getvalue())
-        # A stack or a series has a plane to begin with.
-        ways = ({}, {"z": "max"}, {"t": 0}, {"z": "max", "t": 0})
-        errors = []
-        for way in ways:
-            state.choose_source(source.replace(**way))
-            try:
-                cached.whole_image()
-                return
-            except ValueError as error:
-                errors.append(error)
-        # What was there before stays.
-        state.take(before)
-        raise errors[0]
+        kept = [keep_file(given.name, given.getvalue()) for given in st.session_state.data_upload]
+        if kept:
+            take(together(kept))
+
+
+def fetch() -> None:
+    with panels.complaints():
+        if address := st.session_state.data_address.strip():
+            take(Source(kind="web", name=address))
+
+
+def take(source: Source) -> None:
+    """Another image; a stack or a series has a plane to begin with.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read; what was there before stays.
+    """
+    before = state.choices()
+    ways = ({}, {"z": "max"}, {"t": 0}, {"z": "max", "t": 0})
+    errors = []
+    for way in ways:
+        state.choose_source(source.replace(**way))
+        try:
+            cached.whole_image()
+            return
+        except ValueError as error:
+            errors.append(error)
+    state.take(before)
+    raise errors[0]
 
 
 def how_to_read(source: Source) -> None:
-    """Plane and time point of a stack, and whether cells are dark on bright."""
+    """Plane and time point of a stack, dark cells on bright, and stains."""
 
-    def read_anew() -> None:
+    def read_anew(**chosen: object) -> None:
         keys, z = st.session_state, source.z
         if z is not None:
             z = "max" if keys.data_projected else keys.get("data_z", 0)
-        state.choose_source(
-            source.replace(
-                z=z,
-                t=None if source.t is None else keys.data_t,
-                inverted=keys.data_inverted,
-            )
-        )
+        t = None if source.t is None else keys.data_t
+        state.choose_source(source.replace(z=z, t=t, **chosen))
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if source.z is not None:
@@ -74,21 +82,34 @@ def how_to_read(source: Source) -> None:
         if source.t is not None:
             st.session_state.data_t = source.t
             st.number_input("Time point", 0, key="data_t", on_change=read_anew, width=150)
+        colour = source.stained is not None
         with suppress(ValueError):  # Told below.
-            st.session_state.data_inverted = cached.whole_image().inverted
+            image = cached.whole_image()
+            st.session_state.data_inverted = image.inverted
+            st.session_state.data_stained = image.stained
+            colour |= image.stained or image.channels == ("red", "green", "blue")
         st.toggle(
             "Dark cells on a bright background",
             key="data_inverted",
-            on_change=read_anew,
+            on_change=lambda: read_anew(inverted=st.session_state.data_inverted),
+            disabled=bool(st.session_state.get("data_stained")) and colour,
             help="Turns the image over. Judged by the picture until you say so.",
         )
+        if colour:
+            st.toggle(
+                "Stained section",
+                key="data_stained",
+                on_change=lambda: read_anew(stained=st.session_state.data_stained),
+                help="Nuclei are shown by hematoxylin, cells by the density of all stains. Judged "
+                "by the picture until you say so.",
+            )
 
 
 source = state.choices().source
 kinds = {"sample": "Built-in sample", "paper": "The paper's images", "file": "Your own image"}
 chooser, facts = st.columns([2, 1])
 with chooser:
-    st.session_state.setdefault("data_kind", source.kind)
+    st.session_state.setdefault("data_kind", "file" if source.kind == "web" else source.kind)
     kind = st.segmented_control(
         "Image", list(kinds), format_func=kinds.get, key="data_kind", on_change=change_kind
     )
@@ -115,14 +136,23 @@ with chooser:
         )
     else:
         st.file_uploader(
-            "TIFF, PNG, JPEG, npy, npz, ND2, CZI or LIF",
-            type=["tif", "tiff", "png", "jpg", "jpeg", "npy", "npz", "nd2", "czi", "lif"],
+            "TIFF, PNG, JPEG, npy, npz, zipped OME-Zarr, ND2, CZI or LIF",
+            type=["tif", "tiff", "png", "jpg", "jpeg", "npy", "npz", "zip", "nd2", "czi", "lif"],
+            accept_multiple_files=True,
             key="data_upload",
             on_change=upload,
-            help="It stays on the computer that runs this app.",
+            help="Several files together are the channels of one image. They stay on the computer "
+            "that runs this app.",
         )
-        if source.kind == "file":
-            st.caption(f"In use: {source.name}")
+        st.text_input(
+            "Or the address of an OME-Zarr",
+            key="data_address",
+            on_change=fetch,
+            placeholder="https://…/image.ome.zarr",
+            help="On a server that everybody can reach. The computer that runs this app reads it.",
+        )
+        if source.kind in ("file", "web"):
+            st.caption(f"In use: {source.title}")
             how_to_read(source)
 
 image = panels.needs(cached.whole_image)

@@ -12,23 +12,38 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cellcutter_core.config import QUICK, Config, Settings
+from cellcutter_core.reading.zarr_places import is_address
 
 STEPS = ("image", "mask", "markers", "training")
 """In the order of the pipeline; a step is decided by those before it as well."""
 
 
+class KeptFile(Settings):
+    """An uploaded file."""
+
+    name: str = Field("", description="What the person calls it.")
+    digest: str = Field(
+        "", pattern="^[0-9a-f]*$", description="SHA-256 of the file, under which it is kept."
+    )
+
+
 class Source(Settings):
     """Where the image comes from."""
 
-    kind: Literal["sample", "paper", "file"] = Field("sample", description="What `name` names.")
-    name: str = Field("", description="Of the paper's image (a1, a2, a3), or of the file.")
+    kind: Literal["sample", "paper", "file", "web"] = Field(
+        "sample", description="What `name` names."
+    )
+    name: str = Field(
+        "", description="Of the paper's image (a1, a2, a3), of the file, or an address."
+    )
     seed: int = Field(0, ge=0, le=999, description="Of the built-in sample.")
     digest: str = Field(
         "", pattern="^[0-9a-f]*$", description="SHA-256 of the file, under which it is kept."
     )
+    more: tuple[KeptFile, ...] = Field((), description="Files with more channels of the image.")
     z: int | Literal["max"] | None = Field(
         None, description="Plane of a stack, or its maximum projection; None where there is one."
     )
@@ -39,16 +54,33 @@ class Source(Settings):
         None, description="Whether cells are dark on bright; None as judged by the picture."
     )
 
+    stained: bool | None = Field(
+        None, description="Whether it is a stained section; None as judged by the picture."
+    )
+
+    @model_validator(mode="after")
+    def _address(self) -> Source:
+        # A path in this place would be read from the disk of the server.
+        if self.kind == "web" and not is_address(self.name):
+            raise ValueError(f"{self.name!r} is no address; give one that begins with https://")
+        return self
+
     @property
     def reading(self) -> dict[str, Any]:
         """How `read_image` is to read the file: what was chosen, by the names it has there."""
-        return self.model_dump(include={"z", "t", "inverted"}, exclude_none=True)
+        return self.model_dump(include={"z", "t", "inverted", "stained"}, exclude_none=True)
 
     @property
     def title(self) -> str:
         """What a person calls it."""
         if self.kind == "sample":
             return f"Built-in sample {self.seed}"
+        if self.kind == "web":
+            return self.name.split("?")[0].rstrip("/").rpartition("/")[2]
+        if len(self.more) > 1:
+            return f"{self.name} and {len(self.more)} more"
+        if self.more:
+            return f"{self.name} and {self.more[0].name}"
         return f"{self.name} of the paper" if self.kind == "paper" else self.name
 
 

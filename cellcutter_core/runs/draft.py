@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from cellcutter_core.files import atomic
 from cellcutter_core.markers import Nuclei
-from cellcutter_core.runs.choices import Choices, Source, keys
+from cellcutter_core.runs.choices import Choices, KeptFile, Source, keys
 from cellcutter_core.runs.folder import new_run_id, runs_folder, valid_id
 
 
@@ -137,7 +137,19 @@ def keep_file(name: str, content: bytes) -> Source:
     return source
 
 
-def file_of(source: Source) -> Path:
+def together(sources: Sequence[Source]) -> Source:
+    """Kept files as the channels of one image, in the order of their names."""
+    first, *rest = sorted(sources, key=lambda source: (source.name, source.digest))
+    return first.replace(more=[KeptFile(name=file.name, digest=file.digest) for file in rest])
+
+
+def files_of(source: Source) -> list[Path]:
+    """Where the files of an image are kept, none where it comes from elsewhere."""
+    files: list[Source | KeptFile] = [source, *source.more]
+    return [file_of(file) for file in files] if source.kind == "file" else []
+
+
+def file_of(source: Source | KeptFile) -> Path:
     """Where an uploaded file is kept."""
     return runs_folder() / ".files" / source.digest / Path(source.name).name
 

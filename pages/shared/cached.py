@@ -15,6 +15,7 @@ import streamlit as st
 from numpy.typing import NDArray
 from streamlit.delta_generator import DeltaGenerator
 
+from cellcutter_core.channel_files import read_channel_files
 from cellcutter_core.config import Config, MaskSettings
 from cellcutter_core.crops import Dataset
 from cellcutter_core.graph_cut import mask_grid, preview_mask
@@ -32,7 +33,7 @@ from cellcutter_core.pipeline import (
 )
 from cellcutter_core.regions import Box, cut_out, interesting_region
 from cellcutter_core.runs.choices import Choices, Source, keys
-from cellcutter_core.runs.draft import file_of, markers_digest
+from cellcutter_core.runs.draft import files_of, markers_digest
 from cellcutter_core.samples import sample
 from cellcutter_core.view.render import Rgb, composite, overlay
 from pages.shared import state
@@ -53,7 +54,13 @@ def _image(source: str) -> Image:
         return sample(seed=chosen.seed)
     if chosen.kind == "paper":
         return read_image(fetch_paper(chosen.name))
-    return read_image(file_of(chosen), **chosen.reading)
+    if chosen.kind == "web":
+        # Whoever sees the page chooses it, so it must not lead into the server's own network.
+        return read_image(chosen.name, public_only=True, **chosen.reading)
+    files = files_of(chosen)
+    if len(files) > 1:
+        return read_channel_files(files, **chosen.reading)
+    return read_image(files[0], **chosen.reading)
 
 
 def whole_image(choices: Choices | None = None) -> Image:

@@ -28,9 +28,18 @@ def data_code(choices: Choices, image: Image, region: Box) -> str:
         imports.append("from cellcutter_core.paper_data import fetch_paper")
         lines.append(f'image = read_image(fetch_paper("{source.name}"))')
     else:
-        imports.append("from cellcutter_core import read_image")
+        several = [source.name, *(file.name for file in source.more)]
+        imports.append(
+            "from cellcutter_core.channel_files import read_channel_files"
+            if source.more
+            else "from cellcutter_core import read_image"
+        )
         chosen = "".join(f", {name}={value!r}" for name, value in source.reading.items())
-        lines.append(f"image = read_image({source.name!r}{chosen})")
+        lines.append(
+            f"image = read_channel_files({several!r}{chosen})"
+            if source.more
+            else f"image = read_image({source.name!r}{chosen})"
+        )
     if choices.cell is not None or choices.nucleus is not None:
         cell = [image.channels[index] for index in image.cell]
         nucleus = "none" if image.nucleus is None else image.channels[image.nucleus]

@@ -15,7 +15,7 @@ import streamlit as st
 from cellcutter_core.markers import Nuclei
 from cellcutter_core.runs.adopted import adopt
 from cellcutter_core.runs.choices import Choices, Source, changed, keys
-from cellcutter_core.runs.draft import Draft, described, file_of, markers_digest
+from cellcutter_core.runs.draft import Draft, described, files_of, markers_digest
 from cellcutter_core.runs.folder import find_run
 from cellcutter_core.runs.store import Run
 
@@ -223,7 +223,7 @@ def take_choices_of(opened: Run) -> None:
         If its image is not here any more and cannot be had from the run.
     """
     chosen = Choices(**opened.description["choices"])
-    if chosen.source.kind == "file" and not file_of(chosen.source).exists():
+    if not all(file.exists() for file in files_of(chosen.source)):
         # It came from another machine.
         chosen = adopt(opened)
     draft().save(chosen)

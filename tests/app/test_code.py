@@ -19,7 +19,7 @@ from cellcutter_core.markers import Nuclei, find_nuclei
 from cellcutter_core.pipeline import find_area, find_markers, prepare
 from cellcutter_core.regions import cut_out
 from cellcutter_core.runs.choices import Choices
-from cellcutter_core.runs.draft import Draft, file_of, keep_file
+from cellcutter_core.runs.draft import Draft, file_of, keep_file, together
 from cellcutter_core.runs.store import Run
 from cellcutter_core.runs.worker import work
 from cellcutter_core.samples import sample, save
@@ -111,6 +111,30 @@ def test_data_of_an_uploaded_file(tmp_path: Path) -> None:
     made = executed(shown("data", Choices(source=source, region=(0, 0, 100, 128))))
     whole = read_image(file_of(source))
     np.testing.assert_array_equal(made["image"].pixels, whole.pixels[:100])
+
+
+def test_data_of_files_of_channels(tmp_path: Path) -> None:
+    pixels = sample((128, 128), seed=1).pixels
+    for index, name in enumerate(("actin.tif", "phase.tif", "dapi.tif")):
+        tifffile.imwrite(tmp_path / name, pixels[..., index])
+    kept = [keep_file(file.name, file.read_bytes()) for file in tmp_path.glob("*.tif")]
+    choices = Choices(source=together(kept).replace(inverted=False), region=(0, 0, 100, 128))
+    image = executed(shown("data", choices))["image"]
+    assert image.channels == ("actin", "dapi", "phase")
+    assert (image.cell, image.nucleus) == ((0,), 1)
+    np.testing.assert_array_equal(image.pixels, pixels[:100, :, [0, 2, 1]])
+
+
+def test_data_of_a_stained_section(tmp_path: Path) -> None:
+    picture = np.random.default_rng(0).integers(90, 250, (80, 90, 3), np.uint8)
+    tifffile.imwrite(tmp_path / "section.tif", picture, photometric="rgb")
+    source = keep_file("section.tif", (tmp_path / "section.tif").read_bytes())
+    choices = Choices(source=source.replace(stained=True), region=(0, 0, 80, 90))
+    image = executed(shown("data", choices))["image"]
+    expected = read_image(tmp_path / "section.tif", stained=True)
+    assert image.channels == expected.channels
+    assert "hematoxylin" in image.channels
+    np.testing.assert_array_equal(image.pixels, expected.pixels)
 
 
 def test_training_gives_the_labels_of_the_run(tmp_path: Path) -> None:

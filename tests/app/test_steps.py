@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import streamlit as st
 import tifffile
 from streamlit.testing.v1 import AppTest
 
+from cellcutter_core.export.ome_zarr import ome_zarr
+from cellcutter_core.images import Image
 from cellcutter_core.runs.choices import Choices, Source
 from cellcutter_core.runs.draft import Draft, keep_file
 from cellcutter_core.samples import sample, save
@@ -152,6 +155,137 @@ def test_an_image_is_turned_over_and_back() -> None:
     assert not app.exception
     assert chosen(app).source.inverted == (not judged)
     assert judged != any("turned over" in m.value for m in app.markdown)
+
+
+def tiff(pixels: np.ndarray, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, pixels, **options)
+    return buffer.getvalue()
+
+
+def test_files_uploaded_together_are_the_channels_of_one_image() -> None:
+    pixels = sample((96, 120)).pixels
+    given = [("dapi.tif", tiff(pixels[..., 2]), ""), ("actin.tif", tiff(pixels[..., 0]), "")]
+    app = opened("data")
+    app.segmented_control(key="data_kind").set_value("file").run()
+    app.file_uploader(key="data_upload").set_value(given).run()
+    assert not app.exception
+    assert not app.error
+    assert chosen(app).source.title == "actin.tif and dapi.tif"
+    assert any("96 × 120 pixels, 2 channels" in m.value for m in app.markdown)
+    assert app.multiselect(key="data_cell").value == ["actin"]
+    assert app.selectbox(key="data_nucleus").value == "dapi"
+    # A reload finds them again.
+    again = AppTest.from_file(APP, default_timeout=60)
+    again.query_params["draft"] = app.session_state[state.DRAFT].id
+    again.run().switch_page("pages/data.py").run()
+    assert not again.error
+    assert again.multiselect(key="data_cell").options == ["actin", "dapi"]
+    # Files that do not belong together are told, both of them, and nothing changes.
+    other = ("other.tif", tiff(pixels[:50, :, 1]), "")
+    app.file_uploader(key="data_upload").set_value([*given, other]).run()
+    assert "actin.tif has 96 × 120 pixels and other.tif 50 × 120" in app.error[0].value
+    assert chosen(app).source.title == "actin.tif and dapi.tif"
+    app.file_uploader(key="data_upload").set_value(None).run()
+    assert not app.exception
+    assert chosen(app).source.title == "actin.tif and dapi.tif"
+
+
+def test_a_zipped_ome_zarr() -> None:
+    seen = sample((96, 120))
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in ome_zarr(seen.pixels, seen.truth, channels=seen.channels).items():
+            archive.writestr(f"image.ome.zarr/{name}", content)
+    app = opened("data")
+    app.segmented_control(key="data_kind").set_value("file").run()
+    app.file_uploader(key="data_upload").upload("image.zip", buffer.getvalue()).run()
+    assert not app.exception
+    assert not app.error
+    assert app.multiselect(key="data_cell").options == list(seen.channels)
+
+
+def test_an_address_is_read_from_the_public_internet_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def read(name: str, **how: object) -> Image:
+        asked.append((name, how))
+        if "stack" in name and "z" not in how:
+            raise ValueError("stack.zarr: is a stack; give z=0 to 3")
+        return sample((96, 120))
+
+    monkeypatch.setattr("pages.shared.cached.read_image", read)
+    app = opened("data")
+    app.segmented_control(key="data_kind").set_value("file").run()
+    app.text_input(key="data_address").set_value(" https://example.org/stack.zarr ").run()
+    assert not app.exception
+    assert not app.error
+    source = chosen(app).source
+    assert (source.kind, source.title, source.z) == ("web", "stack.zarr", "max")
+    assert asked[-1] == ("https://example.org/stack.zarr", {"public_only": True, "z": "max"})
+    script = next(code.value for code in app.code if "read_image" in code.value)
+    assert "read_image('https://example.org/stack.zarr', z='max')" in script
+    again = AppTest.from_file(APP, default_timeout=60)
+    again.query_params["draft"] = app.session_state[state.DRAFT].id
+    again.run().switch_page("pages/data.py").run()
+    assert not again.error
+    assert again.segmented_control(key="data_kind").value == "file"
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("/etc", "is no address"),
+        ("file:///etc/passwd", "is no address"),
+        ("http://127.0.0.1:9/a.zarr", "a.zarr: "),
+    ],
+)
+def test_an_address_that_leads_elsewhere_is_told(address: str, message: str) -> None:
+    app = opened("data")
+    before = chosen(app)
+    app.segmented_control(key="data_kind").set_value("file").run()
+    app.text_input(key="data_address").set_value(address).run()
+    assert not app.exception
+    assert message in app.error[0].value
+    assert chosen(app) == before
+
+
+def stained_section() -> bytes:
+    """Nuclei in violet on pink tissue, seen in transmitted light."""
+    rng = np.random.default_rng(0)
+    rows, cols = np.mgrid[:96, :120]
+    picture = np.full((96, 120, 3), (235, 190, 215), np.uint8)
+    for row, col in rng.uniform(10, 86, (30, 2)):
+        picture[(rows - row) ** 2 + (cols - col) ** 2 < 20] = (90, 60, 140)
+    return tiff(picture + rng.integers(0, 9, picture.shape, np.uint8), photometric="rgb")
+
+
+def test_a_stained_section_is_said_and_unsaid() -> None:
+    app = opened("data")
+    app.segmented_control(key="data_kind").set_value("file").run()
+    app.file_uploader(key="data_upload").upload("section.tif", stained_section()).run()
+    assert not app.error
+    for wanted in (True, False, True):
+        if app.toggle(key="data_stained").value is not wanted:
+            app.toggle(key="data_stained").set_value(wanted).run()
+            assert chosen(app).source.stained is wanted
+        assert not app.exception
+        assert not app.error
+        assert ("hematoxylin" in app.multiselect(key="data_cell").options) is wanted
+        assert app.toggle(key="data_inverted").disabled is wanted
+    script = next(code.value for code in app.code if "read_image" in code.value)
+    assert "read_image('section.tif', stained=True)" in script
+
+
+def test_what_has_no_colours_has_no_stains() -> None:
+    app = opened("data")
+    app.segmented_control(key="data_kind").set_value("file").run()
+    gray = sample((96, 96)).pixels[..., 0]
+    app.file_uploader(key="data_upload").upload("gray.tif", tiff(gray)).run()
+    assert not app.error
+    assert "data_stained" not in [toggle.key for toggle in app.toggle]
 
 
 @pytest.mark.parametrize(

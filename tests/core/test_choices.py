@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from cellcutter_core.markers import Nuclei, marker_points
-from cellcutter_core.runs.choices import Choices, Source, changed, keys
-from cellcutter_core.runs.draft import Draft, file_of, keep_file, markers_digest
+from cellcutter_core.runs.choices import Choices, KeptFile, Source, changed, keys
+from cellcutter_core.runs.draft import Draft, file_of, files_of, keep_file, markers_digest, together
 
 
 @pytest.fixture(autouse=True)
@@ -133,3 +133,38 @@ def test_a_file_cannot_be_asked_for_by_a_path() -> None:
     source = Source(kind="file", name="../../passwd", digest="ab")
     assert file_of(source).name == "passwd"
     assert ".." not in file_of(source).parts
+
+
+def test_files_of_one_image_are_kept_together_in_the_order_of_their_names(runs: Path) -> None:
+    kept = [keep_file(f"{name}.tif", name.encode()) for name in ("dapi", "actin", "tubulin")]
+    source = together(kept)
+    assert source.name == "actin.tif"
+    assert source == together(kept[::-1])
+    assert source.title == "actin.tif and 2 more"
+    assert together(kept[:2]).title == "actin.tif and dapi.tif"
+    assert together(kept[:1]) == kept[0]
+    assert [file.read_bytes() for file in files_of(source)] == [b"actin", b"dapi", b"tubulin"]
+    assert all(file.is_relative_to(runs) for file in files_of(source))
+    draft = Draft()
+    draft.save(Choices(source=source))
+    assert Draft(draft.id).load().source == source
+    before = Choices(source=source)
+    other = Choices(source=source.replace(more=source.more[:1]))
+    assert "image" in changed(keys(other), keys(before))
+
+
+def test_no_file_is_asked_for_by_a_path() -> None:
+    with pytest.raises(ValueError, match="digest"):
+        KeptFile(name="x", digest="../../etc")
+    for name in ("/etc/passwd", "a.zarr", "file:///etc", "ftp://a/b", ""):
+        with pytest.raises(ValueError, match="is no address"):
+            Source(kind="web", name=name)
+    source = Source(kind="web", name="https://example.org/cells.zarr/?key=1")
+    assert source.title == "cells.zarr"
+    assert files_of(source) == files_of(Source()) == []
+
+
+def test_how_to_read_is_what_was_said_and_no_more() -> None:
+    assert Source().reading == {}
+    said = {"z": "max", "t": 2, "inverted": False, "stained": True}
+    assert Source(**said).reading == said
