@@ -116,7 +116,8 @@ def number_markers(labels: ArrayLike) -> Labels:
     array([[1, 0, 2]], dtype=int32)
     """
     given = np.asarray(labels)
-    if given.dtype.kind == "f" and np.isfinite(given).all() and (given == given.round()).all():
+    # Beyond these floats no longer tell one whole number from the next.
+    if given.dtype.kind == "f" and (np.abs(given) < 2**53).all() and (given == given.round()).all():
         given = given.astype(np.int64)
     elif given.dtype == np.bool_:
         given = given.astype(np.uint8)

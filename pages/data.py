@@ -31,6 +31,7 @@ def upload() -> None:
     with panels.complaints():
         kept = [keep_file(given.name, given.getvalue()) for given in st.session_state.data_upload]
         if kept:
+            st.session_state.data_address = ""
             take(together(kept))
 
 
@@ -141,8 +142,8 @@ with chooser:
             accept_multiple_files=True,
             key="data_upload",
             on_change=upload,
-            help="Several files together are the channels of one image. They stay on the computer "
-            "that runs this app.",
+            help="Several files together are the channels of one image; take away by its cross "
+            "what does not belong to it. They stay on the computer that runs this app.",
         )
         st.text_input(
             "Or the address of an OME-Zarr",
@@ -163,7 +164,13 @@ with facts:
         f"**{source.title}**  \n{n_rows} × {n_cols} pixels, {len(image.channels)} "
         f"{'channel' if len(image.channels) == 1 else 'channels'}, {image.pixels.dtype}  \n"
         + ("True cells are known: scores are shown.  \n" if image.truth is not None else "")
-        + ("Dark on a bright background: turned over." if image.inverted else "")
+        + (
+            "A stained section: density and hematoxylin."
+            if image.stained
+            else "Dark on a bright background: turned over."
+            if image.inverted
+            else ""
+        )
     )
     st.session_state.data_pixel_size = cached.pixel_size()
     st.number_input(

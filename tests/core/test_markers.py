@@ -96,6 +96,7 @@ def test_brightness_does_not_matter_to_blobs() -> None:
         (lambda: typical_diameter(np.ones((3, 3), bool), 0), "n_markers is 0"),
         (lambda: number_markers(np.zeros((3, 3), int)), "nothing but 0"),
         (lambda: number_markers(np.full((3, 3), 0.5)), "dtype float64"),
+        (lambda: number_markers([[0.0, 1e30]]), "dtype float64"),
         (lambda: number_markers([[0, -1]]), "holds the value -1"),
         (lambda: markers_from_points([], (9, 9)), "points is empty"),
         (lambda: markers_from_points([(1, 2, 3)], (9, 9)), r"shape \(1, 3\).*\(row, col\)"),
