@@ -100,6 +100,35 @@ class Stored:
     read: Callable[[tuple[int | slice, ...]], Array]
 
 
+def of_frames(
+    shape: tuple[int, ...],
+    index: tuple[int | slice, ...],
+    frame: Callable[[int], Array],
+    *,
+    lead: int,
+) -> Array:
+    """A part of an image that lies in frames, one for each place along its first axes.
+
+    Parameters
+    ----------
+    shape : lengths of all axes
+    index : one number or slice for each of them
+    frame : gives, by its number, what the index says of a frame
+    lead : how many axes count frames; the last of them counts fastest
+    """
+    first = shape[:lead]
+    numbers = np.arange(math.prod(first)).reshape(first)[index[:lead]]
+    parts = ((at, frame(int(number))) for at, number in np.ndenumerate(numbers))
+    at, part = next(parts)
+    if numbers.size == 1:
+        return part.reshape(*np.shape(numbers), *part.shape)
+    found = np.empty((*np.shape(numbers), *part.shape), part.dtype)
+    found[at] = part
+    for at, part in parts:
+        found[at] = part
+    return found
+
+
 def in_memory(array: Array, axes: str) -> Stored:
     """An array that is there already."""
     return Stored(array.shape, axes, array.dtype, lambda index: np.array(array[index]))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +24,12 @@ from cellcutter_core.reading.contents import (
     Array,
     Contents,
     Part,
+    Stored,
     Unreadable,
     check_header,
     check_size,
     in_memory,
+    of_frames,
 )
 
 
@@ -41,6 +44,7 @@ class Found:
     read : gives the array
     names : of the channels, if there are any
     pixel_size : µm per pixel, if known
+    frame : gives the channels, rows and columns of one place in the stack, by its number
     """
 
     sizes: dict[str, int]
@@ -48,10 +52,11 @@ class Found:
     read: Callable[[], Array]
     names: tuple[str, ...] | None = None
     pixel_size: float | None = None
+    frame: Callable[[int], Array] | None = None
 
 
 def read_microscope(path: Path, part: Part, max_bytes: int, *, kind: str) -> Contents:
-    """Read one plane, with all its channels. The whole stack is in memory for a moment.
+    """Read one plane, with all its channels. Of CZI and LIF the whole stack is in memory meanwhile.
 
     Parameters
     ----------
@@ -84,7 +89,9 @@ def _nd2(nd2: Any, path: Path, part: Part, max_bytes: int) -> Contents:
             names = tuple(str(channel.channel.name) for channel in file.metadata.channels)
         with contextlib.suppress(Exception):
             size = float(file.voxel_size().x)
-        found = Found(dict(file.sizes), np.dtype(file.dtype), file.asarray, names, size)
+        found = Found(
+            dict(file.sizes), np.dtype(file.dtype), file.asarray, names, size, file.read_frame
+        )
         return _plane(found, part, max_bytes)
 
 
@@ -141,10 +148,24 @@ def _measured(image: Any, names: tuple[str, ...] | None) -> Found:
 def _plane(found: Found, part: Part, max_bytes: int) -> Contents:
     shape = tuple(int(length) for length in found.sizes.values())
     check_header(shape, found.dtype)
-    check_size(int(np.prod(shape, dtype=object)) * found.dtype.itemsize, max_bytes)
     axes = "".join(found.sizes)
-    part.check_plane(shape, axes)
-    array, axes = part.read(in_memory(np.asarray(found.read()), axes), max_bytes=max_bytes)
+    lead = min((axes.index(axis) for axis in "CYXS" if axis in axes), default=0)
+    if found.frame is not None and not set(axes[lead:]) - set("CYXS"):
+        frame = found.frame
+        stored = Stored(
+            *(shape, axes, found.dtype),
+            lambda index: of_frames(
+                shape,
+                index,
+                lambda number: np.array(frame(number).reshape(shape[lead:])[index[lead:]]),
+                lead=lead,
+            ),
+        )
+    else:
+        part.check_plane(shape, axes)
+        check_size(math.prod(shape) * found.dtype.itemsize, max_bytes)
+        stored = in_memory(np.asarray(found.read()), axes)
+    array, axes = part.read(stored, max_bytes=max_bytes)
     pixels = to_channels_last(array, axes)
     named = found.names is not None and len(found.names) == pixels.shape[2]
     known = found.pixel_size is not None and 0 < found.pixel_size < np.inf

@@ -164,9 +164,9 @@ def _read(path: Path, start: bytes, part: Part, as_stored: bool, max_bytes: int)
         contents = read_npz(path, max_bytes)
     else:
         raise Unreadable(
-            "is not an image in a known format; give TIFF, PNG, JPEG, .npy, .npz, OME-Zarr "
-            "(of microscopes: ND2, CZI and LIF are read with their packages; export others as "
-            "OME-TIFF)"
+            "is not an image in a known format; give TIFF, PNG, JPEG, .npy, .npz or OME-Zarr "
+            "(files of microscopes: ND2, CZI and LIF are read with their packages; export others "
+            "as OME-TIFF)"
         )
     # These have no planes; a plane asked for must be the only one.
     part.check_plane(contents.pixels.shape, "YXC")

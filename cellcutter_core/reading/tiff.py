@@ -29,6 +29,7 @@ from cellcutter_core.reading.contents import (
     check_header,
     check_size,
     in_memory,
+    of_frames,
 )
 from cellcutter_core.reading.tiff_colours import IN_COLOUR, meant
 
@@ -154,33 +155,16 @@ def _stored(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries, max_bytes: 
     ):
 
         def read(index: tuple[int | slice, ...]) -> Array:
-            return _of_pages(series, index[:lead], index[lead:])
+            def of_page(number: int) -> Array:
+                return _of_page(series[number], page, index[lead:])
+
+            return of_frames(series.shape, index, of_page, lead=lead)
 
     else:
         # Pages that are put together in another way, all of them at once.
         check_size(math.prod(series.shape) * series.dtype.itemsize, max_bytes)
         return in_memory(series.asarray(), series.axes)
     return Stored(series.shape, series.axes, series.dtype, read)
-
-
-def _of_pages(
-    series: tifffile.TiffPageSeries, lead: tuple[int | slice, ...], within: tuple[int | slice, ...]
-) -> Array:
-    """A part of an image whose pages follow each other in the order of its first axes."""
-    shape = series.shape[: len(lead)]
-    numbers = np.arange(math.prod(shape)).reshape(shape)[lead]
-    planes = (
-        (at, _of_page(series[int(number)], series.keyframe, within))
-        for at, number in np.ndenumerate(numbers)
-    )
-    at, plane = next(planes)
-    if numbers.size == 1:
-        return plane.reshape(*np.shape(numbers), *plane.shape)
-    found = np.empty((*np.shape(numbers), *plane.shape), plane.dtype)
-    found[at] = plane
-    for at, plane in planes:
-        found[at] = plane
-    return found
 
 
 def _of_page(

@@ -58,6 +58,7 @@ def found(axes: str, pixels: np.ndarray = PIXELS, **more: Any) -> dict[str, Any]
         "dtype": pixels.dtype,
         "nbytes": pixels.nbytes,
         "asarray": lambda: pixels,
+        "read_frame": lambda number: pixels.reshape(-1, *pixels.shape[-3:])[number],
         **more,
     }
 
@@ -99,9 +100,37 @@ def test_planes_channels_and_pixel_size(
         read_image(path)
     with pytest.raises(ValueError, match=rf"^a\.{kind}: needs .* more than the limit"):
         read_image(path, z=0, max_bytes=1000)
+    image = read_image(path, z=2, region=(3, 4, 18, 29))
+    np.testing.assert_array_equal(image.pixels, np.moveaxis(PIXELS[2, :, 3:18, 4:29], 0, 2))
     monkeypatch.setitem(sys.modules, package, stand_in(kind, "PCYX"))
     with pytest.raises(ValueError, match=rf"^a\.{kind}: has an axis P of length 3"):
         read_image(path)
+
+
+def test_of_nd2_only_the_frames_that_are_needed_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 999, (2, 3, 2, 20, 30)).astype(np.uint16)
+    asked: list[int] = []
+
+    def frame(number: int) -> np.ndarray:
+        asked.append(number)
+        return pixels.reshape(-1, *pixels.shape[-3:])[number]
+
+    def whole() -> np.ndarray:
+        raise AssertionError("the whole stack was asked for")
+
+    opened = Opened(**found("TZCYX", pixels) | {"read_frame": frame, "asarray": whole})
+    monkeypatch.setitem(sys.modules, "nd2", SimpleNamespace(ND2File=lambda path: opened))
+    path = tmp_path / "a.nd2"
+    path.write_bytes(STARTS["nd2"][1])
+    # One plane of two channels, and two planes at once for a projection.
+    read = read_image(path, t=1, z=2, max_bytes=2400)
+    np.testing.assert_array_equal(read.pixels, np.moveaxis(pixels[1, 2], 0, 2))
+    assert asked == [5]
+    read = read_image(path, t=0, z="max", max_bytes=4800)
+    np.testing.assert_array_equal(read.pixels, np.moveaxis(pixels[0].max(0), 0, 2))
+    assert asked == [5, 0, 1, 2]
 
 
 @pytest.mark.parametrize("kind", ["czi", "lif"])

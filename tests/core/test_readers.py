@@ -504,7 +504,7 @@ def test_no_such_file(tmp_path):
         (b"", "is empty"),
         (b"x", "not an image in a known format"),
         (b"row,col\n1,2\n", "not an image in a known format"),
-        (b"GIF89a" + bytes(20), "give TIFF, PNG, JPEG, .npy or .npz"),
+        (b"GIF89a" + bytes(20), "give TIFF, PNG, JPEG, .npy, .npz or OME-Zarr"),
     ],
 )
 def test_not_an_image(tmp_path, content, message):
