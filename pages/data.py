@@ -254,6 +254,7 @@ with chosen_on:
         scale=1 / scale,
         shape=image.shape,
         alt=f"{source.title}, with the region to work on as a box",
+        pixel_size=cached.pixel_size(),
     )
 if picked != box:
     state.choose(region=picked)
