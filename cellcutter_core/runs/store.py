@@ -38,6 +38,7 @@ from cellcutter_core.config import Config
 from cellcutter_core.files import atomic
 from cellcutter_core.inputs import Inputs, Truth
 from cellcutter_core.prediction import Drawing
+from cellcutter_core.runs.journal import Journal
 from cellcutter_core.runs.lock import alive
 
 Status = Literal["queued", "running", "stopped", "finished", "failed", "crashed"]
@@ -81,7 +82,7 @@ class Progress:
     epoch_events: tuple[Mapping[str, Any], ...]
 
 
-class Run:
+class Run(Journal):
     """A run directory.
 
     Raises
@@ -91,7 +92,7 @@ class Run:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        super().__init__(path)
         try:
             description = json.loads((self.path / "run.json").read_text("utf-8"))
             self.config = Config(**description["config"])
@@ -211,54 +212,12 @@ class Run:
         """Where the last epoch's network is."""
         return self.path / "model.keras"
 
-    @property
-    def log_file(self) -> Path:
-        """What the process printed."""
-        return self.path / "log.txt"
-
     # Events -------------------------------------------------------------------------------------
-
-    def record(self, kind: str, **values: Any) -> None:
-        """Add an event; every line carries its kind and its time."""
-        line = json.dumps({"kind": kind, "time": time.time(), **values})
-        file = self.path / "events.jsonl"
-        torn = file.exists() and file.stat().st_size > 0 and not _ends_line(file)
-        with file.open("a", encoding="utf-8") as stream:
-            # One write: readers see whole lines or a torn last one, never two mixed.
-            stream.write(("\n" if torn else "") + line + "\n")
-
-    def events(self) -> list[dict[str, Any]]:
-        """All events so far, oldest first; lines torn by a crash are left out."""
-        try:
-            lines = (self.path / "events.jsonl").read_text("utf-8", "replace").splitlines()
-        except FileNotFoundError:
-            return []
-        found = []
-        for line in lines:
-            try:
-                event = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(event, dict) and "kind" in event:
-                found.append(event)
-        return found
 
     @property
     def progress(self) -> Progress:
         """Where the run stands now."""
         return progress(self.events(), self.config, alive=partial(alive, self.path))
-
-    def ask_to_stop(self) -> None:
-        """The run stops within one step."""
-        (self.path / "stop").touch()
-
-    @property
-    def asked_to_stop(self) -> bool:
-        return (self.path / "stop").exists()
-
-    def forget_stop(self) -> None:
-        """Before it is gone on with."""
-        (self.path / "stop").unlink(missing_ok=True)
 
     # Epochs -------------------------------------------------------------------------------------
 
@@ -385,12 +344,6 @@ def progress(events: list[dict[str, Any]], config: Config, *, alive: Any = None)
 def _describe(path: Path, description: Mapping[str, Any]) -> None:
     with atomic(path / "run.json") as temporary:
         temporary.write_text(json.dumps(description, indent=1), "utf-8")
-
-
-def _ends_line(file: Path) -> bool:
-    with file.open("rb") as stream:
-        stream.seek(-1, os.SEEK_END)
-        return stream.read(1) == b"\n"
 
 
 def _save(file: Path, arrays: Mapping[str, NDArray[Any]], *, small: bool = True) -> None:
