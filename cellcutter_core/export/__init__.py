@@ -1,14 +1,15 @@
 """Everything a user takes home: label images, ROIs, tables, pictures, recipes, records.
 
 `FORMATS` lists what a finished run can be exported as; `export` writes it, `content` gives its
-bytes, `file_name` a name. The functions for single things stand beside them.
+bytes, `file_name` a name. `IMAGE_FORMATS` are those in which any image with its cells can be had,
+by `image_content`. The functions for single things stand beside them.
 """
 
-from cellcutter_core.export.exporting import content, export, file_name
+from cellcutter_core.export.exporting import content, export, file_name, image_content, image_format
 from cellcutter_core.export.figures import figures, figures_file
 from cellcutter_core.export.film import film
 from cellcutter_core.export.format import Format
-from cellcutter_core.export.formats import FORMATS
+from cellcutter_core.export.formats import FORMATS, IMAGE_FORMATS
 from cellcutter_core.export.geojson import geojson, geojson_file
 from cellcutter_core.export.labels import label_file, write_labels
 from cellcutter_core.export.ome_zarr import ome_zarr
@@ -17,12 +18,15 @@ from cellcutter_core.export.picture import png_file, write_png
 from cellcutter_core.export.record import json_file, write_json
 from cellcutter_core.export.result import Result
 from cellcutter_core.export.rois import roi_set
+from cellcutter_core.export.segmented import Segmented
 from cellcutter_core.export.table import cell_table, table_file
 
 __all__ = [
     "FORMATS",
+    "IMAGE_FORMATS",
     "Format",
     "Result",
+    "Segmented",
     "cell_outlines",
     "cell_table",
     "content",
@@ -33,6 +37,8 @@ __all__ = [
     "film",
     "geojson",
     "geojson_file",
+    "image_content",
+    "image_format",
     "json_file",
     "label_file",
     "ome_zarr",

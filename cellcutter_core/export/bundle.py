@@ -11,7 +11,7 @@ from cellcutter_core.export.format import Format
 from cellcutter_core.export.result import Result
 
 
-def bundle(result: Result, formats: Sequence[Format]) -> dict[str, bytes]:
+def bundle(result: Result, formats: Sequence[Format[Result]]) -> dict[str, bytes]:
     """The files of all these formats, after a README.md.
 
     One that this result does not have, such as the network of an epoch before the last, is left

@@ -1,19 +1,23 @@
-"""A run in one of the formats: as bytes, and as a file."""
+"""A run, or another image with its cells, in one of the formats: as bytes, and as a file."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from cellcutter_core.export.archive import zipped
 from cellcutter_core.export.format import Format
-from cellcutter_core.export.formats import FORMATS
+from cellcutter_core.export.formats import FORMATS, IMAGE_FORMATS
 from cellcutter_core.export.result import Result
+from cellcutter_core.export.segmented import Segmented
 from cellcutter_core.files import atomic
 
 if TYPE_CHECKING:
     from cellcutter_core.runs.store import Run
+
+T = TypeVar("T", bound=Segmented)
 
 
 def content(run: Run, format: str, epoch: int | None = None) -> bytes:
@@ -38,15 +42,29 @@ def content(run: Run, format: str, epoch: int | None = None) -> bytes:
         If there is no such format or epoch, the run has nothing to export yet, or a package that
         the format needs is not installed.
     """
-    chosen = _known(format)
-    try:
-        files = chosen.make(Result(run, epoch))
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            f"the format {format} needs the package {error.name}; install it with "
-            f"pip install {error.name}"
-        ) from error
-    return files[chosen.file] if set(files) == {chosen.file} else zipped(files)
+    return _packed(Result(run, epoch), _known(format))
+
+
+def image_content(cells: Segmented, format: str) -> bytes:
+    """The content of a file of any image with its cells, that of a run or another.
+
+    Parameters
+    ----------
+    cells : Segmented
+    format : str
+        A name in `IMAGE_FORMATS`.
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    ValueError
+        If there is no such format, it is one of runs alone, or a package that it needs is not
+        installed.
+    """
+    return _packed(cells, image_format(format))
 
 
 def export(run: Run, format: str, path: str | os.PathLike[str], epoch: int | None = None) -> Path:
@@ -94,7 +112,35 @@ def file_name(run: Run, format: str, epoch: int | None = None) -> str:
     return f"{run.path.absolute().name}-{which}{_known(format).file}"
 
 
-def _known(format: str) -> Format:
+def image_format(format: str) -> Format[Segmented]:
+    """The format of that name, which any image with its cells can be written in.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or it is one of runs alone. The message lists those there are.
+    """
+    if format in IMAGE_FORMATS:
+        return IMAGE_FORMATS[format]
+    listed = ", ".join(IMAGE_FORMATS)
+    if format in FORMATS:
+        raise ValueError(f"the format {format} is one of runs alone; choose one of {listed}")
+    raise ValueError(f"there is no format {format!r}; choose one of {listed}")
+
+
+def _known(format: str) -> Format[Result]:
     if format not in FORMATS:
         raise ValueError(f"there is no format {format!r}; choose one of {', '.join(FORMATS)}")
     return FORMATS[format]
+
+
+def _packed(cells: T, chosen: Format[T]) -> bytes:
+    """One file: that of the format, or a zip of several."""
+    try:
+        files: Mapping[str, bytes] = chosen.make(cells)
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"the format {chosen.name} needs the package {error.name}; install it with "
+            f"pip install {error.name}"
+        ) from error
+    return files[chosen.file] if set(files) == {chosen.file} else zipped(files)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-from cellcutter_core.export.result import Result
+T = TypeVar("T", contravariant=True)
 
 
 @dataclass(frozen=True)
-class Format:
-    """One form in which a result is taken home.
+class Format(Generic[T]):
+    """One form in which a `Segmented` image, or a `Result` of a run alone, is taken home.
 
     Attributes
     ----------
@@ -25,7 +26,7 @@ class Format:
     opens_with : str
         The programs that open it.
     make : callable
-        A `Result` → the files that it consists of: name → content. Several are one zip.
+        What is taken home → the files that it consists of: name → content. Several are one zip.
     """
 
     name: str
@@ -33,4 +34,4 @@ class Format:
     file: str
     about: str
     opens_with: str
-    make: Callable[[Result], Mapping[str, bytes]]
+    make: Callable[[T], Mapping[str, bytes]]

@@ -1,8 +1,9 @@
-"""The table of everything that a run can be taken home as, for the command line and the app."""
+"""What a run, or any image with its cells, is taken home as, for the command line and the app."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from cellcutter_core.export.bundle import bundle
 from cellcutter_core.export.figures import figures_file
@@ -15,20 +16,23 @@ from cellcutter_core.export.picture import png_file
 from cellcutter_core.export.recipe import recipe
 from cellcutter_core.export.result import Result
 from cellcutter_core.export.rois import roi_set
+from cellcutter_core.export.segmented import Segmented
 from cellcutter_core.export.table import table_file
 from cellcutter_core.view.render import Rgb, borders_picture, overlay
 from cellcutter_core.view.scale_bar import with_scale_bar
 
+T = TypeVar("T", bound=Segmented)
 
-def _labels(result: Result) -> bytes:
+
+def _labels(result: Segmented) -> bytes:
     return label_file(result.labels, pixel_size=result.pixel_size)
 
 
-def _png(picture: Rgb, result: Result) -> bytes:
+def _png(picture: Rgb, result: Segmented) -> bytes:
     return png_file(with_scale_bar(picture, result.pixel_size))
 
 
-def _zarr(result: Result) -> dict[str, bytes]:
+def _zarr(result: Segmented) -> dict[str, bytes]:
     names, pixels = result.all_channels
     files = ome_zarr(
         pixels,
@@ -73,74 +77,82 @@ def _format(
     file: str,
     about: str,
     opens_with: str,
-    content: Callable[[Result], bytes],
-) -> Format:
+    content: Callable[[T], bytes],
+) -> Format[T]:
     """A format of one file."""
     return Format(name, title, file, about, opens_with, lambda result: {file: content(result)})
 
 
-FORMATS: Mapping[str, Format] = {
-    one.name: one
-    for one in (
-        _format(
-            "labels",
-            "Label image",
-            "labels.tif",
-            "each pixel's value is the number of its cell, 0 is background; TIFF of 16 or 32 bit "
-            "with the pixel size",
-            "Fiji, napari, CellProfiler, Python, MATLAB",
-            _labels,
-        ),
-        _format(
-            "rois",
-            "ImageJ ROI set",
-            "RoiSet.zip",
-            "a ROI for each cell along the edges of its pixels, named by its number; on the whole "
-            "image, whatever the region",
-            "ImageJ and Fiji: drop it on the window, or ROI Manager, More, Open",
-            lambda result: roi_set(result.labels, origin=result.origin),
-        ),
-        _format(
-            "geojson",
-            "GeoJSON",
-            "cells.geojson",
-            "a detection for each cell with its number, colour and measurements; on the whole "
-            "image, whatever the region",
-            "QuPath 0.4 or later: drop it on the open image; any GIS",
-            lambda result: geojson_file(result.labels, result.table, origin=result.origin),
-        ),
-        _format(
-            "table",
-            "Table of cells",
-            "cells.csv",
-            "a line for each cell: place, size, form, intensities, whether it touches the border",
-            "Excel, LibreOffice, R, pandas",
-            lambda result: table_file(result.table),
-        ),
-        Format(
-            "ome-zarr",
-            "OME-Zarr",
-            "image.ome.zarr.zip",
-            "image and cells as labels in OME-Zarr 0.4: a folder, zipped where it comes alone",
-            "napari with napari-ome-zarr, Fiji with MoBIE, Python with ome-zarr",
-            _zarr,
-        ),
-        _format(
-            "overlay",
-            "Overlay",
-            "overlay.png",
-            "the cells in colour over the image, with a scale bar where the pixel size is known",
-            "any browser, slides, a paper",
-            lambda result: _png(overlay(result.picture, result.labels), result),
-        ),
-        _format(
-            "borders",
-            "Borders",
-            "borders.png",
-            "the outline that the network drew for each cell; yellow where two lie on each other",
-            "any browser, slides, a paper",
-            lambda result: _png(borders_picture(result.drawing.borders), result),
-        ),
+def _named(*formats: Format[T]) -> dict[str, Format[T]]:
+    return {one.name: one for one in formats}
+
+
+IMAGE_FORMATS: Mapping[str, Format[Segmented]] = _named(
+    _format(
+        "labels",
+        "Label image",
+        "labels.tif",
+        "each pixel's value is the number of its cell, 0 is background; TIFF of 16 or 32 bit "
+        "with the pixel size",
+        "Fiji, napari, CellProfiler, Python, MATLAB",
+        _labels,
+    ),
+    _format(
+        "rois",
+        "ImageJ ROI set",
+        "RoiSet.zip",
+        "a ROI for each cell along the edges of its pixels, named by its number; on the whole "
+        "image, whatever the region",
+        "ImageJ and Fiji: drop it on the window, or ROI Manager, More, Open",
+        lambda result: roi_set(result.labels, origin=result.origin),
+    ),
+    _format(
+        "geojson",
+        "GeoJSON",
+        "cells.geojson",
+        "a detection for each cell with its number, colour and measurements; on the whole "
+        "image, whatever the region",
+        "QuPath 0.4 or later: drop it on the open image; any GIS",
+        lambda result: geojson_file(result.labels, result.table, origin=result.origin),
+    ),
+    _format(
+        "table",
+        "Table of cells",
+        "cells.csv",
+        "a line for each cell: place, size, form, intensities, whether it touches the border",
+        "Excel, LibreOffice, R, pandas",
+        lambda result: table_file(result.table),
+    ),
+    Format(
+        "ome-zarr",
+        "OME-Zarr",
+        "image.ome.zarr.zip",
+        "image and cells as labels in OME-Zarr 0.4: a folder, zipped where it comes alone",
+        "napari with napari-ome-zarr, Fiji with MoBIE, Python with ome-zarr",
+        _zarr,
+    ),
+    _format(
+        "overlay",
+        "Overlay",
+        "overlay.png",
+        "the cells in colour over the image, with a scale bar where the pixel size is known",
+        "any browser, slides, a paper",
+        lambda result: _png(overlay(result.picture, result.labels), result),
+    ),
+    _format(
+        "borders",
+        "Borders",
+        "borders.png",
+        "the outline that the network drew for each cell; yellow where two lie on each other",
+        "any browser, slides, a paper",
+        lambda result: _png(borders_picture(result.drawing.borders), result),
+    ),
+)
+"""Those of them that need an image with its cells alone, by name."""
+
+FORMATS: Mapping[str, Format[Result]] = {
+    **IMAGE_FORMATS,
+    **_named(
         _format(
             "film",
             "Film over epochs",
@@ -183,6 +195,6 @@ FORMATS: Mapping[str, Format] = {
             "any computer unpacks it",
             _all,
         ),
-    )
+    ),
 }
 """Name → format, in the order in which people want them."""

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from cellcutter_core.export.table import cell_table
+from cellcutter_core.export.segmented import Segmented
 from cellcutter_core.runs.corrections import Correction, corrected, corrections_of
-from cellcutter_core.view.render import composite
 
 if TYPE_CHECKING:
     from cellcutter_core.inputs import Inputs
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from cellcutter_core.runs.store import Run
 
 
-class Result:
+class Result(Segmented):
     """An epoch of a run; each part is read or computed once, when it is first asked for.
 
     Parameters
@@ -73,6 +72,11 @@ class Result:
         """What was trained on."""
         return self.run.inputs if self._inputs is None else self._inputs
 
+    @cached_property
+    def unseen(self) -> dict[str, npt.NDArray[Any]]:
+        """(H, W) channels that the network did not see, by name."""
+        return self.run.unseen
+
     @property
     def pixel_size(self) -> float | None:
         """Micrometres per pixel, where the image's file says so."""
@@ -99,29 +103,7 @@ class Result:
             return list(names)
         return [f"channel {number + 1}" for number in range(count)]
 
-    @cached_property
-    def all_channels(self) -> tuple[list[str], npt.NDArray[Any]]:
-        """Names and (H, W, C) pixels: what the network saw, then what it did not."""
-        pixels = self.inputs.image
-        unseen = {name: c for name, c in self.run.unseen.items() if name not in self.channels}
-        planes = [pixels, *(channel[..., None] for channel in unseen.values())]
-        return [*self.channels, *unseen], np.concatenate(planes, axis=-1)
-
-    @cached_property
-    def nucleus(self) -> int | None:
-        """Index of the channel that shows nuclei, if the network saw one: the last."""
-        count = self.inputs.image.shape[-1]
-        return count - 1 if count > 1 and self.run.config.crops.with_nucleus else None
-
-    @cached_property
-    def picture(self) -> npt.NDArray[np.uint8]:
-        """(H, W, 3): the image as it is shown, cells in grey."""
-        pixels = self.inputs.image
-        cell = tuple(index for index in range(pixels.shape[-1]) if index != self.nucleus)
-        return composite(pixels, cell=cell, nucleus=self.nucleus)
-
-    @cached_property
-    def table(self) -> dict[str, npt.NDArray[Any]]:
-        """The cells, measured; see `cell_table`."""
-        names, pixels = self.all_channels
-        return cell_table(self.labels, pixels, channels=names, pixel_size=self.pixel_size)
+    @property
+    def with_nucleus(self) -> bool:
+        """Whether the last of several channels that the network saw shows nuclei."""
+        return self.run.config.crops.with_nucleus

@@ -1,0 +1,94 @@
+"""An image and its cells, with all that the formats of `IMAGE_FORMATS` need of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cellcutter_core.export.table import cell_table
+from cellcutter_core.view.render import composite
+
+if TYPE_CHECKING:
+    from cellcutter_core.inputs import Inputs
+    from cellcutter_core.prediction import Drawing
+
+
+class Segmented(ABC):
+    """What a network found in an image; each part is computed once, when it is first asked for."""
+
+    @property
+    @abstractmethod
+    def drawing(self) -> Drawing:
+        """Labels and borders as the network drew them."""
+
+    @property
+    @abstractmethod
+    def inputs(self) -> Inputs:
+        """What the network saw, with cell area and markers."""
+
+    @property
+    @abstractmethod
+    def unseen(self) -> Mapping[str, npt.NDArray[Any]]:
+        """(H, W) channels that the network did not see, by name."""
+
+    @property
+    @abstractmethod
+    def channels(self) -> Sequence[str]:
+        """A name for each channel that the network saw."""
+
+    @property
+    @abstractmethod
+    def with_nucleus(self) -> bool:
+        """Whether the last of several channels that the network saw shows nuclei."""
+
+    @property
+    @abstractmethod
+    def pixel_size(self) -> float | None:
+        """Micrometres per pixel, where they are known."""
+
+    @property
+    @abstractmethod
+    def image_name(self) -> str:
+        """What the image is called."""
+
+    @property
+    def origin(self) -> tuple[int, int]:
+        """(row, col) of the first pixel in the image that the region was cut out of."""
+        return 0, 0
+
+    @property
+    def labels(self) -> npt.NDArray[np.int32]:
+        """(H, W) the cells."""
+        return self.drawing.labels
+
+    @cached_property
+    def all_channels(self) -> tuple[list[str], npt.NDArray[Any]]:
+        """Names and (H, W, C) pixels: what the network saw, then what it did not."""
+        pixels = self.inputs.image
+        unseen = {name: c for name, c in self.unseen.items() if name not in self.channels}
+        planes = [pixels, *(channel[..., None] for channel in unseen.values())]
+        return [*self.channels, *unseen], np.concatenate(planes, axis=-1)
+
+    @cached_property
+    def nucleus(self) -> int | None:
+        """Index of the channel that shows nuclei, if the network saw one: the last."""
+        count = self.inputs.image.shape[-1]
+        return count - 1 if count > 1 and self.with_nucleus else None
+
+    @cached_property
+    def picture(self) -> npt.NDArray[np.uint8]:
+        """(H, W, 3): the image as it is shown, cells in grey."""
+        pixels = self.inputs.image
+        cell = tuple(index for index in range(pixels.shape[-1]) if index != self.nucleus)
+        return composite(pixels, cell=cell, nucleus=self.nucleus)
+
+    @cached_property
+    def table(self) -> dict[str, npt.NDArray[Any]]:
+        """The cells, measured; see `cell_table`."""
+        names, pixels = self.all_channels
+        return cell_table(self.labels, pixels, channels=names, pixel_size=self.pixel_size)
