@@ -63,15 +63,6 @@ def _parser() -> argparse.ArgumentParser:
     segment.add_argument("--epochs", type=int, help="epochs to train (default: the preset's)")
     segment.add_argument("--seed", type=int, help="seed of everything random (default: 0)")
     segment.add_argument(
-        "--cell-channel",
-        action="append",
-        metavar="NAME",
-        help="channel that shows the cells, by name or number from 0; may be given several times",
-    )
-    segment.add_argument(
-        "--nucleus-channel", metavar="NAME", help="channel that shows the nuclei, or 'none'"
-    )
-    segment.add_argument(
         "--nucleus-file",
         metavar="FILE",
         help="file that shows the nuclei, where they are not in IMAGE; of the same size",
@@ -83,24 +74,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="file with another channel, called by its name; may be given several times",
     )
-    segment.add_argument("--z", help="plane of a stack: a number from 0, or 'max' for the maximum")
-    segment.add_argument("--t", type=int, help="time point of a series, from 0")
     segment.add_argument(
         "--region",
         metavar="ROW,COL,HEIGHT,WIDTH",
         help="part to work on: its first row and column from 0, and its size in pixels; what lies "
         "beside it takes no memory in TIFF, .npy and OME-Zarr",
     )
-    segment.add_argument(
-        "--inverted",
-        action=argparse.BooleanOptionalAction,
-        help="whether cells are dark on a bright background (default: found out)",
-    )
-    segment.add_argument(
-        "--stained",
-        action=argparse.BooleanOptionalAction,
-        help="whether the colours are those of stains (default: found out)",
-    )
+    _reading_options(segment)
     segment.add_argument(
         "--markers",
         type=Path,
@@ -124,6 +104,28 @@ def _parser() -> argparse.ArgumentParser:
     proceed.add_argument("run", type=Path, help="the run's folder")
     proceed.add_argument("--epochs", type=int, help="train to this epoch (default: the run's)")
     proceed.set_defaults(command=_continue)
+
+    apply = commands.add_parser(
+        "apply",
+        help="find the cells of other images with the network of a run",
+        description="Find the cells of other images with the network of a run after its last "
+        "epoch, without training. Mask and markers are found anew on each, with the run's "
+        "settings. What is wrong with an image is said, and the others go on; then the exit code "
+        "is 2.",
+    )
+    apply.add_argument("run", type=Path, help="the run's folder")
+    apply.add_argument(
+        "image", nargs="+", type=Path, help="image files; a folder stands for all images in it"
+    )
+    apply.add_argument("--out", type=Path, required=True, help="folder for the results")
+    apply.add_argument(
+        "--format",
+        action="append",
+        help="labels, rois, table ... as of the command export; may be given several times "
+        "(default: labels, table, overlay)",
+    )
+    _reading_options(apply)
+    apply.set_defaults(command=_apply)
 
     home = commands.add_parser(
         "export",
@@ -178,6 +180,37 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _reading_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--cell-channel",
+        action="append",
+        metavar="NAME",
+        help="channel that shows the cells, by name or number from 0; may be given several times",
+    )
+    command.add_argument(
+        "--nucleus-channel", metavar="NAME", help="channel that shows the nuclei, or 'none'"
+    )
+    command.add_argument("--z", help="plane of a stack: a number from 0, or 'max' for the maximum")
+    command.add_argument("--t", type=int, help="time point of a series, from 0")
+    command.add_argument(
+        "--inverted",
+        action=argparse.BooleanOptionalAction,
+        help="whether cells are dark on a bright background (default: found out)",
+    )
+    command.add_argument(
+        "--stained",
+        action=argparse.BooleanOptionalAction,
+        help="whether the colours are those of stains (default: found out)",
+    )
+
+
+def _reading(chosen: argparse.Namespace) -> dict[str, Any]:
+    """What `_reading_options` were given, as `read_image` takes it."""
+    z = int(chosen.z) if chosen.z and chosen.z.isdecimal() else chosen.z
+    given = {"z": z, "t": chosen.t, "inverted": chosen.inverted, "stained": chosen.stained}
+    return {name: value for name, value in given.items() if value is not None}
+
+
 def _segment(chosen: argparse.Namespace) -> None:
     from cellcutter_core.channel_files import read_channel_files
     from cellcutter_core.images import read_image
@@ -194,20 +227,13 @@ def _segment(chosen: argparse.Namespace) -> None:
         image = sample().with_roles(cell=chosen.cell_channel, nucleus=chosen.nucleus_channel)
         image = cut_out(image, region or whole(image.shape))
     else:
-        reading = {
-            "cell": chosen.cell_channel,
-            "nucleus": chosen.nucleus_channel,
-            "z": int(chosen.z) if chosen.z and chosen.z.isdecimal() else chosen.z,
-            "t": chosen.t,
-            "region": region,
-            "inverted": chosen.inverted,
-            "stained": chosen.stained,
-        }
+        roles = {"cell": chosen.cell_channel, "nucleus": chosen.nucleus_channel}
+        how = {**roles, **_reading(chosen), "region": region}
         if chosen.nucleus_file is None and not chosen.channel_file:
-            image = read_image(chosen.image, **reading)
+            image = read_image(chosen.image, **how)
         else:
             files = [chosen.image, *chosen.channel_file]
-            image = read_channel_files(files, nucleus_file=chosen.nucleus_file, **reading)
+            image = read_channel_files(files, nucleus_file=chosen.nucleus_file, **how)
     out = chosen.out or Path(f"cellcutter-{Path(image.name).stem}")
     if (out / "run.json").exists():
         raise ValueError(
@@ -221,6 +247,8 @@ def _segment(chosen: argparse.Namespace) -> None:
     about: dict[str, Any] = {
         "image": image.name,
         "pixel_size": image.pixel_size,
+        "roles": image.roles,
+        "reading": _reading(chosen),
         "channels": [image.channels[index] for index in seen_channels(image, config)],
         "cell": [image.channels[index] for index in image.cell],
         "nucleus": "none" if image.nucleus is None else image.channels[image.nucleus],
@@ -270,6 +298,28 @@ def _train(run: Any, epochs: int | None) -> None:
     summary = results.write(run)
     print(results.in_words(summary))
     print(f"Results in {run.path}/: labels.tif, overlay.png, borders.png, result.json")
+
+
+def _apply(chosen: argparse.Namespace) -> None:
+    from cellcutter_core.runs import applying
+    from cellcutter_core.runs.store import Run
+
+    formats = list(dict.fromkeys(chosen.format or applying.USUAL_FORMATS))
+    files = applying.named_files(chosen.image)
+    # What is wrong with the command is said before anything is computed.
+    applying.check_free(chosen.out, files, formats)
+    trained = applying.Trained(Run(chosen.run))
+    reading = {**_reading(chosen), "cell": chosen.cell_channel, "nucleus": chosen.nucleus_channel}
+    failed = 0
+    found = applying.apply_to_files(trained, files, chosen.out, formats=formats, **reading)
+    for number, (outcome, _) in enumerate(found, 1):
+        cells = "1 cell" if outcome.cells == 1 else f"{outcome.cells} cells"
+        said = f"failed: {outcome.error}" if outcome.error else f"{cells}, {outcome.seconds:.1f} s"
+        print(f"{number}/{len(files)} {files[outcome.name]}: {said}", flush=True)
+        failed += bool(outcome.error)
+    print(f"Results in {chosen.out}/: {applying.SUMMARY} and those of each image")
+    if failed:
+        raise ValueError(f"{failed} of {len(files)} images failed; the reasons stand above")
 
 
 def _export(chosen: argparse.Namespace) -> None:

@@ -165,6 +165,12 @@ class Image:
         """Whether its channels are those of a stained section."""
         return self.channels == STAIN_CHANNELS
 
+    @property
+    def roles(self) -> dict[str, Any]:
+        """What `with_roles` takes: names of the cell channels and of the nucleus or 'none'."""
+        nucleus = "none" if self.nucleus is None else self.channels[self.nucleus]
+        return {"cell": [self.channels[index] for index in self.cell], "nucleus": nucleus}
+
     def channel_index(self, which: Which) -> int:
         """The index of a channel given by its index (`1` or `"1"`) or its name, in any case.
 

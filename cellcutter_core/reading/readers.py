@@ -91,6 +91,22 @@ def read_contents(
         ) from error
 
 
+def is_image_file(path: Path) -> bool:
+    """Whether a file begins as one of a known format does; hidden ones are none.
+
+    An archive of anything begins as an .npz file does, which alone is told by its ending.
+    """
+    if path.name.startswith(".") or not path.is_file():
+        return False
+    try:
+        start = _start(path)
+    except Unreadable:
+        return False
+    if start.startswith(NPZ):
+        return path.suffix.lower() == ".npz"
+    return start.startswith(TIFF + PNG + JPEG + NPY + ND2 + CZI + LIF)
+
+
 def file_name(path: Path | str) -> str:
     """The name of a file as messages begin with it; of an address the last part of its path."""
     if is_address(path):

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from cellcutter_core.runs.lock import held
+from cellcutter_core.runs.lock import held, holder
 from cellcutter_core.runs.store import Progress, Run, Status
 
 # Neither 0 and o nor 1 and l: an id may be read aloud.
@@ -140,6 +140,8 @@ def delete_run(run_id: str) -> None:
         running = False  # A damaged one can be deleted too.
     if running:
         raise ValueError(f"run {run_id} is still going; stop it first, then delete it")
+    if any(holder(folder) is not None for folder in (path / "applied").glob("*")):
+        raise ValueError(f"run {run_id} is being applied to images; stop that first")
     # Out of sight at once; a reader sees the whole run or none.
     aside = path.with_name(f".deleted-{path.name}-{secrets.token_hex(4)}")
     try:

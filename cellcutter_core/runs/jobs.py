@@ -1,6 +1,6 @@
-"""The queue of runs: submit one, see where it stands, cancel it.
+"""The queue of runs, and of their applications: submit one, see where it stands, cancel it.
 
-Each run is trained by a child process of its own, which an executor's task starts and waits for.
+Each is worked on by a child process of its own, which an executor's task starts and waits for.
 On one machine the tasks are threads; on a cluster they may be those of
 ``dask.distributed.Client(address).get_executor()``, with the runs on a shared file system. Nothing
 but strings goes to a task, and all that becomes of a run is in its directory.
@@ -29,6 +29,7 @@ from typing import Any
 
 from cellcutter_core.processes.child import environment
 from cellcutter_core.processes.threads import Threads
+from cellcutter_core.runs.application import Application
 from cellcutter_core.runs.folder import list_runs, runs_folder
 from cellcutter_core.runs.lock import holder, process_exists
 from cellcutter_core.runs.store import Run
@@ -39,6 +40,8 @@ GRACE = 30.0
 # After a signal to end, until it is killed.
 LAST_GRACE = 5.0
 _LOOK_EVERY = 0.25
+
+Job = Run | Application
 
 _SERVER = uuid.uuid4().hex
 _going: set[str] = set()
@@ -94,35 +97,56 @@ class Jobs:
                     f"this run has {now.epochs_done} epochs already; "
                     "choose a larger number of epochs to go on with it"
                 )
-            run.forget_stop()
-            ticket = uuid.uuid4().hex
-            run.record(
-                "queued",
-                epochs=last,
-                ticket=ticket,
-                server=_SERVER,
-                pid=os.getpid(),
-                host=socket.gethostname(),
-            )
-            self._futures = {
-                other: future
-                for other, future in self._futures.items()
-                if other != path and not future.done()
-            }
-            try:
-                future = self._executor.submit(train_in_child, path, str(last), ticket)
-            except RuntimeError as error:
-                message = f"the run could not be put into the queue ({error}); start it again"
-                run.record("failed", message=message)
-                raise ValueError(message) from error
-            self._futures[path] = future
+            self._queue(run, train_in_child, str(last), epochs=last)
+
+    def apply(self, application: Application) -> None:
+        """Put the application of a run at the end of the queue, a new one or one to go on with.
+
+        Raises
+        ------
+        ValueError
+            If it is going or waiting already, or all its images are done.
+        """
+        with self._lock:
+            now = application.progress
+            if now.status == "running" or self._waits(str(application.path.absolute())):
+                raise ValueError("this is going on already; wait until it is done")
+            if not now.n_left:
+                raise ValueError("all these images are done already; choose others")
+            self._queue(application, apply_in_child)
+
+    def _queue(self, job: Job, task: Callable[..., None], *args: str, **values: Any) -> None:
+        """Put a job at the end of the queue. The lock is held."""
+        path = str(job.path.absolute())
+        job.forget_stop()
+        ticket = uuid.uuid4().hex
+        job.record(
+            "queued",
+            **values,
+            ticket=ticket,
+            server=_SERVER,
+            pid=os.getpid(),
+            host=socket.gethostname(),
+        )
+        self._futures = {
+            other: future
+            for other, future in self._futures.items()
+            if other != path and not future.done()
+        }
+        try:
+            future = self._executor.submit(task, path, *args, ticket)
+        except RuntimeError as error:
+            message = f"the run could not be put into the queue ({error}); start it again"
+            job.record("failed", message=message)
+            raise ValueError(message) from error
+        self._futures[path] = future
         future.add_done_callback(lambda done: _lost(done, path, ticket))
 
-    def cancel(self, run: Run) -> None:
+    def cancel(self, run: Job) -> None:
         """Take a run out of the queue, or stop it if it is running; at its end nothing happens.
 
-        It returns at once. A running one keeps its last whole epoch; one that does not stop by
-        itself is ended after `GRACE` seconds.
+        It returns at once. A running one keeps its last whole epoch, an application its last whole
+        image; one that does not stop by itself is ended after `GRACE` seconds.
         """
         status = run.progress.status
         if status not in ("queued", "running"):
@@ -140,7 +164,7 @@ class Jobs:
             # Started by a server that is gone, or from the command line: nobody waits for it.
             threading.Thread(target=_end, args=(str(run.path),), daemon=True).start()
 
-    def position(self, run: Run) -> int | None:
+    def position(self, run: Job) -> int | None:
         """1 for the run that starts next, and so on; None for one that does not wait here."""
         path = str(run.path.absolute())
         with self._lock:
@@ -153,7 +177,7 @@ class Jobs:
             return False
         # Executors elsewhere do not tell a task that waits from one that runs; the run does.
         try:
-            return Run(path).progress.status == "queued"
+            return _job(path).progress.status == "queued"
         except ValueError:
             return False  # Deleted.
 
@@ -166,10 +190,15 @@ class Jobs:
                 continue
             with contextlib.suppress(ValueError):
                 run = Run(runs_folder() / summary.id)
-                queued = _last_queued(run)
-                if queued is not None and not _serves(queued):
+                if is_left_behind(run):
                     found.append(run)
         return found
+
+
+def is_left_behind(job: Job) -> bool:
+    """Whether it still waits for its turn, but the server that queued it has ended."""
+    queued = _last_queued(job)
+    return job.progress.status == "queued" and queued is not None and not _serves(queued)
 
 
 def train_in_child(path: str, epochs: str, ticket: str) -> None:
@@ -188,15 +217,28 @@ def train_in_child(path: str, epochs: str, ticket: str) -> None:
         run = Run(path)
     except ValueError:
         return  # Deleted while it waited.
-    if run.progress.status != "queued" or not _holds(run, ticket):
+    _in_child(run, child_command(path, epochs), ticket, what="training")
+
+
+def apply_in_child(path: str, ticket: str) -> None:
+    """The task: start a child process for the application in `path`, and wait for its end."""
+    try:
+        application = Application(path)
+    except ValueError:
+        return  # Deleted while it waited.
+    _in_child(application, application_command(path), ticket, what="application")
+
+
+def _in_child(job: Job, command: list[str], ticket: str, *, what: str) -> None:
+    if job.progress.status != "queued" or not _holds(job, ticket):
         return
-    if run.asked_to_stop:
-        run.record("stopped")
+    if job.asked_to_stop:
+        job.record("stopped")
         return
     try:
-        with run.log_file.open("ab") as log:
+        with job.log_file.open("ab") as log:
             child = subprocess.Popen(
-                child_command(path, epochs),
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -206,29 +248,39 @@ def train_in_child(path: str, epochs: str, ticket: str) -> None:
             )
     except OSError as error:
         with contextlib.suppress(OSError):
-            run.record(
+            job.record(
                 "failed",
-                message=f"the training could not be started: {error.strerror} "
+                message=f"the {what} could not be started: {error.strerror} "
                 f"({error.filename}); check the installation, then start it again",
             )
         return
+    path = str(job.path)
     _going.add(path)
     try:
-        _wait(child, run)
+        _wait(child, job)
     finally:
         _going.discard(path)
     if child.returncode:
         with contextlib.suppress(OSError):
-            _record_end(run, ticket)
+            _record_end(job, ticket, what=what)
 
 
 def child_command(path: str, epochs: str) -> list[str]:
     """The command that trains a run."""
+    return [*_module("cellcutter_core.runs.worker"), path, epochs]
+
+
+def application_command(path: str) -> list[str]:
+    """The command that applies a run to images."""
+    return [*_module("cellcutter_core.runs.application"), path]
+
+
+def _module(name: str) -> list[str]:
     # With a trace in the log where the interpreter itself goes down.
-    return [sys.executable, "-X", "faulthandler", "-m", "cellcutter_core.runs.worker", path, epochs]
+    return [sys.executable, "-X", "faulthandler", "-m", name]
 
 
-def _wait(child: subprocess.Popen[bytes], run: Run) -> None:
+def _wait(child: subprocess.Popen[bytes], run: Job) -> None:
     """Until the child has ended, by force if it was asked to stop long ago."""
 
     def ended() -> bool:
@@ -243,7 +295,7 @@ def _wait(child: subprocess.Popen[bytes], run: Run) -> None:
 
 def _end(path: str) -> None:
     """Wait until a run that nobody here started has stopped, and end it if it does not."""
-    run = Run(path)
+    run = _job(path)
     by = holder(run.path)
     if by is None or by.pid is None or by.host != socket.gethostname():
         return
@@ -280,7 +332,7 @@ def _signal(pid: int, number: int) -> None:
             os.kill(pid, number)
 
 
-def _record_end(run: Run, ticket: str) -> None:
+def _record_end(run: Job, ticket: str, *, what: str) -> None:
     """Say why a child ended that could not say so itself."""
     status = run.progress.status
     if not _holds(run, ticket) or holder(run.path) is not None:
@@ -292,7 +344,7 @@ def _record_end(run: Run, ticket: str) -> None:
         last = next(
             (line.strip() for line in reversed(lines) if line.strip()), "it printed nothing"
         )
-        run.record("failed", message=f"the training could not be started: {last[:300]}")
+        run.record("failed", message=f"the {what} could not be started: {last[:300]}")
 
 
 def _lost(future: Future[None], path: str, ticket: str) -> None:
@@ -300,17 +352,21 @@ def _lost(future: Future[None], path: str, ticket: str) -> None:
     if future.cancelled() or future.exception() is None:
         return
     with contextlib.suppress(OSError, ValueError):
-        run = Run(path)
+        run = _job(path)
         if _holds(run, ticket) and run.progress.status == "queued":
             reason = " ".join(str(future.exception()).split())
             run.record("failed", message=f"the queue lost this run ({reason}); start it again")
 
 
-def _last_queued(run: Run) -> dict[str, Any] | None:
+def _job(path: str) -> Job:
+    return Application(path) if Application.is_at(path) else Run(path)
+
+
+def _last_queued(run: Job) -> dict[str, Any] | None:
     return next((event for event in reversed(run.events()) if event["kind"] == "queued"), None)
 
 
-def _holds(run: Run, ticket: str) -> bool:
+def _holds(run: Job, ticket: str) -> bool:
     queued = _last_queued(run)
     return queued is not None and queued.get("ticket") == ticket
 
@@ -335,5 +391,6 @@ def _n_workers() -> int:
 def _say_what_goes_on() -> None:
     for path in sorted(_going):
         with contextlib.suppress(ValueError):
-            if Run(path).progress.status == "running":
-                print(f"A training goes on without the server; to end it: touch {path}/stop")
+            if _job(path).progress.status == "running":
+                what = "A training" if isinstance(_job(path), Run) else "An application"
+                print(f"{what} goes on without the server; to end it: touch {path}/stop")

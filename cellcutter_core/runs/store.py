@@ -10,6 +10,7 @@
       model.keras       the network of the last epoch
       state.npz         weights and optimiser of the last epoch, to go on from
       baseline.npz      labels without training
+      applied/          what its network found in other images, see `runs.application`
       log.txt           what the process printed
       stop              there when somebody asked the run to stop
   lock              there while a process works on the run

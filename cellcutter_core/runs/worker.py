@@ -7,10 +7,8 @@ directory, it goes on from the last whole epoch.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
-import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -29,6 +27,7 @@ from cellcutter_core.pipeline import (
     untrained_labels,
     validation_crops,
 )
+from cellcutter_core.processes.ending import asked_to_end
 from cellcutter_core.runs.lock import held
 from cellcutter_core.runs.store import Run
 
@@ -166,23 +165,10 @@ def main(arguments: list[str]) -> int:
     if not folder or len(epochs) > 1 or not all(number.isdecimal() for number in epochs):
         print("usage: python -m cellcutter_core.runs.worker RUN_DIR [EPOCHS]", file=sys.stderr)
         return 2
-    stopped = False
-
-    def ask(number: int, _: object) -> None:
-        nonlocal stopped
-        stopped = True
-        signal.signal(number, signal.SIG_DFL)
-
-    # A polite end keeps the last epoch and says "stopped"; a second signal is obeyed at once.
-    for name in (signal.SIGTERM, signal.SIGINT):
-        with contextlib.suppress(ValueError):
-            signal.signal(name, ask)
-    # Whoever watches the run, in a browser served from the same machine, comes first.
-    if hasattr(os, "nice"):
-        os.nice(5)
+    stop = asked_to_end()
     last = int(epochs[0]) if epochs else None
     try:
-        work(Run(Path(folder)), epochs=last, stop=lambda: stopped)
+        work(Run(Path(folder)), epochs=last, stop=stop)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2

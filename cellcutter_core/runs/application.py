@@ -1,0 +1,272 @@
+"""A run applied to other images in a process of its own, in a directory beside the run.
+
+    RUN/applied/ID/
+      application.json  its images, formats, and how the images are read
+      events.jsonl      one line for each image
+      results/          the files of each image, and summary.csv
+      previews/         a small picture of each image with its cells
+      log.txt           what the process printed
+      stop              there when somebody asked it to stop
+      lock              there while a process works on it
+
+``python -m cellcutter_core.runs.application DIRECTORY`` works on one. Started again on the same
+directory, it goes on with the images that are left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from cellcutter_core.export import png_file
+from cellcutter_core.files import atomic
+from cellcutter_core.processes.ending import asked_to_end
+from cellcutter_core.runs.applying import USUAL_FORMATS, Applied, Outcome, Trained, apply_to_files
+from cellcutter_core.runs.folder import new_run_id
+from cellcutter_core.runs.journal import Journal
+from cellcutter_core.runs.lock import alive, held
+from cellcutter_core.runs.store import Run, Status
+from cellcutter_core.view.render import overlay
+
+# The longest side of a preview in pixels: about a column of the page.
+PREVIEW = 900
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the events of an application amount to.
+
+    Attributes
+    ----------
+    status, message : str
+        As of a run, see `Progress`.
+    outcomes : tuple of Outcome
+        Of the images that are done, in the order of the application.
+    now : str
+        The name of the image that is next or being worked on; empty where none is left.
+    n : int
+        How many images there are in all.
+    """
+
+    status: Status
+    message: str
+    outcomes: tuple[Outcome, ...]
+    now: str
+    n: int
+
+    @property
+    def n_left(self) -> int:
+        """How many images are still to be done."""
+        return self.n - len(self.outcomes)
+
+
+class Application(Journal):
+    """The directory of an application.
+
+    Attributes
+    ----------
+    files : dict of str to Path
+        Name → image, as `named_files` gives them.
+    formats : list of str
+    how : dict
+        How the images are read, see `Trained.read`.
+    created : float
+        Seconds since 1970.
+
+    Raises
+    ------
+    ValueError
+        If the folder is none that `Application.create` wrote.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__(path)
+        try:
+            said = json.loads((self.path / "application.json").read_text("utf-8"))
+            self.files = {name: Path(file) for name, file in said["files"].items()}
+            self.formats: list[str] = said["formats"]
+            self.how: dict[str, Any] = said["how"]
+            self.created = float(said["created"])
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{self.path} is no application of a run ({error}); apply the run again"
+            ) from None
+
+    @staticmethod
+    def is_at(path: str | os.PathLike[str]) -> bool:
+        """Whether there is one in that folder."""
+        return (Path(path) / "application.json").exists()
+
+    @classmethod
+    def create(
+        cls,
+        run: Run,
+        files: Mapping[str, Path],
+        *,
+        formats: Sequence[str] = USUAL_FORMATS,
+        how: Mapping[str, Any] | None = None,
+    ) -> Application:
+        """Write a new one, ready to be worked on.
+
+        Parameters
+        ----------
+        run : Run
+        files : mapping of str to Path
+            As `named_files` gives them.
+        formats : sequence of str
+            Names in `cellcutter_core.export.IMAGE_FORMATS`.
+        how : mapping, optional
+            How the images are read, see `Trained.read`.
+
+        Raises
+        ------
+        ValueError
+            If there is no file, or the folder cannot be written.
+        """
+        if not files:
+            raise ValueError("there is no image to apply the run to; choose one at least")
+        path = run.path.absolute() / "applied" / new_run_id()
+        try:
+            (path / "previews").mkdir(parents=True)
+        except OSError as error:
+            raise ValueError(f"cannot write {path}: {error.strerror}") from error
+        said = {
+            "created": time.time(),
+            "files": {name: str(file.absolute()) for name, file in files.items()},
+            "formats": list(formats),
+            "how": dict(how or {}),
+        }
+        with atomic(path / "application.json") as temporary:
+            temporary.write_text(json.dumps(said, indent=1), "utf-8")
+        return cls(path)
+
+    @property
+    def run(self) -> Run:
+        """The run that is applied."""
+        return Run(self.path.parent.parent)
+
+    @property
+    def results(self) -> Path:
+        """The folder of everything that is taken home."""
+        return self.path / "results"
+
+    def preview(self, name: str) -> Path:
+        """The file of a small picture of an image with its cells."""
+        return self.path / "previews" / f"{name}.png"
+
+    @property
+    def progress(self) -> Standing:
+        """Where it stands now."""
+        return standing(self.events(), list(self.files), alive=partial(alive, self.path))
+
+
+def applications(run: Run) -> list[Application]:
+    """All applications of a run, newest first; damaged ones are left out."""
+    found = []
+    for path in sorted((run.path / "applied").glob("*"), reverse=True):
+        with contextlib.suppress(ValueError):
+            found.append(Application(path))
+    return found
+
+
+def standing(
+    events: Sequence[Mapping[str, Any]],
+    names: Sequence[str],
+    *,
+    alive: Callable[..., bool] = lambda pid, host: True,
+) -> Standing:
+    """What the events of an application amount to. Pure: only `alive` is asked, as in `progress`.
+
+    An image that went wrong before a start of the process counts as left, to be tried again.
+    """
+    status: Status = "queued"
+    message = ""
+    started: Mapping[str, Any] = {}
+    done: dict[str, Outcome] = {}
+    for event in events:
+        match event["kind"]:
+            case "queued":
+                status, message = "queued", ""
+                done = {name: one for name, one in done.items() if not one.error}
+            case "started":
+                status, message, started = "running", "", event
+            case "image":
+                done[event["outcome"]["name"]] = Outcome(**event["outcome"])
+            case "finished" | "stopped" | "failed" as end:
+                status, message = end, event.get("message", "")
+    if status == "running" and not alive(started.get("pid"), started.get("host")):
+        status = "crashed"
+        message = "the process ended without a word, perhaps for want of memory; continue"
+    left = [name for name in names if name not in done]
+    ordered = tuple(done[name] for name in names if name in done)
+    return Standing(status, message, ordered, left[0] if left else "", len(names))
+
+
+def work(application: Application, *, stop: Callable[[], bool] = lambda: False) -> None:
+    """Apply the run to the images that are left, or until it is asked to stop.
+
+    Raises
+    ------
+    ValueError
+        If the run has no network, or another process works on this; the first is recorded as well.
+    """
+    with held(application.path):
+        try:
+            _work(application, stop)
+        except BaseException as error:
+            reason = str(error) or type(error).__name__
+            application.record("failed", message=" ".join(reason.split()))
+            raise
+
+
+def _work(application: Application, stop: Callable[[], bool]) -> None:
+    now = application.progress
+    application.record("started", pid=os.getpid(), host=socket.gethostname())
+    done = {outcome.name for outcome in now.outcomes}
+    left = {name: file for name, file in application.files.items() if name not in done}
+    for outcome, applied in apply_to_files(
+        Trained(application.run),
+        left,
+        application.results,
+        formats=application.formats,
+        earlier=now.outcomes,
+        stop=lambda: stop() or application.asked_to_stop,
+        **application.how,
+    ):
+        if applied is not None:
+            _write_preview(application.preview(outcome.name), applied)
+        application.record("image", outcome=asdict(outcome))
+    application.record("stopped" if application.progress.n_left else "finished")
+
+
+def _write_preview(file: Path, applied: Applied) -> None:
+    step = -(-max(applied.labels.shape) // PREVIEW)
+    small = overlay(applied.picture, applied.labels)[::step, ::step]
+    with atomic(file) as temporary:
+        temporary.write_bytes(png_file(small))
+
+
+def main(arguments: list[str]) -> int:
+    """Exit code 0 when it finished or was stopped, 2 when it could not work."""
+    if len(arguments) != 1:
+        print("usage: python -m cellcutter_core.runs.application DIRECTORY", file=sys.stderr)
+        return 2
+    try:
+        work(Application(arguments[0]), stop=asked_to_end())
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

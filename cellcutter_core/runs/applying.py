@@ -1,0 +1,463 @@
+"""Train here, apply there: the network of a run on other images.
+
+Mask and markers are found anew on each image, with the settings of the run; the crops get the scale
+that brings the cells of that image to the size in which the network saw those of its own.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellcutter_core.config import Config
+from cellcutter_core.export import Result, Segmented, image_content, image_format
+from cellcutter_core.files import atomic
+from cellcutter_core.images import Image, read_image
+from cellcutter_core.inputs import Inputs
+from cellcutter_core.pipeline import (
+    draw_cells,
+    make_dataset,
+    prepare,
+    seen_channels,
+    unseen_channels,
+)
+from cellcutter_core.prediction import Drawing
+from cellcutter_core.reading.readers import is_image_file, one_line
+from cellcutter_core.runs.store import Run
+from cellcutter_core.unet import UNet
+
+USUAL_FORMATS = ("labels", "table", "overlay")
+SUMMARY = "summary.csv"
+
+
+class Applied(Segmented):
+    """Another image with the cells that the network of a run found in it.
+
+    Attributes
+    ----------
+    image : Image
+    config : Config
+        The settings of the run.
+    """
+
+    def __init__(self, image: Image, config: Config, inputs: Inputs, drawing: Drawing) -> None:
+        self.image, self.config = image, config
+        self._inputs, self._drawing = inputs, drawing
+
+    @property
+    def drawing(self) -> Drawing:
+        """Labels, borders and probability."""
+        return self._drawing
+
+    @property
+    def inputs(self) -> Inputs:
+        """What the network saw, with the cell area and the markers found on this image."""
+        return self._inputs
+
+    @cached_property
+    def unseen(self) -> Mapping[str, NDArray[Any]]:
+        """(H, W) channels that the network did not see, by name."""
+        return unseen_channels(self.image, self.config)
+
+    @property
+    def channels(self) -> list[str]:
+        """A name for each channel that the network saw."""
+        return [self.image.channels[index] for index in seen_channels(self.image, self.config)]
+
+    @property
+    def with_nucleus(self) -> bool:
+        """Whether the last of several channels that the network saw shows nuclei."""
+        return self.config.crops.with_nucleus
+
+    @property
+    def pixel_size(self) -> float | None:
+        """Micrometres per pixel, where the image's file says so."""
+        return self.image.pixel_size
+
+    @property
+    def image_name(self) -> str:
+        """What the image is called."""
+        return self.image.name
+
+
+class Trained:
+    """The network of a run after its last epoch, loaded once for as many images as one likes.
+
+    Parameters
+    ----------
+    run : Run
+
+    Attributes
+    ----------
+    epoch : int
+        The last of the run.
+    channels : list of str
+        What the network saw of the run's own image.
+
+    Raises
+    ------
+    ValueError
+        If the run has no epoch yet, or its network is missing or damaged.
+    """
+
+    def __init__(self, run: Run) -> None:
+        last = Result(run)
+        self.run, self.config = run, run.config
+        self.epoch, self.channels = last.epoch, last.channels
+        if not run.model_file.exists():
+            raise ValueError("the run has no model; continue it for an epoch")
+        try:
+            self.network = UNet.load(run.model_file, run.config.network)
+        except Exception as error:
+            raise ValueError(
+                f"{run.model_file} cannot be read ({one_line(error)[:200]}); continue the run for "
+                "an epoch"
+            ) from error
+
+    def read(self, path: str | os.PathLike[str], **how: Any) -> Image:
+        """Read another image as the run's own was read, its channels in the roles of that.
+
+        Parameters
+        ----------
+        path : path
+        how
+            As for `read_image`. What is not given, or None, is as for the run's own image: plane
+            and time point as chosen there; the channels of the same names, see `in_roles`.
+
+        Raises
+        ------
+        ValueError
+            What `read_image` raises.
+        """
+        said = {name: value for name, value in how.items() if value is not None}
+        image = read_image(path, **{**self.run.description.get("reading", {}), **said})
+        return self.in_roles(image, keep=said)
+
+    def in_roles(self, image: Image, *, keep: Iterable[str] = ()) -> Image:
+        """The image with its channels in the roles that those of their names had in the run.
+
+        Parameters
+        ----------
+        image : Image
+        keep : iterable of {"cell", "nucleus"}
+            The roles that stay as they are.
+
+        Returns
+        -------
+        Image
+            A role whose channels are not all there stays as it is, that is as it was guessed.
+        """
+        theirs = self.run.description.get("roles", {})
+        here = {name.lower(): name for name in image.channels}
+        roles: dict[str, Any] = {}
+        cell = [here.get(name.lower()) for name in theirs.get("cell", [None])]
+        if None not in cell and "cell" not in keep:
+            roles["cell"] = cell
+        nucleus = theirs.get("nucleus", "")
+        if nucleus == "none" and "cell" in roles:
+            # Known by its names as an image of the same kind: nuclei are found as there.
+            roles["nucleus"] = "none"
+        elif nucleus.lower() in here:
+            roles["nucleus"] = here[nucleus.lower()]
+        if "nucleus" in keep:
+            roles.pop("nucleus", None)
+        return image.with_roles(**roles)
+
+    def apply(self, image: Image) -> Applied:
+        """The cells of an image, whose channels have their roles.
+
+        Cell area and markers are found as the settings of the run want it, also where those of the
+        run were edited by hand or came from a file: these belong to its own image. Without them,
+        the image of the run itself gets bit for bit the labels of its last epoch.
+
+        Raises
+        ------
+        ValueError
+            If the network saw another number of channels, or for what `prepare` and `make_dataset`
+            refuse.
+        """
+        seen = [image.channels[index] for index in seen_channels(image, self.config)]
+        if len(seen) != len(self.channels):
+            raise ValueError(
+                f"{image.name}: the network was trained on {_counted(self.channels)}, but would "
+                f"see {_counted(seen)} here; choose as many channels as in the run for cells and "
+                f"nuclei, of {', '.join(image.channels)}"
+            )
+        inputs, _ = prepare(image, self.config)
+        data = make_dataset(inputs, self.config)
+        return Applied(
+            image, self.config, inputs, draw_cells(self.network, data, inputs, self.config)
+        )
+
+
+def apply_run(run: Run, image: Image) -> Applied:
+    """The cells of another image by the network of a run.
+
+    Parameters
+    ----------
+    run : Run
+        With an epoch at least.
+    image : Image
+        Its channels get the roles of those of the same name in the run, where they are there. Mask
+        and markers are found anew with the run's settings; markers edited by hand, or from a file,
+        belong to the run's own image and do not carry over.
+
+    Returns
+    -------
+    Applied
+        `labels` are its cells.
+
+    Raises
+    ------
+    ValueError
+        What `Trained` and `Trained.apply` raise.
+    """
+    trained = Trained(run)
+    return trained.apply(trained.in_roles(image))
+
+
+# Many images --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one image.
+
+    Attributes
+    ----------
+    name : str
+        What the names of its files begin with.
+    image : str
+        The name of its file.
+    seconds : float
+    error : str
+        Why it has no cells, in one line; empty where all is well.
+    cells : int or None
+    cells_at_border : int or None
+        Those that the border of the image may cut off.
+    mean_area, median_area : float or None
+        Of its cells, in pixels.
+    mean_area_um2, median_area_um2 : float or None
+        The same in µm², where the pixel size is known.
+    mask_fraction : float or None
+        Share of the image that is cell.
+    """
+
+    name: str
+    image: str
+    seconds: float
+    error: str = ""
+    cells: int | None = None
+    cells_at_border: int | None = None
+    mean_area: float | None = None
+    median_area: float | None = None
+    mean_area_um2: float | None = None
+    median_area_um2: float | None = None
+    mask_fraction: float | None = None
+
+
+def named_files(paths: Sequence[str | os.PathLike[str]]) -> dict[str, Path]:
+    """A name of its own for each image, which those of its files will begin with.
+
+    Parameters
+    ----------
+    paths : sequence of paths
+        Files; or folders, which stand for the image files in them, in the order of their names.
+
+    Returns
+    -------
+    dict
+        Name → file, in the order given: the file's name without its ending, where several have the
+        same one with the folder in front, and where that does not help with a number.
+
+    Raises
+    ------
+    ValueError
+        If a folder has no image file or cannot be read.
+
+    Examples
+    --------
+    >>> list(named_files(["a.tif", "day1/b.tif", "day2/b.tif", "day2/b.png"]))
+    ['a', 'day1-b', 'day2-b', 'day2-b-2']
+    """
+    files = [file for path in paths for file in _images_of(Path(path))]
+    files = list(dict.fromkeys(files))
+    # File systems may not tell capitals from small letters.
+    stems = [file.stem.casefold() for file in files]
+    found: dict[str, Path] = {}
+    taken = {stem for stem in stems if stems.count(stem) == 1}
+    for file, stem in zip(files, stems, strict=True):
+        name = file.stem
+        if stems.count(stem) > 1:
+            place = file.parent.name.replace("..", "")
+            first = name = f"{place}-{name}" if place else name
+            number = 1
+            while name.casefold() in taken:
+                number += 1
+                name = f"{first}-{number}"
+            taken.add(name.casefold())
+        found[name] = file
+    return found
+
+
+def _images_of(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    try:
+        inside = sorted(path.iterdir())
+    except OSError as error:
+        raise ValueError(f"cannot read the folder {path}: {error.strerror}") from error
+    found = [file for file in inside if is_image_file(file)]
+    if not found:
+        raise ValueError(f"there is no image file in the folder {path}; give another one")
+    return found
+
+
+def outputs(name: str, formats: Sequence[str]) -> dict[str, str]:
+    """Format → name of the file that it gives for an image of that name.
+
+    Raises
+    ------
+    ValueError
+        If there is no such format, or it is one of runs alone.
+    """
+    return {format: f"{name}-{image_format(format).file}" for format in formats}
+
+
+def check_free(folder: Path, names: Iterable[str], formats: Sequence[str]) -> None:
+    """Raise a ValueError where a file that is to be written is there already."""
+    files = [file for name in names for file in outputs(name, formats).values()]
+    there = [file for file in (SUMMARY, *files) if (folder / file).exists()]
+    if there:
+        more = f" and {len(there) - 1} more of the files to write" if len(there) > 1 else ""
+        raise ValueError(
+            f"{folder} already has {there[0]}{more}; choose another folder, or move them away"
+        )
+
+
+def apply_to_files(
+    trained: Trained,
+    files: Mapping[str, Path],
+    folder: Path,
+    *,
+    formats: Sequence[str] = USUAL_FORMATS,
+    earlier: Sequence[Outcome] = (),
+    stop: Callable[[], bool] = lambda: False,
+    **how: Any,
+) -> Iterator[tuple[Outcome, Applied | None]]:
+    """Apply a network to many images, and write what it finds.
+
+    Parameters
+    ----------
+    trained : Trained
+    files : mapping of str to Path
+        As `named_files` gives them.
+    folder : Path
+        Made where it is not there. Files in it are replaced, see `check_free`.
+    formats : sequence of str
+        Names in `cellcutter_core.export.IMAGE_FORMATS`.
+    earlier : sequence of Outcome
+        Of images done before, for the summary.
+    stop : callable
+        Asked before every image.
+    how
+        As for `Trained.read`.
+
+    Yields
+    ------
+    outcome : Outcome
+    applied : Applied or None
+        None where something is wrong with the image; the others go on.
+
+    Raises
+    ------
+    ValueError
+        If a format is none for images, or the folder cannot be made.
+    """
+    outputs("", formats)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"cannot write {folder}: {error.strerror}; choose another") from error
+    done = list(earlier)
+    for name, file in files.items():
+        if stop():
+            return
+        outcome, applied = _one(trained, name, file, folder, formats=formats, how=how)
+        done.append(outcome)
+        with atomic(folder / SUMMARY) as temporary:
+            temporary.write_bytes(summary_file(done))
+        yield outcome, applied
+
+
+def _one(
+    trained: Trained,
+    name: str,
+    file: Path,
+    folder: Path,
+    *,
+    formats: Sequence[str],
+    how: Mapping[str, Any],
+) -> tuple[Outcome, Applied | None]:
+    start = time.perf_counter()
+    try:
+        applied = trained.apply(trained.read(file, **how))
+        made = {target: image_content(applied, f) for f, target in outputs(name, formats).items()}
+        for target, content in made.items():
+            with atomic(folder / target) as temporary:
+                temporary.write_bytes(content)
+    # Whatever it is, frameworks have many kinds of it: the other images shall not suffer.
+    except Exception as error:
+        reason = one_line(error) or type(error).__name__
+        if isinstance(error, MemoryError):
+            reason = "there is not enough memory; cut it into smaller images"
+        elif not isinstance(error, ValueError):
+            reason = f"{type(error).__name__}: {reason}"
+        reason = reason.removeprefix(f"{one_line(file.name)}: ")
+        return Outcome(name, file.name, time.perf_counter() - start, reason), None
+    seconds = time.perf_counter() - start
+    return Outcome(name, file.name, seconds, **_measures(applied)), applied
+
+
+def _measures(applied: Applied) -> dict[str, Any]:
+    labels = applied.labels
+    areas = np.bincount(labels.ravel())[1:]
+    areas = areas[areas > 0]
+    edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    measures: dict[str, Any] = {
+        "cells": len(areas),
+        "cells_at_border": len(np.unique(edge[edge > 0])),
+        "mask_fraction": float(applied.inputs.mask.mean()),
+    }
+    if len(areas):
+        size = applied.pixel_size
+        for which, area in (("mean", np.mean(areas)), ("median", np.median(areas))):
+            measures[f"{which}_area"] = float(area)
+            if size is not None:
+                measures[f"{which}_area_um2"] = float(area) * size**2
+    return measures
+
+
+def summary_file(outcomes: Sequence[Outcome]) -> bytes:
+    """The content of a CSV file with a line for each image; comma and decimal point, UTF-8."""
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(field.name for field in fields(Outcome))
+    for outcome in outcomes:
+        writer.writerow("" if value is None else value for value in asdict(outcome).values())
+    return stream.getvalue().encode("utf-8")
+
+
+def _counted(channels: Sequence[str]) -> str:
+    listed = ", ".join(channels)
+    return f"{len(channels)} {'channel' if len(channels) == 1 else 'channels'} ({listed})"
