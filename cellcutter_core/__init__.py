@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from cellcutter_core.prediction import draw as draw
     from cellcutter_core.prediction import draw_border as draw_border
     from cellcutter_core.prediction import draw_label as draw_label
+    from cellcutter_core.runs.applying import apply_run as apply_run
     from cellcutter_core.runs.store import Run as Run
     from cellcutter_core.samples import sample as sample
     from cellcutter_core.training import Training as Training
@@ -47,6 +48,7 @@ _HOMES = {
     "metrics": ("score",),
     "pipeline": ("prepare", "segment"),
     "prediction": ("draw", "draw_border", "draw_label"),
+    "runs.applying": ("apply_run",),
     "runs.store": ("Run",),
     "samples": ("sample",),
     "training": ("Training", "train", "train_self_supervised"),

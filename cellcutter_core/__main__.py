@@ -305,7 +305,8 @@ def _apply(chosen: argparse.Namespace) -> None:
     from cellcutter_core.runs.store import Run
 
     formats = list(dict.fromkeys(chosen.format or applying.USUAL_FORMATS))
-    files = applying.named_files(chosen.image)
+    images = applying.image_files(chosen.image)
+    files = dict(zip(applying.names_for(images), images, strict=True))
     # What is wrong with the command is said before anything is computed.
     applying.check_free(chosen.out, files, formats)
     trained = applying.Trained(Run(chosen.run))

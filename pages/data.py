@@ -138,7 +138,7 @@ with chooser:
     else:
         st.file_uploader(
             "TIFF, PNG, JPEG, npy, npz, zipped OME-Zarr, ND2, CZI or LIF",
-            type=["tif", "tiff", "png", "jpg", "jpeg", "npy", "npz", "zip", "nd2", "czi", "lif"],
+            type=panels.IMAGE_FILES,
             accept_multiple_files=True,
             key="data_upload",
             on_change=upload,

@@ -4,7 +4,7 @@
       application.json  its images, formats, and how the images are read
       events.jsonl      one line for each image
       results/          the files of each image, and summary.csv
-      previews/         a small picture of each image with its cells
+      previews/         small pictures of each image, without and with its cells
       log.txt           what the process printed
       stop              there when somebody asked it to stop
       lock              there while a process works on it
@@ -21,13 +21,14 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cellcutter_core.export import png_file
+from cellcutter_core.export.archive import zipped
 from cellcutter_core.files import atomic
 from cellcutter_core.processes.ending import asked_to_end
 from cellcutter_core.runs.applying import USUAL_FORMATS, Applied, Outcome, Trained, apply_to_files
@@ -35,7 +36,7 @@ from cellcutter_core.runs.folder import new_run_id
 from cellcutter_core.runs.journal import Journal
 from cellcutter_core.runs.lock import alive, held
 from cellcutter_core.runs.store import Run, Status
-from cellcutter_core.view.render import overlay
+from cellcutter_core.view.render import Rgb, overlay
 
 # The longest side of a preview in pixels: about a column of the page.
 PREVIEW = 900
@@ -75,7 +76,7 @@ class Application(Journal):
     Attributes
     ----------
     files : dict of str to Path
-        Name → image, as `named_files` gives them.
+        The images by name, see `names_for`.
     formats : list of str
     how : dict
         How the images are read, see `Trained.read`.
@@ -121,7 +122,7 @@ class Application(Journal):
         ----------
         run : Run
         files : mapping of str to Path
-            As `named_files` gives them.
+            The images by name, see `names_for`.
         formats : sequence of str
             Names in `cellcutter_core.export.IMAGE_FORMATS`.
         how : mapping, optional
@@ -159,14 +160,36 @@ class Application(Journal):
         """The folder of everything that is taken home."""
         return self.path / "results"
 
-    def preview(self, name: str) -> Path:
-        """The file of a small picture of an image with its cells."""
-        return self.path / "previews" / f"{name}.png"
+    def preview(self, name: str, kind: Literal["image", "cells"] = "cells") -> Path:
+        """The file of a small picture of an image, without or with its cells."""
+        return self.path / "previews" / f"{name}-{kind}.png"
+
+    def download(self) -> bytes:
+        """The content of a zip of everything in `results`."""
+        return zipped(_Files(self.results))
 
     @property
     def progress(self) -> Standing:
         """Where it stands now."""
         return standing(self.events(), list(self.files), alive=partial(alive, self.path))
+
+
+class _Files(Mapping[str, bytes]):
+    """The files of a folder, each read when it is asked for: together they may be large."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __getitem__(self, name: str) -> bytes:
+        return (self._folder / name).read_bytes()
+
+    def __iter__(self) -> Iterator[str]:
+        # What is just being written has a hidden name.
+        names = (file.name for file in self._folder.glob("*") if not file.name.startswith("."))
+        return iter(sorted(names))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
 
 
 def applications(run: Run) -> list[Application]:
@@ -243,16 +266,20 @@ def _work(application: Application, stop: Callable[[], bool]) -> None:
         **application.how,
     ):
         if applied is not None:
-            _write_preview(application.preview(outcome.name), applied)
+            _write_previews(application, outcome.name, applied)
         application.record("image", outcome=asdict(outcome))
     application.record("stopped" if application.progress.n_left else "finished")
 
 
-def _write_preview(file: Path, applied: Applied) -> None:
+def _write_previews(application: Application, name: str, applied: Applied) -> None:
     step = -(-max(applied.labels.shape) // PREVIEW)
-    small = overlay(applied.picture, applied.labels)[::step, ::step]
-    with atomic(file) as temporary:
-        temporary.write_bytes(png_file(small))
+    pictures: dict[Literal["image", "cells"], Rgb] = {
+        "image": applied.picture,
+        "cells": overlay(applied.picture, applied.labels),
+    }
+    for kind, picture in pictures.items():
+        with atomic(application.preview(name, kind)) as temporary:
+            temporary.write_bytes(png_file(picture[::step, ::step]))
 
 
 def main(arguments: list[str]) -> int:

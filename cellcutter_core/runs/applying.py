@@ -157,13 +157,14 @@ class Trained:
         Image
             A role whose channels are not all there stays as it is, that is as it was guessed.
         """
-        theirs = self.run.description.get("roles", {})
+        theirs = self.run.description.get("roles")
+        if theirs is None:
+            return image
         here = {name.lower(): name for name in image.channels}
         roles: dict[str, Any] = {}
-        cell = [here.get(name.lower()) for name in theirs.get("cell", [None])]
-        if None not in cell and "cell" not in keep:
-            roles["cell"] = cell
-        nucleus = theirs.get("nucleus", "")
+        if "cell" not in keep and all(name.lower() in here for name in theirs["cell"]):
+            roles["cell"] = [here[name.lower()] for name in theirs["cell"]]
+        nucleus = theirs["nucleus"]
         if nucleus == "none" and "cell" in roles:
             # Known by its names as an image of the same kind: nuclei are found as there.
             roles["nucleus"] = "none"
@@ -266,36 +267,32 @@ class Outcome:
     mask_fraction: float | None = None
 
 
-def named_files(paths: Sequence[str | os.PathLike[str]]) -> dict[str, Path]:
-    """A name of its own for each image, which those of its files will begin with.
-
-    Parameters
-    ----------
-    paths : sequence of paths
-        Files; or folders, which stand for the image files in them, in the order of their names.
-
-    Returns
-    -------
-    dict
-        Name → file, in the order given: the file's name without its ending, where several have the
-        same one with the folder in front, and where that does not help with a number.
+def image_files(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """Files as they are, and of folders the image files in them, in the order of their names.
 
     Raises
     ------
     ValueError
         If a folder has no image file or cannot be read.
+    """
+    return list(dict.fromkeys(file for path in paths for file in _images_of(Path(path))))
+
+
+def names_for(files: Sequence[Path]) -> list[str]:
+    """A name of its own for each image, which those of its files will begin with.
+
+    It is the file's name without its ending; where several have the same one, with the folder in
+    front, and where that does not help with a number.
 
     Examples
     --------
-    >>> list(named_files(["a.tif", "day1/b.tif", "day2/b.tif", "day2/b.png"]))
+    >>> names_for([Path(file) for file in ("a.tif", "day1/b.tif", "day2/b.tif", "day2/b.png")])
     ['a', 'day1-b', 'day2-b', 'day2-b-2']
     """
-    files = [file for path in paths for file in _images_of(Path(path))]
-    files = list(dict.fromkeys(files))
     # File systems may not tell capitals from small letters.
     stems = [file.stem.casefold() for file in files]
-    found: dict[str, Path] = {}
     taken = {stem for stem in stems if stems.count(stem) == 1}
+    names = []
     for file, stem in zip(files, stems, strict=True):
         name = file.stem
         if stems.count(stem) > 1:
@@ -306,8 +303,8 @@ def named_files(paths: Sequence[str | os.PathLike[str]]) -> dict[str, Path]:
                 number += 1
                 name = f"{first}-{number}"
             taken.add(name.casefold())
-        found[name] = file
-    return found
+        names.append(name)
+    return names
 
 
 def _images_of(path: Path) -> list[Path]:
@@ -361,7 +358,7 @@ def apply_to_files(
     ----------
     trained : Trained
     files : mapping of str to Path
-        As `named_files` gives them.
+        The images, each under the name that those of its files will begin with, see `names_for`.
     folder : Path
         Made where it is not there. Files in it are replaced, see `check_free`.
     formats : sequence of str

@@ -6,6 +6,7 @@ and, where markers were changed by hand, with the `markers.tif` that the page of
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from cellcutter_core.config import PAPER, PRESETS, Config
@@ -152,6 +153,20 @@ def results_code(path: str, epoch: int) -> str:
             f"table = Result(run, {epoch}).table",
             f'export(run, "labels", "labels.tif", epoch={epoch})',
             f'export(run, "table", "cells.csv", epoch={epoch})',
+        ],
+    )
+
+
+def apply_code(path: str, files: list[str], how: Mapping[str, Any]) -> str:
+    """The cells of other images by the network of a run."""
+    chosen = "".join(f", {name}={value!r}" for name, value in how.items())
+    return _script(
+        ["from cellcutter_core import Run", "from cellcutter_core.runs.applying import Trained"],
+        [
+            f"trained = Trained(Run({path!r}))",
+            f"files = {files!r}",
+            f"images = [trained.read(file{chosen}) for file in files]",
+            "labels = [trained.apply(image).labels for image in images]",
         ],
     )
 

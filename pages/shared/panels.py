@@ -9,6 +9,8 @@ from typing import Any
 
 import streamlit as st
 
+from cellcutter_core.runs.application import applications
+from cellcutter_core.runs.store import Run
 from cellcutter_core.view import figures
 from pages.shared import cached, state
 
@@ -27,7 +29,11 @@ TITLES = {
         ":material/table_view:",
         "Your cells one by one, and files to take.",
     ),
+    "apply": ("Apply", ":material/photo_library:", "The same network on other images."),
 }
+
+# Endings of the files that a person may upload as an image.
+IMAGE_FILES = ["tif", "tiff", "png", "jpg", "jpeg", "npy", "npz", "nd2", "czi", "lif"]
 
 # In colour, in shape and in words: colour alone does not reach everybody.
 MARKS = {
@@ -72,7 +78,7 @@ def status() -> dict[str, str]:
     opened = state.run()
     steps = {"data": "done", "mask": _computed("mask"), "cells": _computed("markers")}
     if opened is None:
-        return {**steps, "train": "next", "compare": "open", "results": "open"}
+        return {**steps, "train": "next", "compare": "open", "results": "open", "apply": "open"}
     stale = state.out_of_date(opened)
     now = opened.progress.status
     if now in ("failed", "crashed"):
@@ -83,7 +89,25 @@ def status() -> dict[str, str]:
         train = "stale" if stale else "done"
     has_epochs = bool(opened.epochs)
     results = "stale" if stale and has_epochs else "next" if has_epochs else "open"
-    return {**steps, "train": train, "compare": results, "results": results}
+    return {
+        **steps,
+        "train": train,
+        "compare": results,
+        "results": results,
+        "apply": _applied(opened),
+    }
+
+
+def _applied(opened: Run) -> str:
+    """Where the last application of a run stands."""
+    last = next(iter(applications(opened)), None)
+    if last is None:
+        return "open"
+    now = last.progress
+    if now.status in ("queued", "running"):
+        return "running"
+    wrong = now.status in ("failed", "crashed") or any(one.error for one in now.outcomes)
+    return "wrong" if wrong else "open" if now.n_left else "done"
 
 
 def _computed(step: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from cellcutter_core.config import Config
+from cellcutter_core.runs.journal import Journal
 from cellcutter_core.runs.store import Progress, Run
 from pages.shared import cached_runs, panels
 
@@ -51,7 +52,7 @@ def what_to_try(config: Config) -> list[str]:
     return [advice for advice, done in tried.items() if not done]
 
 
-def end_of_log(run: Run) -> None:
+def end_of_log(run: Journal) -> None:
     """The last lines that the run's process wrote."""
     if not run.log_file.exists():
         return

@@ -18,8 +18,11 @@ from cellcutter_core.images import read_image
 from cellcutter_core.markers import Nuclei, find_nuclei
 from cellcutter_core.pipeline import find_area, find_markers, prepare
 from cellcutter_core.regions import cut_out
+from cellcutter_core.runs.application import Application
+from cellcutter_core.runs.applying import apply_run
 from cellcutter_core.runs.choices import Choices
 from cellcutter_core.runs.draft import Draft, file_of, keep_file, together
+from cellcutter_core.runs.folder import runs_folder
 from cellcutter_core.runs.store import Run
 from cellcutter_core.runs.worker import work
 from cellcutter_core.samples import sample, save
@@ -155,6 +158,24 @@ def test_training_gives_the_labels_of_the_run(tmp_path: Path) -> None:
     labels = executed(code)["drawing"].labels
     assert len(np.unique(labels)) - 1 <= len(edited.points) == len(markers.points) - 1
     assert not np.array_equal(labels, run.epoch(1).labels)
+
+
+def test_applying_gives_the_labels_of_the_run_and_of_other_images(tmp_path: Path) -> None:
+    for number in (1, 2):
+        save(sample((128, 128), seed=number), tmp_path / f"{number}.npz")
+    image = read_image("1.npz")
+    inputs, _ = prepare(image, TINY)
+    run = Run.create(runs_folder() / "r1", inputs, TINY, description={"roles": image.roles})
+    work(run)
+    Application.create(run, {name: Path(f"{name}.npz") for name in "12"}, how={"inverted": False})
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["run"] = "r1"
+    app.run()
+    app.switch_page("pages/apply.py").run()
+    assert not app.exception
+    own, other = executed(app.code[0].value)["labels"]
+    np.testing.assert_array_equal(own, run.epoch(1).labels)
+    np.testing.assert_array_equal(other, apply_run(run, read_image("2.npz")).labels)
 
 
 def test_settings_are_told_by_what_differs_from_their_preset() -> None:

@@ -56,7 +56,7 @@ def metric(app: AppTest, label: str) -> str:
     return next(m.value for m in app.metric if m.label == label)
 
 
-@pytest.mark.parametrize("page", ["overview", "data", "mask", "cells", "train", "compare"])
+@pytest.mark.parametrize("page", ["overview", "data", "mask", "cells", "train", "compare", "apply"])
 def test_every_page_opens_on_the_sample_for_a_new_visitor(page: str) -> None:
     app = AppTest.from_file(APP, default_timeout=60).run()
     if page != "overview":

@@ -17,7 +17,7 @@ from cellcutter_core.runs.store import Run
 # Milliseconds; these machines may be busy with other things.
 SOON, TRAINED = 60_000, 300_000
 REAL = ROOT.parent / "shared" / "data" / "bbbc018_ht29" / "00733.npz"
-PAGES = ("data", "mask", "cells", "train", "compare", "results")
+PAGES = ("data", "mask", "cells", "train", "compare", "results", "apply")
 
 
 def settled(page: Any) -> None:

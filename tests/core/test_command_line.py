@@ -169,7 +169,7 @@ def test_info_says_backend_and_device():
 
 
 @pytest.mark.parametrize(
-    "name", ["segment", "continue", "export", "sample", "evaluate", "settings", "info"]
+    "name", ["segment", "continue", "apply", "export", "sample", "evaluate", "settings", "info"]
 )
 def test_every_command_explains_itself(name, capsys):
     with pytest.raises(SystemExit) as end:

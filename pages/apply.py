@@ -1,0 +1,34 @@
+"""The network of the open run on other images, in a process of its own."""
+
+import streamlit as st
+
+from pages.shared import code, panels, state
+from pages.shared.applied import (
+    choose_application,
+    choose_images,
+    choose_outcome,
+    go_on_or_stop,
+    take_home,
+    watch,
+)
+from pages.shared.opened import opened_run
+
+state.enter("apply")
+panels.head("apply")
+
+run = opened_run("There is no network to apply")
+choose_images(run)
+
+shown = choose_application(run)
+if shown is not None:
+    now = shown.progress
+    is_going = now.status in ("queued", "running")
+    st.subheader(f"{now.n} {'image' if now.n == 1 else 'images'}", anchor=False)
+    # With a new image or another status it has the whole page drawn again.
+    st.fragment(watch, run_every=1.0 if is_going else None)(shown, len(now.outcomes), now.status)
+    go_on_or_stop(shown, now)
+    choose_outcome(shown, now)
+    take_home(shown, now)
+
+files = [file.name for file in shown.files.values()] if shown else []
+panels.footer("apply", code.apply_code(str(run.path), files, shown.how if shown else {}))

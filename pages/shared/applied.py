@@ -1,0 +1,242 @@
+"""A run on other images: choose them, watch, look at what was found, take it home."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from cellcutter_core.export import IMAGE_FORMATS
+from cellcutter_core.runs.application import Application, Standing, applications
+from cellcutter_core.runs.applying import USUAL_FORMATS, Outcome, names_for
+from cellcutter_core.runs.draft import file_of, keep_file
+from cellcutter_core.runs.jobs import is_left_behind
+from cellcutter_core.runs.store import Run
+from cellcutter_core.view.render import Rgb
+from pages.shared import cached_runs, panels
+from pages.shared.linked import linked_panes
+from pages.shared.run_troubles import end_of_log
+from pages.shared.run_words import in_words
+
+BRIGHTNESS = {"As each picture says": None, "Dark on bright": True, "Bright on dark": False}
+
+
+def choose_images(run: Run) -> None:
+    """Files to apply the run to, how to read them, and what to make of them."""
+    # Another key is another, empty widget: what was uploaded is on disk, and its memory goes.
+    turn = st.session_state.setdefault("apply_turn", 0)
+    given = st.file_uploader(
+        "Images: TIFF, PNG, JPEG, npy, npz, ND2, CZI or LIF",
+        type=panels.IMAGE_FILES,
+        accept_multiple_files=True,
+        key=f"apply_files_{turn}",
+        help="As many as you like. They stay on the computer that runs this app.",
+    )
+    with st.expander("How they are read, and what is made of them", icon=":material/tune:"):
+        how = _how_to_read(run)
+        formats = st.multiselect(
+            "Files for each image",
+            list(IMAGE_FORMATS),
+            default=USUAL_FORMATS,
+            format_func=lambda name: IMAGE_FORMATS[name].title,
+            key="apply_formats",
+            persist_state="session",
+        )
+    if st.button(
+        "Apply",
+        icon=":material/play_arrow:",
+        type="primary",
+        disabled=not (given and formats),
+        key="apply_start",
+    ):
+        with panels.told():
+            sources = [keep_file(one.name, one.getvalue()) for one in given]
+            names = names_for([Path(source.name) for source in sources])
+            files = dict(zip(names, map(file_of, sources), strict=True))
+            made = Application.create(run, files, formats=formats, how=how)
+            cached_runs.jobs().apply(made)
+            st.session_state.apply_turn += 1
+            st.session_state.pop("apply_shown", None)
+            st.rerun()
+
+
+def _how_to_read(run: Run) -> dict[str, Any]:
+    """What `Trained.read` is given; nothing of it where an image is read as that of the run."""
+    own = run.description.get("reading", {})
+    how: dict[str, Any] = {}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        for name, label in (("z", "Plane of stacks (z)"), ("t", "Time point (t)")):
+            how[name] = st.number_input(
+                label,
+                min_value=0,
+                value=None,
+                placeholder=f"as the run: {own[name]}" if name in own else "not chosen",
+                key=f"apply_{name}",
+                persist_state="session",
+                width=180,
+            )
+        if st.toggle("Maximum projection", key="apply_projected", persist_state="session"):
+            how["z"] = "max"
+        which = st.selectbox(
+            "Cells are",
+            list(BRIGHTNESS),
+            key="apply_brightness",
+            persist_state="session",
+            width=220,
+        )
+    how["inverted"] = BRIGHTNESS[which]
+    return {name: value for name, value in how.items() if value is not None}
+
+
+def choose_application(run: Run) -> Application | None:
+    """The application to look at: the last one, unless another is chosen."""
+    there = {one.path.name: one for one in applications(run)}
+    if not there:
+        return None
+    if len(there) == 1:
+        return next(iter(there.values()))
+    chosen = st.selectbox(
+        "Applied",
+        list(there),
+        format_func=lambda name: _title(there[name]),
+        key="apply_shown",
+    )
+    return there[chosen]
+
+
+def _title(one: Application) -> str:
+    n = len(one.files)
+    when = time.strftime("%d %b %H:%M:%S", time.localtime(one.created))
+    return f"{when} · {n} {'image' if n == 1 else 'images'}"
+
+
+def watch(shown: Application, n_drawn: int, status_drawn: str) -> None:
+    """How far it is, every second; what changes with an image is drawn by the page."""
+    now = shown.progress
+    if (len(now.outcomes), now.status) != (n_drawn, status_drawn):
+        st.rerun()
+    st.progress(len(now.outcomes) / now.n, text=_line(shown, now))
+
+
+def _line(shown: Application, now: Standing) -> str:
+    done = f"{len(now.outcomes)} of {now.n} images"
+    if shown.asked_to_stop and now.status in ("queued", "running"):
+        return "Stopping after this image …"
+    if now.status == "queued":
+        return "Waiting for its turn: a training or another application comes first"
+    if now.status == "running":
+        seconds = [one.seconds for one in now.outcomes if not one.error]
+        if not seconds:
+            return f"{done}; now {now.now}. The network is being loaded, which takes some seconds"
+        return f"{done}; now {now.now}, about {in_words(np.mean(seconds) * now.n_left)} left"
+    if now.status == "finished":
+        return f"Finished: {done} in {in_words(sum(one.seconds for one in now.outcomes))}"
+    return f"{now.status.capitalize()} after {done}"
+
+
+def go_on_or_stop(shown: Application, now: Standing) -> None:
+    """Stop while it goes, go on where it ended too early, and say what went wrong."""
+    jobs = cached_runs.jobs()
+    if now.status in ("failed", "crashed"):
+        st.error(f"**It {now.status}:** {now.message}", icon=":material/error:")
+        end_of_log(shown)
+    left_behind = is_left_behind(shown)
+    if left_behind:
+        st.warning("The app was closed before it was its turn.", icon=":material/update:")
+    if now.status in ("queued", "running") and not left_behind:
+        if st.button("Stop", icon=":material/stop:", key="apply_stop"):
+            jobs.cancel(shown)
+            st.rerun()
+    elif now.n_left and st.button(
+        f"Continue with {now.n_left} more", icon=":material/resume:", key="apply_continue"
+    ):
+        with panels.told():
+            jobs.apply(shown)
+            st.rerun()
+
+
+def choose_outcome(shown: Application, now: Standing) -> None:
+    """A row for each image that is done, and pictures of the one that is chosen."""
+    if not now.outcomes:
+        return
+    wrong = [one for one in now.outcomes if one.error]
+    if wrong:
+        st.warning(
+            f"{len(wrong)} of {len(now.outcomes)} images could not be done; the reasons are in "
+            "the table.",
+            icon=":material/error:",
+        )
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        chosen = _table(shown, now.outcomes)
+    with right:
+        if chosen.error:
+            st.error(f"**{chosen.image}:** {chosen.error}", icon=":material/error:")
+            return
+        cells = "1 cell" if chosen.cells == 1 else f"{chosen.cells} cells"
+        linked_panes(
+            {
+                chosen.image: _preview(str(shown.preview(chosen.name, "image"))),
+                f"{cells}": _preview(str(shown.preview(chosen.name, "cells"))),
+            },
+            n_columns=2,
+            key="apply_pictures",
+            place=f"{shown.path.name} {chosen.name}",
+            alt=f"{chosen.image} without and with its {cells} in colours",
+        )
+
+
+def _table(shown: Application, outcomes: tuple[Outcome, ...]) -> Outcome:
+    in_um = any(one.median_area_um2 for one in outcomes)
+    areas = {f"median area in {'µm²' if in_um else 'pixels'}": "median_area" + "_um2" * in_um}
+    event = st.dataframe(
+        {
+            "image": [one.name for one in outcomes],
+            "cells": [one.cells for one in outcomes],
+            **{title: [getattr(one, name) for one in outcomes] for title, name in areas.items()},
+            "cell area": [one.mask_fraction for one in outcomes],
+            "seconds": [one.seconds for one in outcomes],
+            "trouble": [one.error for one in outcomes],
+        },
+        hide_index=True,
+        key=f"apply_table_{shown.path.name}",
+        on_select="rerun",
+        selection_mode="single-row",
+        column_config={
+            "image": st.column_config.TextColumn(pinned=True),
+            "cell area": st.column_config.NumberColumn(
+                format="percent", help="Share of the image that the mask calls cell."
+            ),
+            "seconds": st.column_config.NumberColumn(format="%.1f"),
+            **{title: st.column_config.NumberColumn(format="%.4g") for title in areas},
+        },
+        alt=f"A row for each of {len(outcomes)} images with its number of cells",
+    )
+    rows = [row for row in event["selection"]["rows"] if row < len(outcomes)]
+    if rows:
+        return outcomes[rows[0]]
+    return next((one for one in outcomes if not one.error), outcomes[0])
+
+
+@st.cache_data(max_entries=8, scope="session", show_spinner=False)
+def _preview(file: str) -> Rgb:
+    with Image.open(file) as picture:
+        return np.asarray(picture)
+
+
+def take_home(shown: Application, now: Standing) -> None:
+    """Everything that was made, in one file."""
+    st.download_button(
+        "Download all",
+        shown.download,
+        f"{shown.run.path.name}-applied-{shown.path.name}.zip",
+        icon=":material/download:",
+        on_click="ignore",
+        disabled=all(one.error for one in now.outcomes),
+        key="apply_download",
+        help="The files of each image, and summary.csv with a line for each.",
+    )

@@ -1,0 +1,220 @@
+"""The page Apply: choosing files, watching, looking at what was found, taking it home."""
+
+import io
+import json
+import os
+import socket
+import zipfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from made_runs import asked, dead_process, linked, make_run, open_page, shown, words
+from streamlit.testing.v1 import AppTest
+
+from cellcutter_core.export import write_png
+from cellcutter_core.runs.application import Application, applications
+from cellcutter_core.runs.applying import Outcome, summary_file
+from cellcutter_core.runs.store import Run
+
+__all__ = ["asked"]
+
+pytestmark = pytest.mark.usefixtures("asked")
+
+GOOD = Outcome("a", "a.tif", 2.0, cells=87, median_area=410.5, mask_fraction=0.5)
+BAD = Outcome("b", "b.tif", 0.1, "is empty (0 bytes); copy or save it again")
+LAST = Outcome("c", "c.tif", 3.0, cells=1, median_area=99.0, mask_fraction=0.25)
+
+
+@pytest.fixture
+def run() -> Run:
+    return make_run("r1")
+
+
+def applied(run: Run, *outcomes: Outcome, end: str | None, **values: Any) -> Application:
+    """An application to three images with these outcomes; `end` is its last event."""
+    made = Application.create(run, {name: Path(f"{name}.tif") for name in "abc"})
+    host = socket.gethostname()
+    made.record("started", **{"pid": os.getpid(), "host": host, **values})
+    made.results.mkdir()
+    for outcome in outcomes:
+        made.record("image", outcome=asdict(outcome))
+        for kind, level in (("image", 10), ("cells", 200)):
+            write_png(made.preview(outcome.name, kind), np.full((20, 30, 3), level, np.uint8))
+        (made.results / f"{outcome.name}-labels.tif").write_bytes(outcome.name.encode())
+    (made.results / "summary.csv").write_bytes(summary_file(outcomes))
+    if end is not None:
+        made.record(end, message="the run has no model")
+    return made
+
+
+def upload(app: AppTest, *files: tuple[str, bytes]) -> AppTest:
+    uploader = app.file_uploader[0]
+    for name, content in files:
+        uploader.upload(name, content)
+    return shown(app.run())
+
+
+def table(app: AppTest) -> Any:
+    return app.dataframe[0].value
+
+
+def titles(app: AppTest) -> list[str]:
+    """Of the pictures on the page."""
+    found = linked(app)
+    return [pane["title"] for pane in found[1]["panes"]] if found else []
+
+
+def test_without_a_network_it_says_where_to_get_one():
+    assert "no run is open" in open_page("apply").info[0].value
+    app = open_page("apply", make_run("r0", epochs=(), end=None))
+    assert "has no epoch" in app.info[0].value
+    assert not app.file_uploader
+
+
+def test_files_are_given_to_a_process_of_their_own(run, asked):
+    app = open_page("apply", run)
+    assert app.button(key="apply_start").disabled
+    assert not app.get("download_button")
+    app = upload(app, ("one.tif", b"first"), ("ONE.png", b"second"), ("../two.tif", b"third"))
+    assert not app.button(key="apply_start").disabled
+    app = shown(app.number_input(key="apply_z").set_value(2).run())
+    app = shown(app.selectbox(key="apply_brightness").select("Dark on bright").run())
+    app = shown(app.multiselect(key="apply_formats").set_value(["labels", "rois"]).run())
+    app = shown(app.button(key="apply_start").click().run())
+    assert not app.error
+    (made,) = applications(run)
+    assert asked == [("apply", made.path.name, {})]
+    assert {name: file.read_bytes() for name, file in made.files.items()} == {
+        "one": b"first",
+        "ONE-2": b"second",
+        "two": b"third",
+    }
+    assert made.formats == ["labels", "rois"]
+    assert made.how == {"z": 2, "inverted": True}
+    # The widget is empty again, and the page shows what is going on.
+    assert app.button(key="apply_start").disabled
+    assert "3 images" in words(app)
+    assert app.button(key="apply_stop")
+
+
+def test_an_empty_file_is_told(run, asked):
+    app = upload(open_page("apply", run), ("one.tif", b""))
+    app = shown(app.button(key="apply_start").click().run())
+    assert "one.tif is empty" in app.error[0].value
+    assert asked == applications(run) == []
+
+
+def test_it_is_watched_and_found_again_after_a_reload(run, asked):
+    made = applied(run, GOOD, end=None)
+    for _ in range(2):
+        app = open_page("apply", run)
+        (bar,) = app.get("progress")
+        assert bar.proto.value == 33
+        assert bar.proto.text == "1 of 3 images; now b, about 4 s left"
+        assert table(app)["image"].tolist() == ["a"]
+    shown(app.button(key="apply_stop").click().run())
+    assert asked == [("cancel", made.path.name, {})]
+    made.ask_to_stop()
+    (bar,) = open_page("apply", run).get("progress")
+    assert bar.proto.text == "Stopping after this image …"
+
+
+def test_every_image_is_a_row_with_its_cells_or_its_trouble(run):
+    applied(run, GOOD, BAD, LAST, end="finished")
+    app = open_page("apply", run)
+    rows = table(app)
+    assert rows["image"].tolist() == ["a", "b", "c"]
+    assert rows["cells"].fillna(-1).tolist() == [87, -1, 1]
+    assert rows["median area in pixels"].fillna(-1).tolist() == [410.5, -1, 99.0]
+    assert rows["trouble"].tolist() == ["", BAD.error, ""]
+    assert "1 of 3 images could not be done" in app.warning[0].value
+    assert app.get("progress")[0].proto.text == "Finished: 3 of 3 images in 5 s"
+    assert not [b for b in app.button if b.key in ("apply_stop", "apply_continue")]
+
+
+def test_a_row_that_is_chosen_shows_its_picture(run):
+    made = applied(run, BAD, GOOD, LAST, end="finished")
+    app = open_page("apply", run)
+    # In the order in which they were chosen; the first that went well.
+    assert table(app)["image"].tolist() == ["a", "b", "c"]
+    assert titles(app) == ["a.tif", "87 cells"]
+    key = f"apply_table_{made.path.name}"
+    selection = {"selection": {"rows": [2], "columns": [], "cells": []}}
+    app.session_state[key] = selection
+    assert titles(shown(app.run())) == ["c.tif", "1 cell"]
+    app.session_state[key] = {"selection": {**selection["selection"], "rows": [1]}}
+    app = shown(app.run())
+    assert titles(app) == []
+    assert "b.tif" in app.error[0].value
+    assert BAD.error in app.error[0].value
+
+
+def test_everything_is_taken_home_in_one_file(run):
+    made = applied(run, GOOD, BAD, end="stopped")
+    (button,) = open_page("apply", run).get("download_button")
+    assert button.proto.label == "Download all"
+    assert not button.proto.disabled
+    with zipfile.ZipFile(io.BytesIO(made.download())) as archive:
+        assert set(archive.namelist()) == {"a-labels.tif", "b-labels.tif", "summary.csv"}
+        assert archive.read("summary.csv") == summary_file([GOOD, BAD])
+
+
+@pytest.mark.parametrize("end", ["stopped", "failed", None])
+def test_what_ended_too_early_is_gone_on_with(run, asked, end):
+    gone = {"pid": dead_process()} if end is None else {}
+    made = applied(run, GOOD, end=end, **gone)
+    made.log_file.write_text("a last line")
+    app = open_page("apply", run)
+    if end != "stopped":
+        message = {"failed": "has no model", None: "ended without a word"}[end]
+        assert message in app.error[0].value
+        assert "a last line" in words(app)
+    app = shown(app.button(key="apply_continue").click().run())
+    assert asked == [("apply", made.path.name, {})]
+
+
+def test_what_was_left_behind_by_a_server_can_be_started(run, asked):
+    made = Application.create(run, {"a": Path("a.tif")})
+    made.record("queued", server="another", host=socket.gethostname(), pid=dead_process())
+    app = open_page("apply", run)
+    assert "closed before it was its turn" in app.warning[0].value
+    shown(app.button(key="apply_continue").click().run())
+    assert asked == [("apply", made.path.name, {})]
+
+
+def test_earlier_ones_can_be_looked_at(run):
+    first = applied(run, GOOD, end="stopped")
+    # Newer by its name, which begins with its time.
+    second = applied(run, LAST, end="stopped")
+    later = second.path.with_name("99990101-000000-aaaaa")
+    second.path.rename(later)
+    app = open_page("apply", run)
+    assert table(app)["image"].tolist() == ["c"]
+    app = shown(app.selectbox(key="apply_shown").select(first.path.name).run())
+    assert table(app)["image"].tolist() == ["a"]
+
+
+def test_a_damaged_one_does_not_hide_the_others(run):
+    applied(run, GOOD, end="stopped")
+    other = applied(run, LAST, end="stopped")
+    (other.path / "application.json").write_text(json.dumps({"files": {}}))
+    assert table(open_page("apply", run))["image"].tolist() == ["a"]
+
+
+def test_where_it_stands_is_seen_on_every_page(run):
+    def step(app: AppTest) -> str:
+        links = [link.proto.label for link in app.get("page_link")]
+        (found,) = [label for label in links if "[Apply" in label]
+        return found
+
+    assert "to do" in step(open_page("data", run))
+    made = applied(run, GOOD, BAD, end=None)
+    assert "running" in step(open_page("data", run))
+    made.record("image", outcome=asdict(LAST))
+    made.record("finished")
+    assert "needs attention" in step(open_page("data", run))
+    made.record("image", outcome=asdict(Outcome("b", "b.tif", 1.0, cells=2)))
+    assert "done" in step(open_page("data", run))
