@@ -207,8 +207,7 @@ def _reading_options(command: argparse.ArgumentParser) -> None:
 def _reading(chosen: argparse.Namespace) -> dict[str, Any]:
     """What `_reading_options` were given, as `read_image` takes it."""
     z = int(chosen.z) if chosen.z and chosen.z.isdecimal() else chosen.z
-    given = {"z": z, "t": chosen.t, "inverted": chosen.inverted, "stained": chosen.stained}
-    return {name: value for name, value in given.items() if value is not None}
+    return {"z": z, "t": chosen.t, "inverted": chosen.inverted, "stained": chosen.stained}
 
 
 def _segment(chosen: argparse.Namespace) -> None:
@@ -248,7 +247,7 @@ def _segment(chosen: argparse.Namespace) -> None:
         "image": image.name,
         "pixel_size": image.pixel_size,
         "roles": image.roles,
-        "reading": _reading(chosen),
+        "reading": {name: value for name, value in _reading(chosen).items() if value is not None},
         "channels": [image.channels[index] for index in seen_channels(image, config)],
         "cell": [image.channels[index] for index in image.cell],
         "nucleus": "none" if image.nucleus is None else image.channels[image.nucleus],

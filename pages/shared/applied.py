@@ -23,6 +23,7 @@ from pages.shared.run_troubles import end_of_log
 from pages.shared.run_words import in_words
 
 BRIGHTNESS = {"As each picture says": None, "Dark on bright": True, "Bright on dark": False}
+MOST_REASONS = 5
 
 
 def choose_images(run: Run) -> None:
@@ -69,7 +70,7 @@ def _how_to_read(run: Run) -> dict[str, Any]:
     own = run.description.get("reading", {})
     how: dict[str, Any] = {}
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        for name, label in (("z", "Plane of stacks (z)"), ("t", "Time point (t)")):
+        for name, label in (("t", "Time point (t)"), ("z", "Plane of stacks (z)")):
             how[name] = st.number_input(
                 label,
                 min_value=0,
@@ -79,7 +80,7 @@ def _how_to_read(run: Run) -> dict[str, Any]:
                 persist_state="session",
                 width=180,
             )
-        if st.toggle("Maximum projection", key="apply_projected", persist_state="session"):
+        if st.toggle("Maximum over planes", key="apply_projected", persist_state="session"):
             how["z"] = "max"
         which = st.selectbox(
             "Cells are",
@@ -165,9 +166,11 @@ def choose_outcome(shown: Application, now: Standing) -> None:
         return
     wrong = [one for one in now.outcomes if one.error]
     if wrong:
+        reasons = [f"- `{one.image}`: {one.error}" for one in wrong[:MOST_REASONS]]
+        if len(wrong) > MOST_REASONS:
+            reasons.append("- and more, see the table")
         st.warning(
-            f"{len(wrong)} of {len(now.outcomes)} images could not be done; the reasons are in "
-            "the table.",
+            f"{len(wrong)} of {len(now.outcomes)} images could not be done:\n" + "\n".join(reasons),
             icon=":material/error:",
         )
     left, right = st.columns([2, 3], gap="large")
@@ -200,8 +203,9 @@ def _table(shown: Application, outcomes: tuple[Outcome, ...]) -> Outcome:
             **{title: [getattr(one, name) for one in outcomes] for title, name in areas.items()},
             "cell area": [one.mask_fraction for one in outcomes],
             "seconds": [one.seconds for one in outcomes],
-            "trouble": [one.error for one in outcomes],
-        },
+        }
+        | ({"trouble": [one.error for one in outcomes]} if any(o.error for o in outcomes) else {}),
+        placeholder="",
         hide_index=True,
         key=f"apply_table_{shown.path.name}",
         on_select="rerun",
