@@ -192,13 +192,11 @@ class _Files(Mapping[str, bytes]):
         return len(list(iter(self)))
 
 
-def applications(run: Run) -> list[Application]:
-    """All applications of a run, newest first; damaged ones are left out."""
-    found = []
+def applications(run: Run) -> Iterator[Application]:
+    """The applications of a run, newest first; damaged ones are left out."""
     for path in sorted((run.path / "applied").glob("*"), reverse=True):
         with contextlib.suppress(ValueError):
-            found.append(Application(path))
-    return found
+            yield Application(path)
 
 
 def standing(

@@ -61,7 +61,7 @@ def choose_images(run: Run) -> None:
             made = Application.create(run, files, formats=formats, how=how)
             cached_runs.jobs().apply(made)
             st.session_state.apply_turn += 1
-            st.session_state.pop("apply_shown", None)
+            st.session_state.pop(f"apply_shown_{run.path.name}", None)
             st.rerun()
 
 
@@ -104,7 +104,7 @@ def choose_application(run: Run) -> Application | None:
         "Applied",
         list(there),
         format_func=lambda name: _title(there[name]),
-        key="apply_shown",
+        key=f"apply_shown_{run.path.name}",
     )
     return there[chosen]
 

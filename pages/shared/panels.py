@@ -100,7 +100,7 @@ def status() -> dict[str, str]:
 
 def _applied(opened: Run) -> str:
     """Where the last application of a run stands."""
-    last = next(iter(applications(opened)), None)
+    last = next(applications(opened), None)
     if last is None:
         return "open"
     now = last.progress

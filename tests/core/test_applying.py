@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import shutil
+import subprocess
+import sys
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,7 @@ from cellcutter_core.runs.applying import (
     summary_file,
 )
 from cellcutter_core.runs.folder import delete_run
+from cellcutter_core.runs.jobs import Jobs
 from cellcutter_core.runs.lock import held
 from cellcutter_core.runs.store import Run
 from cellcutter_core.runs.worker import work as train
@@ -342,6 +346,43 @@ def test_an_application_writes_everything_and_goes_on_where_it_was(
         assert archive.read("own-labels.tif") == (made.results / "own-labels.tif").read_bytes()
     assert [one.path for one in applications(copy)] == [made.path]
     assert made.run.path == copy.path
+
+
+def test_the_queue_starts_a_process_for_it(place: Path, copy: Run) -> None:
+    jobs = Jobs()
+    made = Application.create(copy, {"own": place / "own.npz"})
+    later = Application.create(copy, {"own": place / "own.npz"})
+    jobs.apply(made)
+    jobs.apply(later)
+    with pytest.raises(ValueError, match="going on already"):
+        jobs.apply(later)
+    assert jobs.position(later) in (1, 2)
+    jobs.cancel(later)
+    assert later.progress.status == "stopped"
+    end = time.monotonic() + 120
+    while made.progress.status in ("queued", "running"):
+        assert time.monotonic() < end, made.log_file.read_text()
+        time.sleep(0.1)
+    assert made.progress.status == "finished", made.log_file.read_text()
+    np.testing.assert_array_equal(
+        tifffile.imread(made.results / "own-labels.tif"), copy.epoch(2).labels
+    )
+    with pytest.raises(ValueError, match="done already"):
+        jobs.apply(made)
+    time.sleep(0.3)
+    assert not (later.path / "log.txt").exists()
+
+
+def test_whoever_starts_and_watches_it_loads_no_framework() -> None:
+    program = (
+        "import sys, cellcutter_core.runs.jobs, pages.shared.applied, pages.shared.panels\n"
+        "print(sorted({'tensorflow', 'keras', 'jax', 'torch'} & set(sys.modules)))"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=root, check=True
+    )
+    assert done.stdout.strip() == "[]"
 
 
 def test_what_stops_all_of_it_is_recorded(copy: Run, place: Path) -> None:
