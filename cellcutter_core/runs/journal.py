@@ -53,7 +53,7 @@ class Journal:
         return found
 
     def ask_to_stop(self) -> None:
-        """The run stops within one step."""
+        """The process stops after its present step: of a training, or an image."""
         (self.path / "stop").touch()
 
     @property
@@ -61,7 +61,7 @@ class Journal:
         return (self.path / "stop").exists()
 
     def forget_stop(self) -> None:
-        """Before it is gone on with."""
+        """Before the work is gone on with."""
         (self.path / "stop").unlink(missing_ok=True)
 
 
