@@ -246,11 +246,9 @@ def _segment(chosen: argparse.Namespace) -> None:
     about: dict[str, Any] = {
         "image": image.name,
         "pixel_size": image.pixel_size,
-        "roles": image.roles,
+        **image.roles,
         "reading": {name: value for name, value in _reading(chosen).items() if value is not None},
         "channels": [image.channels[index] for index in seen_channels(image, config)],
-        "cell": [image.channels[index] for index in image.cell],
-        "nucleus": "none" if image.nucleus is None else image.channels[image.nucleus],
         "markers": chosen.markers and Path(chosen.markers).name,
     }
     if region is not None:

@@ -157,8 +157,8 @@ class Trained:
         Image
             A role whose channels are not all there stays as it is, that is as it was guessed.
         """
-        theirs = self.run.description.get("roles")
-        if theirs is None:
+        theirs = self.run.description
+        if "cell" not in theirs or "nucleus" not in theirs:
             return image
         here = {name.lower(): name for name in image.channels}
         roles: dict[str, Any] = {}

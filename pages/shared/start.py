@@ -25,7 +25,7 @@ def start_run() -> Run:
         **state.description(),
         "region": cached.region(),
         "pixel_size": cached.pixel_size(),
-        "roles": image.roles,
+        **image.roles,
         "reading": state.choices().source.reading,
         "channels": [image.channels[index] for index in seen_channels(image, config)],
     }

@@ -165,7 +165,7 @@ def test_applying_gives_the_labels_of_the_run_and_of_other_images(tmp_path: Path
         save(sample((128, 128), seed=number), tmp_path / f"{number}.npz")
     image = read_image("1.npz")
     inputs, _ = prepare(image, TINY)
-    run = Run.create(runs_folder() / "r1", inputs, TINY, description={"roles": image.roles})
+    run = Run.create(runs_folder() / "r1", inputs, TINY, description=image.roles)
     work(run)
     Application.create(run, {name: Path(f"{name}.npz") for name in "12"}, how={"inverted": False})
     app = AppTest.from_file(APP, default_timeout=60)

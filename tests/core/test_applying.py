@@ -147,7 +147,7 @@ def test_without_the_names_roles_stay_as_they_were_guessed(trained: Trained) -> 
 
 def test_a_run_without_nuclei_looks_for_none(copy: Run) -> None:
     trained = Trained(copy)
-    copy.description["roles"].update(cell=["A"], nucleus="none")  # type: ignore[index]
+    copy.describe(cell=["A"], nucleus="none")
     image = Image(sample((160, 160)).pixels, ("a", "dna", "b"), cell=(2,), nucleus=1)
     assert trained.in_roles(image).roles == {"cell": ["a"], "nucleus": "none"}
     # What a person says stays.
@@ -173,7 +173,7 @@ def test_planes_are_read_as_those_of_the_run(copy: Run, tmp_path: Path) -> None:
     trained = Trained(copy)
     with pytest.raises(ValueError, match="is a stack"):
         trained.read(file)
-    copy.description["reading"]["z"] = 1
+    copy.describe(reading={"z": 1})
     np.testing.assert_array_equal(trained.read(file).pixels, pixels.transpose(1, 2, 0))
     np.testing.assert_array_equal(trained.read(file, z=0).pixels, stack[0].transpose(1, 2, 0))
 
