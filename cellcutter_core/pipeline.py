@@ -83,7 +83,14 @@ def find_markers(
 
 
 def find_area(image: Image, config: Config, nuclei: Nuclei) -> NDArray[np.bool_]:
-    """(H, W) bool, True where there are cells; may be everywhere, see `check_area`."""
+    """(H, W) bool, True where there are cells; may be everywhere, see `check_area`.
+
+    Where nuclei are all that is to be segmented, the automatic mask is what they cover: each has
+    its outline half way between its inside and its own surroundings, so that the glow around
+    a bright one is not taken for a dim one.
+    """
+    if config.mask.automatic and image.cell == (image.nucleus,):
+        return nuclei.regions > 0
     cell = image.pixels[..., list(image.cell)]
     return find_mask(cell, config.mask, nuclei=nuclei.regions > 0)
 

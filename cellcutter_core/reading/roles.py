@@ -3,7 +3,8 @@
 A name decides where it can: a channel called after a nuclear stain (DAPI, Hoechst, DNA, DRAQ, H2B,
 hematoxylin) or the nucleus itself is the nucleus, and of the others the first that is not constant
 is the cell.
-Without names there are conventions:
+Without names a channel of compact bright objects is the nucleus (`cellcutter_core.nuclei.shown`).
+Where several are or none is, there are conventions:
 
 - one channel is the cell;
 - of two, the second is the nucleus;
@@ -13,7 +14,7 @@ Without names there are conventions:
   microscope), there is no nucleus and the channel that varies most is the cell;
 - of more, none is the nucleus.
 
-A single channel named as nucleus is both: the nuclei are what is to be segmented.
+A single channel of nuclei is both: the nuclei are what is to be segmented.
 """
 
 from __future__ import annotations
@@ -26,12 +27,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cellcutter_core.nuclei.shown import shows_nuclei
+
 Which = int | str
 
 NUCLEUS_NAME = re.compile(r"(?<![a-z])(dapi|hoechst|dna|nuc|h2b|draq|ha?ematoxylin)", re.IGNORECASE)
 
 # What programs write where nobody gave a name: "Channel:0:1", "C1", "3", "c:1/2 - file.tif".
 NO_NAME = re.compile(r"(channel|ch|c)?[\s:_#-]*\d+([:/]\d+)*( - .*)?", re.IGNORECASE)
+
+MOST_LOOKED_AT = 6
+"""Of so many channels without names each is looked at, which takes half a second."""
 
 COPY_CORRELATION = 0.9
 """Blue that correlates with the cell channel by more than this is no channel of its own."""
@@ -109,7 +115,7 @@ def guess_nucleus(
     colour: bool,
     cell: tuple[int, ...] | None = None,
 ) -> int | None:
-    """The channel that shows the nuclei, by name or convention (see the module).
+    """The channel that shows the nuclei, by name, content or convention (see the module).
 
     Parameters
     ----------
@@ -129,6 +135,22 @@ def guess_nucleus(
     if named and not all(map(NO_NAME.fullmatch, channels)):
         by_name = [index for index, channel in enumerate(channels) if NUCLEUS_NAME.search(channel)]
         return by_name[0] if by_name else None
+    usual = _usual_nucleus(pixels, colour=colour, cell=cell)
+    shown = [
+        index
+        for index in range(min(len(channels), MOST_LOOKED_AT))
+        if index not in (cell or ())
+        and varies(pixels[..., index])
+        and shows_nuclei(pixels[..., index])
+    ]
+    return shown[0] if len(shown) == 1 else usual
+
+
+def _usual_nucleus(
+    pixels: npt.NDArray[Any], *, colour: bool, cell: tuple[int, ...] | None
+) -> int | None:
+    """The channel that shows the nuclei by convention."""
+    channels = range(pixels.shape[2])
     if len(channels) not in (2, 3):
         return None
     last = len(channels) - 1

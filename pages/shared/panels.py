@@ -33,7 +33,7 @@ TITLES = {
 }
 
 # Endings of the files that a person may upload as an image.
-IMAGE_FILES = ["tif", "tiff", "png", "jpg", "jpeg", "npy", "npz", "nd2", "czi", "lif"]
+IMAGE_FILES = ["tif", "tiff", "png", "jpg", "jpeg", "npy", "npz", "zip", "nd2", "czi", "lif"]
 
 # In colour, in shape and in words: colour alone does not reach everybody.
 MARKS = {
