@@ -119,8 +119,8 @@ def check_overlay(data: bytes, labels: NDArray[np.int32], run: Run) -> None:
 def check_borders(data: bytes, labels: NDArray[np.int32], run: Run) -> None:
     with Picture.open(io.BytesIO(data)) as picture:
         # Above the scale bar.
-        drawn = np.asarray(picture).any(axis=-1)[:60]
-        np.testing.assert_array_equal(drawn, labels[:60] > 0)
+        drawn = np.asarray(picture).any(axis=-1)[:50]
+        np.testing.assert_array_equal(drawn, labels[:50] > 0)
 
 
 def check_film(data: bytes, labels: NDArray[np.int32], run: Run) -> None:
