@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from cellcutter_core.export.result import Result
-from cellcutter_core.view.curves import ap_over_iou, histogram, loss_curves, score_curves
+from cellcutter_core.view.curves import ap_over_iou, loss_curves, score_curves
+from cellcutter_core.view.histogram import histogram
 from cellcutter_core.view.look import still_config
 
 MOST_BARS = 40

@@ -1,4 +1,4 @@
-"""Records as curves: losses and scores over epochs, AP over IoU, a channel's histogram."""
+"""Records as curves: losses and scores over epochs, AP over IoU."""
 
 from __future__ import annotations
 
@@ -7,21 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import plotly.graph_objects as go
 
 from cellcutter_core.metrics import THRESHOLDS
+from cellcutter_core.view.charts import AXIS, PANEL_HEIGHT, charted, dashed_line, shade
 from cellcutter_core.view.look import (
     FONT_SIZE,
-    GREY,
-    MARGIN,
-    SHADE,
-    TITLE_HEIGHT,
     axis,
     line_style,
     panel_title,
-    styled,
 )
 
 Events = Sequence[Mapping[str, Any]]
@@ -42,11 +36,6 @@ SCORES: Mapping[str, str] = {
 }
 """Scores of an epoch, and what they are called."""
 
-MOST_BARS = 256
-"""Bars of a histogram at most."""
-
-_PANEL_HEIGHT = 210
-_AXIS: Mapping[str, Any] = {"fixedrange": True, "zeroline": False, "title_standoff": 6}
 _FROM_0_TO_1: Mapping[str, Any] = {"range": [0, 1.03], "tickvals": [0, 0.25, 0.5, 0.75, 1]}
 # Points are marked up to this many epochs; beyond, marks would hide the lines.
 _MARKED_EPOCHS = 40
@@ -88,7 +77,7 @@ def loss_curves(
     for i, part in enumerate(parts):
         bottom = (n - 1 - i) * (tall + space)
         panels.append(_Panel(LOSS_PARTS[part], (0.66, 1), (bottom, bottom + tall), {"nticks": 4}))
-    figure = _panel_figure(panels, runs, epochs=epochs, height=_PANEL_HEIGHT + 60 * (n - 2))
+    figure = _panel_figure(panels, runs, epochs=epochs, height=PANEL_HEIGHT + 60 * (n - 2))
     for number, name in enumerate(["loss", *parts], start=1):
         values = {run: [event.get(name) for event in events] for run, events in runs.items()}
         _add_lines(figure, runs, values, panel=number)
@@ -97,7 +86,7 @@ def loss_curves(
             figure.layout[f"xaxis{number}"].update(showticklabels=False, title_text="")
     if warm_up > 0:
         figure.update_layout(
-            shapes=[_shade((0.5, warm_up + 0.5), panel=number) for number in range(1, n + 2)]
+            shapes=[shade((0.5, warm_up + 0.5), panel=number) for number in range(1, n + 2)]
         )
         figure.add_annotation(
             text="warm-up", x=0.5, xref="x", xanchor="left", y=0, yref="y domain",
@@ -148,12 +137,12 @@ def score_curves(
         )
         for i, name in enumerate(shown)
     ]
-    figure = _panel_figure(panels, runs, epochs=epochs, height=_PANEL_HEIGHT)
+    figure = _panel_figure(panels, runs, epochs=epochs, height=PANEL_HEIGHT)
     for number, name in enumerate(shown, start=1):
         _add_lines(figure, runs, scores[name], panel=number)
     figure.update_layout(
         shapes=[
-            _level(level, panel=number)
+            dashed_line(level, panel=number)
             for number, level in enumerate(levels.values(), start=1)
             if level is not None
         ]
@@ -202,101 +191,14 @@ def ap_over_iou(results: Mapping[str, Sequence[float]]) -> go.Figure:
         )
     figure.update_layout(
         xaxis={
-            **_AXIS,
+            **AXIS,
             "title_text": "IoU that counts as found",
             "tickformat": ".2f",
             "dtick": 0.1,
         },
-        yaxis={**_AXIS, **_FROM_0_TO_1, "title_text": "AP"},
+        yaxis={**AXIS, **_FROM_0_TO_1, "title_text": "AP"},
     )
-    return _curves(figure, height=_PANEL_HEIGHT + 60, legend=len(results) > 1)
-
-
-def histogram(
-    channel: npt.NDArray[Any],
-    window: tuple[float, float] | None = None,
-    *,
-    name: str,
-    counted: str = "pixels",
-    most_bars: int = MOST_BARS,
-    log: bool = True,
-) -> go.Figure:
-    """How many pixels have which intensity.
-
-    Parameters
-    ----------
-    channel : (H, W) array
-        Integers or finite floats; values of anything else in an array of any shape.
-    window : (float, float), optional
-        Intensities that are displayed as black and as white; the range between is shaded.
-    name : str
-        What the channel is called.
-    counted : str
-        What has these values.
-    most_bars : int
-        Fewer where there is less to count.
-    log : bool
-        Whether counts are on a logarithmic scale.
-
-    Returns
-    -------
-    go.Figure
-        To be shown with `STILL_CONFIG`. Bars of integers hold whole numbers of values, so that
-        none is empty only for its place.
-
-    Raises
-    ------
-    ValueError
-        If the channel has no pixels, or pixels that are not finite.
-    """
-    pixels = np.asarray(channel)
-    if pixels.size == 0 or not np.isfinite(pixels).all():
-        raise ValueError(
-            f"channel {name} has {'no pixels' if pixels.size == 0 else 'pixels that are no number'}"
-            ", but a histogram counts finite intensities; replace or crop them"
-        )
-    edges = _edges(pixels, most_bars)
-    counts = np.histogram(pixels, edges)[0]
-    middles = (edges[1:] + edges[:-1]) / 2
-    # One outline: a browser takes ten times as long for hundreds of bars. The last step ends at
-    # the last edge; on a logarithmic axis a bar of nothing ends below it, for 0 has no place there.
-    last = [*range(len(counts)), len(counts) - 1]
-    figure = go.Figure(
-        go.Scatter(
-            x=edges.tolist(),
-            y=np.maximum(counts, 0.1 if log else 0)[last].tolist(),
-            customdata=np.stack([middles, counts], axis=1)[last].tolist(),
-            mode="lines",
-            line={**line_style(0, markers=False)["line"], "width": 1, "shape": "hv"},
-            fill="tozeroy",
-            hovertemplate="%{customdata[0]:.5g}: %{customdata[1]:,} " + counted + "<extra></extra>",
-        )
-    )
-    if window is not None:
-        figure.update_layout(shapes=[_shade(window, panel=1, edges=True)])
-    figure.update_layout(
-        xaxis={**_AXIS, "title_text": name, "range": [float(edges[0]), float(edges[-1])]},
-        yaxis={**_AXIS, "title_text": counted.capitalize(), **_counts(int(counts.max()), log)},
-    )
-    return _curves(figure, height=_PANEL_HEIGHT - 60)
-
-
-def _counts(most: int, log: bool) -> dict[str, Any]:
-    if not log:
-        return {"range": [0, 1.05 * most]}
-    # From half of one: a bar of one is seen.
-    span = [math.log10(0.5), math.log10(2 * most)]
-    return {"type": "log", "dtick": 1, "exponentformat": "power", "range": span}
-
-
-def _edges(pixels: npt.NDArray[Any], most: int) -> npt.NDArray[np.float64]:
-    low, high = float(pixels.min()), float(pixels.max())
-    if np.issubdtype(pixels.dtype, np.integer):
-        width = math.ceil((high - low + 1) / most)
-        return np.asarray(low - 0.5 + width * np.arange(math.ceil((high - low + 1) / width) + 1))
-    if high == low:
-        low, high = low - 0.5, high + 0.5
-    return np.linspace(low, high, most + 1)
+    return charted(figure, height=PANEL_HEIGHT + 60, legend=len(results) > 1)
 
 
 def _score(event: Mapping[str, Any], name: str) -> float | None:
@@ -327,7 +229,7 @@ def _panel_figure(
     layout: dict[str, Any] = {"annotations": []}
     for number, panel in enumerate(panels, start=1):
         layout[f"xaxis{number}"] = {
-            **_AXIS,
+            **AXIS,
             **ticks,
             "domain": panel.across,
             "anchor": axis("y", number),
@@ -336,13 +238,13 @@ def _panel_figure(
             "title_text": "Epoch",
         }
         layout[f"yaxis{number}"] = {
-            **_AXIS,
+            **AXIS,
             **panel.y_axis,
             "domain": panel.up,
             "anchor": axis("x", number),
         }
         layout["annotations"].append(panel_title(panel.title, number))
-    return _curves(go.Figure(layout=layout), height=height, legend=len(runs) > 1)
+    return charted(go.Figure(layout=layout), height=height, legend=len(runs) > 1)
 
 
 def _add_lines(
@@ -376,37 +278,6 @@ def _add_lines(
     figure.add_traces(lines)
 
 
-def _level(level: float, *, panel: int) -> dict[str, Any]:
-    """A dashed line across a panel."""
-    return {
-        "type": "line",
-        "xref": axis("x", panel) + " domain",
-        "yref": axis("y", panel),
-        "x0": 0,
-        "x1": 1,
-        "y0": level,
-        "y1": level,
-        "layer": "below",
-        "line": {"color": GREY, "dash": "dash", "width": 1.5},
-    }
-
-
-def _shade(span: tuple[float, float], *, panel: int, edges: bool = False) -> dict[str, Any]:
-    """A grey band over the height of a panel."""
-    return {
-        "type": "rect",
-        "xref": axis("x", panel),
-        "yref": axis("y", panel) + " domain",
-        "x0": span[0],
-        "x1": span[1],
-        "y0": 0,
-        "y1": 1,
-        "layer": "below",
-        "fillcolor": SHADE,
-        "line": {"color": GREY, "width": 1.5, "dash": "dot"} if edges else {"width": 0},
-    }
-
-
 def _settled(
     values: Mapping[str, Sequence[float | None]], warm_up: float
 ) -> tuple[float, float] | None:
@@ -421,12 +292,3 @@ def _settled(
     low, high = min(kept), max(kept)
     air = 0.08 * (high - low) or 0.1 * abs(high) or 1.0
     return low - air, high + air
-
-
-def _curves(figure: Any, *, height: float, legend: bool = False) -> Any:
-    """The look of all figures, with room for ticks, a title and maybe a legend."""
-    above = TITLE_HEIGHT if legend else 0
-    styled(figure, height=height + TITLE_HEIGHT + 48 + above, legend=legend)
-    margin = {"t": TITLE_HEIGHT + above + MARGIN, "l": 52, "r": 2 * MARGIN, "b": 48}
-    figure.update_layout(hovermode="x unified" if legend else "x", dragmode=False, margin=margin)
-    return figure

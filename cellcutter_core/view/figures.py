@@ -1,9 +1,11 @@
 """Arrays and records to Plotly figures: everything that a page draws, in one look.
 
-Pictures are in `panes` and `tiles`, curves in `curves`; what they have in common is in `look`.
+Pictures are in `panes` and `tiles`, curves in `curves`, histograms in `histogram`; what charts have
+in common is in `charts`, what all of them have in `look`.
 """
 
-from cellcutter_core.view.curves import ap_over_iou, histogram, loss_curves, score_curves
+from cellcutter_core.view.curves import ap_over_iou, loss_curves, score_curves
+from cellcutter_core.view.histogram import histogram
 from cellcutter_core.view.look import STILL_CONFIG, named_config
 from cellcutter_core.view.panes import PANES_CONFIG, panes
 from cellcutter_core.view.tiles import crop_gallery, parameter_grid

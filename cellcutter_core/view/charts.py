@@ -1,0 +1,51 @@
+"""What all charts have in common: their axes, their frame, and marks across them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cellcutter_core.view.look import GREY, MARGIN, SHADE, TITLE_HEIGHT, axis, styled
+
+PANEL_HEIGHT = 210
+AXIS: Mapping[str, Any] = {"fixedrange": True, "zeroline": False, "title_standoff": 6}
+
+
+def charted(figure: Any, *, height: float, legend: bool = False) -> Any:
+    """The look of all figures, with room for ticks, a title and maybe a legend."""
+    above = TITLE_HEIGHT if legend else 0
+    styled(figure, height=height + TITLE_HEIGHT + 48 + above, legend=legend)
+    margin = {"t": TITLE_HEIGHT + above + MARGIN, "l": 52, "r": 2 * MARGIN, "b": 48}
+    figure.update_layout(hovermode="x unified" if legend else "x", dragmode=False, margin=margin)
+    return figure
+
+
+def dashed_line(level: float, *, panel: int) -> dict[str, Any]:
+    """A dashed line across a panel."""
+    return {
+        "type": "line",
+        "xref": axis("x", panel) + " domain",
+        "yref": axis("y", panel),
+        "x0": 0,
+        "x1": 1,
+        "y0": level,
+        "y1": level,
+        "layer": "below",
+        "line": {"color": GREY, "dash": "dash", "width": 1.5},
+    }
+
+
+def shade(span: tuple[float, float], *, panel: int, edges: bool = False) -> dict[str, Any]:
+    """A grey band over the height of a panel."""
+    return {
+        "type": "rect",
+        "xref": axis("x", panel),
+        "yref": axis("y", panel) + " domain",
+        "x0": span[0],
+        "x1": span[1],
+        "y0": 0,
+        "y1": 1,
+        "layer": "below",
+        "fillcolor": SHADE,
+        "line": {"color": GREY, "width": 1.5, "dash": "dot"} if edges else {"width": 0},
+    }

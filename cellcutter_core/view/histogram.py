@@ -1,0 +1,103 @@
+"""How many pixels, or cells, have which value."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import plotly.graph_objects as go
+
+from cellcutter_core.view.charts import AXIS, PANEL_HEIGHT, charted, shade
+from cellcutter_core.view.look import line_style
+
+MOST_BARS = 256
+"""Bars of a histogram at most."""
+
+
+def histogram(
+    channel: npt.NDArray[Any],
+    window: tuple[float, float] | None = None,
+    *,
+    name: str,
+    counted: str = "pixels",
+    most_bars: int = MOST_BARS,
+    log: bool = True,
+) -> go.Figure:
+    """How many pixels have which intensity.
+
+    Parameters
+    ----------
+    channel : (H, W) array
+        Integers or finite floats; values of anything else in an array of any shape.
+    window : (float, float), optional
+        Intensities that are displayed as black and as white; the range between is shaded.
+    name : str
+        What the channel is called.
+    counted : str
+        What has these values.
+    most_bars : int
+        Fewer where there is less to count.
+    log : bool
+        Whether counts are on a logarithmic scale.
+
+    Returns
+    -------
+    go.Figure
+        To be shown with `STILL_CONFIG`. Bars of integers hold whole numbers of values, so that
+        none is empty only for its place.
+
+    Raises
+    ------
+    ValueError
+        If the channel has no pixels, or pixels that are not finite.
+    """
+    pixels = np.asarray(channel)
+    if pixels.size == 0 or not np.isfinite(pixels).all():
+        raise ValueError(
+            f"channel {name} has {'no pixels' if pixels.size == 0 else 'pixels that are no number'}"
+            ", but a histogram counts finite intensities; replace or crop them"
+        )
+    edges = _edges(pixels, most_bars)
+    counts = np.histogram(pixels, edges)[0]
+    middles = (edges[1:] + edges[:-1]) / 2
+    # One outline: a browser takes ten times as long for hundreds of bars. The last step ends at
+    # the last edge; on a logarithmic axis a bar of nothing ends below it, for 0 has no place there.
+    last = [*range(len(counts)), len(counts) - 1]
+    figure = go.Figure(
+        go.Scatter(
+            x=edges.tolist(),
+            y=np.maximum(counts, 0.1 if log else 0)[last].tolist(),
+            customdata=np.stack([middles, counts], axis=1)[last].tolist(),
+            mode="lines",
+            line={**line_style(0, markers=False)["line"], "width": 1, "shape": "hv"},
+            fill="tozeroy",
+            hovertemplate="%{customdata[0]:.5g}: %{customdata[1]:,} " + counted + "<extra></extra>",
+        )
+    )
+    if window is not None:
+        figure.update_layout(shapes=[shade(window, panel=1, edges=True)])
+    figure.update_layout(
+        xaxis={**AXIS, "title_text": name, "range": [float(edges[0]), float(edges[-1])]},
+        yaxis={**AXIS, "title_text": counted.capitalize(), **_counts(int(counts.max()), log)},
+    )
+    return charted(figure, height=PANEL_HEIGHT - 60)
+
+
+def _counts(most: int, log: bool) -> dict[str, Any]:
+    if not log:
+        return {"range": [0, 1.05 * most]}
+    # From half of one: a bar of one is seen.
+    span = [math.log10(0.5), math.log10(2 * most)]
+    return {"type": "log", "dtick": 1, "exponentformat": "power", "range": span}
+
+
+def _edges(pixels: npt.NDArray[Any], most: int) -> npt.NDArray[np.float64]:
+    low, high = float(pixels.min()), float(pixels.max())
+    if np.issubdtype(pixels.dtype, np.integer):
+        width = math.ceil((high - low + 1) / most)
+        return np.asarray(low - 0.5 + width * np.arange(math.ceil((high - low + 1) / width) + 1))
+    if high == low:
+        low, high = low - 0.5, high + 0.5
+    return np.linspace(low, high, most + 1)
