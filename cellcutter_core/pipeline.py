@@ -60,7 +60,8 @@ def prepare(
         If no marker is found, or the mask is all cell or all background.
     """
     nuclei = find_markers(image, config, markers=markers)
-    return inputs_of(image, config, nuclei, find_area(image, config, nuclei)), truth_of(image)
+    area = find_area(image, config, nuclei, given=markers is not None)
+    return inputs_of(image, config, nuclei, area), truth_of(image)
 
 
 def find_markers(
@@ -82,17 +83,45 @@ def find_markers(
     return find_cells(cell, config.markers, mask=find_mask(cell, config.mask))
 
 
-def find_area(image: Image, config: Config, nuclei: Nuclei) -> NDArray[np.bool_]:
-    """(H, W) bool, True where there are cells; may be everywhere, see `check_area`.
+def find_area(
+    image: Image, config: Config, nuclei: Nuclei, *, given: bool = False
+) -> NDArray[np.bool_]:
+    """Where there are cells.
 
-    Where nuclei are all that is to be segmented, the automatic mask is what they cover: each has
-    its outline half way between its inside and its own surroundings, so that the glow around
-    a bright one is not taken for a dim one.
+    Parameters
+    ----------
+    image : Image
+    config : Config
+    nuclei : Nuclei
+        Its markers.
+    given : bool
+        The markers come from a person or a file.
+
+    Returns
+    -------
+    (H, W) bool
+        May be True everywhere or nowhere, see `check_area`.
     """
-    if config.mask.automatic and image.cell == (image.nucleus,):
+    if is_covered(image, config, given=given):
         return nuclei.regions > 0
     cell = image.pixels[..., list(image.cell)]
     return find_mask(cell, config.mask, nuclei=nuclei.regions > 0)
+
+
+def is_covered(image: Image, config: Config, *, given: bool = False) -> bool:
+    """Whether the cell area is what the nuclei cover: where these alone are to be segmented.
+
+    Found automatically, each has its outline half way between its inside and its own surroundings,
+    so that the glow around a bright one is not taken for a dim one. Blobs, and markers that were
+    given, are only somewhere in a nucleus; the mask is found from the image then.
+
+    Parameters
+    ----------
+    image, config, given
+        As for `find_area`.
+    """
+    found = config.markers.automatic and not given
+    return found and config.mask.automatic and image.cell == (image.nucleus,)
 
 
 def check_area(mask: NDArray[np.bool_], config: Config) -> None:

@@ -81,13 +81,17 @@ with view:
             icon=":material/download:",
             help="A label image of the markers, as The code below reads it.",
         )
-    shown = image.cell[0] if image.nucleus is None else image.nucleus
-    on = st.segmented_control(
-        "Show on", ["Nuclei", "Cells"], default="Nuclei", key="cells_on", persist_state="session"
-    )
-    picture = (
-        cached.picture() if on == "Cells" else composite(image.pixels, cell=(shown,), nucleus=None)
-    )
+    picture = cached.picture()
+    if image.nucleus is not None and image.cell != (image.nucleus,):
+        on = st.segmented_control(
+            "Show on",
+            ["Nuclei", "Cells"],
+            default="Nuclei",
+            key="cells_on",
+            persist_state="session",
+        )
+        if on != "Cells":
+            picture = composite(image.pixels, cell=(image.nucleus,), nucleus=None)
     chosen = st.session_state.get("cells_chosen")
     if chosen is not None and chosen >= len(markers.points):
         chosen = None

@@ -209,6 +209,8 @@ roles[1].selectbox(
     on_change=change_roles,
     help="Without a nucleus channel, markers are found in the cell channel.",
 )
+if image.cell == (image.nucleus,):
+    st.caption("One channel for both: the nuclei themselves are segmented.")
 
 for row in range(0, len(image.channels), 3):
     for column, index in zip(st.columns(3), range(row, len(image.channels)), strict=False):

@@ -8,7 +8,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from cellcutter_core.metrics import mask_iou
-from cellcutter_core.pipeline import check_area
+from cellcutter_core.pipeline import check_area, is_covered
 from cellcutter_core.view.figures import parameter_grid
 from cellcutter_core.view.render import mask_outline
 from pages.shared import cached, code, panels, state
@@ -33,6 +33,7 @@ state.enter("mask")
 panels.head("mask")
 image = panels.needs(cached.image)
 settings = state.choices().config.mask
+edited = state.edited_markers() is not None
 
 controls, view = st.columns([1, 3], gap="large")
 with controls:
@@ -42,8 +43,11 @@ with controls:
     setting("mask", "scaling", disabled=settings.automatic)
     if settings.automatic:
         st.caption(
-            "Nothing to set: the cut runs on how likely each pixel is cell, found from this image. "
+            "Nothing to set: the nuclei themselves are segmented, and the mask is what they cover. "
             "Switch it off for the notebook's graph cut."
+            if is_covered(image, state.choices().config, given=edited)
+            else "Nothing to set: the cut runs on how likely each pixel is cell, found from this "
+            "image. Switch it off for the notebook's graph cut."
         )
 
 pending = False
@@ -128,8 +132,8 @@ if st.toggle("Try a range of parameters", key="mask_grid_shown", persist_state="
 
 panels.next_step("cells")
 data = code.data_code(state.choices(), cached.whole_image(), cached.region())
-cells = code.cells_code(data, state.choices(), image, edited=state.edited_markers() is not None)
-panels.footer("mask", code.mask_code(cells, state.choices(), image))
+cells = code.cells_code(data, state.choices(), image, edited=edited)
+panels.footer("mask", code.mask_code(cells, state.choices(), image, edited=edited))
 
 if pending:
     rest()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -153,14 +154,15 @@ def markers() -> Nuclei:
 
 @kept(8)
 def _mask(
-    key: str, _image: Image, _config: Config, _markers: Nuclei, _ask: bool
+    key: str, _image: Image, _config: Config, _markers: Nuclei, _given: bool, _ask: bool
 ) -> tuple[NDArray[np.bool_], float]:
     # With chosen parameters it may take seconds, and a slider on its way asks for many.
     if is_large() or not _config.mask.automatic:
-        args = _image, _config, _markers
-        return aside("mask", f"mask {key}", find_area, *args, ask=_ask)
+        find = partial(find_area, given=_given)
+        return aside("mask", f"mask {key}", find, _image, _config, _markers, ask=_ask)
     start = time.perf_counter()
-    return find_area(_image, _config, _markers), time.perf_counter() - start
+    found = find_area(_image, _config, _markers, given=_given)
+    return found, time.perf_counter() - start
 
 
 def timed_mask(note: DeltaGenerator | None = None) -> tuple[NDArray[np.bool_], float]:
@@ -176,7 +178,8 @@ def known_mask(*, ask: bool = False) -> tuple[NDArray[np.bool_], float]:
     NotYet
         If it has to be computed first; with `ask` that has begun.
     """
-    return _mask(step_keys()["mask"], image(), state.choices().config, markers(), ask)
+    given = state.edited_markers() is not None
+    return _mask(step_keys()["mask"], image(), state.choices().config, markers(), given, ask)
 
 
 def mask() -> NDArray[np.bool_]:

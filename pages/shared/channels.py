@@ -22,7 +22,8 @@ LARGEST_PICTURE = 384
 def channel_card(image: Image, index: int, *, source: Source) -> None:
     """What a channel of the whole image shows, in a frame."""
     channel, name = image.pixels[..., index], image.channels[index]
-    role = "cells" if index in image.cell else "nuclei" if index == image.nucleus else "unused"
+    roles = {"cells": index in image.cell, "nuclei": index == image.nucleus}
+    role = " and ".join(name for name in roles if roles[name]) or "unused"
     key = f"{source.model_dump_json()} {index}"
     low, high, usual = cached.drawn(f"range {key}", lambda: _range(channel))
     # Another image, even of the same name, has another range.

@@ -11,6 +11,7 @@ from typing import Any
 
 from cellcutter_core.config import PAPER, PRESETS, Config
 from cellcutter_core.images import Image
+from cellcutter_core.pipeline import is_covered
 from cellcutter_core.regions import Box, whole
 from cellcutter_core.runs.choices import Choices
 
@@ -86,9 +87,11 @@ def cells_code(data: str, choices: Choices, image: Image, *, edited: bool) -> st
     )
 
 
-def mask_code(cells: str, choices: Choices, image: Image) -> str:
+def mask_code(cells: str, choices: Choices, image: Image, *, edited: bool) -> str:
     """The mask; `cells` is the script of the markers, which the automatic mask needs."""
     settings = choices.config.mask
+    if is_covered(image, choices.config, given=edited):
+        return _more(cells, [], ["mask = nuclei.regions > 0"])
     if settings.automatic:
         cell = f"image.pixels[..., {list(image.cell)}]"
         return _more(

@@ -13,7 +13,7 @@ import tifffile
 from streamlit.testing.v1 import AppTest
 
 from cellcutter_core.config import QUICK
-from cellcutter_core.editing import remove_marker
+from cellcutter_core.editing import add_marker, remove_marker
 from cellcutter_core.images import read_image
 from cellcutter_core.markers import Nuclei, find_nuclei
 from cellcutter_core.pipeline import find_area, find_markers, prepare
@@ -74,6 +74,10 @@ CHOICES = {
     "other sample": Choices(source={"kind": "sample", "seed": 2}, region=REGION),
     "roles": Choices(region=REGION, cell=("fluorescence", "bright field"), nucleus="nucleus"),
     "no nuclei": Choices(region=REGION, cell=("fluorescence",), nucleus="none"),
+    "nuclei alone": Choices(region=REGION, cell=("nucleus",), nucleus="nucleus"),
+    "nuclei alone, blobs": Choices(
+        region=REGION, cell=("nucleus",), nucleus="nucleus"
+    ).with_setting("markers", "automatic", False),
     "settings": Choices(region=REGION)
     .with_setting("mask", "automatic", False)
     .with_setting("mask", "prior", 0.9)
@@ -106,6 +110,21 @@ def test_mask_and_markers(name: str) -> None:
     np.testing.assert_array_equal(made["mask"], mask)
     made = executed(shown("cells", choices))
     np.testing.assert_array_equal(made["nuclei"].points, nuclei.points)
+
+
+def test_the_mask_of_nuclei_alone_with_markers_set_by_hand(tmp_path: Path) -> None:
+    choices = CHOICES["nuclei alone"]
+    image = expected(choices)
+    found = find_markers(image, QUICK)
+    edited = add_marker(remove_marker(found, 3), tuple(found.points[3]))
+    tifffile.imwrite(tmp_path / MARKERS_FILE, edited.regions.astype(np.uint16))
+    made = executed(shown("mask", choices, edited))
+    np.testing.assert_array_equal(made["nuclei"].regions, edited.regions)
+    np.testing.assert_array_equal(made["mask"], find_area(image, QUICK, edited, given=True))
+    # A disc was set where the nucleus was: it is not all of it.
+    nucleus = found.regions == 4
+    assert (edited.regions > 0)[nucleus].mean() < 0.5
+    assert made["mask"][nucleus].mean() > 0.9
 
 
 def test_data_of_an_uploaded_file(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -463,6 +464,21 @@ def test_preparing_takes_each_channel_for_what_it_is(finders: dict[str, Any]) ->
     np.testing.assert_array_equal(found.mask, inputs().mask)
     np.testing.assert_array_equal(found.points, inputs().points)
     np.testing.assert_array_equal(found.nuclei, inputs().nuclei)
+
+
+def test_the_area_of_nuclei_alone_is_what_they_cover_where_they_were_found(
+    finders: dict[str, Any], tmp_path: Path
+) -> None:
+    alone = an_image(cell=(2,))
+    np.testing.assert_array_equal(prepare(alone, config())[0].mask, inputs().nuclei > 0)
+    # Blobs, points of a file and the cut with chosen settings are not whole nuclei.
+    plain = config()
+    blobs = plain.replace(markers=plain.markers.replace(automatic=False))
+    chosen = plain.replace(mask=plain.mask.replace(automatic=False))
+    (tmp_path / "points.csv").write_text("row,col\n20,20\n60,70\n")
+    for settings, file in ((blobs, None), (chosen, None), (plain, tmp_path / "points.csv")):
+        found, _ = prepare(alone, settings, markers=file)
+        np.testing.assert_array_equal(found.mask, inputs().mask)
 
 
 def test_the_network_sees_the_nuclei_where_it_shall(finders: dict[str, Any]) -> None:
