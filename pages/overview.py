@@ -61,7 +61,7 @@ with hero:
         shown(
             f"hero {trained.path.name} {last}",
             lambda: cached_runs.run_cells(trained, last),
-            caption=f"Cells of {title} after {last} epochs",
+            caption=f"Cells of {title} after {last} {'epoch' if last == 1 else 'epochs'}",
             alt="The present image with its cells",
         )
     else:

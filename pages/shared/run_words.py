@@ -41,12 +41,13 @@ def came_from(description: Mapping[str, Any]) -> str:
 def progress_line(now: Progress) -> str:
     """Where a run stands, in one line."""
     done = f"epoch {min(now.epochs_done + 1, now.epochs)} of {now.epochs}"
+    epochs = f"{now.epochs_done} {'epoch' if now.epochs_done == 1 else 'epochs'}"
     left = "" if now.seconds_left is None else f", about {in_words(now.seconds_left)} left"
     return {
         "queued": "Waiting for its turn",
         "running": f"Training: {done}{left}",
         "stopped": f"Stopped after {now.epochs_done} of {now.epochs} epochs",
-        "finished": f"Finished: {now.epochs_done} epochs in {in_words(now.seconds)}",
+        "finished": f"Finished: {epochs} in {in_words(now.seconds)}",
         "failed": f"Failed: {now.message}",
         "crashed": f"Crashed: {now.message}",
     }[now.status]

@@ -97,7 +97,7 @@ def test_the_whole_way_on_the_sample(page: Any, server: Server) -> None:
     page.get_by_label("More epochs").fill("1")
     page.get_by_label("More epochs").press("Enter")
     page.get_by_role("button", name="Continue with 1 more epoch").click(timeout=SOON)
-    page.get_by_text(re.compile(f"Finished: {done + 1} epochs")).first.wait_for(timeout=TRAINED)
+    page.get_by_text(re.compile(f"Finished: {done + 1} epoch")).first.wait_for(timeout=TRAINED)
     no_trouble(page)
 
     go(page, "Compare")
