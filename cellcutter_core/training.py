@@ -113,7 +113,8 @@ class Training:
     Parameters
     ----------
     data : Dataset or sequence of Dataset
-        The image, or several to train on together.
+        The image, or several to train on together: a step has crops of one of them, and each cell
+        of all is in as many steps as any other, on average.
     network : UNet
         Trained in place.
     settings : TrainingSettings
@@ -146,6 +147,8 @@ class Training:
                     f"got {dataset.crop_size}"
                 )
         self._engine: Engine | None = None
+        self._chances = np.array([_steps_to_see_all(d, self.settings) for d in self._datasets])
+        self._chances /= self._chances.sum()
         for dataset in self._datasets:
             dataset.aim_at(dataset.discs(self.settings.warm_up_radius))
 
@@ -194,7 +197,9 @@ class Training:
 
             keras.utils.set_random_seed(self.settings.seed)
             model = self.network.model(self._datasets[0].n_channels)
-            self._engine = Engine(model, self.settings, backend())
+            shapes = [dataset.padded_background.shape for dataset in self._datasets]
+            extent = (max(n for n, _ in shapes), max(n for _, n in shapes))
+            self._engine = Engine(model, self.settings, backend(), extent)
             if self.optimizer_state:
                 self._engine.restore(self.optimizer_state)
         return self._engine
@@ -204,7 +209,10 @@ class Training:
     ) -> Step:
         s = self.settings
         start = time.perf_counter()
-        data = self._datasets[rng.integers(len(self._datasets))]
+        data = self._datasets[0]
+        # With one there is nothing to draw, and what is drawn after it stays what it was.
+        if len(self._datasets) > 1:
+            data = self._datasets[rng.choice(len(self._datasets), p=self._chances)]
         cells = data.neighbours(rng, s.crops)
         while s.area is not None and not len(cells := data.cells_in_area(rng, s.area)):
             pass
@@ -300,6 +308,13 @@ def train_self_supervised(
             if callback is not None:
                 callback(event)
     return epochs
+
+
+def _steps_to_see_all(data: Dataset, settings: TrainingSettings) -> float:
+    """In how many steps on an image alone each of its cells comes once, on average."""
+    if settings.area is None:
+        return max(1.0, len(data) / settings.crops)
+    return math.prod(max(1.0, (n - data.crop_size + 1) / settings.area) for n in data.shape)
 
 
 def _learning_rate(settings: TrainingSettings, done: int, total: int) -> float:

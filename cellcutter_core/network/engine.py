@@ -41,15 +41,25 @@ class Engine:
         λ, β, weights, learning rate and how many crops pass at once.
     where : Backend
         What it runs on.
+    extent : (rows, cols), optional
+        The largest padded image of those to come: all lie on the device in one of that size, for
+        which a step is compiled once. Default: each in its own size.
     """
 
-    def __init__(self, model: Any, settings: TrainingSettings, where: Backend) -> None:
+    def __init__(
+        self,
+        model: Any,
+        settings: TrainingSettings,
+        where: Backend,
+        extent: tuple[int, int] | None = None,
+    ) -> None:
         import keras
 
         from cellcutter_core.network.rearranged import rearranged
 
         self.settings = settings
         self.where = where
+        self._extent = extent
         model = rearranged(model)
         self._optimizer = keras.optimizers.Adam(settings.learning_rate, clipnorm=settings.clip_norm)
         self._optimizer.build(model.trainable_variables)
@@ -153,19 +163,26 @@ class Engine:
     def _on_device(self, data: Dataset) -> tuple[Shape, dict[str, Any]]:
         from keras import ops
 
+        n_rows, n_cols = self._extent or data.padded_background.shape
+
+        def whole(field: NDArray[Any]) -> NDArray[Any]:
+            # What is added lies beyond all crops.
+            more = (n_rows - field.shape[0], n_cols - field.shape[1])
+            return np.pad(field, [(0, n) for n in more] + [(0, 0)] * (field.ndim - 2))
+
         def flat(field: NDArray[Any], dtype: str) -> Any:
-            return ops.convert_to_tensor(field.ravel(), dtype)
+            return ops.convert_to_tensor(whole(field).ravel(), dtype)
 
         if data not in self._datasets:
-            n_pixels = data.padded_background.size
-            shape = Shape(data.padded_background.shape[1], n_pixels, data.crop_size)
+            n_pixels = n_rows * n_cols
+            shape = Shape(n_cols, n_pixels, data.crop_size)
             self._datasets[data] = (
                 shape,
                 {
-                    "image": ops.convert_to_tensor(data.padded_image.reshape(n_pixels, -1)),
+                    "image": ops.convert_to_tensor(whole(data.padded_image).reshape(n_pixels, -1)),
                     "background": flat(data.padded_background, "float32"),
                     "nuclei": flat(data.padded_nuclei, "int32"),
-                    "embedding": flat(data.embedding, "float32"),
+                    "embedding": ops.convert_to_tensor(data.embedding.ravel(), "float32"),
                 },
             )
             if data.padded_territory is not None and data.padded_log_odds is not None:

@@ -294,6 +294,20 @@ def test_the_state_of_another_network_is_refused(engine: Engine) -> None:
         engine.restore(state)
 
 
+def test_images_of_many_sizes_lie_in_one_and_are_the_same(unet: UNet, engine: Engine) -> None:
+    """What is added to the smaller ones is in no crop; a step is compiled once for all."""
+    rows, cols = dataset().padded_background.shape
+    settings, cells = engine.settings, np.arange(12)
+    large = Engine(unet.model(3), settings, backend(), (rows + 9, cols + 30))
+    for seed in (1, 2):
+        data = dataset(12, seed=seed)
+        steps = [
+            one.step(data, cells, cells % 8, learning_rate=1e-9, target_weight=0.5)
+            for one in (engine, large)
+        ]
+        assert steps[0] == pytest.approx(steps[1], rel=1e-4)
+
+
 def test_several_images_train_one_network(unet: UNet, engine: Engine) -> None:
     cells = np.arange(12)
     for seed in range(1, 4):

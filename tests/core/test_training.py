@@ -259,6 +259,32 @@ def test_several_images_are_trained_on_together(data: Dataset, told: list[dict[s
         assert step["symmetries"].shape == step["cells"].shape
 
 
+@pytest.mark.parametrize("area", [None, 24])
+def test_each_cell_of_several_images_comes_as_often(
+    area: int | None, told: list[dict[str, Any]]
+) -> None:
+    """Of an image with fewer cells than crops in a step, of one with more, and of a large one."""
+    images = [dataset(4), dataset(12), dataset(60, side=96)]
+    settings = USUAL.replace(epochs=1, steps=4000, area=area)
+    list(train(images, network(), settings))
+    each = [
+        sum(len(step["cells"]) for step in told if step["data"] is image) / len(image)
+        for image in images
+    ]
+    # The square's share of an image without the crops that hang over its edge is nearly this.
+    assert each == pytest.approx([np.mean(each)] * 3, rel=0.1 if area is None else 0.4)
+
+
+def test_one_image_sees_what_it_always_saw(data: Dataset, told: list[dict[str, Any]]) -> None:
+    """Nothing is drawn by chance to choose the image where there is one alone."""
+    list(train([data], network(), USUAL.replace(epochs=2)))
+    for epoch in (1, 2):
+        rng = np.random.default_rng([USUAL.seed, epoch])
+        for step in told[3 * epoch - 3 : 3 * epoch]:
+            np.testing.assert_array_equal(step["cells"], data.neighbours(rng, USUAL.crops))
+            np.testing.assert_array_equal(step["symmetries"], rng.integers(8, size=USUAL.crops))
+
+
 def test_the_published_square_makes_a_step_of_whatever_lies_in_it(
     told: list[dict[str, Any]],
 ) -> None:
