@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from cellcutter_core.metrics import score as score
     from cellcutter_core.pipeline import prepare as prepare
     from cellcutter_core.pipeline import segment as segment
+    from cellcutter_core.pipeline import segment_together as segment_together
     from cellcutter_core.prediction import draw as draw
     from cellcutter_core.prediction import draw_border as draw_border
     from cellcutter_core.prediction import draw_label as draw_label
@@ -46,7 +47,7 @@ _HOMES = {
     "images": ("Image", "read_image"),
     "markers": ("blob_detection",),
     "metrics": ("score",),
-    "pipeline": ("prepare", "segment"),
+    "pipeline": ("prepare", "segment", "segment_together"),
     "prediction": ("draw", "draw_border", "draw_label"),
     "runs.applying": ("apply_run",),
     "runs.store": ("Run",),

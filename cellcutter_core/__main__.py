@@ -8,11 +8,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cellcutter_core.config import PRESETS, Config, settings_help
+
+if TYPE_CHECKING:
+    from cellcutter_core.images import Image
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,6 +54,15 @@ def _parser() -> argparse.ArgumentParser:
         help="TIFF, PNG, JPEG, .npy or .npz file, or the folder or address of an OME-Zarr",
     )
     segment.add_argument(
+        "--with",
+        action="append",
+        default=[],
+        dest="others",
+        metavar="IMAGE",
+        help="another image like IMAGE to train the same network on, or a folder of them; may be "
+        "given several times. Its cells are written to OUT/others",
+    )
+    segment.add_argument(
         "--out",
         type=Path,
         help="new folder for run and results (default: ./cellcutter-NAME)",
@@ -77,15 +90,15 @@ def _parser() -> argparse.ArgumentParser:
     segment.add_argument(
         "--region",
         metavar="ROW,COL,HEIGHT,WIDTH",
-        help="part to work on: its first row and column from 0, and its size in pixels; what lies "
-        "beside it takes no memory in TIFF, .npy and OME-Zarr",
+        help="part of IMAGE to work on: its first row and column from 0, and its size in pixels; "
+        "what lies beside it takes no memory in TIFF, .npy and OME-Zarr",
     )
     _reading_options(segment)
     segment.add_argument(
         "--markers",
         type=Path,
         metavar="FILE",
-        help="markers from a file: a CSV of points (row, col) or a label image",
+        help="markers of IMAGE from a file: a CSV of points (row, col) or a label image",
     )
     segment.add_argument(
         "--set",
@@ -213,13 +226,25 @@ def _reading(chosen: argparse.Namespace) -> dict[str, Any]:
 def _segment(chosen: argparse.Namespace) -> None:
     from cellcutter_core.channel_files import read_channel_files
     from cellcutter_core.images import read_image
-    from cellcutter_core.pipeline import make_dataset, prepare, seen_channels, unseen_channels
+    from cellcutter_core.pipeline import (
+        make_dataset,
+        naming,
+        prepare,
+        seen_channels,
+        unseen_channels,
+    )
     from cellcutter_core.regions import cut_out, whole
+    from cellcutter_core.runs.others import find_others
     from cellcutter_core.runs.store import Run
     from cellcutter_core.samples import sample
 
     config = _config(chosen)
     region = _box(chosen.region)
+    if chosen.others and (chosen.nucleus_file is not None or chosen.channel_file):
+        raise ValueError(
+            "--with takes images that have all channels in one file, and so must IMAGE then; leave "
+            "out --nucleus-file and --channel-file"
+        )
     if chosen.image is None:
         if chosen.nucleus_file is not None or chosen.channel_file:
             raise ValueError("--nucleus-file and --channel-file go with IMAGE; give its file first")
@@ -240,9 +265,11 @@ def _segment(chosen: argparse.Namespace) -> None:
             f"python -m cellcutter_core continue {out}"
         )
     print(f"Finding cell area and nuclei in {image.name} …", flush=True)
-    inputs, truth = prepare(image, config, markers=chosen.markers)
-    # What is wrong with them is said before anything is written.
-    make_dataset(inputs, config)
+    with naming(image.name) if chosen.others else nullcontext():
+        inputs, truth = prepare(image, config, markers=chosen.markers)
+        # What is wrong with them is said before anything is written.
+        make_dataset(inputs, config)
+    others = find_others(_other_images(chosen, image), config, n_channels=inputs.image.shape[-1])
     about: dict[str, Any] = {
         "image": image.name,
         "pixel_size": image.pixel_size,
@@ -253,9 +280,31 @@ def _segment(chosen: argparse.Namespace) -> None:
     }
     if region is not None:
         about["region"] = region
+    if others:
+        about["others"] = [other.image.name for other in others]
     unseen = unseen_channels(image, config)
-    run = Run.create(out, inputs, config, truth=truth, unseen=unseen, description=about)
+    run = Run.create(
+        out, inputs, config, truth=truth, unseen=unseen, others=others, description=about
+    )
     _train(run, None)
+
+
+def _other_images(chosen: argparse.Namespace, first: Image) -> Iterator[Image]:
+    """More images to train on, each read when it is asked for, in the roles of the first."""
+    from cellcutter_core.images import read_image
+    from cellcutter_core.reading.zarr_places import is_address
+    from cellcutter_core.runs.applying import image_files
+
+    how = {**_reading(chosen), "cell": chosen.cell_channel, "nucleus": chosen.nucleus_channel}
+    said = {name: value for name, value in how.items() if value is not None}
+    own = None if chosen.image is None else Path(chosen.image).resolve()
+    for given in chosen.others:
+        for place in [given] if is_address(given) else image_files([given]):
+            # A folder of images may well hold the first one too.
+            if is_address(place) or Path(place).resolve() != own:
+                image = read_image(place, **said)
+                print(f"Finding cell area and nuclei in {image.name} …", flush=True)
+                yield image.in_roles_of(first.roles, keep=said)
 
 
 def _box(given: str | None) -> tuple[int, int, int, int] | None:

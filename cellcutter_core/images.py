@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -208,6 +208,40 @@ class Image:
         if nucleus is not None:
             roles["nucleus"] = find_nucleus(nucleus, self.channels, name=self.name)
         return _not_constant(dataclasses.replace(self, **roles))
+
+    def in_roles_of(self, roles: Mapping[str, Any], *, keep: Iterable[str] = ()) -> Image:
+        """The same image with its channels in the roles that those of their names have elsewhere.
+
+        Parameters
+        ----------
+        roles : mapping
+            What `roles` of another image is; names are the same in any case.
+        keep : iterable of {"cell", "nucleus"}
+            The roles that stay as they are.
+
+        Returns
+        -------
+        Image
+            A role whose channels are not all there stays as it is.
+
+        Raises
+        ------
+        ValueError
+            If one of the channels is constant.
+        """
+        here = {name.lower(): name for name in self.channels}
+        chosen: dict[str, Any] = {}
+        if "cell" not in keep and all(name.lower() in here for name in roles["cell"]):
+            chosen["cell"] = [here[name.lower()] for name in roles["cell"]]
+        nucleus = roles["nucleus"]
+        if nucleus == "none" and "cell" in chosen:
+            # Known by its names as an image of the same kind: nuclei are found as there.
+            chosen["nucleus"] = "none"
+        elif nucleus.lower() in here:
+            chosen["nucleus"] = here[nucleus.lower()]
+        if "nucleus" in keep:
+            chosen.pop("nucleus", None)
+        return self.with_roles(**chosen)
 
 
 def read_image(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -216,10 +217,61 @@ def segment(
     return segment_inputs(inputs, config, stop=stop)
 
 
+def segment_together(
+    images: Sequence[Image], config: Config = QUICK, *, stop: Callable[[], bool] = lambda: False
+) -> list[Drawing]:
+    """One network for several images, trained on the crops of all of them.
+
+    Parameters
+    ----------
+    images : sequence of Image
+        Alike, with the same number of channels for the network to see. Cell area, markers and the
+        scale of crops are found on each by itself.
+    config : Config
+    stop
+        As for `segment`.
+
+    Returns
+    -------
+    list of Drawing
+        One for each image.
+
+    Raises
+    ------
+    ValueError
+        What `segment` raises, beginning with the name of the image.
+    """
+    if not images:
+        raise ValueError("there is no image to segment; give one at least")
+    found: list[tuple[Dataset, Inputs]] = []
+    for image in images:
+        with naming(image.name):
+            inputs, _ = prepare(image, config)
+            data = make_dataset(inputs, config)
+            n_channels = found[0][1].image.shape[-1] if found else inputs.image.shape[-1]
+            if inputs.image.shape[-1] != n_channels:
+                raise ValueError(
+                    f"the network would see {inputs.image.shape[-1]} of its channels and "
+                    f"{n_channels} of the first image; choose as many for cells and nuclei"
+                )
+            found.append((data, inputs))
+    return _segmented(found, config, stop=stop)
+
+
+@contextmanager
+def naming(image: str) -> Iterator[None]:
+    """What is wrong begins with the name of the image, where there are several."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{image}: {str(error).removeprefix(f'{image}: ')}") from error
+
+
 def segment_inputs(
     inputs: Inputs,
     config: Config,
     *,
+    others: Sequence[Inputs] = (),
     until: int | None = None,
     start: Sequence[NDArray[Any]] | None = None,
     stop: Callable[[], bool] = lambda: False,
@@ -230,6 +282,8 @@ def segment_inputs(
     ----------
     inputs : Inputs
     config : Config
+    others : sequence of Inputs, optional
+        Those of more images that the network is trained on.
     until : int, optional
         The last epoch to train, where not all of `config.training.epochs`. The learning rate falls
         as for all of them, so that this is what a longer training had after that epoch.
@@ -247,7 +301,19 @@ def segment_inputs(
     ValueError
         What `make_dataset` raises, and if it was stopped before the first epoch ended.
     """
-    data = make_dataset(inputs, config)
+    found = [(make_dataset(given, config), given) for given in (inputs, *others)]
+    return _segmented(found, config, until=until, start=start, stop=stop)[0]
+
+
+def _segmented(
+    found: Sequence[tuple[Dataset, Inputs]],
+    config: Config,
+    *,
+    until: int | None = None,
+    start: Sequence[NDArray[Any]] | None = None,
+    stop: Callable[[], bool],
+) -> list[Drawing]:
+    (data, inputs), *others = found
     precision = config.training.precision
     if precision == "auto":
         precision = fastest_precision(
@@ -256,16 +322,20 @@ def segment_inputs(
     network = UNet(config.network, precision=precision)
     if start is not None:
         network.set_weights(list(start), data.n_channels)
-    training = Training(data, network, config.training)
-    drawing = None
-    for event in train_and_draw(training, data, inputs, config, stop=stop):
+    training = Training([one for one, _ in found], network, config.training)
+    drawing, weights = None, []
+    for event in train_and_draw(training, data, inputs, config, others=others, stop=stop):
         if isinstance(event, tuple):
             drawing = event[1]
+            weights = network.weights if others else []
             if event[0].epoch == until:
                 break
     if drawing is None:
         raise ValueError("it was stopped before the first epoch ended; let it run for one epoch")
-    return drawing
+    if others:
+        # Stopped in the middle of an epoch it has learnt more than what was drawn last.
+        network.set_weights(weights, data.n_channels)
+    return [drawing, *(draw_cells(network, *other, config) for other in others)]
 
 
 def scale_for(inputs: Inputs, config: Config) -> float:
@@ -352,6 +422,7 @@ def train_and_draw(
     inputs: Inputs,
     config: Config,
     *,
+    others: Sequence[tuple[Dataset, Inputs]] = (),
     epochs: int | None = None,
     stop: Callable[[], bool] = lambda: False,
     drawn: NDArray[np.int32] | None = None,
@@ -364,9 +435,12 @@ def train_and_draw(
     Parameters
     ----------
     training : Training
-        Of `data` alone.
+        Of `data`, and after it of the datasets of `others`.
     data, inputs, config
         The image, as `make_dataset` got it.
+    others : sequence of (Dataset, Inputs), optional
+        More images that are trained on. With self-training they are drawn as well, each for its own
+        targets.
     epochs, stop
         See `Training.run`.
     drawn : (H, W) int32, optional
@@ -376,6 +450,14 @@ def train_and_draw(
         if drawn is None:
             drawn = untrained_labels(inputs, config)
         data.aim_at(nearest(drawn, data.shape))
+        for other, given in others:
+            # One that goes on has its network, which draws what it drew before.
+            labels = (
+                draw_cells(training.network, other, given, config).labels
+                if training.epochs_done
+                else untrained_labels(given, config)
+            )
+            other.aim_at(nearest(labels, other.shape))
     for event in training.run(epochs=epochs, stop=stop):
         if isinstance(event, Step):
             yield event
@@ -383,6 +465,9 @@ def train_and_draw(
         drawing = draw_cells(training.network, data, inputs, config)
         if config.training.self_training:
             data.aim_at(nearest(drawing.labels, data.shape))
+            for other, given in others:
+                labels = draw_cells(training.network, other, given, config).labels
+                other.aim_at(nearest(labels, other.shape))
         yield event, drawing
 
 

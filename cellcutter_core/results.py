@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from cellcutter_core.export import export, write_json
@@ -10,6 +11,9 @@ from cellcutter_core.runs.store import Run
 
 def write(run: Run) -> dict[str, Any]:
     """Write labels.tif, overlay.png, borders.png and result.json of a run's last epoch.
+
+    Where it was trained on more images, what was found in them is written too, see
+    `cellcutter_core.runs.applying.write_others`.
 
     Returns
     -------
@@ -21,9 +25,13 @@ def write(run: Run) -> dict[str, Any]:
     ValueError
         If the run has no epoch yet, or its folder cannot be written.
     """
+    from cellcutter_core.runs.applying import write_others
+
     for name in ("labels", "overlay", "borders"):
         export(run, name, run.path)
     summary = summarise(run)
+    if run.other_files:
+        summary["others"] = [asdict(outcome) for outcome in write_others(run)]
     write_json(run.path / "result.json", summary)
     return summary
 
@@ -68,6 +76,9 @@ def in_words(summary: dict[str, Any]) -> str:
             "\nThe run collapsed: all cells are empty. Try another seed, a smaller learning rate, "
             "or a mask that covers the cells."
         )
+    for other in summary.get("others", ()):
+        said = f"failed: {other['error']}" if other["error"] else f"{other['cells']} cells"
+        text += f"\n{other['image']}: {said}"
     scores, without = summary["scores"], summary["scores_without_training"]
     if scores:
         text += (

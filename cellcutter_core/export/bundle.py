@@ -55,6 +55,7 @@ def _readme(result: Result, table: list[str], missing: list[str]) -> str:
         "corrected by hand": _corrected(result),
         "run started": created,
         "trained again from": _before(result),
+        "trained on as well": ", ".join(run.description.get("others", ())),
         "preset": config.preset,
         "seed": config.training.seed,
         "device": ", ".join(str(device[key]) for key in ("device", "precision") if key in device),

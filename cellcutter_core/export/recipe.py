@@ -53,6 +53,16 @@ with np.load("start.npz") as arrays:
     start = weights_in(arrays)
 drawing = segment_inputs(inputs, config, until={epoch}, start=start)""",
 )
+_OTHERS = (
+    "The other images that it was trained on.",
+    """\
+from cellcutter_core.runs.others import Other
+
+others = []
+for file in sorted(Path().glob("other-*.npz")):
+    with np.load(file) as arrays:
+        others.append(Other.from_arrays(arrays).inputs)""",
+)
 _IN_ONE_GO = "The run was continued for more epochs; in one go the labels may differ a little."
 
 
@@ -73,7 +83,8 @@ def recipe(result: Result) -> dict[str, bytes]:
     -------
     dict
         File name → content: ``settings.json``, ``inputs.npz``, ``recipe.py``, ``recipe.ipynb``,
-        and ``start.npz`` of a run that began with the network of another.
+        ``start.npz`` of a run that began with the network of another, and ``other-0001.npz`` ...
+        of one that was trained on more images.
 
     Raises
     ------
@@ -90,11 +101,19 @@ def recipe(result: Result) -> dict[str, bytes]:
         files.append(start)
         lines[1] = _FROM_WEIGHTS
     parts = [(why, code.format(**values)) for why, code in lines]
-    if _continued(result):
+    others = result.run.other_files
+    if others:
         why, code = parts[1]
-        parts[1] = (f"{why} {_IN_ONE_GO}", code)
+        trained = code.replace(
+            "segment_inputs(inputs, config,", "segment_inputs(inputs, config, others=others,"
+        )
+        parts[1:2] = [_OTHERS, (why.replace("on this very image", "on all of them"), trained)]
+    if _continued(result):
+        why, code = parts[-2]
+        parts[-2] = (f"{why} {_IN_ONE_GO}", code)
     try:
         saved = {file.name: file.read_bytes() for file in files}
+        saved |= {f"other-{file.name}": file.read_bytes() for file in others}
     except OSError as error:
         raise ValueError(
             f"cannot read {Path(error.filename).name} of the run: {error.strerror}; start the run "

@@ -88,7 +88,7 @@ def train_again(
     Parameters
     ----------
     run : Run
-        It stays as it is.
+        It stays as it is. More images that it was trained on are trained on again.
     epoch : int
         Whose cells were corrected.
     path : path
@@ -131,6 +131,7 @@ def train_again(
         config,
         truth=run.truth,
         unseen=run.unseen,
+        others=run.others,
         start=state[1],
         description=about,
     )

@@ -33,6 +33,7 @@ from cellcutter_core.pipeline import (
 )
 from cellcutter_core.prediction import Drawing
 from cellcutter_core.reading.readers import is_image_file, one_line
+from cellcutter_core.runs.others import Other
 from cellcutter_core.runs.store import Run
 from cellcutter_core.unet import UNet
 
@@ -160,19 +161,7 @@ class Trained:
         theirs = self.run.description
         if "cell" not in theirs or "nucleus" not in theirs:
             return image
-        here = {name.lower(): name for name in image.channels}
-        roles: dict[str, Any] = {}
-        if "cell" not in keep and all(name.lower() in here for name in theirs["cell"]):
-            roles["cell"] = [here[name.lower()] for name in theirs["cell"]]
-        nucleus = theirs["nucleus"]
-        if nucleus == "none" and "cell" in roles:
-            # Known by its names as an image of the same kind: nuclei are found as there.
-            roles["nucleus"] = "none"
-        elif nucleus.lower() in here:
-            roles["nucleus"] = here[nucleus.lower()]
-        if "nucleus" in keep:
-            roles.pop("nucleus", None)
-        return image.with_roles(**roles)
+        return image.in_roles_of(theirs, keep=keep)
 
     def apply(self, image: Image) -> Applied:
         """The cells of an image, whose channels have their roles.
@@ -194,11 +183,13 @@ class Trained:
                 f"see {_counted(seen)} here; choose as many channels as in the run for cells and "
                 f"nuclei, of {', '.join(image.channels)}"
             )
-        inputs, _ = prepare(image, self.config)
+        return self.draw(image, prepare(image, self.config)[0])
+
+    def draw(self, image: Image, inputs: Inputs) -> Applied:
+        """The cells of an image whose cell area and markers are known."""
         data = make_dataset(inputs, self.config)
-        return Applied(
-            image, self.config, inputs, draw_cells(self.network, data, inputs, self.config)
-        )
+        drawing = draw_cells(self.network, data, inputs, self.config)
+        return Applied(image, self.config, inputs, drawing)
 
 
 def apply_run(run: Run, image: Image) -> Applied:
@@ -390,25 +381,61 @@ def apply_to_files(
     for name, file in files.items():
         if stop():
             return
-        outcome, applied = _one(trained, name, file, folder, formats=formats, how=how)
+
+        def find(file: Path = file) -> Applied:
+            return trained.apply(trained.read(file, **how))
+
+        outcome, applied = _one(name, file.name, find, folder, formats=formats)
         done.append(outcome)
-        with atomic(folder / SUMMARY) as temporary:
-            temporary.write_bytes(summary_file(done))
+        _write_summary(folder, done)
         yield outcome, applied
 
 
+def write_others(run: Run, *, formats: Sequence[str] = USUAL_FORMATS) -> list[Outcome]:
+    """Write the cells of the other images that a run was trained on into its folder `others`.
+
+    They are those of the network after the last epoch. What was written before is replaced.
+
+    Returns
+    -------
+    list of Outcome
+        One for each of them in their order.
+
+    Raises
+    ------
+    ValueError
+        What `Trained` raises, and if the folder cannot be written.
+    """
+    trained, folder = Trained(run), run.path / "others"
+    others = run.others
+    done = []
+    names = names_for([Path(other.image.name) for other in others])
+    for name, other in zip(names, others, strict=True):
+
+        def find(other: Other = other) -> Applied:
+            return trained.draw(other.image, other.inputs)
+
+        done.append(_one(name, other.image.name, find, folder, formats=formats)[0])
+    _write_summary(folder, done)
+    return done
+
+
+def _write_summary(folder: Path, outcomes: Sequence[Outcome]) -> None:
+    with atomic(folder / SUMMARY) as temporary:
+        temporary.write_bytes(summary_file(outcomes))
+
+
 def _one(
-    trained: Trained,
     name: str,
-    file: Path,
+    image: str,
+    find: Callable[[], Applied],
     folder: Path,
     *,
     formats: Sequence[str],
-    how: Mapping[str, Any],
 ) -> tuple[Outcome, Applied | None]:
     start = time.perf_counter()
     try:
-        applied = trained.apply(trained.read(file, **how))
+        applied = find()
         made = {target: image_content(applied, f) for f, target in outputs(name, formats).items()}
         for target, content in made.items():
             with atomic(folder / target) as temporary:
@@ -420,10 +447,10 @@ def _one(
             reason = "there is not enough memory; cut it into smaller images"
         elif not isinstance(error, ValueError):
             reason = f"{type(error).__name__}: {reason}"
-        reason = reason.removeprefix(f"{one_line(file.name)}: ")
-        return Outcome(name, file.name, time.perf_counter() - start, reason), None
+        reason = reason.removeprefix(f"{one_line(image)}: ")
+        return Outcome(name, image, time.perf_counter() - start, reason), None
     seconds = time.perf_counter() - start
-    return Outcome(name, file.name, seconds, **_measures(applied)), applied
+    return Outcome(name, image, seconds, **_measures(applied)), applied
 
 
 def _measures(applied: Applied) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def speed_of(run: Run) -> Speed | None:
             case "started":
                 started, steps = event["time"], []
             case "device":
-                n_cells = event["n_cells"]
+                n_cells = event["n_cells"] + event.get("n_cells_of_others", 0)
             case "step":
                 first = not steps
                 steps.append(event)

@@ -3,6 +3,8 @@
     RUN/
       run.json          name, time, settings, versions
       inputs.npz        what the run was given: image, mask, markers, nuclei
+      others/0001.npz   another image to train on, with its mask and markers; beside it what was
+                        found in it, see `runs.applying.write_others`
       start.npz         weights to begin with, of a run that was trained again from another
       truth.npz         true labels and validation crops, if known; read for scores alone
       events.jsonl      one line for each thing that happened
@@ -41,6 +43,7 @@ from cellcutter_core.inputs import Inputs, Truth
 from cellcutter_core.prediction import Drawing
 from cellcutter_core.runs.journal import Journal
 from cellcutter_core.runs.lock import alive
+from cellcutter_core.runs.others import Other
 
 Status = Literal["queued", "running", "stopped", "finished", "failed", "crashed"]
 
@@ -114,6 +117,7 @@ class Run(Journal):
         *,
         truth: Truth | None = None,
         unseen: Mapping[str, NDArray[Any]] | None = None,
+        others: Sequence[Other] = (),
         start: Sequence[NDArray[Any]] | None = None,
         description: Mapping[str, Any] | None = None,
     ) -> Run:
@@ -128,6 +132,8 @@ class Run(Journal):
         truth : Truth, optional
         unseen : mapping of str to (H, W) array, optional
             Channels that the network does not see; cells are measured in them as well.
+        others : sequence of Other, optional
+            More images to train on.
         start : sequence of arrays, optional
             Weights of a network of these settings to begin with, instead of random ones.
         description : mapping, optional
@@ -153,6 +159,9 @@ class Run(Journal):
         if unseen:
             channels = {f"channel_{i}": channel for i, channel in enumerate(unseen.values())}
             _save(path / "unseen.npz", {"names": np.array(list(unseen)), **channels})
+        for number, other in enumerate(others, 1):
+            (path / "others").mkdir(exist_ok=True)
+            _save(path / "others" / f"{number:04d}.npz", other.arrays())
         if start is not None:
             weights = {f"weight{i:05d}": value for i, value in enumerate(start)}
             _save(path / "start.npz", weights, small=False)
@@ -191,6 +200,20 @@ class Run(Journal):
             return {}
         arrays = _load(file)
         return {str(name): arrays[f"channel_{i}"] for i, name in enumerate(arrays["names"])}
+
+    @property
+    def other_files(self) -> list[Path]:
+        """The files of more images that are trained on, in their order."""
+        return sorted(
+            file
+            for file in (self.path / "others").glob("*.npz")
+            if re.fullmatch(r"\d{4,}", file.stem)
+        )
+
+    @property
+    def others(self) -> list[Other]:
+        """More images that are trained on; none as a rule."""
+        return [Other.from_arrays(_load(file)) for file in self.other_files]
 
     @property
     def start(self) -> list[NDArray[Any]] | None:

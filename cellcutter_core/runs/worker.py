@@ -23,6 +23,7 @@ from cellcutter_core.inputs import Inputs, Truth
 from cellcutter_core.metrics import score
 from cellcutter_core.pipeline import (
     make_dataset,
+    naming,
     train_and_draw,
     untrained_labels,
     validation_crops,
@@ -86,6 +87,10 @@ def _work(
     last = run.progress.epochs if epochs is None else epochs
     run.record("started", pid=os.getpid(), host=socket.gethostname(), epochs=last, **versions())
     data = make_dataset(inputs, config)
+    others = []
+    for other in run.others:
+        with naming(other.image.name):
+            others.append((make_dataset(other.inputs, config), other.inputs))
     _record_baseline(run, inputs, truth)
 
     where = backend()
@@ -101,13 +106,17 @@ def _work(
         **asdict(where),
         precision=precision,
         n_cells=len(data),
+        n_cells_of_others=sum(len(other) for other, _ in others),
         n_at_border=data.n_at_border,
         cell_diameter=inputs.cell_diameter,
         scale=data.shape[0] / inputs.mask.shape[0],
     )
     network = UNet(config.network, precision=precision)
     training = Training(
-        data, network, config.training, validation_crops(truth, inputs, data, config)
+        [data, *(other for other, _ in others)],
+        network,
+        config.training,
+        validation_crops(truth, inputs, data, config),
     )
     state = run.load_state()
     if state is not None:
@@ -121,7 +130,7 @@ def _work(
 
     drawn = run.epoch(training.epochs_done).labels if training.epochs_done else None
     for event in train_and_draw(
-        training, data, inputs, config, epochs=last, stop=asked, drawn=drawn
+        training, data, inputs, config, others=others, epochs=last, stop=asked, drawn=drawn
     ):
         if isinstance(event, Step):
             run.record("step", **asdict(event))

@@ -25,6 +25,7 @@ from cellcutter_core.pipeline import (
     scale_for,
     segment,
     train_and_draw,
+    untrained_labels,
     validation_crops,
 )
 from cellcutter_core.prediction import draw
@@ -282,8 +283,10 @@ def test_cells_are_drawn_as_the_network_has_them_or_filled(cell_size: float | No
 class FakeTraining:
     """Two epochs of one step; remembers the targets that each step had."""
 
-    def __init__(self, data: Dataset, *_: Any) -> None:
-        self.data = data
+    epochs_done = 0
+
+    def __init__(self, data: Dataset | list[Dataset], *_: Any) -> None:
+        self.data, *self.others = data if isinstance(data, list) else [data]
         self.network = FakeNetwork(3)
         self.targets: list[np.ndarray] = []
 
@@ -311,6 +314,34 @@ def test_with_self_training_each_drawing_is_the_next_target() -> None:
     again: Any = FakeTraining(data)
     list(train_and_draw(again, data, given, chosen, drawn=first.labels))
     np.testing.assert_array_equal(again.targets[0], first.labels)
+
+
+@pytest.mark.parametrize("epochs_done", [0, 1])
+def test_each_of_several_images_has_its_own_drawing_for_a_target(epochs_done: int) -> None:
+    given, chosen = inputs(), config(self_training=0.5)
+    turned = given.points * [1, -1] + [0, 95]
+    keep = turned[:, 0] < 69
+    other = Inputs(given.image[:70, ::-1], given.mask[:70, ::-1], turned[keep], None)
+    data, beside = make_dataset(given, chosen), make_dataset(other, chosen)
+    training: Any = FakeTraining(data)
+    training.epochs_done = epochs_done
+    aimed = []
+
+    for event in train_and_draw(training, data, given, chosen, others=[(beside, other)]):
+        if isinstance(event, Step):
+            aimed.append(beside.padded_targets[8:-8, 8:-8].copy())
+    # Before the first epoch it is what the image says, of one that goes on what its network draws.
+    begin = untrained_labels(other, chosen)
+    if epochs_done:
+        begin = draw_cells(FakeNetwork(3), beside, other, chosen).labels  # type: ignore[arg-type]
+    then = draw_cells(FakeNetwork(5), beside, other, chosen).labels  # type: ignore[arg-type]
+    np.testing.assert_array_equal(aimed[0], begin)
+    np.testing.assert_array_equal(aimed[1], then)
+    assert not np.array_equal(aimed[0], aimed[1])
+    # The first image is as it is alone.
+    alone: Any = FakeTraining(make_dataset(given, chosen))
+    list(train_and_draw(alone, alone.data, given, chosen))
+    np.testing.assert_array_equal(training.targets, alone.targets)
 
 
 @pytest.mark.parametrize("cell_size", [None, 24])

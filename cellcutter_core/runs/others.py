@@ -1,0 +1,98 @@
+"""More images for a run to train on beside its own, each with its own cell area and markers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellcutter_core.config import Config
+from cellcutter_core.images import Image
+from cellcutter_core.inputs import Inputs
+from cellcutter_core.pipeline import make_dataset, naming, prepare, seen_channels
+
+
+@dataclass(frozen=True, eq=False)
+class Other:
+    """Another image that a run trains on.
+
+    Attributes
+    ----------
+    image : Image
+        Its channels in their roles.
+    seen : tuple of int
+        The channels that the network sees.
+    inputs : Inputs
+        What is trained on.
+    """
+
+    image: Image
+    seen: tuple[int, ...]
+    inputs: Inputs
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All of it that goes into a file of arrays. Of its truth nothing is kept."""
+        image, inputs = self.image, self.inputs.arrays()
+        del inputs["image"]  # These are some of the pixels.
+        return {
+            "name": np.array(image.name),
+            "pixels": image.pixels,
+            "channels": np.array(image.channels),
+            "cell": np.array(image.cell),
+            "nucleus": np.array(-1 if image.nucleus is None else image.nucleus),
+            "pixel_size": np.array(image.pixel_size or np.nan),
+            "seen": np.array(self.seen),
+            **inputs,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Other:
+        """The inverse of `arrays`."""
+        nucleus, pixel_size = int(arrays["nucleus"]), float(arrays["pixel_size"])
+        image = Image(
+            arrays["pixels"],
+            tuple(arrays["channels"].tolist()),
+            cell=tuple(arrays["cell"].tolist()),
+            nucleus=None if nucleus < 0 else nucleus,
+            pixel_size=None if np.isnan(pixel_size) else pixel_size,
+            name=str(arrays["name"]),
+        )
+        seen = tuple(arrays["seen"].tolist())
+        return cls(image, seen, Inputs.from_arrays({**arrays, "image": image.pixels[..., seen]}))
+
+
+def find_others(images: Iterable[Image], config: Config, *, n_channels: int) -> list[Other]:
+    """Cell area and markers of more images to train on, each found by itself.
+
+    Parameters
+    ----------
+    images : iterable of Image
+        Their channels in their roles.
+    config : Config
+        The settings of the run.
+    n_channels : int
+        How many channels the network sees of the run's own image.
+
+    Raises
+    ------
+    ValueError
+        What `prepare` and `make_dataset` refuse, and where the network would see another number of
+        channels. It begins with the name of the image.
+    """
+    found = []
+    for image in images:
+        with naming(image.name):
+            seen = tuple(seen_channels(image, config))
+            if len(seen) != n_channels:
+                raise ValueError(
+                    f"the network would see {len(seen)} of its channels and {n_channels} of the "
+                    "first image; choose as many for cells and nuclei, of "
+                    f"{', '.join(image.channels)}"
+                )
+            inputs, _ = prepare(image, config)
+            make_dataset(inputs, config)
+            found.append(Other(image, seen, inputs))
+    return found

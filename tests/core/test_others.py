@@ -1,0 +1,169 @@
+"""One network for several images, each with its own cell area, markers, targets and name."""
+
+from __future__ import annotations
+
+import csv
+import json
+import runpy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+from cellcutter_core.__main__ import main
+from cellcutter_core.config import QUICK
+from cellcutter_core.export.recipe import recipe
+from cellcutter_core.export.result import Result
+from cellcutter_core.images import Image
+from cellcutter_core.pipeline import segment_together
+from cellcutter_core.runs.applying import Outcome, Trained
+from cellcutter_core.runs.others import find_others
+from cellcutter_core.runs.store import Run
+from cellcutter_core.runs.worker import work
+from cellcutter_core.samples import sample, save
+
+TINY = QUICK.replace(
+    network=QUICK.network.replace(channels=4, depth=3),
+    training=QUICK.training.replace(
+        epochs=2, steps=4, crops=8, crops_at_once=8, seed=7, precision="float32"
+    ),
+)
+
+
+SMALL = [
+    *("--set", "network.channels=4", "--set", "network.depth=3", "--set", "training.steps=4"),
+    *("--set", "training.crops=8", "--set", "training.precision=float32"),
+    *("--set", "training.crops_at_once=8", "--seed", "7", "--epochs", "2"),
+]
+
+
+@pytest.fixture(scope="module")
+def images() -> list[Image]:
+    return [sample((160, 160), seed=3), sample((128, 192), seed=4), sample((96, 256), seed=5)]
+
+
+@pytest.fixture(scope="module")
+def place(images: list[Image], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("several")
+    (folder / "images").mkdir()
+    for number, image in enumerate(images):
+        save(image, folder / "images" / f"{number}.npz")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(place: Path) -> Run:
+    """A run on three images, by the command line: the folder holds the first one too."""
+    command = ["segment", str(place / "images" / "0.npz"), "--with", str(place / "images")]
+    assert main([*command, "--out", str(place / "run"), *SMALL]) == 0
+    return Run(place / "run")
+
+
+def losses(run: Run) -> list[float]:
+    return [event["loss"] for event in run.events() if event["kind"] == "step"]
+
+
+def labels_of_others(run: Run) -> list[np.ndarray]:
+    trained = Trained(run)
+    return [trained.draw(other.image, other.inputs).labels for other in run.others]
+
+
+def test_one_that_is_gone_on_with_is_as_if_it_had_never_stopped(
+    whole: Run, images: list[Image], tmp_path: Path, capsys: Any
+) -> None:
+    """The other images' targets too, which nobody has stored, are what they were."""
+    parts = Run.create(tmp_path / "run", whole.inputs, TINY, others=whole.others)
+    work(parts, stop=lambda: bool(parts.epochs))
+    assert parts.progress.status == "stopped"
+    after_one = [parts.epoch(1).labels, *labels_of_others(parts)]
+
+    # In the middle of the second epoch the network has moved on, and what is drawn is the first.
+    asked = iter([False] * 6)
+    stopped = segment_together(images, TINY, stop=lambda: next(asked, True))
+    for one, labels in zip(stopped, after_one, strict=True):
+        np.testing.assert_array_equal(one.labels, labels)
+
+    assert main(["continue", str(parts.path)]) == 0
+    assert "1.npz: " in capsys.readouterr().out
+    assert losses(parts) == losses(whole)
+    np.testing.assert_array_equal(parts.epoch(2).labels, whole.epoch(2).labels)
+    for n, labels in enumerate(labels_of_others(whole), 1):
+        written = tifffile.imread(parts.path / "others" / f"{n}-labels.tif")
+        np.testing.assert_array_equal(written, labels)
+        assert not np.array_equal(labels, after_one[n])
+
+
+def test_another_image_goes_into_a_file_and_comes_back(images: list[Image], whole: Run) -> None:
+    for number, (image, back) in enumerate(zip(images[1:], whole.others, strict=True), 1):
+        (other,) = find_others([image], TINY, n_channels=1)
+        assert (back.image.name, back.image.roles) == (f"{number}.npz", image.roles)
+        assert (back.image.pixel_size, back.seen) == (image.pixel_size, other.seen)
+        np.testing.assert_array_equal(back.image.pixels, image.pixels)
+        assert back.inputs.arrays().keys() == other.inputs.arrays().keys()
+        for name, value in other.inputs.arrays().items():
+            np.testing.assert_array_equal(back.inputs.arrays()[name], value)
+        # Truth is for scores alone, and these are not scored.
+        assert image.truth is not None
+        assert back.image.truth is None
+
+
+def test_what_was_found_is_written(whole: Run) -> None:
+    folder = whole.path / "others"
+    assert whole.description["others"] == ["1.npz", "2.npz"]
+    summary = json.loads((whole.path / "result.json").read_text("utf-8"))
+    done = [Outcome(**one) for one in summary["others"]]
+    assert [(one.name, one.image) for one in done] == [("1", "1.npz"), ("2", "2.npz")]
+    for one, labels in zip(done, labels_of_others(whole), strict=True):
+        np.testing.assert_array_equal(tifffile.imread(folder / f"{one.name}-labels.tif"), labels)
+        assert one.cells == len(np.unique(labels)) - 1 > 5
+        assert (folder / f"{one.name}-overlay.png").exists()
+        with (folder / f"{one.name}-cells.csv").open() as table:
+            rows = list(csv.DictReader(table))
+        # Measured in the channel that the network did not see, too.
+        assert len(rows) == one.cells
+        assert "mean_nucleus" in rows[0]
+
+
+def test_the_recipe_has_all_of_them(
+    whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, content in recipe(Result(whole)).items():
+        (tmp_path / name).write_bytes(content)
+    assert (tmp_path / "other-0002.npz").exists()
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path("recipe.py")
+    np.testing.assert_array_equal(tifffile.imread("labels.tif"), whole.epoch(2).labels)
+
+
+def test_what_is_wrong_with_one_begins_with_its_name(images: list[Image]) -> None:
+    first, image, _ = images
+    tiny = Image(image.pixels[:9, :9], image.channels, nucleus=1, name="a.tif")
+    two = Image(image.pixels, image.channels, cell=(0, 1), name="two.tif")
+    for wrong, message in ((tiny, "^a.tif: "), (two, "^two.tif: the network would see 2 ")):
+        for refuse in (
+            lambda one=wrong: find_others([image, one], TINY, n_channels=1),
+            lambda one=wrong: segment_together([first, one], TINY),
+        ):
+            with pytest.raises(ValueError, match=message) as error:
+                refuse()
+            assert "\n" not in str(error.value)
+    with pytest.raises(ValueError, match="there is no image"):
+        segment_together([], TINY)
+
+
+def test_mistakes_on_the_command_line(place: Path, tmp_path: Path, capsys: Any) -> None:
+    first, second = place / "images" / "0.npz", place / "images" / "1.npz"
+    (tmp_path / "cut.tif").write_bytes(b"II*\0 and no more")
+    out = tmp_path / "out"
+    for more, message in (
+        (["--with", str(tmp_path / "cut.tif")], "cut.tif: "),
+        (["--with", str(second), "--nucleus-file", str(second)], "--with takes images that have"),
+        (["--with", str(second), "--set", "crops.size=512"], "0.npz: "),
+    ):
+        assert main(["segment", str(first), "--out", str(out), *SMALL, *more]) == 2
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1
+        assert not out.exists()
