@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -94,16 +95,19 @@ def read_contents(
 def is_image_file(path: Path) -> bool:
     """Whether a file begins as one of a known format does; hidden ones are none.
 
-    An archive of anything begins as an .npz file does, which alone is told by its ending.
+    An archive of anything begins as an .npz file does, which is told by its ending, and others by
+    a Zarr that lies in them. Of folders those of an OME-Zarr are images.
     """
-    if path.name.startswith(".") or not path.is_file():
+    if path.name.startswith("."):
         return False
+    if not path.is_file():
+        return is_zarr_folder(path)
     try:
         start = _start(path)
-    except Unreadable:
+        if start.startswith(NPZ):
+            return path.suffix.lower() == ".npz" or is_zarr_archive(path)
+    except (Unreadable, OSError, BadZipFile):
         return False
-    if start.startswith(NPZ):
-        return path.suffix.lower() == ".npz"
     return start.startswith(TIFF + PNG + JPEG + NPY + ND2 + CZI + LIF)
 
 

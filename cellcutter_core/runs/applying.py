@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -33,6 +34,7 @@ from cellcutter_core.pipeline import (
 )
 from cellcutter_core.prediction import Drawing
 from cellcutter_core.reading.readers import is_image_file, one_line
+from cellcutter_core.reading.zarr_places import is_zarr_folder
 from cellcutter_core.runs.others import Other
 from cellcutter_core.runs.store import Run
 from cellcutter_core.unet import UNet
@@ -259,7 +261,9 @@ class Outcome:
 
 
 def image_files(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """Files as they are, and of folders the image files in them, in the order of their names.
+    """Files as they are, and of folders the images in them, in the order of their names.
+
+    The folder of an OME-Zarr is an image, and so is a zip archive with one.
 
     Raises
     ------
@@ -272,8 +276,8 @@ def image_files(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
 def names_for(files: Sequence[Path]) -> list[str]:
     """A name of its own for each image, which those of its files will begin with.
 
-    It is the file's name without its ending; where several have the same one, with the folder in
-    front, and where that does not help with a number.
+    It is the file's name without its ending, of an OME-Zarr without all of them; where several have
+    the same one, with the folder in front, and where that does not help with a number.
 
     Examples
     --------
@@ -281,11 +285,11 @@ def names_for(files: Sequence[Path]) -> list[str]:
     ['a', 'day1-b', 'day2-b', 'day2-b-2']
     """
     # File systems may not tell capitals from small letters.
-    stems = [file.stem.casefold() for file in files]
+    plain = [_without_ending(file) for file in files]
+    stems = [name.casefold() for name in plain]
     taken = {stem for stem in stems if stems.count(stem) == 1}
     names = []
-    for file, stem in zip(files, stems, strict=True):
-        name = file.stem
+    for file, name, stem in zip(files, plain, stems, strict=True):
         if stems.count(stem) > 1:
             place = file.parent.name.replace("..", "")
             first = name = f"{place}-{name}" if place else name
@@ -298,8 +302,13 @@ def names_for(files: Sequence[Path]) -> list[str]:
     return names
 
 
+def _without_ending(file: Path) -> str:
+    zarr = re.fullmatch(r"(.+?)(\.ome)?\.zarr(\.zip)?", file.name, re.IGNORECASE)
+    return zarr[1] if zarr else file.stem
+
+
 def _images_of(path: Path) -> list[Path]:
-    if not path.is_dir():
+    if not path.is_dir() or is_zarr_folder(path):
         return [path]
     try:
         inside = sorted(path.iterdir())

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image as Picture
+from small_files import zipped_zarr
 
 from cellcutter_core.__main__ import main
 from cellcutter_core.config import QUICK
@@ -201,6 +202,8 @@ def test_a_run_without_network_is_refused(copy: Run) -> None:
         (["a.tif", "a.png", "A.npy"], ["a", "a-2", "A-3"]),
         (["x/a.tif", "x/a.png", "z/x/a.tif", "x-a.tif"], ["x-a-2", "x-a-3", "x-a-4", "x-a"]),
         (["a.tif", "a.tif"], ["a", "a-2"]),
+        (["a.ome.zarr", "b.zarr", "c.OME.zarr.zip", "d.zip"], ["a", "b", "c", "d"]),
+        (["x/a.zarr", "y/a.ome.zarr.zip"], ["x-a", "y-a"]),
     ],
 )
 def test_no_two_images_have_the_same_name(paths: list[str], names: list[str]) -> None:
@@ -221,6 +224,35 @@ def test_a_folder_stands_for_its_images(tmp_path: Path) -> None:
         image_files([tmp_path / "inner.tif"])
     gone = Path("no.tif")
     assert image_files([tmp_path / "x.npz", gone, gone]) == [tmp_path / "x.npz", gone]
+
+
+def test_an_ome_zarr_is_an_image_and_no_folder_of_images(run: Run, tmp_path: Path) -> None:
+    pixels = np.moveaxis(read_image_of(run), -1, 0)
+    archive = tmp_path / "b.ome.zarr.zip"
+    archive.write_bytes(zipped_zarr(pixels))
+    folder = tmp_path / "a.ome.zarr"
+    with zipfile.ZipFile(archive) as packed:
+        packed.extractall(folder)
+    for name, content in (("c.zip", b"PK\3\4 and no archive"), ("d.zarr", None)):
+        if content is None:
+            (tmp_path / name).mkdir()
+        else:
+            (tmp_path / name).write_bytes(content)
+    with zipfile.ZipFile(tmp_path / "e.zip", "w") as other:
+        other.writestr("notes.txt", "no image")
+    assert image_files([tmp_path]) == [folder, archive]
+    assert image_files([folder, archive]) == [folder, archive]
+
+    command = ["apply", str(run.path), str(folder), str(tmp_path), "--out", str(tmp_path / "out")]
+    assert main([*command, "--cell-channel", "0", "--nucleus-channel", "1"]) == 0
+    for name in ("a", "b"):
+        labels = tifffile.imread(tmp_path / "out" / f"{name}-labels.tif")
+        np.testing.assert_array_equal(labels, run.epoch(2).labels)
+
+
+def read_image_of(run: Run) -> np.ndarray:
+    """The run's image and its nuclei, as two channels."""
+    return np.dstack([run.inputs.image, run.unseen["nucleus"]])
 
 
 # The command line ---------------------------------------------------------------------------------
