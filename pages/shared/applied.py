@@ -15,6 +15,7 @@ from cellcutter_core.runs.application import Application, Standing, applications
 from cellcutter_core.runs.applying import USUAL_FORMATS, Outcome, names_for
 from cellcutter_core.runs.draft import file_of, keep_file
 from cellcutter_core.runs.jobs import is_left_behind
+from cellcutter_core.runs.sources import is_of_a_part, whole_image_file
 from cellcutter_core.runs.store import Run
 from cellcutter_core.view.render import Rgb
 from pages.shared import cached_runs, panels
@@ -47,22 +48,39 @@ def choose_images(run: Run) -> None:
             key="apply_formats",
             persist_state="session",
         )
-    if st.button(
-        "Apply",
-        icon=":material/play_arrow:",
-        type="primary",
-        disabled=not (given and formats),
-        key="apply_start",
-    ):
+    with st.container(horizontal=True):
+        start = st.button(
+            "Apply",
+            icon=":material/play_arrow:",
+            type="primary",
+            disabled=not (given and formats),
+            key="apply_start",
+        )
+        start_whole = is_of_a_part(run) and st.button(
+            "The whole of this run's image",
+            icon=":material/fullscreen:",
+            disabled=not formats,
+            key="apply_whole",
+            help="It was trained on a region. Mask and nuclei are found anew on all of it.",
+        )
+    if start:
         with panels.told():
             sources = [keep_file(one.name, one.getvalue()) for one in given]
-            names = names_for([Path(source.name) for source in sources])
-            files = dict(zip(names, map(file_of, sources), strict=True))
-            made = Application.create(run, files, formats=formats, how=how)
-            cached_runs.jobs().apply(made)
-            st.session_state.apply_turn += 1
-            st.session_state.pop(f"apply_shown_{run.path.name}", None)
-            st.rerun()
+            _begin(run, [file_of(source) for source in sources], formats, how)
+    if start_whole:
+        with panels.told(), st.spinner("Reading the whole image …"):
+            file, own = whole_image_file(run)
+            _begin(run, [file], formats, own)
+
+
+def _begin(run: Run, files: list[Path], formats: list[str], how: dict[str, Any]) -> None:
+    # The folders in which they are kept are no names for people.
+    names = names_for([Path(file.name) for file in files])
+    made = Application.create(run, dict(zip(names, files, strict=True)), formats=formats, how=how)
+    cached_runs.jobs().apply(made)
+    st.session_state.apply_turn += 1
+    st.session_state.pop(f"apply_shown_{run.path.name}", None)
+    st.rerun()
 
 
 def _how_to_read(run: Run) -> dict[str, Any]:

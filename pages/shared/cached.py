@@ -16,14 +16,12 @@ import streamlit as st
 from numpy.typing import NDArray
 from streamlit.delta_generator import DeltaGenerator
 
-from cellcutter_core.channel_files import read_channel_files
 from cellcutter_core.config import Config, MaskSettings
 from cellcutter_core.crops import Dataset
 from cellcutter_core.graph_cut import mask_grid, preview_mask
-from cellcutter_core.images import Image, read_image
+from cellcutter_core.images import Image
 from cellcutter_core.inputs import Inputs, Truth
 from cellcutter_core.markers import Nuclei
-from cellcutter_core.paper_data import fetch_paper
 from cellcutter_core.pipeline import (
     find_area,
     find_markers,
@@ -34,8 +32,8 @@ from cellcutter_core.pipeline import (
 )
 from cellcutter_core.regions import Box, cut_out, interesting_region
 from cellcutter_core.runs.choices import Choices, Source, keys
-from cellcutter_core.runs.draft import files_of, markers_digest
-from cellcutter_core.samples import sample
+from cellcutter_core.runs.draft import markers_digest
+from cellcutter_core.runs.sources import read_source
 from cellcutter_core.view.render import Rgb, composite, overlay
 from pages.shared import state
 from pages.shared.aside import aside, waited
@@ -50,18 +48,7 @@ LARGEST_AT_ONCE = 1_200_000
 
 @kept(4, spinner="Reading the image …")
 def _image(source: str) -> Image:
-    chosen = Source.model_validate_json(source)
-    if chosen.kind == "sample":
-        return sample(seed=chosen.seed)
-    if chosen.kind == "paper":
-        return read_image(fetch_paper(chosen.name))
-    if chosen.kind == "web":
-        # Whoever sees the page chooses it, so it must not lead into the server's own network.
-        return read_image(chosen.name, public_only=True, **chosen.reading)
-    files = files_of(chosen)
-    if len(files) > 1:
-        return read_channel_files(files, **chosen.reading)
-    return read_image(files[0], **chosen.reading)
+    return read_source(Source.model_validate_json(source))
 
 
 def whole_image(choices: Choices | None = None) -> Image:

@@ -24,6 +24,7 @@ def start_run() -> Run:
     about = {
         **state.description(),
         "region": cached.region(),
+        "whole": cached.whole_image().shape,
         "pixel_size": cached.pixel_size(),
         **image.roles,
         "reading": state.choices().source.reading,

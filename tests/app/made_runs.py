@@ -121,7 +121,7 @@ def dead_process() -> int:
 def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """A folder for runs, a queue that only notes what it is asked for, and empty caches."""
     monkeypatch.setenv("CELLCUTTER_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setattr("pages.shared.cached.sample", _sample)
+    monkeypatch.setattr("cellcutter_core.runs.sources.sample", _sample)
     monkeypatch.setattr(DeviceInWords, "known", lambda self: "CPU (test)")
     notes: list[tuple[Any, ...]] = []
 

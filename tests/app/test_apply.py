@@ -15,9 +15,11 @@ from made_runs import asked, dead_process, linked, make_run, open_page, shown, w
 from streamlit.testing.v1 import AppTest
 
 from cellcutter_core.export import write_png
+from cellcutter_core.images import read_image
 from cellcutter_core.runs.application import Application, applications
 from cellcutter_core.runs.applying import Outcome, summary_file
 from cellcutter_core.runs.store import Run
+from cellcutter_core.samples import sample
 
 __all__ = ["asked"]
 
@@ -98,6 +100,22 @@ def test_files_are_given_to_a_process_of_their_own(run, asked):
     assert app.button(key="apply_start").disabled
     assert "3 images" in words(app)
     assert app.button(key="apply_stop")
+
+
+def test_the_whole_image_of_a_run_on_a_part(run, asked):
+    assert not [b for b in open_page("apply", run).button if b.key == "apply_whole"]
+    run.describe(region=[0, 0, 128, 160], whole=[128, 160])
+    assert not [b for b in open_page("apply", run).button if b.key == "apply_whole"]
+    run.describe(whole=[512, 512])
+    app = open_page("apply", run)
+    app = shown(app.button(key="apply_whole").click().run())
+    assert not app.error
+    (made,) = applications(run)
+    assert asked == [("apply", made.path.name, {})]
+    assert list(made.files) == ["Built-in sample 0"]
+    image = read_image(*made.files.values(), **made.how)
+    np.testing.assert_array_equal(image.pixels, sample(seed=0).pixels)
+    assert "1 image" in words(app)
 
 
 def test_an_empty_file_is_told(run, asked):

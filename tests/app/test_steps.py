@@ -216,7 +216,7 @@ def test_an_address_is_read_from_the_public_internet_alone(
             raise ValueError("stack.zarr: is a stack; give z=0 to 3")
         return sample((96, 120))
 
-    monkeypatch.setattr("pages.shared.cached.read_image", read)
+    monkeypatch.setattr("cellcutter_core.runs.sources.read_image", read)
     app = opened("data")
     app.segmented_control(key="data_kind").set_value("file").run()
     app.text_input(key="data_address").set_value(" https://example.org/stack.zarr ").run()
@@ -319,7 +319,7 @@ def test_the_papers_image_without_a_network_says_so(monkeypatch: pytest.MonkeyPa
         raise ValueError(f"{name} cannot be fetched: there is no network")
 
     monkeypatch.setattr("cellcutter_core.paper_data.fetch_paper", offline)
-    monkeypatch.setattr("pages.shared.cached.fetch_paper", offline)
+    monkeypatch.setattr("cellcutter_core.runs.sources.fetch_paper", offline)
     app = opened("data")
     app.segmented_control(key="data_kind").set_value("paper").run()
     assert not app.exception

@@ -1,0 +1,76 @@
+"""The whole image of a run on a part: from where it came, read as it was."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+from cellcutter_core.images import read_image
+from cellcutter_core.runs.choices import Source
+from cellcutter_core.runs.draft import file_of, keep_file, together
+from cellcutter_core.runs.sources import is_of_a_part, read_source, whole_image_file
+
+PIXELS = np.random.default_rng(0).integers(0, 200, (40, 50)).astype(np.uint8)
+
+
+class Described:
+    """Of a run, what it says of itself."""
+
+    def __init__(self, **description: Any) -> None:
+        self.description = description
+
+
+@pytest.fixture(autouse=True)
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CELLCUTTER_RUNS", str(tmp_path))
+    return tmp_path
+
+
+def tiff(*planes: np.ndarray, axes: str) -> bytes:
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, np.stack(planes), imagej=True, metadata={"axes": axes})
+    return stream.getvalue()
+
+
+def whole_of(source: Source, **reading: Any) -> np.ndarray:
+    """Read as `Trained.read` does: what is chosen here goes before what the run was read with."""
+    run: Any = Described(choices={"source": source.model_dump(mode="json")}, reading=reading)
+    path, how = whole_image_file(run)
+    return read_image(path, **{**reading, **how}).pixels
+
+
+def test_an_uploaded_file_is_itself() -> None:
+    source = keep_file("a.tif", tiff(PIXELS, PIXELS[::-1], axes="ZYX"))
+    source = source.replace(z=1, inverted=False)
+    np.testing.assert_array_equal(whole_of(source, z=1, inverted=False)[..., 0], PIXELS[::-1])
+    run: Any = Described(choices={"source": source.model_dump(mode="json")})
+    assert whole_image_file(run) == (file_of(source), {"z": 1, "inverted": False})
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+def test_channels_in_several_files_become_one(inverted: bool) -> None:
+    """What was projected and turned over is neither again."""
+    planes = [tiff(p, p // 2, axes="ZYX") for p in (PIXELS, PIXELS[::-1])]
+    kept = [keep_file(name, data) for name, data in zip(("a.tif", "b.tif"), planes, strict=True)]
+    source = together(kept).replace(z="max", inverted=inverted)
+    expected = read_source(source).pixels
+    assert expected.shape == (40, 50, 2)
+    np.testing.assert_array_equal(whole_of(source, z="max", inverted=inverted), expected)
+
+
+def test_what_is_of_a_part() -> None:
+    for description, expected in (
+        ({"region": [0, 0, 40, 50], "whole": [40, 50]}, False),
+        ({"region": [0, 0, 40, 49], "whole": [40, 50]}, True),
+        ({"region": [1, 0, 40, 50], "whole": [40, 50]}, True),
+        # From the command line, or of an earlier version: nobody knows.
+        ({"region": [1, 0, 40, 50]}, False),
+        ({}, False),
+    ):
+        run: Any = Described(choices={}, **description)
+        assert is_of_a_part(run) is expected
