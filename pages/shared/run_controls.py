@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from cellcutter_core.pipeline import is_covered
 from cellcutter_core.runs.store import Progress, Run
 from pages.shared import cached, cached_runs, panels, start, state
 from pages.shared.run_words import in_words
@@ -38,6 +39,20 @@ def start_button(opened: Run | None, *, stale: tuple[str, ...], going: bool) -> 
                 panels.go("train")
         with st.container():
             st.fragment(before_start, run_every=1.0 if unknown else None)(like)
+    with panels.told():
+        if nothing_to_learn():
+            st.info(
+                "The nuclei themselves are segmented, and every pixel of the mask is in one: "
+                "training cannot change these cells. One epoch is enough to take them home.",
+                icon=":material/info:",
+            )
+
+
+def nothing_to_learn() -> bool:
+    """Whether each pixel of the mask has its cell before training, and keeps it."""
+    config = state.choices().config
+    edited = state.edited_markers() is not None
+    return config.labels.fill and is_covered(cached.image(), config, given=edited)
 
 
 def before_start(like: Run | None) -> None:

@@ -36,6 +36,18 @@ def test_without_a_run_the_settings_are_open_and_the_time_is_told():
     assert not app.error
 
 
+def test_where_nuclei_alone_are_cells_training_is_said_to_change_nothing():
+    app = open_page("train")
+    assert not app.info
+    chosen = app.session_state["choices"]
+    app.session_state["choices"] = chosen.replace(cell=("nucleus",), nucleus="nucleus")
+    app = shown(app.run())
+    assert "training cannot change" in app.info[0].value
+    # The labels of the published method are what the network says.
+    app.session_state["choices"] = app.session_state["choices"].replace(config=PAPER)
+    assert not shown(app.run()).info
+
+
 def test_start_writes_a_run_of_the_choices_and_queues_it(asked):
     app = open_page("train")
     app.number_input(key="training_epochs").set_value(5).run()
