@@ -25,9 +25,12 @@ from serving import CHROMIUM_ARGS, chromium, serving  # noqa: E402
 STOPS = 8
 ROUNDS = 4
 # When the first picture was there, in milliseconds after the visitor asked for the page.
-PICTURED = """addEventListener('load', event => {
-  if (event.target.closest?.('[data-testid=stImage]')) window.pictured ??= performance.now();
-}, true);"""
+PICTURED = """const look = () => {
+  const pictures = [...document.querySelectorAll('[data-testid=stImage] img')];
+  if (pictures.some(picture => picture.naturalWidth > 0)) window.pictured = performance.now();
+  else requestAnimationFrame(look);
+};
+requestAnimationFrame(look);"""
 # What any page of Streamlit costs on this machine.
 BARE = """import streamlit as st
 st.set_page_config(layout="wide")
