@@ -230,7 +230,7 @@ def _segment(chosen: argparse.Namespace) -> None:
         make_dataset,
         naming,
         prepare,
-        seen_channels,
+        seen_names,
         unseen_channels,
     )
     from cellcutter_core.regions import cut_out, whole
@@ -275,7 +275,7 @@ def _segment(chosen: argparse.Namespace) -> None:
         "pixel_size": image.pixel_size,
         **image.roles,
         "reading": {name: value for name, value in _reading(chosen).items() if value is not None},
-        "channels": [image.channels[index] for index in seen_channels(image, config)],
+        "channels": seen_names(image, config),
         "markers": chosen.markers and Path(chosen.markers).name,
     }
     if region is not None:

@@ -90,6 +90,19 @@ def compact(labels: LabelImage) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.i
     return image, ids.astype(np.int64)
 
 
+def along_border(labels: LabelImage) -> LabelImage:
+    """The labels of the pixels at the border of the image, those in its corners more than once.
+
+    Examples
+    --------
+    >>> along_border(np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]]))
+    array([1, 2, 3, 7, 8, 9, 1, 4, 7, 3, 6, 9])
+    """
+    if not labels.size:
+        return labels.ravel()
+    return np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+
+
 def outlines(labels: npt.ArrayLike, *, width: int = 1) -> npt.NDArray[np.bool_]:
     """The outermost pixels of every cell.
 

@@ -158,6 +158,11 @@ def seen_channels(image: Image, config: Config) -> list[int]:
     return channels
 
 
+def seen_names(image: Image, config: Config) -> list[str]:
+    """Names of the channels that the network sees, in the order of `seen_channels`."""
+    return [image.channels[index] for index in seen_channels(image, config)]
+
+
 def unseen_channels(image: Image, config: Config) -> dict[str, NDArray[Any]]:
     """(H, W) the channels that the network does not see, by name."""
     seen = seen_channels(image, config)

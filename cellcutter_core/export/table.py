@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cellcutter_core.labels import check_labels, compact
+from cellcutter_core.labels import along_border, check_labels, compact
 
 # Our column → that of skimage.measure.regionprops_table.
 _SHAPES = {
@@ -89,9 +89,7 @@ def cell_table(
         for name, channel in _named(np.asarray(pixels), image.shape, channels):
             table |= _intensities(numbers, len(ids), channel, name)
     at_edge = np.zeros(len(ids) + 1, bool)
-    if numbers.size:
-        for edge in (numbers[0], numbers[-1], numbers[:, 0], numbers[:, -1]):
-            at_edge[edge] = True
+    at_edge[along_border(numbers)] = True
     table["touches_border"] = at_edge[1:]
     return table
 

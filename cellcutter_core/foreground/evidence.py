@@ -35,6 +35,7 @@ from cellcutter_core.foreground.background import (
     shading,
     stabilised,
 )
+from cellcutter_core.labels import along_border
 from cellcutter_core.nuclei.local_contrast import AFTER_SMOOTHING, Floats, blurred, noise_level
 
 Bools = NDArray[np.bool_]
@@ -214,8 +215,7 @@ def _enclosed(bright: Bools) -> Bools:
     size = np.bincount(pieces.ravel(), minlength=n + 1)
     size[0] = 0
     at_border = np.zeros(n + 1, bool)
-    for edge in (pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]):
-        at_border[edge] = True
+    at_border[along_border(pieces)] = True
     whole = (size >= 30) & ~at_border
     n_whole = int(whole.sum())
     typical = float(np.median(size[whole])) if n_whole else 0.0

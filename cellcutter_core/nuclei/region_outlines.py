@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cellcutter_core.labels import compact
+from cellcutter_core.labels import along_border, compact
 from cellcutter_core.nuclei.local_contrast import Labels, LocalContrast
 
 # Surroundings of a region, in diameters of a nucleus from its outline.
@@ -165,8 +165,7 @@ def _without_holes(labels: Labels) -> Labels:
             np.minimum.at(lowest, hole[touch], beside[touch])
             np.maximum.at(highest, hole[touch], beside[touch])
     fill = lowest == highest
-    for edge in (holes[0], holes[-1], holes[:, 0], holes[:, -1]):
-        fill[edge] = False
+    fill[along_border(holes)] = False
     return np.where(fill[holes] & (holes > 0), highest[holes], labels).astype(np.int32)
 
 

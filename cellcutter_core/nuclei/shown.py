@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cellcutter_core.labels import along_border
 from cellcutter_core.nuclei.joining import ellipticity, moments
 from cellcutter_core.nuclei.regions import nucleus_regions
 
@@ -36,10 +37,9 @@ def shows_nuclei(channel: NDArray[Any]) -> bool:
         False where there are too few objects to say so.
     """
     regions = nucleus_regions(_busiest(channel))
-    edge = np.concatenate([regions[0], regions[-1], regions[:, 0], regions[:, -1]])
     whole = np.ones(int(regions.max()) + 1, bool)
     whole[0] = False
-    whole[edge] = False
+    whole[along_border(regions)] = False
     if whole.sum() < LEAST_OBJECTS:
         return False
     return float(np.median(ellipticity(moments(regions))[whole])) > ELLIPTIC

@@ -25,11 +25,12 @@ from cellcutter_core.export import Result, Segmented, image_content, image_forma
 from cellcutter_core.files import atomic
 from cellcutter_core.images import Image, read_image
 from cellcutter_core.inputs import Inputs
+from cellcutter_core.labels import along_border
 from cellcutter_core.pipeline import (
     draw_cells,
     make_dataset,
     prepare,
-    seen_channels,
+    seen_names,
     unseen_channels,
 )
 from cellcutter_core.prediction import Drawing
@@ -75,7 +76,7 @@ class Applied(Segmented):
     @property
     def channels(self) -> list[str]:
         """A name for each channel that the network saw."""
-        return [self.image.channels[index] for index in seen_channels(self.image, self.config)]
+        return seen_names(self.image, self.config)
 
     @property
     def with_nucleus(self) -> bool:
@@ -178,7 +179,7 @@ class Trained:
             If the network saw another number of channels, or for what `prepare` and `make_dataset`
             refuse.
         """
-        seen = [image.channels[index] for index in seen_channels(image, self.config)]
+        seen = seen_names(image, self.config)
         if len(seen) != len(self.channels):
             raise ValueError(
                 f"{image.name}: the network was trained on {_counted(self.channels)}, but would "
@@ -466,7 +467,7 @@ def _measures(applied: Applied) -> dict[str, Any]:
     labels = applied.labels
     areas = np.bincount(labels.ravel())[1:]
     areas = areas[areas > 0]
-    edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    edge = along_border(labels)
     measures: dict[str, Any] = {
         "cells": len(areas),
         "cells_at_border": len(np.unique(edge[edge > 0])),

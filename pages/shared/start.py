@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cellcutter_core.pipeline import make_dataset, seen_channels, unseen_channels
+from cellcutter_core.pipeline import make_dataset, seen_names, unseen_channels
 from cellcutter_core.runs.folder import new_run_path
 from cellcutter_core.runs.store import Run
 from pages.shared import cached, cached_runs, state
@@ -28,7 +28,7 @@ def start_run() -> Run:
         "pixel_size": cached.pixel_size(),
         **image.roles,
         "reading": state.choices().source.reading,
-        "channels": [image.channels[index] for index in seen_channels(image, config)],
+        "channels": seen_names(image, config),
     }
     unseen = unseen_channels(image, config)
     run = Run.create(new_run_path(), inputs, config, truth=truth, unseen=unseen, description=about)
