@@ -24,11 +24,17 @@ if shown is not None:
     now = shown.progress
     is_going = now.status in ("queued", "running")
     st.subheader(f"{now.n} {'image' if now.n == 1 else 'images'}", anchor=False)
-    # With a new image or another status it has the whole page drawn again.
-    st.fragment(watch, run_every=1.0 if is_going else None)(shown, len(now.outcomes), now.status)
+    standing = st.container()
     go_on_or_stop(shown, now)
     choose_outcome(shown, now)
     take_home(shown, now)
 
 files = [file.name for file in shown.files.values()] if shown else []
 panels.footer("apply", code.apply_code(str(run.path), files, shown.how if shown else {}))
+
+if shown is not None:
+    # Last, as on the page Train: it has the whole page drawn again with a new image or status.
+    with standing:
+        st.fragment(watch, run_every=1.0 if is_going else None)(
+            shown, len(now.outcomes), now.status
+        )

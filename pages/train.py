@@ -26,8 +26,7 @@ if opened is not None:
     st.subheader(f"{about}, {opened.config.preset} preset", anchor=False)
     stale_note(stale)
     troubles(opened, now)
-    # With a new epoch or another status it has the whole page drawn again.
-    st.fragment(watch, run_every=1.0 if is_going else None)(opened, now.epochs_done, now.status)
+    standing = st.container()
     stop_or_go_on(opened, now, going=is_going)
     with panels.told():
         results(opened, now)
@@ -38,3 +37,9 @@ with panels.told():
     data = code.data_code(state.choices(), cached.whole_image(), cached.region())
     edited = state.edited_markers() is not None
     panels.footer("train", code.train_code(data, state.choices(), edited=edited))
+
+if opened is not None:
+    # With a new epoch or another status it has the whole page drawn again, so it comes last: a
+    # button whose line was not reached by then would have been pressed in vain.
+    with standing:
+        st.fragment(watch, run_every=1.0 if is_going else None)(opened, now.epochs_done, now.status)

@@ -136,6 +136,27 @@ def test_a_running_run_can_be_stopped(asked):
     assert asked == [("cancel", "r1", {})]
 
 
+def test_stop_is_not_lost_when_an_epoch_ends_while_the_page_is_drawn(asked, monkeypatch):
+    run = make_run("r1", end=None, epochs=(1, 2))
+    run.record("started", pid=1, host="elsewhere", epochs=9)
+    app = open_page("train", run)
+    ended = []
+
+    def epoch_ends(run, now):
+        if not ended:
+            ended.append(3)
+            run.add_epoch(3, run.epoch(2))
+            event = {**now.epoch_events[-1], "epoch": 3}
+            run.record(event.pop("kind"), **event)
+
+    # Drawn after the page has read where the run stands, and before its progress.
+    monkeypatch.setattr("pages.shared.run_troubles.troubles", epoch_ends)
+    app = shown(app.button(key="train_stop").click().run())
+    assert ended
+    assert asked == [("cancel", "r1", {})]
+    assert "epoch 4 of 9" in app.get("progress")[0].proto.text
+
+
 def test_before_the_first_epoch_everything_has_its_place():
     run = make_run("r1", end=None, epochs=())
     app = open_page("train", run)
