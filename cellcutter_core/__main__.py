@@ -344,6 +344,7 @@ def _train(run: Any, epochs: int | None) -> None:
     summary = results.write(run)
     print(results.in_words(summary))
     print(f"Results in {run.path}/: labels.tif, overlay.png, borders.png, result.json")
+    _tell_failed([other["error"] for other in summary.get("others", ())], "other images")
 
 
 def _apply(chosen: argparse.Namespace) -> None:
@@ -357,16 +358,21 @@ def _apply(chosen: argparse.Namespace) -> None:
     applying.check_free(chosen.out, files, formats)
     trained = applying.Trained(Run(chosen.run))
     reading = {**_reading(chosen), "cell": chosen.cell_channel, "nucleus": chosen.nucleus_channel}
-    failed = 0
+    errors = []
     found = applying.apply_to_files(trained, files, chosen.out, formats=formats, **reading)
     for number, (outcome, _) in enumerate(found, 1):
         cells = "1 cell" if outcome.cells == 1 else f"{outcome.cells} cells"
         said = f"failed: {outcome.error}" if outcome.error else f"{cells}, {outcome.seconds:.1f} s"
         print(f"{number}/{len(files)} {files[outcome.name]}: {said}", flush=True)
-        failed += bool(outcome.error)
+        errors.append(outcome.error)
     print(f"Results in {chosen.out}/: {applying.SUMMARY} and those of each image")
-    if failed:
-        raise ValueError(f"{failed} of {len(files)} images failed; the reasons stand above")
+    _tell_failed(errors, "images")
+
+
+def _tell_failed(errors: Sequence[str], what: str) -> None:
+    """End with an exit code that scripts see where one of several images has an error."""
+    if failed := sum(map(bool, errors)):
+        raise ValueError(f"{failed} of {len(errors)} {what} failed; the reasons stand above")
 
 
 def _export(chosen: argparse.Namespace) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import runpy
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,27 @@ def test_what_was_found_is_written(whole: Run) -> None:
         # Measured in the channel that the network did not see, too.
         assert len(rows) == one.cells
         assert "mean_nucleus" in rows[0]
+
+
+def test_one_that_cannot_be_drawn_at_the_end_is_told_and_in_the_exit_code(
+    whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    copy = shutil.copytree(whole.path, tmp_path / "run")
+    draw = Trained.draw
+
+    def refuses_one(self: Trained, image: Image, inputs: Any) -> Any:
+        if image.name == "2.npz":
+            raise ValueError("no memory is left")
+        return draw(self, image, inputs)
+
+    monkeypatch.setattr(Trained, "draw", refuses_one)
+    monkeypatch.setattr("cellcutter_core.runs.worker.work", lambda run, **more: None)
+    assert main(["continue", str(copy), "--epochs", "3"]) == 2
+    said = capsys.readouterr()
+    assert "2.npz: failed: no memory is left" in said.out
+    assert said.err == ("cellcutter_core: 1 of 2 other images failed; the reasons stand above\n")
+    summary = json.loads((copy / "result.json").read_text("utf-8"))
+    assert [bool(one["error"]) for one in summary["others"]] == [False, True]
 
 
 def test_the_recipe_has_all_of_them(
