@@ -60,7 +60,8 @@ def _parser() -> argparse.ArgumentParser:
         dest="others",
         metavar="IMAGE",
         help="another image like IMAGE to train the same network on, or a folder of them; may be "
-        "given several times. Its cells are written to OUT/others",
+        "given several times. Its cells are written to OUT/others; where that fails for one it is "
+        "said, and the exit code is 2",
     )
     segment.add_argument(
         "--out",

@@ -25,15 +25,26 @@ body {{ font-family: sans-serif; color: #222; background: #fff; max-width: 64rem
        margin: 2rem auto; padding: 0 1rem; }}
 h2 {{ font-size: 1.1rem; margin: 2rem 0 0.25rem; }}
 p {{ color: #555; margin: 0; }}
+@media print {{ button {{ display: none; }} }}
 </style>
 </head>
 <body>
 <h1>{title}</h1>
 <p>{about}</p>
 {figures}
+<script>
+for (const button of document.querySelectorAll("button"))
+  button.onclick = () => Plotly.downloadImage(button.value, {{...button.dataset}});
+</script>
 </body>
 </html>
 """
+
+# Three pixels of a PNG for each on the screen: enough for print.
+_SAVED = """<p>
+<button value="{figure}" data-filename="{file}" data-format="png" data-scale="3">Save PNG</button>
+<button value="{figure}" data-filename="{file}" data-format="svg">Save SVG</button>
+</p>"""
 
 
 def figures(result: Result) -> dict[str, Any]:
@@ -70,8 +81,8 @@ def figures(result: Result) -> dict[str, Any]:
 def figures_file(result: Result) -> bytes:
     """The content of a page of these figures that opens in any browser, without a network.
 
-    The page holds all that draws them, so that it has some megabytes. The camera above a figure
-    saves it as SVG.
+    The page holds all that draws them, so that it has some megabytes. Buttons above each figure
+    save it as PNG or SVG.
 
     Raises
     ------
@@ -84,19 +95,21 @@ def figures_file(result: Result) -> bytes:
     parts = []
     for number, (title, figure) in enumerate(made.items()):
         name = f"figure-{number + 1}"
+        file = f"cellcutter-{_plain(title)}"
         # In the app the page draws the grid, in its own colours.
         figure.update_layout(template="plotly_white")
         drawn = figure.to_html(
             full_html=False,
             # Once is enough for the page.
             include_plotlyjs=number == 0,
-            config=dict(still_config(f"cellcutter-{_plain(title)}")),
+            config=dict(still_config(file)),
             # A name that is made up would be another one in each file.
             div_id=name,
             default_width="100%",
             default_height=f"{figure.layout.height}px",
         )
-        parts.append(f"<h2>{html.escape(title)}</h2>\n{drawn}")
+        saved = _SAVED.format(figure=name, file=file)
+        parts.append(f"<h2>{html.escape(title)}</h2>\n{saved}\n{drawn}")
     page = _PAGE.format(
         title=html.escape(f"Cells of {result.image_name}"),
         about=html.escape(f"{len(result.table['id'])} cells after epoch {result.epoch}"),

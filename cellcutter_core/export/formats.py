@@ -165,8 +165,8 @@ FORMATS: Mapping[str, Format[Result]] = {
             "figures",
             "Figures",
             "figures.html",
-            "losses and scores over the epochs, histograms of area and intensity; a camera above "
-            "each saves it as SVG",
+            "losses and scores over the epochs, histograms of area and intensity; buttons above "
+            "each save it as PNG or SVG",
             "any browser, without a network",
             figures_file,
         ),
