@@ -323,6 +323,8 @@ def progress(events: list[dict[str, Any]], config: Config, *, alive: Any = None)
     status: Status = "queued"
     message, epochs, step, started = "", config.training.epochs, 0, {}
     done: dict[int, Mapping[str, Any]] = {}
+    # Seconds of the steps of the last process that worked on it.
+    pace: list[float] = []
     for event in events:
         match event["kind"]:
             case "queued":
@@ -330,9 +332,10 @@ def progress(events: list[dict[str, Any]], config: Config, *, alive: Any = None)
                 epochs = event.get("epochs") or epochs
             case "started":
                 status, message, started = "running", "", event
-                epochs = event.get("epochs", epochs)
+                epochs, pace = event.get("epochs", epochs), []
             case "step":
                 step = event["step"]
+                pace.append(event.get("seconds", 0.0))
                 # Somebody else was working on it when it was put into a queue.
                 status = "running" if status == "queued" else status
             case "epoch":
@@ -345,10 +348,9 @@ def progress(events: list[dict[str, Any]], config: Config, *, alive: Any = None)
     ordered = tuple(done[number] for number in sorted(done))
     steps, left = config.training.steps, None
     # The first step of a process builds the network; it says nothing of those after it.
-    if ordered:
+    recent = pace[1:][-steps:]
+    if not recent and ordered:
         recent = [ordered[-1]["seconds"] / steps]
-    else:
-        recent = [event["seconds"] for event in events if event["kind"] == "step"][1:]
     if recent:
         left = (max(epochs - len(ordered), 0) * steps - step) * float(np.mean(recent))
     return Progress(

@@ -225,3 +225,10 @@ def test_time_left_is_told_before_the_first_epoch_ends() -> None:
     steps += [{"kind": "step", "step": k, "seconds": 2.0} for k in (2, 3)]
     # 37 steps of two seconds; the first, which built the network, is left out.
     assert progress([started, *steps], config).seconds_left == pytest.approx(74)
+    # The epoch took long because of its first step, which does not come again.
+    steps += [{"kind": "step", "epoch": 1, "step": n, "seconds": 2.0} for n in range(4, 11)]
+    whole = [started, *steps, epoch_event(1, seconds=48.0)]
+    assert progress(whole, config).seconds_left == pytest.approx(60)
+    # Gone on with, the pace of before counts until there is another.
+    again = [*whole, started]
+    assert progress(again, config).seconds_left == pytest.approx(30 * 4.8)
