@@ -323,8 +323,8 @@ def progress(events: list[dict[str, Any]], config: Config, *, alive: Any = None)
     status: Status = "queued"
     message, epochs, step, started = "", config.training.epochs, 0, {}
     done: dict[int, Mapping[str, Any]] = {}
-    # Seconds of the steps of the last process that worked on it.
-    pace: list[float] = []
+    # Of the last process that worked on it.
+    taken: list[Mapping[str, Any]] = []
     for event in events:
         match event["kind"]:
             case "queued":
@@ -332,10 +332,10 @@ def progress(events: list[dict[str, Any]], config: Config, *, alive: Any = None)
                 epochs = event.get("epochs") or epochs
             case "started":
                 status, message, started = "running", "", event
-                epochs, pace = event.get("epochs", epochs), []
+                epochs, taken = event.get("epochs", epochs), []
             case "step":
                 step = event["step"]
-                pace.append(event.get("seconds", 0.0))
+                taken.append(event)
                 # Somebody else was working on it when it was put into a queue.
                 status = "running" if status == "queued" else status
             case "epoch":
@@ -348,7 +348,7 @@ def progress(events: list[dict[str, Any]], config: Config, *, alive: Any = None)
     ordered = tuple(done[number] for number in sorted(done))
     steps, left = config.training.steps, None
     # The first step of a process builds the network; it says nothing of those after it.
-    recent = pace[1:][-steps:]
+    recent = [event["seconds"] for event in taken[1:][-steps:]]
     if not recent and ordered:
         recent = [ordered[-1]["seconds"] / steps]
     if recent:
