@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.shared import state
+from pages.shared import caching, state
 from pages.shared.panels import TITLES
 
 st.set_page_config(page_title="cellcutter", page_icon="🔬", layout="wide")
@@ -16,4 +16,7 @@ st.session_state[state.FRAMED] = True
 # A page that was opened directly came by here on its way.
 if wanted := st.session_state.pop(state.WANTED_PAGE, None):
     st.switch_page(PAGES[wanted], query_params=dict(st.query_params))
-current.run()
+try:
+    current.run()
+finally:
+    caching.hand_back()

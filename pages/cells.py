@@ -4,12 +4,10 @@ import numpy as np
 import streamlit as st
 
 from cellcutter_core.editing import add_marker, move_marker, remove_marker
-from cellcutter_core.export import label_file
-from cellcutter_core.markers import Nuclei, marker_points, read_markers
-from cellcutter_core.runs.draft import file_of, keep_file
 from cellcutter_core.view.figures import crop_gallery
 from cellcutter_core.view.render import composite
 from pages.shared import cached, code, panels, state
+from pages.shared.marker_controls import back_and_forth, from_file
 from pages.shared.picture import marker_editor
 from pages.shared.settings import setting
 
@@ -20,16 +18,6 @@ panels.head("cells")
 image = panels.needs(cached.image)
 settings = state.choices().config.markers
 edited = state.edited_markers() is not None
-
-
-def upload() -> None:
-    given = st.session_state.cells_upload
-    if given is None:
-        return
-    with panels.complaints():
-        regions = read_markers(file_of(keep_file(given.name, given.getvalue())), image.shape)
-        state.edit_markers(Nuclei(regions, marker_points(regions)))
-
 
 controls, view = st.columns([1, 3], gap="large")
 with controls:
@@ -43,44 +31,12 @@ with controls:
         st.caption(
             "Markers were changed by hand, so these settings wait. *Start again* goes back to them."
         )
-    with st.popover("From a file", icon=":material/upload:", width="stretch"):
-        st.file_uploader(
-            "A list of points (CSV with row, col) or a label image, of this region",
-            type=["csv", "txt", "tsv", "tif", "tiff", "png", "npy", "npz"],
-            key="cells_upload",
-            on_change=upload,
-        )
+    from_file(image.shape)
 
 panels.wait_for_consent("markers")
 markers = panels.needs(cached.markers)
 with view:
-    with st.container(horizontal=True):
-        st.button(
-            "Undo",
-            icon=":material/undo:",
-            on_click=state.undo,
-            disabled=not st.session_state.get(state.UNDO),
-        )
-        st.button(
-            "Redo",
-            icon=":material/redo:",
-            on_click=state.redo,
-            disabled=not st.session_state.get(state.REDO),
-        )
-        st.button(
-            "Start again",
-            icon=":material/restart_alt:",
-            on_click=lambda: state.edit_markers(None),
-            disabled=not edited,
-            help="Back to the markers as they are found; undo brings yours back.",
-        )
-        st.download_button(
-            "Markers",
-            lambda: label_file(markers.regions),
-            file_name=code.MARKERS_FILE,
-            icon=":material/download:",
-            help="A label image of the markers, as The code below reads it.",
-        )
+    back_and_forth(markers, edited=edited)
     picture = cached.picture()
     if image.nucleus is not None and image.cell != (image.nucleus,):
         on = st.segmented_control(

@@ -1,7 +1,6 @@
 """Where there are cells: the graph cut, its settings, and what other settings would give."""
 
 from contextlib import suppress
-from itertools import combinations
 
 import numpy as np
 import streamlit as st
@@ -9,14 +8,12 @@ from numpy.typing import NDArray
 
 from cellcutter_core.metrics import mask_iou
 from cellcutter_core.pipeline import check_area, is_covered
-from cellcutter_core.view.figures import parameter_grid
 from cellcutter_core.view.render import mask_outline
 from pages.shared import cached, code, panels, state
 from pages.shared.aside import NotYet, rest
 from pages.shared.linked import linked_panes
+from pages.shared.mask_grid import PARAMETERS, mask_grid
 from pages.shared.settings import setting
-
-PARAMETERS = ("prior", "max_weight", "sigma")
 
 
 def _mask_or_preview() -> tuple[NDArray[np.bool_], float | None]:
@@ -83,52 +80,11 @@ with view:
                 help="Intersection over union of the mask and all true cells together.",
             )
 
-
-@st.fragment
-def grid() -> None:
-    """Masks over a range of two settings; one click takes a pair of values."""
-    st.caption("The graph cut over a range of two parameters. Choose one to take its values.")
-    pairs = {" and ".join(pair): pair for pair in combinations(PARAMETERS, 2)}
-    chosen_pair = st.segmented_control(
-        "Parameters", list(pairs), default="prior and max_weight", key="mask_grid_pair"
-    )
-    if chosen_pair is None:
-        return
-    pair = pairs[chosen_pair]
-    spans = {
-        "prior": (0.8, 0.9, 0.95, 0.985),
-        "max_weight": (0.0, 1.0, 5.0, 20.0),
-        "sigma": (0.01, 0.03, 0.1, 0.3),
-    }
-    values = [
-        tuple(sorted({*spans[name], getattr(settings, name)}))
-        if not settings.automatic
-        else spans[name]
-        for name in pair
-    ]
-    with panels.told():
-        masks = cached.grid_of_masks(pair, *values)
-        current = None if settings.automatic else tuple(getattr(settings, name) for name in pair)
-        chosen = panels.chart_to_choose(
-            parameter_grid(masks, cached.picture(), *values, names=pair, current=current),
-            key="mask_grid",
-            alt=f"Masks for {len(values[0])} values of {pair[0]} and {len(values[1])} of {pair[1]}",
-        )
-        if chosen is not None:
-            row, col = chosen
-            state.choose(
-                config=state.choices().config.replace(
-                    mask=settings.replace(automatic=False, **{pair[0]: row, pair[1]: col})
-                )
-            )
-            st.rerun()
-
-
 if st.toggle("Try a range of parameters", key="mask_grid_shown", persist_state="session"):
     if cached.is_large():
         st.info("The grid is for smaller regions; choose one on the page Data.")
     else:
-        grid()
+        mask_grid(settings)
 
 panels.next_step("cells")
 data = code.data_code(state.choices(), cached.whole_image(), cached.region())

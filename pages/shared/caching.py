@@ -46,18 +46,22 @@ def kept(max_entries: int, *, spinner: str | bool = False) -> Any:
     return decorate
 
 
-def _hand_back_soon(value: Any) -> None:
-    """Give the system its memory back once this and what was released with it is gone."""
-    del value
-    timer = threading.Timer(SETTLE, _hand_back)
-    timer.daemon = True
-    timer.start()
+def hand_back() -> None:
+    """Give freed memory to the system, in a thousandth of a second.
 
-
-def _hand_back() -> None:
-    """The GNU C library keeps what was freed between what is in use; it lets go when asked."""
+    The GNU C library keeps what was freed between what is in use, some 30 MB after a few pages of a
+    large image; it lets go when asked.
+    """
     try:
         trim = ctypes.CDLL(None).malloc_trim
     except (AttributeError, OSError, TypeError):
         return  # Another C library, which has a way of its own.
     trim(0)
+
+
+def _hand_back_soon(value: Any) -> None:
+    """Give the system its memory back once this and what was released with it is gone."""
+    del value
+    timer = threading.Timer(SETTLE, hand_back)
+    timer.daemon = True
+    timer.start()

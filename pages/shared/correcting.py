@@ -12,7 +12,7 @@ from cellcutter_core.runs.store import Run
 from cellcutter_core.splitting import Point, is_in, proposed_points, split_cell
 from pages.shared import cached_runs, panels, state
 from pages.shared.cell_list import choose
-from pages.shared.measured import Measured
+from pages.shared.measured import Measured, measured
 
 
 def correcting(run: Run, epoch: int, cells: Measured, chosen: list[int], *, key: str) -> None:
@@ -36,14 +36,14 @@ def correcting(run: Run, epoch: int, cells: Measured, chosen: list[int], *, key:
         _keep(run, epoch, [*done, redo.pop()])
 
     def begin() -> None:
-        proposed = proposed_points(cells.labels, chosen[0])
+        proposed = proposed_points(measured(run, epoch).labels, chosen[0])
         if proposed is None:
             state.complain("this cell is a single pixel, which cannot be split; delete it")
         else:
             st.session_state[f"results_split_{key}"] = proposed
 
     def divide() -> None:
-        new = new_id(cells.labels, [*done, *redo], n_markers=_n_markers(run))
+        new = new_id(measured(run, epoch).labels, [*done, *redo], n_markers=_n_markers(run))
         correct(Correction(kind="split", cells=(chosen[0], new), points=points))
         choose(new, chosen, key=key)
 

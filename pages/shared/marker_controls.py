@@ -1,0 +1,68 @@
+"""On the page Cells: markers from a file, to a file, and back to what they were.
+
+What a widget calls is kept with all that its module holds, for as long as Streamlit keeps the
+visitor's session. So it is here, where no image is, and not on the page.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import streamlit as st
+
+from cellcutter_core.export import label_file
+from cellcutter_core.markers import Nuclei, marker_points, read_markers
+from cellcutter_core.runs.draft import file_of, keep_file
+from pages.shared import code, panels, state
+
+
+def from_file(shape: tuple[int, int]) -> None:
+    """Points or a label image of a region of this shape, instead of what is found."""
+
+    def upload() -> None:
+        given = st.session_state.cells_upload
+        if given is None:
+            return
+        with panels.complaints():
+            regions = read_markers(file_of(keep_file(given.name, given.getvalue())), shape)
+            state.edit_markers(Nuclei(regions, marker_points(regions)))
+
+    with st.popover("From a file", icon=":material/upload:", width="stretch"):
+        st.file_uploader(
+            "A list of points (CSV with row, col) or a label image, of this region",
+            type=["csv", "txt", "tsv", "tif", "tiff", "png", "npy", "npz"],
+            key="cells_upload",
+            on_change=upload,
+        )
+
+
+def back_and_forth(markers: Nuclei, *, edited: bool) -> None:
+    """Undo, redo, start again, and the markers to take home."""
+    with st.container(horizontal=True):
+        st.button(
+            "Undo",
+            icon=":material/undo:",
+            on_click=state.undo,
+            disabled=not st.session_state.get(state.UNDO),
+        )
+        st.button(
+            "Redo",
+            icon=":material/redo:",
+            on_click=state.redo,
+            disabled=not st.session_state.get(state.REDO),
+        )
+        st.button(
+            "Start again",
+            icon=":material/restart_alt:",
+            on_click=state.edit_markers,
+            args=(None,),
+            disabled=not edited,
+            help="Back to the markers as they are found; undo brings yours back.",
+        )
+        st.download_button(
+            "Markers",
+            partial(label_file, markers.regions),
+            file_name=code.MARKERS_FILE,
+            icon=":material/download:",
+            help="A label image of the markers, as The code below reads it.",
+        )
