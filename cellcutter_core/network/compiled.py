@@ -68,7 +68,7 @@ class _TensorFlow:
 
         def step(shape: Any, fields: Any, x: Any) -> Any:
             record, found = gradients(shape, fields, x, None)
-            optimizer.apply(found, model.trainable_variables)
+            _update(optimizer, found, model.trainable_variables)
             return record
 
         self.gradients = function(gradients)
@@ -76,7 +76,7 @@ class _TensorFlow:
             lambda shape, fields, x: preview(_stateless(model), shape, fields, x)
         )
         self._step = function(step)
-        self._apply = function(lambda found: optimizer.apply(found, model.trainable_variables))
+        self._apply = function(lambda found: _update(optimizer, found, model.trainable_variables))
         self._learning_rate = optimizer.learning_rate
 
     def step(self, shape: Any, fields: Any, x: Any, learning_rate: float) -> Any:
@@ -91,6 +91,45 @@ class _TensorFlow:
         """The variables are the state."""
 
     read = write_back
+
+
+def _update(optimizer: Any, gradients: Any, variables: Any) -> None:
+    """Keras' own update of Adam, each variable in one operation of TensorFlow.
+
+    It takes a dozen of them otherwise, and building the graph of a step a quarter longer: seconds
+    that a person waits for the first epoch.
+    """
+    import tensorflow as tf
+
+    most = optimizer.clipnorm
+    if most is not None:
+        norms = tf.sqrt(2 * tf.stack([tf.nn.l2_loss(one) for one in gradients]))
+        factors = tf.unstack(most / tf.maximum(norms, most))
+        gradients = [one * factor for one, factor in zip(gradients, factors, strict=True)]
+    momenta, velocities = (
+        [v for v in optimizer.variables if v.name.endswith(kind)]
+        for kind in ("_momentum", "_velocity")
+    )
+    beta1, beta2 = optimizer.beta_1, optimizer.beta_2
+    number = tf.cast(optimizer.iterations.value + 1, tf.float32)
+    power1, power2 = tf.pow(beta1, number), tf.pow(beta2, number)
+    rate = tf.convert_to_tensor(optimizer.learning_rate.value)
+    for gradient, variable, momentum, velocity in zip(
+        gradients, variables, momenta, velocities, strict=True
+    ):
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.value.handle,
+            m=momentum.value.handle,
+            v=velocity.value.handle,
+            beta1_power=power1,
+            beta2_power=power2,
+            lr=rate,
+            beta1=beta1,
+            beta2=beta2,
+            epsilon=optimizer.epsilon,
+            grad=gradient,
+        )
+    optimizer.iterations.assign_add(1)
 
 
 class _Jax:

@@ -291,6 +291,36 @@ def test_an_optimiser_goes_on_where_it_was(data: Dataset, unet: UNet, engine: En
     np.testing.assert_equal(unet.weights, expected)
 
 
+def test_an_update_is_that_of_adam_with_each_gradient_shortened() -> None:
+    """Algorithm 1 of Kingma & Ba (ICLR 2015) in float64, ε beside the uncorrected average."""
+    from keras import ops
+
+    clip_norm, epsilon = 0.5, 1e-7
+    unet = network()
+    engine = engine_for(unet, clip_norm=clip_norm)
+    weights = [w.astype(float) for w in unet.weights]
+    rng = np.random.default_rng(2)
+    m, v = ([np.zeros_like(w) for w in weights] for _ in range(2))
+    for step, learning_rate in enumerate((1e-2, 1e-3, 3e-2), 1):
+        # A quarter of them are short enough to stay as they are.
+        lengths = rng.uniform(0, 4 * clip_norm, len(weights))
+        gradients = [rng.normal(size=w.shape) for w in weights]
+        gradients = [
+            g / np.linalg.norm(g) * length for g, length in zip(gradients, lengths, strict=True)
+        ]
+        engine._run.apply([ops.convert_to_tensor(g, "float32") for g in gradients], learning_rate)
+        rate = learning_rate * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
+        for k, (g, length) in enumerate(zip(gradients, lengths, strict=True)):
+            short = g * min(1, clip_norm / length)
+            m[k] = 0.9 * m[k] + 0.1 * short
+            v[k] = 0.999 * v[k] + 0.001 * short**2
+            weights[k] -= rate * m[k] / (np.sqrt(v[k]) + epsilon)
+    engine.write_back()
+    assert int(engine.state[0]) == 3
+    for found, expected in zip(unet.weights, weights, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_the_state_of_another_network_is_refused(engine: Engine) -> None:
     state = engine_for(network("none")).state
     with pytest.raises(ValueError, match="this optimiser state belongs to another network"):
