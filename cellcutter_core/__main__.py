@@ -364,7 +364,8 @@ def _apply(chosen: argparse.Namespace) -> None:
     for number, (outcome, _) in enumerate(found, 1):
         cells = "1 cell" if outcome.cells == 1 else f"{outcome.cells} cells"
         said = f"failed: {outcome.error}" if outcome.error else f"{cells}, {outcome.seconds:.1f} s"
-        print(f"{number}/{len(files)} {files[outcome.name]}: {said}", flush=True)
+        remark = f"; the network {outcome.remark}" if outcome.remark else ""
+        print(f"{number}/{len(files)} {files[outcome.name]}: {said}{remark}", flush=True)
         errors.append(outcome.error)
     print(f"Results in {chosen.out}/: {applying.SUMMARY} and those of each image")
     _tell_failed(errors, "images")

@@ -188,6 +188,11 @@ class Trained:
             )
         return self.draw(image, prepare(image, self.config)[0])
 
+    def remark(self, applied: Applied) -> str:
+        """What the network saw here, where that has other names than in its run; else nothing."""
+        here, there = (", ".join(one.channels) for one in (applied, self))
+        return "" if here.casefold() == there.casefold() else f"sees {here} in place of {there}"
+
     def draw(self, image: Image, inputs: Inputs) -> Applied:
         """The cells of an image whose cell area and markers are known."""
         data = make_dataset(inputs, self.config)
@@ -246,6 +251,8 @@ class Outcome:
         The same in µm², where the pixel size is known.
     mask_fraction : float or None
         Share of the image that is cell.
+    remark : str
+        Where the network saw channels of other names than in its run, which may be another stain.
     """
 
     name: str
@@ -259,6 +266,7 @@ class Outcome:
     mean_area_um2: float | None = None
     median_area_um2: float | None = None
     mask_fraction: float | None = None
+    remark: str = ""
 
 
 def image_files(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
@@ -395,7 +403,7 @@ def apply_to_files(
         def find(file: Path = file) -> Applied:
             return trained.apply(trained.read(file, **how))
 
-        outcome, applied = _one(name, file.name, find, folder, formats=formats)
+        outcome, applied = _one(name, file.name, find, folder, trained=trained, formats=formats)
         done.append(outcome)
         _write_summary(folder, done)
         yield outcome, applied
@@ -425,7 +433,7 @@ def write_others(run: Run, *, formats: Sequence[str] = USUAL_FORMATS) -> list[Ou
         def find(other: Other = other) -> Applied:
             return trained.draw(other.image, other.inputs)
 
-        done.append(_one(name, other.image.name, find, folder, formats=formats)[0])
+        done.append(_one(name, other.image.name, find, folder, trained=trained, formats=formats)[0])
     _write_summary(folder, done)
     return done
 
@@ -441,6 +449,7 @@ def _one(
     find: Callable[[], Applied],
     folder: Path,
     *,
+    trained: Trained,
     formats: Sequence[str],
 ) -> tuple[Outcome, Applied | None]:
     start = time.perf_counter()
@@ -460,7 +469,8 @@ def _one(
         reason = reason.removeprefix(f"{one_line(image)}: ")
         return Outcome(name, image, time.perf_counter() - start, reason), None
     seconds = time.perf_counter() - start
-    return Outcome(name, image, seconds, **_measures(applied)), applied
+    outcome = Outcome(name, image, seconds, **_measures(applied), remark=trained.remark(applied))
+    return outcome, applied
 
 
 def _measures(applied: Applied) -> dict[str, Any]:

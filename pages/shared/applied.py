@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,7 @@ def watch(shown: Application, n_drawn: int, status_drawn: str) -> None:
 
 
 def _line(shown: Application, now: Standing) -> str:
-    done = f"{len(now.outcomes)} of {now.n} images"
+    done = f"{len(now.outcomes)} of {now.n} {'image' if now.n == 1 else 'images'}"
     if shown.asked_to_stop and now.status in ("queued", "running"):
         return "Stopping after this image …"
     if now.status == "queued":
@@ -191,6 +192,7 @@ def choose_outcome(shown: Application, now: Standing) -> None:
             f"{len(wrong)} of {len(now.outcomes)} images could not be done:\n" + "\n".join(reasons),
             icon=":material/error:",
         )
+    _remarks(now.outcomes)
     left, right = st.columns([2, 3], gap="large")
     with left:
         chosen = _table(shown, now.outcomes)
@@ -208,6 +210,19 @@ def choose_outcome(shown: Application, now: Standing) -> None:
             key="apply_pictures",
             place=f"{shown.path.name} {chosen.name}",
             alt=f"{chosen.image} without and with its {cells} in colours",
+        )
+
+
+def _remarks(outcomes: tuple[Outcome, ...]) -> None:
+    """Where the network sees channels of other names: only the person knows whether it matters."""
+    remarks = Counter(one.remark for one in outcomes if one.remark)
+    for remark, n in remarks.most_common(MOST_REASONS):
+        first = next(one.image for one in outcomes if one.remark == remark)
+        more = f" and {n - 1} more" if n > 1 else ""
+        st.info(
+            f"In `{first}`{more} the network {remark}. Where that is another stain, what it finds "
+            "is worth little.",
+            icon=":material/info:",
         )
 
 

@@ -5,7 +5,7 @@ import json
 import os
 import socket
 import zipfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +152,15 @@ def test_every_image_is_a_row_with_its_cells_or_its_trouble(run):
     assert BAD.error in app.warning[0].value
     assert app.get("progress")[0].proto.text == "Finished: 3 of 3 images in 5 s"
     assert not [b for b in app.button if b.key in ("apply_stop", "apply_continue")]
+    assert not app.info
+
+
+def test_another_stain_is_not_taken_without_a_word(run):
+    remark = "sees tubulin in place of actin"
+    stained = [replace(LAST, name=name, remark=remark) for name in "bc"]
+    applied(run, GOOD, *stained, end="finished")
+    app = open_page("apply", run)
+    assert app.info[0].value.startswith(f"In `c.tif` and 1 more the network {remark}.")
 
 
 def test_a_row_that_is_chosen_shows_its_picture(run):

@@ -337,6 +337,22 @@ def test_channels_are_said_on_the_command_line(place: Path, capsys: Any) -> None
     assert not np.array_equal(labels, Run(place / "run").epoch(2).labels)
 
 
+def test_channels_of_other_names_are_remarked_upon(
+    place: Path, tmp_path: Path, capsys: Any
+) -> None:
+    image = sample((128, 128), seed=6)
+    renamed = Image(image.pixels, ("tubulin", "DAPI", "other")[: image.pixels.shape[2]])
+    save(renamed, tmp_path / "renamed.npz")
+    command = ["apply", str(place / "run"), str(place / "own.npz"), str(tmp_path / "renamed.npz")]
+    assert main([*command, "--out", str(tmp_path / "out"), "--format", "labels"]) == 0
+    own, other = capsys.readouterr().out.splitlines()[:2]
+    assert "in place of" not in own
+    (saw,) = Trained(Run(place / "run")).channels
+    assert other.endswith(f"; the network sees tubulin in place of {saw}")
+    first, second = csv.DictReader((tmp_path / "out/summary.csv").read_text("utf-8").splitlines())
+    assert (first["remark"], second["remark"]) == ("", f"sees tubulin in place of {saw}")
+
+
 # In a process of its own --------------------------------------------------------------------------
 
 
