@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from cellcutter_core.runs.spare import SPARE
 from pages.shared import caching, state
 from pages.shared.panels import TITLES
 
@@ -20,3 +21,5 @@ try:
     current.run()
 finally:
     caching.hand_back()
+    # A visitor who has seen a page may start a training, and need not wait for TensorFlow then.
+    SPARE.start(after=2.0)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 
 def asked_to_end() -> Callable[[], bool]:
-    """Let a signal to end be obeyed after the present step, and leave others the processor.
+    """Let a signal to end be obeyed after the present step.
 
     Returns
     -------
@@ -26,7 +26,10 @@ def asked_to_end() -> Callable[[], bool]:
     for name in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(ValueError):
             signal.signal(name, ask)
-    # Whoever watches the work, in a browser served from the same machine, comes first.
+    return lambda: asked
+
+
+def come_last() -> None:
+    """Whoever watches the work, in a browser served from the same machine, comes first."""
     if hasattr(os, "nice"):
         os.nice(5)
-    return lambda: asked

@@ -30,7 +30,7 @@ from typing import Any, Literal
 from cellcutter_core.export import png_file
 from cellcutter_core.export.archive import zipped
 from cellcutter_core.files import atomic
-from cellcutter_core.processes.ending import asked_to_end
+from cellcutter_core.processes.ending import asked_to_end, come_last
 from cellcutter_core.runs.applying import USUAL_FORMATS, Applied, Outcome, Trained, apply_to_files
 from cellcutter_core.runs.folder import new_run_id
 from cellcutter_core.runs.journal import Journal
@@ -285,6 +285,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         print("usage: python -m cellcutter_core.runs.application DIRECTORY", file=sys.stderr)
         return 2
+    come_last()
     try:
         work(Application(arguments[0]), stop=asked_to_end())
     except ValueError as error:

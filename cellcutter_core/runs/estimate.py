@@ -5,9 +5,6 @@ from __future__ import annotations
 import math
 import os
 import socket
-import subprocess
-import sys
-import threading
 from collections.abc import Mapping
 from statistics import median
 from typing import Any, NamedTuple
@@ -53,7 +50,7 @@ def estimate_seconds(inputs: Inputs, config: Config, *, device: str | None) -> t
         What would be trained on.
     config : Config
     device : str or None
-        As `DeviceInWords.known` says it; None where it is not known yet, which means a processor.
+        As `spare.Spare.known` says it; None where it is not known yet, which means a processor.
 
     Returns
     -------
@@ -211,52 +208,3 @@ def _n_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-class DeviceInWords:
-    """The device that trainings here will use, as a child process finds it.
-
-    To ask means to load the framework, seconds and hundreds of megabytes, which the server shall
-    not spend itself. Make one of these for a server; the answer stays the same.
-    """
-
-    def __init__(self) -> None:
-        self._words: str | None = None
-        self._problem: str | None = None
-        self._asked = threading.Lock()
-        self._started = False
-
-    def known(self) -> str | None:
-        """Its name, such as "CPU (x86_64, 2 cores)"; None until it is known. Never waits."""
-        with self._asked:
-            if not self._started:
-                self._started = True
-                threading.Thread(target=self._ask, daemon=True).start()
-        return self._words
-
-    @property
-    def problem(self) -> str | None:
-        """Why it will never be known, in one line; None where nothing is wrong."""
-        return self._problem
-
-    def _ask(self) -> None:
-        try:
-            done = subprocess.run(
-                device_command(), capture_output=True, text=True, timeout=120, check=False
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            self._problem = f"the device could not be found out: {error}"
-            return
-        lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
-        if done.returncode == 0 and lines:
-            self._words = lines[-1]
-            return
-        errors = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        reason = errors[-1] if errors else f"exit code {done.returncode}"
-        self._problem = f"the device could not be found out: {reason[:300]}"
-
-
-def device_command() -> list[str]:
-    """The command that prints the device."""
-    program = "from cellcutter_core.backend import backend; print(backend().device)"
-    return [sys.executable, "-c", program]

@@ -32,6 +32,7 @@ from cellcutter_core.processes.threads import Threads
 from cellcutter_core.runs.application import Application
 from cellcutter_core.runs.folder import list_runs, runs_folder
 from cellcutter_core.runs.lock import holder, process_exists
+from cellcutter_core.runs.spare import SPARE
 from cellcutter_core.runs.store import Run
 
 # A run that was asked to stop does so after its current step, or after the drawing of an epoch.
@@ -217,7 +218,12 @@ def train_in_child(path: str, epochs: str, ticket: str) -> None:
         run = Run(path)
     except ValueError:
         return  # Deleted while it waited.
-    _in_child(run, child_command(path, epochs), ticket, what="training")
+
+    def begin() -> subprocess.Popen[Any]:
+        return SPARE.take(path, epochs, run.log_file) or _child(run, child_command(path, epochs))
+
+    _in_child(run, begin, ticket, what="training")
+    SPARE.done()
 
 
 def apply_in_child(path: str, ticket: str) -> None:
@@ -226,26 +232,36 @@ def apply_in_child(path: str, ticket: str) -> None:
         application = Application(path)
     except ValueError:
         return  # Deleted while it waited.
-    _in_child(application, application_command(path), ticket, what="application")
+
+    def begin() -> subprocess.Popen[Any]:
+        return _child(application, application_command(path))
+
+    _in_child(application, begin, ticket, what="application")
 
 
-def _in_child(job: Job, command: list[str], ticket: str, *, what: str) -> None:
+def _child(job: Job, command: list[str]) -> subprocess.Popen[Any]:
+    with job.log_file.open("ab") as log:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment(),
+            # Not ended by Ctrl-C in the server's terminal, and all its processes as one.
+            start_new_session=True,
+        )
+
+
+def _in_child(
+    job: Job, begin: Callable[[], subprocess.Popen[Any]], ticket: str, *, what: str
+) -> None:
     if job.progress.status != "queued" or not _holds(job, ticket):
         return
     if job.asked_to_stop:
         job.record("stopped")
         return
     try:
-        with job.log_file.open("ab") as log:
-            child = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=environment(),
-                # Not ended by Ctrl-C in the server's terminal, and all its processes as one.
-                start_new_session=True,
-            )
+        child = begin()
     except OSError as error:
         with contextlib.suppress(OSError):
             job.record(
@@ -280,7 +296,7 @@ def _module(name: str) -> list[str]:
     return [sys.executable, "-X", "faulthandler", "-m", name]
 
 
-def _wait(child: subprocess.Popen[bytes], run: Job) -> None:
+def _wait(child: subprocess.Popen[Any], run: Job) -> None:
     """Until the child has ended, by force if it was asked to stop long ago."""
 
     def ended() -> bool:

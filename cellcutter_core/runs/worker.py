@@ -1,5 +1,7 @@
 """The process that trains: ``python -m cellcutter_core.runs.worker RUN_DIR [EPOCHS]``.
 
+With ``--wait`` in place of them it loads everything and waits to be told, see `runs.spare`.
+
 It reads the run directory, trains, and writes what happens into it; nobody else writes there but
 to ask it to stop, and a second one on the same directory is refused. Started again on the same
 directory, it goes on from the last whole epoch.
@@ -28,8 +30,9 @@ from cellcutter_core.pipeline import (
     untrained_labels,
     validation_crops,
 )
-from cellcutter_core.processes.ending import asked_to_end
+from cellcutter_core.processes.ending import asked_to_end, come_last
 from cellcutter_core.runs.lock import held
+from cellcutter_core.runs.spare import wait_for_work
 from cellcutter_core.runs.store import Run
 
 
@@ -168,8 +171,23 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
+def _load() -> str:
+    """What takes long to load, and the device in words."""
+    import cellcutter_core.training
+    import cellcutter_core.unet  # noqa: F401
+    from cellcutter_core.backend import backend
+
+    return backend().device
+
+
 def main(arguments: list[str]) -> int:
     """Exit code 0 when the run finished or was stopped, 2 when it could not."""
+    come_last()
+    if arguments == ["--wait"]:
+        told = wait_for_work(_load)
+        if told is None:
+            return 0
+        arguments = told
     folder, *epochs = arguments or [""]
     if not folder or len(epochs) > 1 or not all(number.isdecimal() for number in epochs):
         print("usage: python -m cellcutter_core.runs.worker RUN_DIR [EPOCHS]", file=sys.stderr)

@@ -16,9 +16,10 @@ from cellcutter_core.config import Config
 from cellcutter_core.inputs import Inputs, Truth
 from cellcutter_core.pipeline import untrained_labels
 from cellcutter_core.prediction import Drawing
-from cellcutter_core.runs.estimate import DeviceInWords, estimate_seconds
+from cellcutter_core.runs.estimate import estimate_seconds
 from cellcutter_core.runs.folder import find_run
 from cellcutter_core.runs.jobs import Jobs
+from cellcutter_core.runs.spare import SPARE
 from cellcutter_core.runs.store import Progress, Run
 from cellcutter_core.view.curves import loss_curves, score_curves
 from cellcutter_core.view.render import Rgb, composite, overlay
@@ -33,12 +34,6 @@ def jobs() -> Jobs:
 
 
 # Before a run -------------------------------------------------------------------------------------
-
-
-@st.cache_resource
-def device() -> DeviceInWords:
-    """What trainings on this server run on; asked in a process of its own, once."""
-    return DeviceInWords()
 
 
 @st.cache_data(max_entries=8, ttl=60, scope="session", show_spinner=False)
@@ -62,7 +57,7 @@ def estimate(like: Run | None = None) -> tuple[float, str]:
     """
     given, _ = cached.inputs() if like is None else run_inputs(like.path.name)
     key = cached.step_keys()["training"]
-    return _estimate(key, device().known(), given, state.choices().config)
+    return _estimate(key, SPARE.known(), given, state.choices().config)
 
 
 # What a run was given -----------------------------------------------------------------------------

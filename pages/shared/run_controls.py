@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from cellcutter_core.pipeline import is_covered
+from cellcutter_core.runs.spare import SPARE
 from cellcutter_core.runs.store import Progress, Run
 from pages.shared import cached, cached_runs, panels, start, state
 from pages.shared.run_words import in_words
@@ -22,8 +23,7 @@ def start_button(opened: Run | None, *, stale: tuple[str, ...], going: bool) -> 
     going : bool
         Whether the open run waits or trains.
     """
-    device = cached_runs.device()
-    unknown = device.known() is None and device.problem is None
+    unknown = SPARE.known() is None and SPARE.problem is None
     # An open run from the same image, mask and markers has all that an estimate asks for.
     like = opened if opened is not None and set(stale) <= {"training"} else None
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -57,8 +57,7 @@ def nothing_to_learn() -> bool:
 
 def before_start(like: Run | None) -> None:
     """Device and time, as far as they are known."""
-    device = cached_runs.device()
-    where = device.known() or device.problem or "Finding out what it will run on …"
+    where = SPARE.known() or SPARE.problem or "Finding out what it will run on …"
     if like is None and cached.is_large():
         st.caption(f"{where}. The region is large: its mask and markers are computed at the start.")
         return

@@ -11,7 +11,6 @@ from cellcutter_core.config import PAPER, QUICK, NetworkSettings
 from cellcutter_core.inputs import Inputs
 from cellcutter_core.runs import estimate
 from cellcutter_core.runs.estimate import (
-    DeviceInWords,
     crops_per_step,
     estimate_seconds,
     forward_cost,
@@ -161,45 +160,6 @@ def test_cost_of_a_network_by_hand():
 def test_the_published_network_needs_5_gflop_a_crop_and_step():
     gflop, _ = forward_cost(PAPER.network, 64, 2)
     assert 3 * gflop == pytest.approx(5, rel=0.1)
-
-
-def until(condition):
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def test_the_device_is_asked_for_once(monkeypatch, tmp_path):
-    calls = tmp_path / "calls"
-    program = f"open({str(calls)!r}, 'a').write('x'); print('noise'); print('CPU (a, 1 core)')"
-    monkeypatch.setattr(estimate, "device_command", lambda: [sys.executable, "-c", program])
-    device = DeviceInWords()
-    start = time.perf_counter()
-    assert device.known() is None
-    assert time.perf_counter() - start < 0.2
-    until(device.known)
-    assert [device.known() for _ in range(3)] == ["CPU (a, 1 core)"] * 3
-    assert calls.read_text() == "x"
-    assert device.problem is None
-
-
-@pytest.mark.parametrize(
-    ("command", "reason"),
-    [
-        ([sys.executable, "-c", "import sys; sys.exit('a line\\nno module keras')"], "no module k"),
-        ([sys.executable, "-c", ""], "exit code 0"),
-        (["/nowhere/python"], "No such file"),
-    ],
-)
-def test_a_device_that_cannot_be_found_out(monkeypatch, command, reason):
-    monkeypatch.setattr(estimate, "device_command", lambda: command)
-    device = DeviceInWords()
-    device.known()
-    until(lambda: device.problem)
-    assert reason in device.problem
-    assert "\n" not in device.problem
-    assert device.known() is None
 
 
 def test_the_server_loads_no_framework():
