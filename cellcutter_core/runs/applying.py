@@ -404,7 +404,8 @@ def apply_to_files(
 def write_others(run: Run, *, formats: Sequence[str] = USUAL_FORMATS) -> list[Outcome]:
     """Write the cells of the other images that a run was trained on into its folder `others`.
 
-    They are those of the network after the last epoch. What was written before is replaced.
+    They are those of the network after the last epoch. What was written before is replaced, and
+    what became of each is recorded in the run, see `found_in_others`.
 
     Returns
     -------
@@ -426,8 +427,26 @@ def write_others(run: Run, *, formats: Sequence[str] = USUAL_FORMATS) -> list[Ou
             return trained.draw(other.image, other.inputs)
 
         done.append(_one(name, other.image.name, find, folder, formats=formats)[0])
+        run.record("other", outcome=asdict(done[-1]))
     _write_summary(folder, done)
     return done
+
+
+def found_in_others(run: Run) -> list[Outcome]:
+    """What was found in the other images by the network after the last epoch of a run.
+
+    Returns
+    -------
+    list of Outcome
+        In their order; of none that `write_others` has not done since that epoch.
+    """
+    found: dict[str, Outcome] = {}
+    for event in run.events():
+        if event["kind"] == "epoch":
+            found = {}
+        elif event["kind"] == "other":
+            found[event["outcome"]["name"]] = Outcome(**event["outcome"])
+    return list(found.values())
 
 
 def _write_summary(folder: Path, outcomes: Sequence[Outcome]) -> None:

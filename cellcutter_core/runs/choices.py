@@ -103,6 +103,13 @@ class Choices(Settings):
         "None where there is most to see.",
     )
     config: Config = QUICK
+    others: tuple[Source, ...] = Field(
+        (), description="Uploaded files of more images to train on, each an image of its own."
+    )
+
+    def reading_of(self, other: Source) -> dict[str, Any]:
+        """How `read_image` is to read one of the others: as the image, where it says nothing."""
+        return {**self.source.reading, **other.reading}
 
     def with_setting(self, group: str, name: str, value: Any) -> Choices:
         """The same but for one setting; the preset's name stays, as what it was made from.
@@ -140,6 +147,9 @@ def keys(choices: Choices, *, edits: str = "") -> Mapping[str, str]:
         "markers": markers,
         "training": [config[name] for name in ("crops", "network", "training", "labels")],
     }
+    if choices.others:
+        # Their nuclei are found, also where those of the image itself were edited.
+        decided["training"] += [choices.model_dump(include={"others"}), config["markers"]]
     before: list[Any] = [decided["image"]]
     made = {"image": _digest(before)}
     for step in ("mask", "markers"):
