@@ -34,8 +34,10 @@ with words:
     )
     own = state.choices().source if state.choices().source.kind != "sample" else None
     with st.container(horizontal=True):
+        n = len(state.choices().others)
+        more = f" and {n} {'other' if n == 1 else 'others'}" if n else ""
         train = own is not None and st.button(
-            f"Train on {own.title}", type="primary", icon=":material/play_arrow:"
+            f"Train on {own.title}{more}", type="primary", icon=":material/play_arrow:"
         )
         run_sample = st.button(
             "Run the sample",

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from pages.shared import cached, code, panels, state
+from pages.shared.other_images import other_images
 from pages.shared.run_controls import start_button, stop_or_go_on
 from pages.shared.run_list import all_runs
 from pages.shared.run_progress import results, watch
@@ -19,6 +20,7 @@ is_going = now is not None and now.status in ("queued", "running")
 stale = state.out_of_date(opened) if opened else ()
 
 run_settings(folded=opened is not None)
+other_images()
 start_button(opened, stale=stale, going=is_going)
 
 if opened is not None:

@@ -70,6 +70,11 @@ class Source(Settings):
         """How `read_image` is to read the file: what was chosen, by the names it has there."""
         return self.model_dump(include={"z", "t", "inverted", "stained"}, exclude_none=True)
 
+    def is_same(self, other: Source) -> bool:
+        """Whether it is the same image, perhaps read in another way."""
+        anyhow = {"z": None, "t": None, "inverted": None, "stained": None}
+        return self.replace(**anyhow) == other.replace(**anyhow)
+
     @property
     def title(self) -> str:
         """What a person calls it."""

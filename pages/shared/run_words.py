@@ -15,7 +15,7 @@ STALE = {
     "image": "image, channels or region",
     "mask": "mask",
     "markers": "markers",
-    "training": "training settings",
+    "training": "training settings or other images to train on",
 }
 
 
@@ -68,7 +68,7 @@ def stale_note(names: tuple[str, ...]) -> None:
         return
     first = STALE[names[0]]
     st.warning(
-        f"This run is out of date: since it started you chose another {first}. What you see here "
+        f"This run is out of date: since it started you changed the {first}. What you see here "
         "is still what it was trained on.",
         icon=":material/update:",
     )

@@ -1,0 +1,149 @@
+"""Several images at once: chosen on the page Train, handed to the run, found on Results."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_runs import REGION, ROOT, asked, make_run, open_page, shown, words
+from streamlit.testing.v1 import AppTest
+
+from cellcutter_core.config import QUICK
+from cellcutter_core.runs.choices import Choices
+from cellcutter_core.runs.draft import Draft, file_of, keep_file
+from cellcutter_core.runs.folder import find_run, list_runs
+from cellcutter_core.samples import sample, save
+
+__all__ = ["asked"]
+
+pytestmark = pytest.mark.usefixtures("asked")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("others")
+    for number, name in enumerate(("b.npz", "c.npz"), 1):
+        save(sample((128, 144), seed=number), folder / name)
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def upload(app: AppTest, **more: bytes) -> AppTest:
+    for name, content in more.items():
+        app.file_uploader[0].upload(name.replace("_", "."), content)
+    return shown(app.run())
+
+
+def others_of(app: AppTest) -> list[str]:
+    return [other.name for other in app.session_state["choices"].others]
+
+
+def with_others(files: dict[str, bytes]) -> AppTest:
+    return upload(open_page("train"), b_npz=files["b.npz"], c_npz=files["c.npz"])
+
+
+def test_each_is_read_when_it_is_given_and_what_is_wrong_stands_by_its_name(files):
+    app = upload(open_page("train"), b_npz=files["b.npz"], cut_tif=b"II*\0", c_npz=files["c.npz"])
+    assert others_of(app) == ["b.npz", "c.npz"]
+    (warning,) = app.warning
+    assert "- `cut.tif`: " in warning.value
+    assert "b.npz" not in warning.value
+    said = words(app)
+    assert "`b.npz` · 128 × 144 pixels · cells: fluorescence · nuclei: nucleus" in said
+    assert "the other images add to it" in said
+    # The same again, and another one of the same name.
+    app = upload(app, again_npz=files["b.npz"], c_npz=files["b.npz"] + b"\0")
+    assert others_of(app) == ["b.npz", "c.npz"]
+    assert "- `again.npz`: is b.npz, which is trained on already" in app.warning[0].value
+    assert "- `c.npz`: there is another image of this name" in app.warning[0].value
+
+
+def test_one_with_other_channels_is_refused(files, tmp_path):
+    app = open_page("train")
+    chosen = app.session_state["choices"]
+    app.session_state["choices"] = chosen.replace(cell=("fluorescence", "bright field"))
+    np.savez(tmp_path / "one.npz", image=sample((128, 128), seed=1).pixels[..., :1])
+    app = upload(shown(app.run()), one_npz=(tmp_path / "one.npz").read_bytes())
+    assert not others_of(app)
+    assert "- `one.npz`: the network would see 1 of its channels" in app.warning[0].value
+
+
+def test_they_are_taken_away_one_by_one_or_all(files):
+    app = with_others(files)
+    button = next(b for b in app.button if b.key and b.key.startswith("train_remove_0"))
+    app = shown(button.click().run())
+    assert others_of(app) == ["c.npz"]
+    app = upload(app, b_npz=files["b.npz"])
+    assert others_of(app) == ["c.npz", "b.npz"]
+    app = shown(app.button(key="train_remove_all").click().run())
+    assert not others_of(app)
+    assert not [b for b in app.button if b.key and b.key.startswith("train_remove")]
+
+
+def test_a_reload_and_another_way_to_read_the_image_keep_them_and_another_image_does_not(files):
+    app = with_others(files)
+    again = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    again.query_params["draft"] = app.session_state["draft"].id
+    again.run()
+    again = shown(again.switch_page("pages/train.py").run())
+    assert others_of(again) == ["b.npz", "c.npz"]
+    assert "`c.npz` · 128 × 144 pixels" in words(again)
+    again = shown(again.switch_page("pages/data.py").run())
+    again = shown(again.number_input(key="data_seed").set_value(3).run())
+    assert not others_of(again)
+
+
+def test_start_prepares_them_and_hands_them_over(files, asked):
+    app = shown(with_others(files).button(key="train_start").click().run())
+    assert not app.error
+    (summary,), _ = list_runs()
+    assert asked == [("submit", summary.id, {})]
+    run = find_run(summary.id)
+    assert run.description["others"] == ["b.npz", "c.npz"]
+    first, second = run.others
+    assert first.image.shape == second.image.shape == (128, 144)
+    assert first.image.roles == {"cell": ["fluorescence"], "nucleus": "nucleus"}
+    np.testing.assert_array_equal(second.image.pixels, sample((128, 144), seed=2).pixels)
+    # By now their cells are known.
+    said = words(app)
+    assert f"nuclei: nucleus · {len(first.inputs.points)} cells" in said
+    assert "add to it" not in said
+    # What is trained on is what is chosen, until that changes.
+    assert not app.warning
+    button = next(b for b in app.button if b.key and b.key.startswith("train_remove_1"))
+    app = shown(button.click().run())
+    assert "other images to train on" in app.warning[0].value
+    app = shown(app.button(key="train_duplicate").click().run())
+    assert others_of(app) == ["b.npz", "c.npz"]
+    assert not app.warning
+
+
+def test_what_is_wrong_with_one_at_the_start_names_it_and_starts_nothing(files, asked):
+    app = with_others(files)
+    chosen = app.session_state["choices"]
+    dark = np.zeros((64, 64, 3), np.uint8)
+    dark[:2, :2] = 1
+    stream = io.BytesIO()
+    np.savez(stream, image=dark, channels=np.array(sample((128, 128)).channels))
+    bad = keep_file("dark.npz", stream.getvalue())
+    app.session_state["choices"] = chosen.replace(others=(*chosen.others, bad))
+    app = shown(app.button(key="train_start").click().run())
+    assert app.error[0].value.startswith("dark.npz: ")
+    assert not asked
+    assert not list_runs()[0]
+
+
+def test_one_whose_file_is_gone_says_so_in_the_list_and_at_the_start(files, asked):
+    app = with_others(files)
+    file_of(app.session_state["choices"].others[1]).unlink()
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    draft = Draft()
+    kept = keep_file("b.npz", files["b.npz"])
+    draft.save(Choices(region=REGION, others=(kept, kept.replace(name="c.npz"))))
+    app.query_params["draft"] = draft.id
+    app.run()
+    app = shown(app.switch_page("pages/train.py").run())
+    assert "`c.npz` · :red[is not kept here any more; take it away and add it again]" in words(app)
+    app = shown(app.button(key="train_start").click().run())
+    assert app.error[0].value.startswith("c.npz: is not kept here any more")
+    assert not asked
