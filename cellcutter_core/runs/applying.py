@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from cellcutter_core.config import Config
 from cellcutter_core.export import Result, Segmented, image_content, image_format
+from cellcutter_core.export.archive import FolderFiles, zipped
 from cellcutter_core.files import atomic
 from cellcutter_core.images import Image, read_image
 from cellcutter_core.inputs import Inputs
@@ -447,6 +448,12 @@ def found_in_others(run: Run) -> list[Outcome]:
         elif event["kind"] == "other":
             found[event["outcome"]["name"]] = Outcome(**event["outcome"])
     return list(found.values())
+
+
+def zip_of_others(run: Run) -> bytes:
+    """The content of a zip of what `write_others` wrote, and `found_in_others` says."""
+    given = [file.name for file in run.other_files]
+    return zipped(FolderFiles(run.path / "others", without=given))
 
 
 def _write_summary(folder: Path, outcomes: Sequence[Outcome]) -> None:

@@ -145,16 +145,17 @@ def keys(choices: Choices, *, edits: str = "") -> Mapping[str, str]:
     """
     config = choices.config.model_dump()
     markers = {"edits": edits} if edits else config["markers"]
+    training: list[Any] = [config[name] for name in ("crops", "network", "training", "labels")]
+    if choices.others:
+        # Their nuclei are found, also where those of the image itself were edited.
+        training += [choices.model_dump(include={"others"}), config["markers"]]
     decided = {
         "image": choices.model_dump(include={"source", "cell", "nucleus", "region"}),
         # Nuclei are cell in the automatic mask, so markers decide it too.
         "mask": [config["mask"], markers if config["mask"]["automatic"] else None],
         "markers": markers,
-        "training": [config[name] for name in ("crops", "network", "training", "labels")],
+        "training": training,
     }
-    if choices.others:
-        # Their nuclei are found, also where those of the image itself were edited.
-        decided["training"] += [choices.model_dump(include={"others"}), config["markers"]]
     before: list[Any] = [decided["image"]]
     made = {"image": _digest(before)}
     for step in ("mask", "markers"):

@@ -1,16 +1,31 @@
-"""The other images that a person has chosen to train on: taken in, read and prepared."""
+"""The other images that a person has chosen to train on: taken in, found again and read."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from cellcutter_core.images import Image
 from cellcutter_core.pipeline import naming, seen_channels
 from cellcutter_core.runs.choices import Choices, Source
 from cellcutter_core.runs.draft import file_of
-from cellcutter_core.runs.others import Other, check_seen, find_others, read_other
+from cellcutter_core.runs.others import check_seen, read_other
 from cellcutter_core.runs.sources import WAYS
+
+
+def kept_file(other: Source) -> Path:
+    """Where one of the other images is kept.
+
+    Raises
+    ------
+    ValueError
+        If it is not there any more. It begins with the name of the image.
+    """
+    file = file_of(other)
+    if not file.exists():
+        raise ValueError(f"{other.name}: is not kept here any more; take it away and add it again")
+    return file
 
 
 def read_chosen(other: Source, choices: Choices, roles: Mapping[str, Any]) -> Image:
@@ -28,12 +43,9 @@ def read_chosen(other: Source, choices: Choices, roles: Mapping[str, Any]) -> Im
     Raises
     ------
     ValueError
-        If the file is not here any more, and what `read_other` raises. It begins with the name.
+        What `kept_file` and `read_other` raise. It begins with the name of the image.
     """
-    file = file_of(other)
-    if not file.exists():
-        raise ValueError(f"{other.name}: is not kept here any more; take it away and add it again")
-    return read_other(file, roles, **choices.reading_of(other))
+    return read_other(kept_file(other), roles, **choices.reading_of(other))
 
 
 def take_in(kept: Source, choices: Choices, first: Image) -> Source:
@@ -81,25 +93,3 @@ def take_in(kept: Source, choices: Choices, first: Image) -> Source:
             check_seen(image, choices.config, n_channels=n_channels)
         return other
     raise errors[0]
-
-
-def prepare_chosen(
-    other: Source, choices: Choices, roles: Mapping[str, Any], n_channels: int
-) -> Other:
-    """Read one of the other images, and find its cell area and markers.
-
-    Parameters
-    ----------
-    other, choices, roles
-        As for `read_chosen`.
-    n_channels : int
-        How many channels the network sees of the run's own image.
-
-    Raises
-    ------
-    ValueError
-        What `read_chosen` and `find_others` raise. It begins with the name of the image.
-    """
-    image = read_chosen(other, choices, roles)
-    (found,) = find_others([image], choices.config, n_channels=n_channels)
-    return found

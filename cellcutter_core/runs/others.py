@@ -134,3 +134,29 @@ def find_others(images: Iterable[Image], config: Config, *, n_channels: int) -> 
             make_dataset(inputs, config)
             found.append(Other(image, seen, inputs))
     return found
+
+
+def prepare_other(
+    path: str | os.PathLike[str],
+    roles: Mapping[str, Any],
+    config: Config,
+    n_channels: int,
+    how: Mapping[str, Any],
+) -> Other:
+    """Read one more image to train on, and find its cell area and markers.
+
+    Parameters
+    ----------
+    path, roles, how
+        As for `read_other`.
+    config, n_channels
+        As for `find_others`.
+
+    Raises
+    ------
+    ValueError
+        What `read_other` and `find_others` raise. It begins with the name of the image.
+    """
+    image = read_other(path, roles, **how)
+    (found,) = find_others([image], config, n_channels=n_channels)
+    return found

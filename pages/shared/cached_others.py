@@ -11,8 +11,8 @@ import streamlit as st
 
 from cellcutter_core.pipeline import naming, seen_channels
 from cellcutter_core.runs.choices import Choices, Source
-from cellcutter_core.runs.chosen_others import prepare_chosen, read_chosen
-from cellcutter_core.runs.others import Other
+from cellcutter_core.runs.chosen_others import kept_file, read_chosen
+from cellcutter_core.runs.others import Other, prepare_other
 from pages.shared import cached, state
 from pages.shared.aside import aside, waited
 
@@ -52,18 +52,15 @@ def prepared(other: Source) -> Other:
     Raises
     ------
     ValueError
-        What the core refuses. It begins with the name of the image.
+        What `kept_file` and the core refuse. It begins with the name of the image.
     """
     choices, image = state.choices(), cached.image()
     n_channels = len(seen_channels(image, choices.config))
-    key = f"other {other} {image.roles} {choices.model_dump_json()}"
-
-    def find() -> Other:
-        given = (other, choices, image.roles, n_channels)
-        return aside("other", key, prepare_chosen, *given)[0]
-
+    # The child may run in another folder: it is told where the file is and how to read it.
+    given = (kept_file(other), image.roles, choices.config, n_channels, choices.reading_of(other))
+    key = f"other {given}"
     with naming(other.name):
-        found = waited(find, st.empty())
+        found = waited(lambda: aside("other", key, prepare_other, *given)[0], st.empty())
     st.session_state.setdefault(COUNTED, {})[_counted_as(other)] = len(found.inputs.points)
     return found
 

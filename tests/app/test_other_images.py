@@ -1,18 +1,24 @@
 """Several images at once: chosen on the page Train, handed to the run, found on Results."""
 
+import dataclasses
 import io
 import zipfile
-from pathlib import Path
+from dataclasses import asdict
 
 import numpy as np
 import pytest
+import streamlit as st
 from made_runs import REGION, ROOT, asked, make_run, open_page, shown, words
 from streamlit.testing.v1 import AppTest
+from test_memory import arrays_held_by
 
 from cellcutter_core.config import QUICK
+from cellcutter_core.export import write_png
+from cellcutter_core.runs.applying import Outcome, zip_of_others
 from cellcutter_core.runs.choices import Choices
-from cellcutter_core.runs.draft import Draft, file_of, keep_file
+from cellcutter_core.runs.draft import Draft, described, file_of, keep_file
 from cellcutter_core.runs.folder import find_run, list_runs
+from cellcutter_core.runs.others import find_others
 from cellcutter_core.samples import sample, save
 
 __all__ = ["asked"]
@@ -147,3 +153,84 @@ def test_one_whose_file_is_gone_says_so_in_the_list_and_at_the_start(files, aske
     app = shown(app.button(key="train_start").click().run())
     assert app.error[0].value.startswith("c.npz: is not kept here any more")
     assert not asked
+
+
+@pytest.fixture
+def run(files):
+    """A finished run that was trained on two others."""
+    made = make_run("r1", epochs=(1, 60))
+    kept = tuple(keep_file(name, files[name]) for name in ("b.npz", "c.npz"))
+    made.describe(**described(Choices(region=REGION, config=made.config, others=kept)), edits="")
+    (made.path / "others").mkdir()
+    others = [sample((128, 144), seed=number) for number in (1, 2)]
+    for number, image in enumerate(others, 1):
+        named = dataclasses.replace(image, name=f"{'abc'[number]}.npz")
+        (other,) = find_others([named], QUICK, n_channels=1)
+        with (made.path / "others" / f"{number:04d}.npz").open("wb") as file:
+            np.savez(file, **other.arrays())
+    return made
+
+
+GOOD = Outcome("b", "b.npz", 2.0, cells=17, median_area=410.5, mask_fraction=0.5)
+BAD = Outcome("c", "c.npz", 0.1, "no memory is left")
+
+
+def found(run, *outcomes):
+    for outcome in outcomes:
+        run.record("other", outcome=asdict(outcome))
+    (run.path / "others" / "b-labels.tif").write_bytes(b"labels")
+    write_png(run.path / "others" / "b-overlay.png", np.full((20, 30, 3), 200, np.uint8))
+
+
+def offered(app: AppTest) -> dict[str, bool]:
+    """Label and whether it can be clicked of each download of the other images."""
+    buttons = [one.proto for one in app.get("download_button")]
+    return {b.label: not b.disabled for b in buttons if "results_other" in b.id}
+
+
+def test_results_show_what_was_found_in_the_others(run):
+    found(run, GOOD, BAD)
+    app = open_page("results", run)
+    assert "The 2 other images" in words(app)
+    assert "- `c.npz`: no memory is left" in app.warning[0].value
+    table = next(one.value for one in app.dataframe if "trouble" in one.value)
+    assert next(iter(table["cells"])) == 17
+    assert offered(app) == {"Label image": True, "Table of its cells": False, "All of them": True}
+    with zipfile.ZipFile(io.BytesIO(zip_of_others(run))) as archive:
+        assert archive.namelist() == ["b-labels.tif", "b-overlay.png"]
+
+
+def test_before_they_are_found_it_says_when_they_will_be(run):
+    app = open_page("results", run)
+    assert "at the end of a training" in app.info[0].value
+    assert not offered(app)
+    assert not [
+        one for one in open_page("results", make_run("r2")).subheader if "other" in one.value
+    ]
+
+
+def test_the_others_of_a_run_from_elsewhere_come_with_it(run):
+    """Its description knows nothing of them, but they are in its folder."""
+    run.describe(**described(Choices(region=REGION, config=run.config)))
+    app = open_page("train", run)
+    app = shown(app.button(key="train_duplicate").click().run())
+    assert not app.error
+    assert others_of(app) == ["b.npz", "c.npz"]
+    assert not app.warning
+
+
+def test_where_they_cannot_be_had_from_the_run_it_says_so(run):
+    (run.path / "others" / "0002.npz").write_bytes(b"no longer whole")
+    file_of(Choices(**run.description["choices"]).others[1]).unlink()
+    app = open_page("train", run)
+    app = shown(app.button(key="train_duplicate").click().run())
+    assert "0002.npz is damaged" in app.error[0].value
+    assert not others_of(app)
+
+
+def test_what_widgets_call_holds_none_of_their_pixels(files, run):
+    found(run, GOOD)
+    for app in (with_others(files), open_page("results", run)):
+        st.cache_data.clear()
+        st.cache_resource.clear()
+        assert arrays_held_by(app.session_state) == []
