@@ -9,7 +9,7 @@ from pages.shared.run_list import all_runs
 from pages.shared.run_progress import results, watch
 from pages.shared.run_settings import run_settings
 from pages.shared.run_troubles import troubles
-from pages.shared.run_words import stale_note
+from pages.shared.run_words import stale_note, trained_on
 
 state.enter("train")
 panels.head("train")
@@ -24,7 +24,7 @@ other_images()
 start_button(opened, stale=stale, going=is_going)
 
 if opened is not None:
-    about = opened.description.get("image", "Run")
+    about = trained_on(opened.description) or "Run"
     st.subheader(f"{about}, {opened.config.preset} preset", anchor=False)
     stale_note(stale)
     troubles(opened, now)

@@ -30,9 +30,9 @@ def other_images() -> None:
     ):
         st.caption(
             "One network is trained on all of them; they should be alike. Cell area and nuclei are "
-            "found on each by itself, with the settings of the next run. The training is no longer "
-            "for it, so with many images give it more epochs. What it finds in them is on the page "
-            "Results."
+            "found on each by itself, with the present settings. The training has as many steps as "
+            "on one image, so give it more epochs where there are many. What it finds in them is "
+            "on the page Results."
         )
         with panels.told():
             _add()
@@ -82,10 +82,15 @@ def _say_refused() -> None:
         st.warning(f"Not taken:\n{reasons}", icon=":material/error:")
 
 
+def forget_refused() -> None:
+    """What was wrong with files that were given is not to be said any more."""
+    st.session_state.pop(REFUSED, None)
+
+
 def _listed(chosen: Sequence[Source]) -> None:
     """A row for each, with a button to take it away."""
     height = LIST_HEIGHT if len(chosen) > MOST_ROWS else "content"
-    with st.container(height=height, gap="small"):
+    with st.container(height=height, gap=None):
         for place, other in enumerate(chosen):
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.button(
@@ -128,4 +133,4 @@ def _said(other: Source) -> str:
 def _remove(*digests: str) -> None:
     left = [other for other in state.choices().others if other.digest not in digests]
     state.choose(others=tuple(left))
-    st.session_state.pop(REFUSED, None)
+    forget_refused()

@@ -67,7 +67,7 @@ def before_start(like: Run | None) -> None:
         parts = [f"**About {in_words(seconds)}**", where]
         others = state.choices().others
         if any(cached_others.n_cells(other) is None for other in others):
-            parts.append("the other images add to it")
+            parts.append("for this image alone, the others add to it")
         st.caption(" · ".join(parts), help=f"Estimated {basis}.")
 
 

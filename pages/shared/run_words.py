@@ -19,10 +19,21 @@ STALE = {
 }
 
 
+def with_others(image: str, n: int) -> str:
+    """An image and so many others that are trained on as well."""
+    return f"{image} and {n} {'other' if n == 1 else 'others'}" if n else image
+
+
+def trained_on(description: Mapping[str, Any]) -> str:
+    """The images of a run; empty where its description does not name one."""
+    image = description.get("image", "")
+    return with_others(image, len(description.get("others", ()))) if image else ""
+
+
 def run_name(run: RunSummary) -> str:
     """What a run is called in lists: when it was made, from what, and its id's last letters."""
     when = time.strftime("%d %b %H:%M", time.localtime(run.created))
-    image = run.description.get("image", "from the command line")
+    image = trained_on(run.description) or "from the command line"
     name = f"{when} · {image} · {run.preset} · {run.id[-5:]}"
     before = run.description.get("from")
     return name + (f" (again from {before['run'][-5:]})" if before else "")

@@ -8,7 +8,7 @@ from cellcutter_core.pipeline import make_dataset, seen_names, unseen_channels
 from cellcutter_core.runs.folder import new_run_path
 from cellcutter_core.runs.others import Other
 from cellcutter_core.runs.store import Run
-from pages.shared import cached, cached_others, cached_runs, state
+from pages.shared import cached, cached_others, cached_runs, other_images, state
 
 
 def start_run() -> Run:
@@ -49,6 +49,7 @@ def start_run() -> Run:
         others=others,
         description=about,
     )
+    other_images.forget_refused()
     cached_runs.jobs().submit(run)
     state.open_run(run.path.name)
     return run

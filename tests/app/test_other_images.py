@@ -56,7 +56,7 @@ def test_each_is_read_when_it_is_given_and_what_is_wrong_stands_by_its_name(file
     assert "b.npz" not in warning.value
     said = words(app)
     assert "`b.npz` · 128 × 144 pixels · cells: fluorescence · nuclei: nucleus" in said
-    assert "the other images add to it" in said
+    assert "the others add to it" in said
     # The same again, and another one of the same name.
     app = upload(app, again_npz=files["b.npz"], c_npz=files["b.npz"] + b"\0")
     assert others_of(app) == ["b.npz", "c.npz"]
