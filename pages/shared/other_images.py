@@ -49,8 +49,9 @@ def _add() -> None:
         type=panels.IMAGE_FILES,
         accept_multiple_files=True,
         key=f"train_others_{turn}",
-        help="They are read as the present image is, and their channels have the roles that those "
-        "of the same names have there. They stay on the computer that runs this app.",
+        help="They are read as the present image is, but all of each is used, not a region. Their "
+        "channels have the roles that those of the same names have there. They stay on the "
+        "computer that runs this app.",
     )
     if given:
         _take(given)
