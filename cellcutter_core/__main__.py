@@ -292,20 +292,19 @@ def _segment(chosen: argparse.Namespace) -> None:
 
 def _other_images(chosen: argparse.Namespace, first: Image) -> Iterator[Image]:
     """More images to train on, each read when it is asked for, in the roles of the first."""
-    from cellcutter_core.images import read_image
     from cellcutter_core.reading.zarr_places import is_address
     from cellcutter_core.runs.applying import image_files
+    from cellcutter_core.runs.others import read_other
 
     how = {**_reading(chosen), "cell": chosen.cell_channel, "nucleus": chosen.nucleus_channel}
-    said = {name: value for name, value in how.items() if value is not None}
     own = None if chosen.image is None else Path(chosen.image).resolve()
     for given in chosen.others:
         for place in [given] if is_address(given) else image_files([given]):
             # A folder of images may well hold the first one too.
             if is_address(place) or Path(place).resolve() != own:
-                image = read_image(place, **said)
+                image = read_other(place, first.roles, **how)
                 print(f"Finding cell area and nuclei in {image.name} …", flush=True)
-                yield image.in_roles_of(first.roles, keep=said)
+                yield image
 
 
 def _box(given: str | None) -> tuple[int, int, int, int] | None:

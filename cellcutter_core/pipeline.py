@@ -223,7 +223,11 @@ def segment(
 
 
 def segment_together(
-    images: Sequence[Image], config: Config = QUICK, *, stop: Callable[[], bool] = lambda: False
+    images: Sequence[Image],
+    config: Config = QUICK,
+    *,
+    markers: str | os.PathLike[str] | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> list[Drawing]:
     """One network for several images, trained on the crops of all of them.
 
@@ -233,6 +237,8 @@ def segment_together(
         Alike, with the same number of channels for the network to see. Cell area, markers and the
         scale of crops are found on each by itself.
     config : Config
+    markers : path, optional
+        Of the first image, as for `prepare`.
     stop
         As for `segment`.
 
@@ -251,7 +257,7 @@ def segment_together(
     found: list[tuple[Dataset, Inputs]] = []
     for image in images:
         with naming(image.name):
-            inputs, _ = prepare(image, config)
+            inputs, _ = prepare(image, config, markers=None if found else markers)
             data = make_dataset(inputs, config)
             n_channels = found[0][1].image.shape[-1] if found else inputs.image.shape[-1]
             if inputs.image.shape[-1] != n_channels:

@@ -12,8 +12,8 @@ from cellcutter_core.runs.store import Run
 def write(run: Run) -> dict[str, Any]:
     """Write labels.tif, overlay.png, borders.png and result.json of a run's last epoch.
 
-    Where it was trained on more images, what was found in them is written too, see
-    `cellcutter_core.runs.applying.write_others`.
+    Where it was trained on more images, what was found in them is written too, unless the training
+    has done that at its end, see `cellcutter_core.runs.applying.write_others`.
 
     Returns
     -------
@@ -25,13 +25,14 @@ def write(run: Run) -> dict[str, Any]:
     ValueError
         If the run has no epoch yet, or its folder cannot be written.
     """
-    from cellcutter_core.runs.applying import write_others
+    from cellcutter_core.runs.applying import found_in_others, write_others
 
     for name in ("labels", "overlay", "borders"):
         export(run, name, run.path)
     summary = summarise(run)
     if run.other_files:
-        summary["others"] = [asdict(outcome) for outcome in write_others(run)]
+        found = found_in_others(run) or write_others(run)
+        summary["others"] = [asdict(outcome) for outcome in found]
     write_json(run.path / "result.json", summary)
     return summary
 

@@ -11,6 +11,7 @@ from cellcutter_core.view.look import illustration
 from cellcutter_core.view.marks import markers_picture
 from cellcutter_core.view.render import Rgb, mask_outline, probability_colors
 from pages.shared import cached, cached_runs, panels, start, state
+from pages.shared.run_words import with_others
 
 LARGEST = 600
 
@@ -35,7 +36,9 @@ with words:
     own = state.choices().source if state.choices().source.kind != "sample" else None
     with st.container(horizontal=True):
         train = own is not None and st.button(
-            f"Train on {own.title}", type="primary", icon=":material/play_arrow:"
+            f"Train on {with_others(own.title, len(state.choices().others))}",
+            type="primary",
+            icon=":material/play_arrow:",
         )
         run_sample = st.button(
             "Run the sample",

@@ -11,6 +11,7 @@ from pages.shared.downloads import downloads
 from pages.shared.epochs import choose_epoch
 from pages.shared.measured import measured, picture
 from pages.shared.opened import opened_run
+from pages.shared.others_found import others_found
 from pages.shared.picture import cell_picker
 
 MOST_BARS = 40
@@ -26,6 +27,7 @@ place = f"{run.path.name}_{number}"
 if not len(table["id"]):
     st.warning("There is no cell in this epoch; look at another one.", icon=":material/warning:")
     correcting(run, number, cells, [], key=place)
+    others_found(run)
     st.stop()
 
 kept = filters(table)
@@ -81,4 +83,5 @@ if kept.any():
     )
 
 downloads(run, number, cells, kept)
+others_found(run)
 panels.footer("results", code.results_code(str(run.path), number))

@@ -3,12 +3,13 @@
 import streamlit as st
 
 from pages.shared import cached, code, panels, state
+from pages.shared.other_images import other_images
 from pages.shared.run_controls import start_button, stop_or_go_on
 from pages.shared.run_list import all_runs
 from pages.shared.run_progress import results, watch
 from pages.shared.run_settings import run_settings
 from pages.shared.run_troubles import troubles
-from pages.shared.run_words import stale_note
+from pages.shared.run_words import stale_note, trained_on
 
 state.enter("train")
 panels.head("train")
@@ -19,10 +20,11 @@ is_going = now is not None and now.status in ("queued", "running")
 stale = state.out_of_date(opened) if opened else ()
 
 run_settings(folded=opened is not None)
+other_images()
 start_button(opened, stale=stale, going=is_going)
 
 if opened is not None:
-    about = opened.description.get("image", "Run")
+    about = trained_on(opened.description) or "Run"
     st.subheader(f"{about}, {opened.config.preset} preset", anchor=False)
     stale_note(stale)
     troubles(opened, now)

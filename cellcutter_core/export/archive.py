@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
 
 # What is compressed already only gets slower by doing it again.
 _COMPRESSED = (".gif", ".keras", ".npz", ".png", ".zip")
@@ -41,3 +42,28 @@ def zipped(entries: Mapping[str, bytes]) -> bytes:
             info.compress_type = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
             archive.writestr(info, content)
     return stream.getvalue()
+
+
+class FolderFiles(Mapping[str, bytes]):
+    """The files of a folder by name, each read when it is asked for: together they may be large.
+
+    Parameters
+    ----------
+    folder : Path
+    without : collection of str
+        Names that are left out.
+    """
+
+    def __init__(self, folder: Path, *, without: Collection[str] = ()) -> None:
+        self._folder, self._without = folder, without
+
+    def __getitem__(self, name: str) -> bytes:
+        return (self._folder / name).read_bytes()
+
+    def __iter__(self) -> Iterator[str]:
+        # What is just being written has a hidden name.
+        names = (file.name for file in self._folder.glob("*") if not file.name.startswith("."))
+        return iter(sorted(name for name in names if name not in self._without))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))

@@ -9,7 +9,7 @@ import numpy as np
 
 from cellcutter_core.images import Image
 from cellcutter_core.markers import Nuclei
-from cellcutter_core.runs.choices import Choices
+from cellcutter_core.runs.choices import Choices, Source
 from cellcutter_core.runs.draft import described, keep_file, markers_digest
 from cellcutter_core.runs.store import Run
 from cellcutter_core.samples import save
@@ -18,13 +18,14 @@ from cellcutter_core.samples import save
 def adopt(run: Run) -> Choices:
     """Give a run what those of the app have: its image as a file kept here, and its choices.
 
-    The image is what the run has of it, its channels and its truth. What was chosen is written into
-    the run's description, so that this is done once.
+    The image is what the run has of it, its channels and its truth; so are the other images that it
+    was trained on. What was chosen is written into the run's description, so that this is done
+    once.
 
     Parameters
     ----------
     run : Run
-        One whose description has no choices, or whose image is not here.
+        One whose description has no choices, or whose images are not here.
 
     Returns
     -------
@@ -37,19 +38,15 @@ def adopt(run: Run) -> Choices:
         If the run is damaged, or a file cannot be written.
     """
     image = _image_of(run)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / f"{Path(image.name).stem or 'image'}.npz"
-        save(image, file)
-        source = keep_file(file.name, file.read_bytes())
     about = run.description
     choices = Choices(
-        # Bright cells by now, whatever the file had.
-        source=source.replace(inverted=False),
+        source=_kept(image),
         cell=tuple(about["cell"]) if "cell" in about else None,
         nucleus=about.get("nucleus"),
         pixel_size=about.get("pixel_size"),
         region=(0, 0, *image.shape),
         config=run.config,
+        others=tuple(_kept(other.image) for other in run.others),
     )
     edits = ""
     # Without roles it may lack channels that the network did not see, and so its nuclei.
@@ -59,6 +56,16 @@ def adopt(run: Run) -> Choices:
         edits = markers_digest(Nuclei(inputs.nuclei, inputs.points.astype(np.int32)))
     run.describe(**{**described(choices, edits=edits), "edits": edits, "image": image.name})
     return choices
+
+
+def _kept(image: Image) -> Source:
+    """An image as a file kept here."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / f"{Path(image.name).stem or 'image'}.npz"
+        save(image, file)
+        kept = keep_file(file.name, file.read_bytes())
+    # Bright cells by now, whatever its file had.
+    return kept.replace(inverted=False)
 
 
 def _image_of(run: Run) -> Image:

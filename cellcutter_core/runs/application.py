@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cellcutter_core.export import png_file
-from cellcutter_core.export.archive import zipped
+from cellcutter_core.export.archive import FolderFiles, zipped
 from cellcutter_core.files import atomic
 from cellcutter_core.processes.ending import asked_to_end, come_last
 from cellcutter_core.runs.applying import USUAL_FORMATS, Applied, Outcome, Trained, apply_to_files
@@ -166,30 +166,12 @@ class Application(Journal):
 
     def download(self) -> bytes:
         """The content of a zip of everything in `results`."""
-        return zipped(_Files(self.results))
+        return zipped(FolderFiles(self.results))
 
     @property
     def progress(self) -> Standing:
         """Where it stands now."""
         return standing(self.events(), list(self.files), alive=partial(alive, self.path))
-
-
-class _Files(Mapping[str, bytes]):
-    """The files of a folder, each read when it is asked for: together they may be large."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def __getitem__(self, name: str) -> bytes:
-        return (self._folder / name).read_bytes()
-
-    def __iter__(self) -> Iterator[str]:
-        # What is just being written has a hidden name.
-        names = (file.name for file in self._folder.glob("*") if not file.name.startswith("."))
-        return iter(sorted(names))
-
-    def __len__(self) -> int:
-        return len(list(iter(self)))
 
 
 def applications(run: Run) -> Iterator[Application]:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from cellcutter_core.config import Config
 from cellcutter_core.export import Result, Segmented, image_content, image_format
+from cellcutter_core.export.archive import FolderFiles, zipped
 from cellcutter_core.files import atomic
 from cellcutter_core.images import Image, read_image
 from cellcutter_core.inputs import Inputs
@@ -403,7 +404,9 @@ def apply_to_files(
         def find(file: Path = file) -> Applied:
             return trained.apply(trained.read(file, **how))
 
-        outcome, applied = _one(name, file.name, find, folder, trained=trained, formats=formats)
+        outcome, applied = _one(
+            name, file.name, find, folder, formats=formats, remark=trained.remark
+        )
         done.append(outcome)
         _write_summary(folder, done)
         yield outcome, applied
@@ -412,7 +415,8 @@ def apply_to_files(
 def write_others(run: Run, *, formats: Sequence[str] = USUAL_FORMATS) -> list[Outcome]:
     """Write the cells of the other images that a run was trained on into its folder `others`.
 
-    They are those of the network after the last epoch. What was written before is replaced.
+    They are those of the network after the last epoch. What was written before is replaced, and
+    what became of each is recorded in the run, see `found_in_others`.
 
     Returns
     -------
@@ -433,9 +437,33 @@ def write_others(run: Run, *, formats: Sequence[str] = USUAL_FORMATS) -> list[Ou
         def find(other: Other = other) -> Applied:
             return trained.draw(other.image, other.inputs)
 
-        done.append(_one(name, other.image.name, find, folder, trained=trained, formats=formats)[0])
+        done.append(_one(name, other.image.name, find, folder, formats=formats)[0])
+        run.record("other", outcome=asdict(done[-1]))
     _write_summary(folder, done)
     return done
+
+
+def found_in_others(run: Run) -> list[Outcome]:
+    """What was found in the other images by the network after the last epoch of a run.
+
+    Returns
+    -------
+    list of Outcome
+        In their order; of none that `write_others` has not done since that epoch.
+    """
+    found: dict[str, Outcome] = {}
+    for event in run.events():
+        if event["kind"] == "epoch":
+            found = {}
+        elif event["kind"] == "other":
+            found[event["outcome"]["name"]] = Outcome(**event["outcome"])
+    return list(found.values())
+
+
+def zip_of_others(run: Run) -> bytes:
+    """The content of a zip of what `write_others` wrote, and `found_in_others` says."""
+    given = [file.name for file in run.other_files]
+    return zipped(FolderFiles(run.path / "others", without=given))
 
 
 def _write_summary(folder: Path, outcomes: Sequence[Outcome]) -> None:
@@ -449,8 +477,8 @@ def _one(
     find: Callable[[], Applied],
     folder: Path,
     *,
-    trained: Trained,
     formats: Sequence[str],
+    remark: Callable[[Applied], str] = lambda applied: "",
 ) -> tuple[Outcome, Applied | None]:
     start = time.perf_counter()
     try:
@@ -469,7 +497,7 @@ def _one(
         reason = reason.removeprefix(f"{one_line(image)}: ")
         return Outcome(name, image, time.perf_counter() - start, reason), None
     seconds = time.perf_counter() - start
-    outcome = Outcome(name, image, seconds, **_measures(applied), remark=trained.remark(applied))
+    outcome = Outcome(name, image, seconds, **_measures(applied), remark=remark(applied))
     return outcome, applied
 
 

@@ -70,6 +70,11 @@ class Source(Settings):
         """How `read_image` is to read the file: what was chosen, by the names it has there."""
         return self.model_dump(include={"z", "t", "inverted", "stained"}, exclude_none=True)
 
+    def is_same(self, other: Source) -> bool:
+        """Whether it is the same image, perhaps read in another way."""
+        anyhow = {"z": None, "t": None, "inverted": None, "stained": None}
+        return self.replace(**anyhow) == other.replace(**anyhow)
+
     @property
     def title(self) -> str:
         """What a person calls it."""
@@ -103,6 +108,13 @@ class Choices(Settings):
         "None where there is most to see.",
     )
     config: Config = QUICK
+    others: tuple[Source, ...] = Field(
+        (), description="Uploaded files of more images to train on, each an image of its own."
+    )
+
+    def reading_of(self, other: Source) -> dict[str, Any]:
+        """How `read_image` is to read one of the others: as the image, where it says nothing."""
+        return {**self.source.reading, **other.reading}
 
     def with_setting(self, group: str, name: str, value: Any) -> Choices:
         """The same but for one setting; the preset's name stays, as what it was made from.
@@ -133,12 +145,16 @@ def keys(choices: Choices, *, edits: str = "") -> Mapping[str, str]:
     """
     config = choices.config.model_dump()
     markers = {"edits": edits} if edits else config["markers"]
+    training: list[Any] = [config[name] for name in ("crops", "network", "training", "labels")]
+    if choices.others:
+        # Their nuclei are found, also where those of the image itself were edited.
+        training += [choices.model_dump(include={"others"}), config["markers"]]
     decided = {
         "image": choices.model_dump(include={"source", "cell", "nucleus", "region"}),
         # Nuclei are cell in the automatic mask, so markers decide it too.
         "mask": [config["mask"], markers if config["mask"]["automatic"] else None],
         "markers": markers,
-        "training": [config[name] for name in ("crops", "network", "training", "labels")],
+        "training": training,
     }
     before: list[Any] = [decided["image"]]
     made = {"image": _digest(before)}

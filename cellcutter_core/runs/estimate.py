@@ -41,7 +41,9 @@ class Speed(NamedTuple):
     per_cell_drawn: float
 
 
-def estimate_seconds(inputs: Inputs, config: Config, *, device: str | None) -> tuple[float, str]:
+def estimate_seconds(
+    inputs: Inputs, config: Config, *, device: str | None, n_cells_of_others: int = 0
+) -> tuple[float, str]:
     """How long a training would take from its start to its last epoch.
 
     Parameters
@@ -51,6 +53,9 @@ def estimate_seconds(inputs: Inputs, config: Config, *, device: str | None) -> t
     config : Config
     device : str or None
         As `spare.Spare.known` says it; None where it is not known yet, which means a processor.
+    n_cells_of_others : int
+        Of the other images that would be trained on. They add no steps; for self-training their
+        cells are drawn after every epoch as well.
 
     Returns
     -------
@@ -65,6 +70,8 @@ def estimate_seconds(inputs: Inputs, config: Config, *, device: str | None) -> t
         speed, basis = _rough_speed(inputs, config, device)
     else:
         speed, basis = earlier
+    if config.training.self_training:
+        n_cells += n_cells_of_others
     drawn = config.training.epochs * n_cells
     return speed.start_up + n_crops * speed.per_crop + drawn * speed.per_cell_drawn, basis
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellcutter_core.config import Config
-from cellcutter_core.images import Image
+from cellcutter_core.images import Image, read_image
 from cellcutter_core.inputs import Inputs
 from cellcutter_core.pipeline import make_dataset, naming, prepare, seen_channels
 
@@ -64,6 +65,49 @@ class Other:
         return cls(image, seen, Inputs.from_arrays({**arrays, "image": image.pixels[..., seen]}))
 
 
+def read_other(path: str | os.PathLike[str], roles: Mapping[str, Any], **how: Any) -> Image:
+    """Read another image, its channels in the roles that those of their names have in the first.
+
+    Parameters
+    ----------
+    path : path
+        A file, or what else `read_image` takes.
+    roles : mapping
+        `Image.roles` of the run's own image.
+    how
+        As for `read_image`; what is None counts as not given. A role that is given here stays.
+
+    Raises
+    ------
+    ValueError
+        What `read_image` raises. It begins with the name of the image.
+    """
+    said = {name: value for name, value in how.items() if value is not None}
+    return read_image(path, **said).in_roles_of(roles, keep=said)
+
+
+def check_seen(image: Image, config: Config, *, n_channels: int) -> tuple[int, ...]:
+    """The channels that the network sees of another image.
+
+    Parameters
+    ----------
+    image, config, n_channels
+        As for `find_others`.
+
+    Raises
+    ------
+    ValueError
+        If they are more or fewer than those of the run's own image.
+    """
+    seen = tuple(seen_channels(image, config))
+    if len(seen) != n_channels:
+        raise ValueError(
+            f"the network would see {len(seen)} of its channels and {n_channels} of the first "
+            f"image; choose as many for cells and nuclei, of {', '.join(image.channels)}"
+        )
+    return seen
+
+
 def find_others(images: Iterable[Image], config: Config, *, n_channels: int) -> list[Other]:
     """Cell area and markers of more images to train on, each found by itself.
 
@@ -85,14 +129,34 @@ def find_others(images: Iterable[Image], config: Config, *, n_channels: int) -> 
     found = []
     for image in images:
         with naming(image.name):
-            seen = tuple(seen_channels(image, config))
-            if len(seen) != n_channels:
-                raise ValueError(
-                    f"the network would see {len(seen)} of its channels and {n_channels} of the "
-                    "first image; choose as many for cells and nuclei, of "
-                    f"{', '.join(image.channels)}"
-                )
+            seen = check_seen(image, config, n_channels=n_channels)
             inputs, _ = prepare(image, config)
             make_dataset(inputs, config)
             found.append(Other(image, seen, inputs))
+    return found
+
+
+def prepare_other(
+    path: str | os.PathLike[str],
+    roles: Mapping[str, Any],
+    config: Config,
+    n_channels: int,
+    how: Mapping[str, Any],
+) -> Other:
+    """Read one more image to train on, and find its cell area and markers.
+
+    Parameters
+    ----------
+    path, roles, how
+        As for `read_other`.
+    config, n_channels
+        As for `find_others`.
+
+    Raises
+    ------
+    ValueError
+        What `read_other` and `find_others` raise. It begins with the name of the image.
+    """
+    image = read_other(path, roles, **how)
+    (found,) = find_others([image], config, n_channels=n_channels)
     return found

@@ -14,6 +14,9 @@ from cellcutter_core.runs.draft import file_of, files_of, keep_file
 from cellcutter_core.runs.store import Run
 from cellcutter_core.samples import sample, save
 
+WAYS: tuple[dict[str, Any], ...] = ({}, {"z": "max"}, {"t": 0}, {"z": "max", "t": 0})
+"""Planes and time points to begin with where none are chosen; the first that a file lets read."""
+
 
 def read_source(source: Source) -> Image:
     """The whole image, its channels in the roles that are guessed.

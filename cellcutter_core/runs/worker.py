@@ -45,6 +45,8 @@ def work(
 ) -> None:
     """Train a run to its last epoch, or until it is asked to stop.
 
+    What it found in the other images that it is trained on is written at the end.
+
     Parameters
     ----------
     run : Run
@@ -83,6 +85,7 @@ def _work(
 ) -> None:
     # Here and not above: a reader of this module need not wait for a framework.
     from cellcutter_core.backend import backend, fastest_precision
+    from cellcutter_core.runs.applying import write_others
     from cellcutter_core.training import Step, Training
     from cellcutter_core.unet import UNet
 
@@ -147,6 +150,8 @@ def _work(
             n_cells = len(np.unique(drawing.labels[drawing.labels > 0]))
             run.record("epoch", **asdict(epoch), n_cells=n_cells, scores=scores)
             on_event(epoch)
+    if others and training.epochs_done:
+        write_others(run)
     run.record("finished" if training.epochs_done >= last else "stopped")
 
 

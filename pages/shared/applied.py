@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import streamlit as st
-from PIL import Image
 
 from cellcutter_core.export import IMAGE_FORMATS
 from cellcutter_core.runs.application import Application, Standing, applications
-from cellcutter_core.runs.applying import USUAL_FORMATS, Outcome, names_for
+from cellcutter_core.runs.applying import USUAL_FORMATS, names_for
 from cellcutter_core.runs.draft import file_of, keep_file
 from cellcutter_core.runs.jobs import is_left_behind
 from cellcutter_core.runs.sources import is_of_a_part, whole_image_file
 from cellcutter_core.runs.store import Run
-from cellcutter_core.view.render import Rgb
 from pages.shared import cached_runs, panels
 from pages.shared.linked import linked_panes
+from pages.shared.outcomes import (
+    cells_in_words,
+    choose_one,
+    picture_in,
+    say_what_else_it_saw,
+    say_what_is_wrong,
+)
 from pages.shared.run_troubles import end_of_log
 from pages.shared.run_words import in_words
 
 BRIGHTNESS = {"As each picture says": None, "Dark on bright": True, "Bright on dark": False}
-MOST_REASONS = 5
 
 
 def choose_images(run: Run) -> None:
@@ -183,86 +186,26 @@ def choose_outcome(shown: Application, now: Standing) -> None:
     """A row for each image that is done, and pictures of the one that is chosen."""
     if not now.outcomes:
         return
-    wrong = [one for one in now.outcomes if one.error]
-    if wrong:
-        reasons = [f"- `{one.image}`: {one.error}" for one in wrong[:MOST_REASONS]]
-        if len(wrong) > MOST_REASONS:
-            reasons.append("- and more, see the table")
-        st.warning(
-            f"{len(wrong)} of {len(now.outcomes)} images could not be done:\n" + "\n".join(reasons),
-            icon=":material/error:",
-        )
-    _remarks(now.outcomes)
+    say_what_is_wrong(now.outcomes)
+    say_what_else_it_saw(now.outcomes)
     left, right = st.columns([2, 3], gap="large")
     with left:
-        chosen = _table(shown, now.outcomes)
+        chosen = choose_one(now.outcomes, key=f"apply_table_{shown.path.name}")
     with right:
         if chosen.error:
             st.error(f"**{chosen.image}:** {chosen.error}", icon=":material/error:")
             return
-        cells = "1 cell" if chosen.cells == 1 else f"{chosen.cells} cells"
+        cells = cells_in_words(chosen)
         linked_panes(
             {
-                chosen.image: _preview(str(shown.preview(chosen.name, "image"))),
-                f"{cells}": _preview(str(shown.preview(chosen.name, "cells"))),
+                chosen.image: picture_in(str(shown.preview(chosen.name, "image"))),
+                cells: picture_in(str(shown.preview(chosen.name, "cells"))),
             },
             n_columns=2,
             key="apply_pictures",
             place=f"{shown.path.name} {chosen.name}",
             alt=f"{chosen.image} without and with its {cells} in colours",
         )
-
-
-def _remarks(outcomes: tuple[Outcome, ...]) -> None:
-    """Where the network sees channels of other names: only the person knows whether it matters."""
-    remarks = Counter(one.remark for one in outcomes if one.remark)
-    for remark, n in remarks.most_common(MOST_REASONS):
-        first = next(one.image for one in outcomes if one.remark == remark)
-        more = f" and {n - 1} more" if n > 1 else ""
-        st.info(
-            f"In `{first}`{more} the network {remark}. Where that is another stain, what it finds "
-            "is worth little.",
-            icon=":material/info:",
-        )
-
-
-def _table(shown: Application, outcomes: tuple[Outcome, ...]) -> Outcome:
-    in_um = any(one.median_area_um2 for one in outcomes)
-    areas = {f"median area in {'µm²' if in_um else 'pixels'}": "median_area" + "_um2" * in_um}
-    event = st.dataframe(
-        {
-            "image": [one.name for one in outcomes],
-            "cells": [one.cells for one in outcomes],
-            **{title: [getattr(one, name) for one in outcomes] for title, name in areas.items()},
-            "cell area": [one.mask_fraction for one in outcomes],
-            "seconds": [one.seconds for one in outcomes],
-        }
-        | ({"trouble": [one.error for one in outcomes]} if any(o.error for o in outcomes) else {}),
-        placeholder="",
-        hide_index=True,
-        key=f"apply_table_{shown.path.name}",
-        on_select="rerun",
-        selection_mode="single-row",
-        column_config={
-            "image": st.column_config.TextColumn(pinned=True),
-            "cell area": st.column_config.NumberColumn(
-                format="percent", help="Share of the image that the mask calls cell."
-            ),
-            "seconds": st.column_config.NumberColumn(format="%.1f"),
-            **{title: st.column_config.NumberColumn(format="%.4g") for title in areas},
-        },
-        alt=f"A row for each of {len(outcomes)} images with its number of cells",
-    )
-    rows = [row for row in event["selection"]["rows"] if row < len(outcomes)]
-    if rows:
-        return outcomes[rows[0]]
-    return next((one for one in outcomes if not one.error), outcomes[0])
-
-
-@st.cache_data(max_entries=8, scope="session", show_spinner=False)
-def _preview(file: str) -> Rgb:
-    with Image.open(file) as picture:
-        return np.asarray(picture)
 
 
 def take_home(shown: Application, now: Standing) -> None:

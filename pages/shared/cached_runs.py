@@ -24,7 +24,7 @@ from cellcutter_core.runs.store import Progress, Run
 from cellcutter_core.view.curves import loss_curves, score_curves
 from cellcutter_core.view.render import Rgb, composite, overlay
 from cellcutter_core.view.truth import Compared, compare_truth
-from pages.shared import cached, state
+from pages.shared import cached, cached_others, state
 
 
 @st.cache_resource
@@ -37,13 +37,17 @@ def jobs() -> Jobs:
 
 
 @st.cache_data(max_entries=8, ttl=60, scope="session", show_spinner=False)
-def _estimate(key: str, device: str | None, _inputs: Inputs, _config: Config) -> tuple[float, str]:
+def _estimate(
+    key: str, device: str | None, n_cells_of_others: int, _inputs: Inputs, _config: Config
+) -> tuple[float, str]:
     del key
-    return estimate_seconds(_inputs, _config, device=device)
+    return estimate_seconds(_inputs, _config, device=device, n_cells_of_others=n_cells_of_others)
 
 
 def estimate(like: Run | None = None) -> tuple[float, str]:
     """Seconds that a training with the present choices would take, and what says so.
+
+    Of other images those count whose cells are known, see `cached_others.n_cells`.
 
     Parameters
     ----------
@@ -57,7 +61,9 @@ def estimate(like: Run | None = None) -> tuple[float, str]:
     """
     given, _ = cached.inputs() if like is None else run_inputs(like.path.name)
     key = cached.step_keys()["training"]
-    return _estimate(key, SPARE.known(), given, state.choices().config)
+    choices = state.choices()
+    of_others = sum(cached_others.n_cells(other) or 0 for other in choices.others)
+    return _estimate(key, SPARE.known(), of_others, given, choices.config)
 
 
 # What a run was given -----------------------------------------------------------------------------

@@ -36,7 +36,7 @@ def data_code(choices: Choices, image: Image, region: Box) -> str:
             if source.more
             else "from cellcutter_core import read_image"
         )
-        chosen = "".join(f", {name}={value!r}" for name, value in source.reading.items())
+        chosen = _given(source.reading)
         lines.append(
             f"image = read_channel_files({several!r}{chosen})"
             if source.more
@@ -126,11 +126,28 @@ def mask_code(cells: str, choices: Choices, image: Image, *, edited: bool) -> st
 def train_code(data: str, choices: Choices, *, edited: bool) -> str:
     """All steps in one, from the script of the image."""
     name, made = config_code(choices.config)
-    imports = [f"from cellcutter_core import {name}, segment"]
     markers = f', markers="{MARKERS_FILE}"' if edited else ""
+    if choices.others:
+        imports = [
+            f"from cellcutter_core import {name}, segment_together",
+            "from cellcutter_core.runs.others import read_other",
+        ]
+        together = f"segment_together([image, *others], config{markers})"
+        lines = [*_others_code(choices), f"drawing, *of_others = {together}", "drawing.labels"]
+        return _more(data, imports, [*made, *lines])
+    imports = [f"from cellcutter_core import {name}, segment"]
     return _more(
         data, imports, [*made, f"drawing = segment(image, config{markers})", "drawing.labels"]
     )
+
+
+def _others_code(choices: Choices) -> list[str]:
+    """The lines that read the other images to train on."""
+    reads = [
+        f"    read_other({other.name!r}, image.roles{_given(choices.reading_of(other))}),"
+        for other in choices.others
+    ]
+    return ["others = [", *reads, "]"]
 
 
 def compare_code(path: str, epochs: tuple[int, ...]) -> str:
@@ -162,7 +179,7 @@ def results_code(path: str, epoch: int) -> str:
 
 def apply_code(path: str, files: list[str], how: Mapping[str, Any]) -> str:
     """The cells of other images by the network of a run."""
-    chosen = "".join(f", {name}={value!r}" for name, value in how.items())
+    chosen = _given(how)
     return _script(
         ["from cellcutter_core import Run", "from cellcutter_core.runs.applying import Trained"],
         [
@@ -193,6 +210,11 @@ def _arguments(settings: Any, usual: Any = PAPER) -> str:
     values = settings.model_dump()
     usual = usual.model_dump()
     return ", ".join(f"{name}={values[name]!r}" for name in values if values[name] != usual[name])
+
+
+def _given(values: Mapping[str, Any]) -> str:
+    """Values as keyword arguments after others."""
+    return "".join(f", {name}={value!r}" for name, value in values.items())
 
 
 def _script(imports: list[str], lines: list[str]) -> str:

@@ -13,6 +13,7 @@ import streamlit as st
 from cellcutter_core.images import Image
 from cellcutter_core.runs.choices import Source
 from cellcutter_core.runs.draft import keep_file, together
+from cellcutter_core.runs.sources import WAYS
 from pages.shared import cached, panels, state
 
 KINDS = {"sample": "Built-in sample", "paper": "The paper's images", "file": "Your own image"}
@@ -136,9 +137,8 @@ def _take(source: Source) -> None:
         If it cannot be read; what was there before stays.
     """
     before = state.choices()
-    ways = ({}, {"z": "max"}, {"t": 0}, {"z": "max", "t": 0})
     errors = []
-    for way in ways:
+    for way in WAYS:
         state.choose_source(source.replace(**way))
         try:
             cached.whole_image()

@@ -7,7 +7,7 @@ import streamlit as st
 from cellcutter_core.pipeline import is_covered
 from cellcutter_core.runs.spare import SPARE
 from cellcutter_core.runs.store import Progress, Run
-from pages.shared import cached, cached_runs, panels, start, state
+from pages.shared import cached, cached_others, cached_runs, panels, start, state
 from pages.shared.run_words import in_words
 
 
@@ -63,7 +63,11 @@ def before_start(like: Run | None) -> None:
         return
     with panels.told():
         seconds, basis = cached_runs.estimate(like)
-        st.caption(f"**About {in_words(seconds)}** · {where}", help=f"Estimated {basis}.")
+        parts = [f"**About {in_words(seconds)}**", where]
+        others = state.choices().others
+        if any(cached_others.n_cells(other) is None for other in others):
+            parts.append("for this image alone, the others add to it")
+        st.caption(" · ".join(parts), help=f"Estimated {basis}.")
 
 
 def stop_or_go_on(run: Run, now: Progress, *, going: bool) -> None:

@@ -25,6 +25,8 @@ def watch(run: Run, epochs_drawn: int, status_drawn: str) -> None:
         line = f"{now.epochs_done} of {now.epochs} epochs are kept"
     if now.status == "running" and not done:
         line = "Starting: the network is being built, which takes some seconds"
+    if now.status == "running" and now.epochs_done == now.epochs and run.other_files:
+        line = "Trained; now finding the cells of the other images"
     if run.asked_to_stop and now.status in ("queued", "running"):
         line = "Stopping after this step …"
     st.progress(min(done / max(now.epochs * now.steps, 1), 1.0), text=line)
@@ -38,6 +40,9 @@ def device_line(run: Run) -> str:
     if found:
         event = found[-1]
         parts += [f"{event['device']}, {event['precision']}", f"{event['n_cells']} cells"]
+        if n_others := len(run.other_files):
+            images = "1 other image" if n_others == 1 else f"{n_others} other images"
+            parts.append(f"{event.get('n_cells_of_others', 0)} in {images}")
     return " · ".join([*parts, *filter(None, [came_from(run.description)])])
 
 

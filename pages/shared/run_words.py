@@ -15,14 +15,25 @@ STALE = {
     "image": "image, channels or region",
     "mask": "mask",
     "markers": "markers",
-    "training": "training settings",
+    "training": "training settings or other images to train on",
 }
+
+
+def with_others(image: str, n: int) -> str:
+    """An image and so many others that are trained on as well."""
+    return f"{image} and {n} {'other' if n == 1 else 'others'}" if n else image
+
+
+def trained_on(description: Mapping[str, Any]) -> str:
+    """The images of a run; empty where its description does not name one."""
+    image = description.get("image", "")
+    return with_others(image, len(description.get("others", ()))) if image else ""
 
 
 def run_name(run: RunSummary) -> str:
     """What a run is called in lists: when it was made, from what, and its id's last letters."""
     when = time.strftime("%d %b %H:%M", time.localtime(run.created))
-    image = run.description.get("image", "from the command line")
+    image = trained_on(run.description) or "from the command line"
     name = f"{when} · {image} · {run.preset} · {run.id[-5:]}"
     before = run.description.get("from")
     return name + (f" (again from {before['run'][-5:]})" if before else "")
@@ -68,7 +79,7 @@ def stale_note(names: tuple[str, ...]) -> None:
         return
     first = STALE[names[0]]
     st.warning(
-        f"This run is out of date: since it started you chose another {first}. What you see here "
+        f"This run is out of date: since it started you changed the {first}. What you see here "
         "is still what it was trained on.",
         icon=":material/update:",
     )

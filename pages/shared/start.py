@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import streamlit as st
+
 from cellcutter_core.pipeline import make_dataset, seen_names, unseen_channels
 from cellcutter_core.runs.folder import new_run_path
+from cellcutter_core.runs.others import Other
 from cellcutter_core.runs.store import Run
-from pages.shared import cached, cached_runs, state
+from pages.shared import cached, cached_others, cached_runs, other_images, state
 
 
 def start_run() -> Run:
     """Write a run of the present choices, queue it and open it.
+
+    The other images that it is to train on are prepared here, one after the other; the page says
+    which.
 
     Raises
     ------
@@ -30,8 +36,31 @@ def start_run() -> Run:
         "reading": state.choices().source.reading,
         "channels": seen_names(image, config),
     }
+    others = _prepared_others()
+    if others:
+        about["others"] = [other.image.name for other in others]
     unseen = unseen_channels(image, config)
-    run = Run.create(new_run_path(), inputs, config, truth=truth, unseen=unseen, description=about)
+    run = Run.create(
+        new_run_path(),
+        inputs,
+        config,
+        truth=truth,
+        unseen=unseen,
+        others=others,
+        description=about,
+    )
+    other_images.forget_refused()
     cached_runs.jobs().submit(run)
     state.open_run(run.path.name)
     return run
+
+
+def _prepared_others() -> list[Other]:
+    """The chosen other images with cell area and markers; what is wrong with one ends it."""
+    chosen = state.choices().others
+    found = []
+    for number, other in enumerate(chosen, 1):
+        line = f"Finding cell area and nuclei in {other.name}, {number} of {len(chosen)} others …"
+        with st.spinner(line):
+            found.append(cached_others.prepared(other))
+    return found

@@ -100,7 +100,8 @@ def choose_setting(group: str, name: str, value: Any) -> None:
 
 def choose_source(source: Source) -> None:
     """Take another image; what belonged to the last one is forgotten but for the settings."""
-    choose(source=source, cell=None, nucleus=None, pixel_size=None, region=None)
+    others = choices().others if source.is_same(choices().source) else ()
+    choose(source=source, others=others, cell=None, nucleus=None, pixel_size=None, region=None)
 
 
 def take(new: Choices) -> None:
@@ -220,10 +221,12 @@ def take_choices_of(opened: Run) -> None:
     Raises
     ------
     ValueError
-        If its image is not here any more and cannot be had from the run.
+        If its images are not here any more and cannot be had from the run.
     """
     chosen = Choices(**opened.description["choices"])
-    if not all(file.exists() for file in files_of(chosen.source)):
+    files = [file for source in (chosen.source, *chosen.others) for file in files_of(source)]
+    all_named = len(chosen.others) == len(opened.other_files)
+    if not all_named or not all(file.exists() for file in files):
         # It came from another machine.
         chosen = adopt(opened)
     draft().save(chosen)

@@ -21,8 +21,10 @@ from cellcutter_core.regions import cut_out
 from cellcutter_core.runs.application import Application
 from cellcutter_core.runs.applying import apply_run
 from cellcutter_core.runs.choices import Choices
+from cellcutter_core.runs.chosen_others import read_chosen
 from cellcutter_core.runs.draft import Draft, file_of, keep_file, together
 from cellcutter_core.runs.folder import runs_folder
+from cellcutter_core.runs.others import find_others
 from cellcutter_core.runs.store import Run
 from cellcutter_core.runs.worker import work
 from cellcutter_core.samples import sample, save
@@ -177,6 +179,43 @@ def test_training_gives_the_labels_of_the_run(tmp_path: Path) -> None:
     labels = executed(code)["drawing"].labels
     assert len(np.unique(labels)) - 1 <= len(edited.points) == len(markers.points) - 1
     assert not np.array_equal(labels, run.epoch(1).labels)
+
+
+def test_training_on_several_images_gives_the_labels_of_the_run(tmp_path: Path) -> None:
+    for number in (1, 2):
+        save(sample((160, 176), seed=number), tmp_path / f"{number}.npz")
+    kept = [keep_file(f"{n}.npz", (tmp_path / f"{n}.npz").read_bytes()) for n in (1, 2)]
+    first, *others = kept
+    choices = Choices(
+        source=first.replace(inverted=False),
+        region=(0, 0, 150, 160),
+        config=TINY,
+        cell=("bright field",),
+        nucleus="nucleus",
+        others=others,
+    )
+    code = shown("train", choices)
+    image = read_image("1.npz", inverted=False).with_roles(cell="bright field")
+    image = cut_out(image, choices.region)
+    inputs, _ = prepare(image, TINY)
+    images = [read_chosen(other, choices, image.roles) for other in others]
+    found = find_others(images, TINY, n_channels=1)
+    run = Run.create(tmp_path / "run", inputs, TINY, others=found)
+    work(run)
+    made = executed(code)
+    np.testing.assert_array_equal(made["drawing"].labels, run.epoch(1).labels)
+    np.testing.assert_array_equal(
+        made["of_others"][0].labels, tifffile.imread(run.path / "others" / "2-labels.tif")
+    )
+    assert made["others"][0].roles == image.roles
+
+    # With markers of the first changed by hand, from the file that the page offers.
+    nuclei = find_nuclei(image.pixels[..., image.nucleus])
+    edited = remove_marker(nuclei, 3)
+    code = shown("train", choices, edited)
+    tifffile.imwrite(tmp_path / MARKERS_FILE, edited.regions.astype(np.uint16))
+    labels = executed(code)["drawing"].labels
+    assert len(np.unique(labels)) - 1 <= len(nuclei.points) - 1
 
 
 def test_applying_gives_the_labels_of_the_run_and_of_other_images(tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ from cellcutter_core.pipeline import prepare, seen_channels, unseen_channels
 from cellcutter_core.regions import cut_out
 from cellcutter_core.runs.adopted import adopt
 from cellcutter_core.runs.choices import Choices, changed, keys
+from cellcutter_core.runs.chosen_others import kept_file
 from cellcutter_core.runs.draft import file_of, markers_digest
+from cellcutter_core.runs.others import find_others, prepare_other
 from cellcutter_core.runs.store import Run
 from cellcutter_core.samples import sample
 
@@ -85,3 +87,24 @@ def test_markers_from_a_file_are_those_of_the_run(tmp_path):
     digest = markers_digest(Nuclei(run.inputs.nuclei, run.inputs.points))
     assert run.description["edits"] == digest
     assert run.description["keys"] == dict(keys(choices, edits=digest))
+
+
+def test_other_images_that_it_was_trained_on_come_with_it(tmp_path):
+    image = cut_out(sample(seed=1), (0, 0, 128, 160))
+    one = type(image)(image.pixels, image.channels, nucleus=2, cell=(0,), name="one.tif")
+    inputs, _ = prepare(one, CONFIG)
+    two = type(image)(image.pixels[::-1], image.channels, nucleus=2, cell=(0,), name="two.tif")
+    others = find_others([two], CONFIG, n_channels=1)
+    about = {"image": one.name, **one.roles, "channels": ["fluorescence"], "others": ["two.tif"]}
+    unseen = unseen_channels(one, CONFIG)
+    run = Run.create(
+        tmp_path / "runs" / "r1", inputs, CONFIG, unseen=unseen, others=others, description=about
+    )
+    choices = adopt(run)
+    (other,) = choices.others
+    (found,) = others
+    kept = prepare_other(kept_file(other), one.roles, CONFIG, 1, choices.reading_of(other))
+    assert (kept.image.roles, kept.image.name) == (two.roles, "two.npz")
+    np.testing.assert_array_equal(kept.image.pixels, two.pixels)
+    for name, array in found.inputs.arrays().items():
+        np.testing.assert_array_equal(kept.inputs.arrays()[name], array)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,7 @@ def some_markers() -> Nuclei:
         (lambda c: c.with_setting("mask", "scaling", "robust"), ("mask", "training")),
         (lambda c: c.with_setting("training", "epochs", 3), ("training",)),
         (lambda c: c.with_setting("labels", "fill", False), ("training",)),
+        (lambda c: c.replace(others=(Source(kind="file", name="b.tif"),)), ("training",)),
     ],
 )
 def test_a_change_reaches_what_comes_after_it(change, expected: tuple[str, ...]) -> None:
@@ -59,6 +61,30 @@ def test_edited_markers_take_the_place_of_their_settings() -> None:
     other = before.with_setting("markers", "diameter", 20)
     assert changed(keys(other, edits=digest), keys(before, edits=digest)) == ()
     assert markers_digest(None) == ""
+
+
+def test_markers_of_other_images_are_found_also_where_those_of_the_image_were_edited() -> None:
+    before = Choices(others=(Source(kind="file", name="b.tif"),))
+    after = before.with_setting("markers", "diameter", 20)
+    assert changed(keys(after, edits="some"), keys(before, edits="some")) == ("training",)
+
+
+def test_other_images_are_read_as_the_image_where_they_say_nothing() -> None:
+    other = Source(kind="file", name="b.tif", z="max")
+    choices = Choices(source=Source(kind="file", name="a.tif", z=1, t=2), others=(other,))
+    assert choices.reading_of(other) == {"z": "max", "t": 2}
+    assert choices.source.is_same(choices.source.replace(z="max", t=None, inverted=True))
+    assert not choices.source.is_same(other)
+
+
+def test_choices_of_before_there_were_other_images_come_back(runs: Path) -> None:
+    draft = Draft()
+    draft.save(Choices())
+    file = runs / ".drafts" / draft.id / "choices.json"
+    said = json.loads(file.read_text("utf-8"))
+    del said["others"]
+    file.write_text(json.dumps(said), "utf-8")
+    assert Draft(draft.id).load() == Choices()
 
 
 def test_a_setting_out_of_bounds_is_refused() -> None:

@@ -6,6 +6,7 @@ import csv
 import json
 import runpy
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from cellcutter_core.export.recipe import recipe
 from cellcutter_core.export.result import Result
 from cellcutter_core.images import Image
 from cellcutter_core.pipeline import segment_together
-from cellcutter_core.runs.applying import Outcome, Trained
+from cellcutter_core.runs.applying import Outcome, Trained, found_in_others, write_others
 from cellcutter_core.runs.others import find_others
 from cellcutter_core.runs.store import Run
 from cellcutter_core.runs.worker import work
@@ -127,6 +128,20 @@ def test_what_was_found_is_written(whole: Run) -> None:
         assert "mean_nucleus" in rows[0]
 
 
+def test_a_training_writes_them_itself_and_forgets_them_with_the_next_epoch(
+    whole: Run, tmp_path: Path
+) -> None:
+    kinds = [event["kind"] for event in whole.events()]
+    assert kinds[-3:] == ["other", "other", "finished"]
+    summary = json.loads((whole.path / "result.json").read_text("utf-8"))
+    assert summary["others"] == [asdict(one) for one in found_in_others(whole)]
+    copy = Run(shutil.copytree(whole.path, tmp_path / "run"))
+    copy.record("epoch", epoch=3)
+    assert found_in_others(copy) == []
+    assert [one.name for one in write_others(copy)] == ["1", "2"]
+    assert [one.name for one in found_in_others(copy)] == ["1", "2"]
+
+
 def test_one_that_cannot_be_drawn_at_the_end_is_told_and_in_the_exit_code(
     whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
@@ -139,13 +154,13 @@ def test_one_that_cannot_be_drawn_at_the_end_is_told_and_in_the_exit_code(
         return draw(self, image, inputs)
 
     monkeypatch.setattr(Trained, "draw", refuses_one)
-    monkeypatch.setattr("cellcutter_core.runs.worker.work", lambda run, **more: None)
     assert main(["continue", str(copy), "--epochs", "3"]) == 2
     said = capsys.readouterr()
     assert "2.npz: failed: no memory is left" in said.out
     assert said.err == ("cellcutter_core: 1 of 2 other images failed; the reasons stand above\n")
     summary = json.loads((copy / "result.json").read_text("utf-8"))
     assert [bool(one["error"]) for one in summary["others"]] == [False, True]
+    assert [bool(one.error) for one in found_in_others(Run(copy))] == [False, True]
 
 
 def test_the_recipe_has_all_of_them(

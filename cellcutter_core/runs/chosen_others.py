@@ -1,0 +1,95 @@
+"""The other images that a person has chosen to train on: taken in, found again and read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cellcutter_core.images import Image
+from cellcutter_core.pipeline import naming, seen_channels
+from cellcutter_core.runs.choices import Choices, Source
+from cellcutter_core.runs.draft import file_of
+from cellcutter_core.runs.others import check_seen, read_other
+from cellcutter_core.runs.sources import WAYS
+
+
+def kept_file(other: Source) -> Path:
+    """Where one of the other images is kept.
+
+    Raises
+    ------
+    ValueError
+        If it is not there any more. It begins with the name of the image.
+    """
+    file = file_of(other)
+    if not file.exists():
+        raise ValueError(f"{other.name}: is not kept here any more; take it away and add it again")
+    return file
+
+
+def read_chosen(other: Source, choices: Choices, roles: Mapping[str, Any]) -> Image:
+    """Read one of the other images.
+
+    Parameters
+    ----------
+    other : Source
+        An uploaded file.
+    choices : Choices
+        Those of the run: what `other` does not say of how it is read is as for its own image.
+    roles : mapping
+        `Image.roles` of the run's own image.
+
+    Raises
+    ------
+    ValueError
+        What `kept_file` and `read_other` raise. It begins with the name of the image.
+    """
+    return read_other(kept_file(other), roles, **choices.reading_of(other))
+
+
+def take_in(kept: Source, choices: Choices, first: Image) -> Source:
+    """How an uploaded file can be read as another image to train on.
+
+    Parameters
+    ----------
+    kept : Source
+        As `keep_file` returns it.
+    choices : Choices
+        Those it is to be added to.
+    first : Image
+        The run's own image, its channels in their roles.
+
+    Returns
+    -------
+    Source
+        The file; of a stack that the run's own image does not say how to read, with a plane.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read, is there already, has the name of another one, or shows the network
+        another number of channels. It begins with the name of the file.
+    """
+    for there in (choices.source, *choices.others):
+        if there.kind == "file" and there.digest == kept.digest and not there.more:
+            which = "the image itself" if there is choices.source else there.name
+            raise ValueError(f"{kept.name}: is {which}, which is trained on already")
+        if there.kind == "file" and there.name == kept.name:
+            raise ValueError(
+                f"{kept.name}: there is another image of this name; rename the file, so that their "
+                "results can be told apart"
+            )
+    errors = []
+    for way in WAYS:
+        other = kept.replace(**way)
+        try:
+            image = read_chosen(other, choices, first.roles)
+        except ValueError as error:
+            errors.append(error)
+            continue
+        n_channels = len(seen_channels(first, choices.config))
+        with naming(kept.name):
+            check_seen(image, choices.config, n_channels=n_channels)
+        return other
+    raise errors[0]

@@ -1,0 +1,78 @@
+"""What is known of the other images that the next run is to train on.
+
+Of an image only what is said of it is kept, not its pixels: there may be many of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import streamlit as st
+
+from cellcutter_core.pipeline import naming, seen_channels
+from cellcutter_core.runs.choices import Choices, Source
+from cellcutter_core.runs.chosen_others import kept_file, read_chosen
+from cellcutter_core.runs.others import Other, prepare_other
+from pages.shared import cached, state
+from pages.shared.aside import aside, waited
+
+COUNTED = "cells_of_others"
+
+
+class Facts(NamedTuple):
+    """What the list of other images says of one: its size, and what shows cells and nuclei."""
+
+    shape: tuple[int, int]
+    cell: list[str]
+    nucleus: str
+
+
+@st.cache_data(max_entries=128, scope="session", show_spinner=False)
+def _facts(key: str, _other: Source, _choices: Choices, _roles: dict[str, Any]) -> Facts:
+    del key
+    image = read_chosen(_other, _choices, _roles)
+    return Facts(image.shape, **image.roles)
+
+
+def facts(other: Source) -> Facts:
+    """What one of the chosen others is, read once.
+
+    Raises
+    ------
+    ValueError
+        If it is not here any more or cannot be read, and what `cached.image` raises.
+    """
+    choices, roles = state.choices(), cached.image().roles
+    return _facts(f"{other} {choices.reading_of(other)} {roles}", other, choices, roles)
+
+
+def prepared(other: Source) -> Other:
+    """One of the chosen others with its cell area and markers, found in a child process.
+
+    Raises
+    ------
+    ValueError
+        What `kept_file` and the core refuse. It begins with the name of the image.
+    """
+    choices, image = state.choices(), cached.image()
+    n_channels = len(seen_channels(image, choices.config))
+    # The child may run in another folder: it is told where the file is and how to read it.
+    given = (kept_file(other), image.roles, choices.config, n_channels, choices.reading_of(other))
+    key = f"other {given}"
+    with naming(other.name):
+        found = waited(lambda: aside("other", key, prepare_other, *given)[0], st.empty())
+    st.session_state.setdefault(COUNTED, {})[_counted_as(other)] = len(found.inputs.points)
+    return found
+
+
+def n_cells(other: Source) -> int | None:
+    """How many cells one of the chosen others has, where it was prepared like this before."""
+    return st.session_state.get(COUNTED, {}).get(_counted_as(other))
+
+
+def _counted_as(other: Source) -> str:
+    """What the number of its cells depends on."""
+    choices = state.choices()
+    config = choices.config
+    chosen = (choices.reading_of(other), choices.cell, choices.nucleus, choices.source)
+    return f"{other} {chosen} {config.mask} {config.markers}"
