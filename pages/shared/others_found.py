@@ -23,12 +23,15 @@ def others_found(run: Run) -> None:
     if not n:
         return
     st.subheader("The other image" if n == 1 else f"The {n} other images", anchor=False)
+    them, their = ("it", "Its") if n == 1 else ("them", "Their")
     found = found_in_others(run)
     if not found:
-        _not_yet(run)
+        _not_yet(run, their)
         return
     epoch = run.epochs[-1]
-    st.caption(f"This run was trained on them as well. Their cells are those after epoch {epoch}.")
+    st.caption(
+        f"This run was trained on {them} as well. {their} cells are those after epoch {epoch}."
+    )
     say_what_is_wrong(found)
     left, right = st.columns([2, 3], gap="large")
     with left:
@@ -38,12 +41,12 @@ def others_found(run: Run) -> None:
         _picture(run, chosen)
 
 
-def _not_yet(run: Run) -> None:
+def _not_yet(run: Run, whose: str) -> None:
     if run.progress.status in ("queued", "running"):
         when = "when the training ends"
     else:
         when = "at the end of a training, as after *Continue* on the page Train"
-    st.info(f"Their cells are found {when}.", icon=":material/info:")
+    st.info(f"{whose} cells are found {when}.", icon=":material/info:")
 
 
 def _picture(run: Run, chosen: Outcome) -> None:
