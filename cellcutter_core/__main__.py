@@ -361,8 +361,8 @@ def _apply(chosen: argparse.Namespace) -> None:
     errors = []
     found = applying.apply_to_files(trained, files, chosen.out, formats=formats, **reading)
     for number, (outcome, _) in enumerate(found, 1):
-        cells = "1 cell" if outcome.cells == 1 else f"{outcome.cells} cells"
-        said = f"failed: {outcome.error}" if outcome.error else f"{cells}, {outcome.seconds:.1f} s"
+        done = f"{outcome.cells_in_words}, {outcome.seconds:.1f} s"
+        said = f"failed: {outcome.error}" if outcome.error else done
         remark = f"; the network {outcome.remark}" if outcome.remark else ""
         print(f"{number}/{len(files)} {files[outcome.name]}: {said}{remark}", flush=True)
         errors.append(outcome.error)

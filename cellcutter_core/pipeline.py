@@ -158,6 +158,31 @@ def seen_channels(image: Image, config: Config) -> list[int]:
     return channels
 
 
+def check_seen(image: Image, config: Config, *, n_channels: int) -> tuple[int, ...]:
+    """The channels that the network sees of another image.
+
+    Parameters
+    ----------
+    image : Image
+        Its channels in their roles.
+    config : Config
+    n_channels : int
+        How many channels the network sees of the first image.
+
+    Raises
+    ------
+    ValueError
+        If they are more or fewer than those of the first image.
+    """
+    seen = tuple(seen_channels(image, config))
+    if len(seen) != n_channels:
+        raise ValueError(
+            f"the network would see {len(seen)} of its channels and {n_channels} of the first "
+            f"image; choose as many for cells and nuclei, of {', '.join(image.channels)}"
+        )
+    return seen
+
+
 def seen_names(image: Image, config: Config) -> list[str]:
     """Names of the channels that the network sees, in the order of `seen_channels`."""
     return [image.channels[index] for index in seen_channels(image, config)]
@@ -257,15 +282,10 @@ def segment_together(
     found: list[tuple[Dataset, Inputs]] = []
     for image in images:
         with naming(image.name):
+            if found:
+                check_seen(image, config, n_channels=found[0][1].image.shape[-1])
             inputs, _ = prepare(image, config, markers=None if found else markers)
-            data = make_dataset(inputs, config)
-            n_channels = found[0][1].image.shape[-1] if found else inputs.image.shape[-1]
-            if inputs.image.shape[-1] != n_channels:
-                raise ValueError(
-                    f"the network would see {inputs.image.shape[-1]} of its channels and "
-                    f"{n_channels} of the first image; choose as many for cells and nuclei"
-                )
-            found.append((data, inputs))
+            found.append((make_dataset(inputs, config), inputs))
     return _segmented(found, config, stop=stop)
 
 

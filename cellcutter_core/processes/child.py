@@ -29,6 +29,22 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
+def module_command(name: str) -> list[str]:
+    """The command that runs a module, with a trace where the interpreter itself goes down."""
+    return [sys.executable, "-X", "faulthandler", "-m", name]
+
+
+def end(process: subprocess.Popen[Any]) -> int:
+    """End a process now, unless it has ended, and leave no pipe to it behind; its exit code."""
+    process.kill()
+    code = process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
+    return code
+
+
 class Child:
     """One child process, started at once.
 
@@ -76,12 +92,7 @@ class Child:
 
     def close(self) -> None:
         """End it and leave nothing behind. Not while a `call` waits for it."""
-        self.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
+        end(self._process)
 
 
 def _serve() -> None:

@@ -269,6 +269,11 @@ class Outcome:
     mask_fraction: float | None = None
     remark: str = ""
 
+    @property
+    def cells_in_words(self) -> str:
+        """How many cells it has."""
+        return "1 cell" if self.cells == 1 else f"{self.cells} cells"
+
 
 def image_files(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     """Files as they are, and of folders the images in them, in the order of their names.

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from cellcutter_core.images import Image
-from cellcutter_core.pipeline import naming, seen_channels
+from cellcutter_core.pipeline import check_seen, naming, seen_channels
 from cellcutter_core.runs.choices import Choices, Source
 from cellcutter_core.runs.draft import file_of
-from cellcutter_core.runs.others import check_seen, read_other
-from cellcutter_core.runs.sources import WAYS
+from cellcutter_core.runs.others import read_other
+from cellcutter_core.runs.sources import read_somehow
 
 
 def kept_file(other: Source) -> Path:
@@ -80,16 +80,7 @@ def take_in(kept: Source, choices: Choices, first: Image) -> Source:
                 f"{kept.name}: there is another image of this name; rename the file, so that their "
                 "results can be told apart"
             )
-    errors = []
-    for way in WAYS:
-        other = kept.replace(**way)
-        try:
-            image = read_chosen(other, choices, first.roles)
-        except ValueError as error:
-            errors.append(error)
-            continue
-        n_channels = len(seen_channels(first, choices.config))
-        with naming(kept.name):
-            check_seen(image, choices.config, n_channels=n_channels)
-        return other
-    raise errors[0]
+    other, image = read_somehow(kept, lambda source: read_chosen(source, choices, first.roles))
+    with naming(kept.name):
+        check_seen(image, choices.config, n_channels=len(seen_channels(first, choices.config)))
+    return other

@@ -19,7 +19,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -27,7 +26,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
 
-from cellcutter_core.processes.child import environment
+from cellcutter_core.processes.child import environment, module_command
 from cellcutter_core.processes.threads import Threads
 from cellcutter_core.runs.application import Application
 from cellcutter_core.runs.folder import list_runs, runs_folder
@@ -222,8 +221,10 @@ def train_in_child(path: str, epochs: str, ticket: str) -> None:
     def begin() -> subprocess.Popen[Any]:
         return SPARE.take(path, epochs, run.log_file) or _child(run, child_command(path, epochs))
 
-    _in_child(run, begin, ticket, what="training")
-    SPARE.done()
+    try:
+        _in_child(run, begin, ticket, what="training")
+    finally:
+        SPARE.done()
 
 
 def apply_in_child(path: str, ticket: str) -> None:
@@ -283,17 +284,12 @@ def _in_child(
 
 def child_command(path: str, epochs: str) -> list[str]:
     """The command that trains a run."""
-    return [*_module("cellcutter_core.runs.worker"), path, epochs]
+    return [*module_command("cellcutter_core.runs.worker"), path, epochs]
 
 
 def application_command(path: str) -> list[str]:
     """The command that applies a run to images."""
-    return [*_module("cellcutter_core.runs.application"), path]
-
-
-def _module(name: str) -> list[str]:
-    # With a trace in the log where the interpreter itself goes down.
-    return [sys.executable, "-X", "faulthandler", "-m", name]
+    return [*module_command("cellcutter_core.runs.application"), path]
 
 
 def _wait(child: subprocess.Popen[Any], run: Job) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cellcutter_core.config import Config
 from cellcutter_core.images import Image, read_image
 from cellcutter_core.inputs import Inputs
-from cellcutter_core.pipeline import make_dataset, naming, prepare, seen_channels
+from cellcutter_core.pipeline import check_seen, make_dataset, naming, prepare
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,28 +84,6 @@ def read_other(path: str | os.PathLike[str], roles: Mapping[str, Any], **how: An
     """
     said = {name: value for name, value in how.items() if value is not None}
     return read_image(path, **said).in_roles_of(roles, keep=said)
-
-
-def check_seen(image: Image, config: Config, *, n_channels: int) -> tuple[int, ...]:
-    """The channels that the network sees of another image.
-
-    Parameters
-    ----------
-    image, config, n_channels
-        As for `find_others`.
-
-    Raises
-    ------
-    ValueError
-        If they are more or fewer than those of the run's own image.
-    """
-    seen = tuple(seen_channels(image, config))
-    if len(seen) != n_channels:
-        raise ValueError(
-            f"the network would see {len(seen)} of its channels and {n_channels} of the first "
-            f"image; choose as many for cells and nuclei, of {', '.join(image.channels)}"
-        )
-    return seen
 
 
 def find_others(images: Iterable[Image], config: Config, *, n_channels: int) -> list[Other]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,37 @@ from cellcutter_core.runs.draft import file_of, files_of, keep_file
 from cellcutter_core.runs.store import Run
 from cellcutter_core.samples import sample, save
 
-WAYS: tuple[dict[str, Any], ...] = ({}, {"z": "max"}, {"t": 0}, {"z": "max", "t": 0})
-"""Planes and time points to begin with where none are chosen; the first that a file lets read."""
+_WAYS: tuple[dict[str, Any], ...] = ({}, {"z": "max"}, {"t": 0}, {"z": "max", "t": 0})
+
+
+def read_somehow(source: Source, read: Callable[[Source], Image]) -> tuple[Source, Image]:
+    """Read a source; a stack or a series has a plane and a time point to begin with.
+
+    Parameters
+    ----------
+    source : Source
+    read : callable
+        Reads it; raises a ValueError where that needs another plane or time point, or cannot be.
+
+    Returns
+    -------
+    source : Source
+        With the plane and time point that it was read with.
+    image : Image
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read in any way: what was wrong with it as it is.
+    """
+    errors = []
+    for way in _WAYS:
+        tried = source.replace(**way)
+        try:
+            return tried, read(tried)
+        except ValueError as error:
+            errors.append(error)
+    raise errors[0]
 
 
 def read_source(source: Source) -> Image:

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from cellcutter_core.processes.child import environment
+from cellcutter_core.processes.child import end, environment, module_command
 
 # Nobody needed it for so many seconds: it ends, and gives its memory back.
 IDLE = 600.0
@@ -83,10 +83,8 @@ class Spare:
 
         Parameters
         ----------
-        path : str
-            The run's directory, absolute.
-        epochs : str
-            Train to this epoch.
+        path, epochs : str
+            As for `runs.jobs.train_in_child`.
         log : Path
             The file to which all that it prints is added.
 
@@ -184,17 +182,10 @@ class _Loading:
 
 
 def _end(process: subprocess.Popen[str]) -> int:
-    """End it, unless it has ended by itself, and leave nothing behind; its exit code."""
-    # It has closed its output, so it is about to end, or somebody wants it to.
+    """End it; one that has closed its output is about to, and gets the time to say its code."""
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(0.5)
-    process.kill()
-    code = process.wait()
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            with contextlib.suppress(OSError):
-                pipe.close()
-    return code
+    return end(process)
 
 
 def _said(process: subprocess.Popen[str], beginning: str) -> str | None:
@@ -208,7 +199,7 @@ def _said(process: subprocess.Popen[str], beginning: str) -> str | None:
 
 def spare_command() -> list[str]:
     """The command of the process."""
-    return [sys.executable, "-X", "faulthandler", "-m", "cellcutter_core.runs.worker", "--wait"]
+    return [*module_command("cellcutter_core.runs.worker"), "--wait"]
 
 
 def wait_for_work(load: Callable[[], str]) -> list[str] | None:

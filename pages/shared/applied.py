@@ -19,7 +19,6 @@ from cellcutter_core.runs.store import Run
 from pages.shared import cached_runs, panels
 from pages.shared.linked import linked_panes
 from pages.shared.outcomes import (
-    cells_in_words,
     choose_one,
     picture_in,
     say_what_else_it_saw,
@@ -195,7 +194,7 @@ def choose_outcome(shown: Application, now: Standing) -> None:
         if chosen.error:
             st.error(f"**{chosen.image}:** {chosen.error}", icon=":material/error:")
             return
-        cells = cells_in_words(chosen)
+        cells = chosen.cells_in_words
         linked_panes(
             {
                 chosen.image: picture_in(str(shown.preview(chosen.name, "image"))),

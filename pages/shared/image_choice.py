@@ -13,7 +13,7 @@ import streamlit as st
 from cellcutter_core.images import Image
 from cellcutter_core.runs.choices import Source
 from cellcutter_core.runs.draft import keep_file, together
-from cellcutter_core.runs.sources import WAYS
+from cellcutter_core.runs.sources import read_somehow
 from pages.shared import cached, panels, state
 
 KINDS = {"sample": "Built-in sample", "paper": "The paper's images", "file": "Your own image"}
@@ -136,17 +136,17 @@ def _take(source: Source) -> None:
     ValueError
         If it cannot be read; what was there before stays.
     """
+
+    def read(tried: Source) -> Image:
+        state.choose_source(tried)
+        return cached.whole_image()
+
     before = state.choices()
-    errors = []
-    for way in WAYS:
-        state.choose_source(source.replace(**way))
-        try:
-            cached.whole_image()
-            return
-        except ValueError as error:
-            errors.append(error)
-    state.take(before)
-    raise errors[0]
+    try:
+        read_somehow(source, read)
+    except ValueError:
+        state.take(before)
+        raise
 
 
 def _how_to_read(source: Source) -> None:

@@ -9,7 +9,7 @@ import streamlit as st
 from cellcutter_core.runs.applying import Outcome, found_in_others, outputs, zip_of_others
 from cellcutter_core.runs.store import Run
 from pages.shared.linked import linked_panes
-from pages.shared.outcomes import cells_in_words, choose_one, picture_in, say_what_is_wrong
+from pages.shared.outcomes import choose_one, picture_in, say_what_is_wrong
 
 TITLES = {"labels": "Label image", "table": "Table of its cells"}
 
@@ -57,11 +57,11 @@ def _picture(run: Run, chosen: Outcome) -> None:
     if not file.exists():
         return
     linked_panes(
-        {f"{chosen.image}, {cells_in_words(chosen)}": picture_in(str(file), file.stat().st_mtime)},
+        {f"{chosen.image}, {chosen.cells_in_words}": picture_in(str(file), file.stat().st_mtime)},
         n_columns=1,
         key="results_others_picture",
         place=f"{run.path.name} other {chosen.name}",
-        alt=f"{chosen.image} with its {cells_in_words(chosen)} in colours",
+        alt=f"{chosen.image} with its {chosen.cells_in_words} in colours",
     )
 
 

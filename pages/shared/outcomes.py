@@ -85,11 +85,6 @@ def choose_one(outcomes: Sequence[Outcome], *, key: str) -> Outcome:
     return next((one for one in outcomes if not one.error), outcomes[0])
 
 
-def cells_in_words(outcome: Outcome) -> str:
-    """How many cells it has."""
-    return "1 cell" if outcome.cells == 1 else f"{outcome.cells} cells"
-
-
 @st.cache_data(max_entries=8, scope="session", show_spinner=False)
 def picture_in(file: str, stamp: float = 0.0) -> Rgb:
     """(H, W, 3) the picture in a file, no larger than pages show one.

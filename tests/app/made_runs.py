@@ -26,7 +26,6 @@ from cellcutter_core.runs.choices import Choices
 from cellcutter_core.runs.draft import Draft, described
 from cellcutter_core.runs.folder import runs_folder
 from cellcutter_core.runs.jobs import Jobs
-from cellcutter_core.runs.spare import Spare
 from cellcutter_core.runs.store import Run
 from cellcutter_core.samples import sample
 
@@ -122,7 +121,6 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ..
     """A folder for runs, a queue that only notes what it is asked for, and empty caches."""
     monkeypatch.setenv("CELLCUTTER_RUNS", str(tmp_path / "runs"))
     monkeypatch.setattr("cellcutter_core.runs.sources.sample", _sample)
-    monkeypatch.setattr(Spare, "known", lambda self: "CPU (test)")
     notes: list[tuple[Any, ...]] = []
 
     def note(kind: str) -> Callable[..., None]:
