@@ -57,7 +57,8 @@ class _TensorFlow:
         import tensorflow as tf
 
         # XLA makes a step on the CPU about twice slower; on a GPU it fuses what is memory-bound.
-        function = tf.function(reduce_retracing=True, jit_compile=gpu or None)
+        # There is nothing in a step for AutoGraph to translate, and looking for it takes a second.
+        function = tf.function(autograph=False, reduce_retracing=True, jit_compile=gpu or None)
 
         def gradients(shape: Any, fields: Any, x: Any, outside: Any) -> tuple[Any, Any]:
             with tf.GradientTape() as tape:
