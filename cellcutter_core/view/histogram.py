@@ -53,14 +53,7 @@ def histogram(
     ValueError
         If the channel has no pixels, or pixels that are not finite.
     """
-    pixels = np.asarray(channel)
-    if pixels.size == 0 or not np.isfinite(pixels).all():
-        raise ValueError(
-            f"channel {name} has {'no pixels' if pixels.size == 0 else 'pixels that are no number'}"
-            ", but a histogram counts finite intensities; replace or crop them"
-        )
-    edges = _edges(pixels, most_bars)
-    counts = np.histogram(pixels, edges)[0]
+    edges, counts = counted_in_bars(channel, name=name, most_bars=most_bars)
     middles = (edges[1:] + edges[:-1]) / 2
     # One outline: a browser takes ten times as long for hundreds of bars. The last step ends at
     # the last edge; on a logarithmic axis a bar of nothing ends below it, for 0 has no place there.
@@ -85,12 +78,52 @@ def histogram(
     return charted(figure, height=PANEL_HEIGHT - 60)
 
 
+def counted_in_bars(
+    channel: npt.NDArray[Any], *, name: str, most_bars: int = MOST_BARS
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
+    """The bars of a histogram: where they begin and end, and how many values are in each.
+
+    Parameters
+    ----------
+    channel : array
+        Integers or finite floats, in any shape.
+    name : str
+        What the channel is called.
+    most_bars : int
+        Bars of integers hold whole numbers of values, so there may be fewer.
+
+    Returns
+    -------
+    edges : (N + 1,) float64
+    counts : (N,) int
+
+    Raises
+    ------
+    ValueError
+        If the channel has no pixels, or pixels that are not finite.
+    """
+    pixels = np.asarray(channel)
+    if pixels.size == 0 or not np.isfinite(pixels).all():
+        raise ValueError(
+            f"channel {name} has {'no pixels' if pixels.size == 0 else 'pixels that are no number'}"
+            ", but a histogram counts finite intensities; replace or crop them"
+        )
+    edges = _edges(pixels, most_bars)
+    return edges, np.histogram(pixels, edges)[0]
+
+
+def log_span(most: int) -> tuple[float, float]:
+    """Decimal logarithms between which an axis of counts reaches, up to so many.
+
+    It begins at half of one, so that a bar of one is seen.
+    """
+    return math.log10(0.5), math.log10(2 * most)
+
+
 def _counts(most: int, log: bool) -> dict[str, Any]:
     if not log:
         return {"range": [0, 1.05 * most]}
-    # From half of one: a bar of one is seen.
-    span = [math.log10(0.5), math.log10(2 * most)]
-    return {"type": "log", "dtick": 1, "exponentformat": "power", "range": span}
+    return {"type": "log", "dtick": 1, "exponentformat": "power", "range": list(log_span(most))}
 
 
 def _edges(pixels: npt.NDArray[Any], most: int) -> npt.NDArray[np.float64]:

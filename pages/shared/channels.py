@@ -11,9 +11,9 @@ from PIL import Image as Pillow
 
 from cellcutter_core.images import Image
 from cellcutter_core.runs.choices import Source
-from cellcutter_core.view.figures import histogram
+from cellcutter_core.view.intensities import intensities
 from cellcutter_core.view.render import display_window
-from pages.shared import cached, panels
+from pages.shared import cached
 
 # The longest side of the picture of a channel, in pixels.
 LARGEST_PICTURE = 384
@@ -48,12 +48,12 @@ def channel_card(image: Image, index: int, *, source: Source) -> None:
                 format="%g",
                 help="Changes only this picture.",
             )
-        panels.chart(
+        alt = f"Histogram of {name}, {low:g} to {high:g}"
+        st.html(
             cached.drawn(
-                f"histogram {key} {window}", lambda: histogram(channel, window, name=name)
-            ),
-            key=f"data_histogram_{index}",
-            alt=f"Histogram of {name}, {low:g} to {high:g}",
+                f"histogram {key} {window}",
+                lambda: intensities(channel, window, name=name, alt=alt),
+            )
         )
 
 

@@ -3,6 +3,7 @@
 import base64
 import io
 import itertools
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ from cellcutter_core.view.figures import (
     parameter_grid,
     score_curves,
 )
+from cellcutter_core.view.intensities import intensities
 from cellcutter_core.view.look import data_uri, illustration
 
 
@@ -389,6 +391,31 @@ def test_the_display_window_is_shaded() -> None:
     assert figure.layout.yaxis.type == "log"
     with pytest.raises(ValueError, match="channel cell has pixels that are no number"):
         histogram(np.array([[1.0, np.nan]]), name="cell")
+
+
+def test_intensities_count_every_pixel_under_the_pointer_and_show_the_smallest_bar() -> None:
+    channel = np.zeros((50, 50), np.uint8)
+    channel[0, :3] = [10, 10, 200]
+    page = intensities(channel, (10, 100), name="cell", alt='the "cell" channel')
+    said = re.findall(r'title="([\d.]+): ([\d,]+) pixels"', page)
+    counts = {float(value): int(count.replace(",", "")) for value, count in said}
+    assert len(said) == 201
+    assert {value: n for value, n in counts.items() if n} == {0: 2497, 10: 2, 200: 1}
+    (outline,) = re.findall(r"polygon\(([^)]*)\)", page)
+    tops = [float(point.split()[1].rstrip("%")) for point in outline.split(",")][1:-1:2]
+    # From the top; nothing there is at the bottom, and one pixel is seen.
+    assert [tops[i] for i in (5, 199)] == [100, 100]
+    assert 0 < tops[0] < tops[10] < tops[200] < 97
+    assert 'aria-label="the &quot;cell&quot; channel"' in page
+    left, right = re.findall(r"(?:left|right):(\d+\.\d\d)%", page)
+    assert float(left) == pytest.approx(100 * 10.5 / 201, abs=0.01)
+    assert float(right) == pytest.approx(100 * 100.5 / 201, abs=0.01)
+
+
+def test_intensities_of_a_channel_that_is_all_the_same_are_one_bar() -> None:
+    assert intensities(np.full((9, 9), 7), (7, 8), name="cell", alt="").count("81 pixels") == 1
+    with pytest.raises(ValueError, match="channel cell has pixels that are no number"):
+        intensities(np.array([[np.nan]]), (0, 1), name="cell", alt="")
 
 
 # All ----------------------------------------------------------------------------------------------
