@@ -9,10 +9,11 @@ from pages.shared.panels import TITLES
 st.set_page_config(page_title="cellcutter", page_icon="🔬", layout="wide")
 
 PAGES = {
-    name: st.Page(f"pages/{name}.py", title=title, icon=icon, help=line, default=name == "overview")
-    for name, (title, icon, line) in TITLES.items()
+    name: st.Page(f"pages/{name}.py", title=title, default=name == "overview")
+    for name, (title, _, _) in TITLES.items()
 }
-current = st.navigation(list(PAGES.values()), position="top")
+# Pages show the way themselves, with where one is on it (`panels.head`).
+current = st.navigation(list(PAGES.values()), position="hidden")
 st.session_state[state.FRAMED] = True
 # A page that was opened directly came by here on its way.
 if wanted := st.session_state.pop(state.WANTED_PAGE, None):

@@ -47,29 +47,26 @@ MARKS = {
 
 
 def head(page: str) -> None:
-    """Title, where one is in the pipeline, and what went wrong last."""
+    """Where one is in the pipeline, with a link to each page; title, and what went wrong last."""
     title, _, line = TITLES[page]
+    _pipeline()
     st.title(title, anchor=False)
     st.caption(line)
-    _pipeline(page)
     if message := st.session_state.pop(state.COMPLAINT, None):
         st.error(message, icon=":material/error:")
 
 
-def _pipeline(page: str) -> None:
-    """A step for each page of the pipeline: done, running, out of date, next or to do."""
+def _pipeline() -> None:
+    """A link to each page, with where its step stands: done, running, out of date, next, to do."""
     steps = status()
     with st.container(horizontal=True, gap="small", key="pipeline"):
-        for name in TITLES:
-            if name == "overview":
-                continue
-            icon, color, word = MARKS[steps[name]]
+        for name, (title, icon, line) in TITLES.items():
+            label = title
+            if name in steps:
+                icon, color, word = MARKS[steps[name]]
+                label = f":{color}[{title} · {word}]"
             st.page_link(
-                f"pages/{name}.py",
-                label=f":{color}[{TITLES[name][0]} · {word}]",
-                icon=icon,
-                disabled=name == page,
-                query_params=state.url(),
+                f"pages/{name}.py", label=label, icon=icon, help=line, query_params=state.url()
             )
 
 

@@ -60,10 +60,18 @@ def run_settings(*, folded: bool) -> None:
         if changed:
             word = "setting differs" if changed == 1 else "settings differ"
             st.caption(f"{changed} {word} from the preset.")
-        with st.expander("Every other setting", icon=":material/more_horiz:", key="train_others"):
-            for tab, group in zip(st.tabs(list(GROUPS.values())), GROUPS, strict=True):
-                with tab:
-                    other_settings(group)
+        others = st.expander(
+            "Every other setting",
+            icon=":material/more_horiz:",
+            key="train_others",
+            # Dozens of widgets, which a browser takes a quarter of a second for: only when wanted.
+            on_change="rerun",
+        )
+        if others.open:
+            with others:
+                for tab, group in zip(st.tabs(list(GROUPS.values())), GROUPS, strict=True):
+                    with tab:
+                        other_settings(group)
 
 
 def take_preset(name: str | None) -> None:

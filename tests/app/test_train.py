@@ -27,6 +27,14 @@ def charts(app):
     return {chart.proto.id.rsplit("-", 1)[-1] for chart in app.get("plotly_chart")}
 
 
+def every_setting_open():
+    """The page with the settings that are drawn only when somebody unfolds them."""
+    app = open_page("train")
+    assert not [one for one in app.number_input if one.key == "training_lam"]
+    app.session_state["train_others"] = True
+    return shown(app.run())
+
+
 def test_without_a_run_the_settings_are_open_and_the_time_is_told():
     app = open_page("train")
     assert app.expander(key="train_settings_False").proto.expanded
@@ -75,7 +83,7 @@ def test_a_preset_keeps_mask_and_markers():
 
 
 def test_every_setting_can_be_changed_and_taken_back():
-    app = open_page("train")
+    app = every_setting_open()
     assert app.button(key="train_reset").disabled
     app.number_input(key="training_lam").set_value(2.5).run()
     app = shown(app.selectbox(key="network_normalisation").set_value("batch").run())
@@ -87,7 +95,7 @@ def test_every_setting_can_be_changed_and_taken_back():
 
 
 def test_all_settings_of_the_four_groups_are_there():
-    app = open_page("train")
+    app = every_setting_open()
     keys = {
         widget.key
         for kind in ("number_input", "selectbox", "toggle", "slider")
@@ -99,7 +107,7 @@ def test_all_settings_of_the_four_groups_are_there():
 
 
 def test_what_the_core_refuses_is_told_and_changes_nothing():
-    app = open_page("train")
+    app = every_setting_open()
     # A stem of 2 and depth 4 need multiples of 32.
     app = shown(app.number_input(key="crops_size").set_value(80).run())
     assert any("crops.size is 80" in error.value for error in app.error)
@@ -256,7 +264,7 @@ def test_a_deep_link_brings_the_choices_of_the_run_back():
 
 
 def test_the_code_of_the_page_makes_the_settings_of_the_choices():
-    app = open_page("train")
+    app = every_setting_open()
     app = shown(app.number_input(key="training_lam").set_value(2.5).run())
     source = next(code.value for code in app.code if "segment(" in code.value)
     # In a process of its own, as a reader runs it.

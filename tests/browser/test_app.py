@@ -17,6 +17,8 @@ from cellcutter_core.runs.store import Run
 # Milliseconds; these machines may be busy with other things.
 SOON, TRAINED = 60_000, 300_000
 REAL = ROOT.parent / "shared" / "data" / "bbbc018_ht29" / "00733.npz"
+# The row at the top of every page.
+LINKS = ".st-key-pipeline a"
 PAGES = ("data", "mask", "cells", "train", "compare", "results", "apply")
 
 
@@ -32,8 +34,8 @@ def visit(page: Any, server: Server, path: str = "") -> None:
 
 
 def go(page: Any, name: str) -> None:
-    """To another page by the navigation."""
-    page.get_by_test_id("stTopNavLink").filter(has_text=name).click()
+    """To another page by the row of links at the top."""
+    page.locator(LINKS).filter(has_text=name).click()
     page.get_by_role("heading", name=name, level=1).wait_for(timeout=SOON)
     settled(page)
 
@@ -184,5 +186,5 @@ def test_a_cold_deep_link(path: str, serve: Callable[[Path], Any], page: Any) ->
         visit(page, server, path)
         page.get_by_role("heading", name=path.capitalize(), level=1).wait_for(timeout=SOON)
         no_trouble(page)
-        assert page.get_by_test_id("stTopNavLink").count() == len(PAGES) + 1
+        assert page.locator(LINKS).count() == len(PAGES) + 1
         page.goto("about:blank")
