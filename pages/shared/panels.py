@@ -60,14 +60,12 @@ def _pipeline() -> None:
     """A link to each page, with where its step stands: done, running, out of date, next, to do."""
     steps = status()
     with st.container(horizontal=True, gap="small", key="pipeline"):
-        for name, (title, icon, line) in TITLES.items():
+        for name, (title, icon, _) in TITLES.items():
             label = title
             if name in steps:
                 icon, color, word = MARKS[steps[name]]
                 label = f":{color}[{title} · {word}]"
-            st.page_link(
-                f"pages/{name}.py", label=label, icon=icon, help=line, query_params=state.url()
-            )
+            st.page_link(f"pages/{name}.py", label=label, icon=icon, query_params=state.url())
 
 
 def status() -> dict[str, str]:
