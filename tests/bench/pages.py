@@ -37,7 +37,9 @@ st.set_page_config(layout="wide")
 st.title("One picture")
 st.image({picture!r})
 """
-VISITS = 5
+VISITS = 9
+# Seconds until the process that waits for a training has been loaded, after the first visitor.
+LOADING = 15
 # From the click on a link to the frame after the page's script has ended. Measured by the browser
 # itself: asking it again and again would take a good part of what is measured.
 SWITCH = """name => new Promise(done => {
@@ -84,6 +86,7 @@ def main() -> None:
             # What is loaded once for all visitors is not what one of them waits for.
             first = _visit(browser, server.url)
             first.close()
+            time.sleep(LOADING)
             print("| what | measured | bar |\n| --- | --- | --- |")
             bare = Path(folder) / "bare.py"
             bare.write_text(BARE.format(picture=str(ROOT / "docs" / "app.png")), "utf-8")
