@@ -25,6 +25,7 @@ from cellcutter_core.guidance import Territory
 from cellcutter_core.images import Image
 from cellcutter_core.inputs import Inputs, Truth
 from cellcutter_core.markers import Nuclei, find_cells, find_nuclei, marker_points
+from cellcutter_core.nuclei.given import given_cover
 from cellcutter_core.prediction import Drawing, draw
 from cellcutter_core.scaling import logarithm, nearest, resized
 from cellcutter_core.training import Epoch, Step, Training, Validation
@@ -103,26 +104,23 @@ def find_area(
     (H, W) bool
         May be True everywhere or nowhere, see `check_area`.
     """
-    if is_covered(image, config, given=given):
-        return nuclei.regions > 0
     cell = image.pixels[..., list(image.cell)]
-    return find_mask(cell, config.mask, nuclei=nuclei.regions > 0)
+    if not is_covered(image, config):
+        return find_mask(cell, config.mask, nuclei=nuclei.regions > 0)
+    if given:
+        return given_cover(cell[..., 0], nuclei.regions, diameter=config.markers.diameter)
+    return nuclei.regions > 0
 
 
-def is_covered(image: Image, config: Config, *, given: bool = False) -> bool:
+def is_covered(image: Image, config: Config) -> bool:
     """Whether the cell area is what the nuclei cover: where these alone are to be segmented.
 
     Found automatically, each has its outline half way between its inside and its own surroundings,
-    so that the glow around a bright one is not taken for a dim one. Blobs, and markers that were
-    given, are only somewhere in a nucleus; the mask is found from the image then.
-
-    Parameters
-    ----------
-    image, config, given
-        As for `find_area`.
+    so that the glow around a bright one is not taken for a dim one. Blobs are only somewhere in a
+    nucleus; the mask is found from the image then.
     """
-    found = config.markers.automatic and not given
-    return found and config.mask.automatic and image.cell == (image.nucleus,)
+    automatic = config.markers.automatic and config.mask.automatic
+    return automatic and image.cell == (image.nucleus,)
 
 
 def check_area(mask: NDArray[np.bool_], config: Config) -> None:

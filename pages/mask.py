@@ -42,7 +42,7 @@ with controls:
         st.caption(
             "Nothing to set: the nuclei themselves are segmented, and the mask is what they cover. "
             "Switch it off for the notebook's graph cut."
-            if is_covered(image, state.choices().config, given=edited)
+            if is_covered(image, state.choices().config)
             else "Nothing to set: the cut runs on how likely each pixel is cell, found from this "
             "image. Switch it off for the notebook's graph cut."
         )

@@ -90,8 +90,18 @@ def cells_code(data: str, choices: Choices, image: Image, *, edited: bool) -> st
 def mask_code(cells: str, choices: Choices, image: Image, *, edited: bool) -> str:
     """The mask; `cells` is the script of the markers, which the automatic mask needs."""
     settings = choices.config.mask
-    if is_covered(image, choices.config, given=edited):
-        return _more(cells, [], ["mask = nuclei.regions > 0"])
+    if is_covered(image, choices.config):
+        if not edited:
+            return _more(cells, [], ["mask = nuclei.regions > 0"])
+        name, made = config_code(choices.config)
+        return _more(
+            cells,
+            [
+                f"from cellcutter_core import {name}",
+                "from cellcutter_core.pipeline import find_area",
+            ],
+            [*made, "mask = find_area(image, config, nuclei, given=True)"],
+        )
     if settings.automatic:
         cell = f"image.pixels[..., {list(image.cell)}]"
         return _more(

@@ -51,8 +51,8 @@ def start_button(opened: Run | None, *, stale: tuple[str, ...], going: bool) -> 
 def nothing_to_learn() -> bool:
     """Whether each pixel of the mask has its cell before training, and keeps it."""
     config = state.choices().config
-    edited = state.edited_markers() is not None
-    return config.labels.fill and is_covered(cached.image(), config, given=edited)
+    as_found = state.edited_markers() is None
+    return as_found and config.labels.fill and is_covered(cached.image(), config)
 
 
 def before_start(like: Run | None) -> None:

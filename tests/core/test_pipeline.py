@@ -16,6 +16,7 @@ from cellcutter_core.crops import Dataset
 from cellcutter_core.guidance import Guidance
 from cellcutter_core.images import Image
 from cellcutter_core.inputs import Inputs, Truth
+from cellcutter_core.nuclei.given import given_cover
 from cellcutter_core.pipeline import (
     LARGEST_SCALE,
     draw_cells,
@@ -502,14 +503,19 @@ def test_the_area_of_nuclei_alone_is_what_they_cover_where_they_were_found(
 ) -> None:
     alone = an_image(cell=(2,))
     np.testing.assert_array_equal(prepare(alone, config())[0].mask, inputs().nuclei > 0)
-    # Blobs, points of a file and the cut with chosen settings are not whole nuclei.
+    # Blobs and the cut with chosen settings are not whole nuclei.
     plain = config()
     blobs = plain.replace(markers=plain.markers.replace(automatic=False))
     chosen = plain.replace(mask=plain.mask.replace(automatic=False))
+    for settings in (blobs, chosen):
+        np.testing.assert_array_equal(prepare(alone, settings)[0].mask, inputs().mask)
+    # Points of a file are somewhere in a nucleus, which is looked for there.
     (tmp_path / "points.csv").write_text("row,col\n20,20\n60,70\n")
-    for settings, file in ((blobs, None), (chosen, None), (plain, tmp_path / "points.csv")):
-        found, _ = prepare(alone, settings, markers=file)
-        np.testing.assert_array_equal(found.mask, inputs().mask)
+    found, _ = prepare(alone, plain, markers=tmp_path / "points.csv")
+    cover = given_cover(alone.pixels[..., 2], found.nuclei)
+    np.testing.assert_array_equal(found.mask, cover)
+    assert cover[20, 20]
+    assert cover[60, 70]
 
 
 def test_the_network_sees_the_nuclei_where_it_shall(finders: dict[str, Any]) -> None:
