@@ -49,9 +49,14 @@ def device_line(run: Run) -> str:
 def results(run: Run, now: Progress) -> None:
     """Cells and probability after the last epoch, and how loss and scores went."""
     pictures(run)
-    events, last = now.epoch_events, now.epochs_done
-    found = f"loss {events[-1]['loss']:.1f} after epoch {last}" if events else "no epoch yet"
     losses, scores = cached_runs.run_curves(run, now)
+    if not now.epoch_events:
+        # In its place, and not yet a chart: to load what draws it takes from the training.
+        height = sum(figure.layout.height for figure in (losses, scores) if figure is not None)
+        with st.container(height=height, border=False):
+            st.caption("Loss and scores are drawn here, from the first epoch on.")
+        return
+    found = f"loss {now.epoch_events[-1]['loss']:.1f} after epoch {now.epochs_done}"
     panels.chart(
         losses, key="train_loss", alt=f"Loss over the epochs with its three parts: {found}"
     )
