@@ -207,6 +207,9 @@ def _reading_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--z", help="plane of a stack: a number from 0, or 'max' for the maximum")
     command.add_argument("--t", type=int, help="time point of a series, from 0")
     command.add_argument(
+        "--scene", type=int, help="which image of a file that holds several, from 0"
+    )
+    command.add_argument(
         "--inverted",
         action=argparse.BooleanOptionalAction,
         help="whether cells are dark on a bright background (default: found out)",
@@ -221,7 +224,13 @@ def _reading_options(command: argparse.ArgumentParser) -> None:
 def _reading(chosen: argparse.Namespace) -> dict[str, Any]:
     """What `_reading_options` were given, as `read_image` takes it."""
     z = int(chosen.z) if chosen.z and chosen.z.isdecimal() else chosen.z
-    return {"z": z, "t": chosen.t, "inverted": chosen.inverted, "stained": chosen.stained}
+    return {
+        "z": z,
+        "t": chosen.t,
+        "scene": chosen.scene,
+        "inverted": chosen.inverted,
+        "stained": chosen.stained,
+    }
 
 
 def _segment(chosen: argparse.Namespace) -> None:

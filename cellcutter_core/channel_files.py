@@ -33,6 +33,7 @@ def read_channel_files(
     nucleus: Which | None = None,
     z: Plane = None,
     t: Plane = None,
+    scene: Plane = None,
     region: Box | None = None,
     inverted: bool | None = None,
     stained: bool | None = None,
@@ -50,7 +51,7 @@ def read_channel_files(
         those of the first one.
     nucleus_file : path, optional
         One more file, which shows the nuclei. Default: guessed from the names of the files.
-    cell, nucleus, z, t, region : optional
+    cell, nucleus, z, t, scene, region : optional
         As for `read_image`, the same for all files.
     inverted, stained : bool, optional
         As for `read_image`, for all but `nucleus_file`; by default each file is judged alone.
@@ -79,6 +80,7 @@ def read_channel_files(
                 file,
                 z=z,
                 t=t,
+                scene=scene,
                 region=region,
                 inverted=None if judged else inverted,
                 stained=None if judged else stained,

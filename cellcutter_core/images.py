@@ -251,6 +251,7 @@ def read_image(
     nucleus: Which | None = None,
     z: Plane = None,
     t: Plane = None,
+    scene: Plane = None,
     region: Box | None = None,
     inverted: bool | None = None,
     stained: bool | None = None,
@@ -273,6 +274,9 @@ def read_image(
         What shows the nuclei, by index or name; 'none' if nothing does. Default: guessed.
     z, t : int, optional
         Which plane of a stack, from 0. `z` can be 'max' for the maximum projection.
+    scene : int, optional
+        Which image of a file that holds several (LIF, scenes of CZI, positions of ND2, series of
+        TIFF), from 0 in the order of the file. Those that are much smaller do not count.
     region : (row, col, row, col), optional
         First row and column of the part to read, and those after the last. What lies beside it
         takes no memory in TIFF, .npy and OME-Zarr.
@@ -299,14 +303,15 @@ def read_image(
     ------
     ValueError
         If there is no such file, it is no image or a damaged one, needs more than `max_bytes`,
-        is a stack and no plane is chosen, holds NaN or infinity, lacks the channel named, or a
-        channel in use is constant. One line that begins with the file's name.
+        holds several images and none is chosen, is a stack and no plane is chosen, holds NaN or
+        infinity, lacks the channel named, or a channel in use is constant. One line that begins
+        with the file's name.
     """
     path = str(path) if is_address(path) else Path(path)
     name = file_name(path)
     limit = memory_limit() if max_bytes is None else max_bytes
     contents = read_contents(
-        path, z=z, t=t, region=region, public_only=public_only, max_bytes=limit
+        path, z=z, t=t, scene=scene, region=region, public_only=public_only, max_bytes=limit
     )
     try:
         contents = interpret(contents, inverted=inverted, stained=stained, max_bytes=limit)

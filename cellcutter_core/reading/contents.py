@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,9 @@ MAX_BYTES = 2 * 1024**3
 
 LIMIT_NAME = "CELLCUTTER_IMAGE_LIMIT"
 """The environment variable that sets another limit, such as 8GB."""
+
+MOST_NAMED = 4
+"""As many images of a file are named in a message."""
 
 _UNITS = {"": 1, "B": 1} | {
     f"{prefix}{unit}": base**power
@@ -99,6 +102,16 @@ class Stored:
     dtype: np.dtype[Any]
     read: Callable[[tuple[int | slice, ...]], Array]
 
+    def at(self, axis: str, place: int) -> Stored:
+        """What lies at one place of an axis, without that axis."""
+        n = self.axes.index(axis)
+        return Stored(
+            (*self.shape[:n], *self.shape[n + 1 :]),
+            self.axes.replace(axis, ""),
+            self.dtype,
+            lambda index: self.read((*index[:n], place, *index[n:])),
+        )
+
 
 def of_frames(
     shape: tuple[int, ...],
@@ -136,11 +149,11 @@ def in_memory(array: Array, axes: str) -> Stored:
 
 @dataclass(frozen=True)
 class Part:
-    """What to read of a file: which plane of a stack, and which region of that.
+    """What to read of a file: which of its images, which plane of a stack, which region of that.
 
     Attributes
     ----------
-    z, t : index from 0, 'max' (z only), or None where not said
+    z, t, scene : index from 0, 'max' (z only), or None where not said
     region : first row, first column, and those after the last; None for all of it
 
     Raises
@@ -151,10 +164,11 @@ class Part:
 
     z: Plane = None
     t: Plane = None
+    scene: Plane = None
     region: Box | None = None
 
     def __post_init__(self) -> None:
-        for name in ("z", "t"):
+        for name in ("z", "t", "scene"):
             value = getattr(self, name)
             if isinstance(value, str) and value.isascii() and value.isdigit():
                 value = int(value)
@@ -163,6 +177,37 @@ class Part:
             if not (value is None or index or (value == "max" and name == "z")):
                 allowed = "an index from 0" + (" or 'max'" if name == "z" else "")
                 raise Unreadable(f"{name} is {value!r}; allowed is {allowed}")
+
+    def which_scene(self, n: int = 1, names: Sequence[str] = ()) -> int:
+        """Which of the separate images of a file to read.
+
+        Parameters
+        ----------
+        n : int
+            How many it holds.
+        names : sequence of str
+            What the file calls them, as far as it does.
+
+        Raises
+        ------
+        Unreadable
+            If there are several and none is chosen, or the one that is chosen is not there.
+        """
+        if self.scene is None and n > 1:
+            named = ""
+            if len(names) == n and all(names):
+                listed = ", ".join(name[:40] for name in names[:MOST_NAMED])
+                named = f" ({listed}{', …' if n > MOST_NAMED else ''})"
+            raise Unreadable(
+                f"holds {n} separate images{named}, and one is segmented at a time; "
+                f"give scene=0 to {n - 1}"
+            )
+        scene = int(self.scene or 0)
+        if scene >= n:
+            raise Unreadable(
+                f"scene is {scene}, but the file holds {n} image(s); allowed is 0 to {n - 1}"
+            )
+        return scene
 
     def read(self, stored: Stored, *, max_bytes: int) -> tuple[Array, str]:
         """Read one plane, or the maximum of all along Z, one plane after the other.

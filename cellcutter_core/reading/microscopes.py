@@ -45,6 +45,7 @@ class Found:
     names : of the channels, if there are any
     pixel_size : µm per pixel, if known
     frame : gives the channels, rows and columns of one place in the stack, by its number
+    position : index along the axis P, where there is one
     """
 
     sizes: dict[str, int]
@@ -53,6 +54,7 @@ class Found:
     names: tuple[str, ...] | None = None
     pixel_size: float | None = None
     frame: Callable[[int], Array] | None = None
+    position: int | None = None
 
 
 def read_microscope(path: Path, part: Part, max_bytes: int, *, kind: str) -> Contents:
@@ -68,8 +70,8 @@ def read_microscope(path: Path, part: Part, max_bytes: int, *, kind: str) -> Con
     Raises
     ------
     Unreadable
-        If its package is not installed, the file holds several images, is a stack and no plane is
-        chosen, or needs more than `max_bytes`.
+        If its package is not installed, the file holds several images and none is chosen, is a
+        stack and no plane is chosen, or needs more than `max_bytes`.
     """
     package, read = FORMATS[kind]
     try:
@@ -89,10 +91,23 @@ def _nd2(nd2: Any, path: Path, part: Part, max_bytes: int) -> Contents:
             names = tuple(str(channel.channel.name) for channel in file.metadata.channels)
         with contextlib.suppress(Exception):
             size = float(file.voxel_size().x)
+        sizes = dict(file.sizes)
+        scene = part.which_scene(sizes.get("P", 1), _positions(file))
         found = Found(
-            dict(file.sizes), np.dtype(file.dtype), file.asarray, names, size, file.read_frame
+            *(sizes, np.dtype(file.dtype), file.asarray, names, size, file.read_frame),
+            position=scene if "P" in sizes else None,
         )
         return _plane(found, part, max_bytes)
+
+
+def _positions(file: Any) -> list[str]:
+    """The names of the positions of an ND2 file, as far as it has some."""
+    names: list[str] = []
+    with contextlib.suppress(Exception):
+        for loop in file.experiment:
+            if loop.type == "XYPosLoop":
+                names += [str(point.name or "") for point in loop.parameters.points]
+    return names
 
 
 def _czi(czifile: Any, path: Path, part: Part, max_bytes: int) -> Contents:
@@ -102,7 +117,11 @@ def _czi(czifile: Any, path: Path, part: Part, max_bytes: int) -> Contents:
                 "is a CZI file, and the package czifile here is too old for it; install the one of "
                 "2026 (Python 3.12 or later), or export the file as OME-TIFF"
             )
-        image = _only(list(file.scenes.values()))
+        called = {}
+        with contextlib.suppress(Exception):
+            for scene in file.xml_element.iterfind(".//Scenes/Scene"):
+                called[int(scene.get("Index"))] = scene.get("Name")
+        image = _scene([(called.get(n), scene) for n, scene in file.scenes.items()], part)
         names = None
         with contextlib.suppress(Exception):
             names = tuple(map(str, image.channels))
@@ -111,7 +130,8 @@ def _czi(czifile: Any, path: Path, part: Part, max_bytes: int) -> Contents:
 
 def _lif(liffile: Any, path: Path, part: Part, max_bytes: int) -> Contents:
     with liffile.LifFile(path) as file:
-        return _plane(_measured(_only(list(file.images)), None), part, max_bytes)
+        image = _scene([(image.name, image) for image in file.images], part)
+        return _plane(_measured(image, None), part, max_bytes)
 
 
 FORMATS: dict[str, tuple[str, Callable[[Any, Path, Part, int], Contents]]] = {
@@ -122,18 +142,18 @@ FORMATS: dict[str, tuple[str, Callable[[Any, Path, Part, int], Contents]]] = {
 """The package and the function for each format."""
 
 
-def _only(images: Sequence[Any]) -> Any:
-    """The largest image, if there is one that is larger than the others."""
+SMALLEST_SCENE = 0.25
+"""Images with less than this share of the bytes of the largest are thumbnails and the like."""
+
+
+def _scene(images: Sequence[tuple[str | None, Any]], part: Part) -> Any:
+    """The image that is asked for, of all those with their names that are no thumbnails."""
     if not images:
         raise Unreadable("holds no image; export it as OME-TIFF")
-    main = max(images, key=lambda image: image.nbytes)
-    n_same = sum(image.nbytes == main.nbytes for image in images)
-    if n_same > 1:
-        raise Unreadable(
-            f"holds {n_same} separate images of shape {tuple(main.shape)} (scenes or positions); "
-            "export the one to segment as OME-TIFF"
-        )
-    return main
+    smallest = SMALLEST_SCENE * max(image.nbytes for _, image in images)
+    scenes = [(name, image) for name, image in images if image.nbytes >= smallest]
+    names = [str(name or "") for name, _ in scenes]
+    return scenes[part.which_scene(len(scenes), names)][1]
 
 
 def _measured(image: Any, names: tuple[str, ...] | None) -> Found:
@@ -165,6 +185,8 @@ def _plane(found: Found, part: Part, max_bytes: int) -> Contents:
         part.check_plane(shape, axes)
         check_size(math.prod(shape) * found.dtype.itemsize, max_bytes)
         stored = in_memory(np.asarray(found.read()), axes)
+    if found.position is not None:
+        stored = stored.at("P", found.position)
     array, axes = part.read(stored, max_bytes=max_bytes)
     pixels = to_channels_last(array, axes)
     named = found.names is not None and len(found.names) == pixels.shape[2]

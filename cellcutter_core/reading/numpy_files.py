@@ -47,6 +47,7 @@ def read_npy(path: Path, part: Part, max_bytes: int) -> Contents:
     with path.open("rb") as file:
         header = _header(file)
     check_header(*header)
+    part.which_scene()
     axes = {None: "YX", 0: "CYX", 2: "YXC"}[channel_axis(header[0])]
     stored = Stored(header[0], axes, header[1], lambda index: _of_npy(path, index))
     array, axes = part.read(stored, max_bytes=max_bytes)

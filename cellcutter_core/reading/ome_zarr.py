@@ -57,6 +57,7 @@ def read_ome_zarr(store: Store, part: Part, max_bytes: int) -> Contents:
     scales = about.get("multiscales")
     if not scales:
         raise Unreadable(_what_it_is(about, store))
+    part.which_scene()
     try:
         scale = scales[0]
         first = scale["datasets"][0]

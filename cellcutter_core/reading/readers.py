@@ -39,6 +39,7 @@ def read_contents(
     *,
     z: Plane = None,
     t: Plane = None,
+    scene: Plane = None,
     region: Box | None = None,
     as_stored: bool = False,
     public_only: bool = False,
@@ -54,6 +55,8 @@ def read_contents(
         A file, the folder of an OME-Zarr, or the address (http or https) of one.
     z, t : int, 'max' (z only) or None
         Which plane of a stack, from 0.
+    scene : int, optional
+        Which image of a file that holds several, from 0.
     region : (row, col, row, col), optional
         First row and column of the part to read, and those after the last. A file that can only be
         read as a whole comes as a whole, and its `Contents.whole` is True.
@@ -75,7 +78,7 @@ def read_contents(
         with warnings.catch_warnings():
             # Libraries warn of odd metadata; what matters for the pixels is checked.
             warnings.simplefilter("ignore")
-            part = Part(z, t, region)
+            part = Part(z, t, scene, region)
             if is_address(path) or is_zarr_folder(Path(path)):
                 contents = _read_zarr(path, part, limit, public_only)
             else:
@@ -188,7 +191,8 @@ def _read(path: Path, start: bytes, part: Part, as_stored: bool, max_bytes: int)
             "(files of microscopes: ND2, CZI and LIF are read with their packages; export others "
             "as OME-TIFF)"
         )
-    # These have no planes; a plane asked for must be the only one.
+    # These have one image and no planes; what is asked for must be the only one.
+    part.which_scene()
     part.check_plane(contents.pixels.shape, "YXC")
     part.inside(*contents.pixels.shape[:2])
     contents.whole = True

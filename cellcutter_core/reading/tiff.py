@@ -59,11 +59,12 @@ def read_tiff(path: Path, part: Part, max_bytes: int, *, as_stored: bool = False
     Raises
     ------
     Unreadable
-        If it is a stack and no plane is chosen, holds several images of the same size, has axes
-        that are neither plane nor channel, is cut short, or needs more than `max_bytes`.
+        If it holds several images of the same size and none is chosen, is a stack and no plane is
+        chosen, has axes that are neither plane nor channel, is cut short, or needs more than
+        `max_bytes`.
     """
     with _silent(), tifffile.TiffFile(path) as tif:
-        series = _main_series(tif)
+        series = _main_series(tif, part)
         page = series.keyframe
         check_header(series.shape, series.dtype)
         # A tile is unpacked whole, and a damaged header can make it larger than the image.
@@ -90,7 +91,7 @@ def read_tiff(path: Path, part: Part, max_bytes: int, *, as_stored: bool = False
                 "imagecodecs; install that, or save the file without compression"
             ) from None
         pixels, colour = to_channels_last(array, axes), False
-        names, pixel_size = _metadata(tif)
+        names, pixel_size = _metadata(tif, series)
         if names and len(names) != pixels.shape[2]:
             names = None
         # ImageJ writes how a channel was displayed as a palette; its numbers are what was measured.
@@ -122,18 +123,13 @@ def _silent() -> Iterator[None]:
         logger.removeFilter(elsewhere)
 
 
-def _main_series(tif: tifffile.TiffFile) -> tifffile.TiffPageSeries:
-    """The one image of the file; thumbnails, labels and the like are smaller."""
+def _main_series(tif: tifffile.TiffFile, part: Part) -> tifffile.TiffPageSeries:
+    """The image of the file that is asked for; thumbnails, labels and the like are smaller."""
     if not tif.series:
         raise Unreadable("is a TIFF without pages, maybe cut short; copy or save it again")
     main = max(tif.series, key=lambda series: series.size)
-    n_same = sum(series.shape == main.shape for series in tif.series)
-    if n_same > 1:
-        raise Unreadable(
-            f"holds {n_same} separate images of shape {main.shape} (positions or series); "
-            "save the one to segment as a file of its own"
-        )
-    return main
+    scenes = [series for series in tif.series if series.shape == main.shape]
+    return scenes[part.which_scene(len(scenes), [series.name for series in scenes])]
 
 
 def _stored(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries, max_bytes: int) -> Stored:
@@ -270,21 +266,25 @@ def _name_axes(shape: tuple[int, ...], axes: str, part: Part) -> str:
     return axes.replace(unknown[0], "Z")
 
 
-def _metadata(tif: tifffile.TiffFile) -> tuple[tuple[str, ...] | None, float | None]:
+def _metadata(
+    tif: tifffile.TiffFile, series: tifffile.TiffPageSeries
+) -> tuple[tuple[str, ...] | None, float | None]:
     """Channel names and µm per pixel, from OME or ImageJ."""
     # Metadata that cannot be understood is no reason not to read the pixels.
     with contextlib.suppress(Exception):
         if tif.ome_metadata:
-            return _ome(tif.ome_metadata)
+            return _ome(tif.ome_metadata, tif.series.index(series), n_series=len(tif.series))
         if tif.imagej_metadata:
             return _imagej(tif)
     return None, None
 
 
-def _ome(xml: str) -> tuple[tuple[str, ...] | None, float | None]:
-    pixels = ElementTree.fromstring(xml.encode()).find(".//{*}Pixels")
-    if pixels is None:
+def _ome(xml: str, number: int, *, n_series: int) -> tuple[tuple[str, ...] | None, float | None]:
+    described = ElementTree.fromstring(xml.encode()).findall(".//{*}Pixels")
+    if not described:
         return None, None
+    # Images without pixels in this file are described as well; then there is no telling.
+    pixels = described[number if len(described) == n_series else 0]
     found = [channel.get("Name") for channel in pixels.findall("{*}Channel")]
     names = tuple(name or f"channel {index}" for index, name in enumerate(found))
     size = pixels.get("PhysicalSizeX")

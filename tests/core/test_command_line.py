@@ -191,6 +191,30 @@ def test_what_kind_of_picture_it_is_can_be_said(monkeypatch, capsys):
     assert said == [(None, None), (True, False)]
 
 
+def test_which_image_plane_and_time_point_can_be_said(monkeypatch, capsys):
+    said = []
+
+    def read(path, *, z, t, scene, **others):
+        said.append((z, t, scene))
+        raise ValueError("enough")
+
+    monkeypatch.setattr("cellcutter_core.images.read_image", read)
+    assert "enough" in refused(capsys, "segment", "x.czi")
+    assert "enough" in refused(capsys, "segment", "x.czi", "--scene", 2, "--z", "max", "--t", 0)
+    assert said == [(None, None, None), ("max", 0, 2)]
+
+
+def test_the_run_says_which_image_it_was(tmp_path):
+    file, out = tmp_path / "two.ome.tif", tmp_path / "run"
+    with tifffile.TiffWriter(file, ome=True) as tif:
+        for seed in range(2):
+            pixels = np.moveaxis(sample((160, 160), seed=seed).pixels[..., [0, 2]], 2, 0)
+            tif.write(pixels, metadata={"axes": "CYX"})
+    options = ["--out", str(out), "--scene", "1", "--epochs", "1", *TINY]
+    assert main(["segment", str(file), *options]) == 0
+    assert Run(out).description["reading"] == {"scene": 1}
+
+
 def test_a_region_of_the_image(image_file, tmp_path, capsys):
     """The network sees the pixels of the region and no others."""
     out = tmp_path / "run"

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -63,22 +64,22 @@ def found(axes: str, pixels: np.ndarray = PIXELS, **more: Any) -> dict[str, Any]
     }
 
 
-def stand_in(kind: str, axes: str, n_images: int = 1) -> Any:
+def stand_in(kind: str, axes: str) -> Any:
     """A module that answers as the package does, as far as it is asked."""
     image = Opened(
         **found(
             axes,
+            name="field",
             coords={"X": np.arange(30) * 0.325e-6},
             channels={"GFP": {}, "DAPI": {}},
             metadata=Opened(channels=[Opened(channel=Opened(name=n)) for n in ("GFP", "DAPI")]),
             voxel_size=lambda: Opened(x=0.325),
         )
     )
-    images = [image] * n_images
     return {
         "nd2": SimpleNamespace(ND2File=lambda path: image),
-        "czi": SimpleNamespace(CziFile=lambda path: Opened(scenes=dict(enumerate(images)))),
-        "lif": SimpleNamespace(LifFile=lambda path: Opened(images=images)),
+        "czi": SimpleNamespace(CziFile=lambda path: Opened(scenes={0: image})),
+        "lif": SimpleNamespace(LifFile=lambda path: Opened(images=[image])),
     }[kind]
 
 
@@ -103,7 +104,10 @@ def test_planes_channels_and_pixel_size(
     image = read_image(path, z=2, region=(3, 4, 18, 29))
     np.testing.assert_array_equal(image.pixels, np.moveaxis(PIXELS[2, :, 3:18, 4:29], 0, 2))
     monkeypatch.setitem(sys.modules, package, stand_in(kind, "PCYX"))
-    with pytest.raises(ValueError, match=rf"^a\.{kind}: has an axis P of length 3"):
+    message = (
+        "holds 3 separate images, .*give scene=0 to 2" if kind == "nd2" else "has an axis P of"
+    )
+    with pytest.raises(ValueError, match=rf"^a\.{kind}: {message}"):
         read_image(path)
 
 
@@ -133,13 +137,84 @@ def test_of_nd2_only_the_frames_that_are_needed_are_read(
     assert asked == [5, 0, 1, 2]
 
 
+def test_of_nd2_one_position_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = np.random.default_rng(1).integers(0, 999, (2, 3, 4, 2, 20, 30)).astype(np.uint16)
+    asked: list[int] = []
+
+    def frame(number: int) -> np.ndarray:
+        asked.append(number)
+        return pixels.reshape(-1, *pixels.shape[-3:])[number]
+
+    points = [Opened(name=name) for name in ("centre", "edge", "corner")]
+    loops = [Opened(type="XYPosLoop", parameters=Opened(points=points)), Opened(type="ZStackLoop")]
+    opened = Opened(**found("TPZCYX", pixels) | {"read_frame": frame, "experiment": loops})
+    monkeypatch.setitem(sys.modules, "nd2", SimpleNamespace(ND2File=lambda path: opened))
+    path = tmp_path / "a.nd2"
+    path.write_bytes(STARTS["nd2"][1])
+    read = read_image(path, t=1, scene=2, z=3, region=(2, 3, 18, 29))
+    np.testing.assert_array_equal(read.pixels, np.moveaxis(pixels[1, 2, 3, :, 2:18, 3:29], 0, 2))
+    assert asked == [23]
+    read = read_image(path, t=0, scene=1, z="max")
+    np.testing.assert_array_equal(read.pixels, np.moveaxis(pixels[0, 1].max(0), 0, 2))
+    assert asked[1:] == [4, 5, 6, 7]
+    for how, message in (
+        ({}, r"holds 3 separate images \(centre, edge, corner\), .*; give scene=0 to 2$"),
+        ({"scene": 3}, r"scene is 3, but the file holds 3 image\(s\); allowed is 0 to 2$"),
+        ({"scene": 0}, "is a stack with axes TZCYX of lengths .* and t=0 to 1$"),
+    ):
+        with pytest.raises(ValueError, match=rf"^a\.nd2: {message}"):
+            read_image(path, **how)
+
+
+def test_of_nd2_with_positions_in_another_order_one_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Opened(**found("CPYX"))
+    monkeypatch.setitem(sys.modules, "nd2", SimpleNamespace(ND2File=lambda path: opened))
+    path = tmp_path / "a.nd2"
+    path.write_bytes(STARTS["nd2"][1])
+    read = read_image(path, scene=1)
+    np.testing.assert_array_equal(read.pixels, np.moveaxis(PIXELS[:, 1], 0, 2))
+
+
 @pytest.mark.parametrize("kind", ["czi", "lif"])
-def test_several_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+def test_one_of_several_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """They may have other sizes; what is much smaller than the largest is a thumbnail."""
     package, start = STARTS[kind]
-    (tmp_path / f"a.{kind}").write_bytes(start)
-    monkeypatch.setitem(sys.modules, package, stand_in(kind, "ZCYX", n_images=2))
-    with pytest.raises(ValueError, match=rf"^a\.{kind}: holds 2 separate images"):
-        read_image(tmp_path / f"a.{kind}")
+    sizes = ((20, 30), (4, 6), (12, 20), (20, 31), (20, 30), (20, 30))
+    arrays = [np.random.default_rng(n).integers(0, 99, size) for n, size in enumerate(sizes)]
+    images = [Opened(**found("YX", array, name=f"field {n}")) for n, array in enumerate(arrays)]
+    described = "".join(f'<Scene Index="{n}" Name="field {n}"/>' for n in range(len(sizes)))
+    xml = ElementTree.fromstring(f"<Image><Scenes>{described}</Scenes></Image>")
+    opened = Opened(scenes=dict(enumerate(images)), images=images, xml_element=xml)
+    module = SimpleNamespace(CziFile=lambda path: opened, LifFile=lambda path: opened)
+    monkeypatch.setitem(sys.modules, package, module)
+    path = tmp_path / f"a.{kind}"
+    path.write_bytes(start)
+    scenes = [array for array in arrays if array.shape != (4, 6)]
+    for scene, expected in enumerate(scenes):
+        np.testing.assert_array_equal(read_image(path, scene=scene).pixels[..., 0], expected)
+    named = r"\(field 0, field 2, field 3, field 4, …\)"
+    for how, message in (
+        ({}, rf"holds 5 separate images {named}, .*; give scene=0 to 4$"),
+        ({"scene": 5}, r"scene is 5, but the file holds 5 image\(s\); allowed is 0 to 4$"),
+    ):
+        with pytest.raises(ValueError, match=rf"^a\.{kind}: {message}"):
+            read_image(path, **how)
+
+
+@pytest.mark.parametrize("kind", STARTS)
+def test_the_only_image_is_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    package, start = STARTS[kind]
+    path = tmp_path / f"a.{kind}"
+    path.write_bytes(start)
+    monkeypatch.setitem(sys.modules, package, stand_in(kind, "ZCYX"))
+    expected = read_image(path, z=1).pixels
+    np.testing.assert_array_equal(read_image(path, z=1, scene=0).pixels, expected)
+    with pytest.raises(ValueError, match=r"scene is 1, .*holds 1 image\(s\); allowed is 0 to 0$"):
+        read_image(path, z=1, scene=1)
 
 
 def test_an_old_czifile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

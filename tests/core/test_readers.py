@@ -397,11 +397,15 @@ def test_a_hyperstack(tmp_path, kind):
 
 
 @pytest.mark.parametrize(
-    "plane_choice", [{"z": -1}, {"z": "min"}, {"z": 1.0}, {"z": True}, {"t": "max"}, {"z": ""}]
+    "plane_choice",
+    [
+        *({"z": -1}, {"z": "min"}, {"z": 1.0}, {"z": True}, {"t": "max"}, {"z": ""}),
+        *({"scene": -1}, {"scene": "max"}, {"scene": True}),
+    ],
 )
 def test_a_plane_that_is_none(tmp_path, plane_choice):
     path = save_tiff(tmp_path, plane("u1"))
-    with pytest.raises(ValueError, match=r"^a\.tif: [zt] is .*allowed is an index from 0"):
+    with pytest.raises(ValueError, match=r"^a\.tif: (z|t|scene) is .*allowed is an index from 0"):
         read_image(path, **plane_choice)
 
 
@@ -415,8 +419,11 @@ def test_a_plane_of_an_image_with_one(tmp_path, name):
         Picture.fromarray(pixels).save(path)
     for choice in (0, "max"):
         np.testing.assert_array_equal(read_image(path, z=choice).pixels[..., 0], pixels)
+    np.testing.assert_array_equal(read_image(path, scene=0).pixels[..., 0], pixels)
     with pytest.raises(ValueError, match="z is 1"):
         read_image(path, z=1)
+    with pytest.raises(ValueError, match=r"scene is 1, but the file holds 1 image\(s\)"):
+        read_image(path, scene=1)
 
 
 def test_tiff_with_a_thumbnail(tmp_path):
@@ -430,10 +437,38 @@ def test_tiff_with_a_thumbnail(tmp_path):
 def test_tiff_with_several_positions(tmp_path):
     path = tmp_path / "a.tif"
     with tifffile.TiffWriter(path, ome=True) as tif:
+        tif.write(plane("u2", shape=(5, 6)), metadata={"Name": "label", "PhysicalSizeX": 9.0})
         for seed in range(3):
-            tif.write(plane("u2", seed=seed))
-    with pytest.raises(ValueError, match=r"^a\.tif: holds 3 separate images of shape \(20, 30\)"):
+            about = {"Name": f"well {seed}", "axes": "CYX", "PhysicalSizeX": 0.5 + seed}
+            names = {"Name": [f"membrane {seed}", "DAPI"]}
+            pixels = plane("u2", shape=(2, 20, 30), seed=seed)
+            tif.write(pixels, metadata={**about, "Channel": names})
+    message = r"^a\.tif: holds 3 separate images \(well 0, well 1, well 2\), .*give scene=0 to 2$"
+    with pytest.raises(ValueError, match=message):
         read_image(path)
+    for seed in range(3):
+        image = read_image(path, scene=seed)
+        expected = plane("u2", shape=(2, 20, 30), seed=seed)
+        np.testing.assert_array_equal(image.pixels, np.moveaxis(expected, 0, 2))
+        assert image.channels == (f"membrane {seed}", "DAPI")
+        assert image.pixel_size == 0.5 + seed
+    region = read_image(path, scene=2, region=(3, 4, 18, 29)).pixels
+    np.testing.assert_array_equal(region, image.pixels[3:18, 4:29])
+    with pytest.raises(ValueError, match=r"scene is 3, .* 3 image\(s\); allowed is 0 to 2$"):
+        read_image(path, scene=3)
+
+
+def test_one_plane_of_one_of_several_stacks(tmp_path):
+    path = tmp_path / "a.tif"
+    stacks = [plane("u2", shape=(4, 20, 30), seed=seed) for seed in range(2)]
+    with tifffile.TiffWriter(path, ome=True) as tif:
+        for stack in stacks:
+            tif.write(stack, metadata={"axes": "ZYX"})
+    np.testing.assert_array_equal(read_image(path, scene=1, z=2).pixels[..., 0], stacks[1][2])
+    projected = read_image(path, scene=1, z="max").pixels[..., 0]
+    np.testing.assert_array_equal(projected, stacks[1].max(0))
+    with pytest.raises(ValueError, match="give z=0 to 3"):
+        read_image(path, scene=1)
 
 
 @pytest.mark.parametrize(
