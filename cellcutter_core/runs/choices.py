@@ -50,6 +50,9 @@ class Source(Settings):
     t: int | None = Field(
         None, ge=0, description="Time point of a series; None where there is one."
     )
+    scene: int | None = Field(
+        None, ge=0, description="Image of a file that holds several; None where there is one."
+    )
     inverted: bool | None = Field(
         None, description="Whether cells are dark on bright; None as judged by the picture."
     )
@@ -68,11 +71,12 @@ class Source(Settings):
     @property
     def reading(self) -> dict[str, Any]:
         """How `read_image` is to read the file: what was chosen, by the names it has there."""
-        return self.model_dump(include={"z", "t", "inverted", "stained"}, exclude_none=True)
+        names = {"z", "t", "scene", "inverted", "stained"}
+        return self.model_dump(include=names, exclude_none=True)
 
     def is_same(self, other: Source) -> bool:
-        """Whether it is the same image, perhaps read in another way."""
-        anyhow = {"z": None, "t": None, "inverted": None, "stained": None}
+        """Whether it is the same image or file, perhaps read in another way."""
+        anyhow = {"z": None, "t": None, "scene": None, "inverted": None, "stained": None}
         return self.replace(**anyhow) == other.replace(**anyhow)
 
     @property
@@ -148,9 +152,13 @@ def keys(choices: Choices, *, edits: str = "") -> Mapping[str, str]:
     training: list[Any] = [config[name] for name in ("crops", "network", "training", "labels")]
     if choices.others:
         # Their nuclei are found, also where those of the image itself were edited.
-        training += [choices.model_dump(include={"others"}), config["markers"]]
+        others = [_deciding(other) for other in choices.others]
+        training += [{"others": others}, config["markers"]]
     decided = {
-        "image": choices.model_dump(include={"source", "cell", "nucleus", "region"}),
+        "image": {
+            "source": _deciding(choices.source),
+            **choices.model_dump(include={"cell", "nucleus", "region"}),
+        },
         # Nuclei are cell in the automatic mask, so markers decide it too.
         "mask": [config["mask"], markers if config["mask"]["automatic"] else None],
         "markers": markers,
@@ -167,6 +175,11 @@ def keys(choices: Choices, *, edits: str = "") -> Mapping[str, str]:
 def changed(now: Mapping[str, str], then: Mapping[str, str]) -> tuple[str, ...]:
     """The steps that would come out differently now; the first is where the change begins."""
     return tuple(step for step in STEPS if now.get(step) != then.get(step))
+
+
+def _deciding(source: Source) -> dict[str, Any]:
+    """What of a source decides; keys of before there were scenes stay as they are."""
+    return source.model_dump(exclude={"scene"} if source.scene is None else None)
 
 
 def _digest(value: Any) -> str:

@@ -63,7 +63,7 @@ def take_in(kept: Source, choices: Choices, first: Image) -> Source:
     Returns
     -------
     Source
-        The file; of a stack that the run's own image does not say how to read, with a plane.
+        The file; with a scene, plane or time point where it needs another than the run's own image.
 
     Raises
     ------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,22 +16,27 @@ from cellcutter_core.runs.draft import file_of, files_of, keep_file
 from cellcutter_core.runs.store import Run
 from cellcutter_core.samples import sample, save
 
-_WAYS: tuple[dict[str, Any], ...] = ({}, {"z": "max"}, {"t": 0}, {"z": "max", "t": 0})
+# What to begin with. Which scene it is comes first: what it has of planes is known only then.
+_BEGINNING: dict[str, Any] = {"scene": 0, "z": "max", "t": 0}
 
 
 def read_somehow(source: Source, read: Callable[[Source], Image]) -> tuple[Source, Image]:
-    """Read a source; a stack or a series has a plane and a time point to begin with.
+    """Read a source; with a scene, plane and time point to begin with where it needs one.
+
+    What is tried is kept if something else is wrong then. So there are few tries, each of which
+    reads the header of the file anew.
 
     Parameters
     ----------
     source : Source
     read : callable
-        Reads it; raises a ValueError where that needs another plane or time point, or cannot be.
+        Reads it; raises a ValueError where that needs another scene, plane or time point, or
+        cannot be.
 
     Returns
     -------
     source : Source
-        With the plane and time point that it was read with.
+        With the scene, plane and time point that it was read with.
     image : Image
 
     Raises
@@ -38,14 +44,25 @@ def read_somehow(source: Source, read: Callable[[Source], Image]) -> tuple[Sourc
     ValueError
         If it cannot be read in any way: what was wrong with it as it is.
     """
-    errors = []
-    for way in _WAYS:
-        tried = source.replace(**way)
+    try:
+        return source, read(source)
+    except ValueError as error:
+        first = error
+    wrong, in_vain = str(first), 0
+    left = deque(name for name in _BEGINNING if getattr(source, name) is None)
+    while in_vain < len(left):
+        name = left.popleft()
+        tried = source.replace(**{name: _BEGINNING[name]})
         try:
             return tried, read(tried)
         except ValueError as error:
-            errors.append(error)
-    raise errors[0]
+            now = str(error)
+        if now == wrong:
+            left.append(name)
+            in_vain += 1
+        else:
+            source, wrong, in_vain = tried, now, 0
+    raise first
 
 
 def read_source(source: Source) -> Image:
@@ -108,6 +125,7 @@ def whole_image_file(run: Run) -> tuple[Path, dict[str, Any]]:
         file = Path(folder) / f"{Path(source.title).stem or 'image'}.npz"
         save(image, file)
         kept = keep_file(file.name, file.read_bytes())
-    # It has one plane, bright cells and the channels of stains already.
-    planes = {name: 0 for name in ("z", "t") if name in run.description.get("reading", {})}
-    return file_of(kept), {**planes, "inverted": False, "stained": False}
+    # It has one image and plane, bright cells and the channels of stains already.
+    said = run.description.get("reading", {})
+    first = {name: 0 for name in ("z", "t", "scene") if name in said}
+    return file_of(kept), {**first, "inverted": False, "stained": False}

@@ -91,7 +91,12 @@ def _how_to_read(run: Run) -> dict[str, Any]:
     own = run.description.get("reading", {})
     how: dict[str, Any] = {}
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        for name, label in (("t", "Time point (t)"), ("z", "Plane of stacks (z)")):
+        labels = {
+            "scene": "Image in the file",
+            "t": "Time point (t)",
+            "z": "Plane of stacks (z)",
+        }
+        for name, label in labels.items():
             how[name] = st.number_input(
                 label,
                 min_value=0,

@@ -129,7 +129,7 @@ def _fetch() -> None:
 
 
 def _take(source: Source) -> None:
-    """Another image; a stack or a series has a plane to begin with.
+    """Another image; with a scene, plane and time point to begin with where it needs one.
 
     Raises
     ------
@@ -150,7 +150,7 @@ def _take(source: Source) -> None:
 
 
 def _how_to_read(source: Source) -> None:
-    """Plane and time point of a stack, dark cells on bright, and stains."""
+    """Which image of several, plane and time point of a stack, dark cells on bright, and stains."""
 
     def read_anew(**chosen: object) -> None:
         keys, z = st.session_state, source.z
@@ -159,7 +159,16 @@ def _how_to_read(source: Source) -> None:
         t = None if source.t is None else keys.data_t
         state.choose_source(source.replace(z=z, t=t, **chosen))
 
+    def take_scene() -> None:
+        with panels.complaints():
+            _take(source.replace(scene=st.session_state.data_scene))
+
     with st.container(horizontal=True, vertical_alignment="bottom"):
+        if source.scene is not None:
+            st.session_state.data_scene = source.scene
+            st.number_input(
+                "Image in the file", 0, key="data_scene", on_change=take_scene, width=150
+            )
         if source.z is not None:
             st.session_state.data_projected = source.z == "max"
             st.toggle("Maximum projection", key="data_projected", on_change=read_anew)

@@ -124,7 +124,8 @@ def _said(other: Source) -> str:
     parts = [f"{rows} × {cols} pixels", f"cells: {', '.join(found.cell)}"]
     if found.nucleus != "none":
         parts.append(f"nuclei: {found.nucleus}")
-    parts += [f"{name} = {value}" for name, value in other.reading.items() if name in ("z", "t")]
+    planes = ("z", "t", "scene")
+    parts += [f"{name} = {value}" for name, value in other.reading.items() if name in planes]
     n = cached_others.n_cells(other)
     if n is not None:
         parts.append(f"{n} {'cell' if n == 1 else 'cells'}")

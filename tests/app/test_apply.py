@@ -83,6 +83,7 @@ def test_files_are_given_to_a_process_of_their_own(run, asked):
     app = upload(app, ("one.tif", b"first"), ("ONE.png", b"second"), ("../two.tif", b"third"))
     assert not app.button(key="apply_start").disabled
     app = shown(app.number_input(key="apply_z").set_value(2).run())
+    app = shown(app.number_input(key="apply_scene").set_value(1).run())
     app = shown(app.selectbox(key="apply_brightness").select("Dark on bright").run())
     app = shown(app.multiselect(key="apply_formats").set_value(["labels", "rois"]).run())
     app = shown(app.button(key="apply_start").click().run())
@@ -95,7 +96,7 @@ def test_files_are_given_to_a_process_of_their_own(run, asked):
         "two": b"third",
     }
     assert made.formats == ["labels", "rois"]
-    assert made.how == {"z": 2, "inverted": True}
+    assert made.how == {"scene": 1, "z": 2, "inverted": True}
     # The widget is empty again, and the page shows what is going on.
     assert app.button(key="apply_start").disabled
     assert "3 images" in words(app)

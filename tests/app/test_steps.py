@@ -142,6 +142,31 @@ def test_of_an_uploaded_stack_plane_and_time_point_are_chosen() -> None:
     assert not app.error
 
 
+def test_of_an_uploaded_file_with_several_images_one_is_chosen() -> None:
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer, ome=True) as tif:
+        for seed in range(2):
+            tif.write(sample((96, 96), seed=seed).pixels[..., 0])
+    app = opened("data")
+    app.segmented_control(key="data_kind").set_value("file").run()
+    app.file_uploader(key="data_upload").upload("two.ome.tif", buffer.getvalue()).run()
+    assert not app.exception
+    assert not app.error
+    assert chosen(app).source.reading == {"scene": 0}
+    app.number_input(key="data_scene").set_value(1).run()
+    assert not app.exception
+    assert chosen(app).source.reading == {"scene": 1}
+    script = next(code.value for code in app.code if "read_image" in code.value)
+    assert "read_image('two.ome.tif', scene=1" in script
+    # Beyond the last one: told, and what was there before stays.
+    app.number_input(key="data_scene").set_value(2).run()
+    assert "scene is 2" in app.error[0].value
+    assert app.number_input(key="data_scene").value == 1
+    app.number_input(key="data_scene").set_value(0).run()
+    assert not app.error
+    assert chosen(app).source.reading == {"scene": 0}
+
+
 def test_an_image_is_turned_over_and_back() -> None:
     pixels = sample((128, 128)).pixels[..., 0]
     buffer = io.BytesIO()

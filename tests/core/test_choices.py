@@ -73,8 +73,19 @@ def test_other_images_are_read_as_the_image_where_they_say_nothing() -> None:
     other = Source(kind="file", name="b.tif", z="max")
     choices = Choices(source=Source(kind="file", name="a.tif", z=1, t=2), others=(other,))
     assert choices.reading_of(other) == {"z": "max", "t": 2}
-    assert choices.source.is_same(choices.source.replace(z="max", t=None, inverted=True))
+    assert choices.source.is_same(choices.source.replace(z="max", t=None, scene=1, inverted=True))
     assert not choices.source.is_same(other)
+
+
+def test_a_scene_decides_and_none_leaves_the_keys_of_before() -> None:
+    other = Source(kind="file", name="b.tif")
+    none = Choices(source=Source(kind="file", name="a.tif"), others=(other,))
+    # Runs of before there were scenes have it in their descriptions.
+    assert keys(none)["image"] == "2da1de6140dbb442"
+    there = none.replace(source=none.source.replace(scene=0))
+    assert changed(keys(there), keys(none)) == ("image", "mask", "markers", "training")
+    there = none.replace(others=(other.replace(scene=1),))
+    assert changed(keys(there), keys(none)) == ("training",)
 
 
 def test_choices_of_before_there_were_other_images_come_back(runs: Path) -> None:
@@ -192,5 +203,5 @@ def test_no_file_is_asked_for_by_a_path() -> None:
 
 def test_how_to_read_is_what_was_said_and_no_more() -> None:
     assert Source().reading == {}
-    said = {"z": "max", "t": 2, "inverted": False, "stained": True}
+    said = {"z": "max", "t": 2, "scene": 1, "inverted": False, "stained": True}
     assert Source(**said).reading == said

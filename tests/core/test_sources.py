@@ -13,7 +13,12 @@ import tifffile
 from cellcutter_core.images import read_image
 from cellcutter_core.runs.choices import Source
 from cellcutter_core.runs.draft import file_of, keep_file, together
-from cellcutter_core.runs.sources import is_of_a_part, read_source, whole_image_file
+from cellcutter_core.runs.sources import (
+    is_of_a_part,
+    read_somehow,
+    read_source,
+    whole_image_file,
+)
 
 PIXELS = np.random.default_rng(0).integers(0, 200, (40, 50)).astype(np.uint8)
 
@@ -34,6 +39,15 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def tiff(*planes: np.ndarray, axes: str) -> bytes:
     stream = io.BytesIO()
     tifffile.imwrite(stream, np.stack(planes), imagej=True, metadata={"axes": axes})
+    return stream.getvalue()
+
+
+def series(*stacks: np.ndarray, axes: str) -> bytes:
+    """An OME-TIFF with an image for each of the stacks."""
+    stream = io.BytesIO()
+    with tifffile.TiffWriter(stream, ome=True) as tif:
+        for stack in stacks:
+            tif.write(stack, metadata={"axes": axes})
     return stream.getvalue()
 
 
@@ -61,6 +75,63 @@ def test_channels_in_several_files_become_one(inverted: bool) -> None:
     expected = read_source(source).pixels
     assert expected.shape == (40, 50, 2)
     np.testing.assert_array_equal(whole_of(source, z="max", inverted=inverted), expected)
+
+
+def test_one_of_several_images_whose_channels_lie_in_several_files() -> None:
+    files = [series(p, p.T.reshape(p.shape), axes="YX") for p in (PIXELS, PIXELS[::-1])]
+    kept = [keep_file(name, data) for name, data in zip(("a.tif", "b.tif"), files, strict=True)]
+    source = together(kept).replace(scene=1, inverted=False)
+    expected = read_source(source).pixels
+    np.testing.assert_array_equal(expected[..., 0], PIXELS.T.reshape(PIXELS.shape))
+    np.testing.assert_array_equal(whole_of(source, scene=1, inverted=False), expected)
+
+
+STACK = np.stack([PIXELS, PIXELS[::-1], PIXELS[:, ::-1]])
+
+
+@pytest.mark.parametrize(
+    ("data", "expected", "most"),
+    [
+        (tiff(PIXELS, axes="ZYX"), {}, 1),
+        (tiff(*STACK, axes="ZYX"), {"z": "max"}, 3),
+        (tiff(*STACK, axes="TYX"), {"t": 0}, 4),
+        (tiff(STACK, STACK, axes="TZYX"), {"z": "max", "t": 0}, 4),
+        (series(PIXELS, PIXELS[::-1], axes="YX"), {"scene": 0}, 2),
+        (series(STACK, STACK, axes="ZYX"), {"scene": 0, "z": "max"}, 3),
+        (series(STACK, STACK, axes="TYX"), {"scene": 0, "t": 0}, 4),
+        (series(*[STACK[:, None] + STACK] * 2, axes="TZYX"), {"scene": 0, "z": "max", "t": 0}, 4),
+        (b"no image", None, 4),
+    ],
+)
+def test_what_is_not_said_is_found_in_few_tries(
+    data: bytes, expected: dict[str, Any] | None, most: int
+) -> None:
+    source, tried = keep_file("a.tif", data), []
+
+    def read(one: Source) -> Any:
+        tried.append(one)
+        return read_source(one)
+
+    if expected is None:
+        with pytest.raises(ValueError, match=r"a\.tif: is not an image"):
+            read_somehow(source, read)
+    else:
+        found, _ = read_somehow(source, read)
+        assert found.reading == expected
+    assert len(tried) <= most
+
+
+def test_what_each_of_several_files_needs_is_found() -> None:
+    files = [tiff(*STACK, axes="TYX"), tiff(*STACK, axes="ZYX")]
+    kept = [keep_file(name, data) for name, data in zip(("a.tif", "b.tif"), files, strict=True)]
+    assert read_somehow(together(kept), read_source)[0].reading == {"z": "max", "t": 0}
+
+
+def test_what_is_said_stays() -> None:
+    source = keep_file("a.tif", series(STACK, STACK, axes="ZYX")).replace(scene=1)
+    assert read_somehow(source, read_source)[0].reading == {"scene": 1, "z": "max"}
+    with pytest.raises(ValueError, match="scene is 2, "):
+        read_somehow(source.replace(scene=2), read_source)
 
 
 def test_what_is_of_a_part() -> None:
