@@ -52,9 +52,10 @@ def results(run: Run, now: Progress) -> None:
     losses, scores = cached_runs.run_curves(run, now)
     if not now.epoch_events:
         # In its place, and not yet a chart: to load what draws it takes from the training.
-        height = sum(figure.layout.height for figure in (losses, scores) if figure is not None)
-        with st.container(height=height, border=False):
-            st.caption("Loss and scores are drawn here, from the first epoch on.")
+        for figure, name in ((losses, "The loss is"), (scores, "Scores are")):
+            if figure is not None:
+                with st.container(height=figure.layout.height, border=False):
+                    st.caption(f"{name} drawn here from the first epoch on.")
         return
     found = f"loss {now.epoch_events[-1]['loss']:.1f} after epoch {now.epochs_done}"
     panels.chart(

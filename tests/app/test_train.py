@@ -27,6 +27,15 @@ def charts(app):
     return {chart.proto.id.rsplit("-", 1)[-1] for chart in app.get("plotly_chart")}
 
 
+def fixed_heights(block):
+    """Those of the containers that have one, in order."""
+    for child in getattr(block, "children", {}).values():
+        height = getattr(getattr(child.proto, "height_config", None), "pixel_height", 0)
+        if height and hasattr(child, "children"):
+            yield height
+        yield from fixed_heights(child)
+
+
 def every_setting_open():
     """The page with the settings that are drawn only when somebody unfolds them."""
     app = open_page("train")
@@ -168,14 +177,13 @@ def test_stop_is_not_lost_when_an_epoch_ends_while_the_page_is_drawn(asked, monk
 def test_before_the_first_epoch_everything_has_its_place():
     run = make_run("r1", end=None, epochs=())
     app = open_page("train", run)
-    heights = [json.loads(one.proto.spec)["layout"]["height"] for one in app.get("plotly_chart")]
+    # A place as high as each chart that will be there, and no chart yet.
+    assert not charts(app)
     later = open_page("train", make_run("r2", epochs=(1,), certain=5.0))
-    assert heights == [
-        json.loads(one.proto.spec)["layout"]["height"] for one in later.get("plotly_chart")
-    ]
+    heights = [json.loads(one.proto.spec)["layout"]["height"] for one in later.get("plotly_chart")]
     assert len(heights) == 2
+    assert [*fixed_heights(app.main)] == heights
     assert linked(app)[1]["panes"][0]["title"] == "Image"
-    assert "train_loss" in charts(app)
     assert "Starting" in app.get("progress")[0].proto.text
 
 
