@@ -75,6 +75,7 @@ ANSWERED = """() => {
   const mask = noted.masks.findLast(mask => mask.numbers.includes('preview')) ?? noted.masks.at(-1);
   return Math.max(mask.at - noted.key, 0) / 1000;
 }"""
+LINKS = ".st-key-pipeline a"
 PAGES = ("Data", "Mask", "Cells", "Train", "Compare", "Overview")
 
 
@@ -103,6 +104,7 @@ def main() -> None:
             page = browser.new_page(viewport={"width": 1280, "height": 900})
             received = _count_bytes(page)
             page.goto(server.url)
+            page.locator(LINKS).first.wait_for(timeout=60_000)
             _settled(page)
             switches = {}
             weights = {}
@@ -137,6 +139,7 @@ def main() -> None:
             os.environ["CELLCUTTER_RUNS"] = str(server.runs)
             for visitor in range(3):
                 page = _visit(browser, f"{server.url}/data?draft={_large_draft()}")
+                page.locator(LINKS).first.wait_for(timeout=60_000)
                 for name in ("Mask", "Cells", "Data", "Overview"):
                     _switch(page, name)
                 if not visitor:

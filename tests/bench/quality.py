@@ -250,15 +250,17 @@ def _plot(lines: list[dict[str, Any]], folder: Path) -> None:
 
     colors = {"quick": "#0b6bcb", "paper": "#d55e00"}
     figure = go.Figure()
-    times = [5 * k for k in range(1, 61)]
+    # As far as the slow preset was trained on every image.
+    ends = [line for line in lines if line["kind"] == "end" and line["preset"] == "paper"]
+    times = range(2, int(min([MARKS[-1], *(end["seconds"] for end in ends)])), 2)
     for preset, color in colors.items():
         images = {line["image"] for line in lines if line["preset"] == preset}
         curves = [[_at(lines, image, preset, t) for t in times] for image in sorted(images)]
         for curve in curves:
-            figure.add_scatter(x=times, y=curve, line={"color": color, "width": 1}, opacity=0.25)
+            figure.add_scatter(x=[*times], y=curve, line={"color": color, "width": 1}, opacity=0.25)
         if curves:
             mean = [statistics.fmean(values) for values in zip(*curves, strict=True)]
-            figure.add_scatter(x=times, y=mean, name=preset, line={"color": color, "width": 4})
+            figure.add_scatter(x=[*times], y=mean, name=preset, line={"color": color, "width": 4})
     figure.for_each_trace(lambda trace: trace.update(showlegend=trace.name is not None))
     for kind in ("watershed", "untrained"):
         level = statistics.fmean(line["ap50"] for line in _before(lines, kind).values())
