@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from cellcutter_core.nuclei.local_contrast import LINEAR_BELOW, Labels, LocalContrast
+from cellcutter_core.nuclei.local_contrast import Labels, LocalContrast
 from cellcutter_core.nuclei.region_outlines import outlined, tidied
 from cellcutter_core.nuclei.regions import (
     OPENING,
-    checked_plane,
+    nucleus_diameter,
+    nucleus_plane,
     nucleus_regions,
-    region_diameter,
 )
 
 # Where nothing was found, a nucleus is looked for this far from its marker, in diameters.
@@ -47,9 +47,8 @@ def given_cover(
     ValueError
         As `nucleus_regions`.
     """
-    image = checked_plane(nucleus, "nucleus")
     if diameter is None:
-        diameter = region_diameter(image, linear_below=LINEAR_BELOW)
+        diameter = nucleus_diameter(nucleus)
     found = nucleus_regions(nucleus, diameter=diameter)
     hit = np.unique(found[given > 0])
     cover = (given > 0) | np.isin(found, hit[hit > 0])
@@ -61,6 +60,6 @@ def given_cover(
     distance, where = ndimage.distance_transform_edt(lone == 0, return_indices=True)
     beside = (distance < LOOKED_FOR * diameter) & (found == 0)
     roughly = np.where(beside, lone[tuple(where)] + n_found, found).astype(np.int32)
-    regions = outlined(roughly, LocalContrast(image, diameter))
+    regions = outlined(roughly, LocalContrast(nucleus_plane(nucleus), diameter))
     regions = tidied(regions, max(1.0, OPENING * diameter))
     return np.asarray(cover | ((regions > n_found) & (found == 0)), np.bool_)

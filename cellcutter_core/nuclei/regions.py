@@ -97,7 +97,7 @@ def nucleus_regions(
     >>> int(regions.max()), int(regions[20, 20]), int(regions[20, 60])
     (2, 1, 2)
     """
-    image = _without_hot_pixels(checked_plane(nucleus, "nucleus"))
+    image = nucleus_plane(nucleus)
     if diameter is None:
         diameter = region_diameter(image, linear_below=linear_below)
     elif not diameter >= SMALLEST_DIAMETER:
@@ -128,8 +128,13 @@ def nucleus_diameter(nucleus: ArrayLike) -> float:
     float
         At least 6.
     """
-    image = _without_hot_pixels(checked_plane(nucleus, "nucleus"))
+    image = nucleus_plane(nucleus)
     return region_diameter(image, linear_below=LINEAR_BELOW)
+
+
+def nucleus_plane(nucleus: ArrayLike) -> Floats:
+    """A nucleus channel as nuclei are looked for in it: `checked_plane` without hot pixels."""
+    return _without_hot_pixels(checked_plane(nucleus, "nucleus"))
 
 
 def checked_plane(image: ArrayLike, name: str) -> Floats:

@@ -30,6 +30,10 @@ class KeptFile(Settings):
     )
 
 
+READING = ("z", "t", "scene", "inverted", "stained")
+"""What of a `Source` says how its file is to be read."""
+
+
 class Source(Settings):
     """Where the image comes from."""
 
@@ -71,12 +75,11 @@ class Source(Settings):
     @property
     def reading(self) -> dict[str, Any]:
         """How `read_image` is to read the file: what was chosen, by the names it has there."""
-        names = {"z", "t", "scene", "inverted", "stained"}
-        return self.model_dump(include=names, exclude_none=True)
+        return self.model_dump(include=set(READING), exclude_none=True)
 
     def is_same(self, other: Source) -> bool:
         """Whether it is the same image or file, perhaps read in another way."""
-        anyhow = {"z": None, "t": None, "scene": None, "inverted": None, "stained": None}
+        anyhow = dict.fromkeys(READING)
         return self.replace(**anyhow) == other.replace(**anyhow)
 
     @property

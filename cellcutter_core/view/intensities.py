@@ -7,12 +7,11 @@ more a tenth.
 from __future__ import annotations
 
 import html
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cellcutter_core.view.histogram import counted_in_bars, log_span
+from cellcutter_core.view.histogram import log_span
 from cellcutter_core.view.look import BLUE, FONT_SIZE, GREY, SHADE, css
 
 HEIGHT = 110
@@ -22,18 +21,22 @@ _EXPONENTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def intensities(
-    channel: npt.NDArray[Any], window: tuple[float, float], *, name: str, alt: str
+    bars: tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]],
+    window: tuple[float, float],
+    *,
+    span: tuple[float, float],
+    alt: str,
 ) -> str:
     """How many pixels have which intensity, on a logarithmic scale; as wide as there is room.
 
     Parameters
     ----------
-    channel : (H, W) array
-        Integers or finite floats.
+    bars : edges, counts
+        What `histogram.counted_in_bars` gives.
     window : (float, float)
         Intensities that are displayed as black and as white; the range between is shaded.
-    name : str
-        What the channel is called.
+    span : (float, float)
+        Lowest and highest intensity.
     alt : str
         What is to be seen, in words.
 
@@ -41,13 +44,8 @@ def intensities(
     -------
     str
         HTML without script, style sheet or SVG. Under the pointer a bar says what it counts.
-
-    Raises
-    ------
-    ValueError
-        If the channel has no pixels, or pixels that are not finite.
     """
-    edges, counts = counted_in_bars(channel, name=name)
+    edges, counts = bars
     low, high = log_span(int(counts.max()))
     with np.errstate(divide="ignore"):
         heights = 100 * np.maximum((np.log10(counts) - low) / (high - low), 0)
@@ -60,7 +58,7 @@ def intensities(
         for exponent in range(int(high) + 1)
     )
     shown = 100 * (np.clip(window, edges[0], edges[-1]) - edges[0]) / (edges[-1] - edges[0])
-    bars = "".join(
+    under_pointer = "".join(
         f'<div title="{middle:.5g}: {count:,} pixels" style="flex:1"></div>'
         for middle, count in zip((edges[1:] + edges[:-1]) / 2, counts, strict=True)
     )
@@ -74,10 +72,10 @@ def intensities(
         f'<div style="position:absolute;top:0;bottom:0;left:{shown[0]:.2f}%;'
         f"right:{100 - shown[1]:.2f}%;background:{SHADE};border-left:{line};"
         f'border-right:{line}"></div>'
-        f'<div style="{_OVER_ALL};display:flex">{bars}</div></div>'
+        f'<div style="{_OVER_ALL};display:flex">{under_pointer}</div></div>'
         '<div style="display:flex;justify-content:space-between;margin:2px 0 0 2.6em">'
-        f"<span>{channel.min():.5g}</span><span>Pixels of each intensity</span>"
-        f"<span>{channel.max():.5g}</span></div></div>"
+        f"<span>{span[0]:.5g}</span><span>Pixels of each intensity</span>"
+        f"<span>{span[1]:.5g}</span></div></div>"
     )
 
 

@@ -11,6 +11,7 @@ from PIL import Image as Pillow
 
 from cellcutter_core.images import Image
 from cellcutter_core.runs.choices import Source
+from cellcutter_core.view.histogram import counted_in_bars
 from cellcutter_core.view.intensities import intensities
 from cellcutter_core.view.render import display_window
 from pages.shared import cached
@@ -49,10 +50,12 @@ def channel_card(image: Image, index: int, *, source: Source) -> None:
                 help="Changes only this picture.",
             )
         alt = f"Histogram of {name}, {low:g} to {high:g}"
+        # Counted once, however often the window is moved.
+        bars = cached.drawn(f"bars {key}", lambda: counted_in_bars(channel, name=name))
         st.html(
             cached.drawn(
                 f"histogram {key} {window}",
-                lambda: intensities(channel, window, name=name, alt=alt),
+                lambda: intensities(bars, window, span=(low, high), alt=alt),
             )
         )
 

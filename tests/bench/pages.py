@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "browser")]
 
 from playwright.sync_api import sync_playwright  # noqa: E402
-from serving import CHROMIUM_ARGS, chromium, serving  # noqa: E402
+from serving import CHROMIUM_ARGS, LINKS, chromium, serving  # noqa: E402
 
 STOPS = 8
 ROUNDS = 4
@@ -42,7 +42,7 @@ VISITS = 9
 LOADING = 15
 # From the click on a link to the frame after the page's script has ended. Measured by the browser
 # itself: asking it again and again would take a good part of what is measured.
-SWITCH = """name => new Promise(done => {
+SWITCH = """([name, links]) => new Promise(done => {
   const app = () => document.querySelector('[data-testid=stApp]');
   const has = selector => [...document.querySelectorAll(selector)]
     .find(element => element.innerText.includes(name));
@@ -55,7 +55,7 @@ SWITCH = """name => new Promise(done => {
   observer.observe(document.body, {
     subtree: true, childList: true, attributes: true, attributeFilter: ['data-test-script-state'],
   });
-  has('.st-key-pipeline a').click();
+  has(links).click();
 })"""
 # Notes when a key is pressed, and when other numbers stand below the mask.
 WATCH = """() => {
@@ -75,7 +75,6 @@ ANSWERED = """() => {
   const mask = noted.masks.findLast(mask => mask.numbers.includes('preview')) ?? noted.masks.at(-1);
   return Math.max(mask.at - noted.key, 0) / 1000;
 }"""
-LINKS = ".st-key-pipeline a"
 PAGES = ("Data", "Mask", "Cells", "Train", "Compare", "Overview")
 
 
@@ -104,7 +103,6 @@ def main() -> None:
             page = browser.new_page(viewport={"width": 1280, "height": 900})
             received = _count_bytes(page)
             page.goto(server.url)
-            page.locator(LINKS).first.wait_for(timeout=60_000)
             _settled(page)
             switches = {}
             weights = {}
@@ -139,7 +137,6 @@ def main() -> None:
             os.environ["CELLCUTTER_RUNS"] = str(server.runs)
             for visitor in range(3):
                 page = _visit(browser, f"{server.url}/data?draft={_large_draft()}")
-                page.locator(LINKS).first.wait_for(timeout=60_000)
                 for name in ("Mask", "Cells", "Data", "Overview"):
                     _switch(page, name)
                 if not visitor:
@@ -194,7 +191,8 @@ def _first_picture(browser: Any, url: str) -> float:
 
 
 def _switch(page: Any, name: str) -> float:
-    seconds = float(page.evaluate(SWITCH, name))
+    page.locator(LINKS).first.wait_for(timeout=60_000)
+    seconds = float(page.evaluate(SWITCH, [name, LINKS]))
     page.wait_for_timeout(700)
     return seconds
 

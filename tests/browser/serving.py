@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+# The links in the row at the top of every page.
+LINKS = ".st-key-pipeline a"
 CHROMIUM_ARGS = [
     "--no-sandbox",
     "--disable-gpu",

@@ -10,15 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import ndimage
-from serving import ROOT, Server
+from serving import LINKS, ROOT, Server
 
 from cellcutter_core.runs.store import Run
 
 # Milliseconds; these machines may be busy with other things.
 SOON, TRAINED = 60_000, 300_000
 REAL = ROOT.parent / "shared" / "data" / "bbbc018_ht29" / "00733.npz"
-# The row at the top of every page.
-LINKS = ".st-key-pipeline a"
 PAGES = ("data", "mask", "cells", "train", "compare", "results", "apply")
 
 

@@ -22,6 +22,7 @@ from cellcutter_core.view.figures import (
     parameter_grid,
     score_curves,
 )
+from cellcutter_core.view.histogram import counted_in_bars
 from cellcutter_core.view.intensities import intensities
 from cellcutter_core.view.look import data_uri, illustration
 
@@ -396,7 +397,8 @@ def test_the_display_window_is_shaded() -> None:
 def test_intensities_count_every_pixel_under_the_pointer_and_show_the_smallest_bar() -> None:
     channel = np.zeros((50, 50), np.uint8)
     channel[0, :3] = [10, 10, 200]
-    page = intensities(channel, (10, 100), name="cell", alt='the "cell" channel')
+    bars = counted_in_bars(channel, name="cell")
+    page = intensities(bars, (10, 100), span=(0, 200), alt='the "cell" channel')
     said = re.findall(r'title="([\d.]+): ([\d,]+) pixels"', page)
     counts = {float(value): int(count.replace(",", "")) for value, count in said}
     assert len(said) == 201
@@ -413,9 +415,10 @@ def test_intensities_count_every_pixel_under_the_pointer_and_show_the_smallest_b
 
 
 def test_intensities_of_a_channel_that_is_all_the_same_are_one_bar() -> None:
-    assert intensities(np.full((9, 9), 7), (7, 8), name="cell", alt="").count("81 pixels") == 1
+    bars = counted_in_bars(np.full((9, 9), 7), name="cell")
+    assert intensities(bars, (7, 8), span=(7, 7), alt="").count("81 pixels") == 1
     with pytest.raises(ValueError, match="channel cell has pixels that are no number"):
-        intensities(np.array([[np.nan]]), (0, 1), name="cell", alt="")
+        counted_in_bars(np.array([[np.nan]]), name="cell")
 
 
 # All ----------------------------------------------------------------------------------------------

@@ -83,14 +83,20 @@ def stand_in(kind: str, axes: str) -> Any:
     }[kind]
 
 
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, module: Any) -> Path:
+    """A file of that kind, and in place of its package a module that stands in for it."""
+    package, start = STARTS[kind]
+    path = tmp_path / f"a.{kind}"
+    path.write_bytes(start)
+    monkeypatch.setitem(sys.modules, package, module)
+    return path
+
+
 @pytest.mark.parametrize("kind", STARTS)
 def test_planes_channels_and_pixel_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    package, start = STARTS[kind]
-    path = tmp_path / f"a.{kind}"
-    path.write_bytes(start)
-    monkeypatch.setitem(sys.modules, package, stand_in(kind, "ZCYX"))
+    path = installed(tmp_path, monkeypatch, kind, stand_in(kind, "ZCYX"))
     image = read_image(path, z=1)
     np.testing.assert_array_equal(image.pixels, np.moveaxis(PIXELS[1], 0, 2))
     assert image.pixel_size == pytest.approx(0.325)
@@ -103,7 +109,7 @@ def test_planes_channels_and_pixel_size(
         read_image(path, z=0, max_bytes=1000)
     image = read_image(path, z=2, region=(3, 4, 18, 29))
     np.testing.assert_array_equal(image.pixels, np.moveaxis(PIXELS[2, :, 3:18, 4:29], 0, 2))
-    monkeypatch.setitem(sys.modules, package, stand_in(kind, "PCYX"))
+    installed(tmp_path, monkeypatch, kind, stand_in(kind, "PCYX"))
     message = (
         "holds 3 separate images, .*give scene=0 to 2" if kind == "nd2" else "has an axis P of"
     )
@@ -125,9 +131,8 @@ def test_of_nd2_only_the_frames_that_are_needed_are_read(
         raise AssertionError("the whole stack was asked for")
 
     opened = Opened(**found("TZCYX", pixels) | {"read_frame": frame, "asarray": whole})
-    monkeypatch.setitem(sys.modules, "nd2", SimpleNamespace(ND2File=lambda path: opened))
-    path = tmp_path / "a.nd2"
-    path.write_bytes(STARTS["nd2"][1])
+    module = SimpleNamespace(ND2File=lambda path: opened)
+    path = installed(tmp_path, monkeypatch, "nd2", module)
     # One plane of two channels, and two planes at once for a projection.
     read = read_image(path, t=1, z=2, max_bytes=2400)
     np.testing.assert_array_equal(read.pixels, np.moveaxis(pixels[1, 2], 0, 2))
@@ -148,9 +153,8 @@ def test_of_nd2_one_position_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     points = [Opened(name=name) for name in ("centre", "edge", "corner")]
     loops = [Opened(type="XYPosLoop", parameters=Opened(points=points)), Opened(type="ZStackLoop")]
     opened = Opened(**found("TPZCYX", pixels) | {"read_frame": frame, "experiment": loops})
-    monkeypatch.setitem(sys.modules, "nd2", SimpleNamespace(ND2File=lambda path: opened))
-    path = tmp_path / "a.nd2"
-    path.write_bytes(STARTS["nd2"][1])
+    module = SimpleNamespace(ND2File=lambda path: opened)
+    path = installed(tmp_path, monkeypatch, "nd2", module)
     read = read_image(path, t=1, scene=2, z=3, region=(2, 3, 18, 29))
     np.testing.assert_array_equal(read.pixels, np.moveaxis(pixels[1, 2, 3, :, 2:18, 3:29], 0, 2))
     assert asked == [23]
@@ -170,9 +174,8 @@ def test_of_nd2_with_positions_in_another_order_one_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = Opened(**found("CPYX"))
-    monkeypatch.setitem(sys.modules, "nd2", SimpleNamespace(ND2File=lambda path: opened))
-    path = tmp_path / "a.nd2"
-    path.write_bytes(STARTS["nd2"][1])
+    module = SimpleNamespace(ND2File=lambda path: opened)
+    path = installed(tmp_path, monkeypatch, "nd2", module)
     read = read_image(path, scene=1)
     np.testing.assert_array_equal(read.pixels, np.moveaxis(PIXELS[:, 1], 0, 2))
 
@@ -180,7 +183,6 @@ def test_of_nd2_with_positions_in_another_order_one_is_read(
 @pytest.mark.parametrize("kind", ["czi", "lif"])
 def test_one_of_several_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """They may have other sizes; what is much smaller than the largest is a thumbnail."""
-    package, start = STARTS[kind]
     sizes = ((20, 30), (4, 6), (12, 20), (20, 31), (20, 30), (20, 30))
     arrays = [np.random.default_rng(n).integers(0, 99, size) for n, size in enumerate(sizes)]
     images = [Opened(**found("YX", array, name=f"field {n}")) for n, array in enumerate(arrays)]
@@ -188,9 +190,7 @@ def test_one_of_several_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     xml = ElementTree.fromstring(f"<Image><Scenes>{described}</Scenes></Image>")
     opened = Opened(scenes=dict(enumerate(images)), images=images, xml_element=xml)
     module = SimpleNamespace(CziFile=lambda path: opened, LifFile=lambda path: opened)
-    monkeypatch.setitem(sys.modules, package, module)
-    path = tmp_path / f"a.{kind}"
-    path.write_bytes(start)
+    path = installed(tmp_path, monkeypatch, kind, module)
     scenes = [array for array in arrays if array.shape != (4, 6)]
     for scene, expected in enumerate(scenes):
         np.testing.assert_array_equal(read_image(path, scene=scene).pixels[..., 0], expected)
@@ -207,10 +207,7 @@ def test_one_of_several_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 def test_the_only_image_is_the_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    package, start = STARTS[kind]
-    path = tmp_path / f"a.{kind}"
-    path.write_bytes(start)
-    monkeypatch.setitem(sys.modules, package, stand_in(kind, "ZCYX"))
+    path = installed(tmp_path, monkeypatch, kind, stand_in(kind, "ZCYX"))
     expected = read_image(path, z=1).pixels
     np.testing.assert_array_equal(read_image(path, z=1, scene=0).pixels, expected)
     with pytest.raises(ValueError, match=r"scene is 1, .*holds 1 image\(s\); allowed is 0 to 0$"):
@@ -218,7 +215,7 @@ def test_the_only_image_is_the_first(
 
 
 def test_an_old_czifile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "a.czi").write_bytes(STARTS["czi"][1])
-    monkeypatch.setitem(sys.modules, "czifile", SimpleNamespace(CziFile=lambda path: Opened()))
+    module = SimpleNamespace(CziFile=lambda path: Opened())
+    path = installed(tmp_path, monkeypatch, "czi", module)
     with pytest.raises(ValueError, match=r"^a\.czi: .*czifile here is too old"):
-        read_image(tmp_path / "a.czi")
+        read_image(path)
