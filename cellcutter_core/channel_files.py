@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from cellcutter_core.images import Image, read_image
-from cellcutter_core.reading.contents import Box, Plane, Unreadable, check_size, memory_limit
+from cellcutter_core.reading.contents import Box, Plane, TooLarge, check_size, memory_limit
 from cellcutter_core.reading.roles import (
     Which,
     find_cell,
@@ -35,6 +35,7 @@ def read_channel_files(
     t: Plane = None,
     scene: Plane = None,
     region: Box | None = None,
+    reduced_to: int | None = None,
     inverted: bool | None = None,
     stained: bool | None = None,
     max_bytes: int | None = None,
@@ -51,7 +52,7 @@ def read_channel_files(
         those of the first one.
     nucleus_file : path, optional
         One more file, which shows the nuclei. Default: guessed from the names of the files.
-    cell, nucleus, z, t, scene, region : optional
+    cell, nucleus, z, t, scene, region, reduced_to : optional
         As for `read_image`, the same for all files.
     inverted, stained : bool, optional
         As for `read_image`, for all but `nucleus_file`; by default each file is judged alone.
@@ -82,6 +83,7 @@ def read_channel_files(
                 t=t,
                 scene=scene,
                 region=region,
+                reduced_to=reduced_to,
                 inverted=None if judged else inverted,
                 stained=None if judged else stained,
                 max_bytes=limit,
@@ -133,8 +135,8 @@ def _check_fits(images: Sequence[Image], limit: int) -> None:
         )
     try:
         check_size(sum(image.pixels.nbytes for image in images), limit)
-    except Unreadable as error:
-        raise ValueError(f"{last.name}: with the other files {error}") from None
+    except TooLarge as error:
+        raise TooLarge(f"{last.name}: with the other files {error}") from None
 
 
 def _without_tint(image: Image) -> Image:

@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
+from scipy.special import expit
 
 from cellcutter_core.guidance import Territory
 
@@ -188,6 +189,28 @@ class Dataset:
         own = self._windows(self.padded_territory, chosen) == chosen[:, None, None] + 1
         log_odds = self._windows(self.padded_log_odds, chosen)
         return np.where(own, log_odds, -log_odds)
+
+    def beyond_crops(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """The territory where no crop reaches: what the network is never asked of.
+
+        Returns
+        -------
+        labels : (H, W) int32
+            Of each pixel that the crop of its own cell does not hold, that cell. 0 elsewhere.
+        probability : (H, W) float32
+            That it is this cell's, 0 elsewhere.
+        """
+        if self.padded_territory is None or self.padded_log_odds is None:
+            return np.zeros(self.shape, np.int32), np.zeros(self.shape, np.float32)
+        within = (slice(self._half, -self._half),) * 2
+        labels = self.padded_territory[within]
+        beyond = np.zeros(self.shape, bool)
+        for axis, place in enumerate(np.ogrid[: self.shape[0], : self.shape[1]]):
+            # Label 0 is given the crop of the last cell, which does not matter.
+            first = self.origins[:, axis][labels - 1]
+            beyond |= (place < first) | (place >= first + self.crop_size)
+        beyond &= labels > 0
+        return np.where(beyond, labels, 0), np.where(beyond, expit(self.padded_log_odds[within]), 0)
 
     def batches(self, size: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
         """All crops in order, `size` at a time: (n,) positions and (`size`, S, S, C + 1) crops.

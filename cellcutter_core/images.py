@@ -19,6 +19,7 @@ from cellcutter_core.reading.contents import (
     Box,
     Contents,
     Plane,
+    TooLarge,
     Unreadable,
     memory_limit,
 )
@@ -75,6 +76,9 @@ class Image:
         Crops of which the true cell is known.
     pixel_size : float or None
         µm per pixel.
+    full_shape : (int, int) or None
+        Rows and columns of the image where these are only every so many of them, to look at; the
+        size of a pixel is that of all.
     inverted : bool
         The file shows cells dark on a bright background; here they are bright, because its channels
         were turned over or the density of stains was taken.
@@ -99,6 +103,7 @@ class Image:
     ignore: Array | None = None
     validation: Validation | None = None
     pixel_size: float | None = None
+    full_shape: tuple[int, int] | None = None
     inverted: bool = False
     name: str = "image"
 
@@ -253,6 +258,7 @@ def read_image(
     t: Plane = None,
     scene: Plane = None,
     region: Box | None = None,
+    reduced_to: int | None = None,
     inverted: bool | None = None,
     stained: bool | None = None,
     public_only: bool = False,
@@ -279,7 +285,11 @@ def read_image(
         TIFF), from 0 in the order of the file. Those that are much smaller do not count.
     region : (row, col, row, col), optional
         First row and column of the part to read, and those after the last. What lies beside it
-        takes no memory in TIFF, .npy and OME-Zarr.
+        takes no memory in TIFF, .npy, OME-Zarr and ND2.
+    reduced_to : int, optional
+        Read every so many rows and columns, so that neither are more than this: to look at an image
+        that is too large to be read. Smaller versions that TIFF or OME-Zarr hold of it are used.
+        Other formats than those four come as they are.
     inverted : bool, optional
         Whether cells are dark on a bright background, where all channels are turned over. Default:
         judged by the picture, see `cellcutter_core.reading.brightness`.
@@ -305,18 +315,26 @@ def read_image(
         If there is no such file, it is no image or a damaged one, needs more than `max_bytes`,
         holds several images and none is chosen, is a stack and no plane is chosen, holds NaN or
         infinity, lacks the channel named, or a channel in use is constant. One line that begins
-        with the file's name.
+        with the file's name. A `TooLarge` where it needs more than `max_bytes`.
     """
     path = str(path) if is_address(path) else Path(path)
     name = file_name(path)
     limit = memory_limit() if max_bytes is None else max_bytes
     contents = read_contents(
-        path, z=z, t=t, scene=scene, region=region, public_only=public_only, max_bytes=limit
+        path,
+        z=z,
+        t=t,
+        scene=scene,
+        region=region,
+        reduced_to=reduced_to,
+        public_only=public_only,
+        max_bytes=limit,
     )
     try:
         contents = interpret(contents, inverted=inverted, stained=stained, max_bytes=limit)
     except Unreadable as error:
-        raise ValueError(f"{name}: {error}") from None
+        kind = TooLarge if isinstance(error, TooLarge) else ValueError
+        raise kind(f"{name}: {error}") from None
     pixels, colour = contents.pixels, contents.colour
     channels = name_channels(contents.channels, n_channels=pixels.shape[2], colour=colour)
     chosen = None if cell is None else find_cell(cell, channels, name=name)
@@ -333,6 +351,7 @@ def read_image(
         cell=chosen or guess_cell(pixels, colour=colour, nucleus=nucleus_index),
         nucleus=nucleus_index,
         pixel_size=contents.pixel_size,
+        full_shape=contents.full_shape,
         inverted=contents.inverted,
         name=name,
     )

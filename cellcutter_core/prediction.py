@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellcutter_core.crops import Dataset, filled
+from cellcutter_core.scaling import nearest
 from cellcutter_core.unet import UNet
 
 # Crops that pass through the network together. More need more memory and are no faster.
@@ -45,7 +46,9 @@ def draw(
     """Label image and border image from one prediction of all crops.
 
     Each pixel goes to the crop with the highest probability, if that is over 0.5; of equal ones
-    to the last. Memory is that of the image and of a few crops.
+    to the last. What of a territory lies beyond the crop of its own cell has the probability that
+    it has before training, for nobody else may say that it is not. Memory is that of the image and
+    of a few crops.
 
     Parameters
     ----------
@@ -59,9 +62,9 @@ def draw(
         probability do not depend on it.
     """
     shape = data.shape if shape is None else shape
-    labels = np.zeros(shape, np.int32)
+    beyond, probability = data.beyond_crops()
+    labels, best = nearest(beyond, shape), nearest(probability, shape)
     borders = np.zeros(shape, np.uint8)
-    best = np.zeros(shape, np.float32)
     for cell, crop in probabilities(network, data):
         (row, col), probability = _placed(crop, data, cell, shape)
         height, width = probability.shape

@@ -99,13 +99,24 @@ def interesting_region(image: Image, side: int = 512) -> Box:
     Parameters
     ----------
     image : Image
+        Perhaps shown smaller than it is, see `Image.full_shape`.
     side : int
         In pixels. A smaller image is taken whole along that axis.
 
     Returns
     -------
     Box
+        In rows and columns of the whole image.
     """
+    if image.full_shape is not None:
+        shown_as = image.full_shape[0] / image.shape[0]
+        box = interesting_region(
+            dataclasses.replace(image, full_shape=None), max(1, round(side / shown_as))
+        )
+        height, width = (min(side, n) for n in image.full_shape)
+        top = min(round(box[0] * shown_as), image.full_shape[0] - height)
+        left = min(round(box[1] * shown_as), image.full_shape[1] - width)
+        return (top, left, top + height, left + width)
     n_rows, n_cols = image.shape
     height, width = min(side, n_rows), min(side, n_cols)
     if (height, width) == image.shape:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
+
+T = TypeVar("T", bound=np.generic)
 
 
 def logarithm(channel: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -26,9 +30,9 @@ def resized(channel: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.
     )
 
 
-def nearest(labels: NDArray[np.int32], shape: tuple[int, ...]) -> NDArray[np.int32]:
+def nearest(field: NDArray[T], shape: tuple[int, ...]) -> NDArray[T]:
     rows, cols = (
         np.minimum(((np.arange(n) + 0.5) * old / n).astype(int), old - 1)
-        for n, old in zip(shape, labels.shape, strict=True)
+        for n, old in zip(shape, field.shape, strict=True)
     )
-    return labels[np.ix_(rows, cols)]
+    return field[np.ix_(rows, cols)]

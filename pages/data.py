@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from cellcutter_core.reading.contents import LIMIT_NAME
 from cellcutter_core.regions import whole
 from pages.shared import cached, code, panels, state
 from pages.shared.channels import channel_card
@@ -21,7 +22,9 @@ with chooser:
     source = choose_image()
 
 image = panels.needs(cached.whole_image)
-n_rows, n_cols = image.shape
+n_rows, n_cols = cached.whole_shape()
+# Of an image that is too large to be read only every so many pixels are shown.
+shown_as = n_rows / image.shape[0]
 top, left, bottom, right = box = cached.region()
 with facts:
     st.markdown(
@@ -36,6 +39,12 @@ with facts:
             else ""
         )
     )
+    if image.full_shape is not None:
+        st.caption(
+            f"Too large to be read whole: it is shown {shown_as:.3g} times smaller, and of the "
+            "file only the region to work on is read. The environment variable "
+            f"{LIMIT_NAME} sets how much memory an image may take."
+        )
     enter_pixel_size()
 
 st.subheader("Channels", anchor=False)
@@ -53,15 +62,20 @@ st.caption(
     f"Rows {top} to {bottom}, columns {left} to {right}: {bottom - top} × {right - left} pixels. "
     "Drag a new box, or move it or its corners."
 )
-scale = -(-max(n_rows, n_cols) // LARGEST_PICTURE)
-overview = cached.whole_picture(scale)
+step = -(-max(image.shape) // LARGEST_PICTURE)
+overview = cached.whole_picture(step)
 chosen_on, presets = st.columns([2, 1], gap="large")
 with presets:
     if st.button("Where there is most to see", icon=":material/auto_awesome:", width="stretch"):
         state.choose(region=None)
         st.rerun()
-    if st.button("Whole image", icon=":material/fullscreen:", width="stretch"):
-        state.choose(region=whole(image.shape))
+    if st.button(
+        "Whole image",
+        icon=":material/fullscreen:",
+        width="stretch",
+        disabled=image.full_shape is not None,
+    ):
+        state.choose(region=whole((n_rows, n_cols)))
         st.rerun()
     fits = n_rows >= NOTEBOOK_VIEW[2] and n_cols >= NOTEBOOK_VIEW[3]
     if st.button(
@@ -82,13 +96,16 @@ with chosen_on:
         overview,
         box,
         key="data_region",
-        scale=1 / scale,
-        shape=image.shape,
+        scale=1 / (shown_as * step),
+        shape=(n_rows, n_cols),
         alt=f"{source.title}, with the region to work on as a box",
         pixel_size=cached.pixel_size(),
     )
 if picked != box:
     state.choose(region=picked)
     st.rerun()
+if image.full_shape is not None:
+    with panels.told():
+        cached.image()
 
 panels.footer("data", code.data_code(state.choices(), image, box))

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,12 @@ MAX_BYTES = 2 * 1024**3
 
 LIMIT_NAME = "CELLCUTTER_IMAGE_LIMIT"
 """The environment variable that sets another limit, such as 8GB."""
+
+MOST_PASSED = 8
+"""At most so many times the limit is passed through to make an image smaller."""
+
+BAND_SHARE = 1 / 16
+"""What is held at once of an image that is made smaller, as a share of the limit."""
 
 MOST_NAMED = 4
 """As many images of a file are named in a message."""
@@ -59,6 +65,10 @@ class Unreadable(ValueError):
     """What is wrong with a file and what would be right, still without the file's name."""
 
 
+class TooLarge(Unreadable):
+    """What is to be read takes more memory than it may."""
+
+
 @dataclass
 class Contents:
     """What a file holds, as it says and no more.
@@ -73,6 +83,7 @@ class Contents:
     white_is_zero : True where the file says that the smallest number is shown white
     inverted : True where the picture shows what is dark on bright, and was turned over
     whole : True where all of the image was read, though only a region was asked for
+    full_shape : rows and columns of the image where every so many of them were read, else None
     """
 
     pixels: Array
@@ -83,6 +94,7 @@ class Contents:
     white_is_zero: bool = False
     inverted: bool = False
     whole: bool = False
+    full_shape: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -147,6 +159,17 @@ def in_memory(array: Array, axes: str) -> Stored:
     return Stored(array.shape, axes, array.dtype, lambda index: np.array(array[index]))
 
 
+class _Sized(Protocol):
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> Any: ...
+
+
+Version = TypeVar("Version", bound=_Sized)
+
+
 @dataclass(frozen=True)
 class Part:
     """What to read of a file: which of its images, which plane of a stack, which region of that.
@@ -155,6 +178,7 @@ class Part:
     ----------
     z, t, scene : index from 0, 'max' (z only), or None where not said
     region : first row, first column, and those after the last; None for all of it
+    reduced_to : read every so many rows and columns of all, so that neither are more than this
 
     Raises
     ------
@@ -166,6 +190,7 @@ class Part:
     t: Plane = None
     scene: Plane = None
     region: Box | None = None
+    reduced_to: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("z", "t", "scene"):
@@ -241,11 +266,54 @@ class Part:
             rows, cols = self.inside(sizes["Y"], sizes["X"])
             chosen |= {"Y": rows, "X": cols}
         depth = sizes.get("Z", 1) if self.z == "max" else 1
-        self._check_memory(stored, chosen, depth=depth, max_bytes=max_bytes)
-        array = stored.read(tuple(chosen.values()))
+        plane = {
+            axis: len(range(sizes[axis])[index])
+            for axis, index in chosen.items()
+            if isinstance(index, slice)
+        }
+        every = self._every(plane)
+        self._check_memory(plane, stored.dtype, depth=depth, every=every, max_bytes=max_bytes)
+        band = int(BAND_SHARE * max_bytes)
+        array = _read_every(stored, chosen, every, band)
         for z in range(1, depth):
-            np.maximum(array, stored.read(tuple((chosen | {"Z": z}).values())), out=array)
+            np.maximum(array, _read_every(stored, chosen | {"Z": z}, every, band), out=array)
         return array, stored.axes.replace("Z", "").replace("T", "")
+
+    def full_shape(self, shape: tuple[int, ...], axes: str) -> tuple[int, int] | None:
+        """Rows and columns of an image of which not all are read; None where all are."""
+        sizes = dict(zip(axes, shape, strict=True))
+        return (sizes["Y"], sizes["X"]) if self._every(sizes) > 1 else None
+
+    def version(self, versions: Sequence[Version], axes: str) -> Version:
+        """The one to read of an image and smaller versions of it, of which it is the first.
+
+        That is the smallest one not smaller than `reduced_to`, so mostly the image itself. What has
+        other planes or numbers than the image is no version of it.
+        """
+        first = versions[0]
+        if self.reduced_to is None:
+            return first
+
+        def planes(version: Version) -> list[int]:
+            return [n for n, axis in zip(version.shape, axes, strict=True) if axis not in "YX"]
+
+        def side(version: Version) -> int:
+            return max(n for n, axis in zip(version.shape, axes, strict=True) if axis in "YX")
+
+        large = [
+            version
+            for version in versions
+            if len(version.shape) == len(axes)
+            and (planes(version), version.dtype) == (planes(first), first.dtype)
+            and side(version) >= self.reduced_to
+        ]
+        return min(large, key=side, default=first)
+
+    def _every(self, sizes: Mapping[str, int]) -> int:
+        """How far the rows and columns that are read lie apart."""
+        if self.reduced_to is None or "Y" not in sizes or "X" not in sizes:
+            return 1
+        return -(-max(sizes["Y"], sizes["X"]) // self.reduced_to)
 
     def check_plane(self, shape: tuple[int, ...], axes: str) -> None:
         """Refuse a stack of which no plane is chosen, and a plane that it has not.
@@ -289,23 +357,50 @@ class Part:
         return slice(top, bottom), slice(left, right)
 
     def _check_memory(
-        self, stored: Stored, chosen: dict[str, int | slice], *, depth: int, max_bytes: int
+        self,
+        plane: Mapping[str, int],
+        dtype: np.dtype[Any],
+        *,
+        depth: int,
+        every: int,
+        max_bytes: int,
     ) -> None:
-        """Refuse what takes too much when it is read by this choice."""
-        plane = {
-            axis: len(range(length)[index])
-            for (axis, index), length in zip(chosen.items(), stored.shape, strict=True)
-            if isinstance(index, slice)
-        }
-        n_bytes = math.prod(plane.values()) * stored.dtype.itemsize
+        """Refuse what takes too much when so many planes of these lengths are read."""
+        n_bytes = math.prod(plane.values()) * dtype.itemsize
         held = n_bytes * (2 if depth > 1 else 1)
         if "Y" not in plane or "X" not in plane:
             check_size(held, max_bytes)
             return
+        if every > 1 and n_bytes * depth <= MOST_PASSED * max_bytes:
+            rows = n_bytes // plane["Y"] * every
+            held = held // every**2 + max(int(BAND_SHARE * max_bytes), rows)
         other = f"one plane (z=0 to {depth - 1}), or " if n_bytes <= max_bytes else ""
         fits = region_that_fits((plane["Y"], plane["X"]), held, max_bytes)
         advice = f"read {other}a region of at most {fits} pixels (--region on the command line)"
         check_size(held, max_bytes, advice=advice)
+
+
+def _read_every(
+    stored: Stored, chosen: Mapping[str, int | slice], every: int, band_bytes: int
+) -> Array:
+    """Every so many rows and columns of what is chosen, of which a band is held at once."""
+    if every == 1:
+        return stored.read(tuple(chosen.values()))
+    spans = {
+        axis: range(length)[index]
+        for (axis, index), length in zip(chosen.items(), stored.shape, strict=True)
+        if isinstance(index, slice)
+    }
+    rows = spans["Y"]
+    row_bytes = math.prod(map(len, spans.values())) // len(rows) * stored.dtype.itemsize
+    height = every * max(1, band_bytes // (row_bytes * every))
+    thin = tuple(slice(None, None, every if axis in "YX" else None) for axis in spans)
+    bands = []
+    for top in range(rows.start, rows.stop, height):
+        band = slice(top, min(top + height, rows.stop))
+        # A copy: what is not wanted of the band is to go.
+        bands.append(stored.read(tuple((dict(chosen) | {"Y": band}).values()))[thin].copy())
+    return np.concatenate(bands, axis=list(spans).index("Y"))
 
 
 def check_header(shape: tuple[int, ...], dtype: np.dtype[Any], *, what: str = "the image") -> None:
@@ -344,11 +439,11 @@ def check_size(
 
     Raises
     ------
-    Unreadable
+    TooLarge
         If `n_bytes` is over `max_bytes`.
     """
     if n_bytes > max_bytes:
-        raise Unreadable(
+        raise TooLarge(
             f"needs {_size(n_bytes)} of memory, more than the limit of {_size(max_bytes)} "
             f"({LIMIT_NAME} sets it); {advice}"
         )

@@ -196,4 +196,5 @@ def _plane(found: Found, part: Part, max_bytes: int) -> Contents:
         channels=found.names if named else None,
         colour=not named and "S" in axes and pixels.shape[2] == 3,
         pixel_size=found.pixel_size if known else None,
+        full_shape=part.full_shape(stored.shape, stored.axes),
     )

@@ -1,6 +1,7 @@
 """OME-Zarr, versions 0.1 to 0.5: an image in the folders of a Zarr (https://ngff.openmicroscopy.org).
 
-The level of full resolution is read, and of it only the chunks that a plane or region touches.
+The level of full resolution is read, and of it only the chunks that a plane or region touches; one
+of lower resolution where the image is to be made smaller.
 Label images beside it are not: they may be truth or anybody's result, and the format does not say.
 """
 
@@ -62,7 +63,11 @@ def read_ome_zarr(store: Store, part: Part, max_bytes: int) -> Contents:
         scale = scales[0]
         first = scale["datasets"][0]
         array = open_array(store, str(first["path"]))
+        full = array.shape
         axes = _axes(scale.get("axes"), len(array.shape))
+        if part.reduced_to is not None:
+            smaller = [open_array(store, str(level["path"])) for level in scale["datasets"][1:]]
+            array = part.version([array, *smaller], axes)
         units = _units(scale.get("axes"))
         steps = [*first.get("coordinateTransformations", ())]
         steps += scale.get("coordinateTransformations", ())
@@ -82,7 +87,9 @@ def read_ome_zarr(store: Store, part: Part, max_bytes: int) -> Contents:
     names = _names(about.get("omero"))
     if names is not None and len(names) != pixels.shape[2]:
         names = None
-    return Contents(pixels, channels=names, pixel_size=pixel_size)
+    return Contents(
+        pixels, channels=names, pixel_size=pixel_size, full_shape=part.full_shape(full, axes)
+    )
 
 
 def _attributes(store: Store) -> Mapping[str, Any]:

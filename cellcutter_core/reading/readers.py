@@ -18,6 +18,7 @@ from cellcutter_core.reading.contents import (
     Contents,
     Part,
     Plane,
+    TooLarge,
     Unreadable,
     memory_limit,
 )
@@ -41,6 +42,7 @@ def read_contents(
     t: Plane = None,
     scene: Plane = None,
     region: Box | None = None,
+    reduced_to: int | None = None,
     as_stored: bool = False,
     public_only: bool = False,
     max_bytes: int | None = None,
@@ -60,6 +62,9 @@ def read_contents(
     region : (row, col, row, col), optional
         First row and column of the part to read, and those after the last. A file that can only be
         read as a whole comes as a whole, and its `Contents.whole` is True.
+    reduced_to : int, optional
+        Read every so many rows and columns, so that neither are more than this. A file that can
+        only be read as a whole comes as it is, and `Contents.full_shape` is None.
     as_stored : bool
         The numbers of a palette and not its colours, as for labels.
     public_only : bool
@@ -70,7 +75,8 @@ def read_contents(
     Raises
     ------
     ValueError
-        Whatever is wrong. One line, beginning with the file's name.
+        Whatever is wrong. One line, beginning with the file's name; a `TooLarge` if that is
+        `max_bytes`.
     """
     name = file_name(path)
     limit = memory_limit() if max_bytes is None else max_bytes
@@ -78,7 +84,7 @@ def read_contents(
         with warnings.catch_warnings():
             # Libraries warn of odd metadata; what matters for the pixels is checked.
             warnings.simplefilter("ignore")
-            part = Part(z, t, scene, region)
+            part = Part(z, t, scene, region, reduced_to)
             if is_address(path) or is_zarr_folder(Path(path)):
                 contents = _read_zarr(path, part, limit, public_only)
             else:
@@ -86,7 +92,8 @@ def read_contents(
         contents.pixels = _plain(contents.pixels)
         return contents
     except Unreadable as error:
-        raise ValueError(f"{name}: {one_line(error)}") from None
+        kind = TooLarge if isinstance(error, TooLarge) else ValueError
+        raise kind(f"{name}: {one_line(error)}") from None
     except Exception as error:
         detail = one_line(f"{type(error).__name__}: {error}")[:200]
         raise ValueError(

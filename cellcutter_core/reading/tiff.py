@@ -64,7 +64,8 @@ def read_tiff(path: Path, part: Part, max_bytes: int, *, as_stored: bool = False
         `max_bytes`.
     """
     with _silent(), tifffile.TiffFile(path) as tif:
-        series = _main_series(tif, part)
+        main = _main_series(tif, part)
+        series = part.version(main.levels, main.axes)
         page = series.keyframe
         check_header(series.shape, series.dtype)
         # A tile is unpacked whole, and a damaged header can make it larger than the image.
@@ -91,7 +92,7 @@ def read_tiff(path: Path, part: Part, max_bytes: int, *, as_stored: bool = False
                 "imagecodecs; install that, or save the file without compression"
             ) from None
         pixels, colour = to_channels_last(array, axes), False
-        names, pixel_size = _metadata(tif, series)
+        names, pixel_size = _metadata(tif, main)
         if names and len(names) != pixels.shape[2]:
             names = None
         # ImageJ writes how a channel was displayed as a palette; its numbers are what was measured.
@@ -103,6 +104,7 @@ def read_tiff(path: Path, part: Part, max_bytes: int, *, as_stored: bool = False
             channels=names,
             colour=colour,
             pixel_size=pixel_size,
+            full_shape=part.full_shape(main.shape, main.axes),
             white_is_zero=page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and not as_stored,
         )
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 import tempfile
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from cellcutter_core.channel_files import read_channel_files
 from cellcutter_core.images import Image, read_image
 from cellcutter_core.paper_data import fetch_paper
+from cellcutter_core.reading.contents import Box, TooLarge
 from cellcutter_core.runs.choices import Choices, Source
 from cellcutter_core.runs.draft import file_of, files_of, keep_file
 from cellcutter_core.runs.store import Run
 from cellcutter_core.samples import sample, save
+
+LOOKED_AT = 1024
+"""Longest side in pixels of an image that is too large to be read, as it is shown."""
 
 # What to begin with. Which scene it is comes first: what it has of planes is known only then.
 _BEGINNING: dict[str, Any] = {"scene": 0, "z": "max", "t": 0}
@@ -65,8 +70,63 @@ def read_somehow(source: Source, read: Callable[[Source], Image]) -> tuple[Sourc
     raise first
 
 
-def read_source(source: Source) -> Image:
+def open_source(source: Source) -> Image:
+    """The whole image, or where it is too large every so many pixels of it, to look at.
+
+    `Image.full_shape` tells which. Its regions are read by `read_region` then.
+
+    Raises
+    ------
+    ValueError
+        What `read_source` raises; also where only all of an image that is too large can be read.
+    """
+    try:
+        return read_source(source)
+    except TooLarge as error:
+        with suppress(ValueError):
+            image = read_source(source, reduced_to=LOOKED_AT)
+            if image.full_shape is not None:
+                return image
+        raise error
+
+
+def as_seen(source: Source, seen: Image) -> Source:
+    """The source with what was judged of it by all of the image, for every region to be the same.
+
+    Files of several channels are judged each by itself.
+    """
+    if source.more:
+        return source
+    return source.replace(inverted=seen.inverted, stained=seen.stained)
+
+
+def read_region(source: Source, region: Box, seen: Image) -> Image:
+    """A part of an image that is too large to be read whole, with channels in the same roles.
+
+    Parameters
+    ----------
+    source : Source
+    region : (row, col, row, col)
+    seen : Image
+        What `open_source` returned.
+
+    Raises
+    ------
+    ValueError
+        What `read_source` raises; a `TooLarge` says which region fits.
+    """
+    return read_source(as_seen(source, seen), region=region).with_roles(**seen.roles)
+
+
+def read_source(source: Source, **part: Any) -> Image:
     """The whole image, its channels in the roles that are guessed.
+
+    Parameters
+    ----------
+    source : Source
+    **part
+        `region` or `reduced_to`, as for `read_image`, of an image that comes from a file or an
+        address.
 
     Raises
     ------
@@ -79,11 +139,11 @@ def read_source(source: Source) -> Image:
         return read_image(fetch_paper(source.name))
     if source.kind == "web":
         # Whoever sees the page chooses it, so it must not lead into the server's own network.
-        return read_image(source.name, public_only=True, **source.reading)
+        return read_image(source.name, public_only=True, **source.reading, **part)
     files = files_of(source)
     if len(files) > 1:
-        return read_channel_files(files, **source.reading)
-    return read_image(files[0], **source.reading)
+        return read_channel_files(files, **source.reading, **part)
+    return read_image(files[0], **source.reading, **part)
 
 
 def is_of_a_part(run: Run) -> bool:

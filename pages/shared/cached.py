@@ -33,7 +33,7 @@ from cellcutter_core.pipeline import (
 from cellcutter_core.regions import Box, cut_out, interesting_region
 from cellcutter_core.runs.choices import Choices, Source, keys
 from cellcutter_core.runs.draft import markers_digest
-from cellcutter_core.runs.sources import read_source
+from cellcutter_core.runs.sources import open_source, read_region
 from cellcutter_core.view.render import Rgb, composite, overlay
 from pages.shared import state
 from pages.shared.aside import aside, waited
@@ -48,11 +48,11 @@ LARGEST_AT_ONCE = 1_200_000
 
 @kept(4, spinner="Reading the image …")
 def _image(source: str) -> Image:
-    return read_source(Source.model_validate_json(source))
+    return open_source(Source.model_validate_json(source))
 
 
 def whole_image(choices: Choices | None = None) -> Image:
-    """The whole image with the chosen roles.
+    """The whole image with the chosen roles, or if it is too large, as `open_source` shows it.
 
     Raises
     ------
@@ -64,6 +64,12 @@ def whole_image(choices: Choices | None = None) -> Image:
     if chosen.cell is not None or chosen.nucleus is not None:
         image = image.with_roles(cell=chosen.cell and list(chosen.cell), nucleus=chosen.nucleus)
     return image
+
+
+def whole_shape() -> tuple[int, int]:
+    """Rows and columns of the whole image, also where only a smaller one is shown of it."""
+    image = whole_image()
+    return image.full_shape or image.shape
 
 
 @kept(4)
@@ -84,7 +90,10 @@ def region() -> Box:
 def _part(key: str) -> Image:
     # A page asks for it many times, and an image looks at all its pixels when it is made.
     del key
-    return cut_out(whole_image(), region())
+    whole, chosen = whole_image(), state.choices()
+    if whole.full_shape is not None:
+        return read_region(chosen.source, region(), whole)
+    return cut_out(whole, region())
 
 
 def image() -> Image:

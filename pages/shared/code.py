@@ -14,13 +14,15 @@ from cellcutter_core.images import Image
 from cellcutter_core.pipeline import is_covered
 from cellcutter_core.regions import Box, whole
 from cellcutter_core.runs.choices import Choices
+from cellcutter_core.runs.sources import as_seen
 
 MARKERS_FILE = "markers.tif"
 
 
 def data_code(choices: Choices, image: Image, region: Box) -> str:
-    """The image and the part of it to work on; `image` is the whole."""
-    source = choices.source
+    """The image and the part of it to work on; `image` is the whole, or what is seen of it."""
+    reduced = image.full_shape is not None
+    source = as_seen(choices.source, image) if reduced else choices.source
     imports, lines = [], []
     if source.kind == "sample":
         imports.append("from cellcutter_core import sample")
@@ -36,17 +38,17 @@ def data_code(choices: Choices, image: Image, region: Box) -> str:
             if source.more
             else "from cellcutter_core import read_image"
         )
-        chosen = _given(source.reading)
+        chosen = _given({**source.reading, **({"region": tuple(region)} if reduced else {})})
         lines.append(
             f"image = read_channel_files({several!r}{chosen})"
             if source.more
             else f"image = read_image({source.name!r}{chosen})"
         )
-    if choices.cell is not None or choices.nucleus is not None:
+    if reduced or choices.cell is not None or choices.nucleus is not None:
         cell = [image.channels[index] for index in image.cell]
         nucleus = "none" if image.nucleus is None else image.channels[image.nucleus]
         lines.append(f"image = image.with_roles(cell={cell!r}, nucleus={nucleus!r})")
-    if region != whole(image.shape):
+    if not reduced and region != whole(image.shape):
         imports.append("from cellcutter_core.regions import cut_out")
         lines.append(f"image = cut_out(image, {tuple(region)})")
     return _script(imports, lines)

@@ -30,7 +30,7 @@ def start_run() -> Run:
     about = {
         **state.description(),
         "region": cached.region(),
-        "whole": cached.whole_image().shape,
+        "whole": cached.whole_shape(),
         "pixel_size": cached.pixel_size(),
         **image.roles,
         "reading": state.choices().source.reading,

@@ -149,6 +149,25 @@ def test_data_of_files_of_channels(tmp_path: Path) -> None:
     np.testing.assert_array_equal(image.pixels, pixels[:100, :, [0, 2, 1]])
 
 
+def test_data_of_an_image_that_is_too_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dark on bright is judged by all of the image, also where a region would be judged other."""
+    monkeypatch.setenv("CELLCUTTER_IMAGE_LIMIT", "5MB")
+    bright = sample().channel("fluorescence")
+    picture = np.tile(bright.max() + bright.min() - bright, (4, 4))
+    picture[100:300, 200:500] = bright[100:300, 200:500]
+    tifffile.imwrite(tmp_path / "large.tif", picture)
+    source = keep_file("large.tif", (tmp_path / "large.tif").read_bytes())
+    region = (100, 200, 300, 500)
+    made = executed(shown("data", Choices(source=source, region=region)))["image"]
+    assert made.inverted
+    expected = read_image(tmp_path / "large.tif", region=region, inverted=True)
+    np.testing.assert_array_equal(made.pixels, expected.pixels)
+    made = executed(shown("mask", Choices(source=source, region=region)))
+    np.testing.assert_array_equal(made["image"].pixels, expected.pixels)
+
+
 def test_data_of_a_stained_section(tmp_path: Path) -> None:
     picture = np.random.default_rng(0).integers(90, 250, (80, 90, 3), np.uint8)
     tifffile.imwrite(tmp_path / "section.tif", picture, photometric="rgb")

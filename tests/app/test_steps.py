@@ -188,6 +188,31 @@ def tiff(pixels: np.ndarray, **options: object) -> bytes:
     return buffer.getvalue()
 
 
+def test_an_image_too_large_to_be_read_is_shown_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELLCUTTER_IMAGE_LIMIT", "5MB")
+    planes = np.moveaxis(sample().pixels[..., [0, 2]], -1, 0)
+    large = tiff(np.tile(planes, (1, 4, 4)), imagej=True, metadata={"axes": "CYX"})
+    app = opened("data")
+    app.segmented_control(key="data_kind").set_value("file").run()
+    app.file_uploader(key="data_upload").upload("large.tif", large).run()
+    assert not app.exception
+    assert not app.error
+    assert any("2048 × 2048 pixels, 2 channels" in m.value for m in app.markdown)
+    assert any("shown 2 times smaller" in caption.value for caption in app.caption)
+    assert any("512 × 512 pixels. Drag" in caption.value for caption in app.caption)
+    assert next(b for b in app.button if b.label == "Whole image").disabled
+    app.switch_page("pages/mask.py").run()
+    assert not app.exception
+    assert not app.error
+    assert 0.2 < float(metric(app, "Cell area").rstrip("%")) / 100 < 1
+    # A region that does not fit either is told where it is chosen, with one that does.
+    app.switch_page("pages/data.py").run()
+    app.session_state[state.CHOICES] = chosen(app).replace(region=(0, 0, 2048, 2000))
+    app.run()
+    assert not app.exception
+    assert "a region of at most" in app.error[0].value
+
+
 def test_files_uploaded_together_are_the_channels_of_one_image() -> None:
     pixels = sample((96, 120)).pixels
     given = [("dapi.tif", tiff(pixels[..., 2]), ""), ("actin.tif", tiff(pixels[..., 0]), "")]

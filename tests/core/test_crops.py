@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from cellcutter_core.crops import Dataset, filled
 from cellcutter_core.guidance import Territory
@@ -71,6 +72,23 @@ def test_the_prior_is_what_the_territories_say() -> None:
     assert Dataset(image(), points, crop_size=4).prior([0, 1]) == 0
     with pytest.raises(ValueError, match="territory has shape"):
         Dataset(image((8, 8)), points, crop_size=4, territory=territory)
+
+
+def test_what_lies_beyond_the_crop_of_its_own_cell() -> None:
+    labels = np.array([[1, 1, 1, 2, 1, 2, 2, 0]] * 6, np.int32)
+    log_odds = np.broadcast_to(np.arange(8, dtype=np.float32), (6, 8))
+    territory = Territory(labels, log_odds)
+    data = Dataset(image(), [[3, 1], [3, 4]], crop_size=4, territory=territory)
+    # The crops hold rows 1 to 4, the first the columns up to 2, the second those from 2 to 5.
+    found, probability = data.beyond_crops()
+    beyond = labels.copy()
+    beyond[1:5, [0, 1, 2, 3, 5]] = 0
+    np.testing.assert_array_equal(found, beyond)
+    np.testing.assert_allclose(probability, np.where(beyond > 0, expit(log_odds), 0))
+    assert (found.dtype, probability.dtype) == (np.int32, np.float32)
+    for nothing in Dataset(image(), [[3, 1]], crop_size=4).beyond_crops():
+        assert nothing.shape == (6, 8)
+        assert not nothing.any()
 
 
 def test_the_embedding_follows_its_formula() -> None:

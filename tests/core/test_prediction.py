@@ -135,6 +135,30 @@ def test_every_cell_is_asked_for_with_its_own_prior() -> None:
         np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(20, 40), (40, 80)])
+def test_nobody_is_asked_of_what_lies_beyond_the_crop_of_its_own_cell(
+    shape: tuple[int, int],
+) -> None:
+    """It stays with its cell, where the neighbour is not surer of it."""
+    labels = np.repeat([[1] * 24 + [2] * 16], 20, axis=0).astype(np.int32)
+    log_odds = np.full(labels.shape, logit(0.9), np.float32)
+    territory = Territory(labels, log_odds)
+    data = Dataset(np.eye(20, 40), [[10, 8], [10, 30]], crop_size=SIDE, territory=territory)
+    factor = shape[0] // 20
+    for says, owner in ((0.8, 1), (0.95, 2)):
+        found = draw(
+            FakeNetwork(lambda crops, p=says: np.full(crops.shape[:-1], p)), data, shape=shape
+        )
+        small = found.labels[factor // 2 :: factor, factor // 2 :: factor]
+        # The crops hold the columns 0 to 15 and 22 to 37, and the rows 2 to 17.
+        assert np.unique(small[3:17, 22:24]).tolist() == [owner]
+        assert np.unique(small[:, 16:22]).tolist() == [1]
+        assert np.unique(small[:2]).tolist() == [1, 2]
+        assert np.unique(small[:, 38:]).tolist() == [2]
+        assert found.probability[0].tolist() == pytest.approx([0.9] * shape[1])
+        assert found.probability.dtype == np.float32
+
+
 def test_of_equal_cells_the_last_has_the_pixel() -> None:
     network = FakeNetwork(lambda crops: np.full(crops.shape[:-1], 0.75))
     data = Dataset(np.eye(20, 32), [[10, 8], [10, 16], [10, 24]], crop_size=SIDE)

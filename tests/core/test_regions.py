@@ -78,6 +78,18 @@ def test_the_interesting_region_is_where_the_cells_are() -> None:
     assert abs(left - 300) <= 16
 
 
+def test_it_is_found_on_a_smaller_version_as_well() -> None:
+    tissue = sample((256, 256)).pixels
+    pixels = np.random.default_rng(0).normal(100, 2, (1002, 801, tissue.shape[2]))
+    pixels[600:856, 300:556] = tissue
+    seen = Image(pixels[::4, ::4], sample((64, 64)).channels, full_shape=(1002, 801))
+    top, left, bottom, right = interesting_region(seen, 256)
+    assert (bottom - top, right - left) == (256, 256)
+    assert abs(top - 600) <= 24
+    assert abs(left - 300) <= 24
+    assert interesting_region(seen, 5000) == (0, 0, 1002, 801)
+
+
 def test_a_small_image_is_taken_whole_along_its_short_side() -> None:
     pixels = np.random.default_rng(0).random((100, 700, 1))
     top, left, bottom, right = interesting_region(Image(pixels, ("cell",)))
