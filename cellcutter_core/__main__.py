@@ -362,18 +362,22 @@ def _apply(chosen: argparse.Namespace) -> None:
 
     formats = list(dict.fromkeys(chosen.format or applying.USUAL_FORMATS))
     images = applying.image_files(chosen.image)
-    files = dict(zip(applying.names_for(images), images, strict=True))
+    files, scenes = applying.named_images(images, scene=chosen.scene)
     # What is wrong with the command is said before anything is computed.
     applying.check_free(chosen.out, files, formats)
     trained = applying.Trained(Run(chosen.run))
     reading = {**_reading(chosen), "cell": chosen.cell_channel, "nucleus": chosen.nucleus_channel}
     errors = []
-    found = applying.apply_to_files(trained, files, chosen.out, formats=formats, **reading)
+    found = applying.apply_to_files(
+        trained, files, chosen.out, scenes=scenes, formats=formats, **reading
+    )
     for number, (outcome, _) in enumerate(found, 1):
         done = f"{outcome.cells_in_words}, {outcome.seconds:.1f} s"
         said = f"failed: {outcome.error}" if outcome.error else done
         remark = f"; the network {outcome.remark}" if outcome.remark else ""
-        print(f"{number}/{len(files)} {files[outcome.name]}: {said}{remark}", flush=True)
+        which = f" (scene {scenes[outcome.name]})" if outcome.name in scenes else ""
+        file = f"{files[outcome.name]}{which}"
+        print(f"{number}/{len(files)} {file}: {said}{remark}", flush=True)
         errors.append(outcome.error)
     print(f"Results in {chosen.out}/: {applying.SUMMARY} and those of each image")
     _tell_failed(errors, "images")

@@ -19,7 +19,6 @@ from cellcutter_core.reading.contents import (
     Box,
     Contents,
     Plane,
-    TooLarge,
     Unreadable,
     memory_limit,
 )
@@ -315,7 +314,7 @@ def read_image(
         If there is no such file, it is no image or a damaged one, needs more than `max_bytes`,
         holds several images and none is chosen, is a stack and no plane is chosen, holds NaN or
         infinity, lacks the channel named, or a channel in use is constant. One line that begins
-        with the file's name. A `TooLarge` where it needs more than `max_bytes`.
+        with the file's name; a `TooLarge` or `Several` where it is that.
     """
     path = str(path) if is_address(path) else Path(path)
     name = file_name(path)
@@ -333,8 +332,8 @@ def read_image(
     try:
         contents = interpret(contents, inverted=inverted, stained=stained, max_bytes=limit)
     except Unreadable as error:
-        kind = TooLarge if isinstance(error, TooLarge) else ValueError
-        raise kind(f"{name}: {error}") from None
+        error.args = (f"{name}: {error}",)
+        raise error from None
     pixels, colour = contents.pixels, contents.colour
     channels = name_channels(contents.channels, n_channels=pixels.shape[2], colour=colour)
     chosen = None if cell is None else find_cell(cell, channels, name=name)

@@ -69,6 +69,20 @@ class TooLarge(Unreadable):
     """What is to be read takes more memory than it may."""
 
 
+class Several(Unreadable):
+    """A file holds several images, and none is chosen.
+
+    Attributes
+    ----------
+    n : int
+        How many they are.
+    """
+
+    def __init__(self, message: str, n: int) -> None:
+        super().__init__(message)
+        self.n = n
+
+
 @dataclass
 class Contents:
     """What a file holds, as it says and no more.
@@ -215,17 +229,20 @@ class Part:
 
         Raises
         ------
+        Several
+            If there are several and none is chosen.
         Unreadable
-            If there are several and none is chosen, or the one that is chosen is not there.
+            If the one that is chosen is not there.
         """
         if self.scene is None and n > 1:
             named = ""
             if len(names) == n and all(names):
                 listed = ", ".join(name[:40] for name in names[:MOST_NAMED])
                 named = f" ({listed}{', …' if n > MOST_NAMED else ''})"
-            raise Unreadable(
+            raise Several(
                 f"holds {n} separate images{named}, and one is segmented at a time; "
-                f"give scene=0 to {n - 1}"
+                f"give scene=0 to {n - 1}",
+                n,
             )
         scene = int(self.scene or 0)
         if scene >= n:

@@ -18,7 +18,7 @@ from cellcutter_core.reading.contents import (
     Contents,
     Part,
     Plane,
-    TooLarge,
+    Several,
     Unreadable,
     memory_limit,
 )
@@ -75,8 +75,8 @@ def read_contents(
     Raises
     ------
     ValueError
-        Whatever is wrong. One line, beginning with the file's name; a `TooLarge` if that is
-        `max_bytes`.
+        Whatever is wrong. One line, beginning with the file's name; a `TooLarge` or `Several` where
+        it is that.
     """
     name = file_name(path)
     limit = memory_limit() if max_bytes is None else max_bytes
@@ -92,14 +92,28 @@ def read_contents(
         contents.pixels = _plain(contents.pixels)
         return contents
     except Unreadable as error:
-        kind = TooLarge if isinstance(error, TooLarge) else ValueError
-        raise kind(f"{name}: {one_line(error)}") from None
+        error.args = (f"{name}: {one_line(error)}",)
+        raise error from None
     except Exception as error:
         detail = one_line(f"{type(error).__name__}: {error}")[:200]
         raise ValueError(
             f"{name}: cannot be read, it may be damaged or incomplete ({detail}); "
             "copy or save it again"
         ) from error
+
+
+def n_images(path: Path | str) -> int:
+    """How many separate images a file holds, as far as its header tells; 1 where it cannot be read.
+
+    Pixels are not read.
+    """
+    try:
+        read_contents(path, max_bytes=0)
+    except Several as error:
+        return error.n
+    except ValueError:
+        pass
+    return 1
 
 
 def is_image_file(path: Path) -> bool:

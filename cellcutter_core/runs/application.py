@@ -77,6 +77,8 @@ class Application(Journal):
     ----------
     files : dict of str to Path
         The images by name, see `names_for`.
+    scenes : dict of str to int
+        Which one of its file an image is, see `named_images`.
     formats : list of str
     how : dict
         How the images are read, see `Trained.read`.
@@ -94,6 +96,7 @@ class Application(Journal):
         try:
             said = json.loads((self.path / "application.json").read_text("utf-8"))
             self.files = {name: Path(file) for name, file in said["files"].items()}
+            self.scenes: dict[str, int] = said.get("scenes", {})
             self.formats: list[str] = said["formats"]
             self.how: dict[str, Any] = said["how"]
             self.created = float(said["created"])
@@ -113,6 +116,7 @@ class Application(Journal):
         run: Run,
         files: Mapping[str, Path],
         *,
+        scenes: Mapping[str, int] | None = None,
         formats: Sequence[str] = USUAL_FORMATS,
         how: Mapping[str, Any] | None = None,
     ) -> Application:
@@ -123,6 +127,8 @@ class Application(Journal):
         run : Run
         files : mapping of str to Path
             The images by name, see `names_for`.
+        scenes : mapping of str to int, optional
+            Which one of its file an image is, see `named_images`.
         formats : sequence of str
             Names in `cellcutter_core.export.IMAGE_FORMATS`.
         how : mapping, optional
@@ -143,6 +149,7 @@ class Application(Journal):
         said = {
             "created": time.time(),
             "files": {name: str(file.absolute()) for name, file in files.items()},
+            "scenes": dict(scenes or {}),
             "formats": list(formats),
             "how": dict(how or {}),
         }
@@ -240,6 +247,7 @@ def _work(application: Application, stop: Callable[[], bool]) -> None:
         Trained(application.run),
         left,
         application.results,
+        scenes=application.scenes,
         formats=application.formats,
         earlier=now.outcomes,
         stop=lambda: stop() or application.asked_to_stop,

@@ -35,7 +35,7 @@ from cellcutter_core.pipeline import (
     unseen_channels,
 )
 from cellcutter_core.prediction import Drawing
-from cellcutter_core.reading.readers import is_image_file, one_line
+from cellcutter_core.reading.readers import is_image_file, n_images, one_line
 from cellcutter_core.reading.zarr_places import is_zarr_folder
 from cellcutter_core.runs.others import Other
 from cellcutter_core.runs.store import Run
@@ -137,7 +137,8 @@ class Trained:
         path : path
         how
             As for `read_image`. What is not given, or None, is as for the run's own image: plane
-            and time point as chosen there; the channels of the same names, see `in_roles`.
+            and time point as chosen there; the channels of the same names, see `in_roles`. Which of
+            several images in a file says nothing of other files.
 
         Raises
         ------
@@ -145,7 +146,8 @@ class Trained:
             What `read_image` raises.
         """
         said = {name: value for name, value in how.items() if value is not None}
-        image = read_image(path, **{**self.run.description.get("reading", {}), **said})
+        own = {**self.run.description.get("reading", {}), "scene": None}
+        image = read_image(path, **{**own, **said})
         return self.in_roles(image, keep=said)
 
     def in_roles(self, image: Image, *, keep: Iterable[str] = ()) -> Image:
@@ -317,6 +319,42 @@ def names_for(files: Sequence[Path]) -> list[str]:
     return names
 
 
+def named_images(
+    files: Sequence[Path], *, scene: int | None = None, with_folders: bool = True
+) -> tuple[dict[str, Path], dict[str, int]]:
+    """The images in files, of one that holds several all of them.
+
+    Parameters
+    ----------
+    files : sequence of Path
+    scene : int, optional
+        Take only this one of each file.
+    with_folders : bool
+        Whether the folder tells files of the same name apart.
+
+    Returns
+    -------
+    files : dict of str to Path
+        The file of each image, under its name, see `names_for`.
+    scenes : dict of str to int
+        Which image of its file it is, for those that are not alone in it.
+    """
+    images: list[tuple[Path, int | None]] = []
+    for file in files:
+        n = 1 if scene is not None else n_images(file)
+        images += [(file, None)] if n == 1 else [(file, number) for number in range(n)]
+    called = []
+    for file, number in images:
+        ending = "" if number is None else f"-scene{number}"
+        folder = file.parent if with_folders else Path()
+        called.append(folder / f"{_without_ending(file)}{ending}.one")
+    names = names_for(called)
+    return (
+        {name: file for name, (file, _) in zip(names, images, strict=True)},
+        {name: n for name, (_, n) in zip(names, images, strict=True) if n is not None},
+    )
+
+
 def _without_ending(file: Path) -> str:
     zarr = re.fullmatch(r"(.+?)(\.ome)?\.zarr(\.zip)?", file.name, re.IGNORECASE)
     return zarr[1] if zarr else file.stem
@@ -362,6 +400,7 @@ def apply_to_files(
     files: Mapping[str, Path],
     folder: Path,
     *,
+    scenes: Mapping[str, int] | None = None,
     formats: Sequence[str] = USUAL_FORMATS,
     earlier: Sequence[Outcome] = (),
     stop: Callable[[], bool] = lambda: False,
@@ -374,6 +413,8 @@ def apply_to_files(
     trained : Trained
     files : mapping of str to Path
         The images, each under the name that those of its files will begin with, see `names_for`.
+    scenes : mapping of str to int, optional
+        Of those that are not alone in their file, which one of it they are, see `named_images`.
     folder : Path
         Made where it is not there. Files in it are replaced, see `check_free`.
     formats : sequence of str
@@ -406,8 +447,10 @@ def apply_to_files(
         if stop():
             return
 
-        def find(file: Path = file) -> Applied:
-            return trained.apply(trained.read(file, **how))
+        one = {"scene": scenes[name]} if scenes and name in scenes else {}
+
+        def find(file: Path = file, one: Mapping[str, int] = one) -> Applied:
+            return trained.apply(trained.read(file, **{**how, **one}))
 
         outcome, applied = _one(
             name, file.name, find, folder, formats=formats, remark=trained.remark

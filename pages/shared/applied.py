@@ -11,7 +11,7 @@ import streamlit as st
 
 from cellcutter_core.export import IMAGE_FORMATS
 from cellcutter_core.runs.application import Application, Standing, applications
-from cellcutter_core.runs.applying import USUAL_FORMATS, names_for
+from cellcutter_core.runs.applying import USUAL_FORMATS, named_images
 from cellcutter_core.runs.draft import file_of, keep_file
 from cellcutter_core.runs.jobs import is_left_behind
 from cellcutter_core.runs.sources import is_of_a_part, whole_image_file
@@ -78,8 +78,8 @@ def choose_images(run: Run) -> None:
 
 def _begin(run: Run, files: list[Path], formats: list[str], how: dict[str, Any]) -> None:
     # The folders in which they are kept are no names for people.
-    names = names_for([Path(file.name) for file in files])
-    made = Application.create(run, dict(zip(names, files, strict=True)), formats=formats, how=how)
+    named, scenes = named_images(files, scene=how.get("scene"), with_folders=False)
+    made = Application.create(run, named, scenes=scenes, formats=formats, how=how)
     cached_runs.jobs().apply(made)
     st.session_state.apply_turn += 1
     st.session_state.pop(f"apply_shown_{run.path.name}", None)
@@ -92,20 +92,32 @@ def _how_to_read(run: Run) -> dict[str, Any]:
     how: dict[str, Any] = {}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         labels = {
-            "scene": "Image in the file",
-            "t": "Time point (t)",
-            "z": "Plane of stacks (z)",
+            "scene": ("Image in the file", "all there are"),
+            "t": ("Time point (t)", "not chosen"),
+            "z": ("Plane of stacks (z)", "not chosen"),
         }
-        for name, label in labels.items():
+        for name, (label, usual) in labels.items():
+            said = name in own and name != "scene"
             how[name] = st.number_input(
                 label,
                 min_value=0,
                 value=None,
-                placeholder=f"as the run: {own[name]}" if name in own else "not chosen",
+                placeholder=f"as the run: {own[name]}" if said else usual,
                 key=f"apply_{name}",
                 persist_state="session",
                 width=180,
             )
+        for name, label in {"cell": "Cells are shown by", "nucleus": "Nuclei are shown by"}.items():
+            channel = st.text_input(
+                label,
+                placeholder="as in the run",
+                key=f"apply_{name}",
+                persist_state="session",
+                width=180,
+                help="The name of a channel, or its number from 0. As long as you do not say it, "
+                "channels have the roles that those of the same names have in the run.",
+            )
+            how[name] = channel.strip() or None
         if st.toggle("Maximum over planes", key="apply_projected", persist_state="session"):
             how["z"] = "max"
         which = st.selectbox(

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from made_runs import asked, dead_process, linked, make_run, open_page, shown, words
 from streamlit.testing.v1 import AppTest
 
@@ -74,6 +75,21 @@ def test_without_a_network_it_says_where_to_get_one():
     app = open_page("apply", make_run("r0", epochs=(), end=None))
     assert "has no epoch" in app.info[0].value
     assert not app.file_uploader
+
+
+def test_of_a_file_with_several_images_all_are_taken(run, asked):
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer, ome=True) as tif:
+        for _ in range(2):
+            tif.write(np.eye(20, dtype=np.uint8))
+    app = upload(open_page("apply", run), ("two.ome.tif", buffer.getvalue()))
+    app = shown(app.text_input(key="apply_cell").set_value(" 0 ").run())
+    app = shown(app.button(key="apply_start").click().run())
+    assert not app.error
+    (made,) = applications(run)
+    assert list(made.files) == ["two.ome-scene0", "two.ome-scene1"]
+    assert made.scenes == {"two.ome-scene0": 0, "two.ome-scene1": 1}
+    assert made.how == {"cell": "0"}
 
 
 def test_files_are_given_to_a_process_of_their_own(run, asked):

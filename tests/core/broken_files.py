@@ -32,6 +32,7 @@ if __name__ == "__main__":
 
 from cellcutter_core.given_markers import read_markers  # noqa: E402
 from cellcutter_core.images import Image, read_image, read_labels  # noqa: E402
+from cellcutter_core.reading.contents import Unreadable  # noqa: E402
 
 MAX_BYTES = 1024**2
 MEMORY = 128 * 1024**2
@@ -201,6 +202,8 @@ def make_case(seed: int, number: int) -> Case:
     plane: dict[str, Any] = {}
     if rng.random() < 0.3:
         plane = {"z": [0, 1, "max", 99][rng.integers(4)], "t": [None, 0, 1][rng.integers(3)]}
+    if rng.random() < 0.2:
+        plane["reduced_to"] = int(rng.integers(1, 80))
     name = original if rng.random() < 0.6 else NAMES[rng.integers(len(NAMES))]
     return Case(kind, name, data, str(rng.choice(readers, p=[0.6, 0.15, 0.25])), plane)
 
@@ -213,7 +216,8 @@ def read_case(case: Case, folder: Path) -> str:
         result = READERS[case.reader](path, **case.plane)
     except ValueError as error:
         message = str(error)
-        if type(error) is not ValueError or not re.search(r": ", message):
+        told = type(error) is ValueError or isinstance(error, Unreadable)
+        if not told or not re.search(r": ", message):
             return f"wrong: {type(error).__name__} {message}"
         if not message.isprintable() or len(message) > 1500:
             return f"wrong: no clear line: {message[:200]!r}"

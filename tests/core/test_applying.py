@@ -28,6 +28,7 @@ from cellcutter_core.runs.applying import (
     Trained,
     apply_run,
     image_files,
+    named_images,
     names_for,
     summary_file,
 )
@@ -208,6 +209,22 @@ def test_a_run_without_network_is_refused(copy: Run) -> None:
 )
 def test_no_two_images_have_the_same_name(paths: list[str], names: list[str]) -> None:
     assert names_for([Path(path) for path in paths]) == names
+
+
+def test_of_a_file_with_several_images_all_have_a_name(tmp_path: Path) -> None:
+    for file in ("a/b.tif", "c/b.tif", "c/d.tif"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        with tifffile.TiffWriter(tmp_path / file, ome=True) as tif:
+            for _ in range(1 if file == "c/d.tif" else 2):
+                tif.write(np.eye(20, dtype=np.uint8))
+    (tmp_path / "e.tif").write_bytes(b"no image")
+    files = [tmp_path / file for file in ("a/b.tif", "c/b.tif", "c/d.tif", "e.tif")]
+    named, scenes = named_images(files)
+    assert list(named) == [*(f"{place}-b-scene{n}" for place in "ac" for n in (0, 1)), "d", "e"]
+    assert list(named.values()) == [*files[:1] * 2, *files[1:2] * 2, *files[2:]]
+    assert scenes == {f"{place}-b-scene{n}": n for place in "ac" for n in (0, 1)}
+    named, scenes = named_images(files, scene=1, with_folders=False)
+    assert (list(named), scenes) == (["b", "b-2", "d", "e"], {})
 
 
 def test_a_folder_stands_for_its_images(tmp_path: Path) -> None:

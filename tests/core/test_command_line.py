@@ -204,7 +204,7 @@ def test_which_image_plane_and_time_point_can_be_said(monkeypatch, capsys):
     assert said == [(None, None, None), ("max", 0, 2)]
 
 
-def test_the_run_says_which_image_it_was(tmp_path):
+def test_one_of_several_images_and_then_all_of_them(tmp_path, capsys):
     file, out = tmp_path / "two.ome.tif", tmp_path / "run"
     with tifffile.TiffWriter(file, ome=True) as tif:
         for seed in range(2):
@@ -213,6 +213,20 @@ def test_the_run_says_which_image_it_was(tmp_path):
     options = ["--out", str(out), "--scene", "1", "--epochs", "1", *TINY]
     assert main(["segment", str(file), *options]) == 0
     assert Run(out).description["reading"] == {"scene": 1}
+    # A file with one image needs none chosen, of one with several all are taken.
+    save(sample((160, 160), seed=2), tmp_path / "one.npz")
+    to = tmp_path / "applied"
+    images = [str(file), str(tmp_path / "one.npz")]
+    assert main(["apply", str(out), *images, "--out", str(to), "--format", "labels"]) == 0
+    assert "two.ome.tif (scene 1): " in capsys.readouterr().out
+    names = ["two.ome-scene0", "two.ome-scene1", "one"]
+    labels = [tifffile.imread(to / f"{name}-labels.tif") for name in names]
+    np.testing.assert_array_equal(labels[1], tifffile.imread(out / "labels.tif"))
+    assert not np.array_equal(labels[0], labels[1])
+    to = tmp_path / "first"
+    command = ["apply", str(out), str(file), "--out", str(to), "--format", "labels", "--scene", "0"]
+    assert main(command) == 0
+    np.testing.assert_array_equal(tifffile.imread(to / "two.ome-labels.tif"), labels[0])
 
 
 def test_a_region_of_the_image(image_file, tmp_path, capsys):

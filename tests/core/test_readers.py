@@ -16,7 +16,7 @@ import tifffile
 from PIL import Image as Picture
 
 from cellcutter_core.images import Image, read_image
-from cellcutter_core.reading.contents import memory_limit
+from cellcutter_core.reading.contents import Unreadable, memory_limit
 
 DTYPES = ["u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f4", "f8", ">u2", ">i4", ">f4", ">f8"]
 
@@ -901,7 +901,7 @@ def read_damaged(path):
             result = read_image(path, max_bytes=100_000)
         except ValueError as error:
             result = error
-    assert type(result) in (Image, ValueError)
+    assert isinstance(result, (Image, Unreadable)) or type(result) is ValueError
     if isinstance(result, ValueError):
         assert re.fullmatch(rf"{re.escape(path.name)}: [^\n]+", str(result))
         return None
