@@ -302,18 +302,24 @@ def _segment(chosen: argparse.Namespace) -> None:
 def _other_images(chosen: argparse.Namespace, first: Image) -> Iterator[Image]:
     """More images to train on, each read when it is asked for, in the roles of the first."""
     from cellcutter_core.reading.zarr_places import is_address
-    from cellcutter_core.runs.applying import image_files
+    from cellcutter_core.runs.given_files import image_files, scenes_of
     from cellcutter_core.runs.others import read_other
 
     how = {**_reading(chosen), "cell": chosen.cell_channel, "nucleus": chosen.nucleus_channel}
     own = None if chosen.image is None else Path(chosen.image).resolve()
+    places: list[tuple[str | Path, int | None]] = []
     for given in chosen.others:
-        for place in [given] if is_address(given) else image_files([given]):
-            # A folder of images may well hold the first one too.
-            if is_address(place) or Path(place).resolve() != own:
-                image = read_other(place, first.roles, **how)
-                print(f"Finding cell area and nuclei in {image.name} …", flush=True)
-                yield image
+        if is_address(given):
+            places.append((given, None))
+            continue
+        for file in image_files([given]):
+            # A folder or file of images may well hold the first one too.
+            there = (None, how["scene"]) if file.resolve() == own else ()
+            places += [(file, scene) for scene in scenes_of(file) if scene not in there]
+    for place, scene in places:
+        image = read_other(place, first.roles, **{**how, "scene": scene})
+        print(f"Finding cell area and nuclei in {image.name} …", flush=True)
+        yield image
 
 
 def _box(given: str | None) -> tuple[int, int, int, int] | None:
@@ -358,11 +364,11 @@ def _train(run: Any, epochs: int | None) -> None:
 
 def _apply(chosen: argparse.Namespace) -> None:
     from cellcutter_core.runs import applying
+    from cellcutter_core.runs.given_files import image_files, named_images
     from cellcutter_core.runs.store import Run
 
     formats = list(dict.fromkeys(chosen.format or applying.USUAL_FORMATS))
-    images = applying.image_files(chosen.image)
-    files, scenes = applying.named_images(images, scene=chosen.scene)
+    files, scenes = named_images(image_files(chosen.image), scene=chosen.scene)
     # What is wrong with the command is said before anything is computed.
     applying.check_free(chosen.out, files, formats)
     trained = applying.Trained(Run(chosen.run))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,8 @@ from cellcutter_core.config import Config
 from cellcutter_core.images import Image, read_image
 from cellcutter_core.inputs import Inputs
 from cellcutter_core.pipeline import check_seen, make_dataset, naming, prepare
+from cellcutter_core.reading.readers import n_images
+from cellcutter_core.runs.given_files import of_scene
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,13 +81,21 @@ def read_other(path: str | os.PathLike[str], roles: Mapping[str, Any], **how: An
     how
         As for `read_image`; what is None counts as not given. A role that is given here stays.
 
+    Returns
+    -------
+    Image
+        One of several in a file is called as `of_scene` says.
+
     Raises
     ------
     ValueError
         What `read_image` raises. It begins with the name of the image.
     """
     said = {name: value for name, value in how.items() if value is not None}
-    return read_image(path, **said).in_roles_of(roles, keep=said)
+    image = read_image(path, **said).in_roles_of(roles, keep=said)
+    if "scene" in said and n_images(Path(path)) > 1:
+        return dataclasses.replace(image, name=of_scene(Path(image.name), said["scene"]).name)
+    return image
 
 
 def find_others(images: Iterable[Image], config: Config, *, n_channels: int) -> list[Other]:

@@ -11,8 +11,9 @@ import streamlit as st
 
 from cellcutter_core.export import IMAGE_FORMATS
 from cellcutter_core.runs.application import Application, Standing, applications
-from cellcutter_core.runs.applying import USUAL_FORMATS, named_images
+from cellcutter_core.runs.applying import USUAL_FORMATS
 from cellcutter_core.runs.draft import file_of, keep_file
+from cellcutter_core.runs.given_files import named_images
 from cellcutter_core.runs.jobs import is_left_behind
 from cellcutter_core.runs.sources import is_of_a_part, whole_image_file
 from cellcutter_core.runs.store import Run

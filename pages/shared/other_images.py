@@ -50,8 +50,8 @@ def _add() -> None:
         accept_multiple_files=True,
         key=f"train_others_{turn}",
         help="They are read as the present image is, but all of each is used, not a region. Their "
-        "channels have the roles that those of the same names have there. They stay on the "
-        "computer that runs this app.",
+        "channels have the roles that those of the same names have there. Of a file that holds "
+        "several images all are taken. They stay on the computer that runs this app.",
     )
     if given:
         _take(given)
@@ -66,11 +66,11 @@ def _take(given: Sequence[Any]) -> None:
     for file in given:
         with st.spinner(f"Reading {file.name} …"):
             try:
-                other = take_in(keep_file(file.name, file.getvalue()), chosen, first)
+                more = take_in(keep_file(file.name, file.getvalue()), chosen, first)
             except ValueError as error:
                 refused.append((file.name, str(error).removeprefix(f"{file.name}: ")))
             else:
-                chosen = chosen.replace(others=(*chosen.others, other))
+                chosen = chosen.replace(others=(*chosen.others, *more))
     # All at once, so that whoever interrupts it begins again with all of them.
     state.choose(others=chosen.others)
     st.session_state[REFUSED] = refused
@@ -101,7 +101,7 @@ def _listed(chosen: Sequence[Source]) -> None:
                     key=f"train_remove_{place}_{other.digest[:8]}",
                     help=f"Train without {other.name}",
                     on_click=_remove,
-                    args=(other.digest,),
+                    args=(other,),
                 )
                 st.markdown(f"`{other.name}` · {_said(other)}")
     if len(chosen) > 1:
@@ -110,7 +110,7 @@ def _listed(chosen: Sequence[Source]) -> None:
             icon=":material/delete:",
             key="train_remove_all",
             on_click=_remove,
-            args=tuple(other.digest for other in chosen),
+            args=tuple(chosen),
         )
 
 
@@ -132,7 +132,7 @@ def _said(other: Source) -> str:
     return " · ".join(parts)
 
 
-def _remove(*digests: str) -> None:
-    left = [other for other in state.choices().others if other.digest not in digests]
+def _remove(*others: Source) -> None:
+    left = [other for other in state.choices().others if other not in others]
     state.choose(others=tuple(left))
     forget_refused()

@@ -8,6 +8,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 import streamlit as st
+import tifffile
 from made_runs import REGION, ROOT, asked, make_run, open_page, shown, words
 from streamlit.testing.v1 import AppTest
 from test_memory import arrays_held_by
@@ -62,6 +63,37 @@ def test_each_is_read_when_it_is_given_and_what_is_wrong_stands_by_its_name(file
     assert others_of(app) == ["b.npz", "c.npz"]
     assert "- `again.npz`: is b.npz, which is trained on already" in app.warning[0].value
     assert "- `c.npz`: there is another image of this name" in app.warning[0].value
+
+
+def test_of_a_file_with_several_images_all_are_taken_but_the_image_itself(files):
+    stream = io.BytesIO()
+    with tifffile.TiffWriter(stream, ome=True) as tif:
+        for seed in range(3):
+            pixels = np.moveaxis(sample((128, 144), seed=seed).pixels[..., [0, 2]], 2, 0)
+            tif.write(pixels, metadata={"axes": "CYX", "Channel": {"Name": ["actin", "DAPI"]}})
+    source = keep_file("three.ome.tif", stream.getvalue()).replace(scene=1)
+    app = open_page("train")
+    app.session_state["choices"] = Choices(source=source, region=(0, 0, 128, 144))
+    app = shown(app.run())
+    app.file_uploader[0].upload("three.ome.tif", stream.getvalue())
+    app = shown(app.run())
+    others = app.session_state["choices"].others
+    assert [(other.name, other.scene) for other in others] == [("three.ome.tif", n) for n in (0, 2)]
+    said = words(app)
+    assert "cells: actin · nuclei: DAPI · scene = 2" in said
+    app.file_uploader[0].upload("three.ome.tif", stream.getvalue())
+    app = shown(app.run())
+    assert "which is trained on already" in app.warning[0].value
+    # One of them is taken away, and the others are told apart in the run.
+    button = next(b for b in app.button if b.key and b.key.startswith("train_remove_0"))
+    app = shown(button.click().run())
+    app = shown(app.button(key="train_start").click().run())
+    (summary,), _ = list_runs()
+    run = find_run(summary.id)
+    assert run.description["others"] == ["three.ome-scene2.tif"]
+    np.testing.assert_array_equal(
+        run.others[0].image.pixels, sample((128, 144), seed=2).pixels[..., [0, 2]]
+    )
 
 
 def test_one_with_other_channels_is_refused(files, tmp_path):

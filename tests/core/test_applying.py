@@ -27,12 +27,10 @@ from cellcutter_core.runs.applying import (
     Outcome,
     Trained,
     apply_run,
-    image_files,
-    named_images,
-    names_for,
     summary_file,
 )
 from cellcutter_core.runs.folder import delete_run
+from cellcutter_core.runs.given_files import image_files, named_images, names_for
 from cellcutter_core.runs.jobs import Jobs
 from cellcutter_core.runs.lock import held
 from cellcutter_core.runs.store import Run

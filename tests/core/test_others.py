@@ -63,6 +63,22 @@ def whole(place: Path) -> Run:
     return Run(place / "run")
 
 
+def test_the_other_images_of_the_file_itself(tmp_path: Path) -> None:
+    file = tmp_path / "three.ome.tif"
+    with tifffile.TiffWriter(file, ome=True) as tif:
+        for seed in range(3):
+            pixels = np.moveaxis(sample((128, 144), seed=seed).pixels[..., [0, 2]], 2, 0)
+            tif.write(pixels, metadata={"axes": "CYX"})
+    command = ["segment", str(file), "--scene", "1", "--with", str(file)]
+    assert main([*command, "--out", str(tmp_path / "run"), *SMALL]) == 0
+    run = Run(tmp_path / "run")
+    assert run.description["others"] == ["three.ome-scene0.tif", "three.ome-scene2.tif"]
+    for other, seed in zip(run.others, (0, 2), strict=True):
+        pixels = sample((128, 144), seed=seed).pixels[..., [0, 2]]
+        np.testing.assert_array_equal(other.image.pixels, pixels)
+    assert (run.path / "others" / "three.ome-scene2-labels.tif").exists()
+
+
 def losses(run: Run) -> list[float]:
     return [event["loss"] for event in run.events() if event["kind"] == "step"]
 

@@ -1,0 +1,117 @@
+"""Which images are meant by the files and folders that a person names, and what each is called."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from cellcutter_core.reading.readers import is_image_file, n_images
+from cellcutter_core.reading.zarr_places import is_zarr_folder
+
+
+def image_files(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """Files as they are, and of folders the images in them, in the order of their names.
+
+    The folder of an OME-Zarr is an image, and so is a zip archive with one.
+
+    Raises
+    ------
+    ValueError
+        If a folder has no image file or cannot be read.
+    """
+    return list(dict.fromkeys(file for path in paths for file in _images_of(Path(path))))
+
+
+def names_for(files: Sequence[Path]) -> list[str]:
+    """A name of its own for each image, which those of its files will begin with.
+
+    It is the file's name without its ending, of an OME-Zarr without all of them; where several have
+    the same one, with the folder in front, and where that does not help with a number.
+
+    Examples
+    --------
+    >>> names_for([Path(file) for file in ("a.tif", "day1/b.tif", "day2/b.tif", "day2/b.png")])
+    ['a', 'day1-b', 'day2-b', 'day2-b-2']
+    """
+    # File systems may not tell capitals from small letters.
+    plain = [_without_ending(file) for file in files]
+    stems = [name.casefold() for name in plain]
+    taken = {stem for stem in stems if stems.count(stem) == 1}
+    names = []
+    for file, name, stem in zip(files, plain, stems, strict=True):
+        if stems.count(stem) > 1:
+            place = file.parent.name.replace("..", "")
+            first = name = f"{place}-{name}" if place else name
+            number = 1
+            while name.casefold() in taken:
+                number += 1
+                name = f"{first}-{number}"
+            taken.add(name.casefold())
+        names.append(name)
+    return names
+
+
+def named_images(
+    files: Sequence[Path], *, scene: int | None = None, with_folders: bool = True
+) -> tuple[dict[str, Path], dict[str, int]]:
+    """The images in files, of one that holds several all of them.
+
+    Parameters
+    ----------
+    files : sequence of Path
+    scene : int, optional
+        Take only this one of each file.
+    with_folders : bool
+        Whether the folder tells files of the same name apart.
+
+    Returns
+    -------
+    files : dict of str to Path
+        The file of each image, under its name, see `names_for`.
+    scenes : dict of str to int
+        Which image of its file it is, for those that are not alone in it.
+    """
+    images = [(file, one) for file in files for one in scenes_of(file, scene=scene)]
+    called = [file if scene is None else of_scene(file, scene) for file, scene in images]
+    names = names_for(called if with_folders else [Path(file.name) for file in called])
+    return (
+        {name: file for name, (file, _) in zip(names, images, strict=True)},
+        {name: one for name, (_, one) in zip(names, images, strict=True) if one is not None},
+    )
+
+
+def scenes_of(file: Path, *, scene: int | None = None) -> list[int | None]:
+    """The images of a file by their numbers; None alone where it holds one, or `scene` is given."""
+    n = 1 if scene is not None else n_images(file)
+    return [None] if n == 1 else list(range(n))
+
+
+def of_scene(file: Path, scene: int) -> Path:
+    """What one of several images in a file is called, as if it were a file of its own.
+
+    Examples
+    --------
+    >>> of_scene(Path("day1/plate.lif"), 2).name
+    'plate-scene2.lif'
+    """
+    return file.with_name(f"{_without_ending(file)}-scene{scene}{file.suffix}")
+
+
+def _without_ending(file: Path) -> str:
+    zarr = re.fullmatch(r"(.+?)(\.ome)?\.zarr(\.zip)?", file.name, re.IGNORECASE)
+    return zarr[1] if zarr else file.stem
+
+
+def _images_of(path: Path) -> list[Path]:
+    if not path.is_dir() or is_zarr_folder(path):
+        return [path]
+    try:
+        inside = sorted(path.iterdir())
+    except OSError as error:
+        raise ValueError(f"cannot read the folder {path}: {error.strerror}") from error
+    found = [file for file in inside if is_image_file(file)]
+    if not found:
+        raise ValueError(f"there is no image file in the folder {path}; give another one")
+    return found
