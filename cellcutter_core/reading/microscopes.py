@@ -39,26 +39,21 @@ class Found:
 
     Attributes
     ----------
-    sizes : length of each axis, by its letter
-    dtype : data type of the pixels
-    read : gives the array
+    stored : to be read in parts
     names : of the channels, if there are any
     pixel_size : µm per pixel, if known
-    frame : gives the channels, rows and columns of one place in the stack, by its number
-    position : index along the axis P, where there is one
     """
 
-    sizes: dict[str, int]
-    dtype: np.dtype[Any]
-    read: Callable[[], Array]
+    stored: Stored
     names: tuple[str, ...] | None = None
     pixel_size: float | None = None
-    frame: Callable[[int], Array] | None = None
-    position: int | None = None
 
 
 def read_microscope(path: Path, part: Part, max_bytes: int, *, kind: str) -> Contents:
-    """Read one plane, with all its channels. Of CZI and LIF the whole stack is in memory meanwhile.
+    """Read one plane, with all its channels. Other planes stay where they are.
+
+    Of some files, such as LIF in colours or an ND2 with its positions in an odd order, the package
+    gives only all of the image; that must fit into memory then.
 
     Parameters
     ----------
@@ -91,13 +86,27 @@ def _nd2(nd2: Any, path: Path, part: Part, max_bytes: int) -> Contents:
             names = tuple(str(channel.channel.name) for channel in file.metadata.channels)
         with contextlib.suppress(Exception):
             size = float(file.voxel_size().x)
-        sizes = dict(file.sizes)
-        scene = part.which_scene(sizes.get("P", 1), _positions(file))
-        found = Found(
-            *(sizes, np.dtype(file.dtype), file.asarray, names, size, file.read_frame),
-            position=scene if "P" in sizes else None,
-        )
-        return _plane(found, part, max_bytes)
+        scene = part.which_scene(file.sizes.get("P", 1), _positions(file))
+        stored = _frames(file, part, max_bytes)
+        if "P" in stored.axes:
+            stored = stored.at("P", scene)
+        return _plane(Found(stored, names, size), part, max_bytes)
+
+
+def _frames(file: Any, part: Part, max_bytes: int) -> Stored:
+    """The image of an ND2 file, of which a frame holds the channels, rows and columns."""
+    shape, axes, dtype = _checked(file)
+    lead = min((axes.index(axis) for axis in "CYXS" if axis in axes), default=0)
+    if set(axes[lead:]) - set("CYXS"):
+        return _whole(file, part, max_bytes)
+
+    def read(index: tuple[int | slice, ...]) -> Array:
+        def frame(number: int) -> Array:
+            return np.array(file.read_frame(number).reshape(shape[lead:])[index[lead:]])
+
+        return of_frames(shape, index, frame, lead=lead)
+
+    return Stored(shape, axes, dtype, read)
 
 
 def _positions(file: Any) -> list[str]:
@@ -125,13 +134,54 @@ def _czi(czifile: Any, path: Path, part: Part, max_bytes: int) -> Contents:
         names = None
         with contextlib.suppress(Exception):
             names = tuple(map(str, image.channels))
-        return _plane(_measured(image, names), part, max_bytes)
+        return _plane(Found(_tiles(image), names, _pixel_size(image)), part, max_bytes)
+
+
+def _tiles(image: Any) -> Stored:
+    """A scene of a CZI file, of which those tiles are unpacked that a plane or region touches."""
+    shape, axes, dtype = _checked(image)
+    # Where planes and pixels begin is counted in the whole file.
+    first = dict(zip(axes, image.start, strict=True))
+    left, top, *_ = image.bbox
+
+    def read(index: tuple[int | slice, ...]) -> Array:
+        chosen = dict(zip(axes, index, strict=True))
+        spans = {
+            axis: range(n)[at]
+            for (axis, at), n in zip(chosen.items(), shape, strict=True)
+            if isinstance(at, slice)
+        }
+        rows, cols = spans["Y"], spans["X"]
+        box = (left + cols.start, top + rows.start, len(cols), len(rows))
+        planes = {axis: first[axis] + at for axis, at in chosen.items() if isinstance(at, int)}
+        lengths = [len(span) for span in spans.values()]
+        try:
+            part = image(roi=box, **planes).asarray()
+        except ValueError as error:
+            # Between tiles there may be nothing.
+            if "matches no subblocks" not in str(error):
+                raise
+            return np.zeros(lengths, dtype)
+        return np.asarray(part).reshape(lengths)
+
+    return Stored(shape, axes, dtype, read)
 
 
 def _lif(liffile: Any, path: Path, part: Part, max_bytes: int) -> Contents:
     with liffile.LifFile(path) as file:
         image = _scene([(image.name, image) for image in file.images], part)
-        return _plane(_measured(image, None), part, max_bytes)
+        stored = _mapped(image) or _whole(image, part, max_bytes)
+        return _plane(Found(stored, None, _pixel_size(image)), part, max_bytes)
+
+
+def _mapped(image: Any) -> Stored | None:
+    """An image of a LIF file as it lies there; None where it does not lie there in one piece."""
+    try:
+        mapped = image.asarray(out="memmap")
+    except ValueError:
+        # Colours are turned round in it, which a file that is read does not allow.
+        return None
+    return Stored(*_checked(image), lambda index: np.array(mapped[index]))
 
 
 FORMATS: dict[str, tuple[str, Callable[[Any, Path, Part, int], Contents]]] = {
@@ -142,51 +192,49 @@ FORMATS: dict[str, tuple[str, Callable[[Any, Path, Part, int], Contents]]] = {
 """The package and the function for each format."""
 
 
-SMALLEST_SCENE = 0.25
-"""Images with less than this share of the bytes of the largest are thumbnails and the like."""
+SMALLEST_SCENE = 0.05
+"""Images whose planes have less than this share of the pixels of the largest are thumbnails."""
 
 
 def _scene(images: Sequence[tuple[str | None, Any]], part: Part) -> Any:
     """The image that is asked for, of all those with their names that are no thumbnails."""
     if not images:
         raise Unreadable("holds no image; export it as OME-TIFF")
-    smallest = SMALLEST_SCENE * max(image.nbytes for _, image in images)
-    scenes = [(name, image) for name, image in images if image.nbytes >= smallest]
+    # A plane, not all of it: a stack may well lie beside a single picture.
+    areas = [image.sizes.get("Y", 0) * image.sizes.get("X", 0) for _, image in images]
+    smallest = max(1, SMALLEST_SCENE * max(areas))
+    scenes = [one for one, area in zip(images, areas, strict=True) if area >= smallest]
+    if not scenes:
+        raise Unreadable("holds no image of rows and columns; export it as OME-TIFF")
     names = [str(name or "") for name, _ in scenes]
     return scenes[part.which_scene(len(scenes), names)][1]
 
 
-def _measured(image: Any, names: tuple[str, ...] | None) -> Found:
-    """What czifile and liffile say of an image; their coordinates are in metres."""
-    size = None
+def _pixel_size(image: Any) -> float | None:
+    """µm per pixel, as czifile and liffile say; their coordinates are in metres."""
     with contextlib.suppress(Exception):
         first, second = image.coords["X"][:2]
-        size = float(second - first) * 1e6
-    return Found(dict(image.sizes), np.dtype(image.dtype), image.asarray, names, size)
+        return float(second - first) * 1e6
+    return None
+
+
+def _checked(image: Any) -> tuple[tuple[int, ...], str, np.dtype[Any]]:
+    """Shape, axes and data type of an image."""
+    shape, dtype = tuple(int(length) for length in image.sizes.values()), np.dtype(image.dtype)
+    check_header(shape, dtype)
+    return shape, "".join(image.sizes), dtype
+
+
+def _whole(image: Any, part: Part, max_bytes: int) -> Stored:
+    """An image of which all is read at once."""
+    shape, axes, dtype = _checked(image)
+    part.check_plane(shape, axes)
+    check_size(math.prod(shape) * dtype.itemsize, max_bytes)
+    return in_memory(np.asarray(image.asarray()), axes)
 
 
 def _plane(found: Found, part: Part, max_bytes: int) -> Contents:
-    shape = tuple(int(length) for length in found.sizes.values())
-    check_header(shape, found.dtype)
-    axes = "".join(found.sizes)
-    lead = min((axes.index(axis) for axis in "CYXS" if axis in axes), default=0)
-    if found.frame is not None and not set(axes[lead:]) - set("CYXS"):
-        frame = found.frame
-        stored = Stored(
-            *(shape, axes, found.dtype),
-            lambda index: of_frames(
-                shape,
-                index,
-                lambda number: np.array(frame(number).reshape(shape[lead:])[index[lead:]]),
-                lead=lead,
-            ),
-        )
-    else:
-        part.check_plane(shape, axes)
-        check_size(math.prod(shape) * found.dtype.itemsize, max_bytes)
-        stored = in_memory(np.asarray(found.read()), axes)
-    if found.position is not None:
-        stored = stored.at("P", found.position)
+    stored = found.stored
     array, axes = part.read(stored, max_bytes=max_bytes)
     pixels = to_channels_last(array, axes)
     named = found.names is not None and len(found.names) == pixels.shape[2]

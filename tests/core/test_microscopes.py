@@ -50,15 +50,38 @@ class Opened(SimpleNamespace):
 PIXELS = np.arange(3 * 2 * 20 * 30, dtype=np.uint16).reshape(3, 2, 20, 30)
 
 
+# Where a scene of a CZI file begins, in planes and pixels of the file.
+FIRST = {"T": 5, "Z": 7, "Y": -30, "X": 1000}
+
+
+class Image(Opened):
+    """What all three packages say of an image, and how each of them gives a part of it."""
+
+    def __call__(self, *, roi: tuple[int, int, int, int], **planes: int) -> Opened:
+        """As czifile: a region from its left and top, and the planes that are to go."""
+        left, top, width, height = roi
+        at: dict[str, Any] = {axis: index - self.first(axis) for axis, index in planes.items()}
+        assert not set(planes) & set("CYX")
+        at |= {"Y": slice(top - self.first("Y"), None), "X": slice(left - self.first("X"), None)}
+        part = self.pixels[tuple(at.get(axis, slice(None)) for axis in self.sizes)]
+        return Opened(asarray=lambda: part[..., :height, :width])
+
+    def first(self, axis: str) -> int:
+        return FIRST.get(axis, 0)
+
+
 def found(axes: str, pixels: np.ndarray = PIXELS, **more: Any) -> dict[str, Any]:
-    """What all three packages say of an image."""
     sizes = dict(zip(axes, pixels.shape, strict=True))
+    start = tuple(FIRST.get(axis, 0) for axis in axes)
     return {
+        "pixels": pixels,
         "sizes": sizes,
+        "start": start,
+        "bbox": (start[-1], start[-2], pixels.shape[-1], pixels.shape[-2]),
         "shape": pixels.shape,
         "dtype": pixels.dtype,
         "nbytes": pixels.nbytes,
-        "asarray": lambda: pixels,
+        "asarray": lambda out=None: pixels,
         "read_frame": lambda number: pixels.reshape(-1, *pixels.shape[-3:])[number],
         **more,
     }
@@ -66,7 +89,7 @@ def found(axes: str, pixels: np.ndarray = PIXELS, **more: Any) -> dict[str, Any]
 
 def stand_in(kind: str, axes: str) -> Any:
     """A module that answers as the package does, as far as it is asked."""
-    image = Opened(
+    image = Image(
         **found(
             axes,
             name="field",
@@ -181,11 +204,71 @@ def test_of_nd2_with_positions_in_another_order_one_is_read(
 
 
 @pytest.mark.parametrize("kind", ["czi", "lif"])
+def test_of_a_stack_over_the_limit_a_plane_and_a_region_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 999, (2, 3, 2, 20, 30)).astype(np.uint16)
+
+    def whole(out: str | None = None) -> np.ndarray:
+        assert (kind, out) == ("lif", "memmap"), "the whole stack was asked for"
+        return pixels
+
+    image = Image(**found("TZCYX", pixels, name="field", asarray=whole))
+    opened = Opened(scenes={0: image}, images=[image])
+    module = SimpleNamespace(CziFile=lambda path: opened, LifFile=lambda path: opened)
+    path = installed(tmp_path, monkeypatch, kind, module)
+    read = read_image(path, t=1, z=2, max_bytes=2400)
+    np.testing.assert_array_equal(read.pixels, np.moveaxis(pixels[1, 2], 0, 2))
+    read = read_image(path, t=0, z="max", region=(3, 4, 18, 29), max_bytes=4800)
+    expected = pixels[0].max(0)[:, 3:18, 4:29]
+    np.testing.assert_array_equal(read.pixels, np.moveaxis(expected, 0, 2))
+    read = read_image(path, t=0, z=1, reduced_to=10, max_bytes=1200)
+    np.testing.assert_array_equal(read.pixels, np.moveaxis(pixels[0, 1, :, ::3, ::3], 0, 2))
+    assert read.full_shape == (20, 30)
+
+
+def test_between_the_tiles_of_a_czi_there_is_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Tiles(Image):
+        def __call__(self, *, roi: tuple[int, int, int, int], **planes: int) -> Opened:
+            if roi[1] == self.first("Y") + 8:
+                raise ValueError("roi matches no subblocks")
+            return super().__call__(roi=roi, **planes)
+
+    pixels = np.random.default_rng(0).integers(1, 999, (2, 20, 30)).astype(np.uint16)
+    pixels[:, 8:12] = 0
+    image = Tiles(**found("CYX", pixels, name="field"))
+    module = SimpleNamespace(CziFile=lambda path: Opened(scenes={0: image}))
+    path = installed(tmp_path, monkeypatch, "czi", module)
+    read = read_image(path, reduced_to=8, max_bytes=1200)
+    np.testing.assert_array_equal(read.pixels, np.moveaxis(pixels[:, ::4, ::4], 0, 2))
+    with pytest.raises(ValueError, match="is constant"):
+        read_image(path, region=(8, 0, 12, 30))
+
+
+def test_a_lif_in_colours_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8)
+
+    def asarray(out: str | None = None) -> np.ndarray:
+        if out == "memmap":
+            raise ValueError("assignment destination is read-only")
+        return pixels
+
+    image = Image(**found("YXS", pixels, name="field", asarray=asarray))
+    module = SimpleNamespace(LifFile=lambda path: Opened(images=[image]))
+    path = installed(tmp_path, monkeypatch, "lif", module)
+    np.testing.assert_array_equal(read_image(path, stained=False).pixels, pixels)
+    with pytest.raises(ValueError, match="more than the limit"):
+        read_image(path, region=(0, 0, 10, 10), max_bytes=1700)
+
+
+@pytest.mark.parametrize("kind", ["czi", "lif"])
 def test_one_of_several_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """They may have other sizes; what is much smaller than the largest is a thumbnail."""
     sizes = ((20, 30), (4, 6), (12, 20), (20, 31), (20, 30), (20, 30))
     arrays = [np.random.default_rng(n).integers(0, 99, size) for n, size in enumerate(sizes)]
-    images = [Opened(**found("YX", array, name=f"field {n}")) for n, array in enumerate(arrays)]
+    images = [Image(**found("YX", array, name=f"field {n}")) for n, array in enumerate(arrays)]
     described = "".join(f'<Scene Index="{n}" Name="field {n}"/>' for n in range(len(sizes)))
     xml = ElementTree.fromstring(f"<Image><Scenes>{described}</Scenes></Image>")
     opened = Opened(scenes=dict(enumerate(images)), images=images, xml_element=xml)
@@ -201,6 +284,28 @@ def test_one_of_several_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     ):
         with pytest.raises(ValueError, match=rf"^a\.{kind}: {message}"):
             read_image(path, **how)
+
+
+@pytest.mark.parametrize("kind", ["czi", "lif"])
+def test_a_picture_beside_a_stack_is_an_image_and_a_curve_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    stack = np.random.default_rng(0).integers(0, 99, (40, 20, 30))
+    images = [
+        Image(**found(axes, pixels, name="field"))
+        for axes, pixels in (("TX", stack[0]), ("ZYX", stack), ("YX", stack[0]))
+    ]
+    opened = Opened(scenes=dict(enumerate(images)), images=images)
+    module = SimpleNamespace(CziFile=lambda path: opened, LifFile=lambda path: opened)
+    path = installed(tmp_path, monkeypatch, kind, module)
+    with pytest.raises(ValueError, match=r"holds 2 separate images"):
+        read_image(path)
+    np.testing.assert_array_equal(read_image(path, scene=1).pixels[..., 0], stack[0])
+    del images[1:]
+    for number in (1, 2):
+        del opened.scenes[number]
+    with pytest.raises(ValueError, match="holds no image of rows and columns"):
+        read_image(path)
 
 
 @pytest.mark.parametrize("kind", STARTS)
