@@ -86,9 +86,10 @@ with presets:
     ):
         state.choose(region=NOTEBOOK_VIEW)
         st.rerun()
+    whole_image = "a larger one" if image.full_shape is not None else "the whole image"
     st.caption(
-        "Everything that follows works on this region. A smaller one answers faster; take the "
-        "whole image when the settings are right."
+        "Everything that follows works on this region. A smaller one answers faster; take "
+        f"{whole_image} when the settings are right."
     )
     panels.next_step("mask")
 with chosen_on:

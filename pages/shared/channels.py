@@ -62,7 +62,10 @@ def channel_card(image: Image, index: int, *, source: Source) -> None:
 
 def _range(channel: NDArray[np.generic]) -> tuple[float, float, tuple[float, float]]:
     """Lowest and highest intensity, and between which the picture shows them at first."""
-    return float(channel.min()), float(channel.max()), display_window(channel)
+    low, high = float(channel.min()), float(channel.max())
+    # To four digits, as a person would say it; never beyond what there is.
+    black, white = (min(max(float(f"{at:.4g}"), low), high) for at in display_window(channel))
+    return low, high, (black, white)
 
 
 def _png(channel: NDArray[np.generic], window: tuple[float, float]) -> bytes:
