@@ -4,6 +4,8 @@ nuclei or cells in an image.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -48,13 +50,29 @@ def outlined(labels: Labels, contrast: LocalContrast) -> Labels:
     return np.where(inside & (nearest > 0), nearest, 0).astype(np.int32)
 
 
+@dataclass(frozen=True)
+class Faint:
+    """What did not stand out: the logarithms of how far it did, and how much each counts."""
+
+    log_rise: NDArray[np.float64]
+    weight: NDArray[np.float64]
+
+    @classmethod
+    def nothing(cls) -> Faint:
+        return cls(np.empty(0), np.empty(0))
+
+    def and_more(self, log_rise: NDArray[np.float64], weight: NDArray[np.float64]) -> Faint:
+        return Faint(np.append(self.log_rise, log_rise), np.append(self.weight, weight))
+
+
 def standing_out(
     labels: Labels,
     contrast: LocalContrast,
     *,
     smallest: float,
     between: tuple[float, float],
-) -> Labels:
+    faint: Faint | None = None,
+) -> tuple[Labels, Faint]:
     """Keep the regions that stand out from their surroundings as those of the nuclei do.
 
     Nuclei and what is none (haze, cytoplasm, debris) differ in brightness by far more than nuclei
@@ -70,31 +88,44 @@ def standing_out(
     between : (float, float)
         Lower and upper share of the typical height above the surroundings; typical is what half
         of all light is in regions above.
+    faint : Faint, optional
+        What an earlier look dropped. Where nothing is left there may have been a crowd.
 
     Returns
     -------
-    (H, W) int32
+    labels : (H, W) int32
         Renumbered 1..N.
+    faint : Faint
+        What has been dropped by now.
     """
+    faint = Faint.nothing() if faint is None else faint
     if not labels.any():
-        return labels
+        return labels, faint
     distance, nearest = _nearest(labels)
     plateau, around = _plateau_and_surroundings(labels, contrast, distance, nearest)
     rise = plateau - around
     area = np.bincount(labels.ravel(), minlength=len(rise)).astype(np.float64)
     area[0] = 0
     large = area >= np.pi / 4 * (smallest * contrast.diameter) ** 2
-    ids = np.flatnonzero(large & (rise > NOISE_REACHES * contrast.noise_left) & (rise > 0))
+    ids = np.flatnonzero(large & (rise > 0))
+    noise = NOISE_REACHES * contrast.noise_left
+    clear = rise[ids] > noise
     keep = np.zeros(len(rise), dtype=bool)
-    if len(ids):
+    if clear.any():
         log_rise = np.log(rise[ids])
-        typical = weighted_median(log_rise, area[ids] * rise[ids])
+        weight = np.sqrt(np.minimum(area[ids], np.median(area[ids[clear]])))
+        light = (area * rise)[ids[clear]]
+        typical = weighted_median(log_rise[clear], light)
         lowest, highest = np.log(between)
         limits = typical + np.linspace(float(lowest), float(highest), 60)
-        weight = np.sqrt(np.minimum(area[ids], np.median(area[ids])))
-        crowd = np.exp(-0.5 * ((limits[:, None] - log_rise) / 0.25) ** 2) @ weight
-        keep[ids] = log_rise > limits[np.argmin(crowd)]
-    return compact(np.where(keep[labels], labels, 0))[0]
+        crowd = sum(
+            np.exp(-0.5 * ((limits[:, None] - where) / 0.25) ** 2) @ how_much
+            for where, how_much in ((log_rise, weight), (faint.log_rise, faint.weight))
+        )
+        kept = clear & (log_rise > limits[np.argmin(crowd)])
+        keep[ids[kept]] = True
+        faint = faint.and_more(log_rise[~kept], weight[~kept])
+    return compact(np.where(keep[labels], labels, 0))[0], faint
 
 
 def weighted_median(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:

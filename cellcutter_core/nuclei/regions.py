@@ -12,6 +12,8 @@ same image at another magnification gives the same nuclei. Then
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
@@ -269,12 +271,12 @@ def _reduced_regions(
     factor = max(1, int(diameter / working_diameter))
     image = reduced(image, factor)
     contrast = LocalContrast(image, diameter / factor, linear_below=linear_below)
-    pieces = standing_out(_pieces(contrast), contrast, smallest=0.05, between=(0.02, 0.15))
+    pieces, faint = standing_out(_pieces(contrast), contrast, smallest=0.05, between=(0.02, 0.15))
     regions = compact(join_pieces(pieces, contrast))[0]
-    regions = standing_out(regions, contrast, smallest=SMALLEST, between=(0.08, 0.35))
+    as_nuclei: dict[str, Any] = {"smallest": SMALLEST, "between": (0.08, 0.35)}
+    regions, faint = standing_out(regions, contrast, faint=faint, **as_nuclei)
     regions = tidied(outlined(regions, contrast), max(1.0, OPENING * contrast.diameter))
-    regions = standing_out(compact(regions)[0], contrast, smallest=SMALLEST, between=(0.08, 0.35))
-    return regions, factor
+    return standing_out(compact(regions)[0], contrast, faint=faint, **as_nuclei)[0], factor
 
 
 def _pieces(contrast: LocalContrast) -> Labels:

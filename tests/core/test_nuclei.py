@@ -1,6 +1,7 @@
 """Regions of nuclei and cells in made images, where every nucleus is known."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,13 @@ from cellcutter_core.metrics import score
 from cellcutter_core.nuclei.cell_bodies import cell_regions
 from cellcutter_core.nuclei.joining import ellipticity, join_pieces, moments
 from cellcutter_core.nuclei.local_contrast import LocalContrast, background, noise_level
-from cellcutter_core.nuclei.region_outlines import outlined, standing_out, tidied, weighted_median
+from cellcutter_core.nuclei.region_outlines import (
+    Faint,
+    outlined,
+    standing_out,
+    tidied,
+    weighted_median,
+)
 from cellcutter_core.nuclei.regions import blob_diameter, nucleus_diameter, nucleus_regions
 
 
@@ -291,11 +298,40 @@ def test_what_stands_out_is_kept() -> None:
         labels[inside] = k + 1
         image[inside] = height
     contrast = LocalContrast(image, 20.0)
-    kept = standing_out(labels, contrast, smallest=0.5, between=(0.08, 0.35))
+    kept, faint = standing_out(labels, contrast, smallest=0.5, between=(0.08, 0.35))
     # Not 4 and 5, which are dim, nor 6, which is small; and numbered anew.
     expected = np.where(labels <= 3, labels, 0)
     np.testing.assert_array_equal(kept, expected)
-    assert standing_out(0 * labels, contrast, smallest=0.5, between=(0.1, 0.3)).max() == 0
+    np.testing.assert_allclose(np.exp(faint.log_rise), [0.06, 0.05], rtol=0.05)
+    nothing, same = standing_out(
+        0 * labels, contrast, smallest=0.5, between=(0.1, 0.3), faint=faint
+    )
+    assert nothing.max() == 0
+    assert same is faint
+
+
+def test_where_an_earlier_look_left_nothing_is_no_gap() -> None:
+    """Haze that was cut at a height is still haze above it."""
+    rows, cols = np.mgrid[:100, :1200]
+    labels = np.zeros((100, 1200), np.int32)
+    image = np.zeros((100, 1200), np.float32)
+    heights = np.concatenate(
+        [np.geomspace(0.13, 0.18, 16), np.geomspace(0.2, 0.55, 8), np.geomspace(0.6, 1.4, 24)]
+    )
+    for k, height in enumerate(heights):
+        centre = (25 + 50 * (k % 2), 25 + 50 * (k // 2))
+        inside = np.hypot(rows - centre[0], cols - centre[1]) < 10
+        labels[inside] = k + 1
+        image[inside] = height
+    contrast = LocalContrast(image, 20.0)
+    how: dict[str, Any] = {"smallest": 0.5, "between": (0.08, 0.35)}
+    # The least of a crowd, and a few up to the brightest: as if all were nuclei.
+    assert standing_out(labels, contrast, **how)[0].max() == len(heights)
+    # But a crowd, dimmer still, is known to be gone.
+    gone = Faint(np.log(np.geomspace(0.03, 0.12, 60)), np.full(60, 17.0))
+    kept, faint = standing_out(labels, contrast, faint=gone, **how)
+    assert 24 < kept.max() <= 32
+    assert len(faint.weight) == 60 + len(heights) - kept.max()
 
 
 def test_the_weighted_median() -> None:
