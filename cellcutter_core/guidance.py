@@ -84,7 +84,7 @@ class Guidance:
         beyond = ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True)
         level = level[tuple(beyond)]
         sigma = max(SMOOTHING, SMOOTHING_SHARE * cell_diameter)
-        line = _bright_line(level, sigma)
+        line = bright_line(level, sigma)
         smooth = ndimage.gaussian_filter(level, sigma)
         change = ndimage.gaussian_gradient_magnitude(level, sigma)
         # Of an image without any structure the mean is 0, and so are lines and changes.
@@ -133,7 +133,7 @@ class Territory:
         return Territory(self.labels, np.asarray(weight * self.log_odds, np.float32))
 
 
-def _bright_line(level: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+def bright_line(level: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
     """How strongly the image curves down across a line; 0 where it does not."""
     down, across, mixed = (
         ndimage.gaussian_filter(level, sigma, order=order) for order in ((2, 0), (0, 2), (1, 1))

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cellcutter_core.labels import compact
+from cellcutter_core.nuclei.cell_outlines import outline_diameter
 from cellcutter_core.nuclei.local_contrast import (
     Floats,
     Labels,
@@ -39,8 +40,9 @@ GRAIN, GATHER = 0.045, 0.11
 SETTLES_IN, WORKING_PATCH = 4, 30.0
 
 # Diameter of a cell for each look, in diameters of a busy patch. In transmitted light it is right
-# within a third at every magnification; where bodies or outlines are stained only within a factor
-# of two, and cells of more than about 60 pixels are taken for smaller: give the diameter there.
+# within a third at every magnification; where bodies are stained only within a factor of two, and
+# cells of more than about 60 pixels are taken for smaller: give the diameter there. Stained
+# outlines tell by themselves, as a rule, that they are that and how far apart.
 CELL_PER_PATCH: dict[Look, float] = {"bodies": 1.0, "outlines": 1.8, "texture": 1.0}
 
 # Structure of a quarter of a patch against that of 1.7 patches, on the compressed scale: 0.5 to
@@ -90,13 +92,16 @@ def cell_regions(
             f"mask is {mask.dtype} of shape {mask.shape}, but has to be bool of the image's shape "
             f"{image.shape}, True where there are cells"
         )
-    patch = _patch_diameter(image)
     log = _logarithm(image)
+    patch = _patch_diameter(image)
     look = _look(log, _texture(image, patch), patch)
+    lines = None
     if look == "texture":
         patch = _settled(image, patch)
+    elif (lines := outline_diameter(log, mask)) is not None:
+        look = "outlines"
     if diameter is None:
-        diameter = max(CELL_PER_PATCH[look] * patch, SMALLEST_DIAMETER)
+        diameter = lines or max(CELL_PER_PATCH[look] * patch, SMALLEST_DIAMETER)
     if look == "texture":
         texture = _texture(image, patch)
         regions = nucleus_regions(texture, diameter=diameter, linear_below=0.1)

@@ -208,7 +208,8 @@ def region_diameter(image: Floats, *, linear_below: float) -> float:
     """Start from the scale of the image's blobs, and correct it by the regions that it gives."""
     # In a crowd the blobs of an image are larger than its nuclei. Starting too large does no harm.
     diameter = max(0.8 * blob_diameter(image, linear_below=linear_below), SMALLEST_DIAMETER)
-    image = _busiest_window(image, max(LEAST_WINDOW, round(WINDOW * diameter)))
+    bright = image > np.percentile(image[::3, ::3], 80)
+    image = image[busiest_window(bright, max(LEAST_WINDOW, round(WINDOW * diameter)))]
     # Assumed too large, clumps pass for nuclei and confirm it; assumed somewhat too small, nuclei
     # still hold together. So the second look is with a little less than the first one found.
     for share in (1.0, LESS):
@@ -251,17 +252,14 @@ def _without_hot_pixels(image: Floats) -> Floats:
     return np.where(hot, opened, image)
 
 
-def _busiest_window(image: Floats, side: int) -> Floats:
-    """The window that holds most of the bright pixels, for what a part of the image tells."""
-    rows, cols = (min(side, n) for n in image.shape)
-    if (rows, cols) == image.shape:
-        return image
+def busiest_window(busy: NDArray[np.bool_], side: int) -> tuple[slice, slice]:
+    """The window of this side that holds most of some pixels; all of an image that is no larger."""
+    rows, cols = (min(side, n) for n in busy.shape)
     # The sum over any window is four entries of the table of sums from the corner.
-    bright = image > np.percentile(image[::3, ::3], 80)
-    sums = np.pad(bright, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
+    sums = np.pad(busy, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
     inside = sums[rows:, cols:] - sums[:-rows, cols:] - sums[rows:, :-cols] + sums[:-rows, :-cols]
-    row, col = np.unravel_index(inside.argmax(), inside.shape)
-    return image[row : row + rows, col : col + cols]
+    row, col = (int(at) for at in np.unravel_index(inside.argmax(), inside.shape))
+    return slice(row, row + rows), slice(col, col + cols)
 
 
 def _reduced_regions(
