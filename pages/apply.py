@@ -29,7 +29,7 @@ if shown is not None:
     choose_outcome(shown, now)
     take_home(shown, now)
 
-files = [file.name for file in shown.files.values()] if shown else []
+files = [(file.name, shown.scenes.get(n)) for n, file in shown.files.items()] if shown else []
 panels.footer("apply", code.apply_code(str(run.path), files, shown.how if shown else {}))
 
 if shown is not None:

@@ -6,7 +6,7 @@ and, where markers were changed by hand, with the `markers.tif` that the page of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cellcutter_core.config import PAPER, PRESETS, Config
@@ -189,15 +189,20 @@ def results_code(path: str, epoch: int) -> str:
     )
 
 
-def apply_code(path: str, files: list[str], how: Mapping[str, Any]) -> str:
-    """The cells of other images by the network of a run."""
+def apply_code(path: str, files: Sequence[tuple[str, int | None]], how: Mapping[str, Any]) -> str:
+    """The cells of other images by the network of a run: files, and which image of several."""
     chosen = _given(how)
+    read = f"[trained.read(file{chosen}) for file in files]"
+    given: list[Any] = [file for file, _ in files]
+    if any(scene is not None for _, scene in files):
+        read = f"[trained.read(file, scene=scene{chosen}) for file, scene in files]"
+        given = list(files)
     return _script(
         ["from cellcutter_core import Run", "from cellcutter_core.runs.applying import Trained"],
         [
             f"trained = Trained(Run({path!r}))",
-            f"files = {files!r}",
-            f"images = [trained.read(file{chosen}) for file in files]",
+            f"files = {given!r}",
+            f"images = {read}",
             "labels = [trained.apply(image).labels for image in images]",
         ],
     )

@@ -24,6 +24,7 @@ from cellcutter_core.runs.choices import Choices
 from cellcutter_core.runs.chosen_others import read_chosen
 from cellcutter_core.runs.draft import Draft, file_of, keep_file, together
 from cellcutter_core.runs.folder import runs_folder
+from cellcutter_core.runs.given_files import named_images
 from cellcutter_core.runs.others import find_others
 from cellcutter_core.runs.store import Run
 from cellcutter_core.runs.worker import work
@@ -254,6 +255,28 @@ def test_applying_gives_the_labels_of_the_run_and_of_other_images(tmp_path: Path
     own, other = executed(app.code[0].value)["labels"]
     np.testing.assert_array_equal(own, run.epoch(1).labels)
     np.testing.assert_array_equal(other, apply_run(run, read_image("2.npz")).labels)
+
+
+def test_applying_to_all_images_of_a_file(tmp_path: Path) -> None:
+    channels = ("fluorescence", "nucleus")
+    with tifffile.TiffWriter(tmp_path / "two.ome.tif", ome=True) as tif:
+        for seed in (1, 2):
+            pixels = np.moveaxis(sample((128, 128), seed=seed).pixels[..., [0, 2]], 2, 0)
+            tif.write(pixels, metadata={"axes": "CYX", "Channel": {"Name": list(channels)}})
+    image = read_image("two.ome.tif", scene=0)
+    inputs, _ = prepare(image, TINY)
+    run = Run.create(runs_folder() / "r1", inputs, TINY, description=image.roles)
+    work(run)
+    named, scenes = named_images([Path("two.ome.tif")])
+    Application.create(run, named, scenes=scenes, how={"inverted": False})
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["run"] = "r1"
+    app.run()
+    app.switch_page("pages/apply.py").run()
+    assert not app.exception
+    own, other = executed(app.code[0].value)["labels"]
+    np.testing.assert_array_equal(own, run.epoch(1).labels)
+    np.testing.assert_array_equal(other, apply_run(run, read_image("two.ome.tif", scene=1)).labels)
 
 
 def test_settings_are_told_by_what_differs_from_their_preset() -> None:
