@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from cellcutter_core.images import Image, read_image
-from cellcutter_core.reading.contents import Box, Plane, TooLarge, check_size, memory_limit
+from cellcutter_core.reading.contents import TooLarge, check_size, memory_limit
+from cellcutter_core.reading.parts import Box, Plane
 from cellcutter_core.reading.roles import (
     Which,
     find_cell,

@@ -13,16 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cellcutter_core.reading.appearance import interpret
-from cellcutter_core.reading.contents import (
-    MAX_BYTES,
-    Array,
-    Box,
-    Contents,
-    Plane,
-    Unreadable,
-    memory_limit,
-)
+from cellcutter_core.reading.contents import MAX_BYTES, Array, Contents, Unreadable, memory_limit
 from cellcutter_core.reading.intensity import normalise
+from cellcutter_core.reading.parts import Box, Plane
 from cellcutter_core.reading.readers import file_name, read_contents
 from cellcutter_core.reading.roles import (
     Which,

@@ -20,17 +20,8 @@ from typing import Any
 import numpy as np
 
 from cellcutter_core.reading.axes import to_channels_last
-from cellcutter_core.reading.contents import (
-    Array,
-    Contents,
-    Part,
-    Stored,
-    Unreadable,
-    check_header,
-    check_size,
-    in_memory,
-    of_frames,
-)
+from cellcutter_core.reading.contents import Array, Contents, Unreadable, check_header, check_size
+from cellcutter_core.reading.parts import Part, Stored, in_memory, of_frames
 
 
 @dataclass(frozen=True)
@@ -198,11 +189,9 @@ SMALLEST_SCENE = 0.05
 
 def _scene(images: Sequence[tuple[str | None, Any]], part: Part) -> Any:
     """The image that is asked for, of all those with their names that are no thumbnails."""
-    if not images:
-        raise Unreadable("holds no image; export it as OME-TIFF")
     # A plane, not all of it: a stack may well lie beside a single picture.
     areas = [image.sizes.get("Y", 0) * image.sizes.get("X", 0) for _, image in images]
-    smallest = max(1, SMALLEST_SCENE * max(areas))
+    smallest = max(1, SMALLEST_SCENE * max(areas, default=0))
     scenes = [one for one, area in zip(images, areas, strict=True) if area >= smallest]
     if not scenes:
         raise Unreadable("holds no image of rows and columns; export it as OME-TIFF")

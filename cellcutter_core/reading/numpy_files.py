@@ -15,15 +15,8 @@ from typing import IO, Any
 import numpy as np
 
 from cellcutter_core.reading.axes import channel_axis, channels_last, to_channels_last
-from cellcutter_core.reading.contents import (
-    Array,
-    Contents,
-    Part,
-    Stored,
-    Unreadable,
-    check_header,
-    check_size,
-)
+from cellcutter_core.reading.contents import Array, Contents, Unreadable, check_header, check_size
+from cellcutter_core.reading.parts import Part, Stored
 
 Header = tuple[tuple[int, ...], np.dtype[Any]]
 

@@ -12,14 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from cellcutter_core.reading.axes import to_channels_last
-from cellcutter_core.reading.contents import (
-    Contents,
-    Part,
-    Stored,
-    Unreadable,
-    check_header,
-    check_size,
-)
+from cellcutter_core.reading.contents import Contents, Unreadable, check_header, check_size
+from cellcutter_core.reading.parts import Part, Stored
 from cellcutter_core.reading.zarr_arrays import open_array, read_json
 from cellcutter_core.reading.zarr_stores import Store
 

@@ -12,16 +12,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from cellcutter_core.reading.contents import (
-    Array,
-    Box,
-    Contents,
-    Part,
-    Plane,
-    Several,
-    Unreadable,
-    memory_limit,
-)
+from cellcutter_core.reading.contents import Array, Contents, Several, Unreadable, memory_limit
+from cellcutter_core.reading.parts import Box, Part, Plane
 from cellcutter_core.reading.zarr_places import is_address, is_zarr_archive, is_zarr_folder
 
 # How each format begins; an OME-Zarr is a folder, or a zip archive as .npz is.

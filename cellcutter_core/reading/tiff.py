@@ -20,17 +20,8 @@ import numpy as np
 import tifffile
 
 from cellcutter_core.reading.axes import MAX_CHANNELS, channel_axis, to_channels_last
-from cellcutter_core.reading.contents import (
-    Array,
-    Contents,
-    Part,
-    Stored,
-    Unreadable,
-    check_header,
-    check_size,
-    in_memory,
-    of_frames,
-)
+from cellcutter_core.reading.contents import Array, Contents, Unreadable, check_header, check_size
+from cellcutter_core.reading.parts import Part, Stored, in_memory, of_frames
 from cellcutter_core.reading.tiff_colours import IN_COLOUR, meant
 
 # µm in each unit. Both signs for micro occur, and ImageJ writes one of them as an escape.

@@ -12,7 +12,8 @@ from typing import Any
 from cellcutter_core.channel_files import read_channel_files
 from cellcutter_core.images import Image, read_image
 from cellcutter_core.paper_data import fetch_paper
-from cellcutter_core.reading.contents import Box, TooLarge
+from cellcutter_core.reading.contents import TooLarge
+from cellcutter_core.reading.parts import Box
 from cellcutter_core.runs.choices import Choices, Source
 from cellcutter_core.runs.draft import file_of, files_of, keep_file
 from cellcutter_core.runs.store import Run
