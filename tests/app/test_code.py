@@ -239,6 +239,15 @@ def test_training_on_several_images_gives_the_labels_of_the_run(tmp_path: Path) 
     assert len(np.unique(labels)) - 1 <= len(nuclei.points) - 1
 
 
+def labels_by_the_code_of_apply(run: str) -> Any:
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["run"] = run
+    app.run()
+    app.switch_page("pages/apply.py").run()
+    assert not app.exception
+    return executed(app.code[0].value)["labels"]
+
+
 def test_applying_gives_the_labels_of_the_run_and_of_other_images(tmp_path: Path) -> None:
     for number in (1, 2):
         save(sample((128, 128), seed=number), tmp_path / f"{number}.npz")
@@ -247,12 +256,7 @@ def test_applying_gives_the_labels_of_the_run_and_of_other_images(tmp_path: Path
     run = Run.create(runs_folder() / "r1", inputs, TINY, description=image.roles)
     work(run)
     Application.create(run, {name: Path(f"{name}.npz") for name in "12"}, how={"inverted": False})
-    app = AppTest.from_file(APP, default_timeout=60)
-    app.query_params["run"] = "r1"
-    app.run()
-    app.switch_page("pages/apply.py").run()
-    assert not app.exception
-    own, other = executed(app.code[0].value)["labels"]
+    own, other = labels_by_the_code_of_apply("r1")
     np.testing.assert_array_equal(own, run.epoch(1).labels)
     np.testing.assert_array_equal(other, apply_run(run, read_image("2.npz")).labels)
 
@@ -269,12 +273,7 @@ def test_applying_to_all_images_of_a_file(tmp_path: Path) -> None:
     work(run)
     named, scenes = named_images([Path("two.ome.tif")])
     Application.create(run, named, scenes=scenes, how={"inverted": False})
-    app = AppTest.from_file(APP, default_timeout=60)
-    app.query_params["run"] = "r1"
-    app.run()
-    app.switch_page("pages/apply.py").run()
-    assert not app.exception
-    own, other = executed(app.code[0].value)["labels"]
+    own, other = labels_by_the_code_of_apply("r1")
     np.testing.assert_array_equal(own, run.epoch(1).labels)
     np.testing.assert_array_equal(other, apply_run(run, read_image("two.ome.tif", scene=1)).labels)
 
