@@ -207,7 +207,7 @@ class Dataset:
         beyond = np.zeros(self.shape, bool)
         for axis, place in enumerate(np.ogrid[: self.shape[0], : self.shape[1]]):
             # Label 0 is given the crop of the last cell, which does not matter.
-            first = self.origins[:, axis][labels - 1]
+            first = self.origins[:, axis].astype(np.int32)[labels - 1]
             beyond |= (place < first) | (place >= first + self.crop_size)
         beyond &= labels > 0
         return np.where(beyond, labels, 0), np.where(beyond, expit(self.padded_log_odds[within]), 0)

@@ -73,7 +73,8 @@ def outline_diameter(log: Floats, mask: NDArray[np.bool_] | None = None) -> floa
 
     n = int(np.log2(max(LARGEST * min(log.shape) / FIRST, 1))) + 1
     best = max((FIRST * 2**k for k in range(n)), key=agreement)
-    best = max((best, best / HALF_WAY, best * HALF_WAY), key=agreement)
+    smaller = max(best / HALF_WAY, SMALLEST_DIAMETER)
+    best = max((best, smaller, best * HALF_WAY), key=agreement)
     return best if agreement(best) > LEAST_AGREEMENT else None
 
 

@@ -74,7 +74,7 @@ def named_images(
         Which image of its file it is, for those that are not alone in it.
     """
     images = [(file, one) for file in files for one in scenes_of(file, scene=scene)]
-    called = [file if scene is None else of_scene(file, scene) for file, scene in images]
+    called = [file if one is None else of_scene(file, one) for file, one in images]
     names = names_for(called if with_folders else [Path(file.name) for file in called])
     return (
         {name: file for name, (file, _) in zip(names, images, strict=True)},
