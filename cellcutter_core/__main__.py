@@ -207,7 +207,9 @@ def _reading_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--z", help="plane of a stack: a number from 0, or 'max' for the maximum")
     command.add_argument("--t", type=int, help="time point of a series, from 0")
     command.add_argument(
-        "--scene", type=int, help="which image of a file that holds several, from 0"
+        "--scene",
+        type=int,
+        help="which image of a file that holds several, from 0; apply takes all",
     )
     command.add_argument(
         "--inverted",
