@@ -88,12 +88,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="file with another channel, called by its name; may be given several times",
     )
-    segment.add_argument(
-        "--region",
-        metavar="ROW,COL,HEIGHT,WIDTH",
-        help="part of IMAGE to work on: its first row and column from 0, and its size in pixels; "
-        "what lies beside it takes no memory in TIFF, .npy and OME-Zarr",
-    )
     _reading_options(segment)
     segment.add_argument(
         "--markers",
@@ -203,6 +197,12 @@ def _reading_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--nucleus-channel", metavar="NAME", help="channel that shows the nuclei, or 'none'"
+    )
+    command.add_argument(
+        "--region",
+        metavar="ROW,COL,HEIGHT,WIDTH",
+        help="part of the image to work on: its first row and column from 0, and its size in "
+        "pixels; what lies beside it takes no memory, but in PNG, JPEG and .npz",
     )
     command.add_argument("--z", help="plane of a stack: a number from 0, or 'max' for the maximum")
     command.add_argument("--t", type=int, help="time point of a series, from 0")
@@ -374,7 +374,8 @@ def _apply(chosen: argparse.Namespace) -> None:
     # What is wrong with the command is said before anything is computed.
     applying.check_free(chosen.out, files, formats)
     trained = applying.Trained(Run(chosen.run))
-    reading = {**_reading(chosen), "cell": chosen.cell_channel, "nucleus": chosen.nucleus_channel}
+    roles = {"cell": chosen.cell_channel, "nucleus": chosen.nucleus_channel}
+    reading = {**_reading(chosen), **roles, "region": _box(chosen.region)}
     errors = []
     found = applying.apply_to_files(
         trained, files, chosen.out, scenes=scenes, formats=formats, **reading

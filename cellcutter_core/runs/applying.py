@@ -52,11 +52,26 @@ class Applied(Segmented):
     image : Image
     config : Config
         The settings of the run.
+    origin : (int, int)
+        (row, col) of the first pixel in the image that this is a region of.
     """
 
-    def __init__(self, image: Image, config: Config, inputs: Inputs, drawing: Drawing) -> None:
+    def __init__(
+        self,
+        image: Image,
+        config: Config,
+        inputs: Inputs,
+        drawing: Drawing,
+        *,
+        origin: tuple[int, int] = (0, 0),
+    ) -> None:
         self.image, self.config = image, config
-        self._inputs, self._drawing = inputs, drawing
+        self._inputs, self._drawing, self._origin = inputs, drawing, origin
+
+    @property
+    def origin(self) -> tuple[int, int]:
+        """As `Applied` says."""
+        return self._origin
 
     @property
     def drawing(self) -> Drawing:
@@ -168,12 +183,18 @@ class Trained:
             return image
         return image.in_roles_of(theirs, keep=keep)
 
-    def apply(self, image: Image) -> Applied:
+    def apply(self, image: Image, *, origin: tuple[int, int] = (0, 0)) -> Applied:
         """The cells of an image, whose channels have their roles.
 
         Cell area and markers are found as the settings of the run want it, also where those of the
         run were edited by hand or came from a file: these belong to its own image. Without them,
         the image of the run itself gets bit for bit the labels of its last epoch.
+
+        Parameters
+        ----------
+        image : Image
+        origin : (int, int)
+            See `Applied`.
 
         Raises
         ------
@@ -188,18 +209,18 @@ class Trained:
                 f"see {_counted(seen)} here; choose as many channels as in the run for cells and "
                 f"nuclei, of {', '.join(image.channels)}"
             )
-        return self.draw(image, prepare(image, self.config)[0])
+        return self.draw(image, prepare(image, self.config)[0], origin=origin)
 
     def remark(self, applied: Applied) -> str:
         """What the network saw here, where that has other names than in its run; else nothing."""
         here, there = (", ".join(one.channels) for one in (applied, self))
         return "" if here.casefold() == there.casefold() else f"sees {here} in place of {there}"
 
-    def draw(self, image: Image, inputs: Inputs) -> Applied:
+    def draw(self, image: Image, inputs: Inputs, *, origin: tuple[int, int] = (0, 0)) -> Applied:
         """The cells of an image whose cell area and markers are known."""
         data = make_dataset(inputs, self.config)
         drawing = draw_cells(self.network, data, inputs, self.config)
-        return Applied(image, self.config, inputs, drawing)
+        return Applied(image, self.config, inputs, drawing, origin=origin)
 
 
 def apply_run(run: Run, image: Image) -> Applied:
@@ -346,6 +367,8 @@ def apply_to_files(
     except OSError as error:
         raise ValueError(f"cannot write {folder}: {error.strerror}; choose another") from error
     done = list(earlier)
+    row, col, *_ = how.get("region") or (0, 0)
+    origin = (row, col)
     for name, file in files.items():
         if stop():
             return
@@ -353,7 +376,7 @@ def apply_to_files(
         one = {"scene": scenes[name]} if scenes and name in scenes else {}
 
         def find(file: Path = file, one: Mapping[str, int] = one) -> Applied:
-            return trained.apply(trained.read(file, **{**how, **one}))
+            return trained.apply(trained.read(file, **{**how, **one}), origin=origin)
 
         outcome, applied = _one(
             name, file.name, find, folder, formats=formats, remark=trained.remark

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from cellcutter_core.__main__ import main
 from cellcutter_core.config import QUICK
 from cellcutter_core.images import Image, read_image
 from cellcutter_core.pipeline import prepare, scale_for
+from cellcutter_core.regions import cut_out
 from cellcutter_core.runs.application import Application, applications, standing, work
 from cellcutter_core.runs.applying import (
     Outcome,
@@ -207,6 +209,26 @@ def test_a_run_without_network_is_refused(copy: Run) -> None:
 )
 def test_no_two_images_have_the_same_name(paths: list[str], names: list[str]) -> None:
     assert names_for([Path(path) for path in paths]) == names
+
+
+def test_a_region_lies_where_it_is_in_the_whole(
+    place: Path, trained: Trained, tmp_path: Path
+) -> None:
+    out = tmp_path / "applied"
+    command = ["apply", str(place / "run"), str(place / "own.npz"), "--out", str(out)]
+    formats = ["--format", "labels", "--format", "geojson"]
+    assert main([*command, *formats, "--region", "30,20,100,120"]) == 0
+    labels = tifffile.imread(out / "own-labels.tif")
+    part = cut_out(read_image(place / "own.npz"), (30, 20, 130, 140))
+    np.testing.assert_array_equal(labels, trained.apply(trained.in_roles(part)).labels)
+    (written,) = out.glob("*.geojson")
+    found = json.loads(written.read_text())["features"]
+    assert len(found) == len(np.unique(labels[labels > 0]))
+    corners = np.concatenate(
+        [np.reshape(ring, (-1, 2)) for one in found for ring in one["geometry"]["coordinates"]]
+    )
+    assert corners.min(axis=0).tolist() == [20, 30]
+    assert corners.max(axis=0).tolist() == [140, 130]
 
 
 def test_of_a_file_with_several_images_all_have_a_name(tmp_path: Path) -> None:
