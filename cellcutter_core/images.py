@@ -277,11 +277,11 @@ def read_image(
         TIFF), from 0 in the order of the file. Those that are much smaller do not count.
     region : (row, col, row, col), optional
         First row and column of the part to read, and those after the last. What lies beside it
-        takes no memory in TIFF, .npy, OME-Zarr and ND2.
+        takes no memory, but in PNG, JPEG, .npz and some LIF.
     reduced_to : int, optional
         Read every so many rows and columns, so that neither are more than this: to look at an image
         that is too large to be read. Smaller versions that TIFF or OME-Zarr hold of it are used.
-        Other formats than those four come as they are.
+        PNG, JPEG and .npz come as they are.
     inverted : bool, optional
         Whether cells are dark on a bright background, where all channels are turned over. Default:
         judged by the picture, see `cellcutter_core.reading.brightness`.

@@ -21,7 +21,7 @@ import numpy as np
 
 from cellcutter_core.reading.axes import to_channels_last
 from cellcutter_core.reading.contents import Array, Contents, Unreadable, check_header, check_size
-from cellcutter_core.reading.parts import Part, Stored, in_memory, of_frames
+from cellcutter_core.reading.parts import Part, Stored, in_memory, of_frames, spans_of
 
 
 @dataclass(frozen=True)
@@ -137,11 +137,7 @@ def _tiles(image: Any) -> Stored:
 
     def read(index: tuple[int | slice, ...]) -> Array:
         chosen = dict(zip(axes, index, strict=True))
-        spans = {
-            axis: range(n)[at]
-            for (axis, at), n in zip(chosen.items(), shape, strict=True)
-            if isinstance(at, slice)
-        }
+        spans = spans_of(chosen, shape)
         rows, cols = spans["Y"], spans["X"]
         box = (left + cols.start, top + rows.start, len(cols), len(rows))
         planes = {axis: first[axis] + at for axis, at in chosen.items() if isinstance(at, int)}

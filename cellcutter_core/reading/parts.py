@@ -207,11 +207,7 @@ class Part:
             rows, cols = self.inside(sizes["Y"], sizes["X"])
             chosen |= {"Y": rows, "X": cols}
         depth = sizes.get("Z", 1) if self.z == "max" else 1
-        plane = {
-            axis: len(range(sizes[axis])[index])
-            for axis, index in chosen.items()
-            if isinstance(index, slice)
-        }
+        plane = {axis: len(span) for axis, span in spans_of(chosen, stored.shape).items()}
         every = self._every(plane)
         self._check_memory(plane, stored.dtype, depth=depth, every=every, max_bytes=max_bytes)
         band = int(BAND_SHARE * max_bytes)
@@ -321,17 +317,22 @@ class Part:
         check_size(held, max_bytes, advice=advice)
 
 
+def spans_of(chosen: Mapping[str, int | slice], shape: tuple[int, ...]) -> dict[str, range]:
+    """What is chosen of each axis that is not chosen at one place, of an image of that shape."""
+    return {
+        axis: range(length)[index]
+        for (axis, index), length in zip(chosen.items(), shape, strict=True)
+        if isinstance(index, slice)
+    }
+
+
 def _read_every(
     stored: Stored, chosen: Mapping[str, int | slice], every: int, band_bytes: int
 ) -> Array:
     """Every so many rows and columns of what is chosen, of which a band is held at once."""
     if every == 1:
         return stored.read(tuple(chosen.values()))
-    spans = {
-        axis: range(length)[index]
-        for (axis, index), length in zip(chosen.items(), stored.shape, strict=True)
-        if isinstance(index, slice)
-    }
+    spans = spans_of(chosen, stored.shape)
     rows = spans["Y"]
     row_bytes = math.prod(map(len, spans.values())) // len(rows) * stored.dtype.itemsize
     height = every * max(1, band_bytes // (row_bytes * every))
