@@ -118,8 +118,8 @@ def _parser() -> argparse.ArgumentParser:
         help="find the cells of other images with the network of a run",
         description="Find the cells of other images with the network of a run after its last "
         "epoch, without training. Mask and markers are found anew on each, with the run's "
-        "settings. What is wrong with an image is said, and the others go on; then the exit code "
-        "is 2.",
+        "settings; an image that is too large to be worked on at once is done in blocks. What is "
+        "wrong with an image is said, and the others go on; then the exit code is 2.",
     )
     apply.add_argument("run", type=Path, help="the run's folder")
     apply.add_argument(
@@ -365,30 +365,40 @@ def _train(run: Any, epochs: int | None) -> None:
 
 
 def _apply(chosen: argparse.Namespace) -> None:
-    from cellcutter_core.runs import applying
+    from cellcutter_core.runs.applying import Trained
+    from cellcutter_core.runs.applying_to_files import apply_to_files
+    from cellcutter_core.runs.bar import share_bar
     from cellcutter_core.runs.given_files import image_files, named_images
+    from cellcutter_core.runs.outcomes import SUMMARY, USUAL_FORMATS, check_free
     from cellcutter_core.runs.store import Run
 
-    formats = list(dict.fromkeys(chosen.format or applying.USUAL_FORMATS))
+    formats = list(dict.fromkeys(chosen.format or USUAL_FORMATS))
     files, scenes = named_images(image_files(chosen.image), scene=chosen.scene)
     # What is wrong with the command is said before anything is computed.
-    applying.check_free(chosen.out, files, formats)
-    trained = applying.Trained(Run(chosen.run))
+    check_free(chosen.out, files, formats)
+    trained = Trained(Run(chosen.run))
     roles = {"cell": chosen.cell_channel, "nucleus": chosen.nucleus_channel}
     reading = {**_reading(chosen), **roles, "region": _box(chosen.region)}
     errors = []
-    found = applying.apply_to_files(
-        trained, files, chosen.out, scenes=scenes, formats=formats, **reading
-    )
-    for number, (outcome, _) in enumerate(found, 1):
-        done = f"{outcome.cells_in_words}, {outcome.seconds:.1f} s"
-        said = f"failed: {outcome.error}" if outcome.error else done
-        remark = f"; the network {outcome.remark}" if outcome.remark else ""
-        which = f" (scene {scenes[outcome.name]})" if outcome.name in scenes else ""
-        file = f"{files[outcome.name]}{which}"
-        print(f"{number}/{len(files)} {file}: {said}{remark}", flush=True)
-        errors.append(outcome.error)
-    print(f"Results in {chosen.out}/: {applying.SUMMARY} and those of each image")
+    with share_bar() as progress:
+        found = apply_to_files(
+            trained,
+            files,
+            chosen.out,
+            scenes=scenes,
+            formats=formats,
+            progress=progress,
+            **reading,
+        )
+        for number, (outcome, _) in enumerate(found, 1):
+            done = f"{outcome.cells_in_words}, {outcome.seconds:.1f} s"
+            said = f"failed: {outcome.error}" if outcome.error else done
+            remark = f"; the network {outcome.remark}" if outcome.remark else ""
+            which = f" (scene {scenes[outcome.name]})" if outcome.name in scenes else ""
+            file = f"{files[outcome.name]}{which}"
+            print(f"{number}/{len(files)} {file}: {said}{remark}", flush=True)
+            errors.append(outcome.error)
+    print(f"Results in {chosen.out}/: {SUMMARY} and those of each image")
     _tell_failed(errors, "images")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -38,6 +38,8 @@ class Dataset:
     territory : Territory, optional
         What is known of each pixel's cell before anything is learnt; it is added to what the
         network says. Labelled like the markers.
+    like : (h, w, C) array, optional
+        Pixels of all of the image that this is a part of: mean and variance are theirs.
 
     Raises
     ------
@@ -62,6 +64,7 @@ class Dataset:
         sigma: float = 15.0,
         nuclei: ArrayLike | None = None,
         territory: Territory | None = None,
+        like: ArrayLike | None = None,
     ) -> None:
         pixels = np.asarray(image, np.float32)
         if pixels.ndim == 2:
@@ -80,7 +83,9 @@ class Dataset:
         self.sigma = float(sigma)
         self.points = _points(markers, self.shape)
         self._half = crop_size // 2
-        self.padded_image = self._pad(_standardise(pixels), 0)
+        self.padded_image = self._pad(
+            _standardise(pixels, pixels if like is None else np.asarray(like)), 0
+        )
         outside = np.zeros(self.shape, bool)
         if background is not None:
             outside = _same_shape("background", background, self.shape).astype(bool)
@@ -310,11 +315,11 @@ def _same_shape(name: str, field: ArrayLike, shape: tuple[int, int]) -> NDArray[
     return array
 
 
-def _standardise(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+def _standardise(pixels: NDArray[np.float32], like: NDArray[Any]) -> NDArray[np.float32]:
     if not np.all(np.isfinite(pixels)):
         raise ValueError("the image has pixels that are not finite; replace them by numbers")
-    mean = pixels.mean(axis=(0, 1), dtype=np.float64)
-    deviation = pixels.std(axis=(0, 1), dtype=np.float64)
+    mean = like.mean(axis=(0, 1), dtype=np.float64)
+    deviation = like.std(axis=(0, 1), dtype=np.float64)
     if np.any(deviation == 0):
         raise ValueError(
             f"channel {int(np.argmin(deviation))} of the image is constant; leave it out"

@@ -101,7 +101,9 @@ def _cut(
     return minimum_cut(cost, scaled, weight)
 
 
-def _scaled(image: ArrayLike, scaling: str) -> NDArray[np.float64]:
+def _scaled(
+    image: ArrayLike, scaling: str, *, like: NDArray[Any] | None = None
+) -> NDArray[np.float64]:
     pixels = np.asarray(image)
     if pixels.ndim not in (2, 3) or pixels.size == 0:
         raise ValueError(f"image has the shape {pixels.shape}; allowed is (H, W) or (D, H, W)")
@@ -112,13 +114,14 @@ def _scaled(image: ArrayLike, scaling: str) -> NDArray[np.float64]:
     pixels = pixels.astype(np.float64)
     if not np.isfinite(pixels).all():
         raise ValueError("image has pixels that are NaN or infinite; replace them first")
+    judged = pixels if like is None else like.astype(np.float64)
     if scaling == "robust":
-        low, high = np.percentile(pixels, ROBUST_PERCENTILES)
+        low, high = np.percentile(judged, ROBUST_PERCENTILES)
         if low == high:
             # More than 99.8 % of the pixels are the same: the rest is all there is to see.
-            low, high = pixels.min(), pixels.max()
+            low, high = judged.min(), judged.max()
     else:
-        low, high = pixels.min(), pixels.max()
+        low, high = judged.min(), judged.max()
     if low == high:
         raise ValueError(f"image is constant (all pixels are {low:g}); choose another channel")
     return np.asarray(np.clip((pixels - low) / (high - low), 0, 1))
@@ -158,7 +161,11 @@ def automatic_mask(
 
 
 def find_mask(
-    cell: ArrayLike, settings: MaskSettings, *, nuclei: ArrayLike | None = None
+    cell: ArrayLike,
+    settings: MaskSettings,
+    *,
+    nuclei: ArrayLike | None = None,
+    like: ArrayLike | None = None,
 ) -> NDArray[np.bool_]:
     """The mask that the settings ask for.
 
@@ -171,6 +178,9 @@ def find_mask(
     nuclei : (H, W) bool or label image, optional
         Regions of nuclei; they are cell in the automatic mask. The published method leaves them to
         the graph cut.
+    like : (h, w) or (h, w, K) array, optional
+        Pixels of all of the image that this is a part of: with chosen settings, not automatic, each
+        channel is scaled as it is there.
 
     Returns
     -------
@@ -179,6 +189,13 @@ def find_mask(
     """
     if settings.automatic:
         return automatic_mask(cell, nuclei=nuclei)[0]
+    if like is not None:
+        return _cut(
+            np.max(_scaled_channels(cell, settings.scaling, like), axis=0),
+            prior=settings.prior,
+            max_weight=settings.max_weight,
+            sigma=settings.sigma,
+        )
     return graph_cut(_one_channel(cell, settings), **_arguments(settings))
 
 
@@ -219,9 +236,18 @@ def _one_channel(cell: ArrayLike, settings: MaskSettings) -> NDArray[Any]:
     """(H, W), of several channels at each pixel the brightest, each scaled to [0, 1]."""
     stack = np.asarray(cell)
     if stack.ndim == 3 and stack.shape[2] > 1:
-        channels = [_scaled(stack[..., k], settings.scaling) for k in range(stack.shape[2])]
-        return np.asarray(np.max(channels, axis=0))
+        return np.asarray(np.max(_scaled_channels(stack, settings.scaling), axis=0))
     return stack.reshape(stack.shape[:2])
+
+
+def _scaled_channels(
+    cell: ArrayLike, scaling: str, like: ArrayLike | None = None
+) -> list[NDArray[np.float64]]:
+    channels, judged = (
+        np.moveaxis(np.atleast_3d(np.asarray(stack)), -1, 0)
+        for stack in (cell, cell if like is None else like)
+    )
+    return [_scaled(c, scaling, like=j) for c, j in zip(channels, judged, strict=True)]
 
 
 def mask_grid(

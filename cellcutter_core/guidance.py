@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cellcutter_core.scaling import logarithm, nearest, resized
+from cellcutter_core.scaling import logarithms, nearest, resized
 
 # What a line or a change of average strength costs, in units of the way over one pixel. Any value
 # from 3 to 16 serves nearly as well.
@@ -59,7 +59,14 @@ class Guidance:
         return cls(np.ones(shape, np.float32), np.zeros(shape, np.float32))
 
     @classmethod
-    def of(cls, image: NDArray[Any], mask: NDArray[np.bool_], *, cell_diameter: float) -> Guidance:
+    def of(
+        cls,
+        image: NDArray[Any],
+        mask: NDArray[np.bool_],
+        *,
+        cell_diameter: float,
+        like: NDArray[Any] | None = None,
+    ) -> Guidance:
         """What the image says of where cells meet.
 
         Parameters
@@ -71,14 +78,16 @@ class Guidance:
             the mask is no border between cells.
         cell_diameter : float
             In pixels.
+        like : (h, w, C) array, optional
+            Pixels of all of the image that this is a part of, see `logarithm`.
 
         Returns
         -------
         Guidance
             The same for an image that is brighter or richer in contrast by any factor.
         """
-        levels = [logarithm(image[..., c].astype(np.float32)) for c in range(image.shape[-1])]
-        level = np.mean(levels, axis=0)
+        levels = logarithms(image, like=like)
+        level = np.mean(levels, axis=-1)
         if not mask.any():
             return cls.flat(mask.shape)
         beyond = ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True)

@@ -38,6 +38,10 @@ __all__ = ["MAX_BYTES", "Image", "Validation", "normalise", "read_image", "read_
 PLANES = {"markers": np.int32, "truth": np.int32, "truth_nuclei": np.int32, "ignore": np.bool_}
 
 
+class NothingToSee(ValueError):
+    """A channel in use is constant."""
+
+
 @dataclass(frozen=True, eq=False)
 class Image:
     """One microscope image: its channels, their roles, and what else its file holds.
@@ -423,7 +427,7 @@ def _with_beside(image: Image, contents: Contents) -> Image:
 def _not_constant(image: Image) -> Image:
     for index in (*image.cell, image.nucleus):
         if index is not None and not varies(image.pixels[..., index]):
-            raise ValueError(
+            raise NothingToSee(
                 f"{image.name}: channel {index} ({image.channels[index]}) is constant, every pixel "
                 f"is {image.pixels[0, 0, index]}; choose another channel, or an image of cells"
             )

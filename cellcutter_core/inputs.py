@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, Self
 
@@ -50,6 +50,11 @@ class Inputs(_Arrays):
     nuclei: NDArray[np.int32] | None = None
 
     @property
+    def like(self) -> NDArray[Any] | None:
+        """(h, w, C) pixels of all of the image that this is a part of; None where it is whole."""
+        return None
+
+    @property
     def cell_diameter(self) -> float:
         """Diameter in pixels of a disc as large as a cell is on average."""
         return float(2 * np.sqrt(self.mask.sum() / (np.pi * len(self.points))))
@@ -57,7 +62,33 @@ class Inputs(_Arrays):
     @cached_property
     def guidance(self) -> Guidance:
         """What the image says of where cells meet."""
-        return Guidance.of(self.image, self.mask, cell_diameter=self.cell_diameter)
+        return Guidance.of(self.image, self.mask, cell_diameter=self.cell_diameter, like=self.like)
+
+
+@dataclass(frozen=True, eq=False)
+class PartInputs(Inputs):
+    """Those of a part of an image, with what holds for all of it, for parts to be treated alike.
+
+    Attributes
+    ----------
+    of_all : (h, w, C) array
+        Pixels of all of the image, evenly spread: what is dark and bright is judged by them.
+    diameter_of_all : float
+        The `cell_diameter` of all of it.
+    """
+
+    of_all: NDArray[Any] = field(kw_only=True)
+    diameter_of_all: float = field(kw_only=True)
+
+    @property
+    def like(self) -> NDArray[Any]:
+        """As `Inputs` says."""
+        return self.of_all
+
+    @property
+    def cell_diameter(self) -> float:
+        """As `Inputs` says."""
+        return self.diameter_of_all
 
 
 @dataclass(frozen=True, eq=False)

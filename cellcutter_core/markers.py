@@ -17,8 +17,8 @@ from scipy import ndimage
 from cellcutter_core.config import MarkerSettings
 from cellcutter_core.given_markers import markers_from_points, number_markers, read_markers
 from cellcutter_core.labels import check_labels, compact
-from cellcutter_core.nuclei.cell_bodies import cell_regions
-from cellcutter_core.nuclei.regions import checked_plane, nucleus_regions
+from cellcutter_core.nuclei.cell_bodies import cell_diameter, cell_regions
+from cellcutter_core.nuclei.regions import checked_plane, nucleus_diameter, nucleus_regions
 
 __all__ = [
     "Nuclei",
@@ -58,7 +58,9 @@ class Nuclei:
     points: NDArray[np.int32]
 
 
-def find_nuclei(nucleus: ArrayLike, settings: MarkerSettings = DEFAULT) -> Nuclei:
+def find_nuclei(
+    nucleus: ArrayLike, settings: MarkerSettings = DEFAULT, *, like: ArrayLike | None = None
+) -> Nuclei:
     """Find the nuclei in the nucleus channel as the settings want it.
 
     Parameters
@@ -66,6 +68,8 @@ def find_nuclei(nucleus: ArrayLike, settings: MarkerSettings = DEFAULT) -> Nucle
     nucleus : (H, W) array, integer or float
     settings : MarkerSettings
         Automatic: `nucleus_regions`. Otherwise `blob_detection`.
+    like : (h, w) array, optional
+        Pixels of all of the image that this is a part of, for `blob_detection`.
 
     Returns
     -------
@@ -77,7 +81,7 @@ def find_nuclei(nucleus: ArrayLike, settings: MarkerSettings = DEFAULT) -> Nucle
         If none are found (the message says what to try), or `nucleus` is no finite (H, W) image.
     """
     if not settings.automatic:
-        return _blobs(nucleus, settings)
+        return _blobs(nucleus, settings, like)
     regions = nucleus_regions(nucleus, diameter=settings.diameter)
     return _found(regions, settings, "check that the nucleus channel is the right one")
 
@@ -87,6 +91,7 @@ def find_cells(
     settings: MarkerSettings = DEFAULT,
     *,
     mask: NDArray[np.bool_] | None = None,
+    like: ArrayLike | None = None,
 ) -> Nuclei:
     """Find one place in each cell where there is no nucleus channel.
 
@@ -99,6 +104,8 @@ def find_cells(
         Automatic: `cell_regions`. Otherwise `blob_detection`.
     mask : (H, W) bool, optional
         True where there are cells; helps the automatic search.
+    like : (h, w) or (h, w, C) array, optional
+        Pixels of all of the image that this is a part of, for `blob_detection`.
 
     Returns
     -------
@@ -112,11 +119,30 @@ def find_cells(
         If none are found (the message says what to try), `cell` is no finite image, or `mask` is
         no mask of its shape.
     """
-    image = _one_plane(cell)
     if not settings.automatic:
-        return _blobs(image, settings)
+        judged = None if like is None else _one_plane(like, like)
+        return _blobs(_one_plane(cell, like), settings, judged)
+    image = _one_plane(cell)
     regions = _cores(cell_regions(image, mask=mask, diameter=settings.diameter))
     return _found(regions, settings, "choose a nucleus channel, or give the diameter of a cell")
+
+
+def typical_size(
+    image: ArrayLike, *, of_cells: bool = False, mask: NDArray[np.bool_] | None = None
+) -> float:
+    """Diameter in pixels that `find_nuclei` or `find_cells` takes if the settings have none.
+
+    Parameters
+    ----------
+    image : (H, W) or (H, W, C) array
+        A nucleus channel; of cells what `find_cells` takes.
+    of_cells : bool
+    mask : (H, W) bool, optional
+        See `find_cells`.
+    """
+    if of_cells:
+        return cell_diameter(_one_plane(image), mask=mask)
+    return nucleus_diameter(image)
 
 
 def blob_detection(
@@ -124,6 +150,8 @@ def blob_detection(
     max_sigma: float = 10,
     min_sigma: float = 3,
     threshold: float = 0.01,
+    *,
+    like: ArrayLike | None = None,
 ) -> Labels:
     """Mark each bright blob of the nucleus channel, as the paper does.
 
@@ -139,6 +167,8 @@ def blob_detection(
         is about its sigma.
     threshold : float
         How pronounced a blob has to be; lower finds more.
+    like : (h, w) array, optional
+        Pixels of all of the image that this is a part of: mean and variance are theirs.
 
     Returns
     -------
@@ -161,8 +191,13 @@ def blob_detection(
 
     MarkerSettings(automatic=False, min_sigma=min_sigma, max_sigma=max_sigma, threshold=threshold)
     image = checked_plane(nucleus, "nucleus").astype(np.float64)
-    spread = image.std()
-    standard = (image - image.mean()) / (spread if spread > 0 else 1)
+    mean, spread = image.mean(), image.std()
+    if like is not None:
+        # On the scale from 0 to 1 that the image is on by now.
+        low, high = (float(end(nucleus)) for end in (np.min, np.max))
+        judged = (np.asarray(like, np.float64) - low) / max(high - low, np.finfo(float).tiny)
+        mean, spread = judged.mean(), judged.std()
+    standard = (image - mean) / (spread if spread > 0 else 1)
     blobs = blob_doh(standard, max_sigma=max_sigma, min_sigma=min_sigma, threshold=threshold)
     rows, cols = np.round(blobs[:, :2]).astype(int).T
     # The determinant is as large for a dark blob as for a bright one.
@@ -254,21 +289,29 @@ def _depth(regions: Labels) -> NDArray[np.float64]:
     return np.where(regions > 0, depth + 1, 0.0)
 
 
-def _one_plane(cell: ArrayLike) -> NDArray[Any]:
-    """The mean of all channels, each scaled so that its 1st and 99th percentile are 0 and 1."""
+def _one_plane(cell: ArrayLike, like: ArrayLike | None = None) -> NDArray[Any]:
+    """The sum of all channels, each scaled by the way from its 1st to its 99th percentile, or by
+    that of all of the image that this is a part of.
+    """
     image: NDArray[Any] = np.asarray(cell)
     if image.ndim != 3 or image.size == 0:
         return image
     if image.shape[2] == 1:
         return image[..., 0]
     planes = [checked_plane(image[..., channel], "cell") for channel in range(image.shape[2])]
-    low, high = np.percentile(np.stack(planes, axis=-1), [1, 99], axis=(0, 1))
+    judged = np.stack(planes, axis=-1)
+    if like is not None:
+        planes = list(np.moveaxis(image.astype(np.float64), -1, 0))
+        judged = np.asarray(like)
+    low, high = np.percentile(judged, [1, 99], axis=(0, 1))
     spread = np.where(high > low, high - low, 1)
     return np.asarray(sum(p / s for p, s in zip(planes, spread, strict=True)))
 
 
-def _blobs(image: ArrayLike, settings: MarkerSettings) -> Nuclei:
-    found = blob_detection(image, settings.max_sigma, settings.min_sigma, settings.threshold)
+def _blobs(image: ArrayLike, settings: MarkerSettings, like: ArrayLike | None) -> Nuclei:
+    found = blob_detection(
+        image, settings.max_sigma, settings.min_sigma, settings.threshold, like=like
+    )
     if not found.any():
         raise ValueError(
             f"no markers found with threshold {settings.threshold:g} and sigmas "

@@ -27,7 +27,7 @@ from cellcutter_core.inputs import Inputs, Truth
 from cellcutter_core.markers import Nuclei, find_cells, find_nuclei, marker_points
 from cellcutter_core.nuclei.given import given_cover
 from cellcutter_core.prediction import Drawing, draw
-from cellcutter_core.scaling import logarithm, nearest, resized
+from cellcutter_core.scaling import logarithms, nearest, resized
 from cellcutter_core.training import Epoch, Step, Training, Validation
 from cellcutter_core.unet import UNet
 
@@ -67,9 +67,23 @@ def prepare(
 
 
 def find_markers(
-    image: Image, config: Config, *, markers: str | os.PathLike[str] | None = None
+    image: Image,
+    config: Config,
+    *,
+    markers: str | os.PathLike[str] | None = None,
+    like: Image | None = None,
 ) -> Nuclei:
     """One marker a cell: from a file, the nucleus channel, or else the cell channel.
+
+    Parameters
+    ----------
+    image : Image
+    config : Config
+    markers : path, optional
+        See `prepare`.
+    like : Image, optional
+        Pixels of all of the image that this is a part of: they say what is dark and bright where
+        that is not found automatically.
 
     Raises
     ------
@@ -80,13 +94,22 @@ def find_markers(
         regions = read_markers(markers, image.shape)
         return Nuclei(regions, marker_points(regions))
     if image.nucleus is not None:
-        return find_nuclei(image.pixels[..., image.nucleus], config.markers)
+        plane = image.pixels[..., image.nucleus]
+        judged = None if like is None else like.pixels[..., image.nucleus]
+        return find_nuclei(plane, config.markers, like=judged)
     cell = image.pixels[..., list(image.cell)]
-    return find_cells(cell, config.markers, mask=find_mask(cell, config.mask))
+    judged = None if like is None else like.pixels[..., list(image.cell)]
+    mask = find_mask(cell, config.mask, like=judged)
+    return find_cells(cell, config.markers, mask=mask, like=judged)
 
 
 def find_area(
-    image: Image, config: Config, nuclei: Nuclei, *, given: bool = False
+    image: Image,
+    config: Config,
+    nuclei: Nuclei,
+    *,
+    given: bool = False,
+    like: Image | None = None,
 ) -> NDArray[np.bool_]:
     """Where there are cells.
 
@@ -98,6 +121,8 @@ def find_area(
         Its markers.
     given : bool
         The markers come from a person or a file.
+    like : Image, optional
+        As for `find_markers`.
 
     Returns
     -------
@@ -106,7 +131,8 @@ def find_area(
     """
     cell = image.pixels[..., list(image.cell)]
     if not is_covered(image, config):
-        return find_mask(cell, config.mask, nuclei=nuclei.regions > 0)
+        judged = None if like is None else like.pixels[..., list(image.cell)]
+        return find_mask(cell, config.mask, nuclei=nuclei.regions > 0, like=judged)
     if given:
         return given_cover(cell[..., 0], nuclei.regions, diameter=config.markers.diameter)
     return nuclei.regions > 0
@@ -369,13 +395,20 @@ def _segmented(
 
 def scale_for(inputs: Inputs, config: Config) -> float:
     """Crop pixels for each pixel of the image."""
-    wanted = config.crops.cell_size
     # Without a marker there is no size of a cell; `Dataset` says so.
-    if wanted is None or not len(inputs.points):
+    if not len(inputs.points):
         return 1.0
-    scale = float(np.clip(wanted / inputs.cell_diameter, 1 / LARGEST_SCALE, LARGEST_SCALE))
+    return scale_of_cells(inputs.cell_diameter, inputs.mask.shape, config)
+
+
+def scale_of_cells(diameter: float, shape: tuple[int, ...], config: Config) -> float:
+    """Crop pixels for each pixel of an image of that shape whose cells have that diameter."""
+    wanted = config.crops.cell_size
+    if wanted is None:
+        return 1.0
+    scale = float(np.clip(wanted / diameter, 1 / LARGEST_SCALE, LARGEST_SCALE))
     # An image that held a crop shall hold one still.
-    return float(max(scale, min(1.0, config.crops.size / min(inputs.mask.shape))))
+    return float(max(scale, min(1.0, config.crops.size / min(shape))))
 
 
 def make_dataset(inputs: Inputs, config: Config) -> Dataset:
@@ -390,14 +423,16 @@ def make_dataset(inputs: Inputs, config: Config) -> Dataset:
         raise ValueError(
             "the mask has no cell area at all; raise prior, or choose the automatic mask"
         )
-    if inputs.mask.all():
+    # A part may well lie in the middle of cells.
+    if inputs.mask.all() and inputs.like is None:
         raise ValueError(
             "the mask has no background at all; lower prior, or choose the automatic mask"
         )
     scale = scale_for(inputs, config)
-    image = inputs.image.astype(np.float32)
+    image, like = inputs.image.astype(np.float32), inputs.like
     if config.crops.intensity == "log":
-        image = np.stack([logarithm(image[..., c]) for c in range(image.shape[-1])], axis=-1)
+        image = logarithms(image, like=like)
+        like = None if like is None else logarithms(like)
     mask, nuclei = inputs.mask, inputs.nuclei
     territory = None
     if config.crops.guidance:
@@ -418,6 +453,7 @@ def make_dataset(inputs: Inputs, config: Config) -> Dataset:
         sigma=config.crops.sigma,
         nuclei=nuclei,
         territory=territory,
+        like=like,
     )
 
 

@@ -13,7 +13,7 @@ def write(run: Run) -> dict[str, Any]:
     """Write labels.tif, overlay.png, borders.png and result.json of a run's last epoch.
 
     Where it was trained on more images, what was found in them is written too, unless the training
-    has done that at its end, see `cellcutter_core.runs.applying.write_others`.
+    has done that at its end, see `cellcutter_core.runs.others_found.write_others`.
 
     Returns
     -------
@@ -25,7 +25,7 @@ def write(run: Run) -> dict[str, Any]:
     ValueError
         If the run has no epoch yet, or its folder cannot be written.
     """
-    from cellcutter_core.runs.applying import found_in_others, write_others
+    from cellcutter_core.runs.others_found import found_in_others, write_others
 
     for name in ("labels", "overlay", "borders"):
         export(run, name, run.path)

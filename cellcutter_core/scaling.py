@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cellcutter_core.gaps import filled_gaps
+
 T = TypeVar("T", bound=np.generic)
 
 
-def logarithm(channel: NDArray[np.float32]) -> NDArray[np.float32]:
+def logarithm(
+    channel: NDArray[np.float32], *, like: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
     """log of the intensity above the darkest, with the noise of the dark as its unit.
 
     Where most of an image is dark the noise of the dark is what small differences have to be
-    held against; below it the logarithm would only blow up noise.
+    held against; below it the logarithm would only blow up noise. What was not imaged is taken for
+    background. Of a part of an image what is
+    dark is judged by pixels of all of it, `like`.
     """
-    low, middle = np.percentile(channel, [0.1, 50])
-    unit = max(0.1 * float(middle - low), 1e-3 * float(channel.max() - low), 1e-12)
+    channel = filled_gaps(channel)
+    judged = channel if like is None else filled_gaps(like)
+    low, middle = np.percentile(judged, [0.1, 50])
+    unit = max(0.1 * float(middle - low), 1e-3 * float(judged.max() - low), 1e-12)
     return np.asarray(np.log1p(np.maximum(channel - low, 0) / unit), np.float32)
+
+
+def logarithms(image: NDArray[Any], *, like: NDArray[Any] | None = None) -> NDArray[np.float32]:
+    """(H, W, C): the `logarithm` of each channel."""
+    channels = np.moveaxis(image.astype(np.float32), -1, 0)
+    judged = channels if like is None else np.moveaxis(like.astype(np.float32), -1, 0)
+    return np.stack([logarithm(c, like=j) for c, j in zip(channels, judged, strict=True)], axis=-1)
 
 
 def resized(channel: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:

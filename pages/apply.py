@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from cellcutter_core.runs.outcomes import USUAL_FORMATS
 from pages.shared import code, panels, state
 from pages.shared.applied import (
     choose_application,
@@ -29,8 +30,14 @@ if shown is not None:
     choose_outcome(shown, now)
     take_home(shown, now)
 
-files = [(file.name, shown.scenes.get(n)) for n, file in shown.files.items()] if shown else []
-panels.footer("apply", code.apply_code(str(run.path), files, shown.how if shown else {}))
+script = code.apply_code(
+    str(run.path),
+    {name: file.name for name, file in shown.files.items()} if shown else {},
+    scenes=shown.scenes if shown else {},
+    formats=shown.formats if shown else USUAL_FORMATS,
+    how=shown.how if shown else {},
+)
+panels.footer("apply", script)
 
 if shown is not None:
     # Last, as on the page Train: it has the whole page drawn again with a new image or status.

@@ -34,14 +34,19 @@ def zipped(entries: Mapping[str, bytes]) -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         for name, content in entries.items():
-            info = zipfile.ZipInfo(name, _DATE)
-            # Otherwise the file would say on which system it was made.
-            info.create_system = 3
-            info.external_attr = 0o644 << 16
-            stored = name.endswith(_COMPRESSED)
-            info.compress_type = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
-            archive.writestr(info, content)
+            add_entry(archive, name, content)
     return stream.getvalue()
+
+
+def add_entry(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    """Write one more file into a zip that is open for writing."""
+    info = zipfile.ZipInfo(name, _DATE)
+    # Otherwise the file would say on which system it was made.
+    info.create_system = 3
+    info.external_attr = 0o644 << 16
+    stored = name.endswith(_COMPRESSED)
+    info.compress_type = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
+    archive.writestr(info, content)
 
 
 class FolderFiles(Mapping[str, bytes]):

@@ -40,6 +40,20 @@ def roi_set(labels: npt.ArrayLike, *, origin: tuple[int, int] = (0, 0)) -> bytes
         If `labels` is no label image or has no cell (ImageJ opens no empty set), or it is larger
         than ImageJ's coordinates.
     """
+    entries = rois(labels, origin=origin)
+    if not entries:
+        raise ValueError("there is no cell in the labels, and ImageJ opens no empty set of ROIs")
+    return zipped(entries)
+
+
+def rois(labels: npt.ArrayLike, *, origin: tuple[int, int] = (0, 0)) -> dict[str, bytes]:
+    """The files of a set, see `roi_set`: name → content, ids ascending.
+
+    Raises
+    ------
+    ValueError
+        As there, but that no cell is no error.
+    """
     image = check_labels(labels)
     if max(n + first for n, first in zip(image.shape, origin, strict=True)) > _LARGEST:
         raise ValueError(
@@ -48,9 +62,7 @@ def roi_set(labels: npt.ArrayLike, *, origin: tuple[int, int] = (0, 0)) -> bytes
             "export the label image, or work on a region"
         )
     cells = cell_outlines(image, origin=origin)
-    if not cells:
-        raise ValueError("there is no cell in the labels, and ImageJ opens no empty set of ROIs")
-    return zipped({f"{cell}.roi": _roi(cell, pieces) for cell, pieces in cells.items()})
+    return {f"{cell}.roi": _roi(cell, pieces) for cell, pieces in cells.items()}
 
 
 def _roi(cell: int, pieces: list[Piece]) -> bytes:

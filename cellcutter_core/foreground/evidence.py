@@ -35,6 +35,7 @@ from cellcutter_core.foreground.background import (
     shading,
     stabilised,
 )
+from cellcutter_core.gaps import filled_gaps
 from cellcutter_core.labels import along_border
 from cellcutter_core.nuclei.local_contrast import AFTER_SMOOTHING, Floats, blurred, noise_level
 
@@ -140,7 +141,7 @@ def _channels(cell: ArrayLike, nucleus: ArrayLike | None) -> list[Floats]:
                 f"nucleus has the shape {channels[-1].shape} and cell {channels[0].shape}; give "
                 "one channel of the same pixels"
             )
-    return [_in_unit_range(channel) for channel in channels]
+    return [filled_gaps(_in_unit_range(channel)) for channel in channels]
 
 
 def _in_unit_range(channel: NDArray[Any]) -> Floats:

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cellcutter_core.gaps import filled_gaps
 from cellcutter_core.labels import compact
 from cellcutter_core.nuclei.cell_outlines import outline_diameter
 from cellcutter_core.nuclei.local_contrast import (
@@ -86,22 +87,15 @@ def cell_regions(
         If `cell` is no finite (H, W) image, `mask` is not of its shape or no mask, or `diameter`
         is below 6 pixels.
     """
-    image = checked_plane(cell, "cell")
+    image = filled_gaps(checked_plane(cell, "cell"))
     if mask is not None and (mask.shape != image.shape or mask.dtype != np.bool_):
         raise ValueError(
             f"mask is {mask.dtype} of shape {mask.shape}, but has to be bool of the image's shape "
             f"{image.shape}, True where there are cells"
         )
     log = _logarithm(image)
-    patch = _patch_diameter(image)
-    look = _look(log, _texture(image, patch), patch)
-    lines = None
-    if look == "texture":
-        patch = _settled(image, patch)
-    elif (lines := outline_diameter(log, mask)) is not None:
-        look = "outlines"
-    if diameter is None:
-        diameter = lines or max(CELL_PER_PATCH[look] * patch, SMALLEST_DIAMETER)
+    look, patch, guessed = _look_and_size(image, log, mask)
+    diameter = diameter or guessed
     if look == "texture":
         texture = _texture(image, patch)
         regions = nucleus_regions(texture, diameter=diameter, linear_below=0.1)
@@ -114,6 +108,25 @@ def cell_regions(
         inside = np.bincount(regions[mask], minlength=len(area))
         regions = np.where((inside >= IN_MASK * area)[regions], regions, 0)
     return compact(regions)[0]
+
+
+def cell_diameter(cell: ArrayLike, *, mask: NDArray[np.bool_] | None = None) -> float:
+    """Typical diameter of the cells in pixels: what `cell_regions` takes if given none."""
+    image = filled_gaps(checked_plane(cell, "cell"))
+    return _look_and_size(image, _logarithm(image), mask)[2]
+
+
+def _look_and_size(
+    image: Floats, log: Floats, mask: NDArray[np.bool_] | None
+) -> tuple[Look, float, float]:
+    """What cells look like, and the diameters of a busy patch and of a cell."""
+    patch = _patch_diameter(image)
+    look = _look(log, _texture(image, patch), patch)
+    if look == "texture":
+        patch = _settled(image, patch)
+    elif (lines := outline_diameter(log, mask)) is not None:
+        return "outlines", patch, lines
+    return look, patch, max(CELL_PER_PATCH[look] * patch, SMALLEST_DIAMETER)
 
 
 def _logarithm(image: Floats) -> Floats:

@@ -30,8 +30,8 @@ def blurred(image: Floats, sigma: float) -> Floats:
     return np.asarray(ndimage.gaussian_filter(image, sigma, truncate=3.0), np.float32)
 
 
-def noise_level(image: Floats) -> float:
-    """Standard deviation of the noise from pixel to pixel.
+def noise_level(image: Floats, *, where: NDArray[np.bool_] | None = None) -> float:
+    """Standard deviation of the noise from pixel to pixel, of all or only of those in `where`.
 
     From the median of the second differences in both directions, to which smooth structure adds
     nothing [1]_.
@@ -45,8 +45,11 @@ def noise_level(image: Floats) -> float:
         return 0.0
     rows = image[2:] + image[:-2] - 2 * image[1:-1]
     both = rows[:, 2:] + rows[:, :-2] - 2 * rows[:, 1:-1]
-    every = max(1, both.size // 200_000)
-    return float(1.4826 * np.median(np.abs(both.ravel()[::every])) / 6)
+    differences = both.ravel() if where is None else both[where[1:-1, 1:-1]]
+    if not differences.size:
+        return 0.0
+    every = max(1, differences.size // 200_000)
+    return float(1.4826 * np.median(np.abs(differences[::every])) / 6)
 
 
 def compressed(height: Floats, *, noise: float, linear_below: float = LINEAR_BELOW) -> Floats:

@@ -101,31 +101,62 @@ def standing_out(
     faint = Faint.nothing() if faint is None else faint
     if not labels.any():
         return labels, faint
-    distance, nearest = _nearest(labels)
-    plateau, around = _plateau_and_surroundings(labels, contrast, distance, nearest)
-    rise = plateau - around
-    area = np.bincount(labels.ravel(), minlength=len(rise)).astype(np.float64)
-    area[0] = 0
+    rise, area = rises(labels, contrast)
     large = area >= np.pi / 4 * (smallest * contrast.diameter) ** 2
     ids = np.flatnonzero(large & (rise > 0))
-    noise = NOISE_REACHES * contrast.noise_left
-    clear = rise[ids] > noise
+    clear = rise[ids] > NOISE_REACHES * contrast.noise_left
     keep = np.zeros(len(rise), dtype=bool)
     if clear.any():
-        log_rise = np.log(rise[ids])
-        weight = np.sqrt(np.minimum(area[ids], np.median(area[ids[clear]])))
-        light = (area * rise)[ids[clear]]
-        typical = weighted_median(log_rise[clear], light)
-        lowest, highest = np.log(between)
-        limits = typical + np.linspace(float(lowest), float(highest), 60)
-        crowd = sum(
-            np.exp(-0.5 * ((limits[:, None] - where) / 0.25) ** 2) @ how_much
-            for where, how_much in ((log_rise, weight), (faint.log_rise, faint.weight))
-        )
-        kept = clear & (log_rise > limits[np.argmin(crowd)])
+        kept, faint = brighter_than_haze(rise[ids], area[ids], clear, between=between, faint=faint)
         keep[ids[kept]] = True
-        faint = faint.and_more(log_rise[~kept], weight[~kept])
     return compact(np.where(keep[labels], labels, 0))[0], faint
+
+
+def rises(
+    labels: Labels, contrast: LocalContrast
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """For each label from 0 how high it rises above its surroundings, and its area in pixels."""
+    plateau, around = _plateau_and_surroundings(labels, contrast, *_nearest(labels))
+    area = np.bincount(labels.ravel(), minlength=len(plateau)).astype(np.float64)
+    area[0] = 0
+    return plateau - around, area
+
+
+def brighter_than_haze(
+    rise: NDArray[np.float64],
+    area: NDArray[np.float64],
+    clear: NDArray[np.bool_],
+    *,
+    between: tuple[float, float],
+    faint: Faint,
+) -> tuple[NDArray[np.bool_], Faint]:
+    """Which of some regions are above the limit of which `standing_out` tells.
+
+    Parameters
+    ----------
+    rise, area : (N,) float
+        Above 0.
+    clear : (N,) bool
+        Of which this is no noise; at least one of them.
+    between, faint
+        As for `standing_out`.
+
+    Returns
+    -------
+    kept : (N,) bool
+    faint : Faint
+    """
+    log_rise = np.log(rise)
+    weight = np.sqrt(np.minimum(area, np.median(area[clear])))
+    typical = weighted_median(log_rise[clear], (area * rise)[clear])
+    lowest, highest = np.log(between)
+    limits = typical + np.linspace(float(lowest), float(highest), 60)
+    crowd = sum(
+        np.exp(-0.5 * ((limits[:, None] - where) / 0.25) ** 2) @ how_much
+        for where, how_much in ((log_rise, weight), (faint.log_rise, faint.weight))
+    )
+    kept = clear & (log_rise > limits[np.argmin(crowd)])
+    return kept, faint.and_more(log_rise[~kept], weight[~kept])
 
 
 def weighted_median(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:

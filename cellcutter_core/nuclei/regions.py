@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
+from cellcutter_core.gaps import filled_gaps
 from cellcutter_core.labels import compact
 from cellcutter_core.nuclei.joining import join_pieces
 from cellcutter_core.nuclei.local_contrast import (
@@ -29,7 +30,13 @@ from cellcutter_core.nuclei.local_contrast import (
     compressed,
     noise_level,
 )
-from cellcutter_core.nuclei.region_outlines import outlined, standing_out, tidied, weighted_median
+from cellcutter_core.nuclei.region_outlines import (
+    outlined,
+    rises,
+    standing_out,
+    tidied,
+    weighted_median,
+)
 
 # Lengths, in diameters of a nucleus.
 FINE, COARSE = 0.1, 0.5  # sigmas of the difference of Gaussians
@@ -37,6 +44,9 @@ SEED_SPACING = 0.12  # no two pieces start closer than this
 REACH = 0.25  # how far a piece goes beyond where the difference of Gaussians is positive
 OPENING = 0.13  # radius of the disc that smooths outlines
 SMALLEST = 0.4  # diameter of the smallest nucleus
+
+# The limit to haze, in shares of the typical height of nuclei, see `standing_out`.
+NUCLEI_BETWEEN = (0.08, 0.35)
 
 # A pixel is hot that is so many standard deviations of the noise above its neighbours.
 HOT = 10.0
@@ -134,9 +144,35 @@ def nucleus_diameter(nucleus: ArrayLike) -> float:
     return region_diameter(image, linear_below=LINEAR_BELOW)
 
 
+def region_heights(
+    nucleus: ArrayLike, regions: Labels, *, diameter: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How high each region rises above its surroundings, and its area.
+
+    Parameters
+    ----------
+    nucleus : (H, W) array, integer or float
+    regions : (H, W) int32
+        As `nucleus_regions` finds them.
+    diameter : float
+        Typical diameter of a nucleus in pixels.
+
+    Returns
+    -------
+    rise, area : (N,) float
+        Of the regions 1..N, in the unit of the intensities, and in pixels.
+    """
+    pixels = np.asarray(nucleus)
+    unit = float(pixels.max()) - float(pixels.min())
+    rise, area = rises(regions, LocalContrast(nucleus_plane(pixels), diameter))
+    return unit * rise[1:], area[1:]
+
+
 def nucleus_plane(nucleus: ArrayLike) -> Floats:
-    """A nucleus channel as nuclei are looked for in it: `checked_plane` without hot pixels."""
-    return _without_hot_pixels(checked_plane(nucleus, "nucleus"))
+    """A nucleus channel as nuclei are looked for in it: `checked_plane` without hot pixels, and
+    with background where nothing was imaged.
+    """
+    return _without_hot_pixels(filled_gaps(checked_plane(nucleus, "nucleus")))
 
 
 def checked_plane(image: ArrayLike, name: str) -> Floats:
@@ -271,7 +307,7 @@ def _reduced_regions(
     contrast = LocalContrast(image, diameter / factor, linear_below=linear_below)
     pieces, faint = standing_out(_pieces(contrast), contrast, smallest=0.05, between=(0.02, 0.15))
     regions = compact(join_pieces(pieces, contrast))[0]
-    as_nuclei: dict[str, Any] = {"smallest": SMALLEST, "between": (0.08, 0.35)}
+    as_nuclei: dict[str, Any] = {"smallest": SMALLEST, "between": NUCLEI_BETWEEN}
     regions, faint = standing_out(regions, contrast, faint=faint, **as_nuclei)
     regions = tidied(outlined(regions, contrast), max(1.0, OPENING * contrast.diameter))
     return standing_out(compact(regions)[0], contrast, faint=faint, **as_nuclei)[0], factor

@@ -67,12 +67,16 @@ def dark_on_bright(pixels: npt.NDArray[Any], *, white_is_zero: bool = False) -> 
     return of_bright < LARGEST_ROUGHNESS * of_dark
 
 
-def turned_over(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def turned_over(
+    pixels: npt.NDArray[Any], *, brightest: npt.NDArray[Any] | None = None
+) -> npt.NDArray[Any]:
     """Dark made bright: how far each pixel is below the brightest of its channel.
 
     Parameters
     ----------
     pixels : (H, W, C) array of integers or floats
+    brightest : (C,) array of the same data type, optional
+        Of a part of an image the brightest of all of it; what is brighter counts as this.
 
     Returns
     -------
@@ -86,7 +90,10 @@ def turned_over(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """
     if pixels.dtype == np.bool_:
         pixels = pixels.astype(np.uint8)
-    brightest = pixels.max(axis=(0, 1))
+    if brightest is None:
+        brightest = pixels.max(axis=(0, 1))
+    else:
+        pixels = np.minimum(pixels, brightest)
     if pixels.dtype.kind == "i":
         # Differences of signed numbers fit into unsigned ones, and there they come out right.
         unsigned = np.dtype(f"u{pixels.dtype.itemsize}")

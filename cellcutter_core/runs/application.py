@@ -31,10 +31,14 @@ from cellcutter_core.export import png_file
 from cellcutter_core.export.archive import FolderFiles, zipped
 from cellcutter_core.files import atomic
 from cellcutter_core.processes.ending import asked_to_end, come_last
-from cellcutter_core.runs.applying import USUAL_FORMATS, Applied, Outcome, Trained, apply_to_files
+from cellcutter_core.runs.applied import Applied
+from cellcutter_core.runs.applying import Trained
+from cellcutter_core.runs.applying_to_files import apply_to_files
 from cellcutter_core.runs.folder import new_run_id
+from cellcutter_core.runs.in_blocks import InBlocks
 from cellcutter_core.runs.journal import Journal
 from cellcutter_core.runs.lock import alive, held
+from cellcutter_core.runs.outcomes import USUAL_FORMATS, Outcome
 from cellcutter_core.runs.store import Run, Status
 from cellcutter_core.view.render import Rgb, overlay
 
@@ -56,6 +60,9 @@ class Standing:
         The name of the image that is next or being worked on; empty where none is left.
     n : int
         How many images there are in all.
+    share : float
+        Of the work on that image what is done, as far as it is known: of a large one, which is
+        worked on in blocks.
     """
 
     status: Status
@@ -63,6 +70,7 @@ class Standing:
     outcomes: tuple[Outcome, ...]
     now: str
     n: int
+    share: float = 0.0
 
     @property
     def n_left(self) -> int:
@@ -199,7 +207,7 @@ def standing(
     An image that went wrong before a start of the process counts as left, to be tried again.
     """
     status: Status = "queued"
-    message = ""
+    message, share = "", 0.0
     started: Mapping[str, Any] = {}
     done: dict[str, Outcome] = {}
     for event in events:
@@ -208,9 +216,11 @@ def standing(
                 status, message = "queued", ""
                 done = {name: one for name, one in done.items() if not one.error}
             case "started":
-                status, message, started = "running", "", event
+                status, message, started, share = "running", "", event, 0.0
+            case "part":
+                share = event["share"]
             case "image":
-                done[event["outcome"]["name"]] = Outcome(**event["outcome"])
+                done[event["outcome"]["name"]], share = Outcome(**event["outcome"]), 0.0
             case "finished" | "stopped" | "failed" as end:
                 status, message = end, event.get("message", "")
     if status == "running" and not alive(started.get("pid"), started.get("host")):
@@ -218,7 +228,7 @@ def standing(
         message = "the process ended without a word, perhaps for want of memory; continue"
     left = [name for name in names if name not in done]
     ordered = tuple(done[name] for name in names if name in done)
-    return Standing(status, message, ordered, left[0] if left else "", len(names))
+    return Standing(status, message, ordered, left[0] if left else "", len(names), share)
 
 
 def work(application: Application, *, stop: Callable[[], bool] = lambda: False) -> None:
@@ -251,6 +261,7 @@ def _work(application: Application, stop: Callable[[], bool]) -> None:
         formats=application.formats,
         earlier=now.outcomes,
         stop=lambda: stop() or application.asked_to_stop,
+        progress=lambda name, share: application.record("part", name=name, share=share),
         **application.how,
     ):
         if applied is not None:
@@ -259,7 +270,7 @@ def _work(application: Application, stop: Callable[[], bool]) -> None:
     application.record("stopped" if application.progress.n_left else "finished")
 
 
-def _write_previews(application: Application, name: str, applied: Applied) -> None:
+def _write_previews(application: Application, name: str, applied: Applied | InBlocks) -> None:
     step = -(-max(applied.labels.shape) // PREVIEW)
     pictures: dict[Literal["image", "cells"], Rgb] = {
         "image": applied.picture,

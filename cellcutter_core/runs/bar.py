@@ -60,3 +60,44 @@ def progress_bar(run: Run, epochs: int | None = None) -> Iterator[Callable[[Any]
             )
 
         yield show
+
+
+@contextlib.contextmanager
+def share_bar() -> Iterator[Callable[[str, float], None]]:
+    """Show how far something with a name is that takes long; nothing where there is no terminal.
+
+    Yields
+    ------
+    callable
+        Give it the name, and the share that is done.
+    """
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(file=sys.stdout)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    ) as bar:
+        tasks: dict[str, Any] = {}
+
+        def show(name: str, share: float) -> None:
+            if name not in tasks:
+                for task in tasks.values():
+                    bar.remove_task(task)
+                tasks.clear()
+                tasks[name] = bar.add_task(name, total=1.0)
+            bar.update(tasks[name], completed=share)
+
+        yield show

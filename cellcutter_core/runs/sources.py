@@ -148,7 +148,7 @@ def read_source(source: Source, **part: Any) -> Image:
 
 
 def is_of_a_part(run: Run) -> bool:
-    """Whether the run says that its image is a part of one that can be read whole."""
+    """Whether the run says that its image is a part of one."""
     region, whole = run.description.get("region"), run.description.get("whole")
     if not region or not whole or "choices" not in run.description:
         return False

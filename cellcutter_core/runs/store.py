@@ -4,7 +4,7 @@
       run.json          name, time, settings, versions
       inputs.npz        what the run was given: image, mask, markers, nuclei
       others/0001.npz   another image to train on, with its mask and markers; beside it what was
-                        found in it, see `runs.applying.write_others`
+                        found in it, see `runs.others_found.write_others`
       start.npz         weights to begin with, of a run that was trained again from another
       truth.npz         true labels and validation crops, if known; read for scores alone
       events.jsonl      one line for each thing that happened

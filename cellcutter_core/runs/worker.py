@@ -85,7 +85,7 @@ def _work(
 ) -> None:
     # Here and not above: a reader of this module need not wait for a framework.
     from cellcutter_core.backend import backend, fastest_precision
-    from cellcutter_core.runs.applying import write_others
+    from cellcutter_core.runs.others_found import write_others
     from cellcutter_core.training import Step, Training
     from cellcutter_core.unet import UNet
 

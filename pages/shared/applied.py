@@ -11,10 +11,10 @@ import streamlit as st
 
 from cellcutter_core.export import IMAGE_FORMATS
 from cellcutter_core.runs.application import Application, Standing, applications
-from cellcutter_core.runs.applying import USUAL_FORMATS
 from cellcutter_core.runs.draft import file_of, keep_file
 from cellcutter_core.runs.given_files import named_images
 from cellcutter_core.runs.jobs import is_left_behind
+from cellcutter_core.runs.outcomes import USUAL_FORMATS
 from cellcutter_core.runs.sources import is_of_a_part, whole_image_file
 from cellcutter_core.runs.store import Run
 from pages.shared import cached_runs, panels
@@ -159,15 +159,17 @@ def watch(shown: Application, n_drawn: int, status_drawn: str) -> None:
     now = shown.progress
     if (len(now.outcomes), now.status) != (n_drawn, status_drawn):
         st.rerun()
-    st.progress(len(now.outcomes) / now.n, text=_line(shown, now))
+    st.progress((len(now.outcomes) + now.share) / now.n, text=_line(shown, now))
 
 
 def _line(shown: Application, now: Standing) -> str:
     done = f"{len(now.outcomes)} of {now.n} {'image' if now.n == 1 else 'images'}"
     if shown.asked_to_stop and now.status in ("queued", "running"):
-        return "Stopping after this image …"
+        return f"Stopping after this {'block' if now.share else 'image'} …"
     if now.status == "queued":
         return "Waiting for its turn: a training or another application comes first"
+    if now.status == "running" and now.share:
+        return f"{done}; now {now.now}, which is large and worked on in blocks: {now.share:.0%}"
     if now.status == "running":
         seconds = [one.seconds for one in now.outcomes if not one.error]
         if not seconds:

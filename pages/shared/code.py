@@ -189,21 +189,35 @@ def results_code(path: str, epoch: int) -> str:
     )
 
 
-def apply_code(path: str, files: Sequence[tuple[str, int | None]], how: Mapping[str, Any]) -> str:
-    """The cells of other images by the network of a run: files, and which image of several."""
-    chosen = _given(how)
-    read = f"[trained.read(file{chosen}) for file in files]"
-    given: list[Any] = [file for file, _ in files]
-    if any(scene is not None for _, scene in files):
-        read = f"[trained.read(file, scene=scene{chosen}) for file, scene in files]"
-        given = list(files)
+def apply_code(
+    path: str,
+    files: Mapping[str, str],
+    *,
+    scenes: Mapping[str, int],
+    formats: Sequence[str],
+    how: Mapping[str, Any],
+) -> str:
+    """The cells of other images by the network of a run, written to a folder.
+
+    `files` and `scenes` are as in `apply_to_files`, but that the files are plain names.
+    """
+    listed = [f"    {name!r}: Path({file!r})," for name, file in files.items()]
+    given = {"scenes": dict(scenes)} if scenes else {}
+    options = _given({**given, "formats": list(formats), **how})
     return _script(
-        ["from cellcutter_core import Run", "from cellcutter_core.runs.applying import Trained"],
+        [
+            "from pathlib import Path",
+            "from cellcutter_core import Run",
+            "from cellcutter_core.runs.applying import Trained",
+            "from cellcutter_core.runs.applying_to_files import apply_to_files",
+        ],
         [
             f"trained = Trained(Run({path!r}))",
-            f"files = {given!r}",
-            f"images = {read}",
-            "labels = [trained.apply(image).labels for image in images]",
+            "files = {",
+            *listed,
+            "}",
+            f'found = apply_to_files(trained, files, Path("applied"){options})',
+            "outcomes = [outcome for outcome, _ in found]",
         ],
     )
 

@@ -6,7 +6,8 @@ from functools import partial
 
 import streamlit as st
 
-from cellcutter_core.runs.applying import Outcome, found_in_others, outputs, zip_of_others
+from cellcutter_core.runs.others_found import found_in_others, zip_of_others
+from cellcutter_core.runs.outcomes import Outcome, outputs
 from cellcutter_core.runs.store import Run
 from pages.shared.linked import linked_panes
 from pages.shared.outcomes import choose_one, picture_in, say_what_is_wrong

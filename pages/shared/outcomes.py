@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from cellcutter_core.runs.applying import Outcome
+from cellcutter_core.runs.outcomes import Outcome
 from cellcutter_core.view.look import LARGEST_SIDE
 from cellcutter_core.view.render import Rgb
 

@@ -18,7 +18,7 @@ from streamlit.testing.v1 import AppTest
 from cellcutter_core.export import write_png
 from cellcutter_core.images import read_image
 from cellcutter_core.runs.application import Application, applications
-from cellcutter_core.runs.applying import Outcome, summary_file
+from cellcutter_core.runs.outcomes import Outcome, summary_file
 from cellcutter_core.runs.store import Run
 from cellcutter_core.samples import sample
 

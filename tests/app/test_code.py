@@ -245,7 +245,8 @@ def labels_by_the_code_of_apply(run: str) -> Any:
     app.run()
     app.switch_page("pages/apply.py").run()
     assert not app.exception
-    return executed(app.code[0].value)["labels"]
+    found = executed(app.code[0].value)["outcomes"]
+    return [tifffile.imread(f"applied/{outcome.name}-labels.tif") for outcome in found]
 
 
 def test_applying_gives_the_labels_of_the_run_and_of_other_images(tmp_path: Path) -> None:

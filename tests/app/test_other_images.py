@@ -15,11 +15,12 @@ from test_memory import arrays_held_by
 
 from cellcutter_core.config import QUICK
 from cellcutter_core.export import write_png
-from cellcutter_core.runs.applying import Outcome, zip_of_others
 from cellcutter_core.runs.choices import Choices
 from cellcutter_core.runs.draft import Draft, described, file_of, keep_file
 from cellcutter_core.runs.folder import find_run, list_runs
 from cellcutter_core.runs.others import find_others
+from cellcutter_core.runs.others_found import zip_of_others
+from cellcutter_core.runs.outcomes import Outcome
 from cellcutter_core.samples import sample, save
 
 __all__ = ["asked"]

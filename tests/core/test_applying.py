@@ -25,16 +25,12 @@ from cellcutter_core.images import Image, read_image
 from cellcutter_core.pipeline import prepare, scale_for
 from cellcutter_core.regions import cut_out
 from cellcutter_core.runs.application import Application, applications, standing, work
-from cellcutter_core.runs.applying import (
-    Outcome,
-    Trained,
-    apply_run,
-    summary_file,
-)
+from cellcutter_core.runs.applying import Trained, apply_run
 from cellcutter_core.runs.folder import delete_run
 from cellcutter_core.runs.given_files import image_files, named_images, names_for
 from cellcutter_core.runs.jobs import Jobs
 from cellcutter_core.runs.lock import held
+from cellcutter_core.runs.outcomes import Outcome, summary_file
 from cellcutter_core.runs.store import Run
 from cellcutter_core.runs.worker import work as train
 from cellcutter_core.samples import sample, save

@@ -20,8 +20,10 @@ from cellcutter_core.export.recipe import recipe
 from cellcutter_core.export.result import Result
 from cellcutter_core.images import Image
 from cellcutter_core.pipeline import segment_together
-from cellcutter_core.runs.applying import Outcome, Trained, found_in_others, write_others
+from cellcutter_core.runs.applying import Trained
 from cellcutter_core.runs.others import find_others
+from cellcutter_core.runs.others_found import found_in_others, write_others
+from cellcutter_core.runs.outcomes import Outcome
 from cellcutter_core.runs.store import Run
 from cellcutter_core.runs.worker import work
 from cellcutter_core.samples import sample, save

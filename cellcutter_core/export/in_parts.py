@@ -1,0 +1,87 @@
+"""Formats whose files grow part by part, for images too large to be held with their cells."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import IO
+
+import numpy as np
+
+from cellcutter_core.export.archive import add_entry
+from cellcutter_core.export.geojson import geojson, geojson_file
+from cellcutter_core.export.rois import rois
+from cellcutter_core.export.segmented import Segmented
+from cellcutter_core.export.table import table_file
+
+
+class InParts(ABC):
+    """A file that is open for writing.
+
+    Parameters
+    ----------
+    file : IO
+        Open for binary writing.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+
+    @abstractmethod
+    def add(self, part: Segmented) -> None:
+        """Write the cells of one more part."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Write what ends the file."""
+
+
+class Table(InParts):
+    """See `table_file`."""
+
+    def add(self, part: Segmented) -> None:
+        names, end, lines = table_file(part.table).partition(b"\n")
+        self.file.write(lines if self.file.tell() else names + end + lines)
+
+    def close(self) -> None:
+        """A table has no end."""
+
+
+class Geojson(InParts):
+    """See `geojson_file`."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__(file)
+        head, self._end = geojson_file(np.zeros((1, 1), np.uint8)).split(b"[")
+        self.file.write(head + b"[")
+        self._is_empty = True
+
+    def add(self, part: Segmented) -> None:
+        for feature in geojson(part.labels, part.table, origin=part.origin)["features"]:
+            text = json.dumps(feature, separators=(",", ":"), allow_nan=False)
+            self.file.write(text.encode() if self._is_empty else b"," + text.encode())
+            self._is_empty = False
+
+    def close(self) -> None:
+        self.file.write(self._end)
+
+
+class Rois(InParts):
+    """See `roi_set`."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__(file)
+        self._archive = zipfile.ZipFile(file, "w")
+
+    def add(self, part: Segmented) -> None:
+        for name, content in rois(part.labels, origin=part.origin).items():
+            add_entry(self._archive, name, content)
+
+    def close(self) -> None:
+        self._archive.close()
+
+
+IN_PARTS: Mapping[str, type[InParts]] = {"table": Table, "geojson": Geojson, "rois": Rois}
+"""Name of a format → what writes it part by part."""

@@ -1,0 +1,96 @@
+"""Where nothing was imaged: the empty parts of a mosaic, which are one number throughout.
+
+The step from them to the background of the image is no structure of it, and what is dark or noisy
+cannot be judged by them. So whatever finds something automatically fills them with background.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from cellcutter_core.nuclei.local_contrast import noise_level
+
+LEAST_SHARE = 0.01
+"""Gaps that are a smaller share of the image do no harm."""
+
+SPECK = 15
+"""What is narrower than so many pixels is no gap."""
+
+STRAIGHT, STRAIGHT_SHARE = 48, 0.8
+"""The rim of a gap runs for so many pixels along rows or columns at least, in so large a share: it
+is that of a camera's field. Where dark background was cut off at zero it follows the cells."""
+
+BACKGROUND, DARK = 10, 30
+"""Percentiles of the image: a usual pixel of its background, and what is certainly dark."""
+
+
+def gaps(channel: npt.NDArray[Any]) -> npt.NDArray[np.bool_] | None:
+    """Where nothing was imaged.
+
+    Parameters
+    ----------
+    channel : (H, W) array
+        Nothing is the smallest number in it.
+
+    Returns
+    -------
+    (H, W) bool or None
+        None where there is no gap.
+    """
+    empty = channel == channel.min()
+    if not LEAST_SHARE <= empty.mean() < 1:
+        return None
+    # The image is taken to go on in the same way beyond its edge.
+    padded = np.pad(empty, SPECK, mode="edge")
+    inner = ndimage.minimum_filter(padded, SPECK)
+    opened = ndimage.maximum_filter(inner, SPECK)[SPECK:-SPECK, SPECK:-SPECK] & empty
+    if opened.mean() < LEAST_SHARE:
+        return None
+    sides = (opened[1:] != opened[:-1], (opened[:, 1:] != opened[:, :-1]).T)
+    n_sides = sum(int(np.count_nonzero(side)) for side in sides)
+    straight = sum(_in_long_runs(side) for side in sides)
+    return opened if n_sides and straight >= STRAIGHT_SHARE * n_sides else None
+
+
+def filled_gaps(
+    channel: npt.NDArray[Any], *, like: npt.NDArray[Any] | None = None
+) -> npt.NDArray[Any]:
+    """A channel with background where nothing was imaged; itself where there is no gap.
+
+    Parameters
+    ----------
+    channel : (H, W) array
+    like : (h, w) array, optional
+        Pixels of all of the image that this is a part of, with its background.
+
+    Returns
+    -------
+    (H, W) array of the same data type
+        In a gap it is background with the noise of the dark, always the same.
+    """
+    where = gaps(channel)
+    if where is None:
+        return channel
+    judged = channel if like is None else like
+    nothing = where if like is None else gaps(like)
+    imaged = np.ones(judged.shape, bool) if nothing is None else ~nothing
+    usual, dark = np.percentile(judged[imaged], (BACKGROUND, DARK))
+    noise = noise_level(judged.astype(np.float32), where=imaged & (judged <= dark))
+    values = np.random.default_rng(0).normal(usual, noise, int(np.count_nonzero(where)))
+    if channel.dtype.kind in "iu":
+        limits = np.iinfo(channel.dtype)
+        values = np.clip(np.round(values), limits.min, limits.max)
+    filled = channel.copy()
+    filled[where] = values
+    return filled
+
+
+def _in_long_runs(sides: npt.NDArray[np.bool_]) -> int:
+    """How many of the sides lie in a row of at least `STRAIGHT`."""
+    steps = np.diff(np.pad(sides, ((0, 0), (1, 1))).astype(np.int8).ravel())
+    lengths = np.flatnonzero(steps < 0) - np.flatnonzero(steps > 0)
+    return int(lengths[lengths >= STRAIGHT].sum())

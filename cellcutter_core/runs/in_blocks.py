@@ -1,0 +1,250 @@
+"""The network of a run on an image that is too large to be worked on at once.
+
+What is taken home is written block by block too, each cell with the block that holds its marker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellcutter_core.blockwise.blocks import blocks_of, lie_in, pixels_of, with_margin
+from cellcutter_core.blockwise.drawing import Drawn, Reduced, draw
+from cellcutter_core.blockwise.finding import Found, find
+from cellcutter_core.blockwise.large_image import LargeImage
+from cellcutter_core.config import Config
+from cellcutter_core.export.in_parts import IN_PARTS
+from cellcutter_core.export.labels import write_labels
+from cellcutter_core.export.picture import png_file
+from cellcutter_core.files import atomic
+from cellcutter_core.images import Image
+from cellcutter_core.inputs import Inputs
+from cellcutter_core.pipeline import seen_channels, seen_names
+from cellcutter_core.prediction import Drawing
+from cellcutter_core.regions import Box
+from cellcutter_core.runs.applied import Applied
+from cellcutter_core.unet import UNet
+from cellcutter_core.view.render import Rgb, borders_picture, composite, overlay
+from cellcutter_core.view.scale_bar import with_scale_bar
+
+FORMATS = ("labels", "overlay", "borders", *IN_PARTS)
+"""In which an image with its cells can be written without being held."""
+
+WAYS = 4
+"""How often each block is worked on: nuclei, cell area, drawing, writing."""
+
+
+@dataclass(frozen=True, eq=False)
+class InBlocks:
+    """A large image with its cells, to look at.
+
+    Attributes
+    ----------
+    channels : list of str
+        Names of those that the network saw.
+    pixel_size : float or None
+        Micrometres per pixel of the whole.
+    picture : (h, w, 3) uint8
+        Of every so many pixels.
+    labels : (h, w) int32
+        The same pixels.
+    areas : (N,) int64
+        Of each cell, in pixels of the whole.
+    n_at_border : int
+        How many cells the border of the image may cut off.
+    mask_fraction : float
+        Share of the image that is cell.
+    """
+
+    channels: list[str]
+    pixel_size: float | None
+    picture: Rgb
+    labels: NDArray[np.int32]
+    areas: NDArray[np.int64]
+    n_at_border: int
+    mask_fraction: float
+
+
+def check_formats(formats: Mapping[str, Any]) -> None:
+    """Raise a ValueError where one of them cannot be written block by block."""
+    for name in formats:
+        if name not in FORMATS:
+            raise ValueError(
+                f"it is too large to be held with its cells, and {name} is not written block by "
+                f"block; choose from {', '.join(FORMATS)}"
+            )
+
+
+def apply_in_blocks(
+    network: UNet,
+    large: LargeImage,
+    config: Config,
+    files: Mapping[str, Path],
+    *,
+    origin: tuple[int, int] = (0, 0),
+    progress: Callable[[float], None] = lambda share: None,
+) -> InBlocks:
+    """Find the cells of a large image and write them.
+
+    Parameters
+    ----------
+    network : UNet
+    large : LargeImage
+        Its channels in their roles.
+    config : Config
+    files : mapping of str to Path
+        Format, one of `FORMATS` → the file to write. What is not complete has another name.
+    origin : (int, int)
+        (row, col) of the first pixel in the image that this is a region of.
+    progress : callable
+        Called with the share of the work that is done. What it raises ends the work.
+
+    Raises
+    ------
+    ValueError
+        If there is no cell, a format is none of these, or a file cannot be read or written.
+    """
+    check_formats(files)
+    n_done, n = 0, WAYS * len(blocks_of(large.shape))
+
+    def done() -> None:
+        nonlocal n_done
+        n_done += 1
+        progress(n_done / n)
+
+    with ExitStack() as stack:
+        # Beside what is written: there is room for it, or there is none for the results.
+        beside = next(iter(files.values())).parent if files else None
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix=".blocks-", dir=beside)))
+        found = find(large, config, folder, done=done)
+        few = len(found.points) <= np.iinfo(np.uint16).max
+        dtype = np.uint16 if few else np.uint32
+        labels = np.memmap(folder / "labels", dtype, "w+", shape=large.shape)
+        drawn = draw(network, large, found, config, labels, done=done)
+        _write_parts(large, config, found, drawn, labels, files, origin, done)
+        pixel_size = large.sample.pixel_size
+        if "labels" in files:
+            write_labels(files["labels"], labels, pixel_size=pixel_size, compressed=True)
+        picture = _write_pictures(large, config, drawn.reduced, files)
+        rows, cols = large.shape
+        edge = (drawn.boxes[:, :2] == 0).any(1) | (drawn.boxes[:, 2:] == (rows, cols)).any(1)
+        return InBlocks(
+            seen_names(large.sample, config),
+            pixel_size,
+            picture,
+            drawn.reduced.labels,
+            drawn.areas[drawn.areas > 0],
+            int(np.count_nonzero(edge & (drawn.areas > 0))),
+            found.mask_fraction,
+        )
+
+
+class _Part(Applied):
+    """The cells of a block, measured where they lie in the image."""
+
+    def __init__(
+        self,
+        image: Image,
+        config: Config,
+        labels: NDArray[np.int32],
+        *,
+        corner: tuple[int, int],
+        origin: tuple[int, int],
+    ) -> None:
+        seen = image.pixels[..., seen_channels(image, config)]
+        nothing = np.zeros(labels.shape)
+        super().__init__(
+            image,
+            config,
+            Inputs(seen, labels > 0, np.zeros((0, 2))),
+            Drawing(labels, nothing.astype(np.uint8), nothing.astype(np.float32)),
+            origin=(corner[0] + origin[0], corner[1] + origin[1]),
+        )
+        self._corner = corner
+
+    @cached_property
+    def table(self) -> dict[str, NDArray[Any]]:
+        """As `Segmented` says, with rows and columns counted from the first of the image."""
+        table = dict(super().table)
+        for name, first in zip(("row", "col"), self._corner, strict=True):
+            table[name] = table[name] + first
+            if self.pixel_size is not None:
+                table[f"{name}_um"] = table[name] * self.pixel_size
+        return table
+
+
+def _write_parts(
+    large: LargeImage,
+    config: Config,
+    found: Found,
+    drawn: Drawn,
+    labels: NDArray[np.integer[Any]],
+    files: Mapping[str, Path],
+    origin: tuple[int, int],
+    done: Callable[[], None],
+) -> None:
+    """Write what grows by the cells of each block."""
+    with ExitStack() as stack:
+        writers = []
+        for name, kind in IN_PARTS.items():
+            if name in files:
+                temporary = stack.enter_context(atomic(files[name]))
+                writers.append(kind(stack.enter_context(temporary.open("wb"))))
+        for core in blocks_of(large.shape):
+            cells = np.flatnonzero(lie_in(found.points, core) & (drawn.areas > 0))
+            if len(cells) and writers:
+                box = _around(drawn.boxes[cells], large.shape)
+                image = large.read(box)
+                # Of all that lies there, the cells of this block.
+                numbers = np.zeros(len(found.points) + 1, np.int32)
+                numbers[cells + 1] = cells + 1
+                own = numbers[labels[pixels_of(box)]]
+                if image is not None:
+                    part = _Part(image, config, own, corner=box[:2], origin=origin)
+                    for writer in writers:
+                        writer.add(part)
+            done()
+        for writer in writers:
+            writer.close()
+
+
+def _around(boxes: NDArray[np.int64], shape: tuple[int, int]) -> Box:
+    """A box that holds all of these, with a pixel around them where the image has one."""
+    top, left = boxes[:, :2].min(axis=0).tolist()
+    bottom, right = boxes[:, 2:].max(axis=0).tolist()
+    return with_margin((top, left, bottom, right), 1, shape)
+
+
+def _write_pictures(
+    large: LargeImage, config: Config, reduced: Reduced, files: Mapping[str, Path]
+) -> Rgb:
+    """Write those that are wanted, of every so many pixels.
+
+    Returns
+    -------
+    (h, w, 3) uint8
+        The image without its cells.
+    """
+    n_seen = reduced.image.shape[-1]
+    nucleus = n_seen - 1 if n_seen > 1 and config.crops.with_nucleus else None
+    cell = tuple(index for index in range(n_seen) if index != nucleus)
+    picture = composite(reduced.image, cell=cell, nucleus=nucleus)
+    made: dict[str, Callable[[], Rgb]] = {
+        "overlay": lambda: overlay(picture, reduced.labels),
+        "borders": lambda: borders_picture(reduced.borders),
+    }
+    size = large.sample.pixel_size
+    for name, make in made.items():
+        if name in files:
+            with atomic(files[name]) as temporary:
+                bar = None if size is None else size * reduced.every
+                temporary.write_bytes(png_file(with_scale_bar(make(), bar)))
+    return picture

@@ -1,0 +1,389 @@
+"""An image that is too large to be worked on at once gets the cells that it would get at once."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import shapely
+import tifffile
+from label_forms import filled
+from numpy.typing import NDArray
+from PIL import Image as Picture
+from roifile import ImagejRoi
+from shapely.geometry import shape
+
+from cellcutter_core.__main__ import main
+from cellcutter_core.blockwise import blocks, drawing, finding, large_image
+from cellcutter_core.blockwise.blocks import blocks_of, lie_in, with_margin
+from cellcutter_core.blockwise.finding import find, with_diameter
+from cellcutter_core.blockwise.large_image import LargeImage
+from cellcutter_core.config import PAPER, QUICK, Config
+from cellcutter_core.crops import Dataset
+from cellcutter_core.export.table import cell_table
+from cellcutter_core.graph_cut import find_mask
+from cellcutter_core.images import Image, read_image
+from cellcutter_core.inputs import PartInputs
+from cellcutter_core.markers import find_cells, find_nuclei
+from cellcutter_core.metrics import score
+from cellcutter_core.pipeline import make_dataset, prepare
+from cellcutter_core.regions import cut_out
+from cellcutter_core.runs import applying
+from cellcutter_core.runs.application import Application, work
+from cellcutter_core.runs.applying import Trained
+from cellcutter_core.runs.in_blocks import InBlocks
+from cellcutter_core.runs.store import Run
+from cellcutter_core.samples import sample, save
+
+SHAPE = (420, 560)
+SIDE = 200
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run, and an image in files of several kinds."""
+    folder = tmp_path_factory.mktemp("place")
+    save(sample((160, 160), seed=3), folder / "own.npz")
+    small = [
+        *("--set", "network.channels=4", "--set", "network.depth=3", "--set", "training.steps=8"),
+        *("--set", "training.crops=8", "--set", "training.precision=float32", "--epochs", "2"),
+    ]
+    assert main(["segment", str(folder / "own.npz"), "--out", str(folder / "run"), *small]) == 0
+    pixels = np.moveaxis(large_sample().pixels, -1, 0)
+    names = {"Name": list(large_sample().channels)}
+    about = {"axes": "CYX", "Channel": names, "PhysicalSizeX": 0.5, "PhysicalSizeXUnit": "µm"}
+    tifffile.imwrite(folder / "large.ome.tif", pixels, ome=True, tile=(64, 64), metadata=about)
+    dark = pixels.max() - pixels
+    # Seen also where only every so many pixels are looked at.
+    dark[:, 0, 0] = dark.max()
+    tifffile.imwrite(folder / "dark.ome.tif", dark, ome=True, tile=(64, 64), metadata=about)
+    return folder
+
+
+def large_sample() -> Image:
+    return sample(SHAPE, seed=8)
+
+
+@pytest.fixture(scope="module")
+def trained(place: Path) -> Trained:
+    return Trained(Run(place / "run"))
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is worked on at once is so small that the image has six blocks."""
+    monkeypatch.setattr(blocks, "SIDE", SIDE)
+    monkeypatch.setattr(applying, "AT_ONCE", SIDE * SIDE)
+    monkeypatch.setattr(drawing, "SMALL", 150)
+    monkeypatch.setattr(large_image, "SAMPLED", 300)
+    monkeypatch.setattr(finding, "LOOKED_AT", 300)
+
+
+@pytest.fixture
+def low_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The image may not be held as a whole."""
+    monkeypatch.setenv("CELLCUTTER_IMAGE_LIMIT", "1300KB")
+
+
+def applied(
+    trained: Trained, image: Image | LargeImage, folder: Path, *formats: str
+) -> tuple[InBlocks, NDArray[Any]]:
+    large = image if isinstance(image, LargeImage) else LargeImage.held(trained.in_roles(image))
+    files = {name: folder / name for name in ("labels", *formats)}
+    found = trained.apply_in_blocks(large, files)
+    assert sorted(file.name for file in folder.iterdir()) == sorted(files)
+    return found, tifffile.imread(folder / "labels")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 300), (101, 99), (640, 1280)])
+def test_blocks_hold_every_pixel_once(size: tuple[int, int]) -> None:
+    count = np.zeros(size, int)
+    points = np.argwhere(count == 0)
+    in_blocks = np.zeros(len(points), int)
+    for box in blocks_of(size, side=100):
+        count[box[0] : box[2], box[1] : box[3]] += 1
+        in_blocks += lie_in(points, box)
+        assert max(box[2] - box[0], box[3] - box[1]) <= 150
+    assert (count == 1).all()
+    assert (in_blocks == 1).all()
+    assert with_margin((0, 10, 50, 90), 20, (60, 95)) == (0, 0, 60, 95)
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_the_cells_are_those_of_the_image_at_once(trained: Trained, tmp_path: Path) -> None:
+    image = trained.in_roles(large_sample())
+    at_once = trained.apply(image)
+    found, labels = applied(trained, image, tmp_path)
+    assert labels.dtype == np.uint16
+    n = len(at_once.inputs.points)
+    assert n > 150
+    assert abs(len(found.areas) - n) <= 0.02 * n
+    agreement = score(labels, at_once.labels)
+    assert agreement.average_precision[0] > 0.96
+    assert agreement.average_precision[5] > 0.8
+    # Each is in one piece, also where blocks meet.
+    from skimage.measure import label
+
+    assert label(labels, background=0, connectivity=2).max() == len(found.areas)
+    np.testing.assert_array_equal(np.sort(np.bincount(labels.ravel())[1:]), np.sort(found.areas))
+    assert found.mask_fraction == pytest.approx(at_once.mask_fraction, rel=0.03)
+    assert abs(found.n_at_border - at_once.n_at_border) <= 3
+    np.testing.assert_array_equal(found.labels, labels[::4, ::4])
+    assert found.picture.shape == (*found.labels.shape, 3)
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_what_is_taken_home_is_that_of_the_whole(trained: Trained, tmp_path: Path) -> None:
+    image = trained.in_roles(large_sample())
+    formats = ("table", "geojson", "rois", "overlay", "borders")
+    found, labels = applied(trained, image, tmp_path, *formats)
+    seen = [image.channel_index(name) for name in trained.channels]
+    order = [*seen, *(c for c in range(len(image.channels)) if c not in seen)]
+    names = [image.channels[c] for c in order]
+    expected = cell_table(labels, image.pixels[..., order], channels=names)
+    with (tmp_path / "table").open(newline="") as file:
+        rows = sorted(csv.DictReader(file), key=lambda row: int(row["id"]))
+    assert list(rows[0]) == list(expected)
+    for name, column in expected.items():
+        np.testing.assert_allclose(
+            [float(row[name]) for row in rows], column.astype(float), rtol=1e-9, atol=1e-9
+        )
+    features = json.loads((tmp_path / "geojson").read_text())["features"]
+    assert len(features) == len(found.areas)
+    grid_rows, grid_cols = np.mgrid[: SHAPE[0], : SHAPE[1]] + 0.5
+    drawn = np.zeros(SHAPE, int)
+    for feature in features:
+        inside = shapely.contains_xy(shape(feature["geometry"]), grid_cols, grid_rows)
+        drawn[inside] += int(feature["properties"]["name"])
+    np.testing.assert_array_equal(drawn, labels)
+    drawn = np.zeros(SHAPE, int)
+    (tmp_path / "rois").rename(tmp_path / "rois.zip")
+    for roi in ImagejRoi.fromfile(tmp_path / "rois.zip"):
+        several = roi.multi_coordinates is not None
+        coordinates = roi.coordinates(multi=True) if several else [roi.coordinates()]
+        rings = [ring[:, ::-1].astype(np.int32) for ring in coordinates]
+        drawn[filled([_open(ring) for ring in rings], SHAPE)] += int(roi.name)
+    np.testing.assert_array_equal(drawn, labels)
+    for name in ("overlay", "borders"):
+        with Picture.open(tmp_path / name) as picture:
+            assert picture.size == (140, 105)
+            assert len(np.unique(np.asarray(picture).reshape(-1, 3), axis=0)) > 2
+
+
+def _open(ring: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Without the first corner again at its end."""
+    return ring[:-1] if (ring[0] == ring[-1]).all() else ring
+
+
+@pytest.mark.usefixtures("small_blocks", "low_limit")
+@pytest.mark.parametrize("name", ["large", "dark"])
+def test_it_is_read_from_its_file_block_by_block(
+    place: Path, trained: Trained, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = place / f"{name}.ome.tif"
+    with pytest.raises(ValueError, match="more than the limit"):
+        trained.read(file)
+    stored = trained.open(file, inverted=name == "dark")
+    assert isinstance(stored, LargeImage)
+    found, labels = applied(trained, stored, tmp_path)
+    monkeypatch.delenv("CELLCUTTER_IMAGE_LIMIT")
+    held = trained.open(file, inverted=name == "dark")
+    assert isinstance(held, LargeImage)
+    assert held.sample.inverted == (name == "dark")
+    box = (30, 40, 170, 190)
+    np.testing.assert_array_equal(_pixels(stored, box), _pixels(held, box))
+    (tmp_path / "labels").unlink()
+    np.testing.assert_array_equal(applied(trained, held, tmp_path)[1], labels)
+    assert found.pixel_size == 0.5
+    assert found.channels == trained.channels
+
+
+def _pixels(large: LargeImage, box: tuple[int, int, int, int]) -> NDArray[Any]:
+    image = large.read(box)
+    assert image is not None
+    return image.pixels
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("beyond", ["nothing", "dark"])
+def test_where_there_are_no_cells_none_are_found(
+    trained: Trained, beyond: str, tmp_path: Path
+) -> None:
+    """The automatic search adapts to what it sees, and must not do so to an empty block."""
+    field = trained.in_roles(sample((240, 240), seed=6))
+    pixels = np.zeros((640, 640, field.pixels.shape[2]), field.pixels.dtype)
+    if beyond == "dark":
+        background = field.pixels[np.asarray(field.truth) == 0]
+        low = background[background[:, 0] <= np.percentile(background[:, 0], 30)]
+        pixels[:] = low[np.random.default_rng(0).integers(len(low), size=(640, 640))]
+    pixels[200:440, 30:270] = field.pixels
+    image = Image(pixels, field.channels, cell=field.cell, nucleus=field.nucleus)
+    found, labels = applied(trained, image, tmp_path)
+    alone = trained.apply(field)
+    assert abs(len(found.areas) - len(alone.areas)) <= 3
+    outside = labels.copy()
+    outside[195:445, 25:275] = 0
+    assert not outside.any()
+    assert score(labels[200:440, 30:270], alone.labels).average_precision[0] > 0.9
+
+
+@pytest.mark.usefixtures("small_blocks", "low_limit")
+def test_the_command_line(place: Path, tmp_path: Path, capsys: Any) -> None:
+    command = ["apply", str(place / "run"), str(place / "large.ome.tif"), "--out"]
+    assert main([*command, str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    files = {file.name for file in (tmp_path / "out").iterdir()}
+    kinds = ("labels.tif", "cells.csv", "overlay.png")
+    assert files == {"summary.csv", *(f"large.ome-{kind}" for kind in kinds)}
+    with (tmp_path / "out" / "summary.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    labels = tifffile.imread(tmp_path / "out" / "large.ome-labels.tif")
+    areas = np.bincount(labels.ravel())[1:]
+    assert int(row["cells"]) == np.count_nonzero(areas)
+    assert f"{row['cells']} cells" in said
+    assert float(row["mean_area_um2"]) == pytest.approx(areas[areas > 0].mean() / 4)
+    # A format that is only made of what is held whole is refused in words.
+    assert main([*command, str(tmp_path / "no"), "--format", "ome-zarr"]) == 2
+    said = capsys.readouterr().out
+    assert "ome-zarr is not written block by block; choose from labels" in said
+    assert {file.name for file in (tmp_path / "no").iterdir()} == {"summary.csv"}
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_region_of_it_lies_where_it_is_in_the_whole(place: Path, tmp_path: Path) -> None:
+    command = ["apply", str(place / "run"), str(place / "large.ome.tif"), "--out", str(tmp_path)]
+    formats = ["--format", "labels", "--format", "geojson"]
+    assert main([*command, *formats, "--region", "20,30,390,500"]) == 0
+    labels = tifffile.imread(tmp_path / "large.ome-labels.tif")
+    assert labels.shape == (390, 500)
+    (geojson,) = tmp_path.glob("*.geojson")
+    rows, cols = np.mgrid[:390, :500] + 0.5
+    drawn = np.zeros(labels.shape, int)
+    for feature in json.loads(geojson.read_text())["features"]:
+        inside = shapely.contains_xy(shape(feature["geometry"]), cols + 30, rows + 20)
+        drawn[inside] += int(feature["properties"]["name"])
+    np.testing.assert_array_equal(drawn, labels)
+
+
+@pytest.fixture
+def application(place: Path, tmp_path: Path) -> Application:
+    shutil.copytree(place / "run", tmp_path / "run")
+    return Application.create(Run(tmp_path / "run"), {"large": place / "large.ome.tif"})
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_it_is_watched_and_stopped_between_blocks(application: Application) -> None:
+    work(application, stop=lambda: application.progress.share > 0.5)
+    now = application.progress
+    assert (now.status, now.n_left) == ("stopped", 1)
+    assert 0.5 < now.share < 0.7
+    assert not list(application.results.iterdir())
+    application.record("queued")
+    work(application)
+    now = application.progress
+    assert (now.status, now.n_left, now.share) == ("finished", 0, 0.0)
+    shares = [e["share"] for e in application.events() if e["kind"] == "part"]
+    assert shares[-1] == 1.0
+    for kind in ("image", "cells"):
+        with Picture.open(application.preview("large", kind)) as picture:
+            assert picture.size == (140, 105)
+    with zipfile.ZipFile(io.BytesIO(application.download())) as archive:
+        assert len(archive.namelist()) == 4
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_an_image_without_cells_says_so(trained: Trained, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).normal(100, 5, (*SHAPE, 2)).astype(np.float32)
+    image = Image(noise, ("a", "b"), cell=(0,), nucleus=1)
+    with pytest.raises(ValueError, match="no markers found"):
+        applied(trained, image, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("roles", [{"nucleus": "none"}, {"cell": "nucleus"}])
+def test_without_nuclei_and_where_nuclei_alone_are_segmented(
+    roles: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finding, "LOOKED_AT", 600)
+    image = large_sample().with_roles(**roles)
+    large = LargeImage.held(image)
+    assert with_diameter(large, QUICK).markers.diameter is not None
+    blobs = QUICK.replace(markers=QUICK.markers.replace(automatic=False))
+    assert with_diameter(large, blobs) == blobs
+    found = find(large, QUICK, tmp_path)
+    inputs, _ = prepare(image, QUICK)
+    n = len(inputs.points)
+    assert abs(len(found.points) - n) <= 0.15 * n
+    everything = (0, 0, *SHAPE)
+    assert (found.mask(everything) == inputs.mask).mean() > 0.93
+    nuclei = found.nuclei(everything)
+    rows, cols = np.round(found.points).astype(int).T
+    np.testing.assert_array_equal(nuclei[rows, cols], np.arange(1, len(found.points) + 1))
+
+
+def test_published_settings_mean_the_same_in_a_part() -> None:
+    """Prior and threshold are on the scale of all of the image."""
+    image = large_sample()
+    cell, nucleus = image.pixels[..., image.cell[0]], image.pixels[..., image.nucleus or 1]
+    rows = slice(0, 210)
+    mask = PAPER.mask.replace(automatic=False, prior=0.97)
+    whole, part = find_mask(cell, mask), find_mask(cell[rows], mask, like=cell)
+    assert (whole[:200] == part[:200]).mean() > 0.999
+    markers = PAPER.markers.replace(automatic=False, min_sigma=5, threshold=0.1)
+    expected = {tuple(p) for p in find_nuclei(nucleus, markers).points.tolist() if p[0] < 170}
+    found = find_nuclei(nucleus[rows], markers, like=nucleus).points.tolist()
+    assert len(expected) > 40
+    assert len(expected ^ {tuple(p) for p in found if p[0] < 170}) <= 2
+    both = image.pixels[..., [0, 1]]
+    expected = {tuple(p) for p in find_cells(both, markers).points.tolist() if p[0] < 170}
+    found = find_cells(both[rows], markers, like=both).points.tolist()
+    assert len(expected ^ {tuple(p) for p in found if p[0] < 170}) <= 0.02 * len(expected)
+
+
+@pytest.mark.parametrize("intensity", ["log", "linear"])
+def test_the_network_sees_a_part_as_in_the_whole(intensity: str) -> None:
+    image = large_sample()
+    config = _unscaled(intensity)
+    inputs, _ = prepare(image, config)
+    box = (100, 150, 300, 450)
+    inside = np.flatnonzero(lie_in(inputs.points, with_margin(box, -40, SHAPE)))
+    part = cut_out(image, box)
+    numbers = np.zeros(len(inputs.points) + 1, np.int32)
+    numbers[inside + 1] = np.arange(1, len(inside) + 1)
+    nuclei = inputs.nuclei
+    assert nuclei is not None
+    there = (slice(100, 300), slice(150, 450))
+    of_part = PartInputs(
+        part.pixels[..., list(image.cell)],
+        inputs.mask[there],
+        inputs.points[inside] - (100, 150),
+        numbers[nuclei[there]],
+        of_all=inputs.image,
+        diameter_of_all=inputs.cell_diameter,
+    )
+    of_all, one = make_dataset(inputs, config), make_dataset(of_part, config)
+    assert isinstance(one, Dataset)
+    np.testing.assert_allclose(one.crops([0, 3]), of_all.crops(inside[[0, 3]]), atol=1e-5)
+
+
+def _unscaled(intensity: str) -> Config:
+    return QUICK.replace(crops=QUICK.crops.replace(cell_size=None, intensity=intensity))
+
+
+def test_what_is_held_is_not_changed(place: Path) -> None:
+    """The sample of what is held are views, and cut-out regions are too."""
+    image = read_image(place / "large.ome.tif")
+    before = image.pixels.copy()
+    large = LargeImage.held(image)
+    assert large.shape == SHAPE
+    assert large.sample.full_shape == SHAPE
+    large.read((0, 0, 50, 60))
+    np.testing.assert_array_equal(image.pixels, before)
