@@ -257,6 +257,7 @@ def _segment(chosen: argparse.Namespace) -> None:
             "--with takes images that have all channels in one file, and so must IMAGE then; leave "
             "out --nucleus-file and --channel-file"
         )
+    files: list[str | Path] = []
     if chosen.image is None:
         if chosen.nucleus_file is not None or chosen.channel_file:
             raise ValueError("--nucleus-file and --channel-file go with IMAGE; give its file first")
@@ -270,6 +271,7 @@ def _segment(chosen: argparse.Namespace) -> None:
         else:
             files = [chosen.image, *chosen.channel_file]
             image = read_channel_files(files, nucleus_file=chosen.nucleus_file, **how)
+            files += [] if chosen.nucleus_file is None else [chosen.nucleus_file]
     out = chosen.out or Path(f"cellcutter-{Path(image.name).stem}")
     if (out / "run.json").exists():
         raise ValueError(
@@ -290,6 +292,8 @@ def _segment(chosen: argparse.Namespace) -> None:
         "channels": seen_names(image, config),
         "markers": chosen.markers and Path(chosen.markers).name,
     }
+    if len(files) > 1:
+        about["files"] = [Path(file).name for file in files]
     if region is not None:
         about["region"] = region
     if others:
@@ -368,15 +372,19 @@ def _apply(chosen: argparse.Namespace) -> None:
     from cellcutter_core.runs.applying import Trained
     from cellcutter_core.runs.applying_to_files import apply_to_files
     from cellcutter_core.runs.bar import share_bar
-    from cellcutter_core.runs.given_files import image_files, named_images
+    from cellcutter_core.runs.given_files import image_files, in_words, named_images
     from cellcutter_core.runs.outcomes import SUMMARY, USUAL_FORMATS, check_free
+    from cellcutter_core.runs.sources import channel_names_of
     from cellcutter_core.runs.store import Run
 
     formats = list(dict.fromkeys(chosen.format or USUAL_FORMATS))
-    files, scenes = named_images(image_files(chosen.image), scene=chosen.scene)
+    run = Run(chosen.run)
+    files, scenes = named_images(
+        image_files(chosen.image), scene=chosen.scene, channels=channel_names_of(run)
+    )
     # What is wrong with the command is said before anything is computed.
     check_free(chosen.out, files, formats)
-    trained = Trained(Run(chosen.run))
+    trained = Trained(run)
     roles = {"cell": chosen.cell_channel, "nucleus": chosen.nucleus_channel}
     reading = {**_reading(chosen), **roles, "region": _box(chosen.region)}
     errors = []
@@ -395,7 +403,9 @@ def _apply(chosen: argparse.Namespace) -> None:
             said = f"failed: {outcome.error}" if outcome.error else done
             remark = f"; the network {outcome.remark}" if outcome.remark else ""
             which = f" (scene {scenes[outcome.name]})" if outcome.name in scenes else ""
-            file = f"{files[outcome.name]}{which}"
+            place = files[outcome.name]
+            folder = (place if isinstance(place, Path) else place[0]).parent
+            file = f"{folder / in_words(place)}{which}"
             print(f"{number}/{len(files)} {file}: {said}{remark}", flush=True)
             errors.append(outcome.error)
     print(f"Results in {chosen.out}/: {SUMMARY} and those of each image")

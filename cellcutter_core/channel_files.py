@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
+from cellcutter_core.channel_names import stem_of, what_differs
 from cellcutter_core.images import Image, read_image
 from cellcutter_core.reading.contents import TooLarge, check_size, memory_limit
 from cellcutter_core.reading.parts import Box, Plane
@@ -95,7 +94,7 @@ def read_channel_files(
     n_channels = [len(image.channels) for image in images]
     starts = np.cumsum([0, *n_channels]).tolist()
     pixels = np.concatenate([image.pixels for image in images], axis=2)
-    stems = [_stem(image.name) for image in images]
+    stems = [stem_of(image.name) for image in images]
     names = name_channels(_names(images, stems), n_channels=pixels.shape[2], colour=False)
     chosen = None if cell is None else find_cell(cell, names, name=images[0].name)
     if nucleus_file is not None:
@@ -104,7 +103,7 @@ def read_channel_files(
         at = find_nucleus(nucleus, names, name=images[0].name)
     else:
         at = guess_nucleus(
-            pixels, _names(images, _what_differs(stems)), named=True, colour=False, cell=chosen
+            pixels, _names(images, what_differs(stems)), named=True, colour=False, cell=chosen
         )
     if chosen is None:
         chosen = guess_cell(pixels, colour=False, nucleus=at)
@@ -160,26 +159,3 @@ def _names(images: Sequence[Image], stems: Sequence[str]) -> list[str]:
         for image, stem in zip(images, stems, strict=True)
         for channel in image.channels
     ]
-
-
-def _stem(name: str) -> str:
-    """The name of a file without its ending, of which .ome is a part."""
-    return Path(name).stem.removesuffix(".ome") or name
-
-
-def _what_differs(stems: Sequence[str]) -> list[str]:
-    """The names without the words that all of them begin with, or end with.
-
-    Examples
-    --------
-    >>> _what_differs(["DNA exp1_ch00", "DNA exp1_ch01"])
-    ['ch00', 'ch01']
-    """
-    words = [re.findall(r"[^\W_]+|[\W_]+", stem) for stem in stems]
-    for end in (0, -1):
-        while len(words) > 1 and all(len(name) > 1 for name in words):
-            if len({name[end] for name in words}) > 1:
-                break
-            for name in words:
-                name.pop(end)
-    return ["".join(name) for name in words]

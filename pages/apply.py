@@ -32,7 +32,7 @@ if shown is not None:
 
 script = code.apply_code(
     str(run.path),
-    {name: file.name for name, file in shown.files.items()} if shown else {},
+    shown.files if shown else {},
     scenes=shown.scenes if shown else {},
     formats=shown.formats if shown else USUAL_FORMATS,
     how=shown.how if shown else {},

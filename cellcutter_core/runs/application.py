@@ -35,6 +35,7 @@ from cellcutter_core.runs.applied import Applied
 from cellcutter_core.runs.applying import Trained
 from cellcutter_core.runs.applying_to_files import apply_to_files
 from cellcutter_core.runs.folder import new_run_id
+from cellcutter_core.runs.given_files import Place
 from cellcutter_core.runs.in_blocks import InBlocks
 from cellcutter_core.runs.journal import Journal
 from cellcutter_core.runs.lock import alive, held
@@ -83,8 +84,8 @@ class Application(Journal):
 
     Attributes
     ----------
-    files : dict of str to Path
-        The images by name, see `names_for`.
+    files : dict of str to Path or tuple of Path
+        The images by name, see `named_images`.
     scenes : dict of str to int
         Which one of its file an image is, see `named_images`.
     formats : list of str
@@ -103,7 +104,10 @@ class Application(Journal):
         super().__init__(path)
         try:
             said = json.loads((self.path / "application.json").read_text("utf-8"))
-            self.files = {name: Path(file) for name, file in said["files"].items()}
+            self.files: dict[str, Place] = {
+                name: Path(file) if isinstance(file, str) else tuple(map(Path, file))
+                for name, file in said["files"].items()
+            }
             self.scenes: dict[str, int] = said.get("scenes", {})
             self.formats: list[str] = said["formats"]
             self.how: dict[str, Any] = said["how"]
@@ -122,7 +126,7 @@ class Application(Journal):
     def create(
         cls,
         run: Run,
-        files: Mapping[str, Path],
+        files: Mapping[str, Place],
         *,
         scenes: Mapping[str, int] | None = None,
         formats: Sequence[str] = USUAL_FORMATS,
@@ -133,8 +137,8 @@ class Application(Journal):
         Parameters
         ----------
         run : Run
-        files : mapping of str to Path
-            The images by name, see `names_for`.
+        files : mapping of str to Path or tuple of Path
+            The images by name, see `named_images`.
         scenes : mapping of str to int, optional
             Which one of its file an image is, see `named_images`.
         formats : sequence of str
@@ -156,7 +160,12 @@ class Application(Journal):
             raise ValueError(f"cannot write {path}: {error.strerror}") from error
         said = {
             "created": time.time(),
-            "files": {name: str(file.absolute()) for name, file in files.items()},
+            "files": {
+                name: str(place.absolute())
+                if isinstance(place, Path)
+                else [str(file.absolute()) for file in place]
+                for name, place in files.items()
+            },
             "scenes": dict(scenes or {}),
             "formats": list(formats),
             "how": dict(how or {}),

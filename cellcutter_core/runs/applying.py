@@ -6,6 +6,7 @@ that brings the cells of that image to the size in which the network saw those o
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -14,6 +15,8 @@ from typing import Any
 
 from cellcutter_core.blockwise.blocks import AT_ONCE
 from cellcutter_core.blockwise.large_image import LargeImage
+from cellcutter_core.channel_files import read_channel_files
+from cellcutter_core.channel_names import stem_of, titled
 from cellcutter_core.export import Result
 from cellcutter_core.images import Image, read_image
 from cellcutter_core.inputs import Inputs
@@ -22,6 +25,7 @@ from cellcutter_core.reading.contents import TooLarge
 from cellcutter_core.reading.readers import one_line
 from cellcutter_core.runs.applied import Applied
 from cellcutter_core.runs.in_blocks import InBlocks, apply_in_blocks
+from cellcutter_core.runs.sources import channel_names_of
 from cellcutter_core.runs.store import Run
 from cellcutter_core.unet import UNet
 
@@ -39,6 +43,8 @@ class Trained:
         The last of the run.
     channels : list of str
         What the network saw of the run's own image.
+    own_files : ChannelNames or None
+        How the files of the run's own image say their channels, where it was in several.
 
     Raises
     ------
@@ -50,6 +56,7 @@ class Trained:
         last = Result(run)
         self.run, self.config = run, run.config
         self.epoch, self.channels = last.epoch, last.channels
+        self.own_files = channel_names_of(run)
         if not run.model_file.exists():
             raise ValueError("the run has no model; continue it for an epoch")
         try:
@@ -60,12 +67,13 @@ class Trained:
                 "an epoch"
             ) from error
 
-    def read(self, path: str | os.PathLike[str], **how: Any) -> Image:
+    def read(self, path: str | os.PathLike[str] | Sequence[Path], **how: Any) -> Image:
         """Read another image as the run's own was read, its channels in the roles of that.
 
         Parameters
         ----------
-        path : path
+        path : path, or sequence of paths
+            A file, or those of its channels in the order of the run's own, see `named_images`.
         how
             As for `read_image`. What is not given, or None, is as for the run's own image: plane
             and time point as chosen there; the channels of the same names, see `in_roles`. Which of
@@ -78,10 +86,18 @@ class Trained:
         """
         said = {name: value for name, value in how.items() if value is not None}
         own = {**self.run.description.get("reading", {}), "scene": None}
-        image = read_image(path, **{**own, **said})
-        return self.in_roles(image, keep=said)
+        if isinstance(path, str | os.PathLike):
+            return self.in_roles(read_image(path, **{**own, **said}), keep=said)
+        roles = {role: said.pop(role) for role in ("cell", "nucleus") if role in said}
+        image = read_channel_files(path, **{**own, **said})
+        if self.own_files is not None:
+            # The same names in every image, for their tables to have the same columns.
+            stems, titles = [stem_of(file.name) for file in path], self.own_files.titles
+            channels = tuple(titled(channel, stems, titles) for channel in image.channels)
+            image = dataclasses.replace(image, channels=channels)
+        return self.in_roles(image, keep=roles).with_roles(**roles)
 
-    def open(self, path: str | os.PathLike[str], **how: Any) -> Image | LargeImage:
+    def open(self, path: str | os.PathLike[str] | Sequence[Path], **how: Any) -> Image | LargeImage:
         """As `read`, but for an image that is too large to be worked on at once.
 
         Returns
@@ -125,7 +141,16 @@ class Trained:
         theirs = self.run.description
         if "cell" not in theirs or "nucleus" not in theirs:
             return image
-        return image.in_roles_of(theirs, keep=keep)
+        by_title = {
+            "cell": [self.title_of(name) for name in theirs["cell"]],
+            "nucleus": self.title_of(theirs["nucleus"]),
+        }
+        # One file may hold all channels under the names that they had there.
+        return image.in_roles_of(theirs, keep=keep).in_roles_of(by_title, keep=keep)
+
+    def title_of(self, channel: str) -> str:
+        """What a channel of the run's own image is called in others that are in several files."""
+        return channel if self.own_files is None else self.own_files.title_of(channel)
 
     def apply(self, image: Image, *, origin: tuple[int, int] = (0, 0)) -> Applied:
         """The cells of an image, whose channels have their roles.
@@ -186,7 +211,8 @@ class Trained:
 
     def remark(self, applied: Applied | InBlocks) -> str:
         """What the network saw here, where that has other names than in its run; else nothing."""
-        here, there = (", ".join(one.channels) for one in (applied, self))
+        both = (applied.channels, self.channels)
+        here, there = (", ".join(map(self.title_of, channels)) for channels in both)
         return "" if here.casefold() == there.casefold() else f"sees {here} in place of {there}"
 
     def draw(self, image: Image, inputs: Inputs, *, origin: tuple[int, int] = (0, 0)) -> Applied:

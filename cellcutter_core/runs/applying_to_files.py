@@ -15,6 +15,7 @@ from cellcutter_core.files import atomic
 from cellcutter_core.reading.readers import one_line
 from cellcutter_core.runs.applied import Applied
 from cellcutter_core.runs.applying import Trained
+from cellcutter_core.runs.given_files import Place, in_words
 from cellcutter_core.runs.in_blocks import InBlocks
 from cellcutter_core.runs.outcomes import USUAL_FORMATS, Outcome, outputs, write_summary
 
@@ -25,7 +26,7 @@ class _Stopped(Exception):
 
 def apply_to_files(
     trained: Trained,
-    files: Mapping[str, Path],
+    files: Mapping[str, Place],
     folder: Path,
     *,
     scenes: Mapping[str, int] | None = None,
@@ -40,7 +41,7 @@ def apply_to_files(
     Parameters
     ----------
     trained : Trained
-    files : mapping of str to Path
+    files : mapping of str to Path or tuple of Path
         The images, each under the name that those of its files will begin with, see `names_for`.
     scenes : mapping of str to int, optional
         Of those that are not alone in their file, which one of it they are, see `named_images`.
@@ -88,7 +89,7 @@ def apply_to_files(
             progress(name, share)
 
         def find(
-            file: Path = file,
+            file: Place = file,
             reading: Mapping[str, Any] = {**how, **one},
             targets: Mapping[str, Path] = targets,
             told: Callable[[float], None] = told,
@@ -101,7 +102,7 @@ def apply_to_files(
             return applied
 
         try:
-            outcome, applied = outcome_of(name, file.name, find, remark=trained.remark)
+            outcome, applied = outcome_of(name, in_words(file), find, remark=trained.remark)
         except _Stopped:
             return
         done.append(outcome)

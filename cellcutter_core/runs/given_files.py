@@ -7,8 +7,12 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from cellcutter_core.channel_names import ChannelNames
 from cellcutter_core.reading.readers import is_image_file, n_images
 from cellcutter_core.reading.zarr_places import is_zarr_folder
+
+Place = Path | tuple[Path, ...]
+"""The file of an image, or the files of its channels."""
 
 
 def image_files(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
@@ -54,8 +58,12 @@ def names_for(files: Sequence[Path]) -> list[str]:
 
 
 def named_images(
-    files: Sequence[Path], *, scene: int | None = None, with_folders: bool = True
-) -> tuple[dict[str, Path], dict[str, int]]:
+    files: Sequence[Path],
+    *,
+    scene: int | None = None,
+    with_folders: bool = True,
+    channels: ChannelNames | None = None,
+) -> tuple[dict[str, Place], dict[str, int]]:
     """The images in files, of one that holds several all of them.
 
     Parameters
@@ -64,22 +72,54 @@ def named_images(
     scene : int, optional
         Take only this one of each file.
     with_folders : bool
-        Whether the folder tells files of the same name apart.
+        Whether the folder tells files of the same name apart, and which files are of one image.
+    channels : ChannelNames, optional
+        How files are called that are the channels of one image.
 
     Returns
     -------
-    files : dict of str to Path
-        The file of each image, under its name, see `names_for`.
+    files : dict of str to Path or tuple of Path
+        The file of each image, or of its channels, under its name, see `names_for`.
     scenes : dict of str to int
         Which image of its file it is, for those that are not alone in it.
+
+    Raises
+    ------
+    ValueError
+        What `ChannelNames.images` raises.
     """
-    images = [(file, one) for file in files for one in scenes_of(file, scene=scene)]
-    called = [file if one is None else of_scene(file, one) for file, one in images]
+    places: Sequence[Place] = files
+    if channels is not None:
+        places = channels.images(files, with_folders=with_folders)
+    images: list[tuple[Place, int | None]] = []
+    called = []
+    for place in places:
+        if isinstance(place, tuple):
+            assert channels is not None
+            images.append((place, None))
+            # The ending of a file is none of its name.
+            called.append(place[0].with_name(f"{channels.name_of(place)}.tif"))
+            continue
+        for one in scenes_of(place, scene=scene):
+            images.append((place, one))
+            called.append(place if one is None else of_scene(place, one))
     names = names_for(called if with_folders else [Path(file.name) for file in called])
     return (
-        {name: file for name, (file, _) in zip(names, images, strict=True)},
+        {name: place for name, (place, _) in zip(names, images, strict=True)},
         {name: one for name, (_, one) in zip(names, images, strict=True) if one is not None},
     )
+
+
+def in_words(place: Place) -> str:
+    """What a person calls the file of an image, or the files of its channels.
+
+    Examples
+    --------
+    >>> in_words(Path("day1/a.tif")), in_words((Path("day1/a_ch0.tif"), Path("day1/a_ch1.tif")))
+    ('a.tif', 'a_ch0.tif with a_ch1.tif')
+    """
+    first, *more = (place,) if isinstance(place, Path) else place
+    return " with ".join([first.name, ", ".join(file.name for file in more)][: 1 + bool(more)])
 
 
 def scenes_of(file: Path, *, scene: int | None = None) -> list[int | None]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cellcutter_core.channel_files import read_channel_files
+from cellcutter_core.channel_names import ChannelNames
 from cellcutter_core.images import Image, read_image
 from cellcutter_core.paper_data import fetch_paper
 from cellcutter_core.reading.contents import TooLarge
@@ -147,6 +148,16 @@ def read_source(source: Source, **part: Any) -> Image:
     return read_image(files[0], **source.reading, **part)
 
 
+def channel_names_of(run: Run) -> ChannelNames | None:
+    """How the files of a run's own image say their channels; None where it was in one file."""
+    about = run.description
+    files = about.get("files", ())
+    if not files and "choices" in about:
+        source = Choices(**about["choices"]).source
+        files = [source.name, *(file.name for file in source.more)]
+    return ChannelNames.of(files) if len(files) > 1 else None
+
+
 def is_of_a_part(run: Run) -> bool:
     """Whether the run says that its image is a part of one."""
     region, whole = run.description.get("region"), run.description.get("whole")
@@ -155,7 +166,7 @@ def is_of_a_part(run: Run) -> bool:
     return tuple(region) != (0, 0, *whole)
 
 
-def whole_image_file(run: Run) -> tuple[Path, dict[str, Any]]:
+def whole_image_files(run: Run) -> tuple[list[Path], dict[str, Any]]:
     """The whole image of a run that was trained on a part of it.
 
     Parameters
@@ -165,9 +176,9 @@ def whole_image_file(run: Run) -> tuple[Path, dict[str, Any]]:
 
     Returns
     -------
-    path : Path
-        A file with it: the one that was uploaded or fetched, or else, where there is none or its
-        channels lie in several, one that is written beside those that are kept.
+    files : list of Path
+        A file with it, or those of its channels: what was uploaded or fetched, or where there is
+        nothing of it, a file that is written beside those that are kept.
     how : dict
         How `Trained.read` is to read it.
 
@@ -177,10 +188,10 @@ def whole_image_file(run: Run) -> tuple[Path, dict[str, Any]]:
         What `read_source` raises, and if the file cannot be written.
     """
     source = Choices(**run.description["choices"]).source
-    if source.kind == "file" and not source.more:
-        return file_of(source), source.reading
+    if source.kind == "file":
+        return files_of(source), source.reading
     if source.kind == "paper":
-        return fetch_paper(source.name), {}
+        return [fetch_paper(source.name)], {}
     image = read_source(source)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"{Path(source.title).stem or 'image'}.npz"
@@ -189,4 +200,4 @@ def whole_image_file(run: Run) -> tuple[Path, dict[str, Any]]:
     # It has one image and plane, bright cells and the channels of stains already.
     said = run.description.get("reading", {})
     first = {name: 0 for name in ("z", "t", "scene") if name in said}
-    return file_of(kept), {**first, "inverted": False, "stained": False}
+    return [file_of(kept)], {**first, "inverted": False, "stained": False}

@@ -15,7 +15,7 @@ from cellcutter_core.runs.draft import file_of, keep_file
 from cellcutter_core.runs.given_files import named_images
 from cellcutter_core.runs.jobs import is_left_behind
 from cellcutter_core.runs.outcomes import USUAL_FORMATS
-from cellcutter_core.runs.sources import is_of_a_part, whole_image_file
+from cellcutter_core.runs.sources import channel_names_of, is_of_a_part, whole_image_files
 from cellcutter_core.runs.store import Run
 from pages.shared import cached_runs, panels
 from pages.shared.linked import linked_panes
@@ -73,13 +73,15 @@ def choose_images(run: Run) -> None:
             _begin(run, [file_of(source) for source in sources], formats, how)
     if start_whole:
         with panels.told(), st.spinner("Reading the whole image …"):
-            file, own = whole_image_file(run)
-            _begin(run, [file], formats, own)
+            files, own = whole_image_files(run)
+            _begin(run, files, formats, own)
 
 
 def _begin(run: Run, files: list[Path], formats: list[str], how: dict[str, Any]) -> None:
     # The folders in which they are kept are no names for people.
-    named, scenes = named_images(files, scene=how.get("scene"), with_folders=False)
+    named, scenes = named_images(
+        files, scene=how.get("scene"), with_folders=False, channels=channel_names_of(run)
+    )
     made = Application.create(run, named, scenes=scenes, formats=formats, how=how)
     cached_runs.jobs().apply(made)
     st.session_state.apply_turn += 1

@@ -14,6 +14,7 @@ from cellcutter_core.images import Image
 from cellcutter_core.pipeline import is_covered
 from cellcutter_core.regions import Box, whole
 from cellcutter_core.runs.choices import Choices
+from cellcutter_core.runs.given_files import Place
 from cellcutter_core.runs.sources import as_seen
 
 MARKERS_FILE = "markers.tif"
@@ -191,7 +192,7 @@ def results_code(path: str, epoch: int) -> str:
 
 def apply_code(
     path: str,
-    files: Mapping[str, str],
+    files: Mapping[str, Place],
     *,
     scenes: Mapping[str, int],
     formats: Sequence[str],
@@ -199,9 +200,13 @@ def apply_code(
 ) -> str:
     """The cells of other images by the network of a run, written to a folder.
 
-    `files` and `scenes` are as in `apply_to_files`, but that the files are plain names.
+    Everything is as in `apply_to_files`; of files, names alone are shown.
     """
-    listed = [f"    {name!r}: Path({file!r})," for name, file in files.items()]
+    listed = []
+    for name, place in files.items():
+        several = [f"Path({file.name!r})" for file in place] if isinstance(place, tuple) else []
+        shown = f"({', '.join(several)})" if several else f"Path({place.name!r})"
+        listed.append(f"    {name!r}: {shown},")
     given = {"scenes": dict(scenes)} if scenes else {}
     options = _given({**given, "formats": list(formats), **how})
     return _script(

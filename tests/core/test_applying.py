@@ -31,6 +31,7 @@ from cellcutter_core.runs.given_files import image_files, named_images, names_fo
 from cellcutter_core.runs.jobs import Jobs
 from cellcutter_core.runs.lock import held
 from cellcutter_core.runs.outcomes import Outcome, summary_file
+from cellcutter_core.runs.sources import channel_names_of
 from cellcutter_core.runs.store import Run
 from cellcutter_core.runs.worker import work as train
 from cellcutter_core.samples import sample, save
@@ -506,3 +507,77 @@ def test_the_summary_reads_back() -> None:
     first, second = csv.DictReader(io.StringIO(summary_file(outcomes).decode()))
     assert (first["image"], first["cells"], first["mean_area"]) == ('a, "b".tif', "3", "0.1")
     assert (second["error"], second["cells"]) == (outcomes[1].error, "")
+
+
+@pytest.fixture(scope="module")
+def in_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run on an image whose channels lie in two files, and with two such images."""
+    folder = tmp_path_factory.mktemp("files")
+    for name, seed in (("A", 3), ("B1", 4), ("B2", 5)):
+        place = folder if name == "A" else folder / "more"
+        place.mkdir(exist_ok=True)
+        image = sample((160, 160), seed=seed)
+        for title, channel in (("cyto", "fluorescence"), ("dna", "nucleus")):
+            tifffile.imwrite(place / f"{name}_{title}.tif", image.channel(channel))
+    command = ["segment", str(folder / "A_cyto.tif"), "--nucleus-file", str(folder / "A_dna.tif")]
+    small = [
+        *("--set", "network.channels=4", "--set", "network.depth=3", "--set", "training.steps=4"),
+        *("--set", "training.crops=8", "--set", "training.precision=float32", "--epochs", "1"),
+    ]
+    assert main([*command, "--out", str(folder / "run"), *small]) == 0
+    return folder
+
+
+def test_channels_in_files_of_their_own_are_found_by_their_names(
+    in_files: Path, tmp_path: Path, capsys: Any
+) -> None:
+    command = ["apply", str(in_files / "run"), str(in_files / "more"), "--out", str(tmp_path)]
+    assert main([*command, "--nucleus-channel", "dna"]) == 0
+    said = capsys.readouterr().out
+    assert f"1/2 {in_files / 'more' / 'B1_cyto.tif with B1_dna.tif'}: " in said
+    assert "in place of" not in said
+    trained = Trained(Run(in_files / "run"))
+    for name, seed in (("B1", 4), ("B2", 5)):
+        image = sample((160, 160), seed=seed).with_roles(cell="fluorescence", nucleus="nucleus")
+        labels = tifffile.imread(tmp_path / f"{name}-labels.tif")
+        np.testing.assert_array_equal(labels, trained.apply(image).labels)
+        with (tmp_path / f"{name}-cells.csv").open(newline="") as file:
+            columns = next(csv.reader(file))
+        assert {"mean_cyto", "mean_dna"} <= set(columns)
+    own = (in_files / "A_cyto.tif", in_files / "A_dna.tif")
+    np.testing.assert_array_equal(
+        trained.apply(trained.read(own)).labels, trained.run.epoch(1).labels
+    )
+    # A merged file is as good.
+    merged = tmp_path / "merged.tif"
+    channels = {"Name": ["A_dna", "A_cyto"]}
+    pixels = np.stack([sample((160, 160), seed=4).channel(c) for c in ("nucleus", "fluorescence")])
+    about = {"axes": "CYX", "Channel": channels}
+    tifffile.imwrite(merged, pixels, ome=True, metadata=about)
+    np.testing.assert_array_equal(
+        trained.apply(trained.read(merged)).labels, tifffile.imread(tmp_path / "B1-labels.tif")
+    )
+
+
+def test_a_missing_channel_is_said_before_anything_is_done(
+    in_files: Path, tmp_path: Path, capsys: Any
+) -> None:
+    command = ["apply", str(in_files / "run"), str(in_files / "more" / "B2_dna.tif")]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 2
+    assert "B2_dna.tif: the file of the channel cyto is missing" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_application_keeps_which_files_are_one_image(in_files: Path, tmp_path: Path) -> None:
+    shutil.copytree(in_files / "run", tmp_path / "run")
+    run = Run(tmp_path / "run")
+    more = sorted((in_files / "more").iterdir())
+    named, scenes = named_images(more, channels=channel_names_of(run))
+    assert (list(named), scenes) == (["B1", "B2"], {})
+    made = Application.create(run, named)
+    assert Application(made.path).files == named
+    work(made)
+    assert [one.image for one in made.progress.outcomes] == [
+        "B1_cyto.tif with B1_dna.tif",
+        "B2_cyto.tif with B2_dna.tif",
+    ]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from cellcutter_core.channel_files import read_channel_files
 from cellcutter_core.images import read_image
 from cellcutter_core.runs.choices import Source
 from cellcutter_core.runs.draft import file_of, keep_file, together
@@ -17,7 +18,7 @@ from cellcutter_core.runs.sources import (
     is_of_a_part,
     read_somehow,
     read_source,
-    whole_image_file,
+    whole_image_files,
 )
 
 PIXELS = np.random.default_rng(0).integers(0, 200, (40, 50)).astype(np.uint8)
@@ -54,8 +55,11 @@ def series(*stacks: np.ndarray, axes: str) -> bytes:
 def whole_of(source: Source, **reading: Any) -> np.ndarray:
     """Read as `Trained.read` does: what is chosen here goes before what the run was read with."""
     run: Any = Described(choices={"source": source.model_dump(mode="json")}, reading=reading)
-    path, how = whole_image_file(run)
-    return read_image(path, **{**reading, **how}).pixels
+    files, how = whole_image_files(run)
+    said = {**reading, **how}
+    if len(files) > 1:
+        return read_channel_files(files, **said).pixels
+    return read_image(files[0], **said).pixels
 
 
 def test_an_uploaded_file_is_itself() -> None:
@@ -63,12 +67,11 @@ def test_an_uploaded_file_is_itself() -> None:
     source = source.replace(z=1, inverted=False)
     np.testing.assert_array_equal(whole_of(source, z=1, inverted=False)[..., 0], PIXELS[::-1])
     run: Any = Described(choices={"source": source.model_dump(mode="json")})
-    assert whole_image_file(run) == (file_of(source), {"z": 1, "inverted": False})
+    assert whole_image_files(run) == ([file_of(source)], {"z": 1, "inverted": False})
 
 
 @pytest.mark.parametrize("inverted", [False, True])
 def test_channels_in_several_files_become_one(inverted: bool) -> None:
-    """What was projected and turned over is neither again."""
     planes = [tiff(p, p // 2, axes="ZYX") for p in (PIXELS, PIXELS[::-1])]
     kept = [keep_file(name, data) for name, data in zip(("a.tif", "b.tif"), planes, strict=True)]
     source = together(kept).replace(z="max", inverted=inverted)
