@@ -118,8 +118,9 @@ def _parser() -> argparse.ArgumentParser:
         help="find the cells of other images with the network of a run",
         description="Find the cells of other images with the network of a run after its last "
         "epoch, without training. Mask and markers are found anew on each, with the run's "
-        "settings; an image that is too large to be worked on at once is done in blocks. What is "
-        "wrong with an image is said, and the others go on; then the exit code is 2.",
+        "settings; an image that is too large to be worked on at once is done in blocks. Where "
+        "the run's image had its channels in several files, so have the others, by their names. "
+        "What is wrong with an image is said, and the others go on; then the exit code is 2.",
     )
     apply.add_argument("run", type=Path, help="the run's folder")
     apply.add_argument(
@@ -252,11 +253,6 @@ def _segment(chosen: argparse.Namespace) -> None:
 
     config = _config(chosen)
     region = _box(chosen.region)
-    if chosen.others and (chosen.nucleus_file is not None or chosen.channel_file):
-        raise ValueError(
-            "--with takes images that have all channels in one file, and so must IMAGE then; leave "
-            "out --nucleus-file and --channel-file"
-        )
     files: list[str | Path] = []
     if chosen.image is None:
         if chosen.nucleus_file is not None or chosen.channel_file:
@@ -283,7 +279,8 @@ def _segment(chosen: argparse.Namespace) -> None:
         inputs, truth = prepare(image, config, markers=chosen.markers)
         # What is wrong with them is said before anything is written.
         make_dataset(inputs, config)
-    others = find_others(_other_images(chosen, image), config, n_channels=inputs.image.shape[-1])
+    more = _other_images(chosen, image, files)
+    others = find_others(more, config, n_channels=inputs.image.shape[-1])
     about: dict[str, Any] = {
         "image": image.name,
         "pixel_size": image.pixel_size,
@@ -305,25 +302,37 @@ def _segment(chosen: argparse.Namespace) -> None:
     _train(run, None)
 
 
-def _other_images(chosen: argparse.Namespace, first: Image) -> Iterator[Image]:
-    """More images to train on, each read when it is asked for, in the roles of the first."""
+def _other_images(
+    chosen: argparse.Namespace, first: Image, files: Sequence[str | Path]
+) -> Iterator[Image]:
+    """More images to train on, each read when it is asked for, in the roles of the first; `files`
+    are those of its channels where it is in several.
+    """
+    from cellcutter_core.channel_names import ChannelNames
     from cellcutter_core.reading.zarr_places import is_address
-    from cellcutter_core.runs.given_files import image_files, scenes_of
+    from cellcutter_core.runs.given_files import Place, image_files, scenes_of
     from cellcutter_core.runs.others import read_other
 
-    how = {**_reading(chosen), "cell": chosen.cell_channel, "nucleus": chosen.nucleus_channel}
+    # The names of files say the roles where there are several.
+    several = len(files) > 1
+    roles = {} if several else {"cell": chosen.cell_channel, "nucleus": chosen.nucleus_channel}
+    how = {**_reading(chosen), **roles}
     own = None if chosen.image is None else Path(chosen.image).resolve()
-    places: list[tuple[str | Path, int | None]] = []
-    for given in chosen.others:
-        if is_address(given):
-            places.append((given, None))
+    channels = ChannelNames.of([Path(file).name for file in files]) if several else None
+    places: list[tuple[str | Place, int | None]] = [
+        (given, None) for given in chosen.others if is_address(given)
+    ]
+    found = image_files([given for given in chosen.others if not is_address(given)])
+    for place in channels.images(found) if channels else found:
+        # A folder or file of images may well hold the first one too.
+        if isinstance(place, tuple):
+            if place[0].resolve() != own:
+                places.append((place, how["scene"]))
             continue
-        for file in image_files([given]):
-            # A folder or file of images may well hold the first one too.
-            there = (None, how["scene"]) if file.resolve() == own else ()
-            places += [(file, scene) for scene in scenes_of(file) if scene not in there]
-    for place, scene in places:
-        image = read_other(place, first.roles, **{**how, "scene": scene})
+        there = (None, how["scene"]) if place.resolve() == own else ()
+        places += [(place, scene) for scene in scenes_of(place) if scene not in there]
+    for where, scene in places:
+        image = read_other(where, first.roles, channels=channels, **{**how, "scene": scene})
         print(f"Finding cell area and nuclei in {image.name} …", flush=True)
         yield image
 

@@ -20,6 +20,9 @@ LEAST_SHARE = 0.01
 SPECK = 15
 """What is narrower than so many pixels is no gap."""
 
+SMALLEST_SIDE = 64
+"""No mosaic is narrower than so many pixels."""
+
 STRAIGHT, STRAIGHT_SHARE = 48, 0.8
 """The rim of a gap runs for so many pixels along rows or columns at least, in so large a share: it
 is that of a camera's field. Where dark background was cut off at zero it follows the cells."""
@@ -41,6 +44,8 @@ def gaps(channel: npt.NDArray[Any]) -> npt.NDArray[np.bool_] | None:
     (H, W) bool or None
         None where there is no gap.
     """
+    if min(channel.shape) < SMALLEST_SIDE:
+        return None
     empty = channel == channel.min()
     if not LEAST_SHARE <= empty.mean() < 1:
         return None

@@ -6,8 +6,6 @@ that brings the cells of that image to the size in which the network saw those o
 
 from __future__ import annotations
 
-import dataclasses
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,14 +13,13 @@ from typing import Any
 
 from cellcutter_core.blockwise.blocks import AT_ONCE
 from cellcutter_core.blockwise.large_image import LargeImage
-from cellcutter_core.channel_files import read_channel_files
-from cellcutter_core.channel_names import stem_of, titled
 from cellcutter_core.export import Result
-from cellcutter_core.images import Image, read_image
+from cellcutter_core.images import Image
 from cellcutter_core.inputs import Inputs
 from cellcutter_core.pipeline import draw_cells, make_dataset, prepare, seen_names
 from cellcutter_core.reading.contents import TooLarge
 from cellcutter_core.reading.readers import one_line
+from cellcutter_core.runs.alike import Where, in_same_roles, read_alike
 from cellcutter_core.runs.applied import Applied
 from cellcutter_core.runs.in_blocks import InBlocks, apply_in_blocks
 from cellcutter_core.runs.sources import channel_names_of
@@ -67,7 +64,7 @@ class Trained:
                 "an epoch"
             ) from error
 
-    def read(self, path: str | os.PathLike[str] | Sequence[Path], **how: Any) -> Image:
+    def read(self, path: Where, **how: Any) -> Image:
         """Read another image as the run's own was read, its channels in the roles of that.
 
         Parameters
@@ -84,20 +81,11 @@ class Trained:
         ValueError
             What `read_image` raises.
         """
-        said = {name: value for name, value in how.items() if value is not None}
         own = {**self.run.description.get("reading", {}), "scene": None}
-        if isinstance(path, str | os.PathLike):
-            return self.in_roles(read_image(path, **{**own, **said}), keep=said)
-        roles = {role: said.pop(role) for role in ("cell", "nucleus") if role in said}
-        image = read_channel_files(path, **{**own, **said})
-        if self.own_files is not None:
-            # The same names in every image, for their tables to have the same columns.
-            stems, titles = [stem_of(file.name) for file in path], self.own_files.titles
-            channels = tuple(titled(channel, stems, titles) for channel in image.channels)
-            image = dataclasses.replace(image, channels=channels)
-        return self.in_roles(image, keep=roles).with_roles(**roles)
+        said = {name: value for name, value in how.items() if value is not None}
+        return read_alike(path, self.run.description, self.own_files, **{**own, **said})
 
-    def open(self, path: str | os.PathLike[str] | Sequence[Path], **how: Any) -> Image | LargeImage:
+    def open(self, path: Where, **how: Any) -> Image | LargeImage:
         """As `read`, but for an image that is too large to be worked on at once.
 
         Returns
@@ -138,15 +126,7 @@ class Trained:
         Image
             A role whose channels are not all there stays as it is, that is as it was guessed.
         """
-        theirs = self.run.description
-        if "cell" not in theirs or "nucleus" not in theirs:
-            return image
-        by_title = {
-            "cell": [self.title_of(name) for name in theirs["cell"]],
-            "nucleus": self.title_of(theirs["nucleus"]),
-        }
-        # One file may hold all channels under the names that they had there.
-        return image.in_roles_of(theirs, keep=keep).in_roles_of(by_title, keep=keep)
+        return in_same_roles(image, self.run.description, self.own_files, keep=keep)
 
     def title_of(self, channel: str) -> str:
         """What a channel of the run's own image is called in others that are in several files."""

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from cellcutter_core.channel_names import ChannelNames
 from cellcutter_core.config import QUICK, Config, Settings
 from cellcutter_core.reading.zarr_places import is_address
 
@@ -76,6 +77,16 @@ class Source(Settings):
     def reading(self) -> dict[str, Any]:
         """How `read_image` is to read the file: what was chosen, by the names it has there."""
         return self.model_dump(include=set(READING), exclude_none=True)
+
+    @property
+    def file_names(self) -> list[str]:
+        """Those of all its channels."""
+        return [self.name, *(file.name for file in self.more)]
+
+    @property
+    def channel_names(self) -> ChannelNames | None:
+        """How its files say their channels; None where they are all in one."""
+        return ChannelNames.of(self.file_names) if self.more else None
 
     def is_same(self, other: Source) -> bool:
         """Whether it is the same image or file, perhaps read in another way."""

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cellcutter_core.channel_names import ChannelNames
 from cellcutter_core.images import Image
 from cellcutter_core.pipeline import check_seen, naming, seen_channels
-from cellcutter_core.runs.choices import Choices, Source
-from cellcutter_core.runs.draft import file_of
-from cellcutter_core.runs.given_files import scenes_of
+from cellcutter_core.runs.choices import Choices, KeptFile, Source
+from cellcutter_core.runs.draft import file_of, files_of
+from cellcutter_core.runs.given_files import Place, scenes_of
 from cellcutter_core.runs.others import read_other
 from cellcutter_core.runs.sources import read_somehow
 
 
-def kept_file(other: Source) -> Path:
+def kept_place(other: Source) -> Place:
     """Where one of the other images is kept.
 
     Raises
@@ -23,10 +24,10 @@ def kept_file(other: Source) -> Path:
     ValueError
         If it is not there any more. It begins with the name of the image.
     """
-    file = file_of(other)
-    if not file.exists():
+    files = files_of(other)
+    if not all(file.exists() for file in files):
         raise ValueError(f"{other.name}: is not kept here any more; take it away and add it again")
-    return file
+    return tuple(files) if other.more else files[0]
 
 
 def read_chosen(other: Source, choices: Choices, roles: Mapping[str, Any]) -> Image:
@@ -35,7 +36,7 @@ def read_chosen(other: Source, choices: Choices, roles: Mapping[str, Any]) -> Im
     Parameters
     ----------
     other : Source
-        An uploaded file.
+        An uploaded file, or those of its channels.
     choices : Choices
         Those of the run: what `other` does not say of how it is read is as for its own image.
     roles : mapping
@@ -44,9 +45,47 @@ def read_chosen(other: Source, choices: Choices, roles: Mapping[str, Any]) -> Im
     Raises
     ------
     ValueError
-        What `kept_file` and `read_other` raise. It begins with the name of the image.
+        What `kept_place` and `read_other` raise. It begins with the name of the image.
     """
-    return read_other(kept_file(other), roles, **choices.reading_of(other))
+    channels = choices.source.channel_names
+    return read_other(kept_place(other), roles, channels=channels, **choices.reading_of(other))
+
+
+def images_of(
+    kept: Sequence[Source], choices: Choices
+) -> tuple[list[Source], list[tuple[str, str]]]:
+    """The images in uploaded files: where the run's own is in several, so is each of them.
+
+    Returns
+    -------
+    images : list of Source
+    refused : list of (str, str)
+        Files that belong to no image as it seems, and why.
+    """
+    channels = choices.source.channel_names
+    if channels is None:
+        return list(kept), []
+    by_name = {source.name: source for source in kept}
+    images, refused = [], []
+    for key in dict.fromkeys(_key(channels, name) for name in by_name):
+        names = [name for name in by_name if _key(channels, name) == key]
+        try:
+            (place,) = channels.images([Path(name) for name in names])
+        except ValueError as error:
+            refused.append((", ".join(names), str(error).partition(": ")[2]))
+            continue
+        files = (place,) if isinstance(place, Path) else place
+        first, *more = (by_name[file.name] for file in files)
+        images.append(
+            first.replace(more=[KeptFile(name=one.name, digest=one.digest) for one in more])
+        )
+    return images, refused
+
+
+def _key(channels: ChannelNames, name: str) -> object:
+    """The same for all files of an image; of a file that says no channel its name."""
+    found = channels.find(name)
+    return name if found is None else found[1]
 
 
 def take_in(kept: Source, choices: Choices, first: Image) -> tuple[Source, ...]:
@@ -55,7 +94,7 @@ def take_in(kept: Source, choices: Choices, first: Image) -> tuple[Source, ...]:
     Parameters
     ----------
     kept : Source
-        As `keep_file` returns it.
+        As `keep_file` returns it, or with more files, those of its channels.
     choices : Choices
         Those it is to be added to.
     first : Image
@@ -73,9 +112,10 @@ def take_in(kept: Source, choices: Choices, first: Image) -> tuple[Source, ...]:
         If it cannot be read, is there already, has the name of another one, or shows the network
         another number of channels. It begins with the name of the file.
     """
-    left = {one: kept.replace(scene=one) for one in scenes_of(file_of(kept))}
+    scenes = [None] if kept.more else scenes_of(file_of(kept))
+    left = {one: kept.replace(scene=one) for one in scenes}
     for there in (choices.source, *choices.others):
-        if there.kind == "file" and there.digest == kept.digest and not there.more:
+        if there.kind == "file" and (there.digest, there.more) == (kept.digest, kept.more):
             left.pop(None if None in left else there.scene, None)
             if not left:
                 which = "the image itself" if there is choices.source else there.name

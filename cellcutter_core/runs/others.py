@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cellcutter_core.channel_names import ChannelNames
 from cellcutter_core.config import Config
-from cellcutter_core.images import Image, read_image
+from cellcutter_core.images import Image
 from cellcutter_core.inputs import Inputs
 from cellcutter_core.pipeline import check_seen, make_dataset, naming, prepare
 from cellcutter_core.reading.readers import n_images
+from cellcutter_core.runs.alike import Where, read_alike
 from cellcutter_core.runs.given_files import of_scene
 
 
@@ -69,32 +71,43 @@ class Other:
         return cls(image, seen, Inputs.from_arrays({**arrays, "image": image.pixels[..., seen]}))
 
 
-def read_other(path: str | os.PathLike[str], roles: Mapping[str, Any], **how: Any) -> Image:
+def read_other(
+    where: Where,
+    roles: Mapping[str, Any],
+    *,
+    channels: ChannelNames | None = None,
+    **how: Any,
+) -> Image:
     """Read another image, its channels in the roles that those of their names have in the first.
 
     Parameters
     ----------
-    path : path
-        A file, or what else `read_image` takes.
+    where : path, address, or sequence of paths
+        A file, or what else `read_image` takes, or the files of the image's channels.
     roles : mapping
         `Image.roles` of the run's own image.
+    channels : ChannelNames, optional
+        How the files of the run's own image say their channels, where it was in several.
     how
         As for `read_image`; what is None counts as not given. A role that is given here stays.
 
     Returns
     -------
     Image
-        One of several in a file is called as `of_scene` says.
+        One of several in a file is called as `of_scene` says, one in several files as
+        `ChannelNames.name_of` does.
 
     Raises
     ------
     ValueError
-        What `read_image` raises. It begins with the name of the image.
+        What `read_alike` raises. It begins with the name of the image.
     """
-    said = {name: value for name, value in how.items() if value is not None}
-    image = read_image(path, **said).in_roles_of(roles, keep=said)
-    if "scene" in said and n_images(Path(path)) > 1:
-        return dataclasses.replace(image, name=of_scene(Path(image.name), said["scene"]).name)
+    image, scene = read_alike(where, roles, channels, **how), how.get("scene")
+    if not isinstance(where, str | os.PathLike):
+        named = image.name if channels is None else channels.name_of(where)
+        return dataclasses.replace(image, name=named)
+    if scene is not None and n_images(Path(where)) > 1:
+        return dataclasses.replace(image, name=of_scene(Path(image.name), scene).name)
     return image
 
 
@@ -127,8 +140,9 @@ def find_others(images: Iterable[Image], config: Config, *, n_channels: int) -> 
 
 
 def prepare_other(
-    path: str | os.PathLike[str],
+    where: Where,
     roles: Mapping[str, Any],
+    channels: ChannelNames | None,
     config: Config,
     n_channels: int,
     how: Mapping[str, Any],
@@ -137,7 +151,7 @@ def prepare_other(
 
     Parameters
     ----------
-    path, roles, how
+    where, roles, channels, how
         As for `read_other`.
     config, n_channels
         As for `find_others`.
@@ -147,6 +161,6 @@ def prepare_other(
     ValueError
         What `read_other` and `find_others` raise. It begins with the name of the image.
     """
-    image = read_other(path, roles, **how)
+    image = read_other(where, roles, channels=channels, **how)
     (found,) = find_others([image], config, n_channels=n_channels)
     return found

@@ -151,11 +151,9 @@ def read_source(source: Source, **part: Any) -> Image:
 def channel_names_of(run: Run) -> ChannelNames | None:
     """How the files of a run's own image say their channels; None where it was in one file."""
     about = run.description
-    files = about.get("files", ())
-    if not files and "choices" in about:
-        source = Choices(**about["choices"]).source
-        files = [source.name, *(file.name for file in source.more)]
-    return ChannelNames.of(files) if len(files) > 1 else None
+    if "files" in about:
+        return ChannelNames.of(about["files"])
+    return Choices(**about["choices"]).source.channel_names if "choices" in about else None
 
 
 def is_of_a_part(run: Run) -> bool:

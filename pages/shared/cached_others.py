@@ -11,7 +11,7 @@ import streamlit as st
 
 from cellcutter_core.pipeline import naming, seen_channels
 from cellcutter_core.runs.choices import Choices, Source
-from cellcutter_core.runs.chosen_others import kept_file, read_chosen
+from cellcutter_core.runs.chosen_others import kept_place, read_chosen
 from cellcutter_core.runs.others import Other, prepare_other
 from pages.shared import cached, state
 from pages.shared.aside import aside, waited
@@ -52,12 +52,19 @@ def prepared(other: Source) -> Other:
     Raises
     ------
     ValueError
-        What `kept_file` and the core refuse. It begins with the name of the image.
+        What `kept_place` and the core refuse. It begins with the name of the image.
     """
     choices, image = state.choices(), cached.image()
     n_channels = len(seen_channels(image, choices.config))
     # The child may run in another folder: it is told where the file is and how to read it.
-    given = (kept_file(other), image.roles, choices.config, n_channels, choices.reading_of(other))
+    given = (
+        kept_place(other),
+        image.roles,
+        choices.source.channel_names,
+        choices.config,
+        n_channels,
+        choices.reading_of(other),
+    )
     key = f"other {given}"
     with naming(other.name):
         found = waited(lambda: aside("other", key, prepare_other, *given)[0], st.empty())

@@ -33,7 +33,7 @@ def data_code(choices: Choices, image: Image, region: Box) -> str:
         imports.append("from cellcutter_core.paper_data import fetch_paper")
         lines.append(f'image = read_image(fetch_paper("{source.name}"))')
     else:
-        several = [source.name, *(file.name for file in source.more)]
+        several = source.file_names
         imports.append(
             "from cellcutter_core.channel_files import read_channel_files"
             if source.more
@@ -145,6 +145,11 @@ def train_code(data: str, choices: Choices, *, edited: bool) -> str:
             f"from cellcutter_core import {name}, segment_together",
             "from cellcutter_core.runs.others import read_other",
         ]
+        if choices.source.more:
+            imports += [
+                "from pathlib import Path",
+                "from cellcutter_core.channel_names import ChannelNames",
+            ]
         together = f"segment_together([image, *others], config{markers})"
         lines = [*_others_code(choices), f"drawing, *of_others = {together}", "drawing.labels"]
         return _more(data, imports, [*made, *lines])
@@ -156,11 +161,16 @@ def train_code(data: str, choices: Choices, *, edited: bool) -> str:
 
 def _others_code(choices: Choices) -> list[str]:
     """The lines that read the other images to train on."""
-    reads = [
-        f"    read_other({other.name!r}, image.roles{_given(choices.reading_of(other))}),"
-        for other in choices.others
-    ]
-    return ["others = [", *reads, "]"]
+    own = choices.source.file_names
+    lines = [f"channels = ChannelNames.of({own!r})"] if len(own) > 1 else []
+    channels = ", channels=channels" if lines else ""
+    reads = []
+    for other in choices.others:
+        files = ", ".join(f"Path({file!r})" for file in other.file_names)
+        where = f"[{files}]" if other.more else repr(other.name)
+        options = channels + _given(choices.reading_of(other))
+        reads.append(f"    read_other({where}, image.roles{options}),")
+    return [*lines, "others = [", *reads, "]"]
 
 
 def compare_code(path: str, epochs: tuple[int, ...]) -> str:

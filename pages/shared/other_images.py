@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from cellcutter_core.runs.choices import Source
-from cellcutter_core.runs.chosen_others import take_in
+from cellcutter_core.runs.chosen_others import images_of, take_in
 from cellcutter_core.runs.draft import keep_file
 from pages.shared import cached, cached_others, panels, state
 
@@ -45,7 +45,7 @@ def _add() -> None:
     # Another key is another, empty widget: what was uploaded is on disk, and its memory goes.
     turn = st.session_state.setdefault(TURN, 0)
     given = st.file_uploader(
-        "Images with the same kinds of channels, each in one file",
+        "Images with the same kinds of channels, in as many files each",
         type=panels.IMAGE_FILES,
         accept_multiple_files=True,
         key=f"train_others_{turn}",
@@ -62,13 +62,15 @@ def _add() -> None:
 def _take(given: Sequence[Any]) -> None:
     """Keep the uploaded files that can be trained on; remember what is wrong with the rest."""
     first, chosen = cached.image(), state.choices()
-    refused = []
-    for file in given:
-        with st.spinner(f"Reading {file.name} …"):
+    kept = [keep_file(file.name, file.getvalue()) for file in given]
+    together, apart = images_of(kept, chosen)
+    refused = list(apart)
+    for source in together:
+        with st.spinner(f"Reading {source.title} …"):
             try:
-                more = take_in(keep_file(file.name, file.getvalue()), chosen, first)
+                more = take_in(source, chosen, first)
             except ValueError as error:
-                refused.append((file.name, str(error).removeprefix(f"{file.name}: ")))
+                refused.append((source.title, str(error).removeprefix(f"{source.name}: ")))
             else:
                 chosen = chosen.replace(others=(*chosen.others, *more))
     # All at once, so that whoever interrupts it begins again with all of them.
@@ -99,11 +101,11 @@ def _listed(chosen: Sequence[Source]) -> None:
                     icon=":material/close:",
                     type="tertiary",
                     key=f"train_remove_{place}_{other.digest[:8]}",
-                    help=f"Train without {other.name}",
+                    help=f"Train without {other.title}",
                     on_click=_remove,
                     args=(other,),
                 )
-                st.markdown(f"`{other.name}` · {_said(other)}")
+                st.markdown(f"`{other.title}` · {_said(other)}")
     if len(chosen) > 1:
         st.button(
             "Remove all",

@@ -21,9 +21,13 @@ from cellcutter_core.export.result import Result
 from cellcutter_core.images import Image
 from cellcutter_core.pipeline import segment_together
 from cellcutter_core.runs.applying import Trained
+from cellcutter_core.runs.choices import Choices
+from cellcutter_core.runs.chosen_others import images_of, read_chosen, take_in
+from cellcutter_core.runs.draft import keep_file, together
 from cellcutter_core.runs.others import find_others
 from cellcutter_core.runs.others_found import found_in_others, write_others
 from cellcutter_core.runs.outcomes import Outcome
+from cellcutter_core.runs.sources import read_source
 from cellcutter_core.runs.store import Run
 from cellcutter_core.runs.worker import work
 from cellcutter_core.samples import sample, save
@@ -214,7 +218,6 @@ def test_mistakes_on_the_command_line(place: Path, tmp_path: Path, capsys: Any) 
     out = tmp_path / "out"
     for more, message in (
         (["--with", str(tmp_path / "cut.tif")], "cut.tif: "),
-        (["--with", str(second), "--nucleus-file", str(second)], "--with takes images that have"),
         (["--with", str(second), "--set", "crops.size=512"], "0.npz: "),
     ):
         assert main(["segment", str(first), "--out", str(out), *SMALL, *more]) == 2
@@ -222,3 +225,60 @@ def test_mistakes_on_the_command_line(place: Path, tmp_path: Path, capsys: Any) 
         assert message in error
         assert error.count("\n") == 1
         assert not out.exists()
+
+
+def in_files(folder: Path, name: str, seed: int) -> tuple[Path, Path]:
+    """An image whose two channels are files."""
+    image = sample((128, 128), seed=seed)
+    files = (folder / f"{name}_cyto.tif", folder / f"{name}_dna.tif")
+    for file, channel in zip(files, ("fluorescence", "nucleus"), strict=True):
+        tifffile.imwrite(file, image.channel(channel))
+    return files
+
+
+def test_other_images_have_their_channels_in_files_as_the_first_has(tmp_path: Path) -> None:
+    for name, seed in (("A", 1), ("B1", 2), ("B2", 3)):
+        in_files(tmp_path, name, seed)
+    first = ["segment", str(tmp_path / "A_cyto.tif"), "--nucleus-file", str(tmp_path / "A_dna.tif")]
+    command = [*first, "--with", str(tmp_path), "--out", str(tmp_path / "run"), *SMALL]
+    assert main(command) == 0
+    run = Run(tmp_path / "run")
+    assert [other.image.name for other in run.others] == ["B1", "B2"]
+    for other, seed in zip(run.others, (2, 3), strict=True):
+        assert other.image.channels == ("cyto", "dna")
+        image = sample((128, 128), seed=seed)
+        np.testing.assert_array_equal(other.inputs.image[..., 0], image.channel("fluorescence"))
+        assert other.image.nucleus == 1
+    assert [one.name for one in found_in_others(run)] == ["B1", "B2"]
+    (tmp_path / "B2_dna.tif").unlink()
+    assert main([*command[: -len(SMALL) - 1], str(tmp_path / "again"), *SMALL]) == 2
+
+
+def test_uploaded_files_of_channels_are_put_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CELLCUTTER_RUNS", str(tmp_path / "runs"))
+    kept = {
+        name: [keep_file(file.name, file.read_bytes()) for file in in_files(tmp_path, name, seed)]
+        for name, seed in (("A", 1), ("B", 2), ("C", 3))
+    }
+    choices = Choices(source=together(kept["A"]), config=TINY)
+    first = read_source(choices.source).with_roles(cell="A_cyto", nucleus="A_dna")
+    images, refused = images_of([*reversed(kept["B"]), kept["C"][0]], choices)
+    assert [image.title for image in images] == ["B_cyto.tif and B_dna.tif"]
+    ((names, reason),) = refused
+    assert names == "C_cyto.tif"
+    assert reason.startswith("the file of the channel dna is missing")
+    (taken,) = take_in(images[0], choices, first)
+    assert taken.file_names == ["B_cyto.tif", "B_dna.tif"]
+    chosen = choices.replace(others=(taken,))
+    other = read_chosen(taken, chosen, first.roles)
+    assert (other.name, other.channels, other.cell, other.nucleus) == (
+        "B",
+        ("cyto", "dna"),
+        (0,),
+        1,
+    )
+    for given in (taken, choices.source):
+        with pytest.raises(ValueError, match="trained on already"):
+            take_in(given, chosen, first)
