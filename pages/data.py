@@ -42,7 +42,8 @@ with facts:
     if image.full_shape is not None:
         st.caption(
             f"Too large to be read whole: it is shown {shown_as:.3g} times smaller, and of the "
-            "file only the region to work on is read. The environment variable "
+            "file only the region to work on is read; trained on it, the network finds the cells "
+            "of the whole image on the page Apply. The environment variable "
             f"{LIMIT_NAME} sets how much memory an image may take."
         )
     enter_pixel_size()

@@ -5,6 +5,8 @@ What is taken home is written block by block too, each cell with the block that 
 
 from __future__ import annotations
 
+import math
+import shutil
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -37,6 +39,12 @@ from cellcutter_core.view.scale_bar import with_scale_bar
 
 FORMATS = ("labels", "overlay", "borders", *IN_PARTS)
 """In which an image with its cells can be written without being held."""
+
+SCRATCH = ".blocks-"
+"""What the folder begins with in which masks and labels lie while they are worked on."""
+
+SCRATCH_BYTES = 9
+"""For each pixel: nuclei and labels of four bytes, and the mask."""
 
 WAYS = 4
 """How often each block is worked on: nuclei, cell area, drawing, writing."""
@@ -120,31 +128,53 @@ def apply_in_blocks(
         n_done += 1
         progress(n_done / n)
 
-    with ExitStack() as stack:
-        # Beside what is written: there is room for it, or there is none for the results.
-        beside = next(iter(files.values())).parent if files else None
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix=".blocks-", dir=beside)))
-        found = find(large, config, folder, done=done)
-        few = len(found.points) <= np.iinfo(np.uint16).max
-        dtype = np.uint16 if few else np.uint32
-        labels = np.memmap(folder / "labels", dtype, "w+", shape=large.shape)
-        drawn = draw(network, large, found, config, labels, done=done)
-        _write_parts(large, config, found, drawn, labels, files, origin, done)
-        pixel_size = large.sample.pixel_size
-        if "labels" in files:
-            write_labels(files["labels"], labels, pixel_size=pixel_size, compressed=True)
-        picture = _write_pictures(large, config, drawn.reduced, files)
-        rows, cols = large.shape
-        edge = (drawn.boxes[:, :2] == 0).any(1) | (drawn.boxes[:, 2:] == (rows, cols)).any(1)
-        return InBlocks(
-            seen_names(large.sample, config),
-            pixel_size,
-            picture,
-            drawn.reduced.labels,
-            drawn.areas[drawn.areas > 0],
-            int(np.count_nonzero(edge & (drawn.areas > 0))),
-            found.mask_fraction,
+    # Beside what is written, where there has to be room anyway. Some systems remove no file that is
+    # still open, as it is where an error holds on to it.
+    beside = next(iter(files.values())).parent if files else None
+    with TemporaryDirectory(prefix=SCRATCH, dir=beside, ignore_cleanup_errors=True) as scratch:
+        _check_room(Path(scratch), large.shape)
+        return _applied(network, large, config, files, Path(scratch), origin, done)
+
+
+def _check_room(folder: Path, shape: tuple[int, int]) -> None:
+    """Refuse what the disk cannot hold: a file in memory that cannot grow ends the process."""
+    needed, free = SCRATCH_BYTES * math.prod(shape), shutil.disk_usage(folder).free
+    if needed > free:
+        raise ValueError(
+            f"needs {needed / 1e9:.1f} GB on the disk of {folder.parent} while it is worked on, "
+            f"and {free / 1e9:.1f} GB are free; make room there, or take a region"
         )
+
+
+def _applied(
+    network: UNet,
+    large: LargeImage,
+    config: Config,
+    files: Mapping[str, Path],
+    scratch: Path,
+    origin: tuple[int, int],
+    done: Callable[[], None],
+) -> InBlocks:
+    found = find(large, config, scratch, done=done)
+    few = len(found.points) <= np.iinfo(np.uint16).max
+    dtype = np.uint16 if few else np.uint32
+    labels = np.memmap(scratch / "labels", dtype, "w+", shape=large.shape)
+    drawn = draw(network, large, found, config, labels, done=done)
+    _write_parts(large, config, found, drawn, labels, files, origin, done)
+    pixel_size = large.sample.pixel_size
+    if "labels" in files:
+        write_labels(files["labels"], labels, pixel_size=pixel_size, compressed=True)
+    there = drawn.areas > 0
+    edge = (drawn.boxes[:, :2] == 0).any(1) | (drawn.boxes[:, 2:] == large.shape).any(1)
+    return InBlocks(
+        seen_names(large.sample, config),
+        pixel_size,
+        _write_pictures(large, config, drawn.reduced, files),
+        drawn.reduced.labels,
+        drawn.areas[there],
+        int(np.count_nonzero(edge & there)),
+        found.mask_fraction,
+    )
 
 
 class _Part(Applied):

@@ -35,7 +35,7 @@ from cellcutter_core.markers import find_cells, find_nuclei
 from cellcutter_core.metrics import score
 from cellcutter_core.pipeline import make_dataset, prepare
 from cellcutter_core.regions import cut_out
-from cellcutter_core.runs import applying
+from cellcutter_core.runs import applying, in_blocks
 from cellcutter_core.runs.application import Application, work
 from cellcutter_core.runs.applying import Trained
 from cellcutter_core.runs.in_blocks import InBlocks
@@ -285,9 +285,11 @@ def test_it_is_watched_and_stopped_between_blocks(application: Application) -> N
     assert (now.status, now.n_left) == ("stopped", 1)
     assert 0.5 < now.share < 0.7
     assert not list(application.results.iterdir())
+    (application.results / ".blocks-killed").mkdir()
     application.record("queued")
     work(application)
     now = application.progress
+    assert not list(application.results.glob(".*"))
     assert (now.status, now.n_left, now.share) == ("finished", 0, 0.0)
     shares = [e["share"] for e in application.events() if e["kind"] == "part"]
     assert shares[-1] == 1.0
@@ -296,6 +298,18 @@ def test_it_is_watched_and_stopped_between_blocks(application: Application) -> N
             assert picture.size == (140, 105)
     with zipfile.ZipFile(io.BytesIO(application.download())) as archive:
         assert len(archive.namelist()) == 4
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_disk_without_room_is_said(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_blocks, "SCRATCH_BYTES", 1e12)
+    with pytest.raises(
+        ValueError, match=r"needs 235200000.0 GB on the disk .* are free; make room"
+    ):
+        applied(trained, large_sample(), tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.usefixtures("small_blocks")
