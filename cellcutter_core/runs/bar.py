@@ -94,10 +94,9 @@ def share_bar() -> Iterator[Callable[[str, float], None]]:
 
         def show(name: str, share: float) -> None:
             if name not in tasks:
-                for task in tasks.values():
-                    bar.remove_task(task)
-                tasks.clear()
                 tasks[name] = bar.add_task(name, total=1.0)
             bar.update(tasks[name], completed=share)
+            if share >= 1:
+                bar.remove_task(tasks.pop(name))
 
         yield show

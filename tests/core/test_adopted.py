@@ -10,7 +10,7 @@ from cellcutter_core.pipeline import prepare, seen_channels, unseen_channels
 from cellcutter_core.regions import cut_out
 from cellcutter_core.runs.adopted import adopt
 from cellcutter_core.runs.choices import Choices, changed, keys
-from cellcutter_core.runs.chosen_others import kept_file
+from cellcutter_core.runs.chosen_others import kept_place
 from cellcutter_core.runs.draft import file_of, markers_digest
 from cellcutter_core.runs.others import find_others, prepare_other
 from cellcutter_core.runs.store import Run
@@ -103,7 +103,8 @@ def test_other_images_that_it_was_trained_on_come_with_it(tmp_path):
     choices = adopt(run)
     (other,) = choices.others
     (found,) = others
-    kept = prepare_other(kept_file(other), one.roles, CONFIG, 1, choices.reading_of(other))
+    place, how = kept_place(other), choices.reading_of(other)
+    kept = prepare_other(place, one.roles, None, CONFIG, 1, how)
     assert (kept.image.roles, kept.image.name) == (two.roles, "two.npz")
     np.testing.assert_array_equal(kept.image.pixels, two.pixels)
     for name, array in found.inputs.arrays().items():
