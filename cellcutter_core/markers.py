@@ -18,7 +18,7 @@ from cellcutter_core.config import MarkerSettings
 from cellcutter_core.given_markers import markers_from_points, number_markers, read_markers
 from cellcutter_core.labels import check_labels, compact
 from cellcutter_core.nuclei.cell_bodies import cell_diameter, cell_regions
-from cellcutter_core.nuclei.regions import checked_plane, nucleus_diameter, nucleus_regions
+from cellcutter_core.nuclei.regions import checked_plane, nucleus_regions
 
 __all__ = [
     "Nuclei",
@@ -127,22 +127,15 @@ def find_cells(
     return _found(regions, settings, "choose a nucleus channel, or give the diameter of a cell")
 
 
-def typical_size(
-    image: ArrayLike, *, of_cells: bool = False, mask: NDArray[np.bool_] | None = None
-) -> float:
-    """Diameter in pixels that `find_nuclei` or `find_cells` takes if the settings have none.
+def cell_size(cell: ArrayLike, *, mask: NDArray[np.bool_] | None = None) -> float:
+    """Diameter in pixels that `find_cells` takes of cells if the settings have none.
 
     Parameters
     ----------
-    image : (H, W) or (H, W, C) array
-        A nucleus channel; of cells what `find_cells` takes.
-    of_cells : bool
-    mask : (H, W) bool, optional
-        See `find_cells`.
+    cell, mask
+        As for `find_cells`.
     """
-    if of_cells:
-        return cell_diameter(_one_plane(image), mask=mask)
-    return nucleus_diameter(image)
+    return cell_diameter(_one_plane(cell), mask=mask)
 
 
 def blob_detection(

@@ -14,9 +14,9 @@ from cellcutter_core.blockwise.large_image import LargeImage
 from cellcutter_core.config import Config
 from cellcutter_core.graph_cut import find_mask
 from cellcutter_core.images import Image
-from cellcutter_core.markers import Nuclei, typical_size
+from cellcutter_core.markers import Nuclei, cell_size
 from cellcutter_core.nuclei.region_outlines import Faint, brighter_than_haze
-from cellcutter_core.nuclei.regions import NUCLEI_BETWEEN, region_heights
+from cellcutter_core.nuclei.regions import NUCLEI_BETWEEN, nucleus_diameter, region_heights
 from cellcutter_core.pipeline import find_area, find_markers, is_covered
 from cellcutter_core.regions import Box, interesting_region
 
@@ -107,9 +107,9 @@ def with_diameter(large: LargeImage, config: Config) -> Config:
         return config
     if window.nucleus is None:
         cell = window.pixels[..., list(window.cell)]
-        diameter = typical_size(cell, of_cells=True, mask=find_mask(cell, config.mask))
+        diameter = cell_size(cell, mask=find_mask(cell, config.mask))
     else:
-        diameter = typical_size(window.pixels[..., window.nucleus])
+        diameter = nucleus_diameter(window.pixels[..., window.nucleus])
     return config.replace(markers=config.markers.replace(diameter=min(diameter, LARGEST_DIAMETER)))
 
 

@@ -65,8 +65,12 @@ def images_of(
     channels = choices.source.channel_names
     if channels is None:
         return list(kept), []
-    by_name = {source.name: source for source in kept}
+    by_name: dict[str, Source] = {}
     images, refused = [], []
+    for source in kept:
+        if by_name.setdefault(source.name, source) != source:
+            reason = "there is another file of this name; rename it, or add them one by one"
+            refused.append((source.name, reason))
     for key in dict.fromkeys(_key(channels, name) for name in by_name):
         names = [name for name in by_name if _key(channels, name) == key]
         try:

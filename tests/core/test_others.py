@@ -269,6 +269,10 @@ def test_uploaded_files_of_channels_are_put_together(
     ((names, reason),) = refused
     assert names == "C_cyto.tif"
     assert reason.startswith("the file of the channel dna is missing")
+    twice = keep_file("B_dna.tif", (tmp_path / "C_dna.tif").read_bytes())
+    images, refused = images_of([*kept["B"], twice], choices)
+    assert [image.more[0].digest for image in images] == [kept["B"][1].digest]
+    assert [name for name, _ in refused] == ["B_dna.tif"]
     (taken,) = take_in(images[0], choices, first)
     assert taken.file_names == ["B_cyto.tif", "B_dna.tif"]
     chosen = choices.replace(others=(taken,))
