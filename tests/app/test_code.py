@@ -20,12 +20,13 @@ from cellcutter_core.pipeline import find_area, find_markers, prepare
 from cellcutter_core.regions import cut_out
 from cellcutter_core.runs.application import Application
 from cellcutter_core.runs.applying import apply_run
-from cellcutter_core.runs.choices import Choices
+from cellcutter_core.runs.choices import Choices, Source
 from cellcutter_core.runs.chosen_others import read_chosen
-from cellcutter_core.runs.draft import Draft, file_of, keep_file, together
+from cellcutter_core.runs.draft import Draft, described, file_of, keep_file, together
 from cellcutter_core.runs.folder import runs_folder
 from cellcutter_core.runs.given_files import named_images
 from cellcutter_core.runs.others import find_others
+from cellcutter_core.runs.sources import read_source
 from cellcutter_core.runs.store import Run
 from cellcutter_core.runs.worker import work
 from cellcutter_core.samples import sample, save
@@ -237,6 +238,44 @@ def test_training_on_several_images_gives_the_labels_of_the_run(tmp_path: Path) 
     tifffile.imwrite(tmp_path / MARKERS_FILE, edited.regions.astype(np.uint16))
     labels = executed(code)["drawing"].labels
     assert len(np.unique(labels)) - 1 <= len(nuclei.points) - 1
+
+
+def two_files(folder: Path, name: str, seed: int) -> Source:
+    """An image with a file for each of two channels, uploaded."""
+    image = sample((128, 128), seed=seed)
+    kept = []
+    for title, channel in (("cyto", "fluorescence"), ("dna", "nucleus")):
+        file = folder / f"{name}_{title}.tif"
+        tifffile.imwrite(file, image.channel(channel))
+        kept.append(keep_file(file.name, file.read_bytes()))
+    return together(kept)
+
+
+def test_training_on_several_images_of_several_files(tmp_path: Path) -> None:
+    first, other = (two_files(tmp_path, name, seed) for name, seed in (("A", 1), ("B", 2)))
+    choices = Choices(source=first, region=(0, 0, 128, 128), config=TINY, others=[other])
+    made = executed(shown("train", choices))
+    (given,) = made["others"]
+    image = read_chosen(other, choices, made["image"].roles)
+    assert (given.name, given.channels, given.roles) == ("B", ("cyto", "dna"), image.roles)
+    np.testing.assert_array_equal(given.pixels, image.pixels)
+    assert made["of_others"][0].labels.any()
+
+
+def test_applying_to_images_of_several_files(tmp_path: Path) -> None:
+    first, _ = (two_files(tmp_path, name, seed) for name, seed in (("A", 1), ("B", 2)))
+    image = read_source(first)
+    inputs, _ = prepare(image, TINY)
+    about = {**image.roles, **described(Choices(source=first))}
+    run = Run.create(runs_folder() / "r1", inputs, TINY, description=about)
+    work(run)
+    files = sorted(Path().glob("*.tif"))
+    named, scenes = named_images(files, channels=first.channel_names)
+    Application.create(run, named, scenes=scenes)
+    own, other = labels_by_the_code_of_apply("r1")
+    np.testing.assert_array_equal(own, run.epoch(1).labels)
+    assert other.any()
+    assert not np.array_equal(own, other)
 
 
 def labels_by_the_code_of_apply(run: str) -> Any:
