@@ -55,14 +55,18 @@ def rois(labels: npt.ArrayLike, *, origin: tuple[int, int] = (0, 0)) -> dict[str
         As there, but that no cell is no error.
     """
     image = check_labels(labels)
-    if max(n + first for n, first in zip(image.shape, origin, strict=True)) > _LARGEST:
-        raise ValueError(
-            f"labels has shape {image.shape} from pixel {tuple(origin)} on, but a ROI of ImageJ "
-            f"ends at pixel {_LARGEST}; "
-            "export the label image, or work on a region"
-        )
+    check_extent(image.shape, origin)
     cells = cell_outlines(image, origin=origin)
     return {f"{cell}.roi": _roi(cell, pieces) for cell, pieces in cells.items()}
+
+
+def check_extent(shape: tuple[int, ...], origin: tuple[int, int]) -> None:
+    """Raise a ValueError where labels of that shape, from that pixel on, reach too far."""
+    if max(n + first for n, first in zip(shape, origin, strict=True)) > _LARGEST:
+        raise ValueError(
+            f"labels has shape {shape} from pixel {tuple(origin)} on, but a ROI of ImageJ "
+            f"ends at pixel {_LARGEST}; export the label image, or work on a region"
+        )
 
 
 def _roi(cell: int, pieces: list[Piece]) -> bytes:

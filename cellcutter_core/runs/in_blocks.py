@@ -26,6 +26,7 @@ from cellcutter_core.config import Config
 from cellcutter_core.export.in_parts import IN_PARTS
 from cellcutter_core.export.labels import write_labels
 from cellcutter_core.export.picture import png_file
+from cellcutter_core.export.rois import check_extent
 from cellcutter_core.files import atomic
 from cellcutter_core.images import Image
 from cellcutter_core.inputs import Inputs
@@ -120,7 +121,10 @@ def apply_in_blocks(
     ValueError
         If there is no cell, a format is none of these, or a file cannot be read or written.
     """
+    # What cannot be written is said before it takes its time.
     check_formats(files)
+    if "rois" in files:
+        check_extent(large.shape, origin)
     n_done, n = 0, WAYS * len(blocks_of(large.shape))
 
     def done() -> None:

@@ -300,6 +300,13 @@ def test_it_is_watched_and_stopped_between_blocks(application: Application) -> N
         assert len(archive.namelist()) == 4
 
 
+def test_what_imagej_cannot_hold_is_said_at_once(trained: Trained, tmp_path: Path) -> None:
+    large = LargeImage.held(trained.in_roles(large_sample()))
+    with pytest.raises(ValueError, match="a ROI of ImageJ ends at pixel 60535"):
+        trained.apply_in_blocks(large, {"rois": tmp_path / "r.zip"}, origin=(60200, 0))
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.usefixtures("small_blocks")
 def test_a_disk_without_room_is_said(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
