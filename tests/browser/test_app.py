@@ -114,6 +114,8 @@ def test_the_whole_way_on_the_sample(page: Any, server: Server) -> None:
     # What it was made from has changed: it is called out of date, and still shown.
     go(page, "Mask")
     page.get_by_test_id("stCheckbox").get_by_text("Automatic").click()
+    # On a busy machine the page is still settled from before when it is asked.
+    page.get_by_text("Nothing to set").wait_for(state="hidden", timeout=SOON)
     settled(page)
     go(page, "Train")
     page.get_by_text("This run is out of date").wait_for(timeout=SOON)
