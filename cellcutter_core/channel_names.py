@@ -125,7 +125,9 @@ class ChannelNames:
                 images.append(file)
                 continue
             channel, key = found
-            place = (file.parent if with_folders else Path(), key)
+            before, after = key
+            folder = file.parent if with_folders else Path()
+            place = (folder, (before.casefold(), after.casefold()))
             if place not in known:
                 images.append(known.setdefault(place, {}))
             there = known[place].setdefault(channel, file)

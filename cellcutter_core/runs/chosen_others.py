@@ -89,7 +89,7 @@ def images_of(
 def _key(channels: ChannelNames, name: str) -> object:
     """The same for all files of an image; of a file that says no channel its name."""
     found = channels.find(name)
-    return name if found is None else found[1]
+    return name if found is None else tuple(part.casefold() for part in found[1])
 
 
 def take_in(kept: Source, choices: Choices, first: Image) -> tuple[Source, ...]:

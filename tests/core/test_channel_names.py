@@ -15,7 +15,7 @@ from cellcutter_core.channel_names import ChannelNames
         (
             ["A01_actin.tif", "A01_dapi.tif"],
             ["actin", "dapi"],
-            [("B02_s1_actin.tif", "B02_s1_DAPI.tif")],
+            [("B02_s1_actin.tif", "b02_S1_DAPI.tif")],
         ),
         (["A01w1.tif", "A01w2.tif"], ["w1", "w2"], [("H12w1.tif", "H12w2.tif")]),
         (
