@@ -125,9 +125,7 @@ class ChannelNames:
                 images.append(file)
                 continue
             channel, key = found
-            before, after = key
-            folder = file.parent if with_folders else Path()
-            place = (folder, (before.casefold(), after.casefold()))
+            place = (file.parent if with_folders else Path(), folded(key))
             if place not in known:
                 images.append(known.setdefault(place, {}))
             there = known[place].setdefault(channel, file)
@@ -198,6 +196,12 @@ def what_differs(stems: Sequence[str]) -> list[str]:
             for name in words:
                 name.pop(end)
     return ["".join(name) for name in words]
+
+
+def folded(key: Key) -> Key:
+    """The same for keys that differ in capitals alone, which are of one image."""
+    before, after = key
+    return before.casefold(), after.casefold()
 
 
 def _lower(words: Sequence[str]) -> list[str]:

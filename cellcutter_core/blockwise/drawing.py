@@ -105,6 +105,7 @@ def draw(
     boxes = np.zeros((n, 4), np.int64)
     boxes[:, :2] = large.shape
     drawn = Drawn(boxes, np.zeros(n, np.int64), reduced)
+    of_all = large.sample.pixels[..., seen]
     scale = scale_of_cells(found.cell_diameter, large.shape, config)
     margin = math.ceil(config.crops.size / scale)
     for core in blocks_of(large.shape):
@@ -113,7 +114,7 @@ def draw(
         if image is not None:
             part = pixels_of(core, around)
             pixels = image.pixels[..., seen]
-            cells, drawing = _draw_block(network, large, found, config, around, pixels)
+            cells, drawing = _draw_block(network, found, config, around, pixels, of_all)
             numbered = np.append(0, cells + 1)[drawing.labels[part]]
             labels[pixels_of(core)] = numbered
             _measure(drawn, core, cells, drawing.labels[part])
@@ -125,11 +126,11 @@ def draw(
 
 def _draw_block(
     network: UNet,
-    large: LargeImage,
     found: Found,
     config: Config,
     around: Box,
     pixels: NDArray[Any],
+    of_all: NDArray[Any],
 ) -> tuple[NDArray[np.intp], Drawing]:
     """Which cells have their marker in a block, and their labels, counted among these."""
     cells = np.flatnonzero(lie_in(found.points, around))
@@ -146,7 +147,7 @@ def _draw_block(
         mask,
         found.points[cells] - np.array(around[:2]),
         nuclei,
-        of_all=large.sample.pixels[..., seen_channels(large.sample, config)],
+        of_all=of_all,
         diameter_of_all=found.cell_diameter,
     )
     return cells, draw_cells(network, make_dataset(inputs, config), inputs, config)

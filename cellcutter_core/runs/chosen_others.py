@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cellcutter_core.channel_names import ChannelNames
+from cellcutter_core.channel_names import ChannelNames, folded
 from cellcutter_core.images import Image
 from cellcutter_core.pipeline import check_seen, naming, seen_channels
 from cellcutter_core.runs.choices import Choices, KeptFile, Source
@@ -89,7 +89,7 @@ def images_of(
 def _key(channels: ChannelNames, name: str) -> object:
     """The same for all files of an image; of a file that says no channel its name."""
     found = channels.find(name)
-    return name if found is None else tuple(part.casefold() for part in found[1])
+    return name if found is None else folded(found[1])
 
 
 def take_in(kept: Source, choices: Choices, first: Image) -> tuple[Source, ...]:

@@ -118,8 +118,10 @@ def in_words(place: Place) -> str:
     >>> in_words(Path("day1/a.tif")), in_words((Path("day1/a_ch0.tif"), Path("day1/a_ch1.tif")))
     ('a.tif', 'a_ch0.tif with a_ch1.tif')
     """
-    first, *more = (place,) if isinstance(place, Path) else place
-    return " with ".join([first.name, ", ".join(file.name for file in more)][: 1 + bool(more)])
+    if isinstance(place, Path):
+        return place.name
+    first, *more = (file.name for file in place)
+    return f"{first} with {', '.join(more)}"
 
 
 def scenes_of(file: Path, *, scene: int | None = None) -> list[int | None]:
