@@ -120,7 +120,7 @@ def read_channel_files(
         nucleus=at,
         masks={},
         pixel_size=sizes[0] if sizes else None,
-        inverted=any(image.inverted for image in images),
+        appearances=tuple(image.appearances[0] for image in images),
     ).with_roles(cell=list(chosen))
 
 
@@ -143,10 +143,12 @@ def _without_tint(image: Image) -> Image:
     """A colour picture without the colours that are the same everywhere."""
     if image.channels != ("red", "green", "blue"):
         return image
-    kept = [index for index in range(3) if varies(image.pixels[..., index])]
+    kept = tuple(index for index in range(3) if varies(image.pixels[..., index]))
+    (seen,) = image.appearances
     return dataclasses.replace(
         image,
-        pixels=image.pixels[..., kept],
+        pixels=image.pixels[..., list(kept)],
+        appearances=(seen.keep(kept),),
         channels=tuple(image.channels[index] for index in kept),
         cell=tuple(kept.index(index) for index in image.cell),
         nucleus=None,

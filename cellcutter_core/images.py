@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cellcutter_core.reading.appearance import interpret
+from cellcutter_core.reading.appearance import Appearance, interpret
 from cellcutter_core.reading.contents import MAX_BYTES, Array, Contents, Unreadable, memory_limit
 from cellcutter_core.reading.intensity import normalise
 from cellcutter_core.reading.parts import Box, Plane
@@ -36,10 +36,6 @@ __all__ = ["MAX_BYTES", "Image", "Validation", "normalise", "read_image", "read_
 
 # What lies beside the pixels, one number a pixel, and its data type.
 PLANES = {"markers": np.int32, "truth": np.int32, "truth_nuclei": np.int32, "ignore": np.bool_}
-
-
-class NothingToSee(ValueError):
-    """A channel in use is constant."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,9 +71,8 @@ class Image:
     full_shape : (int, int) or None
         Rows and columns of the image where these are only every so many of them, to look at; the
         size of a pixel is that of all.
-    inverted : bool
-        The file shows cells dark on a bright background; here they are bright, because its channels
-        were turned over or the density of stains was taken.
+    appearances : tuple of Appearance
+        What was judged of each of its files, and made cells bright in `pixels`.
     name : str
         Where it comes from, a file name; messages begin with it.
 
@@ -100,7 +95,7 @@ class Image:
     validation: Validation | None = None
     pixel_size: float | None = None
     full_shape: tuple[int, int] | None = None
-    inverted: bool = False
+    appearances: tuple[Appearance, ...] = ()
     name: str = "image"
 
     def __post_init__(self) -> None:
@@ -160,6 +155,13 @@ class Image:
     def mask(self) -> Array | None:
         """The given mask for the first cell channel, (H, W) bool, True on cells; None without."""
         return self.masks.get(self.channels[self.cell[0]])
+
+    @property
+    def inverted(self) -> bool:
+        """Whether a file shows cells dark on a bright background; in `pixels` they are bright,
+        because its channels were turned over or the density of stains was taken.
+        """
+        return any(one.inverted for one in self.appearances)
 
     @property
     def stained(self) -> bool:
@@ -327,7 +329,7 @@ def read_image(
         max_bytes=limit,
     )
     try:
-        contents = interpret(contents, inverted=inverted, stained=stained, max_bytes=limit)
+        contents, seen = interpret(contents, inverted=inverted, stained=stained, max_bytes=limit)
     except Unreadable as error:
         error.args = (f"{name}: {error}",)
         raise error from None
@@ -348,7 +350,7 @@ def read_image(
         nucleus=nucleus_index,
         pixel_size=contents.pixel_size,
         full_shape=contents.full_shape,
-        inverted=contents.inverted,
+        appearances=(seen,),
         name=name,
     )
     image = _not_constant(_with_beside(image, contents))
@@ -357,6 +359,53 @@ def read_image(
     from cellcutter_core.regions import cut_out
 
     return cut_out(image, region)
+
+
+def read_pixels(
+    path: str | os.PathLike[str],
+    appearance: Appearance,
+    *,
+    region: Box,
+    z: Plane = None,
+    t: Plane = None,
+    scene: Plane = None,
+    public_only: bool = False,
+    max_bytes: int | None = None,
+) -> Array:
+    """Read a part of an image that was looked at before.
+
+    Parameters
+    ----------
+    path, region, z, t, scene, public_only, max_bytes
+        As for `read_image`.
+    appearance : Appearance
+        What was judged of it then.
+
+    Returns
+    -------
+    (h, w, C) array
+        With the same channels as then, as bright.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read.
+    """
+    path = str(path) if is_address(path) else Path(path)
+    contents = read_contents(
+        path,
+        z=z,
+        t=t,
+        scene=scene,
+        region=region,
+        public_only=public_only,
+        max_bytes=max_bytes,
+    )
+    pixels = contents.pixels
+    if contents.whole:
+        top, left, bottom, right = region
+        pixels = pixels[top:bottom, left:right]
+    return appearance.of(pixels)
 
 
 def read_labels(path: str | os.PathLike[str], *, max_bytes: int | None = None) -> Array:
@@ -427,7 +476,7 @@ def _with_beside(image: Image, contents: Contents) -> Image:
 def _not_constant(image: Image) -> Image:
     for index in (*image.cell, image.nucleus):
         if index is not None and not varies(image.pixels[..., index]):
-            raise NothingToSee(
+            raise ValueError(
                 f"{image.name}: channel {index} ({image.channels[index]}) is constant, every pixel "
                 f"is {image.pixels[0, 0, index]}; choose another channel, or an image of cells"
             )

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from cellcutter_core.blockwise.blocks import pixels_of
 from cellcutter_core.gaps import filled_gaps
-from cellcutter_core.images import Image, NothingToSee
-from cellcutter_core.reading.brightness import turned_over
-from cellcutter_core.regions import Box, cut_out
+from cellcutter_core.images import Image, read_pixels
+from cellcutter_core.reading.parts import Plane
+from cellcutter_core.reading.roles import varies
+from cellcutter_core.regions import Box
 
 SAMPLED = 2048
 """Longest side in pixels of what is looked at of all of the image."""
@@ -24,7 +29,7 @@ class LargeImage:
     sample : Image
         Every so many rows and columns of it, see `Image.full_shape`.
     read : callable
-        Box → the image there, with the channels and roles of the sample. May raise `NothingToSee`.
+        Box → (h, w, C) array, the pixels there of the channels of the sample.
 
     Attributes
     ----------
@@ -33,7 +38,7 @@ class LargeImage:
         Rows and columns of all of it.
     """
 
-    def __init__(self, sample: Image, read: Callable[[Box], Image]) -> None:
+    def __init__(self, sample: Image, read: Callable[[Box], NDArray[Any]]) -> None:
         self.sample, self._read = sample, read
         self.shape = sample.full_shape or sample.shape
 
@@ -48,59 +53,58 @@ class LargeImage:
             nucleus=image.nucleus,
             pixel_size=image.pixel_size,
             full_shape=image.shape,
-            inverted=image.inverted,
+            appearances=image.appearances,
             name=image.name,
         )
-        return cls(bare, lambda box: cut_out(image, box))
+        return cls(bare, lambda box: image.pixels[pixels_of(box)])
 
     @classmethod
-    def stored(cls, read: Callable[..., Image]) -> LargeImage:
-        """One in a file.
+    def stored(
+        cls,
+        sample: Image,
+        files: Sequence[str | os.PathLike[str]],
+        *,
+        z: Plane = None,
+        t: Plane = None,
+        scene: Plane = None,
+    ) -> LargeImage:
+        """One in a file, or in those of its channels.
 
         Parameters
         ----------
-        read : callable
-            `read_image` of the file, with all that is chosen of it: takes the arguments `region`,
-            `reduced_to`, `inverted`, `stained`, `cell` and `nucleus` of that, and no other.
-
-        Raises
-        ------
-        ValueError
-            What `read_image` raises.
+        sample : Image
+            What was read of them with `reduced_to`.
+        files : sequence of paths
+            In the order in which they were read.
+        z, t, scene : optional
+            As they were read.
         """
-        sample = read(reduced_to=SAMPLED)
-        turn = sample.inverted and not sample.stained
-        as_seen = {"inverted": sample.inverted and not turn, "stained": sample.stained}
-        # How far a pixel is below the brightest has to be the same in every region.
-        brightest = None
-        if turn:
-            brightest = read(reduced_to=SAMPLED, **as_seen).pixels.max(axis=(0, 1))
 
-        def region(box: Box) -> Image:
-            image = read(region=box, **sample.roles, **as_seen)
-            if brightest is None:
-                return image
-            pixels = turned_over(image.pixels, brightest=brightest)
-            return dataclasses.replace(image, pixels=pixels, inverted=True)
+        def read(box: Box) -> NDArray[Any]:
+            parts = [
+                read_pixels(file, seen, region=box, z=z, t=t, scene=scene)
+                for file, seen in zip(files, sample.appearances, strict=True)
+            ]
+            return np.concatenate(parts, axis=2)
 
-        return cls(sample, region)
+        return cls(sample, read)
 
     def read(self, box: Box) -> Image | None:
-        """What lies in a box; None where a channel in use is constant there, as on empty glass.
+        """What lies in a box; None where all channels in use are constant, as on empty glass.
 
         Where nothing was imaged there is background, that of the whole image.
 
         Raises
         ------
         ValueError
-            What `read_image` raises of a damaged file.
+            If the file is damaged.
         """
-        try:
-            image = self._read(box)
-        except NothingToSee:
+        sample, pixels = self.sample, self._read(box)
+        used = {*sample.cell, sample.nucleus} - {None}
+        if not any(varies(pixels[..., channel]) for channel in used):
             return None
-        channels = range(len(image.channels))
         filled = [
-            filled_gaps(image.pixels[..., c], like=self.sample.pixels[..., c]) for c in channels
+            filled_gaps(pixels[..., channel], like=sample.pixels[..., channel])
+            for channel in range(len(sample.channels))
         ]
-        return dataclasses.replace(image, pixels=np.stack(filled, axis=-1))
+        return dataclasses.replace(sample, pixels=np.stack(filled, axis=-1), full_shape=None)

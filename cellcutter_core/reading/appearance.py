@@ -3,17 +3,53 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 
 import numpy as np
 
 from cellcutter_core.reading.brightness import dark_on_bright, turned_over
-from cellcutter_core.reading.contents import Contents, Unreadable, check_size
+from cellcutter_core.reading.contents import Array, Contents, Unreadable, check_size
 from cellcutter_core.reading.stains import STAIN_CHANNELS, is_stained, with_stains
+
+
+@dataclass(frozen=True, eq=False)
+class Appearance:
+    """What was judged of a picture, and so holds for every part of it.
+
+    Attributes
+    ----------
+    inverted : bool
+        A viewer shows cells dark on a bright background.
+    stained : bool
+        It is a stained section.
+    kept : tuple of int or None
+        Of the channels in the file those that say something; None for all.
+    brightest : (C,) array or None
+        The numbers that these are turned over from, see `turned_over`; None where they are not.
+    """
+
+    inverted: bool = False
+    stained: bool = False
+    kept: tuple[int, ...] | None = None
+    brightest: Array | None = None
+
+    def of(self, pixels: Array) -> Array:
+        """The channels in which cells are bright, out of those in the file."""
+        if self.stained:
+            return with_stains(pixels)
+        if self.kept is not None:
+            pixels = pixels[..., list(self.kept)]
+        return pixels if self.brightest is None else turned_over(pixels, brightest=self.brightest)
+
+    def keep(self, kept: tuple[int, ...]) -> Appearance:
+        """With these alone of its channels, of which none was left out yet."""
+        brightest = None if self.brightest is None else self.brightest[list(kept)]
+        return dataclasses.replace(self, kept=kept, brightest=brightest)
 
 
 def interpret(
     contents: Contents, *, inverted: bool | None, stained: bool | None, max_bytes: int
-) -> Contents:
+) -> tuple[Contents, Appearance]:
     """Make bright what shows cells.
 
     1. Colour with three equal channels is gray: many programs save it so.
@@ -40,28 +76,32 @@ def interpret(
     pixels = contents.pixels
     unnamed = contents.channels is None
     colour = contents.colour or (unnamed and pixels.shape[2] == 3 and pixels.dtype == np.uint8)
-    if colour and all(np.array_equal(pixels[..., 0], pixels[..., other]) for other in (1, 2)):
-        pixels, colour = pixels[..., :1].copy(), False
     if stained and not (colour and pixels.dtype in (np.uint8, np.uint16)):
         raise Unreadable(
             f"has {pixels.shape[2]} channel(s) of {pixels.dtype}, but stains are told apart in "
             "red, green and blue of 8 or 16 bits; leave stained out"
         )
+    kept = None
+    if (
+        colour
+        and not stained
+        and all(np.array_equal(pixels[..., 0], pixels[..., other]) for other in (1, 2))
+    ):
+        kept, colour, pixels = (0,), False, pixels[..., :1]
     if stained is None:
         stained = colour and inverted is not False and is_stained(pixels)
     if stained:
         check_size(pixels.nbytes // 3 * len(STAIN_CHANNELS), max_bytes)
-        return dataclasses.replace(
-            contents,
-            pixels=with_stains(pixels),
-            channels=STAIN_CHANNELS,
-            colour=False,
-            inverted=True,
+        seen = Appearance(inverted=True, stained=True)
+        contents = dataclasses.replace(
+            contents, pixels=seen.of(pixels), channels=STAIN_CHANNELS, colour=False
         )
+        return contents, seen
     if inverted is None:
         inverted = (colour or pixels.shape[2] == 1) and dark_on_bright(
             pixels, white_is_zero=contents.white_is_zero
         )
+    seen = Appearance(inverted=inverted, kept=kept)
     if inverted != contents.white_is_zero:
-        pixels = turned_over(pixels)
-    return dataclasses.replace(contents, pixels=pixels, colour=colour, inverted=inverted)
+        seen = dataclasses.replace(seen, brightest=pixels.max(axis=(0, 1)))
+    return dataclasses.replace(contents, pixels=seen.of(contents.pixels), colour=colour), seen

@@ -5,6 +5,7 @@ All that follows looks for cells brighter than what is around them, as in fluore
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -44,24 +45,26 @@ def dark_on_bright(pixels: npt.NDArray[Any], *, white_is_zero: bool = False) -> 
 
     step = -(-max(pixels.shape[:2]) // SIDE)
     sample = pixels[::step, ::step].mean(axis=2, dtype=np.float64)
+    imaged = _imaged(sample)
     if white_is_zero:
         sample = -sample
-    low, high = np.percentile(sample, [0.5, 99.5])
+    low, high = np.percentile(sample[imaged], [0.5, 99.5])
     if not low < high:
         return False
     scaled = np.clip((sample - low) / (high - low), 0, 1)
     smooth = ndimage.gaussian_filter(scaled, SIGMA)
-    away = smooth - smooth.mean()
+    away = smooth[imaged] - smooth[imaged].mean()
     spread = float(np.sqrt((away**2).mean()))
     if spread == 0 or float((away**3).mean()) / spread**3 > LARGEST_SKEWNESS:
         return False
-    bright = smooth > threshold_otsu(smooth)
-    if not SMALLEST_SHARE < bright.mean() < 1:
+    bright = smooth > threshold_otsu(smooth[imaged])
+    if not SMALLEST_SHARE < bright[imaged].mean() < 1:
         return False
     # Away from the border between them, which is steep on both sides.
-    inside = [ndimage.binary_erosion(part, iterations=3) for part in (bright, ~bright)]
+    parts = (bright & imaged, ~bright & imaged)
+    inside = [ndimage.binary_erosion(part, iterations=3) for part in parts]
     if not all(part.any() for part in inside):
-        inside = [bright, ~bright]
+        inside = list(parts)
     slope = ndimage.gaussian_gradient_magnitude(scaled, SIGMA)
     of_bright, of_dark = (float(np.median(slope[part])) for part in inside)
     return of_bright < LARGEST_ROUGHNESS * of_dark
@@ -82,14 +85,18 @@ def turned_over(
     -------
     array of the same shape
         Of the same data type; of the unsigned one of the same size where it is signed or bool.
+        Where nothing was imaged, see `cellcutter_core.gaps`, there is nothing here too: 0.
 
     Examples
     --------
     >>> turned_over(np.array([[[250], [10]]], np.uint8))[..., 0]
     array([[  0, 240]], dtype=uint8)
     """
+    from cellcutter_core.gaps import gaps
+
     if pixels.dtype == np.bool_:
         pixels = pixels.astype(np.uint8)
+    nothing = [gaps(channel) for channel in np.moveaxis(pixels, -1, 0)]
     if brightest is None:
         brightest = pixels.max(axis=(0, 1))
     else:
@@ -101,5 +108,21 @@ def turned_over(
     with np.errstate(over="ignore"):
         turned = np.asarray(brightest - pixels)
     if pixels.dtype.kind == "f" and not np.isfinite(turned).all():
-        return np.asarray(brightest / 2 - pixels / 2)
+        turned = np.asarray(brightest / 2 - pixels / 2)
+    for index, where in enumerate(nothing):
+        if where is not None:
+            turned[where, index] = 0
     return turned
+
+
+def _imaged(sample: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """All but the gaps of a mosaic, and what lies so near that smoothing mixes them into it."""
+    from scipy import ndimage
+
+    from cellcutter_core.gaps import gaps
+
+    nothing = gaps(sample)
+    if nothing is None:
+        return np.ones(sample.shape, np.bool_)
+    imaged = ~ndimage.binary_dilation(nothing, iterations=math.ceil(3 * SIGMA))
+    return imaged if imaged.any() else ~nothing

@@ -82,7 +82,6 @@ class Contents:
     beside : arrays that lie beside the pixels, under the names the file gives them
     pixel_size : µm per pixel, or None
     white_is_zero : True where the file says that the smallest number is shown white
-    inverted : True where the picture shows what is dark on bright, and was turned over
     whole : True where all of the image was read, though only a region was asked for
     full_shape : rows and columns of the image where every so many of them were read, else None
     """
@@ -93,7 +92,6 @@ class Contents:
     beside: dict[str, Array] = field(default_factory=dict)
     pixel_size: float | None = None
     white_is_zero: bool = False
-    inverted: bool = False
     whole: bool = False
     full_shape: tuple[int, int] | None = None
 

@@ -35,8 +35,13 @@ def is_stained(rgb: Array) -> bool:
     """
     if rgb.dtype not in (np.uint8, np.uint16):
         return False
+    from cellcutter_core.gaps import gaps
+
     step = -(-max(rgb.shape[:2]) // SIDE)
-    density = _density(rgb[::step, ::step]).reshape(-1, 3)
+    seen = rgb[::step, ::step]
+    nothing = gaps(seen.max(axis=2))
+    seen = seen.reshape(-1, 3) if nothing is None else seen[~nothing]
+    density = _density(seen)
     lamp = np.percentile(density, 2, axis=0)
     white, usual = 10**-lamp, 10 ** -np.median(density, axis=0)
     if white.min() < 0.7 or usual.mean() < 0.4 or density.std(axis=0).min() == 0:
@@ -58,9 +63,12 @@ def with_stains(rgb: Array) -> Array:
     -------
     (H, W, 5) array of the same data type
         Density is that of the luminance, from 0 for white to the largest value for `DENSEST`.
-        Hematoxylin is on the same scale as density, so that no stain is 0.
+        Hematoxylin is on the same scale as density, so that no stain is 0. Both are 0 where nothing
+        was imaged, see `cellcutter_core.gaps`.
     """
     from skimage.color import rgb2gray, rgb2hed
+
+    from cellcutter_core.gaps import gaps
 
     limit = np.iinfo(rgb.dtype).max
     found = np.empty((*rgb.shape[:2], 5), rgb.dtype)
@@ -72,6 +80,9 @@ def with_stains(rgb: Array) -> Array:
         stain = rgb2hed(part)[..., 0] * 6 / DENSEST
         for channel, values in enumerate((gray, stain)):
             found[top : top + ROWS, :, channel] = np.clip(values * limit + 0.5, 0, limit)
+    nothing = gaps(rgb.max(axis=2))
+    if nothing is not None:
+        found[nothing, :2] = 0
     return found
 
 

@@ -6,13 +6,13 @@ that brings the cells of that image to the size in which the network saw those o
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cellcutter_core.blockwise.blocks import AT_ONCE
-from cellcutter_core.blockwise.large_image import LargeImage
+from cellcutter_core.blockwise.large_image import SAMPLED, LargeImage
 from cellcutter_core.export import Result
 from cellcutter_core.images import Image
 from cellcutter_core.inputs import Inputs
@@ -81,9 +81,7 @@ class Trained:
         ValueError
             What `read_image` raises.
         """
-        own = {**self.run.description.get("reading", {}), "scene": None}
-        said = {name: value for name, value in how.items() if value is not None}
-        return read_alike(path, self.run.description, self.own_files, **{**own, **said})
+        return read_alike(path, self.run.description, self.own_files, **self._reading(how))
 
     def open(self, path: Where, **how: Any) -> Image | LargeImage:
         """As `read`, but for an image that is too large to be worked on at once.
@@ -105,12 +103,20 @@ class Trained:
             if how.get("region") is not None:
                 raise
             try:
-                large = LargeImage.stored(partial(self.read, path, **how))
+                sample = self.read(path, **how, reduced_to=SAMPLED)
             except TooLarge:
                 raise error from None
-            return large
+            files = [path] if isinstance(path, str | os.PathLike) else path
+            reading = self._reading(how)
+            planes = {name: reading.get(name) for name in ("z", "t", "scene")}
+            return LargeImage.stored(sample, files, **planes)
         n_rows, n_cols = image.shape
         return LargeImage.held(image) if n_rows * n_cols > AT_ONCE else image
+
+    def _reading(self, how: Mapping[str, Any]) -> dict[str, Any]:
+        """How another image is read, where that is said so or was for the run's own."""
+        own = {**self.run.description.get("reading", {}), "scene": None}
+        return {**own, **{name: value for name, value in how.items() if value is not None}}
 
     def in_roles(self, image: Image, *, keep: Iterable[str] = ()) -> Image:
         """The image with its channels in the roles that those of their names had in the run.

@@ -31,7 +31,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
 
 from cellcutter_core.given_markers import read_markers  # noqa: E402
-from cellcutter_core.images import Image, NothingToSee, read_image, read_labels  # noqa: E402
+from cellcutter_core.images import Image, read_image, read_labels  # noqa: E402
 from cellcutter_core.reading.contents import Unreadable  # noqa: E402
 
 MAX_BYTES = 1024**2
@@ -216,7 +216,7 @@ def read_case(case: Case, folder: Path) -> str:
         result = READERS[case.reader](path, **case.plane)
     except ValueError as error:
         message = str(error)
-        told = type(error) is ValueError or isinstance(error, Unreadable | NothingToSee)
+        told = type(error) is ValueError or isinstance(error, Unreadable)
         if not told or not re.search(r": ", message):
             return f"wrong: {type(error).__name__} {message}"
         if not message.isprintable() or len(message) > 1500:

@@ -55,6 +55,24 @@ def test_only_dark_cells_are_turned_over(tmp_path: Path) -> None:
     np.testing.assert_array_equal(image.pixels[..., 0], bright - bright.min())
 
 
+def test_parts_of_a_mosaic_that_were_not_imaged_are_neither_dark_nor_bright(
+    tmp_path: Path,
+) -> None:
+    bright = np.tile(fluorescence(), (3, 2))
+    nothing = (slice(0, 150), slice(0, 160))
+    for name, field in (("bright", bright), ("dark", 255 - bright)):
+        field[nothing] = 0
+        np.save(tmp_path / f"{name}.npy", field)
+    image = read_image(tmp_path / "bright.npy")
+    assert not image.inverted
+    turned = read_image(tmp_path / "dark.npy")
+    assert turned.inverted
+    assert not turned.pixels[nothing].any()
+    imaged = np.ones(bright.shape, bool)
+    imaged[nothing] = False
+    np.testing.assert_array_equal(turned.pixels[imaged, 0], bright[imaged] - bright[imaged].min())
+
+
 def test_the_caller_knows_better(tmp_path: Path) -> None:
     bright = fluorescence()
     for pixels in (bright, 255 - bright):
@@ -156,6 +174,16 @@ def test_a_section_gets_the_channels_of_its_stains(tmp_path: Path) -> None:
     found = image.channel("hematoxylin").astype(float)
     expected = hematoxylin * 6 / DENSEST * 255
     assert np.abs(found - expected).max() < 5
+    # Where a mosaic of them was not imaged it is black, and there is no stain.
+    mosaic = np.tile(rgb, (3, 3, 1))
+    mosaic[: len(rgb), : rgb.shape[1]] = 0
+    Picture.fromarray(mosaic).save(tmp_path / "m.png")
+    of_mosaic = read_image(tmp_path / "m.png")
+    assert of_mosaic.stained
+    assert not of_mosaic.pixels[: len(rgb), : rgb.shape[1]].any()
+    np.testing.assert_array_equal(
+        of_mosaic.pixels[len(rgb) : 2 * len(rgb), : rgb.shape[1]], image.pixels
+    )
     white = np.zeros((1, 1, 3), np.uint8) + 255
     assert with_stains(white)[0, 0].tolist() == [0, 0, 255, 255, 255]
     assert with_stains(white * 0)[0, 0, 0] == 255

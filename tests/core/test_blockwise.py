@@ -83,6 +83,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(applying, "AT_ONCE", SIDE * SIDE)
     monkeypatch.setattr(drawing, "SMALL", 150)
     monkeypatch.setattr(large_image, "SAMPLED", 300)
+    monkeypatch.setattr(applying, "SAMPLED", 300)
     monkeypatch.setattr(finding, "LOOKED_AT", 300)
 
 
@@ -205,6 +206,44 @@ def test_it_is_read_from_its_file_block_by_block(
     assert found.channels == trained.channels
 
 
+@pytest.mark.usefixtures("small_blocks", "low_limit")
+def test_every_file_of_an_image_is_dark_or_bright_by_all_of_it(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = large_sample()
+    files = [tmp_path / f"{name}.tif" for name in image.channels]
+    for file, channel in zip(files, np.moveaxis(image.pixels, -1, 0), strict=True):
+        # Of the cells alone the picture is dark on bright.
+        shown = channel.max() - channel if file.stem == image.channels[0] else channel
+        tifffile.imwrite(file, shown, tile=(64, 64))
+    stored = trained.open(files)
+    assert isinstance(stored, LargeImage)
+    assert [one.inverted for one in stored.sample.appearances] == [True, False, False]
+    monkeypatch.delenv("CELLCUTTER_IMAGE_LIMIT")
+    held = trained.open(files)
+    assert isinstance(held, LargeImage)
+    assert held.sample.roles == stored.sample.roles == image.roles
+    for box in ((0, 0, 200, 200), (100, 300, 420, 560)):
+        # Seen is every other pixel, and the brightest of all may be between them.
+        difference = _pixels(stored, box).astype(int) - _pixels(held, box)
+        assert (np.abs(difference).max(axis=(0, 1)) <= (0.02 * image.pixels.max(), 0, 0)).all()
+
+
+def test_white_glass_beside_a_section_is_nothing(tmp_path: Path) -> None:
+    """There all three colours are equal, as in a gray picture."""
+    rgb = np.full((300, 300, 3), 255, np.uint8)
+    rows, cols = np.mgrid[:300, :150]
+    stain = np.hypot(rows % 30 - 15, cols % 30 - 15) < 8
+    rgb[:, :150] = np.where(stain[..., None], (90, 60, 160), (240, 200, 225))
+    tifffile.imwrite(tmp_path / "a.tif", rgb, tile=(64, 64), photometric="rgb")
+    sample = read_image(tmp_path / "a.tif", reduced_to=200)
+    assert sample.stained
+    stored = LargeImage.stored(sample, [tmp_path / "a.tif"])
+    assert stored.read((0, 160, 300, 300)) is None
+    whole = read_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal(_pixels(stored, (0, 0, 90, 80)), whole.pixels[:90, :80])
+
+
 def _pixels(large: LargeImage, box: tuple[int, int, int, int]) -> NDArray[Any]:
     image = large.read(box)
     assert image is not None
@@ -232,6 +271,24 @@ def test_where_there_are_no_cells_none_are_found(
     outside[195:445, 25:275] = 0
     assert not outside.any()
     assert score(labels[200:440, 30:270], alone.labels).average_precision[0] > 0.9
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_where_one_channel_shows_nothing_the_other_does(trained: Trained, tmp_path: Path) -> None:
+    image = trained.in_roles(large_sample())
+    pixels = image.pixels.copy()
+    pixels[:260, :260, image.cell[0]] = 0
+    image = Image(pixels, image.channels, cell=image.cell, nucleus=image.nucleus)
+    found, labels = applied(trained, image, tmp_path, "table")
+    at_once = trained.apply(image)
+    here = (slice(0, 250), slice(0, 250))
+    n = len(np.unique(at_once.labels[here]))
+    assert n > 30
+    assert abs(len(np.unique(labels[here])) - n) <= 2
+    with (tmp_path / "table").open(newline="") as file:
+        listed = {int(row["id"]) for row in csv.DictReader(file)}
+    assert listed == set(np.unique(labels)) - {0}
+    assert len(listed) == len(found.areas)
 
 
 @pytest.mark.usefixtures("small_blocks", "low_limit")
