@@ -36,8 +36,8 @@ def read_channel_files(
     scene: Plane = None,
     region: Box | None = None,
     reduced_to: int | None = None,
-    inverted: bool | None = None,
-    stained: bool | None = None,
+    inverted: bool | Sequence[bool] | None = None,
+    stained: bool | Sequence[bool] | None = None,
     max_bytes: int | None = None,
 ) -> Image:
     """Read the channels of one image from several files.
@@ -55,7 +55,8 @@ def read_channel_files(
     cell, nucleus, z, t, scene, region, reduced_to : optional
         As for `read_image`, the same for all files.
     inverted, stained : bool, optional
-        As for `read_image`, for all but `nucleus_file`; by default each file is judged alone.
+        As for `read_image`, for all but `nucleus_file`, or one for each of `files`; by default each
+        file is judged alone.
     max_bytes : int, optional
         As for `read_image`, for all files together.
 
@@ -74,8 +75,8 @@ def read_channel_files(
     limit = memory_limit() if max_bytes is None else max_bytes
     images: list[Image] = []
     all_files = [*files, *([] if nucleus_file is None else [nucleus_file])]
+    turned, section = (_for_each(said, files) for said in (inverted, stained))
     for number, file in enumerate(all_files):
-        judged = nucleus_file is not None and number == len(files)
         images.append(
             read_image(
                 file,
@@ -84,8 +85,8 @@ def read_channel_files(
                 scene=scene,
                 region=region,
                 reduced_to=reduced_to,
-                inverted=None if judged else inverted,
-                stained=None if judged else stained,
+                inverted=turned[number],
+                stained=section[number],
                 max_bytes=limit,
             )
         )
@@ -122,6 +123,15 @@ def read_channel_files(
         pixel_size=sizes[0] if sizes else None,
         appearances=tuple(image.appearances[0] for image in images),
     ).with_roles(cell=list(chosen))
+
+
+def _for_each(said: bool | Sequence[bool] | None, files: Sequence[File]) -> list[bool | None]:
+    """What is said of each of the files, and nothing of one more."""
+    if said is None or isinstance(said, bool):
+        return [*([said] * len(files)), None]
+    if len(said) != len(files):
+        raise ValueError(f"{len(said)} values are given for {len(files)} files; give one for each")
+    return [*said, None]
 
 
 def _check_fits(images: Sequence[Image], limit: int) -> None:

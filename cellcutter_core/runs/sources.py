@@ -92,14 +92,13 @@ def open_source(source: Source) -> Image:
         raise error
 
 
-def as_seen(source: Source, seen: Image) -> Source:
-    """The source with what was judged of it by all of the image, for every region to be the same.
-
-    Files of several channels are judged each by itself.
-    """
-    if source.more:
-        return source
-    return source.replace(inverted=seen.inverted, stained=seen.stained)
+def as_seen(source: Source, seen: Image) -> dict[str, Any]:
+    """How a source is read, with what was judged by all of the image, as it is for every region."""
+    judged: dict[str, Any] = {}
+    for name in ("inverted", "stained"):
+        of_files = [getattr(one, name) for one in seen.appearances]
+        judged[name] = of_files if source.more else of_files[0]
+    return {**source.reading, **judged}
 
 
 def read_region(source: Source, region: Box, seen: Image) -> Image:
@@ -117,7 +116,7 @@ def read_region(source: Source, region: Box, seen: Image) -> Image:
     ValueError
         What `read_source` raises; a `TooLarge` says which region fits.
     """
-    return read_source(as_seen(source, seen), region=region).with_roles(**seen.roles)
+    return read_source(source, region=region, **as_seen(source, seen)).with_roles(**seen.roles)
 
 
 def read_source(source: Source, **part: Any) -> Image:
@@ -127,8 +126,8 @@ def read_source(source: Source, **part: Any) -> Image:
     ----------
     source : Source
     **part
-        `region` or `reduced_to`, as for `read_image`, of an image that comes from a file or an
-        address.
+        `region` and the like, as for `read_image`, of an image that comes from a file or an
+        address; what is chosen of it otherwise holds for the rest.
 
     Raises
     ------
@@ -139,13 +138,14 @@ def read_source(source: Source, **part: Any) -> Image:
         return sample(seed=source.seed)
     if source.kind == "paper":
         return read_image(fetch_paper(source.name))
+    how = {**source.reading, **part}
     if source.kind == "web":
         # Whoever sees the page chooses it, so it must not lead into the server's own network.
-        return read_image(source.name, public_only=True, **source.reading, **part)
+        return read_image(source.name, public_only=True, **how)
     files = files_of(source)
     if len(files) > 1:
-        return read_channel_files(files, **source.reading, **part)
-    return read_image(files[0], **source.reading, **part)
+        return read_channel_files(files, **how)
+    return read_image(files[0], **how)
 
 
 def channel_names_of(run: Run) -> ChannelNames | None:

@@ -23,7 +23,7 @@ MARKERS_FILE = "markers.tif"
 def data_code(choices: Choices, image: Image, region: Box) -> str:
     """The image and the part of it to work on; `image` is the whole, or what is seen of it."""
     reduced = image.full_shape is not None
-    source = as_seen(choices.source, image) if reduced else choices.source
+    source = choices.source
     imports, lines = [], []
     if source.kind == "sample":
         imports.append("from cellcutter_core import sample")
@@ -39,7 +39,8 @@ def data_code(choices: Choices, image: Image, region: Box) -> str:
             if source.more
             else "from cellcutter_core import read_image"
         )
-        chosen = _given({**source.reading, **({"region": tuple(region)} if reduced else {})})
+        of_a_part = {**as_seen(source, image), "region": tuple(region)} if reduced else {}
+        chosen = _given(of_a_part or source.reading)
         lines.append(
             f"image = read_channel_files({several!r}{chosen})"
             if source.more

@@ -169,6 +169,16 @@ def test_data_of_an_image_that_is_too_large(
     np.testing.assert_array_equal(made.pixels, expected.pixels)
     made = executed(shown("mask", Choices(source=source, region=region)))
     np.testing.assert_array_equal(made["image"].pixels, expected.pixels)
+    # Each of several files is judged by all of itself.
+    nuclei = np.tile(sample().channel("nucleus"), (4, 4))
+    tifffile.imwrite(tmp_path / "x dapi.tif", nuclei)
+    more = keep_file("x dapi.tif", (tmp_path / "x dapi.tif").read_bytes())
+    monkeypatch.setenv("CELLCUTTER_IMAGE_LIMIT", "14MB")
+    choices = Choices(source=together([source, more]), region=region)
+    made = executed(shown("data", choices))["image"]
+    assert [one.inverted for one in made.appearances] == [True, False]
+    np.testing.assert_array_equal(made.channel("large"), expected.pixels[..., 0])
+    np.testing.assert_array_equal(made.channel("x dapi"), nuclei[100:300, 200:500])
 
 
 def test_data_of_a_stained_section(tmp_path: Path) -> None:

@@ -143,6 +143,11 @@ def test_each_file_is_judged_alone(tmp_path: Path) -> None:
                               inverted=True)  # fmt: skip
     np.testing.assert_array_equal(both.channel("cells"), dark.max() - dark)
     np.testing.assert_array_equal(both.channel("dapi"), nuclei)
+    files = [tmp_path / "cells.npy", tmp_path / "dapi.npy"]
+    said = read_channel_files(files, inverted=[True, False], stained=[False, False])
+    np.testing.assert_array_equal(said.pixels, both.pixels)
+    with pytest.raises(ValueError, match="1 values are given for 2 files; give one for each"):
+        read_channel_files(files, inverted=[True])
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
