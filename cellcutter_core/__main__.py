@@ -313,12 +313,11 @@ def _other_images(
     from cellcutter_core.runs.given_files import Place, image_files, scenes_of
     from cellcutter_core.runs.others import read_other
 
-    # The names of files say the roles where there are several.
-    several = len(files) > 1
-    roles = {} if several else {"cell": chosen.cell_channel, "nucleus": chosen.nucleus_channel}
+    # The names of files say the roles where each channel has its own.
+    channels = ChannelNames.of([Path(file).name for file in files])
+    roles = {} if channels else {"cell": chosen.cell_channel, "nucleus": chosen.nucleus_channel}
     how = {**_reading(chosen), **roles}
     own = None if chosen.image is None else Path(chosen.image).resolve()
-    channels = ChannelNames.of([Path(file).name for file in files]) if several else None
     places: list[tuple[str | Place, int | None]] = [
         (given, None) for given in chosen.others if is_address(given)
     ]

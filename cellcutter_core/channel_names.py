@@ -36,9 +36,11 @@ class ChannelNames:
     stems: tuple[str, ...]
 
     @classmethod
-    def of(cls, files: Sequence[str]) -> ChannelNames:
-        """Learnt from the names of these files."""
-        return cls(tuple(stem_of(file) for file in files))
+    def of(cls, files: Sequence[str]) -> ChannelNames | None:
+        """Learnt from the names of these files; None of one file, or where two have one name."""
+        stems = tuple(stem_of(file) for file in files)
+        differ = len({stem.casefold() for stem in stems}) == len(stems) > 1
+        return cls(stems) if differ else None
 
     @property
     def titles(self) -> list[str]:
@@ -70,21 +72,26 @@ class ChannelNames:
         key : (str, str)
             The same for all files of an image.
         None
-            Where the name says no channel.
+            Where the name says no channel: after it there are words that say something else, as in
+            "A01_dapi_mask".
         """
         words = _words(stem_of(file))
         before, middles, after = self._parts
+        ending = _lower(_words(self.stems[0]))[-after:] if after else []
         # The longest first: of "cells" and "cells_dapi" one is in the other.
         for channel in sorted(range(len(middles)), key=lambda k: -len(middles[k])):
             middle = middles[channel]
             for start in (len(words) - after - len(middle), before):
                 end = start + len(middle)
-                if start >= 0 and _lower(words[start:end]) == _lower(middle):
-                    return channel, ("".join(words[:start]), "".join(words[end:]))
+                rest = words[end:]
+                known = _lower(rest) == ending or _is_number("".join(rest))
+                if start >= 0 and known and _lower(words[start:end]) == _lower(middle):
+                    return channel, ("".join(words[:start]), "".join(rest))
         # What follows may be of this file alone, as where a microscope numbers its files at random.
         firsts = [_lower(middle[:1]) for middle in middles]
-        here = _lower(words[before : before + 1])
-        if here and firsts.count(here) == 1 and here in firsts:
+        here, rest = _lower(words[before : before + 1]), words[before + 1 :]
+        numbered = all(len(middle) > 1 for middle in middles)
+        if numbered and _is_number("".join(rest)) and firsts.count(here) == 1:
             return firsts.index(here), ("".join(words[:before]), "")
         return None
 
@@ -112,32 +119,57 @@ class ChannelNames:
         with_folders : bool
             Whether only files in the same folder are of one image.
 
-        Raises
-        ------
-        ValueError
-            If a channel of an image is missing, or there twice.
+        Returns
+        -------
+        list of Path or tuple of Path
+            Also those that `check` refuses.
         """
-        images: list[Path | dict[int, Path]] = []
-        known: dict[tuple[Path, Key], dict[int, Path]] = {}
+        images: list[Path | list[tuple[int, Path]]] = []
+        known: dict[tuple[Path, Key], list[tuple[int, Path]]] = {}
         for file in files:
             found = self.find(file.name)
             if found is None:
                 images.append(file)
                 continue
-            channel, key = found
-            place = (file.parent if with_folders else Path(), folded(key))
+            channel, (before, after) = found
+            # Names that differ in capitals alone are of one image.
+            key = (before.casefold(), after.casefold())
+            place = (file.parent if with_folders else Path(), key)
             if place not in known:
-                images.append(known.setdefault(place, {}))
-            there = known[place].setdefault(channel, file)
-            if there != file:
+                images.append(known.setdefault(place, []))
+            known[place].append((channel, file))
+        return [
+            one if isinstance(one, Path) else tuple(file for _, file in sorted(one))
+            for one in images
+        ]
+
+    def check(self, files: Sequence[Path]) -> None:
+        """Raise a ValueError if a channel of an image in these files is missing, or there twice.
+
+        Where a name says no channel, their order does.
+        """
+        there: dict[int, Path] = {}
+        for file in files:
+            found = self.find(file.name)
+            if found is None:
+                return
+            same = there.setdefault(found[0], file)
+            if same is not file:
                 raise ValueError(
-                    f"{file.name}: {there.name} is the same channel of the same image; take one of "
+                    f"{file.name}: {same.name} is the same channel of the same image; take one of "
                     "them away, or rename it"
                 )
-        return [one if isinstance(one, Path) else self._complete(one) for one in images]
+        missing = [title for k, title in enumerate(self.titles) if k not in there]
+        if missing:
+            named = ", ".join(file.name for file in files)
+            raise ValueError(
+                f"{named}: the file of the channel {missing[0]} is missing; give the files of all "
+                f"channels of an image, called as those of the run were ({', '.join(self.stems)})"
+            )
 
     def name_of(self, files: Sequence[Path]) -> str:
-        """What an image in several files is called: what says no channel, or else their folder.
+        """What an image in several files is called: what says no channel, or else the folder that
+        all of them are in.
 
         Examples
         --------
@@ -147,19 +179,11 @@ class ChannelNames:
         >>> names.name_of([Path("day1/actin.tif"), Path("day1/dapi.tif")])
         'day1'
         """
-        found = self.find(files[0].name)
+        first = files[0]
+        found = self.find(first.name)
         common = "".join(found[1]).strip("_-. ") if found else ""
-        return common or files[0].parent.name or stem_of(files[0].name)
-
-    def _complete(self, files: dict[int, Path]) -> tuple[Path, ...]:
-        missing = [title for k, title in enumerate(self.titles) if k not in files]
-        if missing:
-            named = ", ".join(file.name for file in files.values())
-            raise ValueError(
-                f"{named}: the file of the channel {missing[0]} is missing; give the files of all "
-                f"channels of an image, called as those of the run were ({', '.join(self.stems)})"
-            )
-        return tuple(files[channel] for channel in sorted(files))
+        folders = {file.parent for file in files}
+        return common or (first.parent.name if len(folders) == 1 else "") or stem_of(first.name)
 
 
 def titled(channel: str, stems: Sequence[str], titles: Sequence[str]) -> str:
@@ -198,10 +222,9 @@ def what_differs(stems: Sequence[str]) -> list[str]:
     return ["".join(name) for name in words]
 
 
-def folded(key: Key) -> Key:
-    """The same for keys that differ in capitals alone, which are of one image."""
-    before, after = key
-    return before.casefold(), after.casefold()
+def _is_number(text: str) -> bool:
+    """Whether there is a digit in it, or it may be a hexadecimal number without one."""
+    return re.search(r"\d", text) is not None or re.fullmatch(r"[a-f]+", text.lower()) is not None
 
 
 def _lower(words: Sequence[str]) -> list[str]:

@@ -40,11 +40,14 @@ def read_alike(
     Raises
     ------
     ValueError
-        What `read_image` and `read_channel_files` raise.
+        What `read_image` and `read_channel_files` raise, and if a file of a channel is missing, or
+        there twice.
     """
     said = {name: value for name, value in how.items() if value is not None}
     if isinstance(where, str | os.PathLike):
         return in_same_roles(read_image(where, **said), roles, channels, keep=said)
+    if channels is not None:
+        channels.check(where)
     given = {role: said.pop(role) for role in ("cell", "nucleus") if role in said}
     image = read_channel_files(where, **said)
     if channels is not None:

@@ -22,7 +22,7 @@ from cellcutter_core.reading.readers import one_line
 from cellcutter_core.runs.alike import Where, in_same_roles, read_alike
 from cellcutter_core.runs.applied import Applied
 from cellcutter_core.runs.in_blocks import InBlocks, apply_in_blocks
-from cellcutter_core.runs.sources import channel_names_of
+from cellcutter_core.runs.sources import channel_names_of, file_names_of
 from cellcutter_core.runs.store import Run
 from cellcutter_core.unet import UNet
 
@@ -41,7 +41,7 @@ class Trained:
     channels : list of str
         What the network saw of the run's own image.
     own_files : ChannelNames or None
-        How the files of the run's own image say their channels, where it was in several.
+        How the files of the run's own image say their channels, where they do.
 
     Raises
     ------
@@ -79,9 +79,17 @@ class Trained:
         Raises
         ------
         ValueError
-            What `read_image` raises.
+            What `read_alike` raises, and where the files of channels cannot be told by their names.
         """
-        return read_alike(path, self.run.description, self.own_files, **self._reading(how))
+        image = read_alike(path, self.run.description, self.own_files, **self._reading(how))
+        own = file_names_of(self.run)
+        if self.own_files is None and len(image.channels) < len(own):
+            raise ValueError(
+                f"{image.name}: has fewer channels than the run, whose files do not say channels "
+                f"by their names ({', '.join(own)}): give files that hold all channels, or train "
+                "on files that are called by them"
+            )
+        return image
 
     def open(self, path: Where, **how: Any) -> Image | LargeImage:
         """As `read`, but for an image that is too large to be worked on at once.

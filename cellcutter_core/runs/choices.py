@@ -85,8 +85,8 @@ class Source(Settings):
 
     @property
     def channel_names(self) -> ChannelNames | None:
-        """How its files say their channels; None where they are all in one."""
-        return ChannelNames.of(self.file_names) if self.more else None
+        """How its files say their channels; None where they are in one, or their names do not."""
+        return ChannelNames.of(self.file_names)
 
     def is_same(self, other: Source) -> bool:
         """Whether it is the same image or file, perhaps read in another way."""

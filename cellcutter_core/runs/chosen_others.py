@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cellcutter_core.channel_names import ChannelNames, folded
 from cellcutter_core.images import Image
 from cellcutter_core.pipeline import check_seen, naming, seen_channels
 from cellcutter_core.runs.choices import Choices, KeptFile, Source
 from cellcutter_core.runs.draft import file_of, files_of
-from cellcutter_core.runs.given_files import Place, scenes_of
+from cellcutter_core.runs.given_files import Place, in_words, scenes_of
 from cellcutter_core.runs.others import read_other
 from cellcutter_core.runs.sources import read_somehow
 
@@ -71,25 +70,18 @@ def images_of(
         if by_name.setdefault(source.name, source) != source:
             reason = "there is another file of this name; rename it, or add them one by one"
             refused.append((source.name, reason))
-    for key in dict.fromkeys(_key(channels, name) for name in by_name):
-        names = [name for name in by_name if _key(channels, name) == key]
+    for place in channels.images([Path(name) for name in by_name]):
+        files = [place] if isinstance(place, Path) else place
         try:
-            (place,) = channels.images([Path(name) for name in names])
+            channels.check(files)
         except ValueError as error:
-            refused.append((", ".join(names), str(error).partition(": ")[2]))
+            refused.append((in_words(place), str(error).partition(": ")[2]))
             continue
-        files = (place,) if isinstance(place, Path) else place
         first, *more = (by_name[file.name] for file in files)
         images.append(
             first.replace(more=[KeptFile(name=one.name, digest=one.digest) for one in more])
         )
     return images, refused
-
-
-def _key(channels: ChannelNames, name: str) -> object:
-    """The same for all files of an image; of a file that says no channel its name."""
-    found = channels.find(name)
-    return name if found is None else folded(found[1])
 
 
 def take_in(kept: Source, choices: Choices, first: Image) -> tuple[Source, ...]:

@@ -79,14 +79,10 @@ def named_images(
     Returns
     -------
     files : dict of str to Path or tuple of Path
-        The file of each image, or of its channels, under its name, see `names_for`.
+        The file of each image, or of its channels, under its name, see `names_for`. Also those of
+        which a channel is missing or there twice, which is said when they are read.
     scenes : dict of str to int
         Which image of its file it is, for those that are not alone in it.
-
-    Raises
-    ------
-    ValueError
-        What `ChannelNames.images` raises.
     """
     places: Sequence[Place] = files
     if channels is not None:
@@ -121,7 +117,7 @@ def in_words(place: Place) -> str:
     if isinstance(place, Path):
         return place.name
     first, *more = (file.name for file in place)
-    return f"{first} with {', '.join(more)}"
+    return f"{first} with {', '.join(more)}" if more else first
 
 
 def scenes_of(file: Path, *, scene: int | None = None) -> list[int | None]:

@@ -148,12 +148,17 @@ def read_source(source: Source, **part: Any) -> Image:
     return read_image(files[0], **how)
 
 
-def channel_names_of(run: Run) -> ChannelNames | None:
-    """How the files of a run's own image say their channels; None where it was in one file."""
+def file_names_of(run: Run) -> list[str]:
+    """Those of the run's own image; none where that is not known."""
     about = run.description
     if "files" in about:
-        return ChannelNames.of(about["files"])
-    return Choices(**about["choices"]).source.channel_names if "choices" in about else None
+        return list(about["files"])
+    return Choices(**about["choices"]).source.file_names if "choices" in about else []
+
+
+def channel_names_of(run: Run) -> ChannelNames | None:
+    """How the files of a run's own image say their channels; None where they do not."""
+    return ChannelNames.of(file_names_of(run))
 
 
 def is_of_a_part(run: Run) -> bool:

@@ -559,13 +559,42 @@ def test_channels_in_files_of_their_own_are_found_by_their_names(
     )
 
 
-def test_a_missing_channel_is_said_before_anything_is_done(
+def test_an_image_without_all_its_files_is_said_and_the_others_go_on(
     in_files: Path, tmp_path: Path, capsys: Any
 ) -> None:
-    command = ["apply", str(in_files / "run"), str(in_files / "more" / "B2_dna.tif")]
-    assert main([*command, "--out", str(tmp_path / "out")]) == 2
-    assert "B2_dna.tif: the file of the channel cyto is missing" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
+    more, here = in_files / "more", tmp_path / "here"
+    here.mkdir()
+    for name in ("B1_cyto", "B1_dna", "B2_dna"):
+        shutil.copy(more / f"{name}.tif", here)
+    shutil.copy(more / "B2_dna.tif", here / "B3_dna.tif")
+    shutil.copy(more / "B2_dna.tif", here / "B3_dna.tiff")
+    out = tmp_path / "out"
+    assert main(["apply", str(in_files / "run"), str(here), "--out", str(out)]) == 2
+    said = capsys.readouterr()
+    assert "B2_dna.tif: failed: the file of the channel cyto is missing" in said.out
+    assert "failed: B3_dna.tiff: B3_dna.tif is the same channel" in said.out
+    assert "2 of 3 images failed" in said.err
+    assert (out / "B1-labels.tif").exists()
+    with (out / "summary.csv").open(newline="") as file:
+        assert [bool(row["error"]) for row in csv.DictReader(file)] == [False, True, True]
+
+
+def test_where_names_do_not_say_channels_it_is_told(in_files: Path, tmp_path: Path) -> None:
+    shutil.copytree(in_files / "run", tmp_path / "run")
+    file = tmp_path / "run" / "run.json"
+    about = json.loads(file.read_text())
+    about["files"] = ["img.tif", "img.tif"]
+    file.write_text(json.dumps(about))
+    run = Run(tmp_path / "run")
+    assert run.description["files"] == about["files"]
+    trained, more = Trained(run), in_files / "more"
+    with pytest.raises(ValueError, match=r"^B1_cyto.tif: .* by their names \(img.tif, img.tif\)"):
+        trained.read(more / "B1_cyto.tif")
+    # In the order of the run's own they can be given all the same.
+    image = trained.read([more / "B1_cyto.tif", more / "B1_dna.tif"], nucleus="B1_dna")
+    whole = Trained(Run(in_files / "run"))
+    expected = whole.apply(whole.read([more / "B1_cyto.tif", more / "B1_dna.tif"]))
+    np.testing.assert_array_equal(trained.apply(image).labels, expected.labels)
 
 
 def test_an_application_keeps_which_files_are_one_image(in_files: Path, tmp_path: Path) -> None:

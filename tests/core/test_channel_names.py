@@ -62,23 +62,38 @@ def test_files_of_one_image_lie_in_one_folder() -> None:
     # Uploaded files lie in folders that say nothing.
     apart = [Path("1/B_dapi.tif"), Path("2/B_actin.tif")]
     assert NAMES.images(apart, with_folders=False) == [(apart[1], apart[0])]
-    with pytest.raises(ValueError, match="missing"):
-        NAMES.images(apart)
+    assert NAMES.images(apart) == [(apart[0],), (apart[1],)]
 
 
-def test_what_is_no_channel_is_an_image() -> None:
-    files = [Path("B_actin.tif"), Path("other.tif"), Path("B_dapi.tif")]
+@pytest.mark.parametrize("other", ["other.tif", "B_dapi_mask.tif", "B_gfp.tif", "actin of B.tif"])
+def test_what_is_no_channel_is_an_image(other: str) -> None:
+    files = [Path("B_actin.tif"), Path(other), Path("B_dapi.tif")]
     assert NAMES.images(files) == [(files[0], files[2]), files[1]]
 
 
+@pytest.mark.parametrize(
+    "own", [["a/img.tif"], ["a/img.tif", "b/img.tif"], ["img.tif", "IMG.png"], []]
+)
+def test_names_that_are_the_same_say_nothing(own: list[str]) -> None:
+    assert ChannelNames.of([Path(file).name for file in own]) is None
+
+
 def test_what_is_missing_or_there_twice_is_said() -> None:
+    whole, double = [Path("B_actin.tif"), Path("B_dapi.tif")], Path("B_dapi.png")
+    NAMES.check(whole)
+    NAMES.check([Path("in the.tif"), Path("order of the run.tif")])
     with pytest.raises(ValueError, match=r"^B_dapi.tif: the file of the channel actin is missing"):
-        NAMES.images([Path("B_dapi.tif")])
+        NAMES.check(whole[1:])
     with pytest.raises(ValueError, match=r"^B_dapi.png: B_dapi.tif is the same channel"):
-        NAMES.images([Path("B_dapi.tif"), Path("B_dapi.png")])
+        NAMES.check([*whole, double])
+    # The other images suffer nothing from them.
+    good = [Path("C_actin.tif"), Path("C_dapi.tif")]
+    assert NAMES.images([*whole, double, *good])[1:] == [tuple(good)]
 
 
 def test_an_image_is_called_by_what_says_no_channel() -> None:
     assert NAMES.name_of([Path("1/B_actin.tif"), Path("1/B_dapi.tif")]) == "B"
     bare = ChannelNames.of(["actin.tif", "dapi.tif"])
     assert bare.name_of([Path("day 1/actin.tif"), Path("day 1/dapi.tif")]) == "day 1"
+    # An uploaded file has a folder of its own.
+    assert bare.name_of([Path("0a1b/actin.tif"), Path("9f2c/dapi.tif")]) == "actin"
