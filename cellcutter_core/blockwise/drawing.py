@@ -110,15 +110,13 @@ def draw(
     margin = math.ceil(config.crops.size / scale)
     for core in blocks_of(large.shape):
         around = with_margin(core, margin, large.shape)
-        image = large.read(around)
-        if image is not None:
-            part = pixels_of(core, around)
-            pixels = image.pixels[..., seen]
-            cells, drawing = _draw_block(network, found, config, around, pixels, of_all)
-            numbered = np.append(0, cells + 1)[drawing.labels[part]]
-            labels[pixels_of(core)] = numbered
-            _measure(drawn, core, cells, drawing.labels[part])
-            _reduce(reduced, core, pixels[part], numbered, drawing.borders[part])
+        part = pixels_of(core, around)
+        pixels = large.read(around).pixels[..., seen]
+        cells, drawing = _draw_block(network, found, config, around, pixels, of_all)
+        numbered = np.append(0, cells + 1)[drawing.labels[part]]
+        labels[pixels_of(core)] = numbered
+        _measure(drawn, core, cells, drawing.labels[part])
+        _reduce(reduced, core, pixels[part], numbered, drawing.borders[part])
         done()
     drawn.boxes[drawn.areas == 0] = 0
     return drawn

@@ -103,8 +103,6 @@ def with_diameter(large: LargeImage, config: Config) -> Config:
     shows = list(sample.cell) if sample.nucleus is None else [sample.nucleus]
     seen = sample.with_roles(cell=[sample.channels[index] for index in shows])
     window = large.read(interesting_region(seen, LOOKED_AT))
-    if window is None:
-        return config
     if window.nucleus is None:
         cell = window.pixels[..., list(window.cell)]
         diameter = cell_size(cell, mask=find_mask(cell, config.mask))
@@ -125,19 +123,16 @@ def _markers(
     for core in blocks_of(large.shape):
         around = with_margin(core, _margin(config), large.shape)
         image = large.read(around)
-        if image is not None:
-            try:
-                nuclei = find_markers(image, config, like=large.sample)
-            except ValueError as error:
-                # There are none in this block.
-                wrong = error
-            else:
-                new = _paste(
-                    nuclei, store[pixels_of(around)], n_found, _inside(core, around, diameter)
-                )
-                points.append(nuclei.points[new] + np.array(around[:2]))
-                heights.append(_heights(image, nuclei, config, new))
-                n_found += len(points[-1])
+        try:
+            nuclei = find_markers(image, config, like=large.sample)
+        except ValueError as error:
+            # There are none in this block.
+            wrong = error
+        else:
+            new = _paste(nuclei, store[pixels_of(around)], n_found, _inside(core, around, diameter))
+            points.append(nuclei.points[new] + np.array(around[:2]))
+            heights.append(_heights(image, nuclei, config, new))
+            n_found += len(points[-1])
         done()
     if not n_found:
         raise wrong

@@ -14,7 +14,6 @@ from cellcutter_core.blockwise.blocks import pixels_of
 from cellcutter_core.gaps import filled_gaps
 from cellcutter_core.images import Image, read_pixels
 from cellcutter_core.reading.parts import Plane
-from cellcutter_core.reading.roles import varies
 from cellcutter_core.regions import Box
 
 SAMPLED = 2048
@@ -89,8 +88,8 @@ class LargeImage:
 
         return cls(sample, read)
 
-    def read(self, box: Box) -> Image | None:
-        """What lies in a box; None where all channels in use are constant, as on empty glass.
+    def read(self, box: Box) -> Image:
+        """What lies in a box, where channels may be constant, as on empty glass.
 
         Where nothing was imaged there is background, that of the whole image.
 
@@ -100,9 +99,6 @@ class LargeImage:
             If the file is damaged.
         """
         sample, pixels = self.sample, self._read(box)
-        used = {*sample.cell, sample.nucleus} - {None}
-        if not any(varies(pixels[..., channel]) for channel in used):
-            return None
         filled = [
             filled_gaps(pixels[..., channel], like=sample.pixels[..., channel])
             for channel in range(len(sample.channels))

@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import socket
 import sys
 import time
@@ -37,7 +36,7 @@ from cellcutter_core.runs.applying import Trained
 from cellcutter_core.runs.applying_to_files import apply_to_files
 from cellcutter_core.runs.folder import new_run_id
 from cellcutter_core.runs.given_files import Place
-from cellcutter_core.runs.in_blocks import SCRATCH, InBlocks
+from cellcutter_core.runs.in_blocks import InBlocks
 from cellcutter_core.runs.journal import Journal
 from cellcutter_core.runs.lock import alive, held
 from cellcutter_core.runs.outcomes import USUAL_FORMATS, Outcome
@@ -261,9 +260,6 @@ def work(application: Application, *, stop: Callable[[], bool] = lambda: False) 
 def _work(application: Application, stop: Callable[[], bool]) -> None:
     now = application.progress
     application.record("started", pid=os.getpid(), host=socket.gethostname())
-    for left_over in application.results.glob(f"{SCRATCH}*"):
-        # Of a process that was ended in the middle of a large image.
-        shutil.rmtree(left_over, ignore_errors=True)
     done = {outcome.name for outcome in now.outcomes}
     left = {name: file for name, file in application.files.items() if name not in done}
     for outcome, applied in apply_to_files(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from cellcutter_core.reading.readers import one_line
 from cellcutter_core.runs.applied import Applied
 from cellcutter_core.runs.applying import Trained
 from cellcutter_core.runs.given_files import Place, in_words
-from cellcutter_core.runs.in_blocks import InBlocks
+from cellcutter_core.runs.in_blocks import InBlocks, forget_left_over
 from cellcutter_core.runs.outcomes import USUAL_FORMATS, Outcome, outputs, write_summary
 
 
@@ -75,6 +76,7 @@ def apply_to_files(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(f"cannot write {folder}: {error.strerror}; choose another") from error
+    forget_left_over(folder)
     done = list(earlier)
     row, col, *_ = how.get("region") or (0, 0)
     for name, file in files.items():
@@ -113,9 +115,9 @@ def apply_to_files(
 def write_formats(applied: Applied, targets: Mapping[str, Path]) -> None:
     """Write an image with its cells: format → file. All of them or, if one fails, none."""
     made = {target: image_content(applied, format) for format, target in targets.items()}
-    for target, content in made.items():
-        with atomic(target) as temporary:
-            temporary.write_bytes(content)
+    with ExitStack() as stack:
+        for target, content in made.items():
+            stack.enter_context(atomic(target)).write_bytes(content)
 
 
 def outcome_of(

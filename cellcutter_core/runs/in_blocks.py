@@ -27,13 +27,13 @@ from cellcutter_core.export.in_parts import IN_PARTS
 from cellcutter_core.export.labels import write_labels
 from cellcutter_core.export.picture import png_file
 from cellcutter_core.export.rois import check_extent
-from cellcutter_core.files import atomic
 from cellcutter_core.images import Image
 from cellcutter_core.inputs import Inputs
 from cellcutter_core.pipeline import seen_channels, seen_names
 from cellcutter_core.prediction import Drawing
 from cellcutter_core.regions import Box
 from cellcutter_core.runs.applied import Applied
+from cellcutter_core.runs.lock import held, holder
 from cellcutter_core.unet import UNet
 from cellcutter_core.view.render import Rgb, borders_picture, composite, overlay
 from cellcutter_core.view.scale_bar import with_scale_bar
@@ -110,7 +110,7 @@ def apply_in_blocks(
         Its channels in their roles.
     config : Config
     files : mapping of str to Path
-        Format, one of `FORMATS` → the file to write. What is not complete has another name.
+        Format, one of `FORMATS` → the file to write. They appear when all of them are complete.
     origin : (int, int)
         (row, col) of the first pixel in the image that this is a region of.
     progress : callable
@@ -135,9 +135,30 @@ def apply_in_blocks(
     # Beside what is written, where there has to be room anyway. Some systems remove no file that is
     # still open, as it is where an error holds on to it.
     beside = next(iter(files.values())).parent if files else None
-    with TemporaryDirectory(prefix=SCRATCH, dir=beside, ignore_cleanup_errors=True) as scratch:
-        _check_room(Path(scratch), large.shape)
-        return _applied(network, large, config, files, Path(scratch), origin, done)
+    with (
+        TemporaryDirectory(prefix=SCRATCH, dir=beside, ignore_cleanup_errors=True) as folder,
+        held(scratch := Path(folder)),
+    ):
+        _check_room(scratch, large.shape)
+        (scratch / "home").mkdir()
+        written = {name: scratch / "home" / f"{name}{file.suffix}" for name, file in files.items()}
+        try:
+            found = _applied(network, large, config, written, scratch, origin, done)
+            for name, file in files.items():
+                written[name].replace(file)
+        except OSError as error:
+            raise ValueError(
+                f"cannot write in {scratch.parent}: {error.strerror or error}; make room there, or "
+                "choose another folder"
+            ) from error
+        return found
+
+
+def forget_left_over(folder: Path) -> None:
+    """Remove what processes left in a folder that were ended in the middle of a large image."""
+    for scratch in folder.glob(f"{SCRATCH}*"):
+        if holder(scratch) is None:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _check_room(folder: Path, shape: tuple[int, int]) -> None:
@@ -230,8 +251,7 @@ def _write_parts(
         writers = []
         for name, kind in IN_PARTS.items():
             if name in files:
-                temporary = stack.enter_context(atomic(files[name]))
-                writers.append(kind(stack.enter_context(temporary.open("wb"))))
+                writers.append(kind(stack.enter_context(files[name].open("wb"))))
         for core in blocks_of(large.shape):
             cells = np.flatnonzero(lie_in(found.points, core) & (drawn.areas > 0))
             if len(cells) and writers:
@@ -241,10 +261,9 @@ def _write_parts(
                 numbers = np.zeros(len(found.points) + 1, np.int32)
                 numbers[cells + 1] = cells + 1
                 own = numbers[labels[pixels_of(box)]]
-                if image is not None:
-                    part = _Part(image, config, own, corner=box[:2], origin=origin)
-                    for writer in writers:
-                        writer.add(part)
+                part = _Part(image, config, own, corner=box[:2], origin=origin)
+                for writer in writers:
+                    writer.add(part)
             done()
         for writer in writers:
             writer.close()
@@ -278,7 +297,6 @@ def _write_pictures(
     size = large.sample.pixel_size
     for name, make in made.items():
         if name in files:
-            with atomic(files[name]) as temporary:
-                bar = None if size is None else size * reduced.every
-                temporary.write_bytes(png_file(with_scale_bar(make(), bar)))
+            bar = None if size is None else size * reduced.every
+            files[name].write_bytes(png_file(with_scale_bar(make(), bar)))
     return picture

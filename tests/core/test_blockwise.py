@@ -38,7 +38,8 @@ from cellcutter_core.regions import cut_out
 from cellcutter_core.runs import applying, in_blocks
 from cellcutter_core.runs.application import Application, work
 from cellcutter_core.runs.applying import Trained
-from cellcutter_core.runs.in_blocks import InBlocks
+from cellcutter_core.runs.in_blocks import InBlocks, forget_left_over
+from cellcutter_core.runs.lock import held
 from cellcutter_core.runs.store import Run
 from cellcutter_core.samples import sample, save
 
@@ -239,15 +240,13 @@ def test_white_glass_beside_a_section_is_nothing(tmp_path: Path) -> None:
     sample = read_image(tmp_path / "a.tif", reduced_to=200)
     assert sample.stained
     stored = LargeImage.stored(sample, [tmp_path / "a.tif"])
-    assert stored.read((0, 160, 300, 300)) is None
+    assert not _pixels(stored, (0, 160, 300, 300))[..., :2].any()
     whole = read_image(tmp_path / "a.tif")
     np.testing.assert_array_equal(_pixels(stored, (0, 0, 90, 80)), whole.pixels[:90, :80])
 
 
 def _pixels(large: LargeImage, box: tuple[int, int, int, int]) -> NDArray[Any]:
-    image = large.read(box)
-    assert image is not None
-    return image.pixels
+    return large.read(box).pixels
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -342,7 +341,12 @@ def test_it_is_watched_and_stopped_between_blocks(application: Application) -> N
     assert (now.status, now.n_left) == ("stopped", 1)
     assert 0.5 < now.share < 0.7
     assert not list(application.results.iterdir())
+    # One of a process that was killed, and one of a process at work.
     (application.results / ".blocks-killed").mkdir()
+    (at_work := application.results / ".blocks-others").mkdir()
+    with held(at_work):
+        forget_left_over(application.results)
+    assert list(application.results.iterdir()) == [at_work]
     application.record("queued")
     work(application)
     now = application.progress
@@ -373,6 +377,19 @@ def test_a_disk_without_room_is_said(
         ValueError, match=r"needs 235200000.0 GB on the disk .* are free; make room"
     ):
         applied(trained, large_sample(), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_what_goes_wrong_at_the_end_leaves_no_file(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: object, **how: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(in_blocks, "write_labels", no_room)
+    with pytest.raises(ValueError, match=r"cannot write in .*: No space left on device; make room"):
+        applied(trained, large_sample(), tmp_path, "table", "rois", "geojson")
     assert not list(tmp_path.iterdir())
 
 
