@@ -35,10 +35,12 @@ class LargeImage:
     sample : Image
     shape : (int, int)
         Rows and columns of all of it.
+    pixels : callable
+        As `read` was given.
     """
 
     def __init__(self, sample: Image, read: Callable[[Box], NDArray[Any]]) -> None:
-        self.sample, self._read = sample, read
+        self.sample, self.pixels = sample, read
         self.shape = sample.full_shape or sample.shape
 
     @classmethod
@@ -98,7 +100,7 @@ class LargeImage:
         ValueError
             If the file is damaged.
         """
-        sample, pixels = self.sample, self._read(box)
+        sample, pixels = self.sample, self.pixels(box)
         filled = [
             filled_gaps(pixels[..., channel], like=sample.pixels[..., channel])
             for channel in range(len(sample.channels))

@@ -44,7 +44,8 @@ def add_entry(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
     # Otherwise the file would say on which system it was made.
     info.create_system = 3
     info.external_attr = 0o644 << 16
-    stored = name.endswith(_COMPRESSED)
+    # The chunks of a Zarr are called by numbers.
+    stored = name.endswith(_COMPRESSED) or name.rpartition("/")[2].isdigit()
     info.compress_type = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
     archive.writestr(info, content)
 

@@ -11,7 +11,7 @@ from cellcutter_core.export.film import film
 from cellcutter_core.export.format import Format
 from cellcutter_core.export.geojson import geojson_file
 from cellcutter_core.export.labels import label_file
-from cellcutter_core.export.ome_zarr import ome_zarr
+from cellcutter_core.export.ome_zarr import FOLDER, ome_zarr
 from cellcutter_core.export.picture import png_file
 from cellcutter_core.export.recipe import recipe
 from cellcutter_core.export.result import Result
@@ -43,7 +43,7 @@ def _zarr(result: Segmented) -> dict[str, bytes]:
         pixel_size=result.pixel_size,
         table=result.table,
     )
-    return {f"image.ome.zarr/{name}": content for name, content in files.items()}
+    return {f"{FOLDER}/{name}": content for name, content in files.items()}
 
 
 def _film(result: Result) -> bytes:
@@ -126,7 +126,7 @@ IMAGE_FORMATS: Mapping[str, Format[Segmented]] = _named(
     Format(
         "ome-zarr",
         "OME-Zarr",
-        "image.ome.zarr.zip",
+        f"{FOLDER}.zip",
         "image and cells as labels in OME-Zarr 0.4: a folder, zipped where it comes alone",
         "napari with napari-ome-zarr, Fiji with MoBIE, Python with ome-zarr",
         _zarr,

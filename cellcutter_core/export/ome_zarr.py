@@ -8,22 +8,27 @@ the versions in use this is the one that most programs read.
 from __future__ import annotations
 
 import json
-import zlib
-from collections.abc import Callable, Mapping, Sequence
-from itertools import product
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from cellcutter_core.export.zarr_pyramid import (
+    Planes,
+    blocks,
+    every_other,
+    means,
+    n_levels,
+    pyramid,
+)
 from cellcutter_core.labels import check_labels
-from cellcutter_core.view.coloring import label_colors
+from cellcutter_core.view.coloring import NEAR, colors_of, neighbour_pairs
 from cellcutter_core.view.render import NUCLEUS_COLOR, display_window
 
 VERSION = "0.4"
-_CHUNK = 512
-# Levels are halved until the whole fits a thumbnail.
-_SMALLEST = 256
+FOLDER = "image.ome.zarr"
+"""What the folder of the image is called in an archive."""
 
 
 def ome_zarr(
@@ -72,24 +77,73 @@ def ome_zarr(
             f"pixels has shape {image.shape}, but must be (H, W, channels) with the labels' "
             f"H and W, {cells.shape}, and have a pixel"
         )
-    names = channels or [f"channel {number + 1}" for number in range(image.shape[2])]
     planes = np.moveaxis(image, -1, 0)
-    shown = {
-        "multiscales": [_multiscales(name, "cyx", cells.shape, pixel_size, "mean")],
-        "omero": {"channels": _display(planes, names, nucleus)},
-    }
-    of_cells = {
-        "multiscales": [_multiscales("cells", "yx", cells.shape, pixel_size, "nearest")],
-        "image-label": _meaning(cells, table),
-    }
-    files = _group(shown) | _pyramid(planes, _means)
-    files |= _within("labels", _group({"labels": ["cells"]}))
-    files |= _within("labels/cells", _group(of_cells) | _pyramid(cells, _every_other))
-    return files
+    return dict(
+        ome_zarr_files(
+            planes,
+            cells,
+            shown=planes,
+            name=name,
+            channels=channels,
+            nucleus=nucleus,
+            pixel_size=pixel_size,
+            table=table,
+        )
+    )
 
 
-def _n_levels(shape: tuple[int, ...]) -> int:
-    return max(0, int(np.ceil(np.log2(max(shape) / _SMALLEST)))) + 1
+def ome_zarr_files(
+    planes: Planes,
+    cells: Planes,
+    *,
+    shown: npt.NDArray[Any],
+    name: str = "image",
+    channels: Sequence[str] | None = None,
+    nucleus: int | None = None,
+    pixel_size: float | None = None,
+    table: Mapping[str, npt.NDArray[Any]] | None = None,
+    new: Callable[[tuple[int, ...], np.dtype[Any]], npt.NDArray[Any]] = np.empty,
+    done: Callable[[], None] = lambda: None,
+) -> Iterator[tuple[str, bytes]]:
+    """As `ome_zarr`, file by file, of an image of which a block is held at a time.
+
+    Parameters
+    ----------
+    planes : Planes
+        (C, H, W), the image.
+    cells : Planes
+        (H, W) labels, 0 for background.
+    shown : (C, h, w) array
+        Of the image every so many pixels, by which it is known how bright to show it.
+    name, channels, nucleus, pixel_size, table
+        As for `ome_zarr`.
+    new : callable
+        Shape and data type → an array to write a smaller level to.
+    done : callable
+        Called after every one of the `blocks` of the image.
+
+    Yields
+    ------
+    name, content : str, bytes
+    """
+    shape = cells.shape
+    names = channels or [f"channel {number + 1}" for number in range(len(shown))]
+    yield from _group(
+        {
+            "multiscales": [_multiscales(name, "cyx", shape, pixel_size, "mean")],
+            "omero": {"channels": _display(shown, names, nucleus)},
+        }
+    )
+    yield from pyramid(planes, means, new=new, done=done)
+    yield from _within("labels", _group({"labels": ["cells"]}))
+    of_cells = _group(
+        {
+            "multiscales": [_multiscales("cells", "yx", shape, pixel_size, "nearest")],
+            "image-label": _meaning(cells, table),
+        }
+    )
+    yield from _within("labels/cells", of_cells)
+    yield from _within("labels/cells", pyramid(cells, every_other, new=new))
 
 
 def _multiscales(
@@ -103,7 +157,7 @@ def _multiscales(
     }
     size = pixel_size or 1.0
     datasets = []
-    for level in range(_n_levels(shape)):
+    for level in range(n_levels(shape)):
         factor = 2**level
         scale = [1.0 if axis == "c" else size * factor for axis in axes]
         # The centre of a pixel that was made of several is between theirs.
@@ -135,18 +189,13 @@ def _display(
     return shown
 
 
-def _meaning(
-    cells: npt.NDArray[Any], table: Mapping[str, npt.NDArray[Any]] | None
-) -> dict[str, Any]:
+def _meaning(cells: Planes, table: Mapping[str, npt.NDArray[Any]] | None) -> dict[str, Any]:
     """Colours and measurements of the cells."""
-    ids, first = np.unique(cells, return_index=True)
-    colors = label_colors(cells).reshape(-1, 4)[first].tolist()
     about: dict[str, Any] = {
         "version": VERSION,
         "colors": [
-            {"label-value": int(cell), "rgba": color}
-            for cell, color in zip(ids, colors, strict=True)
-            if cell
+            {"label-value": cell, "rgba": color}
+            for cell, color in zip(*_colors(cells), strict=True)
         ],
         "source": {"image": "../../"},
     }
@@ -161,65 +210,27 @@ def _meaning(
     return about
 
 
-def _pyramid(
-    image: npt.NDArray[Any], halved: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
-) -> dict[str, bytes]:
-    """The arrays of an image, each half as large as the one before."""
-    files: dict[str, bytes] = {}
-    level = image
-    for number in range(_n_levels(image.shape[-2:])):
-        if number:
-            level = halved(level)
-        files |= _within(str(number), _array(level))
-    return files
+def _colors(cells: Planes) -> tuple[list[int], list[list[int]]]:
+    """The id of each cell and its colour, which is none of its neighbours'."""
+    ids: set[int] = set()
+    pairs: set[tuple[int, int]] = set()
+    for rows, cols in blocks(cells.shape):
+        top, left = max(rows.start - NEAR, 0), max(cols.start - NEAR, 0)
+        part = cells[..., top : rows.stop + NEAR, left : cols.stop + NEAR]
+        ids.update(np.unique(part).tolist())
+        pairs.update(neighbour_pairs(part, distance=NEAR))
+    there = sorted(ids - {0})
+    return there, colors_of(np.array(there, np.int64), sorted(pairs)).tolist()
 
 
-def _means(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """(..., H, W) → (..., ⌈H/2⌉, ⌈W/2⌉): means of 2 × 2 pixels, fewer at an odd edge."""
-    odd = [(0, 0)] * (image.ndim - 2) + [(0, n % 2) for n in image.shape[-2:]]
-    padded = np.pad(image, odd, mode="edge").astype(np.float64)
-    parts = [padded[..., row::2, col::2] for row, col in product((0, 1), repeat=2)]
-    means = sum(parts[1:], parts[0]) / 4
-    if np.issubdtype(image.dtype, np.integer):
-        means = np.rint(means)
-    return np.asarray(means).astype(image.dtype)
+def _group(attributes: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
+    yield ".zgroup", _json({"zarr_format": 2})
+    yield ".zattrs", _json(attributes)
 
 
-def _every_other(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return labels[::2, ::2]
-
-
-def _array(image: npt.NDArray[Any]) -> dict[str, bytes]:
-    """An array of Zarr 2 in chunks, those at the edge filled up with zeros."""
-    image = image.astype(image.dtype.newbyteorder("<"))
-    chunks = (1,) * (image.ndim - 2) + (_CHUNK, _CHUNK)
-    about = {
-        "zarr_format": 2,
-        "shape": image.shape,
-        "chunks": chunks,
-        "dtype": image.dtype.str,
-        "compressor": {"id": "zlib", "level": 6},
-        "fill_value": 0,
-        "order": "C",
-        "filters": None,
-        "dimension_separator": "/",
-    }
-    files = {".zarray": _json(about)}
-    counts = [-(-n // size) for n, size in zip(image.shape, chunks, strict=True)]
-    for place in product(*map(range, counts)):
-        part = image[tuple(slice(i * n, (i + 1) * n) for i, n in zip(place, chunks, strict=True))]
-        chunk = np.zeros(chunks, image.dtype)
-        chunk[tuple(map(slice, part.shape))] = part
-        files["/".join(map(str, place))] = zlib.compress(chunk.tobytes(), 6)
-    return files
-
-
-def _group(attributes: Mapping[str, Any]) -> dict[str, bytes]:
-    return {".zgroup": _json({"zarr_format": 2}), ".zattrs": _json(attributes)}
-
-
-def _within(folder: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
-    return {f"{folder}/{name}": content for name, content in files.items()}
+def _within(folder: str, files: Iterator[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
+    for name, content in files:
+        yield f"{folder}/{name}", content
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

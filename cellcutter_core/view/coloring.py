@@ -29,7 +29,11 @@ those without red, green or blue cones (after Machado et al. 2009), at a lightne
 """
 
 
-def label_colors(labels: npt.ArrayLike, *, distance: int = 3) -> npt.NDArray[np.uint8]:
+NEAR = 3
+"""Cells that come as near as this, in pixels, are neighbours."""
+
+
+def label_colors(labels: npt.ArrayLike, *, distance: int = NEAR) -> npt.NDArray[np.uint8]:
     """Colour every cell so that it differs from all its neighbours, for colour-blind eyes too.
 
     The colour follows from the id: a cell that keeps its id keeps its colour, from one epoch to
@@ -55,13 +59,35 @@ def label_colors(labels: npt.ArrayLike, *, distance: int = 3) -> npt.NDArray[np.
     if distance < 1:
         raise ValueError(f"distance is {distance}, but neighbours are at least 1 pixel apart")
     image, ids = compact(check_labels(labels))
-    colors = np.zeros((len(ids) + 1, 4), np.uint8)
-    wanted = (ids % len(PALETTE)).tolist()
-    pairs = [(a - 1, b - 1) for a, b in neighbour_pairs(image, distance=distance)]
-    chosen = assign(wanted, pairs, n_colors=len(PALETTE))
-    colors[1:, :3] = PALETTE[chosen]
-    colors[1:, 3] = 255
+    pairs = [
+        (int(ids[a - 1]), int(ids[b - 1])) for a, b in neighbour_pairs(image, distance=distance)
+    ]
+    colors = np.vstack([np.zeros((1, 4), np.uint8), colors_of(ids, pairs)])
     return np.asarray(colors[image])
+
+
+def colors_of(
+    ids: npt.NDArray[np.integer], pairs: Sequence[tuple[int, int]]
+) -> npt.NDArray[np.uint8]:
+    """The colours of cells, as `label_colors` gives them.
+
+    Parameters
+    ----------
+    ids : (N,) array of integers
+        Ascending.
+    pairs : sequence of (int, int)
+        The ids of neighbours.
+
+    Returns
+    -------
+    (N, 4) uint8 array
+    """
+    place = {cell: number for number, cell in enumerate(ids.tolist())}
+    wanted = (ids % len(PALETTE)).tolist()
+    near = [(place[a], place[b]) for a, b in pairs]
+    colors = np.full((len(ids), 4), 255, np.uint8)
+    colors[:, :3] = PALETTE[assign(wanted, near, n_colors=len(PALETTE))]
+    return colors
 
 
 def neighbour_pairs(labels: npt.ArrayLike, *, distance: int) -> list[tuple[int, int]]:

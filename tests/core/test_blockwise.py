@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import shutil
@@ -27,6 +28,8 @@ from cellcutter_core.blockwise.finding import find, with_diameter
 from cellcutter_core.blockwise.large_image import LargeImage
 from cellcutter_core.config import PAPER, QUICK, Config
 from cellcutter_core.crops import Dataset
+from cellcutter_core.export import IMAGE_FORMATS, zarr_pyramid
+from cellcutter_core.export.ome_zarr import FOLDER, ome_zarr
 from cellcutter_core.export.table import cell_table
 from cellcutter_core.graph_cut import find_mask
 from cellcutter_core.images import Image, read_image
@@ -35,7 +38,7 @@ from cellcutter_core.markers import find_cells, find_nuclei
 from cellcutter_core.metrics import score
 from cellcutter_core.pipeline import make_dataset, prepare
 from cellcutter_core.regions import cut_out
-from cellcutter_core.runs import applying, in_blocks
+from cellcutter_core.runs import applying, cells_of_blocks, in_blocks
 from cellcutter_core.runs.application import Application, work
 from cellcutter_core.runs.applying import Trained
 from cellcutter_core.runs.in_blocks import InBlocks, forget_left_over
@@ -144,7 +147,7 @@ def test_the_cells_are_those_of_the_image_at_once(trained: Trained, tmp_path: Pa
 @pytest.mark.usefixtures("small_blocks")
 def test_what_is_taken_home_is_that_of_the_whole(trained: Trained, tmp_path: Path) -> None:
     image = trained.in_roles(large_sample())
-    formats = ("table", "geojson", "rois", "overlay", "borders")
+    formats = tuple(name for name in IMAGE_FORMATS if name != "labels")
     found, labels = applied(trained, image, tmp_path, *formats)
     seen = [image.channel_index(name) for name in trained.channels]
     order = [*seen, *(c for c in range(len(image.channels)) if c not in seen)]
@@ -177,6 +180,46 @@ def test_what_is_taken_home_is_that_of_the_whole(trained: Trained, tmp_path: Pat
         with Picture.open(tmp_path / name) as picture:
             assert picture.size == (140, 105)
             assert len(np.unique(np.asarray(picture).reshape(-1, 3), axis=0)) > 2
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_an_ome_zarr_is_that_of_the_whole(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zarr_pyramid, "CHUNK", 64)
+    monkeypatch.setattr(zarr_pyramid, "BLOCK", 192)
+    image = dataclasses.replace(trained.in_roles(large_sample()), pixel_size=0.5)
+    _, labels = applied(trained, image, tmp_path, "ome-zarr")
+    seen = [image.channel_index(name) for name in trained.channels]
+    order = [*seen, *(c for c in range(len(image.channels)) if c not in seen)]
+    about = {"channels": [image.channels[c] for c in order], "pixel_size": 0.5}
+    pixels = image.pixels[..., order]
+    monkeypatch.undo()
+    monkeypatch.setattr(zarr_pyramid, "CHUNK", 64)
+    whole = ome_zarr(
+        pixels, labels, name=image.name, table=cell_table(labels, pixels, **about), **about
+    )
+    with zipfile.ZipFile(tmp_path / "ome-zarr") as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    assert {f"{FOLDER}/{name}" for name in whole} == set(files)
+    assert len(files) > 300
+    for name, content in whole.items():
+        if not name.endswith(".zattrs"):
+            assert files[f"{FOLDER}/{name}"] == content, name
+    one, other = (json.loads(each) for each in (whole[".zattrs"], files[f"{FOLDER}/.zattrs"]))
+    assert one["multiscales"] == other["multiscales"]
+    for channel, same in zip(one["omero"]["channels"], other["omero"]["channels"], strict=True):
+        # Judged by every other pixel.
+        assert channel["window"] == pytest.approx(same["window"], rel=0.1)
+        assert (channel["label"], channel["color"]) == (same["label"], same["color"])
+    name = "labels/cells/.zattrs"
+    one, other = (json.loads(each) for each in (whole[name], files[f"{FOLDER}/{name}"]))
+    meant = one["image-label"], other["image-label"]
+    assert meant[0]["colors"] == meant[1]["colors"]
+    rows = [sorted(each["properties"], key=lambda row: row["label-value"]) for each in meant]
+    assert len(rows[0]) == len(rows[1])
+    for row, same in zip(*rows, strict=True):
+        assert row == pytest.approx(same)
 
 
 def _open(ring: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -305,11 +348,6 @@ def test_the_command_line(place: Path, tmp_path: Path, capsys: Any) -> None:
     assert int(row["cells"]) == np.count_nonzero(areas)
     assert f"{row['cells']} cells" in said
     assert float(row["mean_area_um2"]) == pytest.approx(areas[areas > 0].mean() / 4)
-    # A format that is only made of what is held whole is refused in words.
-    assert main([*command, str(tmp_path / "no"), "--format", "ome-zarr"]) == 2
-    said = capsys.readouterr().out
-    assert "ome-zarr is not written block by block; choose from labels" in said
-    assert {file.name for file in (tmp_path / "no").iterdir()} == {"summary.csv"}
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -387,7 +425,7 @@ def test_what_goes_wrong_at_the_end_leaves_no_file(
     def no_room(*_: object, **how: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(in_blocks, "write_labels", no_room)
+    monkeypatch.setattr(cells_of_blocks, "write_labels", no_room)
     with pytest.raises(ValueError, match=r"cannot write in .*: No space left on device; make room"):
         applied(trained, large_sample(), tmp_path, "table", "rois", "geojson")
     assert not list(tmp_path.iterdir())
