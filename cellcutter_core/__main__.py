@@ -279,7 +279,7 @@ def _segment(chosen: argparse.Namespace) -> None:
         inputs, truth = prepare(image, config, markers=chosen.markers)
         # What is wrong with them is said before anything is written.
         make_dataset(inputs, config)
-    more = _other_images(chosen, image, files)
+    more = _other_images(chosen, config, image, files)
     others = find_others(more, config, n_channels=inputs.image.shape[-1])
     about: dict[str, Any] = {
         "image": image.name,
@@ -303,13 +303,15 @@ def _segment(chosen: argparse.Namespace) -> None:
 
 
 def _other_images(
-    chosen: argparse.Namespace, first: Image, files: Sequence[str | Path]
+    chosen: argparse.Namespace, config: Config, first: Image, files: Sequence[str | Path]
 ) -> Iterator[Image]:
     """More images to train on, each read when it is asked for, in the roles of the first; `files`
     are those of its channels where it is in several.
     """
     from cellcutter_core.channel_names import ChannelNames
+    from cellcutter_core.pipeline import seen_names
     from cellcutter_core.reading.zarr_places import is_address
+    from cellcutter_core.runs.alike import seen_instead
     from cellcutter_core.runs.given_files import Place, image_files, scenes_of
     from cellcutter_core.runs.others import read_other
 
@@ -332,7 +334,9 @@ def _other_images(
         places += [(place, scene) for scene in scenes_of(place) if scene not in there]
     for where, scene in places:
         image = read_other(where, first.roles, channels=channels, **{**how, "scene": scene})
-        print(f"Finding cell area and nuclei in {image.name} …", flush=True)
+        instead = seen_instead(seen_names(image, config), seen_names(first, config), channels)
+        remark = f"; the network {instead}" if instead else ""
+        print(f"Finding cell area and nuclei in {image.name}{remark} …", flush=True)
         yield image
 
 

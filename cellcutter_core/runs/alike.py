@@ -57,6 +57,24 @@ def read_alike(
     return in_same_roles(image, roles, channels, keep=given).with_roles(**given)
 
 
+def seen_instead(here: Sequence[str], there: Sequence[str], channels: ChannelNames | None) -> str:
+    """What is seen of an image where that has other names than in the first; else nothing.
+
+    Parameters
+    ----------
+    here, there : sequence of str
+        Names of the channels that the network sees of this image, and of the first.
+    channels : ChannelNames or None
+        See `read_alike`.
+    """
+    names = [
+        ", ".join(one if channels is None else channels.title_of(one) for one in seen)
+        for seen in (here, there)
+    ]
+    same = names[0].casefold() == names[1].casefold()
+    return "" if same else f"sees {names[0]} in place of {names[1]}"
+
+
 def in_same_roles(
     image: Image,
     roles: Mapping[str, Any],

@@ -19,7 +19,7 @@ from cellcutter_core.inputs import Inputs
 from cellcutter_core.pipeline import draw_cells, make_dataset, prepare, seen_names
 from cellcutter_core.reading.contents import TooLarge
 from cellcutter_core.reading.readers import one_line
-from cellcutter_core.runs.alike import Where, in_same_roles, read_alike
+from cellcutter_core.runs.alike import Where, in_same_roles, read_alike, seen_instead
 from cellcutter_core.runs.applied import Applied
 from cellcutter_core.runs.in_blocks import InBlocks, apply_in_blocks
 from cellcutter_core.runs.sources import channel_names_of, file_names_of
@@ -142,10 +142,6 @@ class Trained:
         """
         return in_same_roles(image, self.run.description, self.own_files, keep=keep)
 
-    def title_of(self, channel: str) -> str:
-        """What a channel of the run's own image is called in others that are in several files."""
-        return channel if self.own_files is None else self.own_files.title_of(channel)
-
     def apply(self, image: Image, *, origin: tuple[int, int] = (0, 0)) -> Applied:
         """The cells of an image, whose channels have their roles.
 
@@ -205,9 +201,7 @@ class Trained:
 
     def remark(self, applied: Applied | InBlocks) -> str:
         """What the network saw here, where that has other names than in its run; else nothing."""
-        both = (applied.channels, self.channels)
-        here, there = (", ".join(map(self.title_of, channels)) for channels in both)
-        return "" if here.casefold() == there.casefold() else f"sees {here} in place of {there}"
+        return seen_instead(applied.channels, self.channels, self.own_files)
 
     def draw(self, image: Image, inputs: Inputs, *, origin: tuple[int, int] = (0, 0)) -> Applied:
         """The cells of an image whose cell area and markers are known."""

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
-from cellcutter_core.pipeline import naming, seen_channels
+from cellcutter_core.pipeline import naming, seen_channels, seen_names
+from cellcutter_core.runs.alike import seen_instead
 from cellcutter_core.runs.choices import Choices, Source
 from cellcutter_core.runs.chosen_others import kept_place, read_chosen
 from cellcutter_core.runs.others import Other, prepare_other
@@ -20,18 +21,25 @@ COUNTED = "cells_of_others"
 
 
 class Facts(NamedTuple):
-    """What the list of other images says of one: its size, and what shows cells and nuclei."""
+    """What the list of other images says of one: its size, what shows cells and nuclei, and what
+    the network sees there instead of the channels of the present image.
+    """
 
     shape: tuple[int, int]
     cell: list[str]
     nucleus: str
+    instead: str
 
 
 @st.cache_data(max_entries=128, scope="session", show_spinner=False)
-def _facts(key: str, _other: Source, _choices: Choices, _roles: dict[str, Any]) -> Facts:
+def _facts(
+    key: str, _other: Source, _choices: Choices, _roles: dict[str, Any], _seen: list[str]
+) -> Facts:
     del key
     image = read_chosen(_other, _choices, _roles)
-    return Facts(image.shape, **image.roles)
+    here = seen_names(image, _choices.config)
+    instead = seen_instead(here, _seen, _choices.source.channel_names)
+    return Facts(image.shape, **image.roles, instead=instead)
 
 
 def facts(other: Source) -> Facts:
@@ -42,8 +50,10 @@ def facts(other: Source) -> Facts:
     ValueError
         If it is not here any more or cannot be read, and what `cached.image` raises.
     """
-    choices, roles = state.choices(), cached.image().roles
-    return _facts(f"{other} {choices.reading_of(other)} {roles}", other, choices, roles)
+    choices, image = state.choices(), cached.image()
+    seen = seen_names(image, choices.config)
+    key = f"{other} {choices.reading_of(other)} {image.roles} {seen}"
+    return _facts(key, other, choices, image.roles, seen)
 
 
 def prepared(other: Source) -> Other:

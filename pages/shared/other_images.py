@@ -128,6 +128,8 @@ def _said(other: Source) -> str:
         parts.append(f"nuclei: {found.nucleus}")
     planes = ("z", "t", "scene")
     parts += [f"{name} = {value}" for name, value in other.reading.items() if name in planes]
+    if found.instead:
+        parts.append(f":orange[the network {found.instead}]")
     n = cached_others.n_cells(other)
     if n is not None:
         parts.append(f"{n} {'cell' if n == 1 else 'cells'}")

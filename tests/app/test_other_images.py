@@ -107,6 +107,17 @@ def test_one_with_other_channels_is_refused(files, tmp_path):
     assert "- `one.npz`: the network would see 1 of its channels" in app.warning[0].value
 
 
+def test_another_stain_is_not_trained_on_without_a_word(files):
+    stream = io.BytesIO()
+    pixels = np.moveaxis(sample((128, 144), seed=2).pixels[..., [0, 2]], 2, 0)
+    names = {"axes": "CYX", "Channel": {"Name": ["tubulin", "DAPI"]}}
+    tifffile.imwrite(stream, pixels, ome=True, metadata=names)
+    app = upload(open_page("train"), b_npz=files["b.npz"], c_tif=stream.getvalue())
+    assert others_of(app) == ["b.npz", "c.tif"]
+    assert words(app).count("the network sees") == 1
+    assert "nuclei: DAPI · :orange[the network sees tubulin in place of fluorescence]" in words(app)
+
+
 def test_they_are_taken_away_one_by_one_or_all(files):
     app = with_others(files)
     button = next(b for b in app.button if b.key and b.key.startswith("train_remove_0"))
