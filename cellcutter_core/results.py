@@ -68,8 +68,9 @@ def summarise(run: Run) -> dict[str, Any]:
 
 def in_words(summary: dict[str, Any]) -> str:
     """The two lines that the command line closes with."""
+    epochs = "1 epoch" if summary["epochs"] == 1 else f"{summary['epochs']} epochs"
     text = (
-        f"{summary['cells']} cells after {summary['epochs']} epochs, "
+        f"{summary['cells']} cells after {epochs}, "
         f"{summary['seconds']:.0f} s on {summary['device']}"
     )
     if summary["collapsed"]:
