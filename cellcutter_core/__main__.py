@@ -45,13 +45,19 @@ def _parser() -> argparse.ArgumentParser:
         "segment",
         help="find the cells of an image",
         description="Find the cells of an image: graph cut, markers, training on this very image, "
-        "labels. Without IMAGE it takes the built-in sample. Truth in the file is used for scores "
-        "alone, never for training.",
+        "labels. Without IMAGE it takes the built-in sample. Truth is used for scores alone, never "
+        "for training.",
     )
     segment.add_argument(
         "image",
         nargs="?",
         help="TIFF, PNG, JPEG, .npy or .npz file, or the folder or address of an OME-Zarr",
+    )
+    segment.add_argument(
+        "--truth",
+        type=Path,
+        metavar="LABELS",
+        help="label image of the true cells (TIFF, PNG, .npy), for scores alone",
     )
     segment.add_argument(
         "--with",
@@ -238,7 +244,7 @@ def _reading(chosen: argparse.Namespace) -> dict[str, Any]:
 
 def _segment(chosen: argparse.Namespace) -> None:
     from cellcutter_core.channel_files import read_channel_files
-    from cellcutter_core.images import read_image
+    from cellcutter_core.images import read_image, read_labels
     from cellcutter_core.pipeline import (
         make_dataset,
         naming,
@@ -268,6 +274,12 @@ def _segment(chosen: argparse.Namespace) -> None:
             files = [chosen.image, *chosen.channel_file]
             image = read_channel_files(files, nucleus_file=chosen.nucleus_file, **how)
             files += [] if chosen.nucleus_file is None else [chosen.nucleus_file]
+    if chosen.truth is not None:
+        labels = read_labels(chosen.truth)
+        if region is not None:
+            top, left, bottom, right = region
+            labels = labels[top:bottom, left:right]
+        image = image.with_truth(labels)
     out = chosen.out or Path(f"cellcutter-{Path(image.name).stem}")
     if (out / "run.json").exists():
         raise ValueError(

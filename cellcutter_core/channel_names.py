@@ -222,6 +222,22 @@ def what_differs(stems: Sequence[str]) -> list[str]:
     return ["".join(name) for name in words]
 
 
+def differ_in_several_places(files: Sequence[str]) -> bool:
+    """Whether names of files that are given as one image differ in more than the channel.
+
+    Examples
+    --------
+    >>> differ_in_several_places(["A01_actin.tif", "B12_dapi.tif"])
+    True
+    >>> differ_in_several_places(["A01_actin.tif", "A01_dapi.tif"])
+    False
+    """
+    words = [re.findall(r"[^\W_]+", stem_of(file).casefold()) for file in files]
+    if len({len(name) for name in words}) > 1:
+        return False
+    return sum(len(set(place)) > 1 for place in zip(*words, strict=True)) > 1
+
+
 def _is_number(text: str) -> bool:
     """Whether there is a digit in it, or it may be a hexadecimal number without one."""
     return re.search(r"\d", text) is not None or re.fullmatch(r"[a-f]+", text.lower()) is not None

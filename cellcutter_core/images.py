@@ -212,6 +212,31 @@ class Image:
             roles["nucleus"] = find_nucleus(nucleus, self.channels, name=self.name)
         return _not_constant(dataclasses.replace(self, **roles))
 
+    def with_truth(self, labels: Array) -> Image:
+        """The same image with its true cells, which are used for scores alone.
+
+        Parameters
+        ----------
+        labels : (H, W) array of integers
+            0 between cells, and a number of its own for each.
+
+        Raises
+        ------
+        ValueError
+            If it is not of this size, or a mask that does not tell cells apart.
+        """
+        image = dataclasses.replace(self, truth=labels)
+        assert image.truth is not None
+        if image.truth.min() == 0 and len(np.unique(image.truth)) == 2:
+            from skimage.measure import label
+
+            if label(image.truth > 0).max() > 1:
+                raise ValueError(
+                    f"{self.name}: truth has one number in several pieces, as a mask has; give a "
+                    "label image, with a number of its own for each cell"
+                )
+        return image
+
     def in_roles_of(self, roles: Mapping[str, Any], *, keep: Iterable[str] = ()) -> Image:
         """The same image with its channels in the roles that those of their names have elsewhere.
 

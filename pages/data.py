@@ -27,10 +27,11 @@ n_rows, n_cols = cached.whole_shape()
 shown_as = n_rows / image.shape[0]
 top, left, bottom, right = box = cached.region()
 with facts:
+    has_truth = image.truth is not None or source.truth is not None
     st.markdown(
         f"**{source.title}**  \n{n_rows} × {n_cols} pixels, {len(image.channels)} "
         f"{'channel' if len(image.channels) == 1 else 'channels'}, {image.pixels.dtype}  \n"
-        + ("True cells are known: scores are shown.  \n" if image.truth is not None else "")
+        + ("True cells are known: scores are shown.  \n" if has_truth else "")
         + (
             "A stained section: density and hematoxylin."
             if image.stained
@@ -79,7 +80,7 @@ with presets:
         state.choose(region=whole((n_rows, n_cols)))
         st.rerun()
     fits = n_rows >= NOTEBOOK_VIEW[2] and n_cols >= NOTEBOOK_VIEW[3]
-    if st.button(
+    if source.kind in ("sample", "paper") and st.button(
         "The notebook's [100:300, 200:400]",
         icon=":material/menu_book:",
         width="stretch",

@@ -49,6 +49,9 @@ class Source(Settings):
         "", pattern="^[0-9a-f]*$", description="SHA-256 of the file, under which it is kept."
     )
     more: tuple[KeptFile, ...] = Field((), description="Files with more channels of the image.")
+    truth: KeptFile | None = Field(
+        None, description="A label image of the true cells, for scores alone."
+    )
     z: int | Literal["max"] | None = Field(
         None, description="Plane of a stack, or its maximum projection; None where there is one."
     )
@@ -90,7 +93,7 @@ class Source(Settings):
 
     def is_same(self, other: Source) -> bool:
         """Whether it is the same image or file, perhaps read in another way."""
-        anyhow = dict.fromkeys(READING)
+        anyhow = dict.fromkeys((*READING, "truth"))
         return self.replace(**anyhow) == other.replace(**anyhow)
 
     @property
@@ -193,7 +196,7 @@ def changed(now: Mapping[str, str], then: Mapping[str, str]) -> tuple[str, ...]:
 
 def _deciding(source: Source) -> dict[str, Any]:
     """What of a source decides; keys of before there were scenes stay as they are."""
-    return source.model_dump(exclude={"scene"} if source.scene is None else None)
+    return source.model_dump(exclude={"truth", *(["scene"] if source.scene is None else [])})
 
 
 def _digest(value: Any) -> str:

@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 
 from cellcutter_core.files import atomic
+from cellcutter_core.images import read_labels
 from cellcutter_core.markers import Nuclei
+from cellcutter_core.reading.label_images import shows_labels
 from cellcutter_core.runs.choices import Choices, KeptFile, Source, keys
 from cellcutter_core.runs.folder import new_run_id, runs_folder, valid_id
 
@@ -138,9 +140,37 @@ def keep_file(name: str, content: bytes) -> Source:
 
 
 def together(sources: Sequence[Source]) -> Source:
-    """Kept files as the channels of one image, in the order of their names."""
-    first, *rest = sorted(sources, key=lambda source: (source.name, source.digest))
-    return first.replace(more=[KeptFile(name=file.name, digest=file.digest) for file in rest])
+    """Kept files as the channels of one image, in the order of their names.
+
+    A label image beside others has its true cells.
+
+    Raises
+    ------
+    ValueError
+        If several are label images.
+    """
+    ordered = sorted(sources, key=lambda source: (source.name, source.digest))
+    labels = [one for one in ordered if _shows_labels(one)] if len(ordered) > 1 else []
+    if len(labels) > 1:
+        raise ValueError(
+            f"{labels[0].name} and {labels[1].name} are both label images, of which one can be the "
+            "true cells of an image; take the others away"
+        )
+    first, *rest = (one for one in ordered if one not in labels)
+    truth = _kept(labels[0]) if labels else None
+    return first.replace(more=[_kept(one) for one in rest], truth=truth)
+
+
+def _kept(source: Source) -> KeptFile:
+    return KeptFile(name=source.name, digest=source.digest)
+
+
+def _shows_labels(source: Source) -> bool:
+    """Whether a kept file is a label image."""
+    try:
+        return shows_labels(read_labels(file_of(source))[..., None])
+    except ValueError:
+        return False
 
 
 def files_of(source: Source) -> list[Path]:

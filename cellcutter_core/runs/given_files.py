@@ -14,11 +14,15 @@ from cellcutter_core.reading.zarr_places import is_zarr_folder
 Place = Path | tuple[Path, ...]
 """The file of an image, or the files of its channels."""
 
+IMAGE_ENDINGS = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".nd2", ".czi", ".lif")
+"""Of files that are images by their names; arrays may be anything."""
+
 
 def image_files(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     """Files as they are, and of folders the images in them, in the order of their names.
 
-    The folder of an OME-Zarr is an image, and so is a zip archive with one.
+    A file that is called as an image is one, to be told of where it cannot be read. The folder of
+    an OME-Zarr is an image, and so is a zip archive with one.
 
     Raises
     ------
@@ -142,6 +146,10 @@ def _without_ending(file: Path) -> str:
     return zarr[1] if zarr else file.stem
 
 
+def _is_called_so(file: Path) -> bool:
+    return file.suffix.lower() in IMAGE_ENDINGS and file.is_file() and not file.name.startswith(".")
+
+
 def _images_of(path: Path) -> list[Path]:
     if not path.is_dir() or is_zarr_folder(path):
         return [path]
@@ -149,7 +157,7 @@ def _images_of(path: Path) -> list[Path]:
         inside = sorted(path.iterdir())
     except OSError as error:
         raise ValueError(f"cannot read the folder {path}: {error.strerror}") from error
-    found = [file for file in inside if is_image_file(file)]
+    found = [file for file in inside if is_image_file(file) or _is_called_so(file)]
     if not found:
         raise ValueError(f"there is no image file in the folder {path}; give another one")
     return found

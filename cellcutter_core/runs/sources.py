@@ -11,7 +11,7 @@ from typing import Any
 
 from cellcutter_core.channel_files import read_channel_files
 from cellcutter_core.channel_names import ChannelNames
-from cellcutter_core.images import Image, read_image
+from cellcutter_core.images import Image, read_image, read_labels
 from cellcutter_core.paper_data import fetch_paper
 from cellcutter_core.reading.contents import TooLarge
 from cellcutter_core.reading.parts import Box
@@ -70,6 +70,15 @@ def read_somehow(source: Source, read: Callable[[Source], Image]) -> tuple[Sourc
         else:
             source, wrong, in_vain = tried, now, 0
     raise first
+
+
+def why_unreadable(source: Source) -> str:
+    """What is wrong with a source that cannot be read in any way; nothing where it can be."""
+    try:
+        read_somehow(source, open_source)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def open_source(source: Source) -> Image:
@@ -132,7 +141,8 @@ def read_source(source: Source, **part: Any) -> Image:
     Raises
     ------
     ValueError
-        What `read_image`, `read_channel_files` and `fetch_paper` raise.
+        What `read_image`, `read_channel_files`, `read_labels`, `Image.with_truth` and `fetch_paper`
+        raise.
     """
     if source.kind == "sample":
         return sample(seed=source.seed)
@@ -143,9 +153,14 @@ def read_source(source: Source, **part: Any) -> Image:
         # Whoever sees the page chooses it, so it must not lead into the server's own network.
         return read_image(source.name, public_only=True, **how)
     files = files_of(source)
-    if len(files) > 1:
-        return read_channel_files(files, **how)
-    return read_image(files[0], **how)
+    image = read_channel_files(files, **how) if source.more else read_image(files[0], **how)
+    if source.truth is None or image.full_shape is not None:
+        return image
+    labels = read_labels(file_of(source.truth))
+    if "region" in part:
+        top, left, bottom, right = part["region"]
+        labels = labels[top:bottom, left:right]
+    return image.with_truth(labels)
 
 
 def file_names_of(run: Run) -> list[str]:

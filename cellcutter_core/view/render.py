@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cellcutter_core.gaps import gaps
 from cellcutter_core.labels import check_labels, outlines
 from cellcutter_core.view.coloring import label_colors
 
@@ -67,6 +68,8 @@ def display_window(
 ) -> tuple[float, float]:
     """The intensities to show as black and as white: two percentiles of the channel.
 
+    Parts of a mosaic that were not imaged, see `cellcutter_core.gaps`, do not count.
+
     Parameters
     ----------
     channel : (H, W) array
@@ -90,7 +93,9 @@ def display_window(
         raise ValueError(f"channel has shape {channel.shape}, but must be (H, W) with pixels")
     # A grid of some 250,000 pixels has the same percentiles, in a tenth of the time.
     step = max(1, int((channel.size / 250_000) ** 0.5))
-    black, white = np.percentile(channel[::step, ::step], (low, high))
+    seen = channel[::step, ::step]
+    nothing = gaps(seen)
+    black, white = np.percentile(seen if nothing is None else seen[~nothing], (low, high))
     return float(black), float(white)
 
 

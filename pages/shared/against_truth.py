@@ -26,8 +26,8 @@ def against_truth(run: Run, epochs: list[int]) -> None:
     if cached_runs.true_labels(run.path.name) is None:
         st.info(
             "The true cells of this image are not known, so nothing can be said of right and "
-            "wrong. The built-in sample has them, and so may a file of yours: a label image as "
-            "one of its channels or arrays named truth or labels.",
+            "wrong. The built-in sample has them, and so may an image of yours: a label image "
+            "uploaded with it, or in an npz file beside it, before a run is started.",
             icon=":material/info:",
         )
         panels.link("data")

@@ -178,7 +178,9 @@ def _line(shown: Application, now: Standing) -> str:
             return f"{done}; now {now.now}. The network is being loaded, which takes some seconds"
         return f"{done}; now {now.now}, about {in_words(np.mean(seconds) * now.n_left)} left"
     if now.status == "finished":
-        return f"Finished: {done} in {in_words(sum(one.seconds for one in now.outcomes))}"
+        seconds = in_words(sum(one.seconds for one in now.outcomes))
+        n_wrong = sum(bool(one.error) for one in now.outcomes)
+        return f"Finished: {done} in {seconds}" + (f", {n_wrong} without cells" if n_wrong else "")
     return f"{now.status.capitalize()} after {done}"
 
 

@@ -104,7 +104,8 @@ def image() -> Image:
     ValueError
         As `whole_image`, and where the region does not lie in the image.
     """
-    return _part(keys(state.choices())["image"])
+    chosen = state.choices()
+    return _part(f"{keys(chosen)['image']} {chosen.source.truth}")
 
 
 def pixel_size() -> float | None:

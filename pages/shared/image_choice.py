@@ -6,14 +6,16 @@ visitor's session. So it is here, where no image is, and not on the page.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 import streamlit as st
 
+from cellcutter_core.channel_names import differ_in_several_places
 from cellcutter_core.images import Image
 from cellcutter_core.runs.choices import Source
 from cellcutter_core.runs.draft import keep_file, together
-from cellcutter_core.runs.sources import read_somehow
+from cellcutter_core.runs.sources import read_somehow, why_unreadable
 from pages.shared import cached, panels, state
 
 KINDS = {"sample": "Built-in sample", "paper": "The paper's images", "file": "Your own image"}
@@ -55,7 +57,8 @@ def choose_image() -> Source:
             key="data_upload",
             on_change=_upload,
             help="Several files together are the channels of one image; take away by its cross "
-            "what does not belong to it. They stay on the computer that runs this app.",
+            "what does not belong to it. A label image among them has its true cells, for scores. "
+            "They stay on the computer that runs this app.",
         )
         st.text_input(
             "Or the address of an OME-Zarr",
@@ -65,7 +68,14 @@ def choose_image() -> Source:
             help="On a server that everybody can reach. The computer that runs this app reads it.",
         )
         if source.kind in ("file", "web"):
-            st.caption(f"In use: {source.title}")
+            truth = "" if source.truth is None else f"; its true cells: {source.truth.name}"
+            st.caption(f"In use: {source.title}{truth}")
+            if differ_in_several_places(source.file_names):
+                st.warning(
+                    "The names of these files differ in more than the channel. Are they of one "
+                    "image?",
+                    icon=":material/help:",
+                )
             _how_to_read(source)
     return source
 
@@ -119,7 +129,41 @@ def _upload() -> None:
         kept = [keep_file(given.name, given.getvalue()) for given in st.session_state.data_upload]
         if kept:
             st.session_state.data_address = ""
-            _take(together(kept))
+            _take_files(kept)
+
+
+def _take_files(kept: Sequence[Source]) -> None:
+    """The image in some files; what cannot be read is said, and left out where there is more.
+
+    Raises
+    ------
+    ValueError
+        If one of them cannot be read, or they do not belong together.
+    """
+    try:
+        source, now = together(kept), state.choices().source
+        if source.is_same(now):
+            _take_truth(now.replace(truth=source.truth))
+        else:
+            _take(source)
+    except ValueError:
+        wrong = {file.name: reason for file in kept if (reason := why_unreadable(file))}
+        left = [file for file in kept if file.name not in wrong]
+        if not (wrong and left):
+            raise
+        _take_files(left)
+        raise ValueError("; ".join(f"{reason} (left out)" for reason in wrong.values())) from None
+
+
+def _take_truth(source: Source) -> None:
+    """Other true cells of the same image, all that was chosen of which stays."""
+    before = state.choices()
+    try:
+        state.choose(source=source)
+        cached.whole_image()
+    except ValueError:
+        state.take(before)
+        raise
 
 
 def _fetch() -> None:

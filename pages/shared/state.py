@@ -15,7 +15,7 @@ import streamlit as st
 from cellcutter_core.markers import Nuclei
 from cellcutter_core.runs.adopted import adopt
 from cellcutter_core.runs.choices import Choices, Source, changed, keys
-from cellcutter_core.runs.draft import Draft, described, files_of, markers_digest
+from cellcutter_core.runs.draft import Draft, described, file_of, files_of, markers_digest
 from cellcutter_core.runs.folder import find_run
 from cellcutter_core.runs.store import Run
 
@@ -225,6 +225,7 @@ def take_choices_of(opened: Run) -> None:
     """
     chosen = Choices(**opened.description["choices"])
     files = [file for source in (chosen.source, *chosen.others) for file in files_of(source)]
+    files += [] if chosen.source.truth is None else [file_of(chosen.source.truth)]
     all_named = len(chosen.others) == len(opened.other_files)
     if not all_named or not all(file.exists() for file in files):
         # It came from another machine.

@@ -167,7 +167,7 @@ def test_every_image_is_a_row_with_its_cells_or_its_trouble(run):
     assert rows["trouble"].tolist() == ["", BAD.error, ""]
     assert "1 of 3 images could not be done" in app.warning[0].value
     assert BAD.error in app.warning[0].value
-    assert app.get("progress")[0].proto.text == "Finished: 3 of 3 images in 5 s"
+    assert app.get("progress")[0].proto.text == "Finished: 3 of 3 images in 5 s, 1 without cells"
     assert not [b for b in app.button if b.key in ("apply_stop", "apply_continue")]
     assert not app.info
 

@@ -151,6 +151,15 @@ def test_data_of_files_of_channels(tmp_path: Path) -> None:
     np.testing.assert_array_equal(image.pixels, pixels[:100, :, [0, 2, 1]])
 
 
+def test_data_with_true_cells_in_a_file(tmp_path: Path) -> None:
+    image = sample((128, 128), seed=1)
+    tifffile.imwrite(tmp_path / "cells.tif", image.channel("fluorescence"))
+    tifffile.imwrite(tmp_path / "truth.tif", np.asarray(image.truth))
+    kept = [keep_file(file.name, file.read_bytes()) for file in tmp_path.glob("*.tif")]
+    made = executed(shown("data", Choices(source=together(kept), region=(0, 10, 100, 128))))
+    np.testing.assert_array_equal(made["image"].truth, np.asarray(image.truth)[:100, 10:])
+
+
 def test_data_of_an_image_that_is_too_large(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -241,6 +241,58 @@ def test_files_uploaded_together_are_the_channels_of_one_image() -> None:
     assert chosen(app).source.title == "actin.tif and dapi.tif"
 
 
+def test_a_label_image_uploaded_with_an_image_is_its_truth() -> None:
+    image = sample((96, 120))
+    given = [
+        ("A1_dapi.tif", tiff(image.pixels[..., 2]), ""),
+        ("A1_actin.tif", tiff(image.pixels[..., 0]), ""),
+    ]
+    app = opened("data")
+    app.segmented_control(key="data_kind").set_value("file").run()
+    app.file_uploader(key="data_upload").set_value(given).run()
+    app.session_state[state.CHOICES] = chosen(app).replace(region=(0, 0, 90, 90))
+    # What was chosen stays when the truth comes, and when it goes.
+    truth = ("truth.tif", tiff(np.asarray(image.truth)), "")
+    for more, there in (([truth], True), ([], False), ([truth], True)):
+        app.file_uploader(key="data_upload").set_value([*given, *more]).run()
+        assert not app.exception
+        assert not app.error
+        assert chosen(app).source.title == "A1_actin.tif and A1_dapi.tif"
+        assert chosen(app).region == (0, 0, 90, 90)
+        assert any("scores are shown" in m.value for m in app.markdown) == there
+        assert any("its true cells: truth.tif" in c.value for c in app.caption) == there
+    app.switch_page("pages/mask.py").run()
+    assert float(metric(app, "IoU with the truth")) > 0.5
+    # One that does not fit is told, and what was there stays.
+    app.switch_page("pages/data.py").run()
+    small = ("small.tif", tiff(np.asarray(image.truth)[:50]), "")
+    app.file_uploader(key="data_upload").set_value([*given, small]).run()
+    assert "truth has shape (50, 120)" in app.error[0].value
+    assert chosen(app).source.truth is not None
+    assert chosen(app).source.truth.name == "truth.tif"
+
+
+def test_a_broken_file_among_good_ones_is_left_out() -> None:
+    image = sample((96, 120))
+    good = ("A1_dapi.tif", tiff(image.pixels[..., 2]), "")
+    broken = ("broken.tif", b"no image at all", "")
+    app = opened("data")
+    app.segmented_control(key="data_kind").set_value("file").run()
+    app.file_uploader(key="data_upload").set_value([broken]).run()
+    assert "broken.tif: is not an image in a known format" in app.error[0].value
+    assert chosen(app).source.kind == "sample"
+    app.file_uploader(key="data_upload").set_value([broken, good]).run()
+    assert not app.exception
+    assert chosen(app).source.title == "A1_dapi.tif"
+    assert "broken.tif: is not an image" in app.error[0].value
+    assert app.error[0].value.endswith("(left out)")
+    # Files of two images are taken, and asked about.
+    assert not app.warning
+    other = ("B2_actin.tif", tiff(image.pixels[..., 0]), "")
+    app.file_uploader(key="data_upload").set_value([good, other]).run()
+    assert "differ in more than the channel" in app.warning[0].value
+
+
 def test_a_zipped_ome_zarr() -> None:
     seen = sample((96, 120))
     buffer = io.BytesIO()

@@ -30,6 +30,7 @@ def some_markers() -> Nuclei:
     [
         (lambda c: c, ()),
         (lambda c: c.replace(pixel_size=0.3), ()),
+        (lambda c: c.replace(source=c.source.replace(truth=KeptFile(name="t.tif"))), ()),
         (lambda c: c.replace(source=Source(seed=1)), ("image", "mask", "markers", "training")),
         (lambda c: c.replace(region=(0, 0, 99, 99)), ("image", "mask", "markers", "training")),
         # Nuclei are cell in the automatic mask.

@@ -10,6 +10,7 @@ from cellcutter_core.gaps import filled_gaps, gaps
 from cellcutter_core.images import Image
 from cellcutter_core.pipeline import make_dataset, prepare
 from cellcutter_core.samples import sample
+from cellcutter_core.view.render import display_window
 
 FIELD = (slice(100, 356), slice(60, 316))
 
@@ -78,6 +79,12 @@ def squares() -> np.ndarray:
 def test_dark_background_is_no_gap(image: np.ndarray) -> None:
     assert gaps(image) is None
     assert filled_gaps(image) is image
+
+
+def test_a_mosaic_is_shown_as_bright_as_its_field(field: Image, mosaic: Image) -> None:
+    for channel in field.channels:
+        window = display_window(field.channel(channel))
+        assert display_window(mosaic.channel(channel)) == pytest.approx(window, rel=0.02)
 
 
 def test_cells_are_found_in_a_mosaic_as_in_its_field(field: Image, mosaic: Image) -> None:

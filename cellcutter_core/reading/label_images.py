@@ -1,0 +1,44 @@
+"""Whether an image shows no intensities but numbers which cell each pixel is of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+# Of neighbours on cells so many have the same number. Intensities have noise.
+SMALLEST_SHARE = 0.8
+# A cell is in one piece, but for some that were cut.
+MOST_PIECES = 1.5
+
+
+def shows_labels(pixels: npt.NDArray[Any]) -> bool:
+    """Whether these are the labels of cells: 0 between them, and on each a number of its own.
+
+    Parameters
+    ----------
+    pixels : (H, W, C) array
+
+    Returns
+    -------
+    bool
+        False for a mask, which does not tell cells apart.
+
+    Examples
+    --------
+    >>> shows_labels(np.kron([[0, 1], [2, 0]], np.ones((9, 9), int))[..., None])
+    True
+    """
+    if pixels.shape[2] != 1 or pixels.dtype.kind not in "iu" or pixels.min() != 0:
+        return False
+    plane = pixels[..., 0]
+    beside = plane[:, 1:], plane[:, :-1]
+    on_cells = (beside[0] > 0) & (beside[1] > 0)
+    if not on_cells.any() or (beside[0] == beside[1])[on_cells].mean() < SMALLEST_SHARE:
+        return False
+    from skimage.measure import label
+
+    numbers = np.unique(plane)
+    n_cells = len(numbers) - 1
+    return n_cells > 1 and int(label(plane, background=0).max()) <= MOST_PIECES * n_cells

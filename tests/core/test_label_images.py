@@ -1,0 +1,118 @@
+"""A label image is told from intensities and from a mask, and is the truth of an image."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from cellcutter_core.__main__ import main
+from cellcutter_core.images import read_image
+from cellcutter_core.reading.label_images import shows_labels
+from cellcutter_core.runs.draft import keep_file, together
+from cellcutter_core.runs.sources import read_source
+from cellcutter_core.runs.store import Run
+from cellcutter_core.samples import sample
+
+TINY = [
+    "--set", "network.channels=4", "--set", "network.depth=3", "--set", "training.steps=2",
+    "--set", "training.warm_up=1", "--set", "training.crops=8", "--epochs", "1",
+    "--set", "training.precision=float32",
+]  # fmt: skip
+
+
+def test_real_labels_are_told_from_real_images(shared_data: Path) -> None:
+    for file in sorted(shared_data.glob("*/*.npz")):
+        with np.load(file, allow_pickle=False) as stored:
+            names = [name for name in ("cells", "nuclei") if name in stored.files]
+            labels, pixels = [stored[name] for name in names], stored["image"]
+        for one in labels:
+            assert shows_labels(one[..., None]), file.name
+            assert not shows_labels((one > 0).astype(np.uint8)[..., None] * 255), file.name
+        for index in range(pixels.shape[2]):
+            channel = pixels[..., index]
+            # As it is, in few levels, and cut off at both ends.
+            low, high = np.percentile(channel, (60, 99))
+            few = np.clip((channel - low) / max(high - low, 1) * 255, 0, 255).astype(np.uint8)
+            for seen in (channel, few, few // 32):
+                assert not shows_labels(seen[..., None]), file.name
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.zeros((9, 9, 1), int),
+        np.ones((9, 9, 1), int),
+        np.random.default_rng(0).integers(0, 9, (40, 40, 1)),
+        sample((64, 64)).truth[..., None].astype(float),
+        np.repeat(sample((64, 64)).truth[..., None], 3, axis=2),
+    ],
+)
+def test_what_is_none(pixels: np.ndarray) -> None:
+    assert not shows_labels(pixels)
+
+
+def files(folder: Path) -> list[Path]:
+    image = sample((128, 128), seed=3)
+    for name, plane in (
+        ("actin", image.channel("fluorescence")),
+        ("dapi", image.channel("nucleus")),
+        ("zz truth", np.asarray(image.truth).astype(np.uint16)),
+    ):
+        tifffile.imwrite(folder / f"{name}.tif", plane)
+    return [folder / f"{name}.tif" for name in ("actin", "dapi", "zz truth")]
+
+
+def test_among_uploaded_files_it_is_the_truth(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CELLCUTTER_RUNS", str(tmp_path / "runs"))
+    kept = [keep_file(file.name, file.read_bytes()) for file in files(tmp_path)]
+    source = together(kept)
+    assert source.title == "actin.tif and dapi.tif"
+    assert source.truth is not None
+    assert source.truth.name == "zz truth.tif"
+    image, truth = read_source(source), sample((128, 128), seed=3).truth
+    assert image.channels == ("actin", "dapi")
+    np.testing.assert_array_equal(image.truth, truth)
+    part = read_source(source, region=(10, 20, 90, 100))
+    np.testing.assert_array_equal(part.truth, truth[10:90, 20:100])
+    # One file of an image is as good; a label image alone is an image as any other.
+    assert together([kept[1], kept[2]]).truth == source.truth
+    assert together([kept[2]]).truth is None
+    # Which of two is meant cannot be known.
+    tifffile.imwrite(tmp_path / "more.tif", np.kron([[0, 1], [2, 3]], np.ones((64, 64), "u2")))
+    two = keep_file("more.tif", (tmp_path / "more.tif").read_bytes())
+    with pytest.raises(ValueError, match=r"more.tif and zz truth.tif are both label images"):
+        together([*kept, two])
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    actin, dapi, truth = files(tmp_path)
+    command = ["segment", str(actin), "--nucleus-file", str(dapi), *TINY, "--truth", str(truth)]
+    assert main([*command, "--out", str(tmp_path / "run"), "--region", "0,0,100,110"]) == 0
+    known = Run(tmp_path / "run").truth
+    assert known is not None
+    np.testing.assert_array_equal(known.labels, sample((128, 128), seed=3).truth[:100, :110])
+    summary = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert 0 <= summary["scores"]["ap50"] <= 1
+    # Without it the cells are the same.
+    assert main([*command[:-2], "--out", str(tmp_path / "no"), "--region", "0,0,100,110"]) == 0
+    labels = [tifffile.imread(tmp_path / run / "labels.tif") for run in ("run", "no")]
+    np.testing.assert_array_equal(*labels)
+    assert Run(tmp_path / "no").truth is None
+    capsys.readouterr()
+    assert main([*command[:-1], str(tmp_path / "run" / "labels.tif")]) == 2
+    assert "actin.tif: truth has shape (100, 110)" in capsys.readouterr().err
+
+
+def test_a_mask_is_no_truth(tmp_path: Path) -> None:
+    actin, _, _ = files(tmp_path)
+    image, truth = read_image(actin), np.kron([[1, 0, 2]], np.ones((128, 43), int))[:, :128]
+    with pytest.raises(ValueError, match=r"actin.tif: truth has one number in several pieces"):
+        image.with_truth((truth > 0) * 255)
+    one = (truth == 2).astype(int)
+    assert np.asarray(image.with_truth(one).truth).sum() == one.sum()
