@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,20 @@ class Result(Segmented):
         splits = any(one.kind == "split" for one in self.corrections)
         guidance = self.inputs.guidance if splits else None
         return corrected(self.drawing.labels, self.corrections, guidance=guidance)
+
+    def only(self, cells: npt.ArrayLike) -> Result:
+        """The same with some of its cells alone.
+
+        Parameters
+        ----------
+        cells : array of int
+            Their ids.
+        """
+        some = copy.copy(self)
+        some.labels = np.where(np.isin(self.labels, cells), self.labels, 0)
+        inside = np.isin(self.table["id"], cells)
+        some.table = {name: column[inside] for name, column in self.table.items()}
+        return some
 
     @cached_property
     def inputs(self) -> Inputs:

@@ -8,11 +8,22 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from cellcutter_core.export import FORMATS, content, file_name, label_file, table_file
+from cellcutter_core.export import (
+    FORMATS,
+    IMAGE_FORMATS,
+    Result,
+    content,
+    file_name,
+    image_content,
+)
 from cellcutter_core.runs.store import Run
+from pages.shared import cached_runs
 from pages.shared.measured import Measured
 
 COLUMNS = 3
+
+# In which one goes on with some of the cells.
+OF_KEPT = ("table", "labels", "rois", "geojson")
 
 
 def downloads(run: Run, number: int, cells: Measured, kept: NDArray[np.bool_]) -> None:
@@ -45,29 +56,27 @@ def downloads(run: Run, number: int, cells: Measured, kept: NDArray[np.bool_]) -
 
 
 def only_kept(run: Run, number: int, cells: Measured, kept: NDArray[np.bool_]) -> None:
-    """Table and label image without what the filters leave out."""
-    size = run.description.get("pixel_size")
+    """What programs go on with, without what the filters leave out."""
     name = f"{run.path.name}-epoch{number}-kept"
 
-    def labels() -> bytes:
-        inside = np.isin(cells.labels, cells.table["id"][kept])
-        return label_file(np.where(inside, cells.labels, 0), pixel_size=size)
+    def make(format: str) -> bytes:
+        inputs, _ = cached_runs.run_inputs(run.path.name)
+        result = Result(run, number, inputs=inputs)
+        return image_content(result.only(cells.table["id"][kept]), format)
 
-    def rows() -> bytes:
-        return table_file({column: values[kept] for column, values in cells.table.items()})
-
-    n = int(kept.sum())
-    st.caption(f"The files below hold all {len(kept)} cells. Without those that are left out:")
+    st.caption(
+        f"The files below hold all {len(kept)} cells. The {int(kept.sum())} that are not left out, "
+        "alone:"
+    )
     with st.container(horizontal=True):
-        for title, make, ending in (
-            (f"Table of {n} cells", rows, "cells.csv"),
-            (f"Label image of {n} cells", labels, "labels.tif"),
-        ):
+        for format in OF_KEPT:
+            one = IMAGE_FORMATS[format]
             st.download_button(
-                title,
-                make,
-                f"{name}-{ending}",
+                one.title,
+                partial(make, format),
+                f"{name}-{one.file}",
                 icon=":material/filter_alt:",
                 on_click="ignore",
-                key=f"results_kept_{ending}",
+                disabled=not kept.any(),
+                key=f"results_kept_{format}",
             )

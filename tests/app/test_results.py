@@ -1,6 +1,8 @@
 """The page Results: its table, choosing, filters, corrections and files."""
 
+import csv
 import io
+import json
 import zipfile
 from typing import Any
 
@@ -10,11 +12,12 @@ import tifffile
 from made_runs import asked, make_run, open_page, shown, words
 from streamlit.testing.v1 import AppTest
 
-from cellcutter_core.export import FORMATS, Result, content
+from cellcutter_core.export import FORMATS, Result, content, image_content
 from cellcutter_core.runs.choices import Choices
 from cellcutter_core.runs.corrections import keep_corrections
 from cellcutter_core.runs.folder import find_run
 from cellcutter_core.runs.store import Run
+from pages.shared.downloads import OF_KEPT
 from pages.shared.picture import Pick
 
 __all__ = ["asked"]
@@ -96,8 +99,26 @@ def test_what_filters_leave_out_is_counted(run):
     areas = sorted(table(app)["area"])
     app = shown(app.number_input(key="results_largest").set_value(areas[-2]).run())
     assert sorted(table(app)["area"]) == areas[:-1]
+    kept = [b for b in app.get("download_button") if (b.key or "").startswith("results_kept_")]
+    assert [b.key.removeprefix("results_kept_") for b in kept] == list(OF_KEPT)
     app = shown(app.number_input(key="results_smallest").set_value(1e6).run())
     assert f"0 of {n} cells" in words(app)
+
+
+def test_some_cells_alone_are_taken_home(run):
+    result = Result(run)
+    ids = result.table["id"][[1, 3]]
+    some = result.only(ids)
+    with tifffile.TiffFile(io.BytesIO(image_content(some, "labels"))) as tif:
+        labels = tif.asarray()
+    np.testing.assert_array_equal(labels, np.where(np.isin(result.labels, ids), result.labels, 0))
+    rows = list(csv.DictReader(io.StringIO(image_content(some, "table").decode())))
+    assert [int(row["id"]) for row in rows] == ids.tolist()
+    features = json.loads(image_content(some, "geojson"))["features"]
+    assert [int(one["properties"]["name"]) for one in features] == ids.tolist()
+    with zipfile.ZipFile(io.BytesIO(image_content(some, "rois"))) as archive:
+        assert len(archive.namelist()) == 2
+    assert len(result.table["id"]) > 2
 
 
 def test_deleted_and_merged_cells_are_taken_back_and_done_again(run):
