@@ -64,15 +64,13 @@ def only_kept(run: Run, number: int, cells: Measured, kept: NDArray[np.bool_]) -
         result = Result(run, number, inputs=inputs)
         return image_content(result.only(cells.table["id"][kept]), format)
 
-    st.caption(
-        f"The files below hold all {len(kept)} cells. The {int(kept.sum())} that are not left out, "
-        "alone:"
-    )
+    n = int(kept.sum())
+    st.caption(f"The files below hold all {len(kept)} cells. The {n} that are not left out, alone:")
     with st.container(horizontal=True):
         for format in OF_KEPT:
             one = IMAGE_FORMATS[format]
             st.download_button(
-                one.title,
+                f"{one.title} ({n})",
                 partial(make, format),
                 f"{name}-{one.file}",
                 icon=":material/filter_alt:",
