@@ -18,6 +18,7 @@ from cellcutter_core.images import Image
 from cellcutter_core.inputs import Inputs
 from cellcutter_core.pipeline import draw_cells, make_dataset, prepare, seen_names
 from cellcutter_core.reading.contents import TooLarge
+from cellcutter_core.reading.label_images import shows_labels
 from cellcutter_core.reading.readers import one_line
 from cellcutter_core.runs.alike import Where, in_same_roles, read_alike, seen_instead
 from cellcutter_core.runs.applied import Applied
@@ -79,7 +80,8 @@ class Trained:
         Raises
         ------
         ValueError
-            What `read_alike` raises, and where the files of channels cannot be told by their names.
+            What `read_alike` raises, where the files of channels cannot be told by their names, and
+            for a label image.
         """
         image = read_alike(path, self.run.description, self.own_files, **self._reading(how))
         own = file_names_of(self.run)
@@ -89,6 +91,8 @@ class Trained:
                 f"by their names ({', '.join(own)}): give files that hold all channels, or train "
                 "on files that are called by them"
             )
+        if shows_labels(image.pixels):
+            raise ValueError(f"{image.name}: is a label image, in which there are no cells to find")
         return image
 
     def open(self, path: Where, **how: Any) -> Image | LargeImage:

@@ -571,15 +571,17 @@ def test_an_image_without_all_its_files_is_said_and_the_others_go_on(
         shutil.copy(more / f"{name}.tif", here)
     shutil.copy(more / "B2_dna.tif", here / "B3_dna.tif")
     shutil.copy(more / "B2_dna.tif", here / "B3_dna.tiff")
+    tifffile.imwrite(here / "B1_cells.tif", np.asarray(sample((160, 160), seed=4).truth))
     out = tmp_path / "out"
     assert main(["apply", str(in_files / "run"), str(here), "--out", str(out)]) == 2
     said = capsys.readouterr()
     assert "B2_dna.tif: failed: the file of the channel cyto is missing" in said.out
     assert "failed: B3_dna.tiff: B3_dna.tif is the same channel" in said.out
-    assert "2 of 3 images failed" in said.err
+    assert "B1_cells.tif: failed: is a label image" in said.out
+    assert "3 of 4 images failed" in said.err
     assert (out / "B1-labels.tif").exists()
     with (out / "summary.csv").open(newline="") as file:
-        assert [bool(row["error"]) for row in csv.DictReader(file)] == [False, True, True]
+        assert [row["name"] for row in csv.DictReader(file) if not row["error"]] == ["B1"]
 
 
 def test_where_names_do_not_say_channels_it_is_told(in_files: Path, tmp_path: Path) -> None:

@@ -273,6 +273,10 @@ def test_uploaded_files_of_channels_are_put_together(
     images, refused = images_of([*kept["B"], twice], choices)
     assert [image.more[0].digest for image in images] == [kept["B"][1].digest]
     assert [name for name, _ in refused] == ["B_dna.tif"]
+    labels = tmp_path / "labels.tif"
+    tifffile.imwrite(labels, np.asarray(sample((128, 128), seed=2).truth))
+    with pytest.raises(ValueError, match="is a label image, which is nothing to train on"):
+        take_in(keep_file("labels.tif", labels.read_bytes()), choices, first)
     (taken,) = take_in(images[0], choices, first)
     assert taken.file_names == ["B_cyto.tif", "B_dna.tif"]
     chosen = choices.replace(others=(taken,))
