@@ -31,34 +31,45 @@ BACKGROUND, DARK = 10, 30
 """Percentiles of the image: a usual pixel of its background, and what is certainly dark."""
 
 
-def gaps(channel: npt.NDArray[Any]) -> npt.NDArray[np.bool_] | None:
+def gaps(
+    channel: npt.NDArray[Any], *, nothing: float | None = None
+) -> npt.NDArray[np.bool_] | None:
     """Where nothing was imaged.
 
     Parameters
     ----------
     channel : (H, W) array
         Nothing is the smallest number in it.
+    nothing : number, optional
+        What it is in the gaps of the image that this is a part of, where that has some: it is one
+        here too, whatever its share and form.
 
     Returns
     -------
     (H, W) bool or None
         None where there is no gap.
     """
+    if nothing is not None:
+        opened = _opened(channel == nothing)
+        return opened if opened.any() else None
     if min(channel.shape) < SMALLEST_SIDE:
         return None
     empty = channel == channel.min()
     if not LEAST_SHARE <= empty.mean() < 1:
         return None
-    # The image is taken to go on in the same way beyond its edge.
-    padded = np.pad(empty, SPECK, mode="edge")
-    inner = ndimage.minimum_filter(padded, SPECK)
-    opened = ndimage.maximum_filter(inner, SPECK)[SPECK:-SPECK, SPECK:-SPECK] & empty
+    opened = _opened(empty)
     if opened.mean() < LEAST_SHARE:
         return None
     sides = (opened[1:] != opened[:-1], (opened[:, 1:] != opened[:, :-1]).T)
     n_sides = sum(int(np.count_nonzero(side)) for side in sides)
     straight = sum(_in_long_runs(side) for side in sides)
     return opened if n_sides and straight >= STRAIGHT_SHARE * n_sides else None
+
+
+def in_gaps(pixels: npt.NDArray[Any]) -> tuple[float | None, ...]:
+    """For each channel of (H, W, C) what stands where nothing was imaged; None where all was."""
+    channels = np.moveaxis(pixels, -1, 0)
+    return tuple(None if gaps(channel) is None else float(channel.min()) for channel in channels)
 
 
 def filled_gaps(
@@ -77,12 +88,14 @@ def filled_gaps(
     (H, W) array of the same data type
         In a gap it is background with the noise of the dark, always the same.
     """
-    where = gaps(channel)
-    if where is None:
-        return channel
     judged = channel if like is None else like
-    nothing = where if like is None else gaps(like)
-    imaged = np.ones(judged.shape, bool) if nothing is None else ~nothing
+    of_all = gaps(judged)
+    # What there is nothing of but a gap says no more with noise in it.
+    known = None if like is None or of_all is None else float(like.min())
+    where = gaps(channel, nothing=known)
+    if where is None or where.all():
+        return channel
+    imaged = np.ones(judged.shape, bool) if of_all is None else ~of_all
     usual, dark = np.percentile(judged[imaged], (BACKGROUND, DARK))
     noise = noise_level(judged.astype(np.float32), where=imaged & (judged <= dark))
     values = np.random.default_rng(0).normal(usual, noise, int(np.count_nonzero(where)))
@@ -92,6 +105,15 @@ def filled_gaps(
     filled = channel.copy()
     filled[where] = values
     return filled
+
+
+def _opened(empty: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Without what is narrower than `SPECK`."""
+    # The image is taken to go on in the same way beyond its edge.
+    padded = np.pad(empty, SPECK, mode="edge")
+    inner = ndimage.minimum_filter(padded, SPECK)
+    opened = ndimage.maximum_filter(inner, SPECK)[SPECK:-SPECK, SPECK:-SPECK]
+    return np.asarray(opened & empty)
 
 
 def _in_long_runs(sides: npt.NDArray[np.bool_]) -> int:

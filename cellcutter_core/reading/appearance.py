@@ -26,25 +26,34 @@ class Appearance:
         Of the channels in the file those that say something; None for all.
     brightest : (C,) array or None
         The numbers that these are turned over from, see `turned_over`; None where they are not.
+    nothing : tuple of float or None
+        What stands where nothing was imaged: of each of these channels, see `in_gaps`, or of the
+        brightest of the three colours of a stained section.
     """
 
     inverted: bool = False
     stained: bool = False
     kept: tuple[int, ...] | None = None
     brightest: Array | None = None
+    nothing: tuple[float | None, ...] = ()
 
     def of(self, pixels: Array) -> Array:
         """The channels in which cells are bright, out of those in the file."""
         if self.stained:
-            return with_stains(pixels)
+            return with_stains(pixels, nothing=self.nothing)
         if self.kept is not None:
             pixels = pixels[..., list(self.kept)]
-        return pixels if self.brightest is None else turned_over(pixels, brightest=self.brightest)
+        if self.brightest is None:
+            return pixels
+        return turned_over(pixels, brightest=self.brightest, nothing=self.nothing)
 
     def keep(self, kept: tuple[int, ...]) -> Appearance:
         """With these alone of its channels, of which none was left out yet."""
-        brightest = None if self.brightest is None else self.brightest[list(kept)]
-        return dataclasses.replace(self, kept=kept, brightest=brightest)
+        if self.brightest is None:
+            return dataclasses.replace(self, kept=kept)
+        nothing = tuple(self.nothing[index] for index in kept)
+        brightest = self.brightest[list(kept)]
+        return dataclasses.replace(self, kept=kept, brightest=brightest, nothing=nothing)
 
 
 def interpret(
@@ -92,7 +101,10 @@ def interpret(
         stained = colour and inverted is not False and is_stained(pixels)
     if stained:
         check_size(pixels.nbytes // 3 * len(STAIN_CHANNELS), max_bytes)
-        seen = Appearance(inverted=True, stained=True)
+        from cellcutter_core.gaps import in_gaps
+
+        nothing = in_gaps(pixels.max(axis=2, keepdims=True))
+        seen = Appearance(inverted=True, stained=True, nothing=nothing)
         contents = dataclasses.replace(
             contents, pixels=seen.of(pixels), channels=STAIN_CHANNELS, colour=False
         )
@@ -103,5 +115,8 @@ def interpret(
         )
     seen = Appearance(inverted=inverted, kept=kept)
     if inverted != contents.white_is_zero:
-        seen = dataclasses.replace(seen, brightest=pixels.max(axis=(0, 1)))
+        from cellcutter_core.gaps import in_gaps
+
+        brightest, nothing = pixels.max(axis=(0, 1)), in_gaps(pixels)
+        seen = dataclasses.replace(seen, brightest=brightest, nothing=nothing)
     return dataclasses.replace(contents, pixels=seen.of(contents.pixels), colour=colour), seen

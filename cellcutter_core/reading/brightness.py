@@ -6,6 +6,7 @@ All that follows looks for cells brighter than what is around them, as in fluore
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,10 @@ def dark_on_bright(pixels: npt.NDArray[Any], *, white_is_zero: bool = False) -> 
 
 
 def turned_over(
-    pixels: npt.NDArray[Any], *, brightest: npt.NDArray[Any] | None = None
+    pixels: npt.NDArray[Any],
+    *,
+    brightest: npt.NDArray[Any] | None = None,
+    nothing: Sequence[float | None] | None = None,
 ) -> npt.NDArray[Any]:
     """Dark made bright: how far each pixel is below the brightest of its channel.
 
@@ -80,6 +84,8 @@ def turned_over(
     pixels : (H, W, C) array of integers or floats
     brightest : (C,) array of the same data type, optional
         Of a part of an image the brightest of all of it; what is brighter counts as this.
+    nothing : sequence of C numbers or None, optional
+        Of a part of an image what `cellcutter_core.gaps.in_gaps` says of all of it.
 
     Returns
     -------
@@ -92,11 +98,16 @@ def turned_over(
     >>> turned_over(np.array([[[250], [10]]], np.uint8))[..., 0]
     array([[  0, 240]], dtype=uint8)
     """
-    from cellcutter_core.gaps import gaps
+    from cellcutter_core.gaps import gaps, in_gaps
 
     if pixels.dtype == np.bool_:
         pixels = pixels.astype(np.uint8)
-    nothing = [gaps(channel) for channel in np.moveaxis(pixels, -1, 0)]
+    if nothing is None:
+        nothing = in_gaps(pixels)
+    empty = [
+        None if number is None else gaps(pixels[..., channel], nothing=number)
+        for channel, number in enumerate(nothing)
+    ]
     if brightest is None:
         brightest = pixels.max(axis=(0, 1))
     else:
@@ -109,7 +120,7 @@ def turned_over(
         turned = np.asarray(brightest - pixels)
     if pixels.dtype.kind == "f" and not np.isfinite(turned).all():
         turned = np.asarray(brightest / 2 - pixels / 2)
-    for index, where in enumerate(nothing):
+    for index, where in enumerate(empty):
         if where is not None:
             turned[where, index] = 0
     return turned

@@ -7,6 +7,7 @@ their values for hematoxylin, eosin and DAB.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -52,12 +53,15 @@ def is_stained(rgb: Array) -> bool:
     return bool(together.min() > 0.3 and mean.max() - mean.min() > 0.2 * mean.max())
 
 
-def with_stains(rgb: Array) -> Array:
+def with_stains(rgb: Array, *, nothing: Sequence[float | None] | None = None) -> Array:
     """The channels of `STAIN_CHANNELS`.
 
     Parameters
     ----------
     rgb : (H, W, 3) array of uint8 or uint16
+    nothing : sequence of one number or None, optional
+        Of a part of a picture what `cellcutter_core.gaps.in_gaps` says of the brightest colour of
+        all of it.
 
     Returns
     -------
@@ -68,7 +72,7 @@ def with_stains(rgb: Array) -> Array:
     """
     from skimage.color import rgb2gray, rgb2hed
 
-    from cellcutter_core.gaps import gaps
+    from cellcutter_core.gaps import gaps, in_gaps
 
     limit = np.iinfo(rgb.dtype).max
     found = np.empty((*rgb.shape[:2], 5), rgb.dtype)
@@ -80,9 +84,11 @@ def with_stains(rgb: Array) -> Array:
         stain = rgb2hed(part)[..., 0] * 6 / DENSEST
         for channel, values in enumerate((gray, stain)):
             found[top : top + ROWS, :, channel] = np.clip(values * limit + 0.5, 0, limit)
-    nothing = gaps(rgb.max(axis=2))
-    if nothing is not None:
-        found[nothing, :2] = 0
+    brightest = rgb.max(axis=2)
+    (number,) = in_gaps(brightest[..., None]) if nothing is None else nothing
+    where = None if number is None else gaps(brightest, nothing=number)
+    if where is not None:
+        found[where, :2] = 0
     return found
 
 

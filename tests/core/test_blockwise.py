@@ -273,6 +273,25 @@ def test_every_file_of_an_image_is_dark_or_bright_by_all_of_it(
         assert (np.abs(difference).max(axis=(0, 1)) <= (0.02 * image.pixels.max(), 0, 0)).all()
 
 
+@pytest.mark.parametrize("dtype", ["u1", "i2", "f4"])
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
+def test_a_gap_of_dark_cells_on_bright_is_one_in_every_region(
+    dtype: str, photometric: str, tmp_path: Path
+) -> None:
+    channel = large_sample().pixels[..., 0].astype(float)
+    dark = ((1 - channel / channel.max()) * 200 - (100 if dtype == "i2" else 0)).astype(dtype)
+    dark[:190, :200] = dark.min()
+    tifffile.imwrite(tmp_path / "a.tif", dark, tile=(64, 64), photometric=photometric)
+    whole = read_image(tmp_path / "a.tif", inverted=photometric == "minisblack")
+    sample = read_image(tmp_path / "a.tif", inverted=photometric == "minisblack", reduced_to=300)
+    stored = LargeImage.stored(sample, [tmp_path / "a.tif"])
+    # All of it, a corner of it, its edge, and none.
+    for box in ((0, 0, 150, 150), (170, 180, 400, 500), (50, 100, 300, 300), (200, 210, 420, 560)):
+        expected = whole.pixels[box[0] : box[2], box[1] : box[3]].astype(float)
+        assert np.abs(stored.pixels(box) - expected).max() <= 0.02 * whole.pixels.max()
+    assert not stored.pixels((0, 0, 150, 150)).any()
+
+
 def test_white_glass_beside_a_section_is_nothing(tmp_path: Path) -> None:
     """There all three colours are equal, as in a gray picture."""
     rgb = np.full((300, 300, 3), 255, np.uint8)

@@ -54,6 +54,25 @@ def test_of_a_part_the_background_is_that_of_all() -> None:
     assert 0 < filled.std() < 40
 
 
+def test_of_a_part_what_is_nothing_is_known() -> None:
+    """A gap of all of the image is one in each part, be it all of that or a corner of it."""
+    part = np.full((300, 300), 7)
+    assert gaps(part) is None
+    where = gaps(part, nothing=7)
+    assert where is not None
+    assert where.all()
+    part[20:] = part[:, 20:] = 9
+    assert gaps(part) is None
+    where = gaps(part, nothing=7)
+    assert where is not None
+    assert where.sum() == 400
+    assert gaps(part, nothing=0) is None
+    # What is all gap has no noise to look for cells in.
+    empty, like = np.zeros((300, 300)), np.random.default_rng(0).uniform(10, 110, (400, 400))
+    like[:200, :200] = 0
+    assert filled_gaps(empty, like=like) is empty
+
+
 def discs() -> np.ndarray:
     """Bright discs on a background that is exactly 0."""
     rows, cols = np.mgrid[:400, :400]
