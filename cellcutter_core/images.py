@@ -394,14 +394,12 @@ def read_pixels(
     z: Plane = None,
     t: Plane = None,
     scene: Plane = None,
-    public_only: bool = False,
-    max_bytes: int | None = None,
 ) -> Array:
     """Read a part of an image that was looked at before.
 
     Parameters
     ----------
-    path, region, z, t, scene, public_only, max_bytes
+    path, region, z, t, scene
         As for `read_image`.
     appearance : Appearance
         What was judged of it then.
@@ -417,15 +415,7 @@ def read_pixels(
         If the file cannot be read.
     """
     path = str(path) if is_address(path) else Path(path)
-    contents = read_contents(
-        path,
-        z=z,
-        t=t,
-        scene=scene,
-        region=region,
-        public_only=public_only,
-        max_bytes=max_bytes,
-    )
+    contents = read_contents(path, z=z, t=t, scene=scene, region=region)
     pixels = contents.pixels
     if contents.whole:
         top, left, bottom, right = region

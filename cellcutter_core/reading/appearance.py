@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cellcutter_core.gaps import in_gaps
 from cellcutter_core.reading.brightness import dark_on_bright, turned_over
 from cellcutter_core.reading.contents import Array, Contents, Unreadable, check_size
 from cellcutter_core.reading.stains import STAIN_CHANNELS, is_stained, with_stains
@@ -101,8 +102,6 @@ def interpret(
         stained = colour and inverted is not False and is_stained(pixels)
     if stained:
         check_size(pixels.nbytes // 3 * len(STAIN_CHANNELS), max_bytes)
-        from cellcutter_core.gaps import in_gaps
-
         nothing = in_gaps(pixels.max(axis=2, keepdims=True))
         seen = Appearance(inverted=True, stained=True, nothing=nothing)
         contents = dataclasses.replace(
@@ -115,8 +114,6 @@ def interpret(
         )
     seen = Appearance(inverted=inverted, kept=kept)
     if inverted != contents.white_is_zero:
-        from cellcutter_core.gaps import in_gaps
-
         brightest, nothing = pixels.max(axis=(0, 1)), in_gaps(pixels)
         seen = dataclasses.replace(seen, brightest=brightest, nothing=nothing)
     return dataclasses.replace(contents, pixels=seen.of(contents.pixels), colour=colour), seen

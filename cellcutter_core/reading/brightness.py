@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cellcutter_core.gaps import gaps, in_gaps
+
 # Of images of at most this many pixels a side every pixel is looked at.
 SIDE = 512
 # Smooths noise away, of which the bright parts of a picture have more than the dark ones.
@@ -98,8 +100,6 @@ def turned_over(
     >>> turned_over(np.array([[[250], [10]]], np.uint8))[..., 0]
     array([[  0, 240]], dtype=uint8)
     """
-    from cellcutter_core.gaps import gaps, in_gaps
-
     if pixels.dtype == np.bool_:
         pixels = pixels.astype(np.uint8)
     if nothing is None:
@@ -129,8 +129,6 @@ def turned_over(
 def _imaged(sample: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     """All but the gaps of a mosaic, and what lies so near that smoothing mixes them into it."""
     from scipy import ndimage
-
-    from cellcutter_core.gaps import gaps
 
     nothing = gaps(sample)
     if nothing is None:

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cellcutter_core.gaps import gaps, in_gaps
+
 Array = npt.NDArray[Any]
 
 STAIN_CHANNELS = ("density", "hematoxylin", "red", "green", "blue")
@@ -36,8 +38,6 @@ def is_stained(rgb: Array) -> bool:
     """
     if rgb.dtype not in (np.uint8, np.uint16):
         return False
-    from cellcutter_core.gaps import gaps
-
     step = -(-max(rgb.shape[:2]) // SIDE)
     seen = rgb[::step, ::step]
     nothing = gaps(seen.max(axis=2))
@@ -71,8 +71,6 @@ def with_stains(rgb: Array, *, nothing: Sequence[float | None] | None = None) ->
         was imaged, see `cellcutter_core.gaps`.
     """
     from skimage.color import rgb2gray, rgb2hed
-
-    from cellcutter_core.gaps import gaps, in_gaps
 
     limit = np.iinfo(rgb.dtype).max
     found = np.empty((*rgb.shape[:2], 5), rgb.dtype)

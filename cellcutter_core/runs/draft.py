@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from cellcutter_core.files import atomic
-from cellcutter_core.images import read_labels
 from cellcutter_core.markers import Nuclei
 from cellcutter_core.reading.label_images import shows_labels
+from cellcutter_core.reading.readers import read_contents
 from cellcutter_core.runs.choices import Choices, KeptFile, Source, keys
 from cellcutter_core.runs.folder import new_run_id, runs_folder, valid_id
 
@@ -168,7 +168,7 @@ def _kept(source: Source) -> KeptFile:
 def _shows_labels(source: Source) -> bool:
     """Whether a kept file is a label image."""
     try:
-        return shows_labels(read_labels(file_of(source))[..., None])
+        return shows_labels(read_contents(file_of(source), as_stored=True).pixels)
     except ValueError:
         return False
 

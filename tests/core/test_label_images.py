@@ -15,7 +15,7 @@ from cellcutter_core.reading.label_images import shows_labels
 from cellcutter_core.runs.draft import keep_file, together
 from cellcutter_core.runs.sources import read_source
 from cellcutter_core.runs.store import Run
-from cellcutter_core.samples import sample
+from cellcutter_core.samples import sample, save
 
 TINY = [
     "--set", "network.channels=4", "--set", "network.depth=3", "--set", "training.steps=2",
@@ -83,6 +83,10 @@ def test_among_uploaded_files_it_is_the_truth(
     # One file of an image is as good; a label image alone is an image as any other.
     assert together([kept[1], kept[2]]).truth == source.truth
     assert together([kept[2]]).truth is None
+    # An image with its truth beside it in its file is an image.
+    save(sample((128, 128), seed=3), tmp_path / "with.npz")
+    npz = keep_file("with.npz", (tmp_path / "with.npz").read_bytes())
+    assert together([npz, kept[1]]).file_names == ["dapi.tif", "with.npz"]
     # Which of two is meant cannot be known.
     tifffile.imwrite(tmp_path / "more.tif", np.kron([[0, 1], [2, 3]], np.ones((64, 64), "u2")))
     two = keep_file("more.tif", (tmp_path / "more.tif").read_bytes())
