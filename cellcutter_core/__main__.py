@@ -99,7 +99,8 @@ def _parser() -> argparse.ArgumentParser:
         "--markers",
         type=Path,
         metavar="FILE",
-        help="markers of IMAGE from a file: a CSV of points (row, col) or a label image",
+        help="markers from a file: a CSV of points (row, col) or a label image, of the region that "
+        "is worked on, or ROIs of ImageJ on all of IMAGE (points or areas; .roi or .zip)",
     )
     segment.add_argument(
         "--set",
@@ -288,7 +289,8 @@ def _segment(chosen: argparse.Namespace) -> None:
         )
     print(f"Finding cell area and nuclei in {image.name} …", flush=True)
     with naming(image.name) if chosen.others else nullcontext():
-        inputs, truth = prepare(image, config, markers=chosen.markers)
+        origin = None if region is None else region[:2]
+        inputs, truth = prepare(image, config, markers=chosen.markers, origin=origin)
         # What is wrong with them is said before anything is written.
         make_dataset(inputs, config)
     more = _other_images(chosen, config, image, files)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from scipy import ndimage
 
 from cellcutter_core.labels import check_labels, compact
 from cellcutter_core.reading.contents import memory_limit
+from cellcutter_core.reading.rois import Area
 
 Labels = NDArray[np.int32]
 
@@ -21,6 +23,7 @@ def read_markers(
     shape: tuple[int, int],
     *,
     radius: float = 3.0,
+    origin: tuple[int, int] | None = None,
     max_bytes: int | None = None,
 ) -> Labels:
     """Read markers from a file.
@@ -32,11 +35,15 @@ def read_markers(
         (N, 2), or a text file with one point a line. In a text file, columns are separated by
         comma, semicolon, tab or spaces. With a first line of names the columns row and col (or y
         and x, in either order) are taken, whatever else is there; without one there are two
-        columns, row and col.
+        columns, row and col. Of ImageJ's ROIs (.roi, or a set in a .zip) each point is a marker, or
+        each area is, as its region.
     shape : (int, int)
         (H, W) of the image that the markers are for.
     radius : float
         Of the disc drawn around each point, in pixels.
+    origin : (int, int), optional
+        (row, col) of the first pixel in the image on which ROIs were drawn, where that for which
+        they are is a region of it: those beside it are left out. All else is of the region itself.
     max_bytes : int, optional
         The most memory to take for a label image, in bytes, as in `read_image`.
 
@@ -52,9 +59,12 @@ def read_markers(
         are not as `markers_from_points` wants them. One line that begins with the file's name.
     """
     from cellcutter_core.reading.readers import file_name, one_line
+    from cellcutter_core.reading.rois import is_rois
 
     file = Path(path)
     try:
+        if is_rois(file):
+            return _markers_from_rois(file, shape, radius, origin)
         return _read(file, shape, radius, memory_limit() if max_bytes is None else max_bytes)
     except ValueError as error:
         message, start = one_line(error), f"{file_name(file)}: "
@@ -171,6 +181,53 @@ def markers_from_points(
     seeds = np.zeros(shape, np.int32)
     seeds[tuple(pixels.T)] = np.arange(1, len(pixels) + 1)
     return np.asarray(expand_labels(seeds, radius), np.int32)
+
+
+def _markers_from_rois(
+    file: Path, shape: tuple[int, int], radius: float, origin: tuple[int, int] | None
+) -> Labels:
+    from cellcutter_core.reading.rois import read_rois
+
+    points, areas = read_rois(file)
+    if len(points) and areas:
+        raise ValueError("holds points and areas; save one kind of ROIs, that of the markers")
+    if areas:
+        return _markers_from_areas(areas, shape, origin)
+    if origin is not None:
+        points = points - origin
+        points = points[((points >= 0) & (points < shape)).all(axis=1)]
+        if not len(points):
+            raise ValueError("has no point in this region; give ROIs of this very image")
+    return markers_from_points(points, shape, radius=radius)
+
+
+def _markers_from_areas(
+    areas: Mapping[str, Area], shape: tuple[int, int], origin: tuple[int, int] | None
+) -> Labels:
+    """A marker for each area; where they overlap, that of the first."""
+    from skimage.draw import polygon
+
+    regions = np.zeros(shape, np.int32)
+    number = 0
+    for name, rings in areas.items():
+        # There, whole numbers are the centres of pixels.
+        first = np.array(origin or (0, 0)) + 0.5
+        filled = [polygon(*(ring - first).T, shape) for ring in rings]
+        flat = [np.ravel_multi_index(pixels, shape) for pixels in filled]
+        pixels, times = np.unique(np.concatenate(flat), return_counts=True)
+        free = pixels[(times % 2 == 1) & (regions.flat[pixels] == 0)]
+        if not len(free) and origin is not None:
+            continue
+        if not len(free):
+            raise ValueError(
+                f"ROI {name} has no pixel of its own in the image of {shape[0]} × {shape[1]}; "
+                "leave it out, or give ROIs of this very image"
+            )
+        number += 1
+        regions.flat[free] = number
+    if not number:
+        raise ValueError("has no area in this region; give ROIs of this very image")
+    return regions
 
 
 def _point_pixels(points: ArrayLike, shape: tuple[int, int]) -> NDArray[np.int64]:

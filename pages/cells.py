@@ -31,7 +31,7 @@ with controls:
         st.caption(
             "Markers were changed by hand, so these settings wait. *Start again* goes back to them."
         )
-    from_file(image.shape)
+    from_file(image.shape, cached.region()[:2])
 
 panels.wait_for_consent("markers")
 markers = panels.needs(cached.markers)

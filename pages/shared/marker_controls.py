@@ -16,21 +16,25 @@ from cellcutter_core.runs.draft import file_of, keep_file
 from pages.shared import code, panels, state
 
 
-def from_file(shape: tuple[int, int]) -> None:
-    """Points or a label image of a region of this shape, instead of what is found."""
+def from_file(shape: tuple[int, int], origin: tuple[int, int]) -> None:
+    """Points, ROIs or a label image instead of what is found in a region of this shape, whose first
+    pixel lies there in the image.
+    """
 
     def upload() -> None:
         given = st.session_state.cells_upload
         if given is None:
             return
         with panels.complaints():
-            regions = read_markers(file_of(keep_file(given.name, given.getvalue())), shape)
+            file = file_of(keep_file(given.name, given.getvalue()))
+            regions = read_markers(file, shape, origin=origin)
             state.edit_markers(Nuclei(regions, marker_points(regions)))
 
     with st.popover("From a file", icon=":material/upload:", width="stretch"):
         st.file_uploader(
-            "A list of points (CSV with row, col) or a label image, of this region",
-            type=["csv", "txt", "tsv", "tif", "tiff", "png", "npy", "npz"],
+            "A list of points (CSV with row, col) or a label image, of this region, or ROIs of "
+            "ImageJ on the whole image (points or areas; .roi or .zip)",
+            type=["csv", "txt", "tsv", "roi", "zip", "tif", "tiff", "png", "npy", "npz"],
             key="cells_upload",
             on_change=upload,
         )

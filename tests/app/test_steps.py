@@ -14,6 +14,7 @@ import tifffile
 from streamlit.testing.v1 import AppTest
 
 from cellcutter_core.export.ome_zarr import ome_zarr
+from cellcutter_core.export.rois import roi_set
 from cellcutter_core.images import Image
 from cellcutter_core.runs.choices import Choices, Source
 from cellcutter_core.runs.draft import Draft, keep_file
@@ -545,6 +546,12 @@ def test_a_marker_file_takes_the_place_of_what_was_found() -> None:
     app.file_uploader(key="cells_upload").upload("bad.csv", b"row,col\n9999,1\n").run()
     assert "outside of the image" in app.error[0].value
     assert int(metric(app, "Markers")) == 2
+    # ROIs are of the whole image, of which this is a region.
+    rois = roi_set(np.asarray(sample().truth))
+    app.file_uploader(key="cells_upload").upload("RoiSet.zip", rois).run()
+    assert not app.exception
+    there = np.unique(np.asarray(sample().truth)[100:292, 100:292])
+    assert int(metric(app, "Markers")) == len(there) - 1
 
 
 def test_selecting_a_marker_shows_its_crop() -> None:

@@ -24,11 +24,12 @@ from typing import Any
 
 import numpy as np
 from PIL import Image as Picture
-from small_files import SHAPE, bombs, picture_file, saved, tiff, whole_files
 
 ROOT = Path(__file__).resolve().parents[2]
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
+
+from small_files import SHAPE, bombs, picture_file, saved, tiff, whole_files  # noqa: E402
 
 from cellcutter_core.given_markers import read_markers  # noqa: E402
 from cellcutter_core.images import Image, read_image, read_labels  # noqa: E402

@@ -15,6 +15,9 @@ import imagecodecs
 import numpy as np
 import tifffile
 from PIL import Image as Picture
+from roifile import ROI_TYPE, ImagejRoi
+
+from cellcutter_core.export.rois import roi_set
 
 SHAPE = (20, 30)
 
@@ -36,6 +39,13 @@ def tiff(pixels: np.ndarray, **options: Any) -> bytes:
 
 def picture_file(picture: Any, kind: str, **options: Any) -> bytes:
     return saved(picture.save, format=kind, **options)
+
+
+def point_roi(points: np.ndarray) -> bytes:
+    """Points (row, col) as a ROI of ImageJ."""
+    roi = ImagejRoi.frompoints(points[:, ::-1])
+    roi.roitype = ROI_TYPE.POINT
+    return roi.tobytes()
 
 
 def zipped_zarr(pixels: np.ndarray, *, version: int = 2, **more: Any) -> bytes:
@@ -132,6 +142,8 @@ def whole_files() -> Files:
         "animated.gif": picture_file(gray, "GIF", save_all=True, append_images=[gray.rotate(180)]),
         "picture.webp": picture_file(colour, "WEBP"),
         "picture.bmp": picture_file(colour, "BMP"),
+        "points.roi": point_roi(points),
+        "cells.zip": roi_set(labels),
         "points.csv": b"label,row,col\n1,2.5,3\n2,10,20\n",
         "points.txt": "\ufeffY;X\n2,5;3\n10;20\n".encode(),
         "plain.txt": b"2 3\n10 20\n",
