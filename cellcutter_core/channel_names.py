@@ -6,7 +6,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from pathlib import Path
+
+GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+"""What some microscopes end each name with, another one for every file."""
+
+MADE_OF_IT = re.compile(r"\+|mask|label|seg|outline|overlay|thumb|merge|composite", re.IGNORECASE)
+"""What names of files say that are made of a channel, and none."""
 
 Key = tuple[str, str]
 """What a name has before and after what says its channel."""
@@ -39,7 +46,7 @@ class ChannelNames:
     def of(cls, files: Sequence[str]) -> ChannelNames | None:
         """Learnt from the names of these files; None of one file, or where two have one name."""
         stems = tuple(stem_of(file) for file in files)
-        differ = len({stem.casefold() for stem in stems}) == len(stems) > 1
+        differ = len({tuple(_lower(_words(stem))) for stem in stems}) == len(stems) > 1
         return cls(stems) if differ else None
 
     @property
@@ -78,15 +85,20 @@ class ChannelNames:
         words = _words(stem_of(file))
         before, middles, after = self._parts
         ending = _lower(_words(self.stems[0]))[-after:] if after else []
+        # Of one that comes first, as in "C1-name", any name may follow.
+        first = not before or (before == 1 and "".join(words[:1]).isalpha())
         # The longest first: of "cells" and "cells_dapi" one is in the other.
-        for channel in sorted(range(len(middles)), key=lambda k: -len(middles[k])):
+        channels = sorted(range(len(middles)), key=lambda k: -len(middles[k]))
+        for from_end, channel in product((True, False), channels):
             middle = middles[channel]
-            for start in (len(words) - after - len(middle), before):
-                end = start + len(middle)
-                rest = words[end:]
-                known = _lower(rest) == ending or _is_number("".join(rest))
-                if start >= 0 and known and _lower(words[start:end]) == _lower(middle):
-                    return channel, ("".join(words[:start]), "".join(rest))
+            start = len(words) - after - len(middle) if from_end else before
+            end = start + len(middle)
+            tail = "".join(words[end:])
+            known = _lower(words[end:]) == ending or (
+                not MADE_OF_IT.search(tail) and (first or _is_number(tail))
+            )
+            if start >= 0 and known and _lower(words[start:end]) == _lower(middle):
+                return channel, ("".join(words[:start]), tail)
         # What follows may be of this file alone, as where a microscope numbers its files at random.
         firsts = [_lower(middle[:1]) for middle in middles]
         here, rest = _lower(words[before : before + 1]), words[before + 1 :]
@@ -248,5 +260,5 @@ def _lower(words: Sequence[str]) -> list[str]:
 
 
 def _words(stem: str) -> list[str]:
-    """Runs of letters, of digits, and of what is between them."""
-    return re.findall(r"[^\W\d_]+|\d+|[\W_]+", stem)
+    """Runs of letters, of digits, and of what is between them, but for a `GUID`."""
+    return re.findall(r"[^\W\d_]+|\d+|[\W_]+", GUID.sub("", stem))

@@ -40,6 +40,8 @@ class Appearance:
 
     def of(self, pixels: Array) -> Array:
         """The channels in which cells are bright, out of those in the file."""
+        if pixels.dtype == np.bool_:
+            pixels = pixels.astype(np.uint8)
         if self.stained:
             return with_stains(pixels, nothing=self.nothing)
         if self.kept is not None:

@@ -143,7 +143,7 @@ def whole_files() -> Files:
         "picture.webp": picture_file(colour, "WEBP"),
         "picture.bmp": picture_file(colour, "BMP"),
         "points.roi": point_roi(points),
-        "cells.zip": roi_set(labels),
+        "points.zip": roi_set(labels),
         "points.csv": b"label,row,col\n1,2.5,3\n2,10,20\n",
         "points.txt": "\ufeffY;X\n2,5;3\n10;20\n".encode(),
         "plain.txt": b"2 3\n10 20\n",

@@ -35,6 +35,27 @@ from cellcutter_core.channel_names import ChannelNames
             ["w1ABC0", "w2DEF9"],
             [("p_A02_w1F00D.tif", "p_A02_w2BEEF.tif")],
         ),
+        # Their numbers may begin with digits, which are none of the channel's.
+        (
+            [
+                "e_A01_s1_w1A1B2C3D4-0000-4000-8000-A1B2C3D4E5F6.tif",
+                "e_A01_s1_w27A8B9C0D-9999-4111-9222-17A8B9C0DEF1.tif",
+            ],
+            ["w1", "w2"],
+            [
+                (
+                    "e_B02_s3_w17A8B9C0D-9999-4111-9222-27A8B9C0DEF1.tif",
+                    "e_B02_s3_w20A8B9C0D-9999-4111-9222-37A8B9C0DEF1.tif",
+                )
+            ],
+        ),
+        # Where more is numbered, the channel stands as far from the end as in the first image.
+        (
+            ["P_Series001_ch00.tif", "P_Series001_ch01.tif"],
+            ["ch00", "ch01"],
+            [("P_Series002_z00_ch00.tif", "P_Series002_z00_ch01.tif")],
+        ),
+        (["C1-a.tif", "C2-a.tif"], ["C1", "C2"], [("C1-control.tif", "C2-control.tif")]),
         (["a_red.tif", "a_green.tif", "a_blue.tif"], ["red", "green", "blue"], []),
     ],
 )
@@ -65,14 +86,26 @@ def test_files_of_one_image_lie_in_one_folder() -> None:
     assert NAMES.images(apart) == [(apart[0],), (apart[1],)]
 
 
-@pytest.mark.parametrize("other", ["other.tif", "B_dapi_mask.tif", "B_gfp.tif", "actin of B.tif"])
+@pytest.mark.parametrize(
+    "other", ["other.tif", "B_dapi_mask.tif", "B_dapi_mask2.tif", "B_actin+2.tif", "B_gfp.tif"]
+)
 def test_what_is_no_channel_is_an_image(other: str) -> None:
     files = [Path("B_actin.tif"), Path(other), Path("B_dapi.tif")]
     assert NAMES.images(files) == [(files[0], files[2]), files[1]]
 
 
 @pytest.mark.parametrize(
-    "own", [["a/img.tif"], ["a/img.tif", "b/img.tif"], ["img.tif", "IMG.png"], []]
+    "own",
+    [
+        ["a/img.tif"],
+        ["a/img.tif", "b/img.tif"],
+        ["img.tif", "IMG.png"],
+        [],
+        [
+            "x_00000000-0000-4000-8000-A1B2C3D4E5F6.tif",
+            "x_00000000-0000-4000-8000-1B2C3D4E5F6A.tif",
+        ],
+    ],
 )
 def test_names_that_are_the_same_say_nothing(own: list[str]) -> None:
     assert ChannelNames.of([Path(file).name for file in own]) is None
