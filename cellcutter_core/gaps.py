@@ -6,6 +6,7 @@ cannot be judged by them. So whatever finds something automatically fills them w
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -88,23 +89,55 @@ def filled_gaps(
     (H, W) array of the same data type
         In a gap it is background with the noise of the dark, always the same.
     """
-    judged = channel if like is None else like
-    of_all = gaps(judged)
-    # What there is nothing of but a gap says no more with noise in it.
-    known = None if like is None or of_all is None else float(like.min())
-    where = gaps(channel, nothing=known)
-    if where is None or where.all():
-        return channel
-    imaged = np.ones(judged.shape, bool) if of_all is None else ~of_all
-    usual, dark = np.percentile(judged[imaged], (BACKGROUND, DARK))
-    noise = noise_level(judged.astype(np.float32), where=imaged & (judged <= dark))
-    values = np.random.default_rng(0).normal(usual, noise, int(np.count_nonzero(where)))
-    if channel.dtype.kind in "iu":
-        limits = np.iinfo(channel.dtype)
-        values = np.clip(np.round(values), limits.min, limits.max)
-    filled = channel.copy()
-    filled[where] = values
-    return filled
+    background = Background(channel if like is None else like)
+    return background.filled(
+        channel, background.gaps if like is None else background.in_part(channel)
+    )
+
+
+class Background:
+    """The background of an image, found once for all parts of it.
+
+    Parameters
+    ----------
+    image : (H, W) array
+        Pixels of all of it.
+    """
+
+    def __init__(self, image: npt.NDArray[Any]) -> None:
+        self.image = image
+
+    @cached_property
+    def gaps(self) -> npt.NDArray[np.bool_] | None:
+        """Where nothing was imaged."""
+        return gaps(self.image)
+
+    def in_part(self, part: npt.NDArray[Any]) -> npt.NDArray[np.bool_] | None:
+        """Where nothing was imaged in a part of it."""
+        return gaps(part, nothing=None if self.gaps is None else float(self.image.min()))
+
+    def filled(
+        self, part: npt.NDArray[Any], where: npt.NDArray[np.bool_] | None
+    ) -> npt.NDArray[Any]:
+        """A part with background in its gaps, see `filled_gaps`."""
+        # What there is nothing of but a gap says no more with noise in it.
+        if where is None or where.all():
+            return part
+        values = np.random.default_rng(0).normal(*self._level, int(np.count_nonzero(where)))
+        if part.dtype.kind in "iu":
+            limits = np.iinfo(part.dtype)
+            values = np.clip(np.round(values), limits.min, limits.max)
+        filled = part.copy()
+        filled[where] = values
+        return filled
+
+    @cached_property
+    def _level(self) -> tuple[float, float]:
+        """A usual pixel of it, and the noise of the dark."""
+        imaged = np.ones(self.image.shape, bool) if self.gaps is None else ~self.gaps
+        usual, dark = np.percentile(self.image[imaged], (BACKGROUND, DARK))
+        noise = noise_level(self.image.astype(np.float32), where=imaged & (self.image <= dark))
+        return float(usual), float(noise)
 
 
 def _opened(empty: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellcutter_core.blockwise.blocks import pixels_of
-from cellcutter_core.gaps import filled_gaps
+from cellcutter_core.gaps import Background
 from cellcutter_core.images import Image, read_pixels
 from cellcutter_core.reading.parts import Plane
 from cellcutter_core.regions import Box
@@ -42,6 +42,7 @@ class LargeImage:
     def __init__(self, sample: Image, read: Callable[[Box], NDArray[Any]]) -> None:
         self.sample, self.pixels = sample, read
         self.shape = sample.full_shape or sample.shape
+        self._backgrounds = [Background(channel) for channel in np.moveaxis(sample.pixels, -1, 0)]
 
     @classmethod
     def held(cls, image: Image) -> LargeImage:
@@ -101,8 +102,9 @@ class LargeImage:
             If the file is damaged.
         """
         sample, pixels = self.sample, self.pixels(box)
+        channels = (pixels[..., index] for index in range(len(sample.channels)))
         filled = [
-            filled_gaps(pixels[..., channel], like=sample.pixels[..., channel])
-            for channel in range(len(sample.channels))
+            background.filled(channel, background.in_part(channel))
+            for background, channel in zip(self._backgrounds, channels, strict=True)
         ]
         return dataclasses.replace(sample, pixels=np.stack(filled, axis=-1), full_shape=None)

@@ -57,7 +57,7 @@ def read_rois(file: Path) -> tuple[NDArray[np.int64], dict[str, Area]]:
     """
     points: list[NDArray[np.int64]] = []
     areas: dict[str, Area] = {}
-    for number, (name, content) in enumerate(_contents(file).items(), 1):
+    for number, (name, content) in enumerate(_contents(file), 1):
         kind, rings = _parsed(name, content)
         if kind == "POINT":
             # ImageJ takes the pixel that a point lies in.
@@ -71,12 +71,12 @@ def read_rois(file: Path) -> tuple[NDArray[np.int64], dict[str, Area]]:
     return np.concatenate([np.zeros((0, 2), np.int64), *points]), areas
 
 
-def _contents(file: Path) -> dict[str, bytes]:
-    """Each ROI by its name."""
+def _contents(file: Path) -> list[tuple[str, bytes]]:
+    """Name and content of each ROI; several may have one name."""
     if file.stat().st_size > LARGEST_SET:
         raise Unreadable("is too large for a set of ROIs; save those of one image")
     if not zipfile.is_zipfile(file):
-        return {file.stem: file.read_bytes()}
+        return [(file.stem, file.read_bytes())]
     try:
         with zipfile.ZipFile(file) as archive:
             inside = [one for one in archive.infolist() if one.filename.lower().endswith(".roi")]
@@ -85,7 +85,7 @@ def _contents(file: Path) -> dict[str, bytes]:
                 raise Unreadable("is too large for a set of ROIs; save those of one image")
             if any(one.compress_size > file.stat().st_size for one in inside):
                 raise zipfile.BadZipFile("entries are longer than the file")
-            return {Path(one.filename).stem: archive.read(one) for one in inside}
+            return [(Path(one.filename).stem, archive.read(one)) for one in inside]
     except (
         OSError, RuntimeError, NotImplementedError, EOFError, zlib.error, zipfile.BadZipFile
     ) as error:  # fmt: skip
