@@ -180,14 +180,6 @@ class CropSettings(Settings):
         description="Show the network intensities as they are, or their logarithm, in which dim "
         "cells are as clear as bright ones.",
     )
-    guidance: float = Field(
-        0.0,
-        ge=0,
-        le=100,
-        description="How much counts what the image says of each pixel's cell before training: the "
-        "cheapest path to a nucleus, in which bright lines and changes of intensity are dear. "
-        "1 takes it for as sure as it was measured to be. Not in the paper.",
-    )
     with_nucleus: bool = Field(
         False, description="Show the network the nucleus channel too, where there is one."
     )
@@ -196,6 +188,12 @@ class CropSettings(Settings):
 class NetworkSettings(Settings):
     """The UNet that decides, for each pixel of a crop, whether it belongs to the crop's cell."""
 
+    start: Literal["simulated", "nothing"] = Field(
+        "nothing",
+        description="Where training on the image begins: with a network that was taught on "
+        "simulated cells and sees markers and path labels too, or with random weights and the "
+        "cell channel alone, as published.",
+    )
     depth: Literal[3, 4] = Field(4, description="How many times the UNet halves the resolution.")
     channels: int = Field(
         32, ge=4, le=256, multiple_of=4, description="Channels of the first block."
@@ -216,7 +214,11 @@ class TrainingSettings(Settings):
     epochs: int = Field(30, ge=1, le=10_000, description="Epochs to train.")
     steps: int = Field(32, ge=1, le=10_000, description="Optimiser steps an epoch.")
     learning_rate: float = Field(
-        1e-3, gt=0, le=1, description="Step length of the Adam optimiser at the start."
+        1e-3,
+        gt=0,
+        le=1,
+        description="Step length of the Adam optimiser at the start. A network that was taught "
+        "wants a smaller one (0.0005) than one that begins with nothing (0.003).",
     )
     schedule: Literal["constant", "cosine"] = Field(
         "constant",
@@ -261,17 +263,18 @@ class TrainingSettings(Settings):
         0,
         ge=0,
         le=10_000,
-        description="Steps spent first on learning the targets alone: a disc around each marker.",
+        description="Steps spent first on learning a disc around each marker, as the paper does "
+        "where training from nothing collapses.",
     )
     warm_up_radius: float = Field(
         5.0, gt=0, le=256, description="Radius of those discs in pixels of the crop."
     )
-    self_training: float = Field(
+    anchor: float = Field(
         0.0,
         ge=0,
         le=1,
-        description="Weight of the targets against the self-supervised loss, when the labels drawn "
-        "after each epoch become the targets of the next. 0 is the published loss alone.",
+        description="Weight of what the taught network said at epoch 0, where it was sure, against "
+        "the self-supervised loss. 0 is the published loss alone.",
     )
     seed: int = Field(0, ge=0, lt=2**32, description="Seed of everything random.")
     precision: Literal["auto", "float32", "mixed_bfloat16"] = Field(
@@ -289,9 +292,21 @@ class LabelSettings(Settings):
     )
 
 
+TAUGHT = NetworkSettings(
+    start="simulated", depth=4, channels=16, normalisation="group", stem=2
+)
+"""The network whose weights the package ships."""
+
+VERSION = 2
+"""Of the settings. Those without one are of version 1: there was no taught network then."""
+
+
 class Config(Settings):
     """Everything that decides what comes out of an image."""
 
+    version: Literal[1, 2] = Field(
+        VERSION, description="Of these settings; those of version 1 can be looked at alone."
+    )
     preset: Literal["quick", "paper", "custom"] = Field(
         "paper", description="Which preset these settings were made from."
     )
@@ -302,6 +317,35 @@ class Config(Settings):
     training: TrainingSettings = TrainingSettings()
     labels: LabelSettings = LabelSettings()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_before(cls, given: Any) -> Any:
+        """Settings of a run from before they had a version: what is no more is left out."""
+        if not isinstance(given, dict) or given.get("version") or not _is_old(given):
+            return given
+        kept = {**given, "version": 1}
+        for group, names in _REMOVED.items():
+            if isinstance(kept.get(group), dict):
+                kept[group] = {k: v for k, v in kept[group].items() if k not in names}
+        return kept
+
+    @model_validator(mode="after")
+    def _taught_as_it_is(self) -> Self:
+        if self.network.start == "nothing":
+            return self
+        if self.network != TAUGHT:
+            raise ValueError(
+                "network: the taught network has depth 4, 16 channels, group normalisation and "
+                "stem 2; for another one let it start from nothing"
+            )
+        crops = self.crops
+        if crops.intensity != "log" or crops.cell_size is None or crops.with_nucleus:
+            raise ValueError(
+                "crops: the taught network sees the logarithm of cells brought to one cell_size, "
+                "without the nucleus channel; for other crops let it start from nothing"
+            )
+        return self
+
     @model_validator(mode="after")
     def _crop_fits_network(self) -> Self:
         stride = 2**self.network.depth * self.network.stem
@@ -311,6 +355,30 @@ class Config(Settings):
                 f"stem {self.network.stem} takes multiples of {stride}"
             )
         return self
+
+
+# Settings of version 1 that are no more.
+_REMOVED = {"crops": ("guidance",), "training": ("self_training",)}
+
+
+def _is_old(given: dict[str, Any]) -> bool:
+    """Whether settings have one of those that are no more, so were written before version 2."""
+    return any(
+        name in (given.get(group) or {})
+        for group, names in _REMOVED.items()
+        if isinstance(given.get(group), dict)
+        for name in names
+    )
+
+
+def check_current(config: Config) -> None:
+    """Raise a ValueError where settings are of a version that can only be looked at."""
+    if config.version != VERSION:
+        raise ValueError(
+            "this run was made by an earlier version of the program, whose networks saw other "
+            "crops. Its cells can be looked at and exported; to train or to apply, duplicate it "
+            "and start a new run"
+        )
 
 
 def everyday(field: FieldInfo) -> tuple[float, float, float] | None:
@@ -327,20 +395,19 @@ PAPER = Config()
 
 QUICK = Config(
     preset="quick",
-    crops=CropSettings(cell_size=36, intensity="log", guidance=3),
-    network=NetworkSettings(channels=16, normalisation="group", stem=2),
+    crops=CropSettings(cell_size=36, intensity="log"),
+    network=TAUGHT,
     training=TrainingSettings(
         epochs=8,
         steps=16,
         area=None,
         crops=48,
         crops_at_once=48,
-        learning_rate=3e-3,
+        learning_rate=5e-4,
         schedule="cosine",
         clip_norm=1.0,
         symmetries="all",
         nucleus_weight=1.0,
-        self_training=0.5,
     ),
     labels=LabelSettings(fill=True),
 )
@@ -352,7 +419,7 @@ PRESETS = {"quick": QUICK, "paper": PAPER}
 def settings_help() -> str:
     """A line for each setting: name, value in both presets, bounds, meaning."""
     lines = ["setting  |  quick  |  paper  |  allowed  |  meaning"]
-    for group in (name for name in Config.model_fields if name != "preset"):
+    for group in (name for name in Config.model_fields if name not in ("version", "preset")):
         quick, paper = getattr(QUICK, group), getattr(PAPER, group)
         for name, field in type(quick).model_fields.items():
             lines.append(

@@ -9,9 +9,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
-from scipy.special import expit
 
-from cellcutter_core.guidance import Territory
+from cellcutter_core.guidance import HIGHEST_LOG_ODDS, Territory
 
 T = TypeVar("T", bound=np.generic)
 
@@ -36,8 +35,9 @@ class Dataset:
         Nucleus regions, labelled like the markers (1..N in the order of the points). Pixels of a
         cell's own nucleus are certainly its own, those of other nuclei certainly not.
     territory : Territory, optional
-        What is known of each pixel's cell before anything is learnt; it is added to what the
-        network says. Labelled like the markers.
+        Each pixel's cell by the cheapest path to a marker, labelled like the markers. With it a
+        crop shows three more channels between image and position embedding: its own marker and all
+        others (1 where they are, from `nuclei`), and the path log-odds, scaled to -1..1.
     like : (h, w, C) array, optional
         Pixels of all of the image that this is a part of: mean and variance are theirs.
 
@@ -102,23 +102,31 @@ class Dataset:
         self.padded_territory: NDArray[np.int32] | None = None
         self.padded_log_odds: NDArray[np.float32] | None = None
         if territory is not None:
+            if nuclei is None:
+                raise ValueError("territory is shown together with markers; give nuclei too")
             owner = _same_shape("territory", territory.labels, self.shape).astype(np.int32)
             log_odds = _same_shape("log-odds", territory.log_odds, self.shape)
             self.padded_territory = self._pad(owner, 0)
             # Beyond the image there is no cell, as certainly as anywhere.
             self.padded_log_odds = self._pad(log_odds.astype(np.float32), log_odds.max())
-        self.aim_at(np.zeros(self.shape, np.int32))
+        self.set_targets(np.zeros(self.shape, np.int32))
 
-    def aim_at(self, labels: ArrayLike) -> None:
-        """Set the targets of warm-up and self-training.
+    def set_targets(self, labels: ArrayLike, certainty: ArrayLike | None = None) -> None:
+        """Set what the network is to say beside the self-supervised loss.
 
         Parameters
         ----------
         labels : (H, W) integer array
             Pixels of each cell, 1..N in the order of the points; 0 where there is none.
+        certainty : (H, W) float array in 0..1, optional
+            How much each pixel counts; default 1 everywhere.
         """
         targets = _same_shape("targets", labels, self.shape).astype(np.int32)
         self.padded_targets = self._pad(targets, 0)
+        if certainty is None:
+            certainty = np.ones(self.shape, np.float32)
+        sure = _same_shape("certainty", certainty, self.shape).astype(np.float32)
+        self.padded_certainty = self._pad(sure, 1)
 
     def discs(self, radius: float) -> NDArray[np.int32]:
         """(H, W) labels of discs around the markers, which the nearest marker gets where they meet.
@@ -136,9 +144,19 @@ class Dataset:
         return len(self.points)
 
     @property
+    def image(self) -> NDArray[np.float32]:
+        """(H, W, C) the image as the network sees it, without what is added around it."""
+        return self.padded_image[self._half : -self._half, self._half : -self._half]
+
+    @property
     def n_channels(self) -> int:
-        """Channels of a crop: those of the image and the position embedding."""
-        return int(self.padded_image.shape[-1]) + 1
+        """Channels of a crop: those of the image, what shows markers, the position embedding."""
+        return int(self.padded_image.shape[-1]) + (3 if self.shows_markers else 0) + 1
+
+    @property
+    def shows_markers(self) -> bool:
+        """Whether crops show markers and path log-odds."""
+        return self.padded_territory is not None
 
     @cached_property
     def origins(self) -> NDArray[np.intp]:
@@ -167,55 +185,28 @@ class Dataset:
 
         Returns
         -------
-        (n, S, S, C + 1) float32
+        (n, S, S, `n_channels`) float32
         """
         chosen = np.asarray(cells, np.intp)
         out = np.empty((len(chosen), self.crop_size, self.crop_size, self.n_channels), np.float32)
-        out[..., :-1] = self._windows(self.padded_image, chosen)
+        n_image = self.padded_image.shape[-1]
+        out[..., :n_image] = self.windows(self.padded_image, chosen)
+        if self.shows_markers:
+            regions = self.windows(self.padded_nuclei, chosen)
+            own = regions == chosen[:, None, None] + 1
+            out[..., n_image] = own
+            out[..., n_image + 1] = (regions > 0) & ~own
+            out[..., n_image + 2] = self._log_odds(chosen) / HIGHEST_LOG_ODDS
         out[..., -1] = self.embedding
         return out
 
-    def prior(self, cells: ArrayLike) -> NDArray[np.float32] | float:
-        """Log-odds of each pixel to belong to the crop's cell, before the network is asked.
-
-        Parameters
-        ----------
-        cells : (n,) int
-            Positions in `points`.
-
-        Returns
-        -------
-        (n, S, S) float32
-            Above 0 in a cell's territory, below outside of it. Without territories 0 everywhere.
-        """
-        if self.padded_territory is None or self.padded_log_odds is None:
-            return 0.0
-        chosen = np.asarray(cells, np.intp)
-        own = self._windows(self.padded_territory, chosen) == chosen[:, None, None] + 1
-        log_odds = self._windows(self.padded_log_odds, chosen)
+    def _log_odds(self, cells: NDArray[np.intp]) -> NDArray[np.float32]:
+        """(n, S, S) path log-odds of each pixel to belong to the crop's cell."""
+        assert self.padded_territory is not None
+        assert self.padded_log_odds is not None
+        own = self.windows(self.padded_territory, cells) == cells[:, None, None] + 1
+        log_odds = self.windows(self.padded_log_odds, cells)
         return np.where(own, log_odds, -log_odds)
-
-    def beyond_crops(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """The territory where no crop reaches: what the network is never asked of.
-
-        Returns
-        -------
-        labels : (H, W) int32
-            Of each pixel that the crop of its own cell does not hold, that cell. 0 elsewhere.
-        probability : (H, W) float32
-            That it is this cell's, 0 elsewhere.
-        """
-        if self.padded_territory is None or self.padded_log_odds is None:
-            return np.zeros(self.shape, np.int32), np.zeros(self.shape, np.float32)
-        within = (slice(self._half, -self._half),) * 2
-        labels = self.padded_territory[within]
-        beyond = np.zeros(self.shape, bool)
-        for axis, place in enumerate(np.ogrid[: self.shape[0], : self.shape[1]]):
-            # Label 0 is given the crop of the last cell, which does not matter.
-            first = self.origins[:, axis].astype(np.int32)[labels - 1]
-            beyond |= (place < first) | (place >= first + self.crop_size)
-        beyond &= labels > 0
-        return np.where(beyond, labels, 0), np.where(beyond, expit(self.padded_log_odds[within]), 0)
 
     def batches(self, size: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
         """All crops in order, `size` at a time: (n,) positions and (`size`, S, S, C + 1) crops.
@@ -254,7 +245,8 @@ class Dataset:
         widths = [(self._half, self._half)] * 2 + [(0, 0)] * (field.ndim - 2)
         return np.pad(field, widths, constant_values=value)
 
-    def _windows(self, padded: NDArray[T], cells: NDArray[np.intp]) -> NDArray[T]:
+    def windows(self, padded: NDArray[T], cells: NDArray[np.intp]) -> NDArray[T]:
+        """What the crops of some cells show of a field that is padded by half a crop all round."""
         views = np.lib.stride_tricks.sliding_window_view(padded, (self.crop_size,) * 2, axis=(0, 1))
         rows, cols = (self.origins[cells] + self._half).T
         gathered = views[rows, cols]

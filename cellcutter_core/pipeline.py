@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from cellcutter_core.backend import backend, fastest_precision
+from cellcutter_core.backend import Precision, backend, fastest_precision
 from cellcutter_core.baseline import filled_labels, seed_labels, watershed_labels
 from cellcutter_core.config import QUICK, Config
 from cellcutter_core.crops import Dataset
@@ -26,6 +26,7 @@ from cellcutter_core.images import Image
 from cellcutter_core.inputs import Inputs, Truth
 from cellcutter_core.markers import Nuclei, find_cells, find_nuclei, marker_points
 from cellcutter_core.nuclei.given import given_cover
+from cellcutter_core.network.taught import read_taught
 from cellcutter_core.prediction import Drawing, draw
 from cellcutter_core.scaling import logarithms, nearest, resized
 from cellcutter_core.training import Epoch, Step, Training, Validation
@@ -33,6 +34,8 @@ from cellcutter_core.unet import UNet
 
 # An image is never enlarged or reduced by more than this to bring its cells to the wanted size.
 LARGEST_SCALE = 4.0
+# Radius in crop pixels at which the network sees a marker of which only the point is known.
+POINT_RADIUS = 3
 # Where all cells together are less probable than this, the nearest is as good a guess.
 LEAST_PROBABILITY = 0.05
 
@@ -203,10 +206,11 @@ def check_seen(image: Image, config: Config, *, n_channels: int) -> tuple[int, .
     Raises
     ------
     ValueError
-        If they are more or fewer than those of the first image.
+        If they are more or fewer than those of the first image. The taught network sees the mean
+        of however many there are.
     """
     seen = tuple(seen_channels(image, config))
-    if len(seen) != n_channels:
+    if len(seen) != n_channels and config.network.start == "nothing":
         raise ValueError(
             f"the network would see {len(seen)} of its channels and {n_channels} of the first "
             f"image; choose as many for cells and nuclei, of {', '.join(image.channels)}"
@@ -381,9 +385,7 @@ def _segmented(
         precision = fastest_precision(
             backend(), channels=config.network.channels, crop_size=config.crops.size
         )
-    network = UNet(config.network, precision=precision)
-    if start is not None:
-        network.set_weights(list(start), data.n_channels)
+    network = starting_network(config, data, precision=precision, weights=start)
     training = Training([one for one, _ in found], network, config.training)
     drawing, weights = None, []
     for event in train_and_draw(training, data, inputs, config, others=others, stop=stop):
@@ -398,6 +400,37 @@ def _segmented(
         # Stopped in the middle of an epoch it has learnt more than what was drawn last.
         network.set_weights(weights, data.n_channels)
     return [drawing, *(draw_cells(network, *other, config) for other in others)]
+
+
+def starting_network(
+    config: Config,
+    data: Dataset,
+    *,
+    precision: Precision = "float32",
+    weights: Sequence[NDArray[Any]] | None = None,
+) -> UNet:
+    """The network as training on an image begins with it.
+
+    Parameters
+    ----------
+    config : Config
+    data : Dataset
+        The crops it is for.
+    precision : {"float32", "mixed_bfloat16"}
+    weights : sequence of arrays, optional
+        To begin with instead of those that the settings say.
+
+    Returns
+    -------
+    UNet
+        Taught on simulated cells, or with weights that are random when it is first used.
+    """
+    network = UNet(config.network, precision=precision)
+    if weights is None and config.network.start == "simulated":
+        weights = read_taught()[0]
+    if weights is not None:
+        network.set_weights(list(weights), data.n_channels)
+    return network
 
 
 def scale_for(inputs: Inputs, config: Config) -> float:
@@ -441,9 +474,12 @@ def make_dataset(inputs: Inputs, config: Config) -> Dataset:
         image = logarithms(image, like=like)
         like = None if like is None else logarithms(like)
     mask, nuclei = inputs.mask, inputs.nuclei
-    territory = None
-    if config.crops.guidance:
-        territory = guided_territory(inputs).weighted(config.crops.guidance)
+    taught = config.network.start == "simulated"
+    if taught:
+        # One channel, however many there are: it was taught with one.
+        image = image.mean(axis=-1, keepdims=True)
+        like = None if like is None else like.mean(axis=-1, keepdims=True)
+    territory = guided_territory(inputs) if taught else None
     if scale != 1:
         shape = tuple(round(n * scale) for n in mask.shape)
         image = np.stack([resized(image[..., c], shape) for c in range(image.shape[-1])], axis=-1)
@@ -452,6 +488,8 @@ def make_dataset(inputs: Inputs, config: Config) -> Dataset:
         territory = None if territory is None else territory.resized(shape)
     factors = np.array(mask.shape) / inputs.mask.shape
     points = np.clip((inputs.points + 0.5) * factors - 0.5, 0, np.array(mask.shape) - 1)
+    if taught:
+        nuclei = shown_markers(nuclei, points, mask.shape)
     return Dataset(
         image,
         points,
@@ -462,6 +500,25 @@ def make_dataset(inputs: Inputs, config: Config) -> Dataset:
         territory=territory,
         like=like,
     )
+
+
+def shown_markers(
+    regions: NDArray[np.int32] | None, points: NDArray[np.float64], shape: tuple[int, ...]
+) -> NDArray[np.int32]:
+    """(H, W) region of each marker for the network to see: a small disc where only a point is known.
+
+    Regions that hardly have a pixel left after rescaling are points too.
+    """
+    from skimage.segmentation import expand_labels
+
+    shown = np.zeros(shape, np.int32) if regions is None else regions.copy()
+    area = np.bincount(shown.ravel(), minlength=len(points) + 1)[1:]
+    small = area < 4
+    rows, cols = np.round(points[small]).astype(int).T
+    alone = np.zeros(shape, np.int32)
+    alone[rows, cols] = np.flatnonzero(small) + 1
+    discs = expand_labels(alone, POINT_RADIUS)
+    return np.where((discs > 0) & ((shown == 0) | (alone > 0)), discs, shown).astype(np.int32)
 
 
 def guided_territory(inputs: Inputs) -> Territory:
@@ -483,7 +540,8 @@ def draw_cells(network: UNet, data: Dataset, inputs: Inputs, config: Config) -> 
         inputs.mask,
         inputs.points,
         inputs.nuclei,
-        guidance=inputs.guidance if config.crops.guidance else None,
+        # What began with nothing is shown as it is, without what the image says by other means.
+        guidance=inputs.guidance if config.network.start == "simulated" else None,
     )
     return Drawing(labels, drawing.borders, drawing.probability)
 

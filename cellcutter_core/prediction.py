@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cellcutter_core.crops import Dataset, filled
-from cellcutter_core.scaling import nearest
+from cellcutter_core.crops import Dataset
 from cellcutter_core.unet import UNet
 
 # Crops that pass through the network together. More need more memory and are no faster.
@@ -46,9 +45,7 @@ def draw(
     """Label image and border image from one prediction of all crops.
 
     Each pixel goes to the crop with the highest probability, if that is over 0.5; of equal ones
-    to the last. What of a territory lies beyond the crop of its own cell has the probability that
-    it has before training, for nobody else may say that it is not. Memory is that of the image and
-    of a few crops.
+    to the last. Memory is that of the image and of a few crops.
 
     Parameters
     ----------
@@ -62,8 +59,7 @@ def draw(
         probability do not depend on it.
     """
     shape = data.shape if shape is None else shape
-    beyond, probability = data.beyond_crops()
-    labels, best = nearest(beyond, shape), nearest(probability, shape)
+    labels, best = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
     borders = np.zeros(shape, np.uint8)
     for cell, crop in probabilities(network, data):
         (row, col), probability = _placed(crop, data, cell, shape)
@@ -82,6 +78,35 @@ def draw(
     return Drawing(labels, borders, best)
 
 
+def claims(
+    network: UNet, data: Dataset
+) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
+    """Who claims each pixel, and how strongly, in the size of the dataset.
+
+    Returns
+    -------
+    labels : (H, W) int32
+        The cell of highest probability, counted from 1; 0 where no crop reaches.
+    first, second : (H, W) float32
+        The highest probability of any cell, and the highest of any other.
+    """
+    labels = np.zeros(data.shape, np.int32)
+    first, second = np.zeros((2, *data.shape), np.float32)
+    for cell, crop in probabilities(network, data):
+        row, col = data.origins[cell]
+        rows, cols = (
+            slice(max(at, 0), min(at + data.crop_size, n))
+            for at, n in zip((row, col), data.shape, strict=True)
+        )
+        own = crop[rows.start - row : rows.stop - row, cols.start - col : cols.stop - col]
+        best, other = first[rows, cols], second[rows, cols]
+        wins = own >= best
+        labels[rows, cols][wins] = cell + 1
+        np.maximum(other, np.minimum(own, best), out=other)
+        np.maximum(best, own, out=best)
+    return labels, first, second
+
+
 def draw_label(data: Dataset, network: UNet) -> NDArray[np.int32]:
     """(H, W) label image: each pixel's cell, 0 where there is none. See `draw`."""
     return draw(network, data).labels
@@ -95,9 +120,7 @@ def draw_border(data: Dataset, network: UNet) -> NDArray[np.uint8]:
 def probabilities(network: UNet, data: Dataset) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Every cell in order with its (S, S) probability."""
     for cells, crops in data.batches(min(CROPS_AT_ONCE, len(data))):
-        prior = data.prior(filled(cells, len(crops))[0])
-        found = network.probabilities(crops, prior=prior)
-        yield from zip(cells.tolist(), found, strict=False)
+        yield from zip(cells.tolist(), network.probabilities(crops), strict=False)
 
 
 def _placed(

@@ -1,7 +1,7 @@
 """The built-in sample: a micrograph of crowded cells, made from a seed, with its exact truth.
 
 Nothing is downloaded and nobody's picture is copied, so a fresh machine shows cells, trains and
-scores at once. The tissue is grown in `specimen.tissue` and lit in `specimen.optics`.
+scores at once. The tissue is grown in `simulation.tissue` and lit in `simulation.optics`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy.typing as npt
 from cellcutter_core.files import atomic
 from cellcutter_core.images import Image
 from cellcutter_core.reading.numpy_files import PAPER_CHANNELS
-from cellcutter_core.specimen.optics import micrograph
-from cellcutter_core.specimen.tissue import grow_tissue
+from cellcutter_core.simulation.optics import micrograph
+from cellcutter_core.simulation.tissue import grow_tissue
 
 SMALLEST_SIDE = 64
 """Pixels; one crop of the usual size."""

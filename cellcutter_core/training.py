@@ -150,7 +150,7 @@ class Training:
         self._chances = np.array([_steps_to_see_all(d, self.settings) for d in self._datasets])
         self._chances /= self._chances.sum()
         for dataset in self._datasets:
-            dataset.aim_at(dataset.discs(self.settings.warm_up_radius))
+            dataset.set_targets(dataset.discs(self.settings.warm_up_radius))
 
     @property
     def state(self) -> list[NDArray[Any]]:
@@ -223,7 +223,7 @@ class Training:
             cells,
             _symmetries(rng, s.symmetries, len(cells)),
             learning_rate=_learning_rate(s, done, total),
-            target_weight=1.0 if warm else s.self_training,
+            target_weight=1.0 if warm else s.anchor,
         )
         if not np.isfinite(parts["loss"]):
             raise ValueError(
@@ -241,7 +241,7 @@ class Training:
         score = None
         if self.validation is not None:
             data, cells = self._datasets[0], self.validation.cells
-            found = self.network.probabilities(data.crops(cells), prior=data.prior(cells))
+            found = self.network.probabilities(data.crops(cells))
             score = miou(found > 0.5, self.validation.cell_pixels)
         return Epoch(
             epoch,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from cellcutter_core.backend import Backend
 from cellcutter_core.config import TrainingSettings
 from cellcutter_core.crops import Dataset, filled
+from cellcutter_core.guidance import HIGHEST_LOG_ODDS
 from cellcutter_core.loss import self_supervised_loss
 from cellcutter_core.network.compiled import compiled
 
@@ -28,6 +29,7 @@ class Shape(NamedTuple):
     width: int
     n_pixels: int
     crop_size: int
+    shows_markers: bool
 
 
 class Engine:
@@ -175,7 +177,7 @@ class Engine:
 
         if data not in self._datasets:
             n_pixels = n_rows * n_cols
-            shape = Shape(n_cols, n_pixels, data.crop_size)
+            shape = Shape(n_cols, n_pixels, data.crop_size, data.shows_markers)
             self._datasets[data] = (
                 shape,
                 {
@@ -195,6 +197,7 @@ class Engine:
         if self._targets.get(data) is not data.padded_targets:
             self._targets[data] = data.padded_targets
             fields["targets"] = flat(data.padded_targets, "int32")
+            fields["certainty"] = flat(data.padded_certainty, "float32")
         return shape, fields
 
     def _objective(
@@ -210,7 +213,7 @@ class Engine:
 
         s = self.settings
         pixels, crops, background, nucleus = _gathered(shape, fields, x)
-        logits = network(crops)[..., 0] + _prior(fields, x, pixels)
+        logits = network(crops)[..., 0]
         loss, parts = self_supervised_loss(
             logits,
             pixels,
@@ -228,7 +231,8 @@ class Engine:
         certain = -s.nucleus_weight * ops.sum(nucleus * log_p * valid)
         own = ops.equal(ops.take(fields["targets"], pixels), x["cells"][:, None, None] + 1)
         target = ops.cast(own, "float32")
-        aimed = -ops.sum((target * log_p + (1 - target) * log_q) * valid)
+        sure = ops.take(fields["certainty"], pixels) * valid
+        aimed = -ops.sum((target * log_p + (1 - target) * log_q) * sure)
         w = x["target_weight"]
         objective = (1 - w) * (loss + certain) + w * aimed
         record = ops.stack([loss, parts["area"], parts["overlap"], parts["background"], certain])
@@ -242,7 +246,7 @@ def _spread(
     from keras import ops
 
     pixels, crops, _, _ = _gathered(shape, fields, x)
-    logits = network(crops)[..., 0] + _prior(fields, x, pixels)
+    logits = network(crops)[..., 0]
     both = ops.stack([ops.log_sigmoid(-logits), ops.sigmoid(logits)], axis=-1)
     both = both * x["valid"][:, None, None, None]
     return ops.segment_sum(
@@ -250,12 +254,10 @@ def _spread(
     )
 
 
-def _prior(fields: dict[str, Any], x: dict[str, Any], pixels: Any) -> Any:
-    """Log-odds of a batch's pixels before the network is asked, as `Dataset.prior` has them."""
+def _log_odds(fields: dict[str, Any], x: dict[str, Any], pixels: Any) -> Any:
+    """Path log-odds of a batch's pixels."""
     from keras import ops
 
-    if "territory" not in fields:
-        return 0.0
     own = ops.equal(ops.take(fields["territory"], pixels), x["cells"][:, None, None] + 1)
     log_odds = ops.take(fields["log_odds"], pixels)
     return ops.where(own, log_odds, -log_odds)
@@ -276,12 +278,20 @@ def _gathered(shape: Shape, fields: dict[str, Any], x: dict[str, Any]) -> tuple[
     origins = x["origins"]
     pixels = (origins[:, :1, None] + rows) * shape.width + origins[:, 1:, None] + cols
     embedding = ops.take(fields["embedding"], rows * side + cols)
-    crops = ops.concatenate(
-        [ops.take(fields["image"], pixels, axis=0), embedding[..., None]], axis=-1
-    )
     regions = ops.take(fields["nuclei"], pixels)
     own = ops.equal(regions, x["cells"][:, None, None] + 1)
     nucleus = ops.cast(own, "float32")
     other = ops.cast(ops.logical_and(regions > 0, ops.logical_not(own)), "float32")
+    shown = []
+    if shape.shows_markers:
+        shown = [nucleus, other, _log_odds(fields, x, pixels) / HIGHEST_LOG_ODDS]
+    crops = ops.concatenate(
+        [
+            ops.take(fields["image"], pixels, axis=0),
+            *(field[..., None] for field in shown),
+            embedding[..., None],
+        ],
+        axis=-1,
+    )
     background = ops.maximum(ops.take(fields["background"], pixels), other) * (1 - nucleus)
     return pixels, crops, background, nucleus

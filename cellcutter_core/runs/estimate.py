@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from cellcutter_core.config import Config, NetworkSettings
 from cellcutter_core.inputs import Inputs
+from cellcutter_core.network.taught import N_CHANNELS
 from cellcutter_core.pipeline import scale_for
 from cellcutter_core.runs.folder import list_runs, runs_folder
 from cellcutter_core.runs.store import Run
@@ -42,7 +43,7 @@ class Speed(NamedTuple):
 
 
 def estimate_seconds(
-    inputs: Inputs, config: Config, *, device: str | None, n_cells_of_others: int = 0
+    inputs: Inputs, config: Config, *, device: str | None
 ) -> tuple[float, str]:
     """How long a training would take from its start to its last epoch.
 
@@ -53,9 +54,6 @@ def estimate_seconds(
     config : Config
     device : str or None
         As `spare.Spare.known` says it; None where it is not known yet, which means a processor.
-    n_cells_of_others : int
-        Of the other images that would be trained on. They add no steps; for self-training their
-        cells are drawn after every epoch as well.
 
     Returns
     -------
@@ -70,8 +68,6 @@ def estimate_seconds(
         speed, basis = _rough_speed(inputs, config, device)
     else:
         speed, basis = earlier
-    if config.training.self_training:
-        n_cells += n_cells_of_others
     drawn = config.training.epochs * n_cells
     return speed.start_up + n_crops * speed.per_crop + drawn * speed.per_cell_drawn, basis
 
@@ -99,7 +95,7 @@ def speed_of(run: Run) -> Speed | None:
             case "started":
                 started, steps = event["time"], []
             case "device":
-                n_cells = event["n_cells"] + event.get("n_cells_of_others", 0)
+                n_cells = event["n_cells"]
             case "step":
                 first = not steps
                 steps.append(event)
@@ -153,6 +149,8 @@ def _work(config: Mapping[str, Any]) -> tuple[Any, ...]:
 def _rough_speed(inputs: Inputs, config: Config, device: str | None) -> tuple[Speed, str]:
     gpu = device is not None and not device.startswith("CPU")
     n_channels = inputs.image.shape[-1] + 1
+    if config.network.start == "simulated":
+        n_channels = N_CHANNELS
     gflop, megapixels = forward_cost(config.network, config.crops.size, n_channels)
     forward = gflop * SECONDS_PER_GFLOP + megapixels * SECONDS_PER_MEGAPIXEL
     forward *= 1 / GPU_FASTER if gpu else CORES_MEASURED / min(_n_cores(), MOST_CORES)

@@ -26,6 +26,7 @@ from cellcutter_core.metrics import score
 from cellcutter_core.pipeline import (
     make_dataset,
     naming,
+    starting_network,
     train_and_draw,
     untrained_labels,
     validation_crops,
@@ -87,7 +88,6 @@ def _work(
     from cellcutter_core.backend import backend, fastest_precision
     from cellcutter_core.runs.others_found import write_others
     from cellcutter_core.training import Step, Training
-    from cellcutter_core.unet import UNet
 
     config, inputs, truth = run.config, run.inputs, run.truth
     last = run.progress.epochs if epochs is None else epochs
@@ -117,7 +117,7 @@ def _work(
         cell_diameter=inputs.cell_diameter,
         scale=data.shape[0] / inputs.mask.shape[0],
     )
-    network = UNet(config.network, precision=precision)
+    network = starting_network(config, data, precision=precision, weights=run.start)
     training = Training(
         [data, *(other for other, _ in others)],
         network,
@@ -128,8 +128,6 @@ def _work(
     if state is not None:
         training.epochs_done, weights, training.optimizer_state = state
         network.set_weights(weights, data.n_channels)
-    elif (start := run.start) is not None:
-        network.set_weights(start, data.n_channels)
 
     def asked() -> bool:
         return stop() or run.asked_to_stop

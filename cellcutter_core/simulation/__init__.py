@@ -1,1 +1,1 @@
-"""The parts of the built-in sample: shapes, nuclei, tissue, optics."""
+"""Simulated cells with exact truth: the built-in sample, and what the network is taught on."""

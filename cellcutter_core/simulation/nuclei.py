@@ -1,14 +1,22 @@
-"""Where the nuclei of the built-in sample are."""
+"""Where the nuclei of simulated cells are."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy import ndimage
 
-from cellcutter_core.specimen.shapes import Floats, Labels, distance_inside, largest_parts
+from cellcutter_core.simulation.shapes import Floats, Labels, distance_inside, largest_parts
 
 
-def place_nuclei(cells: Labels, direction: Floats, *, rng: np.random.Generator) -> Labels:
+def place_nuclei(
+    cells: Labels,
+    direction: Floats,
+    *,
+    size: tuple[float, float] = (0.4, 1.6),
+    radii: tuple[float, float] = (4.5, 11.5),
+    centred: float = 0.12,
+    rng: np.random.Generator,
+) -> Labels:
     """One nucleus in each cell, mostly away from its middle and here and there against another.
 
     Parameters
@@ -17,6 +25,12 @@ def place_nuclei(cells: Labels, direction: Floats, *, rng: np.random.Generator) 
         Cells 1..N.
     direction : (N,) float array
         Long axis of each cell, in radians from the row axis; nuclei shift along it and lie in it.
+    size : (float, float)
+        Radius of a nucleus: this share of that of its cell, plus this many pixels.
+    radii : (float, float)
+        Smallest and largest radius.
+    centred : float
+        Share of nuclei that lie in the middle of their cell.
     rng : numpy.random.Generator
         Source of all randomness.
 
@@ -28,8 +42,8 @@ def place_nuclei(cells: Labels, direction: Floats, *, rng: np.random.Generator) 
     n = len(direction)
     nuclei = np.zeros_like(cells)
     inside = distance_inside(cells)
-    size = np.exp(rng.normal(0, 0.17, n))
-    push = np.where(rng.random(n) < 0.12, rng.uniform(0, 0.1, n), rng.uniform(0.9, 1.05, n))
+    varied = np.exp(rng.normal(0, 0.17, n))
+    push = np.where(rng.random(n) < centred, rng.uniform(0, 0.1, n), rng.uniform(0.9, 1.05, n))
     towards = direction + rng.normal(0, 0.6, n) + np.pi * rng.integers(0, 2, n)
     stretch = np.exp(np.abs(rng.normal(0, 0.16, n)))
     turn = direction + rng.normal(0, 0.4, n)
@@ -39,7 +53,7 @@ def place_nuclei(cells: Labels, direction: Floats, *, rng: np.random.Generator) 
         own = cells[window] == k + 1
         depth = inside[window]
         y, x = np.nonzero(own)
-        radius = size[k] * np.clip(0.4 * np.sqrt(len(y) / np.pi) + 1.6, 4.5, 11.5)
+        radius = varied[k] * np.clip(size[0] * np.sqrt(len(y) / np.pi) + size[1], *radii)
         # Where it fits, but for a flattened rim.
         fits = depth[y, x] >= min(0.45 * radius + 1, depth.max() - 0.5)
         heading = y * np.cos(towards[k]) + x * np.sin(towards[k])

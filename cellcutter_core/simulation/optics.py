@@ -1,4 +1,4 @@
-"""What a microscope shows of a tissue: the three channels of the built-in sample.
+"""What a microscope shows of a tissue in the three channels of the built-in sample.
 
 First the light (1 is a typical cell), then lens and camera. Coordinates are (row, col), lengths
 are pixels.
@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cellcutter_core.specimen.shapes import Bools, Floats, distance_inside, smooth_noise
-from cellcutter_core.specimen.tissue import Tissue
+from cellcutter_core.simulation.shapes import Bools, Floats, distance_inside, smooth_noise
+from cellcutter_core.simulation.tissue import Tissue
 
 MARGIN = 6  # pixels around a cell in which it still gives light
 TILE = 320  # side of the texture tiles from which every cell cuts its own piece
@@ -39,7 +39,7 @@ def micrograph(tissue: Tissue, *, rng: np.random.Generator) -> NDArray[np.uint16
     dna += 0.035 * body  # stain that found no nucleus
     channels = (
         _camera(_lens(body, rng=channel_rngs[0]), 260, rng=channel_rngs[0]),
-        _camera(_phase_contrast(height, rng=channel_rngs[1]), 1500, rng=channel_rngs[1]),
+        _camera(phase_contrast(height, rng=channel_rngs[1]), 1500, rng=channel_rngs[1]),
         _camera(_lens(dna, rng=channel_rngs[2]), 700, rng=channel_rngs[2]),
     )
     return np.stack(channels, axis=-1)
@@ -80,7 +80,7 @@ def _draw_cells(tissue: Tissue, *, rng: np.random.Generator) -> tuple[Floats, Fl
     layers = np.zeros((3, *np.add(tissue.cells.shape, 2 * MARGIN)))
     # Cells spread over each other, but not over empty ground: there the truth has their outline.
     ground = np.pad(ndimage.distance_transform_edt(tissue.cells == 0), MARGIN, mode="edge")
-    tissue_edge = _step(0.8 - ground, 0.4)
+    tissue_edge = step(0.8 - ground, 0.4)
     # A cell cut by the image border goes on behind it.
     cells, nuclei = (np.pad(a, MARGIN, mode="edge") for a in (tissue.cells, tissue.nuclei))
     inside, nucleus_inside = distance_inside(cells), distance_inside(nuclei)
@@ -123,7 +123,7 @@ def _fibres(textures: _Textures, view: _View, *, rng: np.random.Generator) -> Fl
     return fibres
 
 
-def _step(distance: Floats, width: float) -> Floats:
+def step(distance: Floats, width: float) -> Floats:
     """Smooth step from 0 to 1 where a signed distance passes 0."""
     return 0.5 + 0.5 * np.tanh(distance / (2 * width))
 
@@ -145,10 +145,10 @@ def _cytoplasm(view: _View, textures: _Textures, *, rng: np.random.Generator) ->
     # The dye stays out of the nucleus and gathers around it.
     near_nucleus = np.exp(-((np.minimum(view.nucleus_depth, 0) / 4) ** 2))
     plasm *= 1 + rng.uniform(0, 0.5) * near_nucleus
-    plasm *= 1 - rng.uniform(0, 0.6) * _step(view.nucleus_depth, 1.0)
+    plasm *= 1 - rng.uniform(0, 0.6) * step(view.nucleus_depth, 1.0)
     if rng.random() < 0.15:
         bubbles = _piece(textures.coarse, view, rng=rng)
-        plasm *= 1 - 0.6 * _step(bubbles - 1.5, 0.1)
+        plasm *= 1 - 0.6 * step(bubbles - 1.5, 0.1)
         plasm += 0.35 * np.exp(-(((bubbles - 1.35) / 0.2) ** 2) / 2)
 
     low, usual, high = rng.uniform(0.15, 0.4), rng.uniform(0.5, 1.1), rng.uniform(1.0, 1.9)
@@ -156,7 +156,7 @@ def _cytoplasm(view: _View, textures: _Textures, *, rng: np.random.Generator) ->
     patchy = np.maximum(0.8 + 0.35 * _piece(textures.coarse, view, rng=rng), 0.1)
     cortex = strength * patchy * np.exp(-(((depth - 1.4) / 1.2) ** 2) / 2)
     grains = rng.choice([0.1, 0.6, 1.6], p=[0.6, 0.3, 0.1]) * _piece(textures.spots, view, rng=rng)
-    light: Floats = brightness * _step(depth, 0.5) * (plasm + cortex + grains)
+    light: Floats = brightness * step(depth, 0.5) * (plasm + cortex + grains)
     return light
 
 
@@ -167,7 +167,7 @@ def _height(view: _View, textures: _Textures, *, rng: np.random.Generator) -> Fl
     dome = 1 - np.exp(-np.maximum(depth, 0) / rng.uniform(2, 7))
     granules = 0.13 * _piece(textures.fine, view, rng=rng)
     granules += 0.4 * np.minimum(_piece(textures.spots, view, rng=rng), 1)
-    nucleus = 0.3 * _step(view.nucleus_depth, 0.8)
+    nucleus = 0.3 * step(view.nucleus_depth, 0.8)
     rim = 0.15 * np.exp(-((view.nucleus_depth / 1.2) ** 2))
     nucleoli = 1.2 * np.minimum(_piece(textures.spots, view, rng=rng), 0.5) * nucleus
     return tall * dome * (1 + granules * (1 - 2 * nucleus) + nucleus + rim + nucleoli)
@@ -181,7 +181,7 @@ def _nucleus(view: _View, textures: _Textures, *, rng: np.random.Generator) -> F
     chromatin = 1 + 0.12 * _piece(textures.fine, view, rng=rng)
     chromatin += 0.12 * _piece(textures.coarse, view, rng=rng)
     chromatin -= np.minimum(_piece(textures.spots, view, rng=rng), 0.5)
-    light: Floats = dome * np.maximum(chromatin, 0.3) * _step(depth, rng.uniform(0.4, 1.1))
+    light: Floats = dome * np.maximum(chromatin, 0.3) * step(depth, rng.uniform(0.4, 1.1))
     return brightness * light
 
 
@@ -202,7 +202,7 @@ def _scatter_debris(dna: Floats, body: Floats, *, rng: np.random.Generator) -> N
 
 def _lens(light: Floats, *, rng: np.random.Generator) -> Floats:
     """Blur that varies over the field, light from out of focus, uneven illumination."""
-    focus = _step(smooth_noise(light.shape, 120, rng=rng), 0.6)
+    focus = step(smooth_noise(light.shape, 120, rng=rng), 0.6)
     sharp, soft = ndimage.gaussian_filter(light, 0.6), ndimage.gaussian_filter(light, 1.3)
     haze = light
     for _ in range(3):
@@ -219,7 +219,7 @@ def _illumination(shape: tuple[int, ...], *, rng: np.random.Generator) -> Floats
     return 1 - falling
 
 
-def _phase_contrast(height: Floats, *, rng: np.random.Generator) -> Floats:
+def phase_contrast(height: Floats, *, rng: np.random.Generator) -> Floats:
     """Bright field as a phase microscope gives it: dark bodies, bright halos, fine edges."""
     near, far = ndimage.gaussian_filter(height, 0.8), height
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""Noise and distances of which the built-in sample is made."""
+"""Noise and distances of which simulated cells are made."""
 
 from __future__ import annotations
 

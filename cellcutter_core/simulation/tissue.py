@@ -1,6 +1,6 @@
-"""Where the cells of the built-in sample are: a tissue grown from a seed, with its exact truth.
+"""Where simulated cells are: a tissue grown from a seed, with its exact truth.
 
-Only geometry here; `sample_optics` turns it into pictures. Coordinates are (row, col), lengths are
+Only geometry here; `optics` and `stains` turn it into pictures. Coordinates are (row, col), lengths are
 pixels, and everything takes time linear in the number of pixels.
 """
 
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from cellcutter_core.specimen.nuclei import place_nuclei
-from cellcutter_core.specimen.shapes import (
+from cellcutter_core.simulation.nuclei import place_nuclei
+from cellcutter_core.simulation.shapes import (
     Bools,
     Floats,
     Labels,
@@ -23,13 +23,66 @@ from cellcutter_core.specimen.shapes import (
     smooth_noise,
 )
 
-RADIUS = 19.0  # typical radius of a cell before its neighbours press on it
-SPACING = 0.82  # how close two centres may come, in sums of their radii
-EMPTY = 0.27  # share of the image kept free of cell centres
-REACH = (3.0, 8.0)  # how far beyond its radius a cell spreads where nobody is in the way
 SMALLEST, SLIVER = 150, 6.0  # area and depth of the least that is left in at the image border
-N_SIDES = 6  # of the polygon that a cell is before its neighbours press on it
 ON_TOP = 100.0  # lead of rounded cells over all others
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How a tissue grows. The defaults are those of the built-in sample; lengths are pixels.
+
+    Attributes
+    ----------
+    radius : float
+        Typical radius of a cell before its neighbours press on it.
+    radii : (float, float)
+        Smallest and largest of these radii.
+    size_spread : float
+        Standard deviation of the logarithm of the radius.
+    rounded : float
+        Share of cells that have rounded up, as before division.
+    spacing : float
+        How close two centres may come, in sums of their radii.
+    empty : float
+        Share of the image kept free of cell centres.
+    reach : (float, float)
+        How far beyond its radius a cell spreads where nobody is in the way.
+    n_sides : int
+        Of the polygon that a cell is before its neighbours press on it.
+    sides : (float, float)
+        Distances of the sides from the centre, in radii.
+    stretch : float
+        How much longer than wide cells are: standard deviation of the logarithm.
+    aligned : float
+        How much the direction of cells changes over the image.
+    warp : float
+        How far outlines wander from straight lines.
+    ruffle : float
+        How ragged an outline is where nobody is beside it.
+    nucleus : (float, float)
+        Radius of a nucleus: this share of that of its cell, plus this many pixels.
+    nuclei_radii : (float, float)
+        Smallest and largest radius of a nucleus.
+    nuclei_centred : float
+        Share of nuclei that lie in the middle of their cell.
+    """
+
+    radius: float = 19.0
+    radii: tuple[float, float] = (13.0, 24.0)
+    size_spread: float = 0.16
+    rounded: float = 0.04
+    spacing: float = 0.82
+    empty: float = 0.27
+    reach: tuple[float, float] = (3.0, 8.0)
+    n_sides: int = 6
+    sides: tuple[float, float] = (0.82, 1.15)
+    stretch: float = 0.28
+    aligned: float = 1.6
+    warp: float = 3.0
+    ruffle: float = 1.0
+    nucleus: tuple[float, float] = (0.4, 1.6)
+    nuclei_radii: tuple[float, float] = (4.5, 11.5)
+    nuclei_centred: float = 0.12
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,13 +121,17 @@ class _Seeds:
     planes: Floats
 
 
-def grow_tissue(shape: tuple[int, int], *, rng: np.random.Generator) -> Tissue:
-    """Crowded cells of varied size in clumps, and a nucleus in each, mostly off its middle.
+def grow_tissue(
+    shape: tuple[int, int], growth: Growth = Growth(), *, rng: np.random.Generator
+) -> Tissue:
+    """Cells of varied size in clumps, and a nucleus in each.
 
     Parameters
     ----------
     shape : (int, int)
         Height and width, at least 64 each.
+    growth : Growth
+        Default: that of the built-in sample.
     rng : numpy.random.Generator
         Source of all randomness.
 
@@ -83,47 +140,55 @@ def grow_tissue(shape: tuple[int, int], *, rng: np.random.Generator) -> Tissue:
     Tissue
         At least one cell.
     """
-    seeds = _plant(shape, rng=rng)
-    cells, kept = _tidy(_spread(seeds, shape, rng=rng))
+    seeds = _plant(shape, growth, rng=rng)
+    cells, kept = _tidy(_spread(seeds, shape, growth, rng=rng))
     direction, rounded = seeds.direction[kept], seeds.rounded[kept]
-    nuclei = place_nuclei(cells, direction, rng=rng)
+    nuclei = place_nuclei(
+        cells,
+        direction,
+        size=growth.nucleus,
+        radii=growth.nuclei_radii,
+        centred=growth.nuclei_centred,
+        rng=rng,
+    )
     return Tissue(cells, nuclei, direction, rounded)
 
 
-def _plant(shape: tuple[int, int], *, rng: np.random.Generator) -> _Seeds:
+def _plant(shape: tuple[int, int], growth: Growth, *, rng: np.random.Generator) -> _Seeds:
     """Centres at irregular distances that leave voids, and a shape for each."""
-    n = max(8, int(shape[0] * shape[1] / 90))
+    n = max(8, int(shape[0] * shape[1] / 90 * (19 / growth.radius) ** 2))
     centre = rng.uniform(-3, 3, (n, 2)) + rng.uniform(0, 1, (n, 2)) * shape
     at = tuple(np.clip(centre, 0, np.subtract(shape, 1)).astype(int).T)
 
     void = smooth_noise(shape, 80, rng=rng) + 0.5 * smooth_noise(shape, 33, rng=rng)
     size, flow = (smooth_noise(shape, scale, rng=rng)[at] for scale in (110, 140))
-    rounded = rng.random(n) < 0.04
-    radius = RADIUS * np.exp(0.06 * size + 0.16 * rng.standard_normal(n))
-    radius = np.where(rounded, rng.uniform(9, 12, n), np.clip(radius, 13, 24))
+    rounded = rng.random(n) < growth.rounded
+    radius = growth.radius * np.exp(0.06 * size + growth.size_spread * rng.standard_normal(n))
+    small = growth.radii[0] * rng.uniform(9 / 13, 12 / 13, n)
+    radius = np.where(rounded, small, np.clip(radius, *growth.radii))
 
-    inhabited = void[at] > np.quantile(void[::4, ::4], EMPTY)
+    inhabited = void[at] > np.quantile(void[::4, ::4], growth.empty)
     inhabited |= rng.random(n) < 0.012  # a few live alone
     inhabited[np.argmax(void[at])] = True
     chosen = np.flatnonzero(inhabited)
-    chosen = chosen[_keep_apart(centre[chosen], radius[chosen])]
+    chosen = chosen[_keep_apart(centre[chosen], radius[chosen], growth.spacing)]
 
     # Neighbours lie in similar directions, as cells that crawl or line up do.
-    direction = (1.6 * flow + 0.5 * rng.standard_normal(n))[chosen]
-    stretch = np.where(rounded, 1, np.exp(np.abs(rng.normal(0, 0.28, n))))[chosen]
+    direction = (growth.aligned * flow + 0.5 * rng.standard_normal(n))[chosen]
+    stretch = np.where(rounded, 1, np.exp(np.abs(rng.normal(0, growth.stretch, n))))[chosen]
     return _Seeds(
         centre[chosen],
         radius[chosen],
         direction,
         rounded[chosen],
-        _polygons(radius[chosen], direction, stretch, rng=rng),
+        _polygons(radius[chosen], direction, stretch, growth, rng=rng),
     )
 
 
-def _keep_apart(centre: Floats, radius: Floats) -> NDArray[np.intp]:
-    """Indices of a first-come subset of which no two are closer than `SPACING` allows."""
+def _keep_apart(centre: Floats, radius: Floats, spacing: float) -> NDArray[np.intp]:
+    """Indices of a first-come subset of which no two are closer than `spacing` allows."""
     free = np.ones(len(centre), bool)
-    near = cKDTree(centre).query_ball_point(centre, SPACING * (radius + radius.max()))
+    near = cKDTree(centre).query_ball_point(centre, spacing * (radius + radius.max()))
     chosen = []
     for k in range(len(centre)):
         if not free[k]:
@@ -131,31 +196,38 @@ def _keep_apart(centre: Floats, radius: Floats) -> NDArray[np.intp]:
         chosen.append(k)
         others = np.asarray(near[k])
         gap = np.hypot(*(centre[others] - centre[k]).T)
-        free[others[gap < SPACING * (radius[others] + radius[k])]] = False
+        free[others[gap < spacing * (radius[others] + radius[k])]] = False
     return np.asarray(chosen, np.intp)
 
 
 def _polygons(
-    radius: Floats, direction: Floats, stretch: Floats, *, rng: np.random.Generator
+    radius: Floats,
+    direction: Floats,
+    stretch: Floats,
+    growth: Growth,
+    *,
+    rng: np.random.Generator,
 ) -> Floats:
     """(N, S, 2) side normals over their distances: irregular polygons, stretched and turned."""
-    n = len(radius)
-    angle = np.arange(N_SIDES) + rng.uniform(-0.25, 0.25, (n, N_SIDES)) + rng.uniform(0, 1, (n, 1))
-    angle *= 2 * np.pi / N_SIDES
-    height = radius[:, None] * rng.uniform(0.82, 1.15, (n, N_SIDES))
+    n, n_sides = len(radius), growth.n_sides
+    angle = np.arange(n_sides) + rng.uniform(-0.25, 0.25, (n, n_sides)) + rng.uniform(0, 1, (n, 1))
+    angle *= 2 * np.pi / n_sides
+    height = radius[:, None] * rng.uniform(*growth.sides, (n, n_sides))
     along = np.cos(angle) / height / stretch[:, None]
     across = np.sin(angle) / height * stretch[:, None]
     c, s = np.cos(direction)[:, None], np.sin(direction)[:, None]
     return np.stack([c * along - s * across, s * along + c * across], axis=-1)
 
 
-def _spread(seeds: _Seeds, shape: tuple[int, int], *, rng: np.random.Generator) -> Labels:
+def _spread(
+    seeds: _Seeds, shape: tuple[int, int], growth: Growth, *, rng: np.random.Generator
+) -> Labels:
     """Each pixel to the cell it is deepest in, of those that reach it; labels are index + 1."""
     rows, cols = np.mgrid[: shape[0], : shape[1]].astype(np.float64)
     for axis in (rows, cols):
-        axis += 3.0 * smooth_noise(shape, 19, rng=rng) + 0.8 * smooth_noise(shape, 6, rng=rng)
-    ruffle = smooth_noise(shape, 5, rng=rng)
-    reach = rng.uniform(*REACH, len(seeds.radius))
+        axis += growth.warp * smooth_noise(shape, 19, rng=rng) + 0.8 * smooth_noise(shape, 6, rng=rng)
+    ruffle = growth.ruffle * smooth_noise(shape, 5, rng=rng)
+    reach = rng.uniform(*growth.reach, len(seeds.radius))
 
     best = np.full(shape, np.inf)
     owner = np.zeros(shape, np.int32)

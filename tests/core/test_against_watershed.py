@@ -25,9 +25,10 @@ def test_a_tiny_training_beats_the_watershed() -> None:
     nuclei = image.truth_nuclei
     points = np.round(center_of_mass(nuclei > 0, nuclei, range(1, nuclei.max() + 1)))
     config = QUICK.replace(
-        crops=QUICK.crops.replace(guidance=0),
-        network=QUICK.network.replace(channels=8),
-        training=QUICK.training.replace(epochs=7, warm_up=32, precision="float32"),
+        network=QUICK.network.replace(start="nothing", channels=8),
+        training=QUICK.training.replace(
+            epochs=7, warm_up=32, learning_rate=3e-3, precision="float32"
+        ),
     )
     inputs = Inputs(image.pixels[..., list(image.cell)], image.truth > 0, points, nuclei)
     data = make_dataset(inputs, config)

@@ -181,6 +181,7 @@ def test_a_config_goes_through_json_and_back(preset: str) -> None:
 
 def test_the_paper_preset_is_the_published_configuration() -> None:
     assert PAPER.network.model_dump() == {
+        "start": "nothing",
         "depth": 4,
         "channels": 32,
         "normalisation": "batch",
@@ -189,7 +190,6 @@ def test_the_paper_preset_is_the_published_configuration() -> None:
     assert (PAPER.crops.size, PAPER.crops.sigma) == (64, 15)
     assert (PAPER.crops.cell_size, PAPER.crops.intensity) == (None, "linear")
     assert not PAPER.crops.with_nucleus
-    assert PAPER.crops.guidance == 0
     training = PAPER.training
     assert (training.area, training.steps) == (640, 32)
     assert (training.lam, training.beta) == (1, -20)

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.special import expit
 
 from cellcutter_core.crops import Dataset, filled
 from cellcutter_core.guidance import Territory
@@ -59,36 +58,32 @@ def test_a_crop_at_the_border_is_kept_and_padded() -> None:
     np.testing.assert_array_equal(data.padded_background, outside)
 
 
-def test_the_prior_is_what_the_territories_say() -> None:
+def test_crops_show_markers_and_path_log_odds_where_territories_are_given() -> None:
     labels = np.array([[1, 1, 1, 2, 2, 2, 0, 0]] * 6)
     log_odds = np.array([[3, 2, 0.5, 0.5, 2, 3, 4, 4]] * 6)
+    nuclei = np.zeros((6, 8), int)
+    nuclei[3, 0:2], nuclei[2:4, 4] = 1, 2
     points = [[3, 1], [3, 4]]
     territory = Territory(labels.astype(np.int32), log_odds.astype(np.float32))
-    data = Dataset(image(), points, crop_size=4, territory=territory)
-    first, second = np.asarray(data.prior([0, 1]))
-    # The first crop begins a column before the image, where there surely is no cell.
-    assert first.tolist() == [[-4, 3, 2, 0.5]] * 4
-    assert second.tolist() == [[-0.5, 0.5, 2, 3]] * 4
-    assert Dataset(image(), points, crop_size=4).prior([0, 1]) == 0
+    data = Dataset(image(), points, crop_size=4, nuclei=nuclei, territory=territory)
+    assert data.n_channels == 5
+    first, second = data.crops([0, 1])
+    plain = Dataset(image(), points, crop_size=4, nuclei=nuclei)
+    np.testing.assert_array_equal(first[..., [0, 4]], plain.crops([0])[0])
+    # The crops hold rows 1 to 4; the first begins a column before the image, where there surely is
+    # no cell.
+    assert first[..., 1].tolist() == [[0, 0, 0, 0], [0, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
+    assert not first[..., 2].any()
+    assert second[..., 1].tolist() == [[0, 0, 0, 0], [0, 0, 1, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
+    assert not second[..., 2].any()
+    np.testing.assert_allclose(7 * first[..., 3], [[-4, 3, 2, 0.5]] * 4, rtol=1e-6)
+    np.testing.assert_allclose(7 * second[..., 3], [[-0.5, 0.5, 2, 3]] * 4, rtol=1e-6)
+    wide = Dataset(image(), points, crop_size=6, nuclei=nuclei, territory=territory)
+    assert wide.crops([0])[0, :, :, 2].nonzero()[0].tolist() == [2, 3]
     with pytest.raises(ValueError, match="territory has shape"):
-        Dataset(image((8, 8)), points, crop_size=4, territory=territory)
-
-
-def test_what_lies_beyond_the_crop_of_its_own_cell() -> None:
-    labels = np.array([[1, 1, 1, 2, 1, 2, 2, 0]] * 6, np.int32)
-    log_odds = np.broadcast_to(np.arange(8, dtype=np.float32), (6, 8))
-    territory = Territory(labels, log_odds)
-    data = Dataset(image(), [[3, 1], [3, 4]], crop_size=4, territory=territory)
-    # The crops hold rows 1 to 4, the first the columns up to 2, the second those from 2 to 5.
-    found, probability = data.beyond_crops()
-    beyond = labels.copy()
-    beyond[1:5, [0, 1, 2, 3, 5]] = 0
-    np.testing.assert_array_equal(found, beyond)
-    np.testing.assert_allclose(probability, np.where(beyond > 0, expit(log_odds), 0))
-    assert (found.dtype, probability.dtype) == (np.int32, np.float32)
-    for nothing in Dataset(image(), [[3, 1]], crop_size=4).beyond_crops():
-        assert nothing.shape == (6, 8)
-        assert not nothing.any()
+        Dataset(image((8, 8)), points, crop_size=4, nuclei=np.zeros((8, 8), int), territory=territory)
+    with pytest.raises(ValueError, match="give nuclei too"):
+        Dataset(image(), points, crop_size=4, territory=territory)
 
 
 def test_the_embedding_follows_its_formula() -> None:

@@ -15,19 +15,19 @@ from cellcutter_core.network.engine import PARTS, Engine, _gathered
 from cellcutter_core.unet import UNet
 
 SIDE = 16
+# Two of the image, three that show markers and paths, the position embedding.
+N_CHANNELS = 6
 
 
-def dataset(n: int = 13, *, seed: int = 0, guided: bool = True) -> Dataset:
+def dataset(n: int = 13, *, seed: int = 0) -> Dataset:
     """Overlapping crops, some at the border, each with a nucleus of 3 × 3 pixels or less."""
     rng = np.random.default_rng(seed)
     points = rng.integers(0, 32, (n, 2))
     nuclei = np.zeros((32, 32), np.int32)
     for label, (row, col) in enumerate(points.tolist(), start=1):
         nuclei[max(row - 1, 0) : row + 2, max(col - 1, 0) : col + 2] = label
-    territory = None
-    if guided:
-        log_odds = rng.uniform(0, 2, (32, 32)).astype(np.float32)
-        territory = Territory(rng.integers(0, n + 1, (32, 32), dtype=np.int32), log_odds)
+    log_odds = rng.uniform(0, 2, (32, 32)).astype(np.float32)
+    territory = Territory(rng.integers(0, n + 1, (32, 32), dtype=np.int32), log_odds)
     data = Dataset(
         rng.normal(size=(32, 32, 2)),
         points,
@@ -43,15 +43,15 @@ def dataset(n: int = 13, *, seed: int = 0, guided: bool = True) -> Dataset:
 
 def network(normalisation: str = "group") -> UNet:
     unet = UNet(NetworkSettings(depth=3, channels=4, normalisation=normalisation))
-    unet.model(3)
+    unet.model(N_CHANNELS)
     # Away from the initial zeros, so that biases and scales have a gradient too.
     rng = np.random.default_rng(1)
-    unet.set_weights([w + rng.normal(0, 0.05, w.shape).astype(np.float32) for w in unet.weights], 3)
+    unet.set_weights([w + rng.normal(0, 0.05, w.shape).astype(np.float32) for w in unet.weights], N_CHANNELS)
     return unet
 
 
 def engine_for(unet: UNet, **settings: Any) -> Engine:
-    return Engine(unet.model(3), TrainingSettings(**settings), backend())
+    return Engine(unet.model(N_CHANNELS), TrainingSettings(**settings), backend())
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def trained() -> tuple[UNet, Engine, list[np.ndarray], list[np.ndarray]]:
 @pytest.fixture
 def unet(trained: tuple[UNet, Engine, list[np.ndarray], list[np.ndarray]]) -> UNet:
     """As it was at first."""
-    trained[0].set_weights(trained[2], 3)
+    trained[0].set_weights(trained[2], N_CHANNELS)
     return trained[0]
 
 
@@ -178,7 +178,7 @@ def test_a_step_records_the_loss_that_the_network_had(
     # Nine crops fill a batch of sixteen; what fills it counts for nothing.
     cells = np.array([0, 1, 2, 4, 5, 7, 8, 11, 12])
     expected = parts_by_numpy(
-        data, cells, unet.probabilities(data.crops(cells), prior=data.prior(cells)), engine.settings
+        data, cells, unet.probabilities(data.crops(cells)), engine.settings
     )
     before = unet.weights
     found = engine.step(data, cells, np.zeros(9, int), learning_rate=1e-3, target_weight=0)
@@ -246,7 +246,7 @@ def test_crops_that_pass_in_several_batches_move_the_network_as_all_at_once(
     found = []
     # Thirteen in one batch of sixteen; and in three of five, the last two of which are filled.
     for crops_at_once in (16, 5):
-        unet.set_weights(start, 3)
+        unet.set_weights(start, N_CHANNELS)
         engine = engine_for(
             unet, crops_at_once=crops_at_once, nucleus_weight=0.5, clip_norm=1e4, beta=-5
         )
@@ -284,7 +284,7 @@ def test_an_optimiser_goes_on_where_it_was(data: Dataset, unet: UNet, engine: En
     # Something else in between.
     step(1e-1)
 
-    unet.set_weights(weights, 3)
+    unet.set_weights(weights, N_CHANNELS)
     engine.restore(state)
     np.testing.assert_equal(engine.state, state)
     step(1e-3)
@@ -331,7 +331,7 @@ def test_images_of_many_sizes_lie_in_one_and_are_the_same(unet: UNet, engine: En
     """What is added to the smaller ones is in no crop; a step is compiled once for all."""
     rows, cols = dataset().padded_background.shape
     settings, cells = engine.settings, np.arange(12)
-    large = Engine(unet.model(3), settings, backend(), (rows + 9, cols + 30))
+    large = Engine(unet.model(N_CHANNELS), settings, backend(), (rows + 9, cols + 30))
     for seed in (1, 2):
         data = dataset(12, seed=seed)
         steps = [
@@ -346,7 +346,7 @@ def test_several_images_train_one_network(unet: UNet, engine: Engine) -> None:
     for seed in range(1, 4):
         # Each is gone when the next comes, which may then lie in the same place in memory.
         data = dataset(12, seed=seed)
-        p = unet.probabilities(data.crops(cells), prior=data.prior(cells))
+        p = unet.probabilities(data.crops(cells))
         expected = parts_by_numpy(data, cells, p, engine.settings)
         found = engine.step(data, cells, 0 * cells, learning_rate=1e-9, target_weight=0)
         assert found == pytest.approx(expected, rel=1e-3, abs=1e-6)

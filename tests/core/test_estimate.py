@@ -170,14 +170,3 @@ def test_the_server_loads_no_framework():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
-
-
-def test_cells_of_other_images_are_drawn_as_well():
-    alone, _ = estimate_seconds(inputs(100), QUICK, device=CPU)
-    more, _ = estimate_seconds(inputs(100), QUICK, device=CPU, n_cells_of_others=100)
-    assert alone < more < 2 * alone
-    # Without self-training nobody draws them before the end.
-    plain = QUICK.replace(training=QUICK.training.replace(self_training=0.0))
-    assert estimate_seconds(inputs(100), plain, device=CPU, n_cells_of_others=100) == (
-        estimate_seconds(inputs(100), plain, device=CPU)
-    )

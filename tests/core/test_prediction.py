@@ -30,7 +30,7 @@ class FakeNetwork:
         self.function = function
         self.asked: list[tuple[int, ...]] = []
 
-    def probabilities(self, crops: np.ndarray, *, prior: Any = 0.0) -> np.ndarray:
+    def probabilities(self, crops: np.ndarray) -> np.ndarray:
         self.asked.append(crops.shape)
         return self.function(crops).astype(np.float32)
 
@@ -116,47 +116,6 @@ def test_every_cell_comes_once_and_in_order() -> None:
     assert [cell for cell, _ in found] == list(range(len(data)))
     together = np.stack([crop for _, crop in found])
     np.testing.assert_array_equal(together, network.probabilities(data.crops(range(len(data)))))
-
-
-def test_every_cell_is_asked_for_with_its_own_prior() -> None:
-    class Listening(FakeNetwork):
-        def probabilities(self, crops: np.ndarray, *, prior: Any = 0.0) -> np.ndarray:
-            return expit(logit(self.function(crops)) + prior)
-
-    n = CROPS_AT_ONCE + 3
-    plain = dataset(n)
-    rng = np.random.default_rng(5)
-    labels = rng.integers(0, n + 1, plain.shape, dtype=np.int32)
-    territory = Territory(labels, rng.uniform(0, 3, plain.shape).astype(np.float32))
-    pixels = plain.padded_image[SIDE // 2 : -SIDE // 2, SIDE // 2 : -SIDE // 2]
-    data = Dataset(pixels, plain.points, crop_size=SIDE, sigma=5, territory=territory)
-    for cell, found in probabilities(Listening(blobs), data):
-        expected = expit(logit(blobs(data.crops([cell]))) + data.prior([cell]))[0]
-        np.testing.assert_allclose(found, expected, rtol=1e-5)
-
-
-@pytest.mark.parametrize("shape", [(20, 40), (40, 80)])
-def test_nobody_is_asked_of_what_lies_beyond_the_crop_of_its_own_cell(
-    shape: tuple[int, int],
-) -> None:
-    """It stays with its cell, where the neighbour is not surer of it."""
-    labels = np.repeat([[1] * 24 + [2] * 16], 20, axis=0).astype(np.int32)
-    log_odds = np.full(labels.shape, logit(0.9), np.float32)
-    territory = Territory(labels, log_odds)
-    data = Dataset(np.eye(20, 40), [[10, 8], [10, 30]], crop_size=SIDE, territory=territory)
-    factor = shape[0] // 20
-    for says, owner in ((0.8, 1), (0.95, 2)):
-        found = draw(
-            FakeNetwork(lambda crops, p=says: np.full(crops.shape[:-1], p)), data, shape=shape
-        )
-        small = found.labels[factor // 2 :: factor, factor // 2 :: factor]
-        # The crops hold the columns 0 to 15 and 22 to 37, and the rows 2 to 17.
-        assert np.unique(small[3:17, 22:24]).tolist() == [owner]
-        assert np.unique(small[:, 16:22]).tolist() == [1]
-        assert np.unique(small[:2]).tolist() == [1, 2]
-        assert np.unique(small[:, 38:]).tolist() == [2]
-        assert found.probability[0].tolist() == pytest.approx([0.9] * shape[1])
-        assert found.probability.dtype == np.float32
 
 
 def test_of_equal_cells_the_last_has_the_pixel() -> None:
