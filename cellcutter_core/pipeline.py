@@ -28,7 +28,7 @@ from cellcutter_core.markers import Nuclei, find_cells, find_nuclei, marker_poin
 from cellcutter_core.nuclei.given import given_cover
 from cellcutter_core.prediction import Drawing, draw
 from cellcutter_core.scaling import logarithms, nearest, resized
-from cellcutter_core.training import Epoch, Step, Training, Validation
+from cellcutter_core.training import Epoch, EpochZero, Step, Training, Validation
 from cellcutter_core.unet import UNet
 
 # An image is never enlarged or reduced by more than this to bring its cells to the wanted size.
@@ -348,7 +348,8 @@ def segment_inputs(
         Those of more images that the network is trained on.
     until : int, optional
         The last epoch to train, where not all of `config.training.epochs`. The learning rate falls
-        as for all of them, so that this is what a longer training had after that epoch.
+        as for all of them, so that this is what a longer training had after that epoch. 0 trains
+        nothing: the labels are what the network says of the image before it was trained on it.
     start : sequence of arrays, optional
         Weights that the network begins with; default random ones.
     stop
@@ -386,7 +387,9 @@ def _segmented(
         network.set_weights(list(start), data.n_channels)
     training = Training([one for one, _ in found], network, config.training)
     drawing, weights = None, []
-    for event in train_and_draw(training, data, inputs, config, others=others, stop=stop):
+    for event in train_and_draw(
+        training, data, inputs, config, others=others, epoch_0=until == 0, stop=stop
+    ):
         if isinstance(event, tuple):
             drawing = event[1]
             weights = network.weights if others else []
@@ -496,10 +499,11 @@ def train_and_draw(
     *,
     others: Sequence[tuple[Dataset, Inputs]] = (),
     epochs: int | None = None,
+    epoch_0: bool = True,
     stop: Callable[[], bool] = lambda: False,
     drawn: NDArray[np.int32] | None = None,
-) -> Iterator[Step | tuple[Epoch, Drawing]]:
-    """Train, and draw the whole image after every epoch.
+) -> Iterator[Step | tuple[EpochZero | Epoch, Drawing]]:
+    """Train, and draw the whole image before the first step and after every epoch.
 
     With self-training the drawing of an epoch is the target of the next; the first is what the
     image says before training, or without guidance the watershed from the nuclei.
@@ -515,6 +519,9 @@ def train_and_draw(
         targets.
     epochs, stop
         See `Training.run`.
+    epoch_0 : bool
+        Whether to draw what the network says before the first step. Where epochs are done already
+        that was long ago, and nothing is drawn.
     drawn : (H, W) int32, optional
         Labels of the last epoch done, where the training goes on.
     """
@@ -530,6 +537,9 @@ def train_and_draw(
                 else untrained_labels(given, config)
             )
             other.aim_at(nearest(labels, other.shape))
+    if epoch_0 and not training.epochs_done and not stop():
+        zero = training.epoch_zero()
+        yield zero, draw_cells(training.network, data, inputs, config)
     for event in training.run(epochs=epochs, stop=stop):
         if isinstance(event, Step):
             yield event
@@ -541,6 +551,21 @@ def train_and_draw(
                 labels = draw_cells(training.network, other, given, config).labels
                 other.aim_at(nearest(labels, other.shape))
         yield event, drawing
+
+
+def baselines(inputs: Inputs) -> dict[str, NDArray[np.int32]]:
+    """The cells that mask and nuclei give by themselves, by the names of `BASELINES`.
+
+    Returns
+    -------
+    dict of str to (H, W) int32
+        Cell k is that of point k - 1. Each pixel of the mask goes to the nucleus with the cheapest
+        path through the image ("paths"), or to the nearest one ("watershed").
+    """
+    return {
+        "paths": guided_territory(inputs).labels,
+        "watershed": watershed_labels(inputs.nuclei, inputs.mask, points=inputs.points),
+    }
 
 
 def untrained_labels(inputs: Inputs, config: Config) -> NDArray[np.int32]:
