@@ -71,7 +71,7 @@ def loss_curves(
     In a warm-up, which does not look at the loss, it is in the thousands. It may leave the panel;
     all epochs after it are in there.
     """
-    runs = {run: [one for one in events if "loss" in one] for run, events in runs.items()}
+    runs = {run: [one for one in events if one["epoch"]] for run, events in runs.items()}
     parts = ["area", "overlap", "background"]
     if any(event.get("certain") for events in runs.values() for event in events):
         parts.append("certain")
