@@ -112,7 +112,7 @@ if trained and f"Cells, epoch {last}" in steps:
         f"Probabilities and cells are those of run {trained.path.name} after epoch {last}.{changed}"
     )
 elif not trained:
-    st.caption("Training makes the cells, one for each marker. They are shown here then.")
+    st.caption("Training makes the cells, one for each marker. Then the last picture shows them.")
     panels.link("train", "Train to see the cells")
 with st.expander("What happens here", icon=":material/school:"):
     st.markdown(panels.explanation("overview"))

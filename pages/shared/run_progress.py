@@ -24,7 +24,8 @@ def watch(run: Run, n_drawn: int, status_drawn: str) -> None:
     if now.status in ("failed", "crashed"):
         line = f"{now.epochs_done} of {now.epochs} epochs are kept"
     if now.status == "running" and not done:
-        line = "Starting: the first step is being built, which takes some seconds"
+        what = "first step" if now.epoch_events else "network"
+        line = f"Starting: the {what} is being built, which takes some seconds"
     if now.status == "running" and now.epochs_done == now.epochs and run.other_files:
         line = "Trained; now finding the cells of the other images"
     if run.asked_to_stop and now.status in ("queued", "running"):

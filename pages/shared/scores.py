@@ -33,22 +33,18 @@ def scores(run: Run, now: Progress) -> None:
     if not found:
         return
     st.subheader("Scores", anchor=False)
-    # On a narrow page the figure goes below the table.
-    beside = st.container(horizontal=True)
-    with beside, st.container(width=660):
-        number = st.selectbox(
-            "Epoch", sorted(found, reverse=True), key=f"compare_scored_{run.path.name}"
-        )
-        cells = found[number]["scores"]
-        columns = compared(now.epoch_events, number, run.baseline_scores)
-        table(columns)
-        st.caption(f"{cells['n_cells']} cells, {cells['n_true']} true ones. Higher is better.")
-    with beside, st.container(width=440):
-        panels.chart(
-            ap_over_iou({name: one["average_precision"] for name, one in columns.items()}),
-            key="compare_ap",
-            alt="AP against the IoU that counts as found, for " + " and ".join(columns),
-        )
+    number = st.selectbox(
+        "Epoch", sorted(found, reverse=True), key=f"compare_scored_{run.path.name}", width=150
+    )
+    cells = found[number]["scores"]
+    columns = compared(now.epoch_events, number, run.baseline_scores)
+    table(columns)
+    st.caption(f"{cells['n_cells']} cells, {cells['n_true']} true ones. Higher is better.")
+    panels.chart(
+        ap_over_iou({name: one["average_precision"] for name, one in columns.items()}),
+        key="compare_ap",
+        alt="AP against the IoU that counts as found, for " + ", ".join(columns),
+    )
 
 
 def table(columns: Mapping[str, Mapping[str, Any]]) -> None:
@@ -64,7 +60,7 @@ def table(columns: Mapping[str, Mapping[str, Any]]) -> None:
         column_config={
             "score": st.column_config.TextColumn("Score", width=150),
             "what": st.column_config.TextColumn("What it says", width="large"),
-            **{name: st.column_config.NumberColumn(format="%.3f", width=85) for name in columns},
+            **{name: st.column_config.NumberColumn(format="%.3f", width=115) for name in columns},
         },
         hide_index=True,
         key="compare_scores",
