@@ -151,7 +151,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     home.add_argument("run", type=Path, help="the run's folder")
     home.add_argument("--format", help="labels, rois, table ...; without it all are listed")
-    home.add_argument("--epoch", type=int, help="epoch to take (default: the last)")
+    home.add_argument(
+        "--epoch", type=int, help="epoch to take, 0 is before training (default: the last)"
+    )
     home.add_argument(
         "--out",
         type=Path,

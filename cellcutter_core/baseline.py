@@ -1,12 +1,17 @@
-"""What grows from the nuclei without training: the marker watershed, and what labels leave over."""
+"""What grows from the nuclei by itself: the marker watershed, and what labels leave over."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from cellcutter_core.guidance import Guidance, grown
+
+BASELINES: Mapping[str, str] = {"paths": "Cheapest paths", "watershed": "Watershed"}
+"""The cells that a training is compared with, and what they are called."""
 
 
 def watershed_labels(

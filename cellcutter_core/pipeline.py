@@ -29,7 +29,7 @@ from cellcutter_core.nuclei.given import given_cover
 from cellcutter_core.network.taught import read_taught
 from cellcutter_core.prediction import Drawing, draw
 from cellcutter_core.scaling import logarithms, nearest, resized
-from cellcutter_core.training import Epoch, Step, Training, Validation
+from cellcutter_core.training import Epoch, EpochZero, Step, Training, Validation
 from cellcutter_core.unet import UNet
 
 # An image is never enlarged or reduced by more than this to bring its cells to the wanted size.
@@ -352,7 +352,8 @@ def segment_inputs(
         Those of more images that the network is trained on.
     until : int, optional
         The last epoch to train, where not all of `config.training.epochs`. The learning rate falls
-        as for all of them, so that this is what a longer training had after that epoch.
+        as for all of them, so that this is what a longer training had after that epoch. 0 trains
+        nothing: the labels are what the network says of the image before it was trained on it.
     start : sequence of arrays, optional
         Weights that the network begins with; default random ones.
     stop
@@ -388,7 +389,9 @@ def _segmented(
     network = starting_network(config, data, precision=precision, weights=start)
     training = Training([one for one, _ in found], network, config.training)
     drawing, weights = None, []
-    for event in train_and_draw(training, data, inputs, config, others=others, stop=stop):
+    for event in train_and_draw(
+        training, data, inputs, config, epoch_0=until == 0, stop=stop
+    ):
         if isinstance(event, tuple):
             drawing = event[1]
             weights = network.weights if others else []
@@ -552,69 +555,47 @@ def train_and_draw(
     inputs: Inputs,
     config: Config,
     *,
-    others: Sequence[tuple[Dataset, Inputs]] = (),
     epochs: int | None = None,
+    epoch_0: bool = True,
     stop: Callable[[], bool] = lambda: False,
-    drawn: NDArray[np.int32] | None = None,
-) -> Iterator[Step | tuple[Epoch, Drawing]]:
-    """Train, and draw the whole image after every epoch.
-
-    With self-training the drawing of an epoch is the target of the next; the first is what the
-    image says before training, or without guidance the watershed from the nuclei.
+) -> Iterator[Step | tuple[EpochZero | Epoch, Drawing]]:
+    """Train, and draw the whole image before the first step and after every epoch.
 
     Parameters
     ----------
     training : Training
-        Of `data`, and after it of the datasets of `others`.
+        Of `data`, and perhaps of more datasets.
     data, inputs, config
         The image, as `make_dataset` got it.
-    others : sequence of (Dataset, Inputs), optional
-        More images that are trained on. With self-training they are drawn as well, each for its own
-        targets.
     epochs, stop
         See `Training.run`.
-    drawn : (H, W) int32, optional
-        Labels of the last epoch done, where the training goes on.
+    epoch_0 : bool
+        Whether to draw what the network says before the first step. Where epochs are done already
+        that was long ago, and nothing is drawn.
     """
-    if config.training.self_training:
-        if drawn is None:
-            drawn = untrained_labels(inputs, config)
-        data.aim_at(nearest(drawn, data.shape))
-        for other, given in others:
-            # One that goes on has its network, which draws what it drew before.
-            labels = (
-                draw_cells(training.network, other, given, config).labels
-                if training.epochs_done
-                else untrained_labels(given, config)
-            )
-            other.aim_at(nearest(labels, other.shape))
+    if epoch_0 and not training.epochs_done and not stop():
+        zero = training.epoch_zero()
+        yield zero, draw_cells(training.network, data, inputs, config)
     for event in training.run(epochs=epochs, stop=stop):
         if isinstance(event, Step):
             yield event
             continue
-        drawing = draw_cells(training.network, data, inputs, config)
-        if config.training.self_training:
-            data.aim_at(nearest(drawing.labels, data.shape))
-            for other, given in others:
-                labels = draw_cells(training.network, other, given, config).labels
-                other.aim_at(nearest(labels, other.shape))
-        yield event, drawing
+        yield event, draw_cells(training.network, data, inputs, config)
 
 
-def untrained_labels(inputs: Inputs, config: Config) -> NDArray[np.int32]:
-    """The cells as far as they are known before training.
-
-    With guidance every pixel of the mask goes to the nucleus with the cheapest path through the
-    image, without it (as in the `paper` preset) to the nearest one, by a watershed.
+def baselines(inputs: Inputs) -> dict[str, NDArray[np.int32]]:
+    """The cells that mask and nuclei give by themselves, by the names of `BASELINES`.
 
     Returns
     -------
-    (H, W) int32
-        Cell k is that of point k - 1.
+    dict of str to (H, W) int32
+        Cell k is that of point k - 1. Each pixel of the mask goes to the nucleus with the cheapest
+        path through the image ("paths"), or to the nearest one ("watershed").
     """
-    if config.crops.guidance:
-        return guided_territory(inputs).labels
-    return watershed_labels(inputs.nuclei, inputs.mask, points=inputs.points)
+    return {
+        "paths": guided_territory(inputs).labels,
+        "watershed": watershed_labels(inputs.nuclei, inputs.mask, points=inputs.points),
+    }
 
 
 def validation_crops(

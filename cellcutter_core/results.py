@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from cellcutter_core.baseline import BASELINES
 from cellcutter_core.export import export, write_json
 from cellcutter_core.runs.store import Run
 
@@ -42,7 +43,6 @@ def summarise(run: Run) -> dict[str, Any]:
     events = run.events()
     progress = run.progress
     device: dict[str, Any] = next((e for e in reversed(events) if e["kind"] == "device"), {})
-    baseline: dict[str, Any] = next((e for e in events if e["kind"] == "baseline"), {})
     epochs = progress.epoch_events
     return {
         "image": run.description.get("image"),
@@ -58,10 +58,11 @@ def summarise(run: Run) -> dict[str, Any]:
         "collapsed": progress.collapsed,
         "losses": [
             {name: event[name] for name in ("epoch", "loss", "area", "overlap", "background")}
-            for event in epochs
+            for event in progress.trained_events
         ],
         "scores": epochs[-1].get("scores"),
-        "scores_without_training": baseline.get("scores"),
+        "scores_of_epoch_0": None if epochs[0]["epoch"] else epochs[0].get("scores"),
+        "scores_of_baselines": run.baseline_scores,
         "settings": run.config.model_dump(),
     }
 
@@ -81,12 +82,18 @@ def in_words(summary: dict[str, Any]) -> str:
     for other in summary.get("others", ()):
         said = f"failed: {other['error']}" if other["error"] else f"{other['cells']} cells"
         text += f"\n{other['image']}: {said}"
-    scores, without = summary["scores"], summary["scores_without_training"]
+    scores = summary["scores"]
     if scores:
-        text += (
-            f"\nAgainst the truth: AP50 {scores['ap50']:.3f}, AP75 {scores['ap75']:.3f} "
-            f"(without training: {without['ap50']:.3f}, {without['ap75']:.3f})"
+        beside = {"epoch 0": summary["scores_of_epoch_0"]} | {
+            BASELINES[name].lower(): found for name, found in summary["scores_of_baselines"].items()
+        }
+        compared = "; ".join(
+            f"{name}: {found['ap50']:.3f}, {found['ap75']:.3f}"
+            for name, found in beside.items()
+            if found
         )
+        text += f"\nAgainst the truth: AP50 {scores['ap50']:.3f}, AP75 {scores['ap75']:.3f}"
+        text += f" ({compared})" if compared else ""
     return text
 
 

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,24 @@ class Step:
     n_crops: int
     seconds: float
     warming_up: bool
+
+
+@dataclass(frozen=True)
+class EpochZero:
+    """Before the first step: the network has not seen this image yet, and there is no loss.
+
+    Attributes
+    ----------
+    device : str
+        Where it runs.
+    miou : float or None
+        As for `Epoch`.
+    epoch : 0
+    """
+
+    device: str
+    miou: float | None
+    epoch: Literal[0] = 0
 
 
 @dataclass(frozen=True)
@@ -157,6 +175,13 @@ class Training:
         """The optimiser's variables, to go on from here at another time."""
         return self._engine.state if self._engine else self.optimizer_state or []
 
+    def epoch_zero(self) -> EpochZero:
+        """Make the network ready, and say what it is worth before the first step of `run`.
+
+        Its weights are then those that were given, or else random ones.
+        """
+        return EpochZero(self._start().where.device, self._miou())
+
     def run(
         self, *, epochs: int | None = None, stop: Callable[[], bool] = lambda: False
     ) -> Iterator[Step | Epoch]:
@@ -238,20 +263,23 @@ class Training:
         means = {name: float(np.mean([getattr(step, name) for step in steps])) for name in PARTS}
         # The second half alone: the area that the epoch began with says nothing of its end.
         area = -float(np.mean([step.area for step in steps[len(steps) // 2 :]]))
-        score = None
-        if self.validation is not None:
-            data, cells = self._datasets[0], self.validation.cells
-            found = self.network.probabilities(data.crops(cells))
-            score = miou(found > 0.5, self.validation.cell_pixels)
         return Epoch(
             epoch,
             **means,
             seconds=seconds,
             crops_per_second=sum(step.n_crops for step in steps) / seconds,
             device=device,
-            miou=score,
+            miou=self._miou(),
             collapsed=area < COLLAPSED_AREA,
         )
+
+    def _miou(self) -> float | None:
+        """Of the validation crops, where there are some."""
+        if self.validation is None:
+            return None
+        data, cells = self._datasets[0], self.validation.cells
+        found = self.network.probabilities(data.crops(cells))
+        return miou(found > 0.5, self.validation.cell_pixels)
 
 
 def train(

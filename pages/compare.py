@@ -1,4 +1,4 @@
-"""Epoch against epoch, run against run, against no training and against the truth."""
+"""Epoch against epoch, run against run, against the baselines and against the truth."""
 
 import streamlit as st
 
@@ -10,13 +10,13 @@ from pages.shared.film import film
 from pages.shared.opened import opened_run
 from pages.shared.run_words import run_name
 from pages.shared.scores import scores
-from pages.shared.side_by_side import against_untrained, two_epochs, two_runs
+from pages.shared.side_by_side import against_baselines, two_epochs, two_runs
 
 MODES = {
     "film": ("Epochs", film),
     "epochs": ("Side by side", two_epochs),
     "runs": ("Two runs", two_runs),
-    "untrained": ("No training", against_untrained),
+    "baselines": ("Baselines", against_baselines),
     "truth": ("Truth", against_truth),
 }
 

@@ -9,9 +9,9 @@ from cellcutter_core.config import QUICK
 from cellcutter_core.runs.choices import Choices
 from cellcutter_core.view.look import illustration
 from cellcutter_core.view.marks import markers_picture
-from cellcutter_core.view.render import Rgb, mask_outline, probability_colors
+from cellcutter_core.view.render import Rgb, composite, mask_outline, probability_colors
 from pages.shared import cached, cached_runs, panels, start, state
-from pages.shared.run_words import with_others
+from pages.shared.run_words import STALE, with_others
 
 LARGEST = 600
 
@@ -55,16 +55,18 @@ with words:
 
 image = panels.needs(cached.image)
 opened = state.run()
-trained = opened if opened and opened.epochs and not state.out_of_date(opened) else None
+# What training has made of this image: nothing else is shown as cells.
+stale = state.out_of_date(opened) if opened else ()
+trained = opened if opened and any(opened.epochs) and "image" not in stale else None
+last = trained.epochs[-1] if trained else 0
 with hero:
     # Nothing has to be computed for it, so that it is there at once.
     title = state.choices().source.title
     if trained:
-        last = trained.epochs[-1]
         shown(
             f"hero {trained.path.name} {last}",
             lambda: cached_runs.run_cells(trained, last),
-            caption=f"Cells of {title} after {last} {'epoch' if last == 1 else 'epochs'}",
+            caption=f"Cells of {title}: run {trained.path.name}, epoch {last}",
             alt="The present image with its cells",
         )
     else:
@@ -88,12 +90,13 @@ if not cached.is_large():
             selected=len(points) // 2,
         )
         if trained:
-            last = cached_runs.last_epoch(trained)
-            steps["Probabilities"] = partial(probability_colors, last.probability)
-            steps["Cells"] = partial(cached.overlaid, last.labels)
+            drawing = cached_runs.epoch_of(trained, last)
+            steps[f"Probabilities, epoch {last}"] = partial(probability_colors, drawing.probability)
+            steps[f"Cells, epoch {last}"] = partial(cached.overlaid, drawing.labels)
         else:
-            steps["Cells before training"] = partial(cached.overlaid, cached.untrained())
-known_by = cached.step_keys(), trained and (trained.path.name, trained.epochs[-1])
+            only_cells = composite(image.pixels, cell=image.cell)
+            steps["Markers that become cells"] = partial(markers_picture, only_cells, points)
+known_by = cached.step_keys(), trained and (trained.path.name, last)
 with place.container():
     for number, (column, name) in enumerate(zip(st.columns(len(steps)), steps, strict=True), 1):
         with column:
@@ -103,11 +106,13 @@ with place.container():
                 caption=f"**{number}** {name}" + (" →" if number < len(steps) else ""),
                 alt=f"Step {number}, {name}",
             )
-if "Cells before training" in steps:
+if trained and f"Cells, epoch {last}" in steps:
+    changed = f" Since then you changed the {STALE[stale[0]]}." if stale else ""
     st.caption(
-        "The last picture is where the training begins: every pixel goes to the nucleus from which "
-        "the way through the image is cheapest. After training the network's probabilities and "
-        "cells are here."
+        f"Probabilities and cells are those of run {trained.path.name} after epoch {last}.{changed}"
     )
+elif not trained:
+    st.caption("Training makes the cells, one for each marker. Then the last picture shows them.")
+    panels.link("train", "Train to see the cells")
 with st.expander("What happens here", icon=":material/school:"):
     st.markdown(panels.explanation("overview"))

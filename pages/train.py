@@ -44,4 +44,5 @@ if opened is not None:
     # With a new epoch or another status it has the whole page drawn again, so it comes last: a
     # button whose line was not reached by then would have been pressed in vain.
     with standing:
-        st.fragment(watch, run_every=1.0 if is_going else None)(opened, now.epochs_done, now.status)
+        watched = st.fragment(watch, run_every=1.0 if is_going else None)
+        watched(opened, len(now.epoch_events), now.status)

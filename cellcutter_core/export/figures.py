@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
 from typing import Any
 
 from cellcutter_core.export.result import Result
-from cellcutter_core.view.curves import ap_over_iou, loss_curves, score_curves
+from cellcutter_core.view.curves import ap_over_iou, compared, loss_curves, score_curves
 from cellcutter_core.view.histogram import histogram
 from cellcutter_core.view.look import still_config
 
@@ -57,15 +56,15 @@ def figures(result: Result) -> dict[str, Any]:
     events = [event for event in run.progress.epoch_events if event["epoch"] <= result.epoch]
     training = run.config.training
     made: dict[str, Any] = {}
-    if events:
+    if any(event["epoch"] for event in events):
         warm_up = training.warm_up / training.steps
         made["Loss over the epochs"] = loss_curves({"Loss": events}, warm_up=warm_up)
     if any(event.get("scores") for event in events):
-        baseline = _baseline(run.events())
-        made["Scores over the epochs"] = score_curves({"Score": events}, baseline=baseline)
-        scored = {"Untrained": baseline, f"Epoch {result.epoch}": events[-1].get("scores")}
+        baselines = run.baseline_scores
+        made["Scores over the epochs"] = score_curves({"Network": events}, baselines=baselines)
+        scored = compared(events, result.epoch, baselines)
         made["AP over the IoU that counts as found"] = ap_over_iou(
-            {name: one["average_precision"] for name, one in scored.items() if one}
+            {name: one["average_precision"] for name, one in scored.items()}
         )
     if len(table["id"]):
         size, unit = ("area_um2", "µm²") if "area_um2" in table else ("area", "pixels")
@@ -116,11 +115,6 @@ def figures_file(result: Result) -> bytes:
         figures="\n".join(parts),
     )
     return page.encode("utf-8")
-
-
-def _baseline(events: list[dict[str, Any]]) -> Mapping[str, Any] | None:
-    found = [event.get("scores") for event in events if event["kind"] == "baseline"]
-    return found[-1] if found else None
 
 
 def _plain(title: str) -> str:

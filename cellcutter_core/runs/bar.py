@@ -17,7 +17,7 @@ def progress_bar(run: Run, epochs: int | None = None) -> Iterator[Callable[[Any]
     Yields
     ------
     callable
-        Give it every `Step` and `Epoch`.
+        Give it every `Step`, `EpochZero` and `Epoch`.
     """
     from rich.console import Console
     from rich.progress import (
@@ -47,6 +47,9 @@ def progress_bar(run: Run, epochs: int | None = None) -> Iterator[Callable[[Any]
         def show(event: Any) -> None:
             if hasattr(event, "step"):
                 bar.update(task, advance=1, loss=event.loss)
+                return
+            if event.epoch == 0:
+                bar.console.print(f"Epoch 0/{last}: before training", highlight=False)
                 return
             parts = (
                 f"area {event.area:.1f}, overlap {event.overlap:.1f}, "

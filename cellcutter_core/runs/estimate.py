@@ -25,7 +25,7 @@ CORES_MEASURED = 2
 MOST_CORES = 8  # More are hardly any faster with crops as small as these.
 # A framework has to be loaded and the steps be traced before anything is trained.
 START_UP = 12.0
-# After every epoch each cell is put into the picture, the pixels are shared out, all is written.
+# At each epoch every cell is put into the picture, the pixels are shared out, all is written.
 SECONDS_PER_CELL = 0.0005
 SECONDS_PER_PIXEL = 4e-7
 SECONDS_PER_EPOCH = 0.3
@@ -68,7 +68,8 @@ def estimate_seconds(
         speed, basis = _rough_speed(inputs, config, device)
     else:
         speed, basis = earlier
-    drawn = config.training.epochs * n_cells
+    # Epoch 0 is drawn as well.
+    drawn = (config.training.epochs + 1) * n_cells
     return speed.start_up + n_crops * speed.per_crop + drawn * speed.per_cell_drawn, basis
 
 
@@ -85,15 +86,16 @@ def crops_per_step(inputs: Inputs, config: Config) -> float:
 def speed_of(run: Run) -> Speed | None:
     """What the time of a run was made of; None where it has not gone far enough to tell.
 
-    The first step is left out of the speed: it waits for tracing and compiling.
+    The first step is left out of the speed: it waits for tracing and compiling. So is the drawing
+    of epoch 0, but for the time that one takes later on.
     """
     steps: list[dict[str, Any]] = []
     per_crop, drawing = [], []
-    start_up, n_cells, started = None, 0, None
+    start_up, n_cells, started, with_zero = None, 0, None, False
     for event in run.events():
         match event["kind"]:
             case "started":
-                started, steps = event["time"], []
+                started, steps, with_zero = event["time"], [], False
             case "device":
                 n_cells = event["n_cells"]
             case "step":
@@ -105,8 +107,12 @@ def speed_of(run: Run) -> Speed | None:
                     per_crop.append(event["seconds"] / event["n_crops"])
             case "epoch" if steps:
                 drawing.append(event["time"] - steps[-1]["time"])
+            case "epoch":
+                with_zero = True
     if start_up is None or not per_crop or not drawing or not n_cells:
         return None
+    if with_zero:
+        start_up = max(start_up - median(drawing), 0.0)
     return Speed(start_up, median(per_crop), median(drawing) / n_cells)
 
 

@@ -8,10 +8,11 @@
       start.npz         weights to begin with, of a run that was trained again from another
       truth.npz         true labels and validation crops, if known; read for scores alone
       events.jsonl      one line for each thing that happened
-      epochs/0001.npz   labels, borders and probability of an epoch
+      epochs/0001.npz   labels, borders and probability of an epoch; 0000.npz is what the network
+                        said before it was trained on this image
       model.keras       the network of the last epoch
       state.npz         weights and optimiser of the last epoch, to go on from
-      baseline.npz      labels without training
+      baseline.npz      labels of the baselines, see `pipeline.baselines`
       applied/          what its network found in other images, see `runs.application`
       log.txt           what the process printed
       stop              there when somebody asked the run to stop
@@ -37,6 +38,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from cellcutter_core.baseline import BASELINES
 from cellcutter_core.config import Config
 from cellcutter_core.files import atomic
 from cellcutter_core.inputs import Inputs, Truth
@@ -61,7 +63,7 @@ class Progress:
     message : str
         Why it failed, in one line; else empty.
     epochs_done, epochs : int
-        How far it is, and how far it is to go.
+        How far it is, and how far it is to go. Epoch 0 is before the training and does not count.
     step, steps : int
         The same within the epoch.
     seconds : float
@@ -71,7 +73,8 @@ class Progress:
     collapsed : bool
         Whether the last epoch had only empty cells.
     epoch_events : tuple of dict
-        The events of its epochs, in order.
+        The events of its epochs, in order. That of epoch 0, which runs from before there was one
+        lack, has no loss.
     """
 
     status: Status
@@ -84,6 +87,11 @@ class Progress:
     seconds_left: float | None
     collapsed: bool
     epoch_events: tuple[Mapping[str, Any], ...]
+
+    @property
+    def trained_events(self) -> tuple[Mapping[str, Any], ...]:
+        """The events of the epochs that were trained: all but epoch 0."""
+        return tuple(event for event in self.epoch_events if event["epoch"])
 
 
 class Run(Journal):
@@ -222,14 +230,34 @@ class Run(Journal):
         return weights_in(_load(file)) if file.exists() else None
 
     @property
-    def baseline(self) -> NDArray[np.int32] | None:
-        """(H, W) labels from the same nuclei in the same mask without training."""
+    def baselines(self) -> dict[str, NDArray[np.int32]]:
+        """(H, W) labels of each baseline by its name; none before the run has begun."""
         file = self.path / "baseline.npz"
-        return _load(file)["labels"].astype(np.int32) if file.exists() else None
+        arrays = _load(file) if file.exists() else {}
+        return {
+            self._only_baseline if name == "labels" else name: labels.astype(np.int32)
+            for name, labels in arrays.items()
+        }
 
-    @baseline.setter
-    def baseline(self, labels: NDArray[np.int32]) -> None:
-        _save(self.path / "baseline.npz", {"labels": labels})
+    @baselines.setter
+    def baselines(self, labels: Mapping[str, NDArray[np.int32]]) -> None:
+        _save(self.path / "baseline.npz", labels)
+
+    @property
+    def baseline_scores(self) -> dict[str, Mapping[str, Any]]:
+        """Scores of each baseline by its name, where there is truth."""
+        found = {
+            event.get("name", self._only_baseline): event["scores"]
+            for event in self.events()
+            if event["kind"] == "baseline" and event.get("scores")
+        }
+        return {name: found[name] for name in BASELINES if name in found}
+
+    @property
+    def _only_baseline(self) -> str:
+        """Which one it is where a run has only one, as earlier ones did, and does not name it."""
+        crops = self.description["config"].get("crops", {})
+        return "paths" if crops.get("guidance", 0) > 0 else "watershed"
 
     @property
     def model_file(self) -> Path:
@@ -346,23 +374,24 @@ def progress(events: list[dict[str, Any]], config: Config, *, alive: Any = None)
         status = "crashed"
         message = "the process ended without a word; see its log, then continue the run"
     ordered = tuple(done[number] for number in sorted(done))
+    trained = [event for event in ordered if event["epoch"]]
     steps, left = config.training.steps, None
     # The first step of a process builds the network; it says nothing of those after it.
     recent = [event["seconds"] for event in taken[1:][-steps:]]
-    if not recent and ordered:
-        recent = [ordered[-1]["seconds"] / steps]
+    if not recent and trained:
+        recent = [trained[-1]["seconds"] / steps]
     if recent:
-        left = (max(epochs - len(ordered), 0) * steps - step) * float(np.mean(recent))
+        left = (max(epochs - len(trained), 0) * steps - step) * float(np.mean(recent))
     return Progress(
         status=status,
         message=message,
-        epochs_done=len(ordered),
+        epochs_done=len(trained),
         epochs=epochs,
         step=step,
         steps=steps,
-        seconds=float(sum(event["seconds"] for event in ordered)),
+        seconds=float(sum(event["seconds"] for event in trained)),
         seconds_left=left,
-        collapsed=bool(ordered and ordered[-1].get("collapsed")),
+        collapsed=bool(trained and trained[-1].get("collapsed")),
         epoch_events=ordered,
     )
 

@@ -21,14 +21,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cellcutter_core.baseline import BASELINES
 from cellcutter_core.inputs import Inputs, Truth
 from cellcutter_core.metrics import score
 from cellcutter_core.pipeline import (
+    baselines,
     make_dataset,
     naming,
     starting_network,
     train_and_draw,
-    untrained_labels,
     validation_crops,
 )
 from cellcutter_core.processes.ending import asked_to_end, come_last
@@ -55,7 +56,7 @@ def work(
     epochs : int, optional
         Train to this epoch; default the one it was last to train to, at first that of its settings.
     on_event : callable
-        Gets every `Step` and `Epoch` of the training.
+        Gets every `Step`, `EpochZero` and `Epoch` of the training.
     stop : callable
         Asked before every step beside `run.asked_to_stop`.
 
@@ -97,7 +98,7 @@ def _work(
     for other in run.others:
         with naming(other.image.name):
             others.append((make_dataset(other.inputs, config), other.inputs))
-    _record_baseline(run, inputs, truth)
+    _record_baselines(run, inputs, truth)
 
     where = backend()
     earlier = [event for event in run.events() if event["kind"] == "device"]
@@ -132,9 +133,9 @@ def _work(
     def asked() -> bool:
         return stop() or run.asked_to_stop
 
-    drawn = run.epoch(training.epochs_done).labels if training.epochs_done else None
+    begun = bool(run.progress.epoch_events)
     for event in train_and_draw(
-        training, data, inputs, config, others=others, epochs=last, stop=asked, drawn=drawn
+        training, data, inputs, config, epochs=last, epoch_0=not begun, stop=asked
     ):
         if isinstance(event, Step):
             run.record("step", **asdict(event))
@@ -153,11 +154,15 @@ def _work(
     run.record("finished" if training.epochs_done >= last else "stopped")
 
 
-def _record_baseline(run: Run, inputs: Inputs, truth: Truth | None) -> None:
-    if run.baseline is None:
-        labels = untrained_labels(inputs, run.config)
-        run.baseline = labels
-        run.record("baseline", scores=_scores(labels, truth))
+def _record_baselines(run: Run, inputs: Inputs, truth: Truth | None) -> None:
+    before = run.baselines
+    if before.keys() == BASELINES.keys():
+        return
+    found = {**baselines(inputs), **before}
+    for name, labels in found.items():
+        if name not in before:
+            run.record("baseline", name=name, scores=_scores(labels, truth))
+    run.baselines = found
 
 
 def _scores(labels: NDArray[np.int32], truth: Truth | None) -> dict[str, Any] | None:

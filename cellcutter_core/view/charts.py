@@ -20,21 +20,6 @@ def charted(figure: Any, *, height: float, legend: bool = False) -> Any:
     return figure
 
 
-def dashed_line(level: float, *, panel: int) -> dict[str, Any]:
-    """A dashed line across a panel."""
-    return {
-        "type": "line",
-        "xref": axis("x", panel) + " domain",
-        "yref": axis("y", panel),
-        "x0": 0,
-        "x1": 1,
-        "y0": level,
-        "y1": level,
-        "layer": "below",
-        "line": {"color": GREY, "dash": "dash", "width": 1.5},
-    }
-
-
 def shade(span: tuple[float, float], *, panel: int, edges: bool = False) -> dict[str, Any]:
     """A grey band over the height of a panel."""
     return {

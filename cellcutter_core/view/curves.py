@@ -9,10 +9,12 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from cellcutter_core.baseline import BASELINES
 from cellcutter_core.metrics import THRESHOLDS
-from cellcutter_core.view.charts import AXIS, PANEL_HEIGHT, charted, dashed_line, shade
+from cellcutter_core.view.charts import AXIS, PANEL_HEIGHT, charted, shade
 from cellcutter_core.view.look import (
     FONT_SIZE,
+    GREY,
     axis,
     line_style,
     panel_title,
@@ -37,6 +39,7 @@ SCORES: Mapping[str, str] = {
 """Scores of an epoch, and what they are called."""
 
 _FROM_0_TO_1: Mapping[str, Any] = {"range": [0, 1.03], "tickvals": [0, 0.25, 0.5, 0.75, 1]}
+_BASELINE_DASHES: Mapping[str, str] = {"paths": "dash", "watershed": "dot"}
 # Points are marked up to this many epochs; beyond, marks would hide the lines.
 _MARKED_EPOCHS = 40
 
@@ -50,7 +53,7 @@ def loss_curves(
     ----------
     runs : mapping of str to sequence of mapping
         Name of each run and its epoch events, as in `Progress.epoch_events`. A run without one
-        yet leaves the panels empty.
+        yet leaves the panels empty. Epoch 0 has no loss: the curves begin at epoch 1.
     warm_up : float
         Epochs in which the network learnt only discs around the markers; they are shaded.
     epochs : int, optional
@@ -65,9 +68,10 @@ def loss_curves(
 
     Notes
     -----
-    In its first epochs a network that knows nothing has a loss of thousands. The scales are those
-    of the epochs after the warm-up and the first eighth; what is beyond leaves the panel.
+    In a warm-up, which does not look at the loss, it is in the thousands. It may leave the panel;
+    all epochs after it are in there.
     """
+    runs = {run: [one for one in events if one["epoch"]] for run, events in runs.items()}
     parts = ["area", "overlap", "background"]
     if any(event.get("certain") for events in runs.values() for event in events):
         parts.append("certain")
@@ -81,7 +85,7 @@ def loss_curves(
     for number, name in enumerate(["loss", *parts], start=1):
         values = {run: [event.get(name) for event in events] for run, events in runs.items()}
         _add_lines(figure, runs, values, panel=number)
-        figure.layout[f"yaxis{number}"].range = _settled(values, warm_up)
+        figure.layout[f"yaxis{number}"].range = _range_of(values, math.ceil(warm_up))
         if 1 < number <= n:
             figure.layout[f"xaxis{number}"].update(showticklabels=False, title_text="")
     if warm_up > 0:
@@ -98,18 +102,19 @@ def loss_curves(
 def score_curves(
     runs: Mapping[str, Events],
     *,
-    baseline: Mapping[str, Any] | None = None,
+    baselines: Mapping[str, Mapping[str, Any]] | None = None,
     epochs: int | None = None,
 ) -> go.Figure:
-    """Scores over the epochs, a panel each, all from 0 to 1.
+    """Scores over the epochs, from epoch 0 where a run has it; a panel each, all from 0 to 1.
 
     Parameters
     ----------
     runs : mapping of str to sequence of mapping
         Name of each run and its epoch events. Those have their AP in `scores` where there is truth,
         and `miou` where there are validation crops.
-    baseline : mapping, optional
-        Scores without training by the same names, as in a run's baseline event; a dashed line.
+    baselines : mapping of str to mapping, optional
+        Scores of each of the `BASELINES` by the same names, as in `Run.baseline_scores`: a grey
+        dashed line with its name in the legend.
     epochs : int, optional
         The last epoch to come, as in `loss_curves`.
 
@@ -127,32 +132,66 @@ def score_curves(
     shown = shown or ["ap50", "ap75"]
     space = 0.05
     wide = (1 - space * (len(shown) - 1)) / len(shown)
-    levels = {name: (baseline or {}).get(name) for name in shown}
     panels = [
-        _Panel(
-            _score_title(name, levels[name]),
-            (i * (wide + space), i * (wide + space) + wide),
-            (0, 1),
-            _FROM_0_TO_1,
-        )
-        for i, name in enumerate(shown)
+        _Panel(SCORES[name], (left, left + wide), (0, 1), _FROM_0_TO_1)
+        for name, left in ((name, i * (wide + space)) for i, name in enumerate(shown))
     ]
-    figure = _panel_figure(panels, runs, epochs=epochs, height=PANEL_HEIGHT)
+    figure = _panel_figure(panels, runs, epochs=epochs, height=PANEL_HEIGHT, legend=True)
     for number, name in enumerate(shown, start=1):
-        _add_lines(figure, runs, scores[name], panel=number)
-    figure.update_layout(
-        shapes=[
-            dashed_line(level, panel=number)
-            for number, level in enumerate(levels.values(), start=1)
-            if level is not None
-        ]
-    )
+        _add_lines(figure, runs, scores[name], panel=number, named=True)
+    for one, found in (baselines or {}).items():
+        # Named once, in a panel that has its line.
+        levels = {number: found.get(name) for number, name in enumerate(shown, start=1)}
+        there = {number: float(level) for number, level in levels.items() if level is not None}
+        for number, level in there.items():
+            line = _baseline(figure, one, level, panel=number)
+            figure.add_trace(line.update(showlegend=number == min(there)))
     return figure
 
 
-def _score_title(name: str, level: float | None) -> str:
-    # In the title the baseline's name is never in the way of a line.
-    return SCORES[name] if level is None else f"{SCORES[name]} (untrained {level:.2f})"
+def _baseline(figure: Any, name: str, level: float, *, panel: int) -> go.Scatter:
+    """A dashed line across a panel of a figure."""
+    first, last = figure.layout[f"xaxis{panel}"].range
+    # A point for each epoch, so that its value is told beside that of the curve.
+    between = range(math.ceil(first), math.floor(last) + 1)
+    x = [first, *between, last]
+    return go.Scatter(
+        x=x,
+        y=[round(level, 5)] * len(x),
+        xaxis=axis("x", panel),
+        yaxis=axis("y", panel),
+        name=BASELINES[name],
+        legendgroup=name,
+        mode="lines",
+        line={"color": GREY, "dash": _BASELINE_DASHES[name], "width": 2},
+        hovertemplate="%{y}",
+    )
+
+
+def compared(
+    events: Events, epoch: int, baselines: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Mapping[str, Any]]:
+    """The scores that are looked at beside each other: epoch 0, an epoch, and the baselines.
+
+    Parameters
+    ----------
+    events : sequence of mapping
+        Epoch events of a run.
+    epoch : int
+    baselines : mapping of str to mapping
+        As for `score_curves`.
+
+    Returns
+    -------
+    dict of str to mapping
+        What each is called, and its scores with `miou` where it has one. What was not scored is
+        left out.
+    """
+    return {
+        f"Epoch {event['epoch']}": {**event["scores"], "miou": event.get("miou")}
+        for event in events
+        if event["epoch"] in (0, epoch) and event.get("scores")
+    } | {BASELINES[name]: scores for name, scores in baselines.items()}
 
 
 def ap_over_iou(results: Mapping[str, Sequence[float]]) -> go.Figure:
@@ -220,11 +259,16 @@ class _Panel:
 
 
 def _panel_figure(
-    panels: Sequence[_Panel], runs: Mapping[str, Events], *, epochs: int | None, height: float
+    panels: Sequence[_Panel],
+    runs: Mapping[str, Events],
+    *,
+    epochs: int | None,
+    height: float,
+    legend: bool = False,
 ) -> Any:
     """Empty panels over epochs; axes x1, y1, x2, y2 ... in the order of the panels."""
-    last = max((event["epoch"] for events in runs.values() for event in events), default=1)
-    last = max(last, epochs or 1)
+    there = [event["epoch"] for events in runs.values() for event in events]
+    first, last = min([1, *there]), max([1, *there, epochs or 1])
     ticks = {"dtick": 1} if last <= 10 else {"nticks": 6}
     layout: dict[str, Any] = {"annotations": []}
     for number, panel in enumerate(panels, start=1):
@@ -233,7 +277,7 @@ def _panel_figure(
             **ticks,
             "domain": panel.across,
             "anchor": axis("y", number),
-            "range": [0.5, last + 0.5],
+            "range": [first - 0.5, last + 0.5],
             "tickformat": "d",
             "title_text": "Epoch",
         }
@@ -244,7 +288,7 @@ def _panel_figure(
             "anchor": axis("x", number),
         }
         layout["annotations"].append(panel_title(panel.title, number))
-    return charted(go.Figure(layout=layout), height=height, legend=len(runs) > 1)
+    return charted(go.Figure(layout=layout), height=height, legend=legend or len(runs) > 1)
 
 
 def _add_lines(
@@ -253,8 +297,12 @@ def _add_lines(
     values: Mapping[str, Sequence[float | None]],
     *,
     panel: int,
+    named: bool = False,
 ) -> None:
-    """A line for each run in one panel; those of the first panel are in the legend."""
+    """A line for each run in one panel; those of the first panel are in the legend.
+
+    With `named` its name stands beside the value under the pointer also where there is one alone.
+    """
     lines = []
     for i, (name, events) in enumerate(runs.items()):
         known = [
@@ -271,21 +319,20 @@ def _add_lines(
                 name=name,
                 legendgroup=name,
                 showlegend=panel == 1,
-                hovertemplate="%{y}" if len(runs) > 1 else "%{y}<extra></extra>",
+                hovertemplate="%{y}" if named or len(runs) > 1 else "%{y}<extra></extra>",
                 **line_style(i, markers=len(known) <= _MARKED_EPOCHS),
             )
         )
     figure.add_traces(lines)
 
 
-def _settled(
-    values: Mapping[str, Sequence[float | None]], warm_up: float
+def _range_of(
+    values: Mapping[str, Sequence[float | None]], n_left_out: int
 ) -> tuple[float, float] | None:
-    """The range of the values after the warm-up and the first eighth, with some air."""
+    """The range of the values after the first few, where there are any, with some air."""
     kept: list[float] = []
     for of_run in values.values():
-        first = max(math.ceil(warm_up), len(of_run) // 8)
-        later = of_run[first:] if len(of_run) > first else of_run
+        later = of_run[n_left_out:] or of_run
         kept += [value for value in later if value is not None]
     if not kept:
         return None

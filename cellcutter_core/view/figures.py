@@ -4,7 +4,7 @@ Pictures are in `panes` and `tiles`, curves in `curves`, histograms in `histogra
 in common is in `charts`, what all of them have in `look`.
 """
 
-from cellcutter_core.view.curves import ap_over_iou, loss_curves, score_curves
+from cellcutter_core.view.curves import ap_over_iou, compared, loss_curves, score_curves
 from cellcutter_core.view.histogram import histogram
 from cellcutter_core.view.look import STILL_CONFIG, named_config
 from cellcutter_core.view.panes import PANES_CONFIG, panes
@@ -14,6 +14,7 @@ __all__ = [
     "PANES_CONFIG",
     "STILL_CONFIG",
     "ap_over_iou",
+    "compared",
     "crop_gallery",
     "histogram",
     "loss_curves",

@@ -1,4 +1,4 @@
-"""Which cells are right: an epoch and the untrained cells, each against the true cells."""
+"""Which cells are right: those of epochs and of the baselines, each against the true cells."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
+from cellcutter_core.baseline import BASELINES
 from cellcutter_core.runs.store import Run
 from cellcutter_core.view.truth import TRUTH_COLORS, Compared, truth_picture
 from pages.shared import cached_runs, panels
@@ -35,10 +36,10 @@ def against_truth(run: Run, epochs: list[int]) -> None:
     number = choose_epoch("Epoch", run, epochs, usual=epochs[-1], key="compare_truth")
     with panels.told():
         image = cached_runs.run_picture(run.path.name)
-        compared = {
-            f"Epoch {number}": cached_runs.against_truth(run, number),
-            "Without training": cached_runs.against_truth(run, None),
-        }
+        first = {0, number} if 0 in epochs else {number}
+        wanted = {f"Epoch {one}": one for one in sorted(first)}
+        wanted |= {BASELINES[name]: name for name in cached_runs.run_baselines(run.path.name)}
+        compared = {title: cached_runs.against_truth(run, one) for title, one in wanted.items()}
         show(
             run,
             {name: truth_picture(image, one) for name, one in compared.items()},

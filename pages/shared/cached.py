@@ -28,7 +28,6 @@ from cellcutter_core.pipeline import (
     inputs_of,
     make_dataset,
     truth_of,
-    untrained_labels,
 )
 from cellcutter_core.regions import Box, cut_out, interesting_region
 from cellcutter_core.runs.choices import Choices, Source, keys
@@ -198,19 +197,6 @@ def mask_preview() -> NDArray[np.bool_]:
 def inputs() -> tuple[Inputs, Truth | None]:
     """What a run would be given now."""
     return inputs_of(image(), state.choices().config, markers(), mask()), truth_of(image())
-
-
-@kept(4)
-def _untrained(key: str, _inputs: Inputs, _config: Config) -> NDArray[np.int32]:
-    return aside("untrained", f"untrained {key}", untrained_labels, _inputs, _config)[0]
-
-
-def untrained() -> NDArray[np.int32]:
-    """The cells as far as they are known before training."""
-    made, config = step_keys(), state.choices().config
-    key = f"{made['mask']} {made['markers']} {config.crops.guidance > 0}"
-    given = inputs()[0]
-    return waited(lambda: _untrained(key, given, config))
 
 
 @st.cache_resource(max_entries=2, scope="session", show_spinner="Cutting out crops …")

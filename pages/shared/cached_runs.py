@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cellcutter_core.config import Config
 from cellcutter_core.inputs import Inputs, Truth
-from cellcutter_core.pipeline import untrained_labels
+from cellcutter_core.pipeline import baselines
 from cellcutter_core.prediction import Drawing
 from cellcutter_core.runs.estimate import estimate_seconds
 from cellcutter_core.runs.folder import find_run
@@ -136,21 +136,17 @@ def last_epoch(opened: Run) -> Drawing:
 
 
 @st.cache_resource(max_entries=2, scope="session", show_spinner=False)
-def run_untrained(run_id: str) -> NDArray[np.int32]:
-    """The cells of a run before training."""
-    opened = find_run(run_id)
-    labels = opened.baseline
-    if labels is not None:
-        return labels
-    return untrained_labels(run_inputs(run_id)[0], opened.config)
+def run_baselines(run_id: str) -> dict[str, NDArray[np.int32]]:
+    """The baselines of a run, by their names. One of long ago has a single one."""
+    return find_run(run_id).baselines or baselines(run_inputs(run_id)[0])
 
 
-def _cells(opened: Run, number: int | None) -> tuple[str, str, float, NDArray[np.int32]]:
-    """Cells of an epoch, or before training where it is None, after what they are known by."""
+def _cells(opened: Run, which: int | str) -> tuple[str, str, float, NDArray[np.int32]]:
+    """Cells of an epoch, or of the baseline of that name, after what they are known by."""
     name = opened.path.name
-    if number is None:
-        return name, "untrained", 0.0, run_untrained(name)
-    return name, str(number), stamp(opened, number), epoch_of(opened, number).labels
+    if isinstance(which, str):
+        return name, which, 0.0, run_baselines(name)[which]
+    return name, str(which), stamp(opened, which), epoch_of(opened, which).labels
 
 
 @st.cache_data(max_entries=24, scope="session", show_spinner=False)
@@ -159,18 +155,18 @@ def _run_overlay(run_id: str, name: str, stamp: float, _labels: NDArray[np.int32
     return overlay(run_picture(run_id), _labels)
 
 
-def run_cells(opened: Run, number: int | None) -> Rgb:
-    """The image of a run with the cells of an epoch in colours; None is before training.
+def run_cells(opened: Run, which: int | str) -> Rgb:
+    """The image of a run with the cells of an epoch, or of a baseline, in colours.
 
     Raises
     ------
     ValueError
         If there is no such epoch.
     """
-    return _run_overlay(*_cells(opened, number))
+    return _run_overlay(*_cells(opened, which))
 
 
-@st.cache_resource(max_entries=6, scope="session", show_spinner=False)
+@st.cache_resource(max_entries=8, scope="session", show_spinner=False)
 def _against_truth(run_id: str, name: str, stamp: float, _labels: NDArray[np.int32]) -> Compared:
     del name, stamp
     _, truth = run_inputs(run_id)
@@ -179,15 +175,15 @@ def _against_truth(run_id: str, name: str, stamp: float, _labels: NDArray[np.int
     return compare_truth(_labels, truth.labels, ignore=truth.ignore)
 
 
-def against_truth(opened: Run, number: int | None) -> Compared:
-    """Which cells of an epoch are right; None is before training.
+def against_truth(opened: Run, which: int | str) -> Compared:
+    """Which cells of an epoch, or of a baseline, are right.
 
     Raises
     ------
     ValueError
         If the run has no truth or there is no such epoch.
     """
-    return _against_truth(*_cells(opened, number))
+    return _against_truth(*_cells(opened, which))
 
 
 @st.cache_resource(max_entries=6, scope="session", show_spinner=False)
@@ -197,14 +193,13 @@ def _run_curves(run_id: str, key: str, _now: Progress) -> tuple[Any, Any]:
     training, events = opened.config.training, _now.epoch_events
     warm_up = training.warm_up / training.steps
     losses = loss_curves({"Loss": events}, warm_up=warm_up, epochs=_now.epochs)
-    if training.nucleus_weight > 0 and not events:
+    if training.nucleus_weight > 0 and not _now.trained_events:
         # Room for the fourth part from the start: nothing moves when it comes.
         losses.layout.height = loss_curves({"": [{"epoch": 1, "certain": 1.0}]}).layout.height
-    found = [event.get("scores") for event in opened.events() if event["kind"] == "baseline"]
-    baseline = found[-1] if found else None
     if run_inputs(run_id)[1] is None:
         return losses, None
-    return losses, score_curves({"Score": events}, baseline=baseline, epochs=_now.epochs)
+    levels = opened.baseline_scores
+    return losses, score_curves({"Network": events}, baselines=levels, epochs=_now.epochs)
 
 
 def run_curves(opened: Run, now: Progress) -> tuple[Any, Any]:

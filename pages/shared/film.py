@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
+from cellcutter_core.baseline import BASELINES
 from cellcutter_core.runs.store import Run
 from cellcutter_core.view.render import borders_picture, probability_colors
 from cellcutter_core.view.truth import DIFFERENCE_COLORS
 from pages.shared import cached_runs, panels
 from pages.shared.epochs import choose_epoch, difference, labels_of, show
 
-# In the order of reading. Six fill two rows; the last stands in where no truth is known.
-PANES = ("Image", "Cells", "Borders", "Probability", "Difference", "Truth", "Untrained")
+# In the order of reading. Six fill two rows; a baseline stands in where no truth is known.
+PANES = ("Image", "Cells", "Borders", "Probability", "Difference", "Truth", *BASELINES.values())
 THE_ONE_BEFORE = "the epoch before"
 
 
@@ -45,7 +48,9 @@ def film(run: Run, epochs: list[int]) -> None:
                 lambda: difference(run, labels_of(run, other), drawing.labels),
             ),
             "Truth": ("True cells", lambda: cached_runs.run_truth(run_id)),
-            "Untrained": ("Without training", lambda: cached_runs.run_cells(run, None)),
+        } | {
+            title: (title, partial(cached_runs.run_cells, run, name))
+            for name, title in BASELINES.items()
         }
         show(
             run,
@@ -58,13 +63,16 @@ def film(run: Run, epochs: list[int]) -> None:
 def choose_pictures(run: Run) -> list[str]:
     """Names of the pictures that are wanted, in the order of reading."""
     has_truth = cached_runs.true_labels(run.path.name) is not None
-    there = [name for name in PANES if has_truth or name != "Truth"]
+    baselines = cached_runs.run_baselines(run.path.name)
+    lacking = {title for name, title in BASELINES.items() if name not in baselines}
+    lacking |= set() if has_truth else {"Truth"}
+    there = [name for name in PANES if name not in lacking]
     wanted = st.pills(
         "Pictures",
         there,
         selection_mode="multi",
         default=there[:6],
-        key=f"compare_wanted_{has_truth}",
+        key=f"compare_wanted_{has_truth}_{len(baselines)}",
         persist_state="session",
     )
     return [name for name in PANES if name in wanted]

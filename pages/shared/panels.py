@@ -23,7 +23,7 @@ TITLES = {
     "mask": ("Mask", ":material/content_cut:", "Where there are cells: the graph cut."),
     "cells": ("Cells", ":material/scatter_plot:", "Where each cell is: markers and crops."),
     "train": ("Train", ":material/model_training:", "Train the network on this very image."),
-    "compare": ("Compare", ":material/compare:", "Epochs, runs, no training and the truth."),
+    "compare": ("Compare", ":material/compare:", "Epochs, runs, baselines and the truth."),
     "results": (
         "Results",
         ":material/table_view:",

@@ -11,10 +11,10 @@ from pages.shared.linked import linked_panes
 from pages.shared.run_words import came_from, progress_line
 
 
-def watch(run: Run, epochs_drawn: int, status_drawn: str) -> None:
+def watch(run: Run, n_drawn: int, status_drawn: str) -> None:
     """Progress of the run, every second; what only changes with an epoch is drawn by the page."""
     now = run.progress
-    if (now.epochs_done, now.status) != (epochs_drawn, status_drawn):
+    if (len(now.epoch_events), now.status) != (n_drawn, status_drawn):
         st.rerun()
     done = now.epochs_done * now.steps + now.step
     position = cached_runs.jobs().position(run) if now.status == "queued" else None
@@ -24,7 +24,8 @@ def watch(run: Run, epochs_drawn: int, status_drawn: str) -> None:
     if now.status in ("failed", "crashed"):
         line = f"{now.epochs_done} of {now.epochs} epochs are kept"
     if now.status == "running" and not done:
-        line = "Starting: the network is being built, which takes some seconds"
+        what = "first step" if now.epoch_events else "network"
+        line = f"Starting: the {what} is being built, which takes some seconds"
     if now.status == "running" and now.epochs_done == now.epochs and run.other_files:
         line = "Trained; now finding the cells of the other images"
     if run.asked_to_stop and now.status in ("queued", "running"):
@@ -50,14 +51,14 @@ def results(run: Run, now: Progress) -> None:
     """Cells and probability after the last epoch, and how loss and scores went."""
     pictures(run)
     losses, scores = cached_runs.run_curves(run, now)
-    if not now.epoch_events:
+    if not now.trained_events:
         # In its place, and not yet a chart: to load what draws it takes from the training.
         for figure, name in ((losses, "The loss is"), (scores, "Scores are")):
             if figure is not None:
                 with st.container(height=figure.layout.height, border=False):
                     st.caption(f"{name} drawn here from the first epoch on.")
         return
-    found = f"loss {now.epoch_events[-1]['loss']:.1f} after epoch {now.epochs_done}"
+    found = f"loss {now.trained_events[-1]['loss']:.1f} after epoch {now.epochs_done}"
     panels.chart(
         losses, key="train_loss", alt=f"Loss over the epochs with its three parts: {found}"
     )
@@ -65,25 +66,25 @@ def results(run: Run, now: Progress) -> None:
         panels.chart(
             scores,
             key="train_scores",
-            alt="Agreement with the truth over the epochs; without training as a dashed line",
+            alt="Agreement with the truth over the epochs; dashed lines are the cheapest paths "
+            "and the watershed",
         )
 
 
 def pictures(run: Run) -> None:
-    """The image, its cells and probability after the last epoch."""
+    """The image, its cells and probability after the last epoch; epoch 0 is the first."""
     image = cached_runs.run_picture(run.path.name)
     if run.epochs:
         number = run.epochs[-1]
-        title = f"Cells after epoch {number}"
+        title = f"Cells after epoch {number}" if number else "Epoch 0: before training"
         cells = cached_runs.run_cells(run, number)
         probability = probability_colors(cached_runs.epoch_of(run, number).probability)
         alt = f"{title} in colours over the image, and the highest probability of any cell"
     else:
-        # In its place from the start: what is known already, as soon as the run has begun.
-        title = "Cells before training"
-        probability = image // 4
-        cells = probability if run.baseline is None else cached_runs.run_cells(run, None)
-        alt = f"The image and {title.lower()}; after the first epoch those found are here"
+        # In its place from the start.
+        title = "Cells"
+        cells = probability = image // 4
+        alt = "The image; its cells and their probability are here from epoch 0 on"
     linked_panes(
         {"Image": image, title: cells, "Probability": probability},
         n_columns=3,

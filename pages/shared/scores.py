@@ -1,4 +1,4 @@
-"""Scores of an epoch and without training: a table, and AP over the IoU that counts as found."""
+"""Scores of epochs and baselines: a table, and AP over the IoU that counts as found."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from cellcutter_core.runs.store import Progress, Run
-from cellcutter_core.view.figures import ap_over_iou
+from cellcutter_core.view.figures import ap_over_iou, compared
 from pages.shared import panels
 
 # In the order of the table: name in the record, what it is called, what it says.
@@ -33,25 +33,18 @@ def scores(run: Run, now: Progress) -> None:
     if not found:
         return
     st.subheader("Scores", anchor=False)
-    baseline = [event for event in run.events() if event["kind"] == "baseline"]
-    # On a narrow page the figure goes below the table.
-    beside = st.container(horizontal=True)
-    with beside, st.container(width=660):
-        number = st.selectbox(
-            "Epoch", sorted(found, reverse=True), key=f"compare_scored_{run.path.name}"
-        )
-        cells = found[number]["scores"]
-        columns = {f"Epoch {number}": {**cells, "miou": found[number]["miou"]}}
-        if baseline and baseline[-1].get("scores"):
-            columns["Untrained"] = baseline[-1]["scores"]
-        table(columns)
-        st.caption(f"{cells['n_cells']} cells, {cells['n_true']} true ones. Higher is better.")
-    with beside, st.container(width=440):
-        panels.chart(
-            ap_over_iou({name: one["average_precision"] for name, one in columns.items()}),
-            key="compare_ap",
-            alt="AP against the IoU that counts as found, for " + " and ".join(columns),
-        )
+    number = st.selectbox(
+        "Epoch", sorted(found, reverse=True), key=f"compare_scored_{run.path.name}", width=150
+    )
+    cells = found[number]["scores"]
+    columns = compared(now.epoch_events, number, run.baseline_scores)
+    table(columns)
+    st.caption(f"{cells['n_cells']} cells, {cells['n_true']} true ones. Higher is better.")
+    panels.chart(
+        ap_over_iou({name: one["average_precision"] for name, one in columns.items()}),
+        key="compare_ap",
+        alt="AP against the IoU that counts as found, for " + ", ".join(columns),
+    )
 
 
 def table(columns: Mapping[str, Mapping[str, Any]]) -> None:
@@ -67,7 +60,7 @@ def table(columns: Mapping[str, Mapping[str, Any]]) -> None:
         column_config={
             "score": st.column_config.TextColumn("Score", width=150),
             "what": st.column_config.TextColumn("What it says", width="large"),
-            **{name: st.column_config.NumberColumn(format="%.3f", width=85) for name in columns},
+            **{name: st.column_config.NumberColumn(format="%.3f", width=115) for name in columns},
         },
         hide_index=True,
         key="compare_scores",

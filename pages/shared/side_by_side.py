@@ -1,9 +1,10 @@
-"""Two results side by side: of two epochs, of two runs, of an epoch and what there was before."""
+"""Results side by side: of two epochs, of two runs, of an epoch and the baselines."""
 
 from __future__ import annotations
 
 import streamlit as st
 
+from cellcutter_core.baseline import BASELINES
 from cellcutter_core.runs.choices import changed
 from cellcutter_core.runs.folder import RunSummary, find_run, list_runs
 from cellcutter_core.runs.store import Run
@@ -15,14 +16,12 @@ from pages.shared.run_words import run_name
 
 
 def two_epochs(run: Run, epochs: list[int]) -> None:
-    """Two epochs, and what changed from one to the other."""
-    middle, last = epochs[(len(epochs) - 1) // 2], epochs[-1]
-    usual = (10, 30) if {10, 30} <= set(epochs) else (middle, last)
+    """Two epochs, at first epoch 0 and the last, and what changed from one to the other."""
     left, right = st.columns(2)
     with left:
-        first = choose_epoch("Left", run, epochs, usual=usual[0], key="compare_left")
+        first = choose_epoch("Left", run, epochs, usual=epochs[0], key="compare_left")
     with right:
-        second = choose_epoch("Right", run, epochs, usual=usual[1], key="compare_right")
+        second = choose_epoch("Right", run, epochs, usual=epochs[-1], key="compare_right")
     with panels.told():
         pictures = {f"Epoch {first}": cached_runs.run_cells(run, first)}
         # Titles are names: a second picture of the same epoch would replace the first.
@@ -37,17 +36,17 @@ def two_epochs(run: Run, epochs: list[int]) -> None:
         )
 
 
-def against_untrained(run: Run, epochs: list[int]) -> None:
-    """An epoch beside the cells that need no training, from the same mask and nuclei."""
-    number = choose_epoch("Epoch", run, epochs, usual=epochs[-1], key="compare_untrained")
+def against_baselines(run: Run, epochs: list[int]) -> None:
+    """An epoch beside what the same mask and nuclei give by themselves."""
+    number = choose_epoch("Epoch", run, epochs, usual=epochs[-1], key="compare_baselines")
     with panels.told():
-        untrained = cached_runs.run_untrained(run.path.name)
-        pictures = {
-            "Without training": cached_runs.run_cells(run, None),
-            f"Epoch {number}": cached_runs.run_cells(run, number),
-            "Difference": difference(run, untrained, labels_of(run, number)),
-        }
-        show(run, pictures, n_columns=3, legend=DIFFERENCE_COLORS)
+        found = cached_runs.run_baselines(run.path.name)
+        first = next(iter(found))
+        pictures = {BASELINES[name]: cached_runs.run_cells(run, name) for name in found}
+        pictures[f"Epoch {number}"] = cached_runs.run_cells(run, number)
+        title = f"Difference to {BASELINES[first].lower()}"
+        pictures[title] = difference(run, found[first], labels_of(run, number))
+        show(run, pictures, n_columns=3 if len(found) == 1 else 2, legend=DIFFERENCE_COLORS)
 
 
 def two_runs(run: Run, epochs: list[int]) -> None:

@@ -49,14 +49,14 @@ def drawing(labels: NDArray[np.int32]) -> Drawing:
 
 
 def labels_after(number: int, truth: NDArray[np.int32]) -> NDArray[np.int32]:
-    """The first cells of the truth, more of them in later epochs."""
+    """The first cells of the truth, more of them in later epochs; at epoch 0 there is none."""
     return np.where(truth <= number, truth, 0).astype(np.int32)
 
 
 def make_run(
     name: str,
     *,
-    epochs: tuple[int, ...] = (1, 2, 3),
+    epochs: tuple[int, ...] = (0, 1, 2, 3),
     end: str | None = "finished",
     config: Config = QUICK,
     region: tuple[int, int, int, int] = REGION,
@@ -64,13 +64,17 @@ def make_run(
     collapsed: bool = False,
     certain: float = 0.0,
     known: bool = True,
+    old: bool = False,
 ) -> Run:
-    """A run with some epochs; `end` is its last event, None for one that still runs."""
+    """A run with some epochs; `end` is its last event, None for one that still runs.
+
+    An old one has a single baseline without a name.
+    """
     inputs, truth = given(region)
     assert truth is not None
     assert truth.labels is not None
     config = config.replace(
-        training=config.training.replace(epochs=max(epochs, default=3), steps=2, warm_up=2)
+        training=config.training.replace(epochs=max(epochs, default=0) or 3, steps=2, warm_up=2)
     )
     choices = Choices(region=region, config=config)
     about = {**described(choices), "edits": ""} if known else {}
@@ -81,32 +85,46 @@ def make_run(
         truth=truth if with_truth else None,
         description=about,
     )
-    run.record("started", pid=os.getpid(), host=socket.gethostname(), epochs=max(epochs, default=3))
-    run.baseline = inputs.nuclei
-    scores = score(inputs.nuclei, truth.labels, ignore=truth.ignore).as_dict()
-    run.record("baseline", scores=scores if with_truth else None)
+    last = config.training.epochs
+    run.record("started", pid=os.getpid(), host=socket.gethostname(), epochs=last)
+    begin_with(run, inputs, truth if with_truth else None, old=old)
     run.record("device", device="CPU (test)", precision="float32", n_cells=len(inputs.points))
     for number in epochs:
         labels = labels_after(number, truth.labels)
-        run.record("step", epoch=number, step=1, seconds=0.5, n_crops=4, loss=3.0 / number)
+        said: dict[str, Any] = {"epoch": number, "device": "CPU (test)", "miou": None}
+        if number:
+            run.record("step", epoch=number, step=1, seconds=0.5, n_crops=4, loss=3.0 / number)
+            said |= {
+                "loss": -100.0 * number,
+                "area": -150.0 * number,
+                "overlap": 30.0 * number,
+                "background": 20.0 * number,
+                "certain": certain,
+                "seconds": 1.0,
+                "collapsed": collapsed,
+            }
         run.add_epoch(number, drawing(labels))
-        run.record(
-            "epoch",
-            epoch=number,
-            loss=-100.0 * number,
-            area=-150.0 * number,
-            overlap=30.0 * number,
-            background=20.0 * number,
-            certain=certain,
-            seconds=1.0,
-            device="CPU (test)",
-            miou=None,
-            collapsed=collapsed,
-            scores=score(labels, truth.labels).as_dict() if with_truth else None,
-        )
+        scores = score(labels, truth.labels).as_dict() if with_truth else None
+        run.record("epoch", **said, scores=scores)
     if end is not None:
         run.record(end, **({"message": "there is not enough memory"} if end == "failed" else {}))
     return run
+
+
+def begin_with(run: Run, inputs: Inputs, truth: Truth | None, *, old: bool) -> None:
+    """Write the baselines of a run: the nuclei themselves, and the mask as one cell."""
+    assert inputs.nuclei is not None
+    found = {"paths": inputs.nuclei, "watershed": inputs.mask.astype(np.int32)}
+    if old:
+        np.savez(run.path / "baseline.npz", labels=inputs.nuclei)
+        found = {"": inputs.nuclei}
+    else:
+        run.baselines = found
+    for name, labels in found.items():
+        scores = None
+        if truth is not None and truth.labels is not None:
+            scores = score(labels, truth.labels, ignore=truth.ignore).as_dict()
+        run.record("baseline", **({"name": name} if name else {}), scores=scores)
 
 
 def dead_process() -> int:

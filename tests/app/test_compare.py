@@ -33,6 +33,11 @@ def table(app, first):
     return found.set_index(first)
 
 
+def scored(app):
+    """What has a column in the table of scores."""
+    return [name for name in table(app, "score").columns if name != "what"]
+
+
 def test_without_a_run_it_says_where_to_get_one():
     app = open_page("compare")
     assert "no run is open" in app.info[0].value
@@ -49,11 +54,42 @@ def test_the_film_shows_the_last_epoch_and_goes_back():
     assert titles(app) == [
         "Image", "Cells, epoch 3", "Borders", "Probability", "Difference to epoch 2", "True cells",
     ]  # fmt: skip
+    assert app.select_slider(key="compare_film_r1").options == ["0", "1", "2", "3"]
     app = shown(app.select_slider(key="compare_film_r1").set_value(2).run())
     assert "Cells, epoch 2" in titles(app)
     assert "Difference to epoch 1" in titles(app)
     app = shown(app.selectbox(key="compare_to_r1").set_value(3).run())
     assert "Difference to epoch 3" in titles(app)
+
+
+def test_the_film_begins_at_epoch_0():
+    app = open_page("compare", make_run("r1"))
+    app = shown(app.select_slider(key="compare_film_r1").set_value(0).run())
+    assert "Cells, epoch 0" in titles(app)
+    # There is none before it.
+    assert "Difference to epoch 0" in titles(app)
+
+
+def test_an_old_run_begins_at_epoch_1_and_has_one_baseline():
+    app = open_page("compare", make_run("r1", epochs=(1, 2, 3), old=True))
+    assert app.select_slider(key="compare_film_r1").options == ["1", "2", "3"]
+    assert scored(app) == ["Epoch 3", "Cheapest paths"]
+    app = take(app, "baselines")
+    assert titles(app) == ["Cheapest paths", "Epoch 3", "Difference to cheapest paths"]
+    app = take(app, "truth")
+    assert titles(app) == ["Epoch 3", "Cheapest paths"]
+    app = take(app, "film")
+    app = shown(app.get_by_key("compare_wanted_True_1").set_value(["Cheapest paths"]).run())
+    assert titles(app) == ["Cheapest paths"]
+
+
+def test_a_run_that_has_only_epoch_0_opens():
+    app = open_page("compare", make_run("r1", epochs=(0,), end="stopped"))
+    assert "Cells, epoch 0" in titles(app)
+    assert scored(app) == ["Epoch 0", "Cheapest paths", "Watershed"]
+    for mode in ("epochs", "baselines", "truth"):
+        app = take(app, mode)
+        assert not app.error
 
 
 def test_the_widget_and_its_zoom_stay_while_epoch_and_mode_change():
@@ -64,7 +100,7 @@ def test_the_widget_and_its_zoom_stay_while_epoch_and_mode_change():
     assert after == before
     assert others["place"] == contents["place"] == "r1"
     assert others["panes"][1]["source"] != contents["panes"][1]["source"]
-    assert linked(take(app, "untrained"))[0] == before
+    assert linked(take(app, "baselines"))[0] == before
 
 
 def test_colours_are_explained():
@@ -75,24 +111,29 @@ def test_colours_are_explained():
 
 def test_pictures_of_the_film_are_chosen():
     app = open_page("compare", make_run("r1"))
-    app = shown(app.get_by_key("compare_wanted_True").set_value(["Probability"]).run())
-    assert titles(app) == ["Probability"]
-    app = shown(app.get_by_key("compare_wanted_True").set_value([]).run())
+    chosen = "compare_wanted_True_2"
+    app = shown(app.get_by_key(chosen).set_value(["Probability", "Watershed"]).run())
+    assert titles(app) == ["Probability", "Watershed"]
+    app = shown(app.get_by_key(chosen).set_value([]).run())
     assert "Choose at least one picture." in words(app)
 
 
 def test_one_epoch_needs_no_slider():
     app = open_page("compare", make_run("r1", epochs=(1,)))
-    for mode in ("film", "epochs", "untrained", "truth"):
+    for mode in ("film", "epochs", "baselines", "truth"):
         app = take(app, mode)
         assert not app.select_slider
 
 
 @pytest.mark.parametrize(
     ("epochs", "usual"),
-    [((1, 2, 3), ["Epoch 2", "Epoch 3"]), ((1, 10, 20, 30, 31), ["Epoch 10", "Epoch 30"])],
+    [
+        ((0, 1, 2, 3), ["Epoch 0", "Epoch 3"]),
+        ((0, 1, 10, 20, 30, 31), ["Epoch 0", "Epoch 31"]),
+        ((1, 2, 3), ["Epoch 1", "Epoch 3"]),
+    ],
 )
-def test_two_epochs_side_by_side(epochs, usual):
+def test_the_first_epoch_is_beside_the_last_until_others_are_chosen(epochs, usual):
     app = take(open_page("compare", make_run("r1", epochs=epochs)), "epochs")
     (chart,) = [one for one in app.get("plotly_chart") if "side_by_side" in one.proto.id]
     layout = json.loads(chart.proto.spec)["layout"]
@@ -127,14 +168,25 @@ def test_a_single_run_has_nothing_to_be_compared_with():
     assert "no other run" in words(app)
 
 
-def test_against_no_training():
-    app = take(open_page("compare", make_run("r1")), "untrained")
-    assert titles(app) == ["Without training", "Epoch 3", "Difference"]
+def test_against_the_baselines():
+    app = take(open_page("compare", make_run("r1")), "baselines")
+    assert titles(app) == [
+        "Cheapest paths", "Watershed", "Epoch 3", "Difference to cheapest paths",
+    ]  # fmt: skip
+
+
+def test_nothing_is_called_untrained():
+    app = open_page("compare", make_run("r1"))
+    for mode in ("film", "epochs", "runs", "baselines", "truth"):
+        app = take(app, mode)
+        said = (words(app) + str(titles(app) if linked(app) else "")).lower()
+        for word in ("untrained", "without training", "no training"):
+            assert word not in said, (mode, word)
 
 
 def test_against_the_truth_counts_what_the_core_counts():
     app = take(open_page("compare", make_run("r1")), "truth")
-    assert titles(app) == ["Epoch 3", "Without training"]
+    assert titles(app) == ["Epoch 0", "Epoch 3", "Cheapest paths", "Watershed"]
     _, truth = given()
     labels = labels_after(3, truth.labels)
     counts = compare_truth(labels, truth.labels, ignore=truth.ignore).counts
@@ -146,7 +198,7 @@ def test_against_the_truth_counts_what_the_core_counts():
 
 def test_without_truth_it_says_what_is_missing():
     app = open_page("compare", make_run("r1", with_truth=False))
-    assert titles(app)[-1] == "Without training"
+    assert titles(app)[-1] == "Cheapest paths"
     assert "compare_ap" not in charts(app)
     app = take(app, "truth")
     assert "are not known" in words(app)
@@ -163,12 +215,26 @@ def test_scores_are_those_of_the_chosen_epoch():
     assert all(table(app, "score")["what"].str.len() > 10)
 
 
+def test_scores_of_epoch_0_and_of_the_baselines_are_beside_them():
+    app = open_page("compare", make_run("r1"))
+    found = table(app, "score")
+    assert scored(app) == ["Epoch 0", "Epoch 3", "Cheapest paths", "Watershed"]
+    given_inputs, truth = given()
+    paths = score(given_inputs.nuclei, truth.labels, ignore=truth.ignore)
+    assert np.isclose(found["Cheapest paths"]["Recall"], paths.recall)
+    names = {trace["name"] for trace in json.loads(charts(app)["compare_ap"].proto.spec)["data"]}
+    assert names == {"Epoch 0", "Epoch 3", "Cheapest paths", "Watershed"}
+    app = shown(app.selectbox(key="compare_scored_r1").set_value(0).run())
+    assert scored(app) == ["Epoch 0", "Cheapest paths", "Watershed"]
+
+
 def test_losses_of_several_runs_are_in_one_figure():
     make_run("r1")
     app = open_page("compare", make_run("r2"))
     app = shown(app.multiselect(key="compare_losses_r2").set_value(["r1", "r2"]).run())
     data = json.loads(charts(app)["compare_loss"].proto.spec)["data"]
     assert len({trace["name"] for trace in data}) == 2
+    assert data[0]["x"] == [1, 2, 3]
     app = shown(app.multiselect(key="compare_losses_r2").set_value([]).run())
     assert "compare_loss" not in charts(app)
 

@@ -28,7 +28,7 @@ LAST = 60
 
 @pytest.fixture
 def run() -> Run:
-    return make_run("r1", epochs=(1, LAST))
+    return make_run("r1", epochs=(0, 1, LAST))
 
 
 def table(app: AppTest) -> Any:
@@ -57,6 +57,21 @@ def test_without_cells_it_says_where_to_get_them():
     app = open_page("results", make_run("r0", epochs=(), end=None))
     assert "has no epoch" in app.info[0].value
     assert not app.dataframe
+
+
+def test_cells_of_epoch_0_can_be_looked_at(run):
+    app = open_page("results", run)
+    slider = app.select_slider(key="results_r1")
+    assert slider.options == ["0", "1", str(LAST)]
+    app = shown(slider.set_value(0).run())
+    # In this run there is none.
+    assert "no cell in this epoch" in words(app)
+
+
+def test_an_old_run_begins_at_epoch_1():
+    app = open_page("results", make_run("r1", epochs=(1, LAST), old=True))
+    assert app.select_slider(key="results_r1").options == ["1", str(LAST)]
+    assert not app.error
 
 
 def test_every_cell_is_a_row(run):

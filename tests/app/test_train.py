@@ -7,7 +7,19 @@ import sys
 
 import numpy as np
 import pytest
-from made_runs import ROOT, asked, dead_process, linked, make_run, open_page, shown, words
+from made_runs import (
+    ROOT,
+    asked,
+    dead_process,
+    drawing,
+    given,
+    labels_after,
+    linked,
+    make_run,
+    open_page,
+    shown,
+    words,
+)
 
 from cellcutter_core.config import PAPER, QUICK, Config
 from cellcutter_core.images import read_image
@@ -174,17 +186,59 @@ def test_stop_is_not_lost_when_an_epoch_ends_while_the_page_is_drawn(asked, monk
     assert "epoch 4 of 9" in app.get("progress")[0].proto.text
 
 
-def test_before_the_first_epoch_everything_has_its_place():
-    run = make_run("r1", end=None, epochs=())
+@pytest.mark.parametrize("epochs", [(), (0,)])
+def test_before_the_first_epoch_everything_has_its_place(epochs):
+    run = make_run("r1", end=None, epochs=epochs)
     app = open_page("train", run)
     # A place as high as each chart that will be there, and no chart yet.
     assert not charts(app)
-    later = open_page("train", make_run("r2", epochs=(1,), certain=5.0))
+    later = open_page("train", make_run("r2", epochs=(0, 1), certain=5.0))
     heights = [json.loads(one.proto.spec)["layout"]["height"] for one in later.get("plotly_chart")]
     assert len(heights) == 2
     assert [*fixed_heights(app.main)] == heights
     assert linked(app)[1]["panes"][0]["title"] == "Image"
     assert "Starting" in app.get("progress")[0].proto.text
+
+
+def test_the_first_cells_on_the_page_are_those_of_epoch_0():
+    run = make_run("r1", end=None, epochs=())
+    app = open_page("train", run)
+    titles = [pane["title"] for pane in linked(app)[1]["panes"]]
+    before = [pane["source"] for pane in linked(app)[1]["panes"]]
+    assert titles == ["Image", "Cells", "Probability"]
+    # Nothing is shown as cells: both pictures are the dark image.
+    assert before[1] == before[2]
+    run.add_epoch(0, run_drawing())
+    run.record("epoch", epoch=0, device="CPU (test)", miou=None, n_cells=3, scores=None)
+    app = shown(app.run())
+    titles = [pane["title"] for pane in linked(app)[1]["panes"]]
+    assert titles == ["Image", "Epoch 0: before training", "Probability"]
+    assert linked(app)[1]["panes"][1]["source"] != before[1]
+    assert app.get("progress")[0].proto.value == 0
+
+
+def run_drawing():
+    _, truth = given()
+    return drawing(labels_after(5, truth.labels))
+
+
+def test_curves_of_scores_begin_at_epoch_0_and_those_of_losses_at_1():
+    app = open_page("train", make_run("r1"))
+    figures = {
+        one.proto.id.rsplit("-", 1)[-1]: json.loads(one.proto.spec)["data"]
+        for one in app.get("plotly_chart")
+    }
+    assert figures["train_loss"][0]["x"] == [1, 2, 3]
+    assert figures["train_scores"][0]["x"] == [0, 1, 2, 3]
+    names = {trace["name"] for trace in figures["train_scores"]}
+    assert names == {"Network", "Cheapest paths", "Watershed"}
+
+
+def test_an_old_run_shows_its_curves_from_epoch_1_on():
+    app = open_page("train", make_run("r1", epochs=(1, 2), old=True))
+    assert charts(app) == {"train_loss", "train_scores"}
+    (scores,) = [one for one in app.get("plotly_chart") if "scores" in one.proto.id]
+    assert json.loads(scores.proto.spec)["data"][0]["x"] == [1, 2]
 
 
 @pytest.mark.parametrize("end", ["failed", "crashed"])

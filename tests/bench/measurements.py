@@ -317,7 +317,7 @@ def _segment(file: Path) -> Measurement:
         )
         seconds = _since(start)
         result = json.loads((out / "result.json").read_text())
-    ours, watershed = result["scores"], result["scores_without_training"]
+    ours, watershed = result["scores"], result["scores_of_baselines"]["watershed"]
     beats = all(ours[name] > watershed[name] for name in ("ap50", "ap75"))
     return seconds, (
         f"AP50 {ours['ap50']:.3f}, AP75 {ours['ap75']:.3f}: "

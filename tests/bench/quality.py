@@ -27,6 +27,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "browser")]
 
+# As `pipeline.baselines` names them.
+BASELINES = ("paths", "watershed")
 # Marks on the clock, in seconds, at which the presets are set side by side.
 MARKS = (30, 60, 120, 300)
 # `paper` has no scores within an epoch, and one takes minutes: so many steps are one here. Its
@@ -88,13 +90,12 @@ def _train_once(store: Path, image: Path, preset: str, seed: int, seconds: float
 
 
 def _trained(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Scores before one training and after every epoch of it."""
+    """Scores of the baselines, and of every epoch of one training."""
     from cellcutter_core.backend import backend, fastest_precision
-    from cellcutter_core.baseline import watershed_labels
     from cellcutter_core.config import PRESETS
     from cellcutter_core.images import read_image
     from cellcutter_core.metrics import score
-    from cellcutter_core.pipeline import make_dataset, prepare, train_and_draw, untrained_labels
+    from cellcutter_core.pipeline import baselines, make_dataset, prepare, train_and_draw
     from cellcutter_core.training import Training
     from cellcutter_core.unet import UNet
 
@@ -121,9 +122,8 @@ def _trained(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
     inputs, truth = prepare(read_image(file), config)
     if truth is None or truth.labels is None:
         raise SystemExit(f"{file} has no truth to score against")
-    watershed = watershed_labels(inputs.nuclei, inputs.mask, points=inputs.points)
-    yield scored("watershed", watershed, cells=len(set(truth.labels.flat) - {0}))
-    yield scored("untrained", untrained_labels(inputs, config))
+    for kind, labels in baselines(inputs).items():
+        yield scored(kind, labels, cells=len(set(truth.labels.flat) - {0}))
     data = make_dataset(inputs, config)
     precision = training.precision
     if precision == "auto":
@@ -148,7 +148,7 @@ def _pair(line: dict[str, Any] | None) -> str:
 def _table(lines: list[dict[str, Any]]) -> str:
     """A row for each image: the watershed, each preset at its end, and at the marks."""
     presets = sorted({line["preset"] for line in lines}, reverse=True)
-    heads = ["image", "cells", "watershed", "untrained"]
+    heads = ["image", "cells", *BASELINES]
     for preset in presets:
         heads += [f"`{preset}`", "s", "last / best", *(f"{mark} s" for mark in MARKS)]
     images = list(dict.fromkeys(line["image"] for line in lines))
@@ -161,14 +161,14 @@ def _table(lines: list[dict[str, Any]]) -> str:
     firsts = [line["seconds"] for line in lines if line.get("epoch") == 1 and line in _quick(lines)]
     if ends:
         better = {}
-        for kind in ("watershed", "untrained"):
-            base = _before(lines, kind)
+        for kind in BASELINES:
+            base = _baseline(lines, kind)
             better[kind] = sum(line["ap50"] >= base[line["image"]]["ap50"] for line in ends)
         lasting = min(_lasting(lines, end) for end in ends)
         text += [
             "",
             f"`quick`: at least the watershed's AP50 in {better['watershed']} of {len(ends)} "
-            f"trainings, at least that before training in {better['untrained']}; first epoch after "
+            f"trainings, at least that of the paths in {better['paths']}; first epoch after "
             f"{statistics.median(firsts):.0f} s (median), all after "
             f"{statistics.median(end['seconds'] for end in ends):.0f} s; the last epoch has at "
             f"least {lasting:.2f} of the best one's AP50.",
@@ -176,11 +176,9 @@ def _table(lines: list[dict[str, Any]]) -> str:
     return "\n".join(text)
 
 
-def _before(lines: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
-    """For each image what needs no training: the watershed, or what `quick` begins with."""
-    found = [line for line in lines if line["kind"] == kind]
-    # Of `paper` the untrained labels are the watershed's.
-    return {line["image"]: line for line in sorted(found, key=lambda one: one["preset"])}
+def _baseline(lines: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
+    """For each image its scores of a baseline. They are the same in every training."""
+    return {line["image"]: line for line in lines if line["kind"] == kind}
 
 
 def _quick(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -212,8 +210,8 @@ def _at(lines: list[dict[str, Any]], image: str, preset: str, mark: float) -> fl
 
 
 def _row(lines: list[dict[str, Any]], image: str, presets: Sequence[str]) -> list[str]:
-    base, untrained = (_before(lines, kind)[image] for kind in ("watershed", "untrained"))
-    row = [image, str(base["cells"]), _pair(base), _pair(untrained)]
+    bases = [_baseline(lines, kind)[image] for kind in BASELINES]
+    row = [image, str(bases[0]["cells"]), *map(_pair, bases)]
     for preset in presets:
         ends = _of(lines, image, preset, "end")
         if not ends:
@@ -234,7 +232,7 @@ def _mean_row(
     lines: list[dict[str, Any]], images: Sequence[str], presets: Sequence[str]
 ) -> list[str]:
     row = ["mean", ""]
-    row += [_pair(_mean(list(_before(lines, k).values()))) for k in ("watershed", "untrained")]
+    row += [_pair(_mean(list(_baseline(lines, kind).values()))) for kind in BASELINES]
     for preset in presets:
         done = [image for image in images if _of(lines, image, preset, "end")]
         ends = [_mean(_of(lines, image, preset, "end")) for image in done]
@@ -262,8 +260,8 @@ def _plot(lines: list[dict[str, Any]], folder: Path) -> None:
             mean = [statistics.fmean(values) for values in zip(*curves, strict=True)]
             figure.add_scatter(x=[*times], y=mean, name=preset, line={"color": color, "width": 4})
     figure.for_each_trace(lambda trace: trace.update(showlegend=trace.name is not None))
-    for kind in ("watershed", "untrained"):
-        level = statistics.fmean(line["ap50"] for line in _before(lines, kind).values())
+    for kind in BASELINES:
+        level = statistics.fmean(line["ap50"] for line in _baseline(lines, kind).values())
         figure.add_hline(level, line_dash="dash", annotation_text=kind)
     figure.update_xaxes(title="seconds since the start, everything included", rangemode="tozero")
     figure.update_yaxes(title="AP50", range=[0, 1])

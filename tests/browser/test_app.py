@@ -78,6 +78,8 @@ def test_the_whole_way_on_the_sample(page: Any, server: Server) -> None:
     visit(page, server)
     page.get_by_role("button", name="Run the sample").click()
     page.get_by_role("heading", name="Train", level=1).wait_for(timeout=SOON)
+    # What the network says before it is trained on this image comes first.
+    page.get_by_text("Epoch 0: before training").first.wait_for(timeout=TRAINED)
     # On a fast machine the page may show the second one first.
     page.get_by_text(re.compile(r"Cells after epoch \d")).first.wait_for(timeout=TRAINED)
     run_id = re.search(r"run=([\w-]+)", page.url)[1]
@@ -101,7 +103,7 @@ def test_the_whole_way_on_the_sample(page: Any, server: Server) -> None:
     no_trouble(page)
 
     go(page, "Compare")
-    for mode in ("Side by side", "No training", "Truth", "Two runs", "Epochs"):
+    for mode in ("Side by side", "Baselines", "Truth", "Two runs", "Epochs"):
         page.get_by_role("radio", name=mode).or_(
             page.get_by_role("button", name=mode)
         ).first.click()

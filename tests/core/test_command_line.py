@@ -61,6 +61,7 @@ def finished(image_file, tmp_path_factory):
 
 def test_segment_leaves_everything_that_it_promises(finished, image_file):
     out, done = finished
+    assert "Epoch 0/2: before training" in done.stdout
     assert "Epoch 2/2: loss" in done.stdout
     assert "Against the truth: AP50" in done.stdout
     labels = tifffile.imread(out / "labels.tif")
@@ -77,10 +78,15 @@ def test_segment_leaves_everything_that_it_promises(finished, image_file):
     assert "CPU" in result["device"] or result["device"]
     assert result["settings"]["network"]["channels"] == 4
     assert 0 <= result["scores"]["ap50"] <= 1
-    assert 0 < result["scores_without_training"]["ap50"] <= 1
+    assert 0 <= result["scores_of_epoch_0"]["ap50"] <= 1
+    for name in ("paths", "watershed"):
+        assert 0 < result["scores_of_baselines"][name]["ap50"] <= 1
+    assert "epoch 0: " in done.stdout
+    assert "cheapest paths: " in done.stdout
+    assert "watershed: " in done.stdout
     run = Run(out)
     assert run.progress.status == "finished"
-    assert run.epochs == [1, 2]
+    assert run.epochs == [0, 1, 2]
     np.testing.assert_array_equal(run.epoch(2).labels, labels)
 
 
@@ -98,7 +104,8 @@ def test_truth_does_not_enter_training(finished, image_file, tmp_path):
     assert json.loads((blind / "result.json").read_text())["scores"] is None
 
 
-def test_a_killed_run_is_read_back_and_gone_on_with(finished, image_file, tmp_path):
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_a_killed_run_is_read_back_and_gone_on_with(epoch, finished, image_file, tmp_path):
     """Kill it in the middle; what it leaves is a run, and going on gives what it would have."""
     out, _ = finished
     killed = tmp_path / "run"
@@ -110,7 +117,7 @@ def test_a_killed_run_is_read_back_and_gone_on_with(finished, image_file, tmp_pa
     )  # fmt: skip
     deadline = time.monotonic() + 200
     while time.monotonic() < deadline and process.poll() is None:
-        if (killed / "run.json").exists() and Run(killed).epochs:
+        if (killed / "run.json").exists() and epoch in Run(killed).epochs:
             process.send_signal(signal.SIGKILL)
             break
         time.sleep(0.01)
@@ -121,8 +128,9 @@ def test_a_killed_run_is_read_back_and_gone_on_with(finished, image_file, tmp_pa
         assert run.progress.status == "crashed"
         assert command("continue", killed).returncode == 0
     assert Run(killed).progress.status == "finished"
-    whole = [event["loss"] for event in Run(out).progress.epoch_events]
-    assert [event["loss"] for event in Run(killed).progress.epoch_events] == whole
+    assert Run(killed).epochs == [0, 1, 2]
+    whole = [event["loss"] for event in Run(out).progress.trained_events]
+    assert [event["loss"] for event in Run(killed).progress.trained_events] == whole
     np.testing.assert_array_equal(
         tifffile.imread(killed / "labels.tif") if (killed / "labels.tif").exists()
         else Run(killed).epoch(2).labels,

@@ -35,14 +35,20 @@ def inputs(n_cells=100, side=1280):
     return Inputs(np.zeros((side, side, 1), np.uint8), mask, points)
 
 
-def past_run(folder, name, config, *, per_crop, host=HERE, device=CPU):
-    """A run of 2 epochs of 3 steps of 10 crops, 50 cells: 7 s to the first step, 5 s a drawing."""
+def past_run(folder, name, config, *, per_crop, host=HERE, device=CPU, epoch_0=False):
+    """A run of 2 epochs of 3 steps of 10 crops, 50 cells: 7 s to the first step, 5 s a drawing.
+
+    Epoch 0 comes 9 s before the first step, where there is one.
+    """
     clock = [1000.0]
     times = pytest.MonkeyPatch()
     times.setattr(time, "time", lambda: clock[0])
     run = Run.create(folder / name, inputs(50), config, description={"image": name})
     run.record("started", pid=os.getpid(), host=host, epochs=2)
     run.record("device", name="tensorflow", device=device, n_cells=50)
+    if epoch_0:
+        clock[0] += 9
+        run.record("epoch", epoch=0)
     for epoch in (1, 2):
         for step in (1, 2, 3):
             first = epoch == step == 1
@@ -62,6 +68,12 @@ def test_what_the_time_of_a_run_was_made_of(folder):
     assert speed_of(run) == pytest.approx((7.0, 0.25, 0.1))
 
 
+def test_the_drawing_of_epoch_0_is_no_start_up(folder):
+    run = past_run(folder, "a", QUICK, per_crop=0.25, epoch_0=True)
+    # Of the 9 s before the first step 5 were a drawing, like those after the epochs.
+    assert speed_of(run) == pytest.approx((7.0 + 9.0 - 5.0, 0.25, 0.1))
+
+
 def test_a_run_that_tells_nothing_yet(folder):
     run = Run.create(folder / "a", inputs(), QUICK)
     assert speed_of(run) is None
@@ -78,7 +90,8 @@ def test_from_an_earlier_run(folder):
         training=QUICK.training.replace(epochs=3, steps=4, crops=20, seed=7, learning_rate=0.1)
     )
     seconds, basis = estimate_seconds(inputs(200), config, device=CPU)
-    assert seconds == pytest.approx(7 + 3 * 4 * 20 * 0.25 + 3 * 200 * 0.1)
+    # Epoch 0 is drawn as well.
+    assert seconds == pytest.approx(7 + 3 * 4 * 20 * 0.25 + (3 + 1) * 200 * 0.1)
     assert basis == (
         "from run a on this machine, which trained 4 crops a second with the same network"
     )
@@ -128,10 +141,15 @@ def test_rough_guess_grows_with_the_work(monkeypatch):
     paper, _ = estimate_seconds(inputs(), PAPER, device=CPU)
     assert paper > 5 * quick
     twice = QUICK.replace(training=QUICK.training.replace(epochs=2 * QUICK.training.epochs))
-    start = estimate.START_UP
-    assert estimate_seconds(inputs(), twice, device=CPU)[0] - start == pytest.approx(
-        2 * (quick - start)
-    )
+    # Once more as much, but for the start and epoch 0.
+    four = QUICK.replace(training=QUICK.training.replace(epochs=4 * QUICK.training.epochs))
+    n, (double, quadruple) = QUICK.training.epochs, (
+        estimate_seconds(inputs(), one, device=CPU)[0] for one in (twice, four)
+    )  # fmt: skip
+    each = (double - quick) / n
+    assert quadruple - double == pytest.approx(2 * n * each)
+    # All of it: the start, the epochs, and of epoch 0 the drawing alone.
+    assert estimate.START_UP < quick - n * each < estimate.START_UP + each
     assert estimate_seconds(inputs(), QUICK, device=None)[0] == quick
     seconds, basis = estimate_seconds(inputs(), PAPER, device="a graphics card")
     assert seconds < paper / 5

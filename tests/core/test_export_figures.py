@@ -32,6 +32,16 @@ def make(folder: Path, *, scored: bool, **about: Any) -> Run:
     return run
 
 
+def with_epoch_0(run: Run) -> Run:
+    """As runs are: epoch 0 has scores and no loss, and both baselines have a name."""
+    scores = {"ap50": 0.125, "ap75": 0.0, "average_precision": [0.125] * 10}
+    run.add_epoch(0, Drawing(LABELS, LABELS * 0, np.zeros(LABELS.shape, np.float32)))
+    run.record("epoch", epoch=0, miou=None, scores=scores)
+    for name in ("paths", "watershed"):
+        run.record("baseline", name=name, scores=scores)
+    return run
+
+
 def plots(page: bytes) -> dict[str, list[dict[str, Any]]]:
     """Traces of each figure, by the heading above it."""
     text = page.decode("utf-8")
@@ -56,7 +66,9 @@ def test_losses_scores_and_histograms_are_those_of_the_run(tmp_path: Path) -> No
     ]
     assert found["Loss over the epochs"][0]["y"] == [-0.125, -0.25, -0.375]
     assert found["Scores over the epochs"][0]["y"] == [0.25, 0.5, 0.75]
-    assert len(found["AP over the IoU that counts as found"]) == 2
+    # It is one of long ago, whose only baseline has no name.
+    names = [trace["name"] for trace in found["AP over the IoU that counts as found"]]
+    assert names == ["Epoch 3", "Cheapest paths"]
     # Four cells of 36 pixels, 9 µm² each, and of the means one each.
     (area,) = found["Area in µm²"]
     assert area["x"][0] < 9 < area["x"][-1]
@@ -65,6 +77,25 @@ def test_losses_scores_and_histograms_are_those_of_the_run(tmp_path: Path) -> No
     assert (mean["x"][0], mean["x"][-1]) == (100, 400)
     # The line of the last bar ends with another point of its height.
     assert sum(mean["y"][:-1]) == 4
+
+
+def test_scores_begin_at_epoch_0_and_losses_at_epoch_1(tmp_path: Path) -> None:
+    run = with_epoch_0(make(tmp_path / "run", scored=True))
+    found = plots(content(run, "figures"))
+    assert found["Loss over the epochs"][0]["x"] == [1, 2, 3]
+    curves = found["Scores over the epochs"]
+    assert (curves[0]["name"], curves[0]["x"]) == ("Network", [0, 1, 2, 3])
+    assert curves[0]["y"] == [0.125, 0.25, 0.5, 0.75]
+    assert {curve["name"] for curve in curves} == {"Network", "Cheapest paths", "Watershed"}
+    names = [trace["name"] for trace in found["AP over the IoU that counts as found"]]
+    assert names == ["Epoch 0", "Epoch 3", "Cheapest paths", "Watershed"]
+
+
+def test_epoch_0_alone_has_scores_and_no_loss(tmp_path: Path) -> None:
+    run = with_epoch_0(make(tmp_path / "run", scored=True))
+    found = plots(content(run, "figures", 0))
+    assert "Loss over the epochs" not in found
+    assert found["Scores over the epochs"][0]["x"] == [0]
 
 
 def test_an_earlier_epoch_shows_no_later_one_and_corrections_count(tmp_path: Path) -> None:

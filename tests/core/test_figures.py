@@ -15,6 +15,7 @@ from PIL import Image
 from cellcutter_core.metrics import THRESHOLDS
 from cellcutter_core.view.figures import (
     ap_over_iou,
+    compared,
     crop_gallery,
     histogram,
     loss_curves,
@@ -293,12 +294,23 @@ def test_the_loss_and_each_part_have_a_panel() -> None:
         (5000, -50, -60), (-100, -80, -90), (100, 10, 15), (5000, 20, 15),
     ]  # fmt: skip
     assert all(trace.x == (1, 2, 3) for trace in figure.data)
-    # The warm-up is shaded in every panel and does not set the scale.
+    # The warm-up is shaded in every panel and does not set the scale; all else does.
     assert [(shape.x0, shape.x1) for shape in figure.layout.shapes] == [(0.5, 1.5)] * 4
     assert -65 < figure.layout.yaxis.range[0] < -60
     assert -50 < figure.layout.yaxis.range[1] < -45
     assert figure.layout.xaxis.range == (0.5, 30.5)
     assert not figure.layout.showlegend
+
+
+def test_losses_begin_at_epoch_1_and_show_all_of_it() -> None:
+    after = [event(n, loss=-90.0 - n, area=-9.0, overlap=n, background=1) for n in range(2, 31)]
+    events = [{"epoch": 0, "miou": 0.5}, event(1, loss=200.0, area=-9.0, overlap=1, background=1)]
+    figure = loss_curves({"run": [*events, *after]})
+    assert figure.data[0].x == tuple(range(1, 31))
+    assert figure.layout.xaxis.range == (0.5, 30.5)
+    low, high = figure.layout.yaxis.range
+    assert low < -120
+    assert high > 200
 
 
 def test_nuclei_have_a_panel_where_they_carry_weight() -> None:
@@ -326,17 +338,50 @@ def test_a_run_without_an_epoch_has_empty_panels() -> None:
     assert titles(score_curves({"run": []})) == ["AP at IoU 0.5", "AP at IoU 0.75"]
 
 
-def test_scores_have_a_panel_each_and_the_baseline_a_line() -> None:
+def test_scores_have_a_panel_each_and_begin_at_epoch_0() -> None:
     scores = [{"ap50": 0.4, "ap75": 0.1}, None, {"ap50": 0.8, "ap75": 0.3}]
-    events = [event(i, scores=score) for i, score in enumerate(scores, start=1)]
-    figure = score_curves({"run": events}, baseline={"ap50": 0.6, "f1": 0.7})
-    assert titles(figure) == ["AP at IoU 0.5 (untrained 0.60)", "AP at IoU 0.75"]
+    events = [event(i, scores=score) for i, score in enumerate(scores)]
+    figure = score_curves({"run": events})
+    assert titles(figure) == ["AP at IoU 0.5", "AP at IoU 0.75"]
     assert [(trace.x, trace.y) for trace in figure.data] == [
-        ((1, 3), (0.4, 0.8)), ((1, 3), (0.1, 0.3)),
+        ((0, 2), (0.4, 0.8)), ((0, 2), (0.1, 0.3)),
     ]  # fmt: skip
-    (line,) = figure.layout.shapes
-    assert (line.y0, line.y1, line.yref) == (0.6, 0.6, "y")
-    assert line.line.dash == "dash"
+    assert figure.layout.xaxis.range == (-0.5, 2.5)
+
+
+def test_scores_of_a_run_without_epoch_0_begin_at_epoch_1() -> None:
+    figure = score_curves({"run": [event(1, scores={"ap50": 0.4})]}, epochs=8)
+    assert figure.layout.xaxis.range == (0.5, 8.5)
+
+
+def test_each_baseline_is_a_dashed_line_with_its_name() -> None:
+    events = [event(i, scores={"ap50": 0.4, "ap75": 0.1}) for i in (0, 1)]
+    levels = {"paths": {"ap50": 0.6, "f1": 0.7}, "watershed": {"ap50": 0.5, "ap75": 0.2}}
+    figure = score_curves({"Network": events}, baselines=levels)
+    assert figure.layout.showlegend
+    named = [trace.name for trace in figure.data if trace.showlegend]
+    assert named == ["Network", "Cheapest paths", "Watershed"]
+    lines = [trace for trace in figure.data if trace.name != "Network"]
+    # A score that a baseline does not have is no line.
+    assert [(line.name, set(line.y), line.yaxis) for line in lines] == [
+        ("Cheapest paths", {0.6}, "y"), ("Watershed", {0.5}, "y"), ("Watershed", {0.2}, "y2"),
+    ]  # fmt: skip
+    for line in lines:
+        assert (line.x[0], line.x[-1]) == (-0.5, 1.5)
+        assert line.line.dash in ("dash", "dot")
+    assert len({line.line.dash for line in lines}) == 2
+
+
+def test_what_is_compared_is_epoch_0_an_epoch_and_the_baselines() -> None:
+    events = [event(i, scores={"ap50": i / 10}, miou=None) for i in (0, 1, 2)]
+    levels = {"paths": {"ap50": 0.6}, "watershed": {"ap50": 0.5}}
+    found = compared(events, 2, levels)
+    assert {name: scores["ap50"] for name, scores in found.items()} == {
+        "Epoch 0": 0, "Epoch 2": 0.2, "Cheapest paths": 0.6, "Watershed": 0.5,
+    }  # fmt: skip
+    assert list(found) == ["Epoch 0", "Epoch 2", "Cheapest paths", "Watershed"]
+    assert list(compared(events, 0, {})) == ["Epoch 0"]
+    assert list(compared(events[1:], 1, {})) == ["Epoch 1"]
 
 
 def test_miou_has_a_panel_where_there_are_validation_crops() -> None:

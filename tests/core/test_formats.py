@@ -189,6 +189,45 @@ def test_an_earlier_epoch(name: str, run: Run) -> None:
     CHECKS[name](content(run, name, 2), run.epoch(2).labels, run)
 
 
+@pytest.fixture
+def with_epoch_0(run: Run) -> Run:
+    """As runs are by now: the network said something of the image before it was trained on it."""
+    run.add_epoch(0, drawing(np.where(run.epoch(1).labels == 1, 1, 0).astype(np.int32)))
+    return run
+
+
+@pytest.mark.parametrize("name", [name for name in CHECKS if name not in ("model", "all")])
+def test_epoch_0_is_taken_home_like_any_other(name: str, with_epoch_0: Run) -> None:
+    labels = with_epoch_0.epoch(0).labels
+    CHECKS[name](content(with_epoch_0, name, 0), labels, with_epoch_0)
+
+
+def test_the_command_writes_the_labels_of_epoch_0(
+    with_epoch_0: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ["export", str(with_epoch_0.path), "--format", "labels", "--epoch"]
+    assert main([*command, "0"]) == 0
+    np.testing.assert_array_equal(
+        tifffile.imread(tmp_path / "run-epoch0-labels.tif"), with_epoch_0.epoch(0).labels
+    )
+
+
+def test_an_epoch_that_is_not_there_is_told_beside_those_that_are(with_epoch_0: Run) -> None:
+    with pytest.raises(ValueError, match="no epoch 9; it has 0 to 3"):
+        content(with_epoch_0, "labels", 9)
+
+
+def test_the_film_begins_at_epoch_0(with_epoch_0: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    named: list[str] = []
+    monkeypatch.setattr(
+        "cellcutter_core.export.formats.film",
+        lambda frames: named.extend(name for name, _ in frames) or b"",
+    )
+    content(with_epoch_0, "film")
+    assert named == ["epoch 0", "epoch 1", "epoch 2", "epoch 3"]
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_same_bytes_every_time(name: str, run: Run) -> None:
     assert content(run, name) == content(Run(run.path), name)
@@ -316,7 +355,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     inputs, _ = prepare(sample((96, 96), seed=3), config)
     run = Run.create(tmp_path_factory.mktemp("trained") / "run", inputs, config)
     work(run)
-    assert run.epochs == [1, 2]
+    assert run.epochs == [0, 1, 2]
+    assert (run.epoch(0).labels != run.epoch(1).labels).any()
     assert (run.epoch(1).labels != run.epoch(2).labels).any()
     return run
 
@@ -340,10 +380,11 @@ def test_everything_unpacked_and_the_script_run_gives_the_same_labels(
     np.testing.assert_array_equal(again, tifffile.imread(tmp_path / "labels.tif"))
 
 
+@pytest.mark.parametrize("epoch", [0, 1])
 def test_the_notebook_gives_the_labels_of_an_earlier_epoch(
-    trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    epoch: int, trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, data in unzipped(content(trained, "recipe", 1)).items():
+    for name, data in unzipped(content(trained, "recipe", epoch)).items():
         (tmp_path / Path(name).name).write_bytes(data)
     notebook = json.loads((tmp_path / "recipe.ipynb").read_text("utf-8"))
     assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
@@ -353,8 +394,8 @@ def test_the_notebook_gives_the_labels_of_an_earlier_epoch(
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
             exec("".join(cell["source"]), names)
-    np.testing.assert_array_equal(names["drawing"].labels, trained.epoch(1).labels)
-    np.testing.assert_array_equal(tifffile.imread("labels.tif"), trained.epoch(1).labels)
+    np.testing.assert_array_equal(names["drawing"].labels, trained.epoch(epoch).labels)
+    np.testing.assert_array_equal(tifffile.imread("labels.tif"), trained.epoch(epoch).labels)
 
 
 def test_the_recipe_keeps_what_the_run_decided_when_it_started(run: Run) -> None:

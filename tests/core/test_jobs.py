@@ -1,5 +1,6 @@
 """The queue, mostly with a child that only says what a training would, so that it is quick."""
 
+import json
 import os
 import pickle
 import signal
@@ -17,6 +18,7 @@ import pytest
 
 from cellcutter_core.config import Config, CropSettings, NetworkSettings, TrainingSettings
 from cellcutter_core.inputs import Inputs
+from cellcutter_core.pipeline import baselines
 from cellcutter_core.runs import jobs as jobs_module
 from cellcutter_core.runs import lock, worker
 from cellcutter_core.runs.estimate import speed_of
@@ -488,10 +490,78 @@ def test_a_real_child_trains(folder):
     Jobs().submit(run, epochs=1)
     until(lambda: status(run) not in ("queued", "running"), 150)
     assert (status(run), run.progress.message) == ("finished", "")
-    assert run.epochs == [1]
+    assert run.epochs == [0, 1]
     speed = speed_of(run)
     assert speed is not None
     assert speed.start_up > speed.per_crop > 0
+
+
+def test_a_training_writes_epoch_0_and_both_baselines_before_its_first_step(folder):
+    run = new_run(folder, "a")
+    work(run)
+    kinds = [event["kind"] for event in run.events()]
+    assert kinds.index("epoch") < kinds.index("step")
+    assert run.epochs == [0, 1, 2]
+    assert run.progress.epochs_done == 2
+    zero = run.progress.epoch_events[0]
+    assert zero["epoch"] == 0
+    assert zero["n_cells"] == len(np.unique(run.epoch(0).labels)) - 1
+    assert not {"loss", "seconds", "collapsed"} & zero.keys()
+    found = baselines(run.inputs)
+    for name, labels in run.baselines.items():
+        np.testing.assert_array_equal(labels, found[name])
+    named = [event["name"] for event in run.events() if event["kind"] == "baseline"]
+    assert named == list(run.baselines) == ["paths", "watershed"]
+
+
+def losses(run):
+    return [event["loss"] for event in run.events() if event["kind"] == "step"]
+
+
+def test_a_run_that_stopped_at_epoch_0_goes_on_as_if_it_had_not(folder):
+    whole, parts = new_run(folder, "a"), new_run(folder, "b")
+    work(whole)
+    work(parts, stop=lambda: bool(parts.epochs))
+    assert (parts.progress.status, parts.epochs, losses(parts)) == ("stopped", [0], [])
+    assert parts.progress.epochs_done == 0
+    # It can be taken home and applied already.
+    assert parts.model_file.exists()
+    work(parts)
+    assert losses(parts) == losses(whole)
+    np.testing.assert_array_equal(parts.epoch(2).labels, whole.epoch(2).labels)
+    # Epoch 0 is drawn once.
+    drawn = [event["epoch"] for event in parts.events() if event["kind"] == "epoch"]
+    assert drawn == [0, 1, 2]
+
+
+def test_a_run_that_stopped_before_anything_begins_with_epoch_0(folder):
+    run = new_run(folder, "a")
+    work(run, stop=lambda: True)
+    assert (run.progress.status, run.epochs) == ("stopped", [])
+    work(run, epochs=1)
+    assert run.epochs == [0, 1]
+
+
+def test_an_old_run_goes_on_without_epoch_0(folder):
+    """And keeps the baseline that it has, without a name."""
+    run = new_run(folder, "a")
+    work(run, epochs=1)
+    (run.path / "epochs" / "0000.npz").unlink()
+    np.savez(run.path / "baseline.npz", labels=run.baselines["watershed"])
+    lines = []
+    for event in run.events():
+        if event["kind"] == "baseline" and event.pop("name") == "paths":
+            continue
+        if event.get("epoch") != 0:
+            lines.append(json.dumps(event) + "\n")
+    (run.path / "events.jsonl").write_text("".join(lines), "utf-8")
+    assert list(run.baselines) == ["watershed"]
+    work(run, epochs=2)
+    assert run.progress.status == "finished"
+    assert run.epochs == [1, 2]
+    assert set(run.baselines) == {"paths", "watershed"}
+    named = [event.get("name") for event in run.events() if event["kind"] == "baseline"]
+    assert named == [None, "paths"]
 
 
 def test_a_run_goes_on_to_where_it_was_to_go(folder):

@@ -99,8 +99,12 @@ def test_one_that_is_gone_on_with_is_as_if_it_had_never_stopped(
 ) -> None:
     """The other images' targets too, which nobody has stored, are what they were."""
     parts = Run.create(tmp_path / "run", whole.inputs, TINY, others=whole.others)
-    work(parts, stop=lambda: bool(parts.epochs))
-    assert parts.progress.status == "stopped"
+    work(parts, stop=lambda: 0 in parts.epochs)
+    assert (parts.progress.status, parts.epochs) == ("stopped", [0])
+    # The network has not seen them: their cells come with the first epoch that is trained.
+    assert not found_in_others(parts)
+    work(parts, stop=lambda: 1 in parts.epochs)
+    assert (parts.progress.status, parts.epochs) == ("stopped", [0, 1])
     after_one = [parts.epoch(1).labels, *labels_of_others(parts)]
 
     # In the middle of the second epoch the network has moved on, and what is drawn is the first.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cellcutter_core.baseline import filled_labels, watershed_labels
+from cellcutter_core.baseline import BASELINES, filled_labels, watershed_labels
 from cellcutter_core.config import PAPER, Config, CropSettings, LabelSettings, TrainingSettings
 from cellcutter_core.crops import Dataset
 from cellcutter_core.guidance import Guidance
@@ -19,12 +19,14 @@ from cellcutter_core.inputs import Inputs, Truth
 from cellcutter_core.nuclei.given import given_cover
 from cellcutter_core.pipeline import (
     LARGEST_SCALE,
+    baselines,
     draw_cells,
     guided_territory,
     make_dataset,
     prepare,
     scale_for,
     segment,
+    segment_inputs,
     train_and_draw,
     untrained_labels,
     validation_crops,
@@ -282,7 +284,7 @@ def test_cells_are_drawn_as_the_network_has_them_or_filled(cell_size: float | No
 
 
 class FakeTraining:
-    """Two epochs of one step; remembers the targets that each step had."""
+    """Two epochs of one step after epoch 0; remembers the targets that each step had."""
 
     epochs_done = 0
 
@@ -290,6 +292,9 @@ class FakeTraining:
         self.data, *self.others = data if isinstance(data, list) else [data]
         self.network = FakeNetwork(3)
         self.targets: list[np.ndarray] = []
+
+    def epoch_zero(self) -> Any:
+        return types.SimpleNamespace(epoch=0)
 
     def run(self, *, stop: Callable[[], bool] = lambda: False, **_: Any) -> Iterator[Any]:
         for epoch in (1, 2):
@@ -305,8 +310,10 @@ def test_with_self_training_each_drawing_is_the_next_target() -> None:
     given, chosen = inputs(), config(self_training=0.5)
     data = make_dataset(given, chosen)
     training: Any = FakeTraining(data)
-    step, (_, first), *_ = train_and_draw(training, data, given, chosen)
-    assert step.epoch == 1
+    (zero, before), step, (_, first), *_ = train_and_draw(training, data, given, chosen)
+    assert (zero.epoch, step.epoch) == (0, 1)
+    # Epoch 0 is what the network says, and nothing aims at that.
+    assert (before.labels > 0).sum() < (first.labels > 0).sum()
     watershed = watershed_labels(given.nuclei, given.mask, points=given.points)
     np.testing.assert_array_equal(training.targets[0], watershed)
     np.testing.assert_array_equal(training.targets[1], first.labels)
@@ -383,10 +390,48 @@ def test_without_self_training_targets_are_left_alone() -> None:
     data.aim_at(np.full(data.shape, 3))
     training: Any = FakeTraining(data)
     events = list(train_and_draw(training, data, given, chosen))
-    assert len(events) == 4
+    assert len(events) == 5
     assert all((target == 3).all() for target in training.targets)
     # Drawn at the image's own size.
-    assert events[1][1].labels.shape == (80, 96)
+    assert events[2][1].labels.shape == (80, 96)
+
+
+def test_epoch_0_is_drawn_before_the_first_step() -> None:
+    given, chosen = inputs(), config(cell_size=24)
+    data = make_dataset(given, chosen)
+    training: Any = FakeTraining(data)
+    (zero, drawing), *rest = train_and_draw(training, data, given, chosen)
+    assert zero.epoch == 0
+    expected = draw_cells(FakeNetwork(3), data, given, chosen)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(drawing.labels, expected.labels)
+    assert [event.epoch if isinstance(event, Step) else event[0].epoch for event in rest] == [
+        1, 1, 2, 2,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("reason", ["it is there", "epochs are done", "stopped"])
+def test_epoch_0_is_left_out_where_it_is_not_wanted(reason: str) -> None:
+    given, chosen = inputs(), config(cell_size=24)
+    data = make_dataset(given, chosen)
+    training: Any = FakeTraining(data)
+    training.epochs_done = int(reason == "epochs are done")
+    events = train_and_draw(
+        training, data, given, chosen,
+        epoch_0=reason != "it is there", stop=lambda: reason == "stopped",
+    )  # fmt: skip
+    drawn = [event[0].epoch for event in events if isinstance(event, tuple)]
+    assert drawn == ([] if reason == "stopped" else [1, 2])
+
+
+def test_baselines_are_the_cheapest_paths_and_the_watershed() -> None:
+    given = inputs()
+    found = baselines(given)
+    assert list(found) == list(BASELINES)
+    np.testing.assert_array_equal(found["paths"], guided_territory(given).labels)
+    watershed = watershed_labels(given.nuclei, given.mask, points=given.points)
+    np.testing.assert_array_equal(found["watershed"], watershed)
+    for labels in found.values():
+        np.testing.assert_array_equal(labels > 0, given.mask)
 
 
 def test_inputs_and_truth_go_into_a_file_and_come_back() -> None:
@@ -598,3 +643,7 @@ def test_segmenting_gives_the_drawing_of_the_last_epoch(
     assert 0 < (first.labels > 0).sum() < (found.labels > 0).sum()
     with pytest.raises(ValueError, match="stopped before the first epoch ended"):
         segment(an_image(), chosen, stop=lambda: True)
+    # Until epoch 0 nothing is trained.
+    before = segment_inputs(given, chosen, until=0)
+    expected = draw_cells(FakeNetwork(3), data, given, chosen)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(before.labels, expected.labels)

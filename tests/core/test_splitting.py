@@ -13,7 +13,7 @@ from cellcutter_core.config import QUICK
 from cellcutter_core.export import Result, content
 from cellcutter_core.guidance import Guidance
 from cellcutter_core.inputs import Inputs
-from cellcutter_core.pipeline import prepare
+from cellcutter_core.pipeline import prepare, segment_inputs
 from cellcutter_core.prediction import Drawing
 from cellcutter_core.runs.again import corrected_inputs, train_again
 from cellcutter_core.runs.corrections import Correction, corrected, keep_corrections
@@ -241,8 +241,12 @@ def test_a_run_trained_again_has_the_extra_cell_and_begins_with_the_network(
     # A cold start of the same comes out differently: the weights were taken.
     cold = Run.create(tmp_path / "third", again.inputs, again.config)
     work(cold)
-    losses = [one.progress.epoch_events[0]["loss"] for one in (again, cold)]
+    losses = [one.progress.trained_events[0]["loss"] for one in (again, cold)]
     assert losses[0] != losses[1]
+    # And epoch 0 is what these weights say.
+    before = segment_inputs(again.inputs, again.config, until=0, start=state[1])
+    np.testing.assert_array_equal(again.epoch(0).labels, before.labels)
+    assert not np.array_equal(again.epoch(0).probability, cold.epoch(0).probability)
 
     # Its recipe begins with the same network.
     with zipfile.ZipFile(io.BytesIO(content(again, "recipe"))) as archive:

@@ -105,6 +105,49 @@ def test_epochs_come_back(run):
         run.epoch(7)
 
 
+def test_epoch_0_is_an_epoch_like_any_other(run):
+    run.add_epoch(0, drawing(5))
+    run.add_epoch(1, drawing(3))
+    assert run.epochs == [0, 1]
+    np.testing.assert_array_equal(run.epoch(0).labels, np.full((2, 3), 5))
+    with pytest.raises(ValueError, match=r"no epoch 7; it has 0, 1"):
+        run.epoch(7)
+
+
+def test_baselines_come_back_by_name(run):
+    assert run.baselines == run.baseline_scores == {}
+    run.baselines = {"paths": drawing(1).labels, "watershed": drawing(2).labels}
+    run.record("baseline", name="watershed", scores={"ap50": 0.25})
+    run.record("baseline", name="paths", scores={"ap50": 0.5})
+    found = Run(run.path).baselines
+    assert {name: labels.max() for name, labels in found.items()} == {"paths": 1, "watershed": 2}
+    assert run.baseline_scores == {"paths": {"ap50": 0.5}, "watershed": {"ap50": 0.25}}
+    assert list(run.baseline_scores) == ["paths", "watershed"]
+
+
+@pytest.mark.parametrize(
+    ("guidance", "name"), [(3, "paths"), (0, "watershed"), (None, "watershed")]
+)
+def test_the_only_baseline_of_an_old_run_is_what_its_settings_took(run, guidance, name):
+    file = run.path / "run.json"
+    about = json.loads(file.read_text("utf-8"))
+    about["config"]["crops"].pop("guidance", None)
+    if guidance is not None:
+        about["config"]["crops"]["guidance"] = guidance
+    file.write_text(json.dumps(about), "utf-8")
+    np.savez(run.path / "baseline.npz", labels=drawing(7).labels)
+    run.record("baseline", scores={"ap50": 0.5})
+    old = Run(run.path)
+    assert list(old.baselines) == [name]
+    assert old.baselines[name].max() == 7
+    assert old.baseline_scores == {name: {"ap50": 0.5}}
+
+
+def test_without_truth_baselines_have_no_scores(run):
+    run.record("baseline", name="paths", scores=None)
+    assert run.baseline_scores == {}
+
+
 def test_a_damaged_epoch_is_one_line(run):
     (run.path / "epochs" / "0001.npz").write_bytes(b"not an archive")
     with pytest.raises(ValueError, match="damaged"):
@@ -160,6 +203,28 @@ def test_progress_in_the_middle():
     # 3 epochs of 10 steps to go at 2 s a step, 5 steps of them done.
     assert now.seconds_left == pytest.approx(50)
     assert now.seconds == 20
+
+
+ZERO = {"kind": "epoch", "epoch": 0, "device": "d", "miou": None, "n_cells": 3}
+
+
+def test_epoch_0_does_not_count_as_done():
+    now = progress([STARTED, ZERO], CONFIG)
+    assert (now.status, now.epochs_done, now.step, now.seconds) == ("running", 0, 0, 0)
+    assert now.seconds_left is None
+    assert not now.collapsed
+    assert [event["epoch"] for event in now.epoch_events] == [0]
+    assert now.trained_events == ()
+
+
+def test_epoch_0_changes_nothing_of_the_progress_after_it():
+    events = [STARTED, epoch_event(1), {"kind": "step", "epoch": 2, "step": 5}]
+    without, now = progress(events, CONFIG), progress([STARTED, ZERO, *events[1:]], CONFIG)
+    assert now.epochs_done == without.epochs_done == 1
+    assert now.seconds_left == without.seconds_left == pytest.approx(50)
+    assert now.seconds == without.seconds
+    assert now.trained_events == without.epoch_events
+    assert [event["epoch"] for event in now.epoch_events] == [0, 1]
 
 
 @pytest.mark.parametrize("end", ["finished", "stopped"])

@@ -133,6 +133,19 @@ def test_a_seed_decides_everything_and_validation_nothing(
     assert [event.miou for event in again if isinstance(event, Epoch)] == [None, None]
 
 
+def test_epoch_0_is_scored_and_the_training_after_it_is_the_same(
+    data: Dataset, four_epochs: list[Step | Epoch]
+) -> None:
+    unet, cells = network("batch"), np.array([3, 1, 8])
+    truth = np.random.default_rng(0).random((3, 16, 16)) < 0.5
+    training = Training(data, unet, USUAL, Validation(cells, truth))
+    zero = training.epoch_zero()
+    assert (zero.epoch, training.epochs_done) == (0, 0)
+    assert zero.miou == pytest.approx(miou(unet.probabilities(data.crops(cells)) > 0.5, truth))
+    assert losses(training.run()) == losses(iter(four_epochs))
+    assert Training(data, unet, USUAL).epoch_zero().miou is None
+
+
 def test_another_seed_gives_other_weights_and_other_crops(
     data: Dataset, told: list[dict[str, Any]]
 ) -> None:
