@@ -42,7 +42,7 @@ class RunSummary:
     seconds : float
     collapsed : bool
     scores : mapping or None
-        Against the truth, after the last epoch; None where there is no truth.
+        Against the truth, after the last epoch that was trained; None where there is no truth.
     """
 
     id: str
@@ -215,5 +215,5 @@ def _read(path: Path, stamp: tuple[int, int]) -> RunSummary:
         epochs=now.epochs,
         seconds=now.seconds,
         collapsed=now.collapsed,
-        scores=now.epoch_events[-1].get("scores") if now.epoch_events else None,
+        scores=now.trained_events[-1].get("scores") if now.trained_events else None,
     )

@@ -117,6 +117,17 @@ def test_the_list_is_newest_first_and_counts_what_is_damaged(folder):
     assert [run.status for run in list_runs()[0]] == ["crashed", "finished"]
 
 
+def test_a_run_at_epoch_0_has_no_epoch_and_no_score_in_the_list(folder):
+    run = new_run(folder, "a")
+    run.record("started", pid=os.getpid(), host=socket.gethostname(), epochs=3)
+    run.record("epoch", epoch=0, miou=None, scores={"ap50": 0.9})
+    (summary,), _ = list_runs()
+    assert (summary.epochs_done, summary.seconds, summary.scores) == (0, 0, None)
+    run.record("epoch", epoch=1, seconds=2.5, scores={"ap50": 0.5})
+    (summary,), _ = list_runs()
+    assert (summary.epochs_done, summary.scores) == (1, {"ap50": 0.5})
+
+
 def test_a_process_that_ends_without_a_word_is_noticed(folder, monkeypatch):
     run = new_run(folder, "a")
     run.record("started", pid=os.getpid(), host=socket.gethostname())
