@@ -395,14 +395,14 @@ PAPER = Config()
 
 QUICK = Config(
     preset="quick",
-    crops=CropSettings(cell_size=36, intensity="log"),
+    crops=CropSettings(size=96, cell_size=36, intensity="log"),
     network=TAUGHT,
     training=TrainingSettings(
         epochs=8,
         steps=16,
         area=None,
-        crops=48,
-        crops_at_once=48,
+        crops=32,
+        crops_at_once=32,
         learning_rate=5e-4,
         schedule="cosine",
         clip_norm=1.0,

@@ -45,7 +45,7 @@ class Dataset:
     ------
     ValueError
         If shapes do not fit each other, there is no marker, a marker lies outside of the image,
-        the image is smaller than a crop, or a channel is constant.
+        the image is smaller than half a crop, or a channel is constant.
 
     Notes
     -----
@@ -74,9 +74,10 @@ class Dataset:
         self.shape: tuple[int, int] = pixels.shape[:2]
         if crop_size % 2 or crop_size < 2:
             raise ValueError(f"crop_size must be even and at least 2, got {crop_size}")
-        if min(self.shape) < crop_size:
+        # What of a crop lies beyond the image is background, so half of one is enough.
+        if 2 * min(self.shape) < crop_size:
             raise ValueError(
-                f"the image is {self.shape[0]}×{self.shape[1]} pixels, smaller than one crop of "
+                f"the image is {self.shape[0]}×{self.shape[1]} pixels, smaller than half of one crop of "
                 f"{crop_size}×{crop_size}; choose a smaller crop size or a larger image"
             )
         self.crop_size = crop_size

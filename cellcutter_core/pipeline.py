@@ -450,8 +450,8 @@ def scale_of_cells(diameter: float, shape: tuple[int, ...], config: Config) -> f
     if wanted is None:
         return 1.0
     scale = float(np.clip(wanted / diameter, 1 / LARGEST_SCALE, LARGEST_SCALE))
-    # An image that held a crop shall hold one still.
-    return float(max(scale, min(1.0, config.crops.size / min(shape))))
+    # An image that was large enough for crops shall be so still.
+    return float(max(scale, min(1.0, config.crops.size / 2 / min(shape))))
 
 
 def make_dataset(inputs: Inputs, config: Config) -> Dataset:

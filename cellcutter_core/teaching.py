@@ -42,11 +42,11 @@ class Recipe(Settings):
     """How the weights that the package ships come about; the same recipe gives the same."""
 
     seed: int = Field(0, ge=0, description="Seed of weights, lessons and batches.")
-    steps: int = Field(15_000, ge=1, description="Optimiser steps.")
-    lessons: int = Field(900, ge=1, description="Lessons in all.")
+    steps: int = Field(12_000, ge=1, description="Optimiser steps.")
+    lessons: int = Field(800, ge=1, description="Lessons in all.")
     first_lessons: int = Field(60, ge=1, description="Lessons that are made before the first step.")
     kept_lessons: int = Field(350, ge=1, description="Lessons that are kept; the oldest goes.")
-    crops: int = Field(48, ge=1, description="Crops a step.")
+    crops: int = Field(24, ge=1, description="Crops a step.")
     pictures: int = Field(4, ge=1, description="Lessons that the crops of a step come from.")
     learning_rate: float = Field(
         2e-3, gt=0, description="Of Adam; it falls along half a cosine to a hundredth."

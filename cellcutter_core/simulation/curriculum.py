@@ -91,7 +91,7 @@ def lesson(seed: int, shape: tuple[int, int] = (384, 384)) -> Lesson:
 def _growth(stain: Stain | None, *, rng: np.random.Generator) -> Growth:
     """A tissue of any kind: lone cells to sheets, round to spindle, even to uneven sizes."""
     radius = rng.uniform(11, 23)
-    uneven = rng.uniform(0.03, 0.4)
+    uneven = rng.uniform(0.03, 0.45)
     crowded = rng.random() < 0.75
     round_ones = stain == "nuclei" or rng.random() < 0.25
     low = radius * np.exp(-2 * uneven) * 0.8
@@ -203,5 +203,5 @@ def _halves(own: NDArray[np.bool_], *, rng: np.random.Generator) -> list[NDArray
 def _mask(inside: NDArray[np.bool_], *, rng: np.random.Generator) -> NDArray[np.bool_]:
     """Cell area as a graph cut finds it: a pixel too wide or too narrow, with uneven outlines."""
     distance = ndimage.distance_transform_edt(inside) - ndimage.distance_transform_edt(~inside)
-    limit = rng.uniform(-2, 1) + rng.uniform(0, 1) * smooth_noise(inside.shape, 12, rng=rng)
+    limit = rng.uniform(-1.5, 0.7) + rng.uniform(0, 1) * smooth_noise(inside.shape, 12, rng=rng)
     return np.asarray(distance > limit, bool)

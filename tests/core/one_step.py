@@ -42,7 +42,7 @@ def dataset() -> Dataset:
             rng.uniform(0, 1, (32, 32)).astype(np.float32),
         ),
     )
-    data.aim_at(data.discs(4))
+    data.set_targets(data.discs(4))
     return data
 
 

@@ -322,7 +322,7 @@ def bad_files(tmp_path):
     array("text", np.array(["a", "b"]), "")
     rows, cols = np.mgrid[:14, :14]
     spot = 1000 * np.exp(-((rows - 7) ** 2 + (cols - 7) ** 2) / 20) + rng.normal(0, 1, (14, 14))
-    array("tiny", spot, "smaller than one crop")
+    array("tiny", spot, "smaller than half of one crop")
     (tmp_path / "text.tif").write_text("no image at all")
     cases["no image"] = (tmp_path / "text.tif", "")
     tifffile.imwrite(tmp_path / "whole.tif", noise)
@@ -348,7 +348,7 @@ def test_bad_files(tmp_path, capsys, mistake):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--set", "crops.size=512", "--preset", "paper"], "160×160 pixels, smaller than one crop"),
+        (["--set", "crops.size=512", "--preset", "paper"], "160×160 pixels, smaller than half of one crop"),
         (["--epochs", "0"], "at least 1"),
         (["--set", "training.learning_rate=5"], "at most 1"),
         (["--set", "mask.nothing=5"], "no setting called mask.nothing"),

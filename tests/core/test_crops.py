@@ -154,7 +154,7 @@ def test_nothing_of_the_callers_is_changed_or_copied_for_each_crop() -> None:
         ({"image": np.stack([image(), np.full((6, 8), 0.1)], -1)}, "channel 1 of the image is con"),
         ({"image": np.where(np.eye(6, 8), np.nan, 1)}, "pixels that are not finite"),
         ({"image": np.where(np.eye(6, 8), np.inf, 1)}, "pixels that are not finite"),
-        ({"crop_size": 8}, "6×8 pixels, smaller than one crop of 8×8"),
+        ({"crop_size": 14}, "6×8 pixels, smaller than half of one crop of 14×14"),
         ({"crop_size": 5}, "crop_size must be even and at least 2, got 5"),
         ({"crop_size": 0}, "crop_size must be even and at least 2, got 0"),
         ({"markers": np.zeros((6, 8), int)}, "there is no marker"),
@@ -203,10 +203,10 @@ def test_targets_are_padded_with_nothing() -> None:
     assert data.padded_targets.shape == (10, 12)
     assert not data.padded_targets.any()
     labels = np.arange(48).reshape(6, 8)
-    data.aim_at(labels)
+    data.set_targets(labels)
     np.testing.assert_array_equal(data.padded_targets, np.pad(labels, 2))
     with pytest.raises(ValueError, match=r"targets has shape \(8, 6\), the image \(6, 8\)"):
-        data.aim_at(labels.T)
+        data.set_targets(labels.T)
 
 
 def test_a_batch_is_filled_with_real_crops() -> None:

@@ -37,7 +37,7 @@ def dataset(n: int = 13, *, seed: int = 0) -> Dataset:
         nuclei=nuclei,
         territory=territory,
     )
-    data.aim_at(data.discs(4))
+    data.set_targets(data.discs(4))
     return data
 
 
@@ -225,7 +225,7 @@ def test_the_objective_lies_between_the_loss_and_the_targets(engine: Engine) -> 
     # Before any targets are set there are none; then they may change from step to step.
     for targets in (np.zeros((16, 16), int), *rng.integers(0, 3, (2, 16, 16))):
         if targets.any():
-            data.aim_at(targets)
+            data.set_targets(targets)
         aimed = -np.log(np.where(targets == 1, p, 1 - p)).sum()
         assert objective(0) == pytest.approx(0.5 * (loss + certain), rel=1e-5)
         assert objective(1) == pytest.approx(0.5 * aimed, rel=1e-5)

@@ -1,4 +1,4 @@
-"""From an image to crops and back: scale, intensities, filling, validation crops, self-training."""
+"""From an image to crops and back: scale, intensities, markers, filling, validation crops."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 
 from cellcutter_core.baseline import BASELINES, filled_labels, watershed_labels
-from cellcutter_core.config import PAPER, Config, CropSettings, LabelSettings, TrainingSettings
+from cellcutter_core.config import PAPER, QUICK, Config, CropSettings, LabelSettings
 from cellcutter_core.crops import Dataset
 from cellcutter_core.guidance import Guidance
 from cellcutter_core.images import Image
 from cellcutter_core.inputs import Inputs, Truth
+from cellcutter_core.network.taught import read_taught
 from cellcutter_core.nuclei.given import given_cover
 from cellcutter_core.pipeline import (
     LARGEST_SCALE,
+    POINT_RADIUS,
     baselines,
     draw_cells,
     guided_territory,
@@ -27,8 +29,9 @@ from cellcutter_core.pipeline import (
     scale_for,
     segment,
     segment_inputs,
+    shown_markers,
+    starting_network,
     train_and_draw,
-    untrained_labels,
     validation_crops,
 )
 from cellcutter_core.prediction import draw
@@ -43,11 +46,10 @@ def array(text: str) -> np.ndarray:
     return np.array([[int(c) for c in row.replace(".", "0")] for row in rows], np.int32)
 
 
-def config(*, fill: bool = False, self_training: float = 0, **crops: Any) -> Config:
+def config(*, fill: bool = False, **crops: Any) -> Config:
     return PAPER.replace(
         crops=CropSettings(**({"size": 16, "sigma": 5} | crops)),
         labels=LabelSettings(fill=fill),
-        training=TrainingSettings(self_training=self_training),
     )
 
 
@@ -86,9 +88,9 @@ def test_scale_has_its_limits() -> None:
     assert scale_for(given, config(cell_size=256)) == LARGEST_SCALE
     huge = Inputs(np.zeros((400, 400, 1)), np.ones((400, 400), bool), np.array([[200.0, 200]]))
     assert scale_for(huge, config(cell_size=8)) == 1 / LARGEST_SCALE
-    # However small cells shall be, the image still has to hold a crop.
-    assert scale_for(given, config(cell_size=8, size=64)) == 64 / 80
-    data = make_dataset(given, config(cell_size=8, size=64))
+    # However small cells shall be, the image still has to hold half a crop.
+    assert scale_for(given, config(cell_size=8, size=128)) == 64 / 80
+    data = make_dataset(given, config(cell_size=8, size=128))
     assert data.shape[0] == 64
 
 
@@ -180,10 +182,10 @@ def test_what_can_not_be_cropped_is_said_in_one_line(crops: dict[str, Any]) -> N
         make_dataset(constant, config(**crops))
 
 
-def test_an_image_smaller_than_a_crop_is_refused_as_it_is() -> None:
+def test_an_image_smaller_than_half_a_crop_is_refused_as_it_is() -> None:
     given = inputs()
-    with pytest.raises(ValueError, match="80×96 pixels, smaller than one crop of 128×128"):
-        make_dataset(given, config(size=128))
+    with pytest.raises(ValueError, match="80×96 pixels, smaller than half of one crop of 192×192"):
+        make_dataset(given, config(size=192))
 
 
 def test_filling_keeps_what_hangs_together_with_the_nucleus() -> None:
@@ -306,70 +308,56 @@ class FakeTraining:
             yield types.SimpleNamespace(epoch=epoch)
 
 
-def test_with_self_training_each_drawing_is_the_next_target() -> None:
-    given, chosen = inputs(), config(self_training=0.5)
-    data = make_dataset(given, chosen)
-    training: Any = FakeTraining(data)
-    (zero, before), step, (_, first), *_ = train_and_draw(training, data, given, chosen)
-    assert (zero.epoch, step.epoch) == (0, 1)
-    # Epoch 0 is what the network says, and nothing aims at that.
-    assert (before.labels > 0).sum() < (first.labels > 0).sum()
-    watershed = watershed_labels(given.nuclei, given.mask, points=given.points)
-    np.testing.assert_array_equal(training.targets[0], watershed)
-    np.testing.assert_array_equal(training.targets[1], first.labels)
-    assert not np.array_equal(first.labels, watershed)
-    # One that goes on aims at what was drawn last.
-    again: Any = FakeTraining(data)
-    list(train_and_draw(again, data, given, chosen, drawn=first.labels))
-    np.testing.assert_array_equal(again.targets[0], first.labels)
-
-
-@pytest.mark.parametrize("epochs_done", [0, 1])
-def test_each_of_several_images_has_its_own_drawing_for_a_target(epochs_done: int) -> None:
-    given, chosen = inputs(), config(self_training=0.5)
-    turned = given.points * [1, -1] + [0, 95]
-    keep = turned[:, 0] < 69
-    other = Inputs(given.image[:70, ::-1], given.mask[:70, ::-1], turned[keep], None)
-    data, beside = make_dataset(given, chosen), make_dataset(other, chosen)
-    training: Any = FakeTraining(data)
-    training.epochs_done = epochs_done
-    aimed = []
-
-    for event in train_and_draw(training, data, given, chosen, others=[(beside, other)]):
-        if isinstance(event, Step):
-            aimed.append(beside.padded_targets[8:-8, 8:-8].copy())
-    # Before the first epoch it is what the image says, of one that goes on what its network draws.
-    begin = untrained_labels(other, chosen)
-    if epochs_done:
-        begin = draw_cells(FakeNetwork(3), beside, other, chosen).labels  # type: ignore[arg-type]
-    then = draw_cells(FakeNetwork(5), beside, other, chosen).labels  # type: ignore[arg-type]
-    np.testing.assert_array_equal(aimed[0], begin)
-    np.testing.assert_array_equal(aimed[1], then)
-    assert not np.array_equal(aimed[0], aimed[1])
-    # The first image is as it is alone.
-    alone: Any = FakeTraining(make_dataset(given, chosen))
-    list(train_and_draw(alone, alone.data, given, chosen))
-    np.testing.assert_array_equal(training.targets, alone.targets)
-
-
 @pytest.mark.parametrize("cell_size", [None, 24])
-def test_with_guidance_training_begins_from_the_territories(cell_size: float | None) -> None:
-    given = inputs()
-    chosen = config(fill=True, self_training=0.5, guidance=2, cell_size=cell_size)
+def test_the_taught_network_sees_markers_and_paths_in_the_size_of_crops(
+    cell_size: float | None,
+) -> None:
+    whole = inputs(channels=2)
+    given = Inputs(whole.image, whole.mask, whole.points)
+    chosen = QUICK.replace(crops=QUICK.crops.replace(size=32, cell_size=cell_size or 36))
     data = make_dataset(given, chosen)
     territory = guided_territory(given)
     labels = nearest(territory.labels, data.shape)
-    inside = (slice(8, -8), slice(8, -8))
+    inside = (slice(16, -16), slice(16, -16))
     np.testing.assert_array_equal(territory.labels > 0, given.mask)
     np.testing.assert_array_equal(data.padded_territory[inside], labels)
-    log_odds = 2 * resized(territory.log_odds, data.shape)
+    log_odds = resized(territory.log_odds, data.shape)
     np.testing.assert_allclose(data.padded_log_odds[inside], log_odds, rtol=1e-6)
-    training: Any = FakeTraining(data)
-    *_, (_, drawing) = train_and_draw(training, data, given, chosen)
-    np.testing.assert_array_equal(training.targets[0], labels)
-    np.testing.assert_array_equal(drawing.labels > 0, given.mask)
-    # The published way knows nothing of it.
+    # Of two channels it sees the mean.
+    assert given.image.shape[-1] == 2
+    assert data.n_channels == 5
+    # Markers that are points are small discs, each around its own.
+    rows, cols = np.round(data.points).astype(int).T
+    assert data.padded_nuclei[inside][rows, cols].tolist() == list(range(1, 31))
+    areas = np.bincount(data.padded_nuclei.ravel())[1:]
+    assert areas.max() <= np.pi * (POINT_RADIUS + 1) ** 2
+    assert areas.min() > 4
+    # From nothing a network sees the image alone, as published.
     assert make_dataset(given, config()).padded_territory is None
+
+
+def test_regions_of_markers_are_shown_as_they_are_unless_nothing_is_left_of_them() -> None:
+    regions = np.zeros((20, 30), np.int32)
+    regions[3:8, 4:9], regions[12, 20] = 1, 2
+    shown = shown_markers(regions, np.array([[5, 6.0], [12, 20]]), (20, 30))
+    np.testing.assert_array_equal(shown == 1, regions == 1)
+    rows, cols = np.nonzero(shown == 2)
+    assert (rows.mean(), cols.mean()) == (12, 20)
+    assert len(rows) > 20
+
+
+def test_training_starts_from_taught_weights_random_ones_or_those_given() -> None:
+    given = inputs()
+    chosen = QUICK.replace(crops=QUICK.crops.replace(size=32))
+    data = make_dataset(given, chosen)
+    taught = starting_network(chosen, data).weights
+    for found, shipped in zip(taught, read_taught()[0], strict=True):
+        np.testing.assert_array_equal(found, shipped)
+    other = [weight + 1 for weight in taught]
+    begun = starting_network(chosen, data, weights=other).weights
+    np.testing.assert_array_equal(begun[0], other[0])
+    plain = config()
+    assert starting_network(plain, make_dataset(given, plain)).weights == []
 
 
 def test_filling_with_guidance_follows_the_image() -> None:
@@ -384,10 +372,10 @@ def test_filling_with_guidance_follows_the_image() -> None:
     assert (found[:, 3:] == 2).all()
 
 
-def test_without_self_training_targets_are_left_alone() -> None:
+def test_drawing_leaves_the_targets_alone() -> None:
     given, chosen = inputs(), config(cell_size=24)
     data = make_dataset(given, chosen)
-    data.aim_at(np.full(data.shape, 3))
+    data.set_targets(np.full(data.shape, 3))
     training: Any = FakeTraining(data)
     events = list(train_and_draw(training, data, given, chosen))
     assert len(events) == 5

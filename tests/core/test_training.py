@@ -238,12 +238,12 @@ def test_the_learning_rate_stays_or_falls_along_half_a_cosine(
 def test_warm_up_steps_come_first_and_are_marked(
     warm_up: int, data: Dataset, told: list[dict[str, Any]]
 ) -> None:
-    settings = USUAL.replace(warm_up=warm_up, epochs=2, self_training=0.3)
+    settings = USUAL.replace(warm_up=warm_up, epochs=2)
     events = list(train(data, network(), settings))
     marked = [event.warming_up for event in events if isinstance(event, Step)]
     assert marked == [index < warm_up for index in range(6)]
-    # Before, the targets alone; after, the loss and what self-training there is.
-    assert [step["target_weight"] for step in told] == [1 if warm else 0.3 for warm in marked]
+    # Before, the targets alone; after, the loss alone.
+    assert [step["target_weight"] for step in told] == [1 if warm else 0 for warm in marked]
 
 
 def test_symmetries_are_none_or_one_for_a_step_or_one_for_each_crop(
