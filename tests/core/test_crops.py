@@ -78,8 +78,8 @@ def test_crops_show_markers_and_path_log_odds_where_territories_are_given() -> N
     assert not second[..., 2].any()
     np.testing.assert_allclose(7 * first[..., 3], [[-4, 3, 2, 0.5]] * 4, rtol=1e-6)
     np.testing.assert_allclose(7 * second[..., 3], [[-0.5, 0.5, 2, 3]] * 4, rtol=1e-6)
-    wide = Dataset(image(), points, crop_size=6, nuclei=nuclei, territory=territory)
-    assert wide.crops([0])[0, :, :, 2].nonzero()[0].tolist() == [2, 3]
+    wide = Dataset(image(), points, crop_size=8, nuclei=nuclei, territory=territory)
+    assert wide.crops([0])[0, :, :, 2].nonzero()[0].tolist() == [3, 4]
     with pytest.raises(ValueError, match="territory has shape"):
         Dataset(image((8, 8)), points, crop_size=4, nuclei=np.zeros((8, 8), int), territory=territory)
     with pytest.raises(ValueError, match="give nuclei too"):
