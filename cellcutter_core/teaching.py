@@ -42,8 +42,8 @@ class Recipe(Settings):
     """How the weights that the package ships come about; the same recipe gives the same."""
 
     seed: int = Field(0, ge=0, description="Seed of weights, lessons and batches.")
-    steps: int = Field(12_000, ge=1, description="Optimiser steps.")
-    lessons: int = Field(800, ge=1, description="Lessons in all.")
+    steps: int = Field(8_000, ge=1, description="Optimiser steps.")
+    lessons: int = Field(700, ge=1, description="Lessons in all.")
     first_lessons: int = Field(60, ge=1, description="Lessons that are made before the first step.")
     kept_lessons: int = Field(350, ge=1, description="Lessons that are kept; the oldest goes.")
     crops: int = Field(24, ge=1, description="Crops a step.")
