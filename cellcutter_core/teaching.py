@@ -27,7 +27,7 @@ from cellcutter_core.inputs import Inputs
 from cellcutter_core.network.taught import N_CHANNELS, write_taught
 from cellcutter_core.pipeline import make_dataset
 from cellcutter_core.scaling import nearest
-from cellcutter_core.simulation.curriculum import VERSION, lesson
+from cellcutter_core.simulation.curriculum import VERSION, fingerprint, lesson
 from cellcutter_core.unet import UNet
 
 # Steps over which the learning rate rises at the start.
@@ -215,7 +215,8 @@ def teach(
             if done % WRITTEN == 0 or done == recipe.steps:
                 present = network.weights
                 optimizer.finalize_variable_values(trained.trainable_variables)
-                write_taught(out, network.weights, recipe.model_dump())
+                about = {**recipe.model_dump(), "fingerprint": fingerprint()}
+                write_taught(out, network.weights, about)
                 network.set_weights(present, N_CHANNELS)
 
 
