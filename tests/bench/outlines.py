@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 SIGMA = 1.2
 """Half-width of a line in pixels."""
-BACKGROUND, NOISE = 0.1, 0.02
+BACKGROUND, NOISE = 0.1, 0.05
 """Brightness of everything, and the noise's standard deviation. A typical line between two cells
 has about 1."""
 UNEVEN = (0.5, 1.5)

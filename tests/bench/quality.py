@@ -221,7 +221,8 @@ def _trained(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
     from owners import count_changes
 
     changes = count_changes(first, labels, truth.labels, mask=inputs.mask, ignore=truth.ignore)
-    yield {**last, "kind": "end", "pixels": changes}
+    done = last["epoch"] == training.epochs
+    yield {**last, "kind": "end", "done": done, "pixels": changes}
 
 
 def _image(file: Path, group: str, clock: _Clock) -> Image:

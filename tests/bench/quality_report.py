@@ -3,8 +3,8 @@
 A record is a line of scores.jsonl: what was trained (`group`, `image`, `preset`, `seed`, `epochs`),
 its `kind`, `seconds` on the clock, and scores: `ap50`, `ap75`, `matched` (true positives at an IoU
 of 0.5), `found` and `true` cells. The kind is the name of a baseline, or "epoch" with `epoch` from
-0 and whether it `collapsed`, or "end": the last epoch, with the `pixels` that have another owner
-than at epoch 0 (see `owners.count_changes`).
+0 and whether it `collapsed`, or "end": the last epoch, whether all epochs were `done` by then, and
+the `pixels` that have another owner than at epoch 0 (see `owners.count_changes`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import statistics
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ class Bar:
     what, measured, bar : str
         In words.
     reached : bool or None
-        None where images are missing.
+        None where images are missing, or trainings were not those of the preset to their end.
     """
 
     what: str
@@ -134,16 +134,24 @@ def bars(lines: list[Record]) -> list[Bar]:
     for group, here in groups.items():
         if not here:
             continue
-        new = _BARS_OF[group](here)
         n, wanted = len(of_images(here, "end")), SIZES[group]
-        if n != wanted:
-            new = [
-                Bar(bar.what, f"{bar.measured} ({n} of {wanted} images)", bar.bar, None)
-                for bar in new
-            ]
-        found += [Bar(f"{group}: {bar.what}", bar.measured, bar.bar, bar.reached) for bar in new]
-    ends = [line for line in quick if line["kind"] == "end"]
-    return found + (_bars_of_all(quick, ends) if ends else [])
+        missing = [] if n == wanted else [f"{n} of {wanted} images"]
+        for bar in _as_far_as_known(_BARS_OF[group](here), here, missing):
+            found.append(replace(bar, what=f"{group}: {bar.what}"))
+    return found + (_as_far_as_known(_bars_of_all(quick), quick, []) if quick else [])
+
+
+def _as_far_as_known(found: list[Bar], lines: list[Record], missing: list[str]) -> list[Bar]:
+    """Bars of which nothing is said where something is missing; then with what it is."""
+    ends = [line for line in lines if line["kind"] == "end"]
+    if broken := sum(not end["done"] for end in ends):
+        missing = [*missing, f"{broken} of {len(ends)} trainings broken off"]
+    if any(end["epochs"] is not None for end in ends):
+        missing = [*missing, "other epochs than the preset's"]
+    if not missing:
+        return found
+    note = f" ({', '.join(missing)})"
+    return [replace(bar, measured=bar.measured + note, reached=None) for bar in found]
 
 
 def _bars_of_nine(lines: list[Record]) -> list[Bar]:
@@ -197,7 +205,8 @@ _BARS_OF = {
 }
 
 
-def _bars_of_all(lines: list[Record], ends: list[Record]) -> list[Bar]:
+def _bars_of_all(lines: list[Record]) -> list[Bar]:
+    ends = [line for line in lines if line["kind"] == "end"]
     collapsed = sum(any(e["collapsed"] for e in epochs_of(lines, end)) for end in ends)
     least = min(lasting(lines, end) for end in ends)
     return [

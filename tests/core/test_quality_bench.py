@@ -37,6 +37,7 @@ def training(
     epochs: list[tuple[float, float, int]],
     pixels: dict[str, int] | None = None,
     collapsed: bool = False,
+    done: bool = True,
 ) -> list[dict[str, Any]]:
     """Records of one training; scores are AP50, AP75 and true positives."""
     what = {"group": group, "image": image, "preset": "quick", "seed": seed, "epochs": None}
@@ -50,7 +51,7 @@ def training(
         seconds = 6.0 + 5 * epoch
         found.append(line("epoch", scores, seconds, epoch=epoch, collapsed=collapsed))
     counts = {"mask": 100, **dict.fromkeys(("changed", *report.KINDS), 0), **(pixels or {})}
-    return [*found, {**found[-1], "kind": "end", "pixels": counts}]
+    return [*found, {**found[-1], "kind": "end", "done": done, "pixels": counts}]
 
 
 def reached(lines: list[dict[str, Any]]) -> dict[str, bool | None]:
@@ -155,6 +156,16 @@ def test_no_bar_is_said_to_be_reached_while_images_are_missing() -> None:
     found = reached(training("a", group="outlines", epochs=[(0.9, 0.6, 11), (1.0, 1.0, 12)]))
     assert found["outlines: AP50 / AP75 at the end"] is None
     assert found["all: collapsed trainings"] is True
+
+
+def test_no_bar_is_said_to_be_reached_by_what_was_broken_off_or_trained_otherwise() -> None:
+    epochs = [(0.9, 0.8, 11)]
+    broken = training("sample", group="sample", epochs=epochs, done=False)
+    assert set(reached(broken).values()) == {None}
+    assert report.bars(broken)[0].measured == "0.800 (1 of 1 trainings broken off)"
+    lines = training("sample", group="sample", epochs=epochs)
+    assert set(reached(lines).values()) == {True}
+    assert set(reached([{**line, "epochs": 1} for line in lines]).values()) == {None}
 
 
 def test_a_training_that_collapses_or_ends_below_its_best_epoch_is_seen() -> None:
