@@ -20,11 +20,15 @@ sys.path.insert(0, str(ROOT))
 
 from cellcutter_core.backend import backend, fastest_precision  # noqa: E402
 from cellcutter_core.config import PAPER, QUICK, Config  # noqa: E402
-from cellcutter_core.pipeline import draw_cells, make_dataset, prepare  # noqa: E402
+from cellcutter_core.pipeline import (  # noqa: E402
+    draw_cells,
+    make_dataset,
+    prepare,
+    starting_network,
+)
 from cellcutter_core.runs.estimate import forward_cost  # noqa: E402
 from cellcutter_core.samples import sample  # noqa: E402
 from cellcutter_core.training import Step, Training  # noqa: E402
-from cellcutter_core.unet import UNet  # noqa: E402
 
 
 def main() -> None:
@@ -59,7 +63,7 @@ def _measured(config: Config, side: int, peak: float | None) -> list[str]:
     precision = fastest_precision(
         backend(), channels=config.network.channels, crop_size=config.crops.size
     )
-    network = UNet(config.network, precision=precision)
+    network = starting_network(config, data, precision=precision)
     start = time.perf_counter()
     steps = [e for e in Training(data, network, config.training).run() if isinstance(e, Step)]
     seconds = time.perf_counter() - start - steps[0].seconds

@@ -73,9 +73,9 @@ def _measured(file: Path) -> list[str]:
         guided_territory,
         inputs_of,
         make_dataset,
+        starting_network,
     )
     from cellcutter_core.training import Step, Training
-    from cellcutter_core.unet import UNet
 
     config = QUICK.replace(training=QUICK.training.replace(epochs=1, steps=STEPS, warm_up=0))
     image = read_image(file)
@@ -103,7 +103,7 @@ def _measured(file: Path) -> list[str]:
     # Paths are searched once more here; what they take is known from above.
     data = measured("crops", lambda: make_dataset(inputs, config))
     seconds["crops"] = max(seconds["crops"] - seconds["paths"], 0)
-    network = UNet(config.network)
+    network = starting_network(config, data)
     training = Training(data, network, config.training)
     events = measured("training", lambda: list(training.run()))
     # The first steps are slow: they trace and ask for memory.
