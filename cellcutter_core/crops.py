@@ -112,22 +112,16 @@ class Dataset:
             self.padded_log_odds = self._pad(log_odds.astype(np.float32), log_odds.max())
         self.set_targets(np.zeros(self.shape, np.int32))
 
-    def set_targets(self, labels: ArrayLike, certainty: ArrayLike | None = None) -> None:
-        """Set what the network is to say beside the self-supervised loss.
+    def set_targets(self, labels: ArrayLike) -> None:
+        """Set what a warm-up teaches.
 
         Parameters
         ----------
         labels : (H, W) integer array
             Pixels of each cell, 1..N in the order of the points; 0 where there is none.
-        certainty : (H, W) float array in 0..1, optional
-            How much each pixel counts; default 1 everywhere.
         """
         targets = _same_shape("targets", labels, self.shape).astype(np.int32)
         self.padded_targets = self._pad(targets, 0)
-        if certainty is None:
-            certainty = np.ones(self.shape, np.float32)
-        sure = _same_shape("certainty", certainty, self.shape).astype(np.float32)
-        self.padded_certainty = self._pad(sure, 1)
 
     def discs(self, radius: float) -> NDArray[np.int32]:
         """(H, W) labels of discs around the markers, which the nearest marker gets where they meet.
@@ -197,16 +191,30 @@ class Dataset:
             own = regions == chosen[:, None, None] + 1
             out[..., n_image] = own
             out[..., n_image + 1] = (regions > 0) & ~own
-            out[..., n_image + 2] = self._log_odds(chosen) / HIGHEST_LOG_ODDS
+            out[..., n_image + 2] = self.log_odds(chosen) / HIGHEST_LOG_ODDS
         out[..., -1] = self.embedding
         return out
 
-    def _log_odds(self, cells: NDArray[np.intp]) -> NDArray[np.float32]:
-        """(n, S, S) path log-odds of each pixel to belong to the crop's cell."""
-        assert self.padded_territory is not None
-        assert self.padded_log_odds is not None
-        own = self.windows(self.padded_territory, cells) == cells[:, None, None] + 1
-        log_odds = self.windows(self.padded_log_odds, cells)
+    def log_odds(self, cells: ArrayLike) -> NDArray[np.float32]:
+        """Path log-odds of each pixel to belong to the crop's cell.
+
+        Parameters
+        ----------
+        cells : (n,) int
+            Positions in `points`.
+
+        Returns
+        -------
+        (n, S, S) float32
+            Above 0 where the cheapest path leads to the crop's marker, below elsewhere. 0 everywhere
+            where no territory was given.
+        """
+        if self.padded_territory is None or self.padded_log_odds is None:
+            side = self.crop_size
+            return np.zeros((len(np.asarray(cells)), side, side), np.float32)
+        chosen = np.asarray(cells, np.intp)
+        own = self.windows(self.padded_territory, chosen) == chosen[:, None, None] + 1
+        log_odds = self.windows(self.padded_log_odds, chosen)
         return np.where(own, log_odds, -log_odds)
 
     def batches(self, size: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:

@@ -123,7 +123,7 @@ def find_cells(
         judged = None if like is None else _one_plane(like, like)
         return _blobs(_one_plane(cell, like), settings, judged)
     image = _one_plane(cell)
-    regions = _cores(cell_regions(image, mask=mask, diameter=settings.diameter))
+    regions = cores(cell_regions(image, mask=mask, diameter=settings.diameter))
     return _found(regions, settings, "choose a nucleus channel, or give the diameter of a cell")
 
 
@@ -261,8 +261,8 @@ def typical_diameter(mask: NDArray[np.bool_], n_markers: int) -> float:
     return float(2 * np.sqrt(area / (np.pi * n_markers)))
 
 
-def _cores(regions: Labels) -> Labels:
-    """The inner part of each region."""
+def cores(regions: Labels) -> Labels:
+    """(H, W) int32: the inner part of each region, down to half of its depth."""
     depth = _depth(regions)
     deepest = np.zeros(int(regions.max()) + 1)
     np.maximum.at(deepest, regions.ravel(), depth.ravel())

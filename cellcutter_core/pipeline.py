@@ -24,7 +24,7 @@ from cellcutter_core.graph_cut import find_mask
 from cellcutter_core.guidance import Territory
 from cellcutter_core.images import Image
 from cellcutter_core.inputs import Inputs, Truth
-from cellcutter_core.markers import Nuclei, find_cells, find_nuclei, marker_points
+from cellcutter_core.markers import Nuclei, cores, find_cells, find_nuclei, marker_points
 from cellcutter_core.nuclei.given import given_cover
 from cellcutter_core.network.taught import read_taught
 from cellcutter_core.prediction import Drawing, draw
@@ -181,7 +181,19 @@ def inputs_of(image: Image, config: Config, nuclei: Nuclei, mask: NDArray[np.boo
     check_area(mask, config)
     points = nuclei.points.astype(np.float64)
     channels = seen_channels(image, config)
-    return Inputs(image.pixels[..., channels], mask, points, nuclei.regions)
+    regions = certain_regions(image, config, nuclei.regions)
+    return Inputs(image.pixels[..., channels], mask, points, regions)
+
+
+def certain_regions(image: Image, config: Config, regions: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The pixels that surely are each cell's own: the regions of its marker.
+
+    Where nuclei alone are segmented they are all of the mask already. Of each only the inner part
+    is taken then, so that the taught network has the outlines between those that touch to say.
+    """
+    if config.network.start == "simulated" and is_covered(image, config):
+        return cores(regions)
+    return regions
 
 
 def seen_channels(image: Image, config: Config) -> list[int]:
@@ -532,11 +544,13 @@ def guided_territory(inputs: Inputs) -> Territory:
 
 def draw_cells(network: UNet, data: Dataset, inputs: Inputs, config: Config) -> Drawing:
     """The labels of the whole image as the settings want them drawn."""
-    shape = inputs.mask.shape
+    shape, path_weight = inputs.mask.shape, config.labels.path_weight
     if not config.labels.fill:
-        return draw(network, data, shape=shape)
+        return draw(network, data, shape=shape, path_weight=path_weight)
     # Where cells compete nobody may have more than half; the most probable still is the best guess.
-    drawing = draw(network, data, shape=shape, at_least=LEAST_PROBABILITY)
+    drawing = draw(
+        network, data, shape=shape, at_least=LEAST_PROBABILITY, path_weight=path_weight
+    )
     labels = np.where(inputs.mask, drawing.labels, 0).astype(np.int32)
     labels = filled_labels(
         labels,

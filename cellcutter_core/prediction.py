@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cellcutter_core.crops import Dataset
+from cellcutter_core.crops import Dataset, filled
 from cellcutter_core.unet import UNet
 
 # Crops that pass through the network together. More need more memory and are no faster.
@@ -41,6 +41,7 @@ def draw(
     *,
     shape: tuple[int, ...] | None = None,
     at_least: float = 0.5,
+    path_weight: float = 0.0,
 ) -> Drawing:
     """Label image and border image from one prediction of all crops.
 
@@ -57,11 +58,13 @@ def draw(
     at_least : float
         A pixel whose highest probability is not above this belongs to no cell. Borders and
         probability do not depend on it.
+    path_weight : float
+        How many times the path log-odds are added to what the network says.
     """
     shape = data.shape if shape is None else shape
     labels, best = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
     borders = np.zeros(shape, np.uint8)
-    for cell, crop in probabilities(network, data):
+    for cell, crop in probabilities(network, data, path_weight=path_weight):
         (row, col), probability = _placed(crop, data, cell, shape)
         height, width = probability.shape
         # What of the crop lies in the drawing.
@@ -78,35 +81,6 @@ def draw(
     return Drawing(labels, borders, best)
 
 
-def claims(
-    network: UNet, data: Dataset
-) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
-    """Who claims each pixel, and how strongly, in the size of the dataset.
-
-    Returns
-    -------
-    labels : (H, W) int32
-        The cell of highest probability, counted from 1; 0 where no crop reaches.
-    first, second : (H, W) float32
-        The highest probability of any cell, and the highest of any other.
-    """
-    labels = np.zeros(data.shape, np.int32)
-    first, second = np.zeros((2, *data.shape), np.float32)
-    for cell, crop in probabilities(network, data):
-        row, col = data.origins[cell]
-        rows, cols = (
-            slice(max(at, 0), min(at + data.crop_size, n))
-            for at, n in zip((row, col), data.shape, strict=True)
-        )
-        own = crop[rows.start - row : rows.stop - row, cols.start - col : cols.stop - col]
-        best, other = first[rows, cols], second[rows, cols]
-        wins = own >= best
-        labels[rows, cols][wins] = cell + 1
-        np.maximum(other, np.minimum(own, best), out=other)
-        np.maximum(best, own, out=best)
-    return labels, first, second
-
-
 def draw_label(data: Dataset, network: UNet) -> NDArray[np.int32]:
     """(H, W) label image: each pixel's cell, 0 where there is none. See `draw`."""
     return draw(network, data).labels
@@ -117,10 +91,15 @@ def draw_border(data: Dataset, network: UNet) -> NDArray[np.uint8]:
     return draw(network, data).borders
 
 
-def probabilities(network: UNet, data: Dataset) -> Iterator[tuple[int, NDArray[np.float32]]]:
+def probabilities(
+    network: UNet, data: Dataset, *, path_weight: float = 0.0
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Every cell in order with its (S, S) probability."""
     for cells, crops in data.batches(min(CROPS_AT_ONCE, len(data))):
-        yield from zip(cells.tolist(), network.probabilities(crops), strict=False)
+        prior: NDArray[np.float32] | float = 0.0
+        if path_weight:
+            prior = np.float32(path_weight) * data.log_odds(filled(cells, len(crops))[0])
+        yield from zip(cells.tolist(), network.probabilities(crops, prior=prior), strict=False)
 
 
 def _placed(

@@ -248,7 +248,7 @@ class Training:
             cells,
             _symmetries(rng, s.symmetries, len(cells)),
             learning_rate=_learning_rate(s, done, total),
-            target_weight=1.0 if warm else s.anchor,
+            target_weight=1.0 if warm else 0.0,
         )
         if not np.isfinite(parts["loss"]):
             raise ValueError(

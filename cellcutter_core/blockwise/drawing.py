@@ -20,6 +20,7 @@ from cellcutter_core.pipeline import (
     draw_cells,
     make_dataset,
     scale_of_cells,
+    certain_regions,
     seen_channels,
 )
 from cellcutter_core.prediction import Drawing
@@ -112,7 +113,8 @@ def draw(
         around = with_margin(core, margin, large.shape)
         part = pixels_of(core, around)
         pixels = large.read(around).pixels[..., seen]
-        cells, drawing = _draw_block(network, found, config, around, pixels, of_all)
+        nuclei = certain_regions(large.sample, config, found.nuclei(around))
+        cells, drawing = _draw_block(network, found, config, around, pixels, nuclei, of_all)
         numbered = np.append(0, cells + 1)[drawing.labels[part]]
         labels[pixels_of(core)] = numbered
         _measure(drawn, core, cells, drawing.labels[part])
@@ -128,13 +130,14 @@ def _draw_block(
     config: Config,
     around: Box,
     pixels: NDArray[Any],
+    nuclei: NDArray[np.int32],
     of_all: NDArray[Any],
 ) -> tuple[NDArray[np.intp], Drawing]:
     """Which cells have their marker in a block, and their labels, counted among these."""
     cells = np.flatnonzero(lie_in(found.points, around))
     numbers = np.zeros(len(found.points) + 1, np.int32)
     numbers[cells + 1] = np.arange(1, len(cells) + 1)
-    nuclei = numbers[found.nuclei(around)]
+    nuclei = numbers[nuclei]
     mask = found.mask(around)
     if not (len(cells) and mask.any()):
         return cells, Drawing(

@@ -197,7 +197,6 @@ class Engine:
         if self._targets.get(data) is not data.padded_targets:
             self._targets[data] = data.padded_targets
             fields["targets"] = flat(data.padded_targets, "int32")
-            fields["certainty"] = flat(data.padded_certainty, "float32")
         return shape, fields
 
     def _objective(
@@ -231,8 +230,7 @@ class Engine:
         certain = -s.nucleus_weight * ops.sum(nucleus * log_p * valid)
         own = ops.equal(ops.take(fields["targets"], pixels), x["cells"][:, None, None] + 1)
         target = ops.cast(own, "float32")
-        sure = ops.take(fields["certainty"], pixels) * valid
-        aimed = -ops.sum((target * log_p + (1 - target) * log_q) * sure)
+        aimed = -ops.sum((target * log_p + (1 - target) * log_q) * valid)
         w = x["target_weight"]
         objective = (1 - w) * (loss + certain) + w * aimed
         record = ops.stack([loss, parts["area"], parts["overlap"], parts["background"], certain])
