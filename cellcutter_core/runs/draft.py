@@ -193,6 +193,19 @@ def described(choices: Choices, *, edits: str = "") -> Mapping[str, Any]:
     }
 
 
+def keys_then(description: Mapping[str, Any]) -> Mapping[str, str]:
+    """The `keys` of the choices that a run was started from, by what its description says.
+
+    They are made anew: the stored ones are those of the settings that there were at that time.
+
+    Raises
+    ------
+    ValueError
+        If the choices are damaged.
+    """
+    return keys(Choices(**description["choices"]), edits=description.get("edits", ""))
+
+
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
