@@ -383,9 +383,14 @@ def _is_still_valid(old: dict[str, Any]) -> bool:
     return off and (old.get("crops") or {}).get("cell_size") is None
 
 
+def is_current(config: Config) -> bool:
+    """Whether a network can be trained or applied with settings; else they are to be looked at."""
+    return config.version == VERSION
+
+
 def check_current(config: Config) -> None:
-    """Raise a ValueError where settings are of a version that can only be looked at."""
-    if config.version != VERSION:
+    """Raise a ValueError where settings are not current."""
+    if not is_current(config):
         raise ValueError(
             "this run was made by an earlier version of the program, whose networks saw other "
             "crops. Its cells can be looked at and exported; to train or to apply, duplicate it "
@@ -497,7 +502,7 @@ def renewed(config: Config) -> Config:
     Mask, markers and seed are kept. What was made from the `paper` preset keeps all its values, all
     else becomes the `quick` preset of today.
     """
-    if config.version == VERSION:
+    if is_current(config):
         return config
     if config.preset == "paper":
         return config.replace(version=VERSION)
