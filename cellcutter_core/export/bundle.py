@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cellcutter_core import __version__
+from cellcutter_core.config import STARTS
 from cellcutter_core.export.format import Format
 from cellcutter_core.export.result import Result
 
@@ -55,6 +56,7 @@ def _readme(result: Result, table: list[str], missing: list[str]) -> str:
         "corrected by hand": _corrected(result),
         "run started": created,
         "trained again from": _before(result),
+        "network began with": "" if _before(result) else STARTS[config.network.start].lower(),
         "trained on as well": ", ".join(run.description.get("others", ())),
         "preset": config.preset,
         "seed": config.training.seed,
