@@ -196,14 +196,14 @@ def described(choices: Choices, *, edits: str = "") -> Mapping[str, Any]:
 def keys_then(description: Mapping[str, Any]) -> Mapping[str, str]:
     """The `keys` of the choices that a run was started from, by what its description says.
 
-    They are made anew: the stored ones are those of the settings that there were at that time.
-
-    Raises
-    ------
-    ValueError
-        If the choices are damaged.
+    They are made anew: the stored ones are those of the settings that there were at that time. Where
+    the choices cannot be read, the stored ones it is.
     """
-    return keys(Choices(**description["choices"]), edits=description.get("edits", ""))
+    try:
+        return keys(Choices(**description["choices"]), edits=description.get("edits", ""))
+    except (TypeError, ValueError):
+        stored: Mapping[str, str] = description["keys"]
+        return stored
 
 
 def _make_folder(folder: Path) -> None:
