@@ -196,8 +196,8 @@ def described(choices: Choices, *, edits: str = "") -> Mapping[str, Any]:
 def keys_then(description: Mapping[str, Any]) -> Mapping[str, str]:
     """The `keys` of the choices that a run was started from, by what its description says.
 
-    They are made anew: the stored ones are those of the settings that there were at that time. Where
-    the choices cannot be read, the stored ones it is.
+    They are made anew, for the stored ones are those of the settings that there were at that time.
+    Only where the choices cannot be read are the stored ones taken.
     """
     try:
         return keys(Choices(**description["choices"]), edits=description.get("edits", ""))

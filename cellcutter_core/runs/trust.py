@@ -21,7 +21,7 @@ FULL_MASK = 0.95  # share of the image
 LOOSE_MASK = 0.3  # share of the mask that lies in pieces without a marker
 CLAIMED = 0.5  # probability above which a pixel is claimed
 
-_PATHS = "Compare them with the cheapest paths on the page Compare, and trust those more"
+_PATHS = "them with the cheapest paths on the page Compare, and trust those more"
 
 
 @dataclass(frozen=True)
@@ -154,16 +154,16 @@ def doubts_of(found: Signs) -> list[str]:
     if worse:
         said.append(
             f"Training made it worse: the cells claim {last:.0%} of the mask, and claimed "
-            f"{first:.0%} at epoch 0. {_PATHS}."
+            f"{first:.0%} at epoch 0. Compare {_PATHS}."
         )
     if found.n_first and found.n_last < (1 - CELLS_LOST) * found.n_first:
         said.append(
             f"Training lost cells: {found.n_last} claim a pixel, at epoch 0 it was "
-            f"{found.n_first}. {_PATHS}."
+            f"{found.n_first}. Compare {_PATHS}."
         )
     if not worse and last < LEAST_CLAIMED_AT_LAST:
         said.append(
-            f"The cells claim only {last:.0%} of the mask. Train for more epochs. {_PATHS}, if "
-            "that does not help."
+            f"The cells claim only {last:.0%} of the mask. Train for more epochs; if that does not "
+            f"help, compare {_PATHS}."
         )
     return said
