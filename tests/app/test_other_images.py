@@ -13,7 +13,7 @@ from made_runs import REGION, ROOT, asked, make_run, open_page, shown, words
 from streamlit.testing.v1 import AppTest
 from test_memory import arrays_held_by
 
-from cellcutter_core.config import QUICK
+from cellcutter_core.config import QUICK, starting
 from cellcutter_core.export import write_png
 from cellcutter_core.runs.choices import Choices
 from cellcutter_core.runs.draft import Draft, described, file_of, keep_file
