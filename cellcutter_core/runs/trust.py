@@ -11,9 +11,9 @@ from scipy import ndimage
 from cellcutter_core.prediction import Drawing
 from cellcutter_core.runs.store import Run
 
-# All of these are provisional: only the built-in sample was measured. There the taught network claims
-# 0.95 of the mask at epoch 0 and 0.93 after three epochs, and loses no cell. A network that began
-# with nothing claims 0.28 after 2 epochs, 0.43 after 10, 0.64 after 20 and 0.75 after 28.
+# All of these are provisional: only the built-in sample was measured. There the taught network
+# claims 0.95 of the mask at epoch 0 and 0.93 after three epochs, and loses no cell. A network that
+# began with nothing claims 0.28 after 2 epochs, 0.43 after 10, 0.64 after 20 and 0.75 after 28.
 LEAST_CLAIMED_AT_FIRST = 0.6  # share of the mask, by the taught network at epoch 0
 LEAST_CLAIMED_AT_LAST = 0.4  # share of the mask, by any network after training
 LESS_CLAIMED = 0.1  # share of the mask that training may lose
