@@ -13,7 +13,14 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cellcutter_core.config import PRESETS, Config, settings_help
+from cellcutter_core.config import (
+    PRESETS,
+    STARTS,
+    Config,
+    check_current,
+    settings_help,
+    starting,
+)
 
 if TYPE_CHECKING:
     from cellcutter_core.images import Image
@@ -79,6 +86,12 @@ def _parser() -> argparse.ArgumentParser:
         choices=sorted(PRESETS),
         default="quick",
         help="quick: the best result for the time on a laptop (default); paper: as published",
+    )
+    segment.add_argument(
+        "--start",
+        choices=list(STARTS),
+        help="where training begins, with what suits it: simulated, a network that was taught on "
+        "simulated cells; nothing, random weights as published (default: the preset's)",
     )
     segment.add_argument("--epochs", type=int, help="epochs to train (default: the preset's)")
     segment.add_argument("--seed", type=int, help="seed of everything random (default: 0)")
@@ -386,6 +399,7 @@ def _continue(chosen: argparse.Namespace) -> None:
     from cellcutter_core.runs.store import Run
 
     run = Run(chosen.run)
+    check_current(run.config)
     if run.progress.status == "running":
         raise ValueError(f"the run in {chosen.run} is still going; stop it first, or wait")
     last = chosen.epochs or run.progress.epochs
@@ -401,6 +415,7 @@ def _continue(chosen: argparse.Namespace) -> None:
 def _train(run: Any, epochs: int | None) -> None:
     from cellcutter_core import results
     from cellcutter_core.runs.bar import progress_bar
+    from cellcutter_core.runs.trust import doubts
     from cellcutter_core.runs.worker import work
 
     with progress_bar(run, epochs) as show:
@@ -408,6 +423,8 @@ def _train(run: Any, epochs: int | None) -> None:
     summary = results.write(run)
     print(results.in_words(summary))
     print(f"Results in {run.path}/: labels.tif, overlay.png, borders.png, result.json")
+    for doubt in doubts(run):
+        print(f"Look closely. {doubt}")
     _tell_failed([other["error"] for other in summary.get("others", ())], "other images")
 
 
@@ -527,7 +544,8 @@ def _info(chosen: argparse.Namespace) -> None:
 
 
 def _config(chosen: argparse.Namespace) -> Config:
-    values = PRESETS[chosen.preset].model_dump()
+    preset = PRESETS[chosen.preset]
+    values = (starting(preset, chosen.start) if chosen.start else preset).model_dump()
     given = [("training.epochs", chosen.epochs), ("training.seed", chosen.seed)]
     for item in chosen.set:
         name, equals, value = item.partition("=")

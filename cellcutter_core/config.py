@@ -6,10 +6,13 @@ read them from here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
+
+Start = Literal["simulated", "nothing"]
 
 
 class Settings(BaseModel):
@@ -188,7 +191,7 @@ class CropSettings(Settings):
 class NetworkSettings(Settings):
     """The UNet that decides, for each pixel of a crop, whether it belongs to the crop's cell."""
 
-    start: Literal["simulated", "nothing"] = Field(
+    start: Start = Field(
         "nothing",
         description="Where training on the image begins: with a network that was taught on "
         "simulated cells and sees markers and path labels too, or with random weights and the "
@@ -292,12 +295,10 @@ class LabelSettings(Settings):
     )
 
 
-TAUGHT = NetworkSettings(
-    start="simulated", depth=4, channels=16, normalisation="group", stem=2
-)
+TAUGHT = NetworkSettings(start="simulated", depth=4, channels=16, normalisation="group", stem=2)
 """The network whose weights the package ships."""
 
-VERSION = 2
+VERSION: Literal[2] = 2
 """Of the settings. Those without one are of version 1: there was no taught network then."""
 
 
@@ -320,10 +321,15 @@ class Config(Settings):
     @model_validator(mode="before")
     @classmethod
     def _of_before(cls, given: Any) -> Any:
-        """Settings of a run from before they had a version: what is no more is left out."""
+        """Take settings from before they had a version; what is no more is left out.
+
+        Where guidance and self-training were off and crops were not scaled, as in the paper's
+        preset, today's program computes what that of then did: the settings are current. All
+        others have version 1.
+        """
         if not isinstance(given, dict) or given.get("version") or not _is_old(given):
             return given
-        kept = {**given, "version": 1}
+        kept = {**given, "version": VERSION if _is_still_valid(given) else 1}
         for group, names in _REMOVED.items():
             if isinstance(kept.get(group), dict):
                 kept[group] = {k: v for k, v in kept[group].items() if k not in names}
@@ -371,9 +377,20 @@ def _is_old(given: dict[str, Any]) -> bool:
     )
 
 
+def _is_still_valid(old: dict[str, Any]) -> bool:
+    """Whether settings of version 1 mean the same today."""
+    off = not any((old.get(group) or {}).get(n) for group, names in _REMOVED.items() for n in names)
+    return off and (old.get("crops") or {}).get("cell_size") is None
+
+
+def is_current(config: Config) -> bool:
+    """Whether a network can be trained or applied with settings; else they are to be looked at."""
+    return config.version == VERSION
+
+
 def check_current(config: Config) -> None:
-    """Raise a ValueError where settings are of a version that can only be looked at."""
-    if config.version != VERSION:
+    """Raise a ValueError where settings are not current."""
+    if not is_current(config):
         raise ValueError(
             "this run was made by an earlier version of the program, whose networks saw other "
             "crops. Its cells can be looked at and exported; to train or to apply, duplicate it "
@@ -414,6 +431,84 @@ QUICK = Config(
 """Ours: the best result for the time on an ordinary laptop."""
 
 PRESETS = {"quick": QUICK, "paper": PAPER}
+
+FROM_NOTHING = QUICK.replace(
+    crops=QUICK.crops.replace(size=64),
+    network=TAUGHT.replace(start="nothing"),
+    training=QUICK.training.replace(epochs=30, crops=48, crops_at_once=48, learning_rate=3e-3),
+    # What nobody claims stays empty: filled up, epoch 0 would look like cells already.
+    labels=LabelSettings(fill=False),
+)
+"""The quick preset for a network that was not taught: watch how cells come about."""
+
+STARTS: Mapping[Start, str] = {
+    "simulated": "Taught on simulated cells",
+    "nothing": "Nothing, as published",
+}
+"""Where training on an image begins, and what that is called."""
+
+# What of the training suits a start; loss, nucleus weight and seed are a matter of their own.
+_OF_START = (
+    "epochs",
+    "steps",
+    "area",
+    "crops",
+    "crops_at_once",
+    "learning_rate",
+    "schedule",
+    "clip_norm",
+    "warm_up",
+)
+
+
+def starting(config: Config, start: Start) -> Config:
+    """The settings changed so that training begins with the taught network, or with nothing.
+
+    Parameters
+    ----------
+    config : Config
+    start : {"simulated", "nothing"}
+
+    Returns
+    -------
+    Config
+        Network, crops, the drawing of labels and the steps of the training are those that suit the
+        start: the preset's own, where it starts like that. Loss, mask, markers and seed stay. If it
+        starts like that already, nothing changes.
+
+    Examples
+    --------
+    >>> starting(QUICK, "nothing").network.start
+    'nothing'
+    >>> starting(starting(PAPER, "simulated"), "nothing") == PAPER
+    True
+    """
+    if config.network.start == start:
+        return config
+    usual = QUICK if start == "simulated" else FROM_NOTHING
+    preset = PRESETS.get(config.preset, usual)
+    like = preset if preset.network.start == start else usual
+    steps = {name: getattr(like.training, name) for name in _OF_START}
+    return config.replace(
+        crops=like.crops,
+        network=like.network,
+        training=config.training.replace(**steps),
+        labels=like.labels,
+    )
+
+
+def renewed(config: Config) -> Config:
+    """Current settings in place of those of version 1; current ones as they are.
+
+    Mask, markers and seed are kept. What was made from the `paper` preset keeps all its values, all
+    else becomes the `quick` preset of today.
+    """
+    if is_current(config):
+        return config
+    if config.preset == "paper":
+        return config.replace(version=VERSION)
+    training = QUICK.training.replace(seed=config.training.seed)
+    return QUICK.replace(mask=config.mask, markers=config.markers, training=training)
 
 
 def settings_help() -> str:

@@ -77,8 +77,8 @@ class Dataset:
         # What of a crop lies beyond the image is background, so half of one is enough.
         if 2 * min(self.shape) < crop_size:
             raise ValueError(
-                f"the image is {self.shape[0]}×{self.shape[1]} pixels, smaller than half of one crop of "
-                f"{crop_size}×{crop_size}; choose a smaller crop size or a larger image"
+                f"the image is {self.shape[0]}×{self.shape[1]} pixels, smaller than half of one "
+                f"crop of {crop_size}×{crop_size}; choose a smaller crop size or a larger image"
             )
         self.crop_size = crop_size
         self.sigma = float(sigma)

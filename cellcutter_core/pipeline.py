@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 
 from cellcutter_core.backend import Precision, backend, fastest_precision
 from cellcutter_core.baseline import filled_labels, seed_labels, watershed_labels
-from cellcutter_core.config import QUICK, Config
+from cellcutter_core.config import QUICK, Config, check_current
 from cellcutter_core.crops import Dataset
 from cellcutter_core.given_markers import read_markers
 from cellcutter_core.graph_cut import find_mask
@@ -25,8 +25,8 @@ from cellcutter_core.guidance import Territory
 from cellcutter_core.images import Image
 from cellcutter_core.inputs import Inputs, Truth
 from cellcutter_core.markers import Nuclei, cores, find_cells, find_nuclei, marker_points
-from cellcutter_core.nuclei.given import given_cover
 from cellcutter_core.network.taught import read_taught
+from cellcutter_core.nuclei.given import given_cover
 from cellcutter_core.prediction import Drawing, draw
 from cellcutter_core.scaling import logarithms, nearest, resized
 from cellcutter_core.training import Epoch, EpochZero, Step, Training, Validation
@@ -401,9 +401,7 @@ def _segmented(
     network = starting_network(config, data, precision=precision, weights=start)
     training = Training([one for one, _ in found], network, config.training)
     drawing, weights = None, []
-    for event in train_and_draw(
-        training, data, inputs, config, epoch_0=until == 0, stop=stop
-    ):
+    for event in train_and_draw(training, data, inputs, config, epoch_0=until == 0, stop=stop):
         if isinstance(event, tuple):
             drawing = event[1]
             weights = network.weights if others else []
@@ -472,8 +470,10 @@ def make_dataset(inputs: Inputs, config: Config) -> Dataset:
     Raises
     ------
     ValueError
-        If the mask is empty or full, or for what `Dataset` refuses.
+        If the mask is empty or full, the settings are of an earlier version, or for what `Dataset`
+        refuses.
     """
+    check_current(config)
     if not inputs.mask.any():
         raise ValueError(
             "the mask has no cell area at all; raise prior, or choose the automatic mask"
@@ -520,7 +520,7 @@ def make_dataset(inputs: Inputs, config: Config) -> Dataset:
 def shown_markers(
     regions: NDArray[np.int32] | None, points: NDArray[np.float64], shape: tuple[int, ...]
 ) -> NDArray[np.int32]:
-    """(H, W) region of each marker for the network to see: a small disc where only a point is known.
+    """(H, W) region of each marker that the network sees: a small disc where it is a point.
 
     Regions that hardly have a pixel left after rescaling are points too.
     """

@@ -14,7 +14,6 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +68,10 @@ class Recipe(Settings):
     def seeds(self) -> range:
         """The seeds of its lessons."""
         return range(self.seed * 100_000, self.seed * 100_000 + self.lessons)
+
+
+USUAL = Recipe()
+"""How the weights that the package ships were taught."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +161,7 @@ def batch(
 
 def teach(
     out: Path,
-    recipe: Recipe = Recipe(),
+    recipe: Recipe = USUAL,
     *,
     config: Config = QUICK,
     workers: int = 1,
@@ -191,9 +194,7 @@ def teach(
     optimizer = keras.optimizers.Adam(
         clipnorm=1.0, use_ema=True, ema_momentum=recipe.averaging, ema_overwrite_frequency=None
     )
-    trained.compile(
-        optimizer, keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False
-    )
+    trained.compile(optimizer, keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
     rng, start, losses = np.random.default_rng(recipe.seed), time.monotonic(), list[float]()
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         made = _made_ahead(pool, recipe, config, n_ahead=2 * workers + 2)

@@ -30,8 +30,8 @@ with words:
     st.markdown(
         "**cellcutter** finds single cells in your microscope image without a single hand-drawn "
         "label. A graph cut finds where there are cells, and nuclei say where each cell is. A "
-        "small network is then trained on this very image, to cover the cell area with cells that "
-        "do not overlap."
+        "small network, which was taught on simulated cells, is then trained on this very image, "
+        "to cover the cell area with cells that do not overlap."
     )
     own = state.choices().source if state.choices().source.kind != "sample" else None
     with st.container(horizontal=True):

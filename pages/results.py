@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 
 from cellcutter_core.view.figures import histogram
-from pages.shared import cached, code, panels, state
+from pages.shared import cached, cached_runs, code, panels, state
 from pages.shared.cell_list import cell_list, choose, chosen_cells, filters, in_words
 from pages.shared.correcting import correcting, move_point, parts, split_points
 from pages.shared.downloads import downloads
@@ -13,6 +13,7 @@ from pages.shared.measured import measured, picture
 from pages.shared.opened import opened_run
 from pages.shared.others_found import others_found
 from pages.shared.picture import cell_picker
+from pages.shared.run_words import doubts_note
 
 MOST_BARS = 40
 
@@ -24,6 +25,8 @@ number = choose_epoch("Cells after epoch", run, run.epochs, usual=run.epochs[-1]
 cells = panels.needs(lambda: measured(run, number))
 table = cells.table
 place = f"{run.path.name}_{number}"
+with panels.told():
+    doubts_note(cached_runs.run_doubts(run))
 if not len(table["id"]):
     st.warning("There is no cell in this epoch; look at another one.", icon=":material/warning:")
     correcting(run, number, cells, [], key=place)

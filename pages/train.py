@@ -2,14 +2,14 @@
 
 import streamlit as st
 
-from pages.shared import cached, code, panels, state
+from pages.shared import cached, cached_runs, code, panels, state
 from pages.shared.other_images import other_images
 from pages.shared.run_controls import start_button, stop_or_go_on
 from pages.shared.run_list import all_runs
 from pages.shared.run_progress import results, watch
 from pages.shared.run_settings import run_settings
 from pages.shared.run_troubles import troubles
-from pages.shared.run_words import stale_note, trained_on
+from pages.shared.run_words import doubts_note, stale_note, trained_on, version_note
 
 state.enter("train")
 panels.head("train")
@@ -26,8 +26,12 @@ start_button(opened, stale=stale, going=is_going)
 if opened is not None:
     about = trained_on(opened.description) or "Run"
     st.subheader(f"{about}, {opened.config.preset} preset", anchor=False)
+    version_note(opened)
     stale_note(stale)
     troubles(opened, now)
+    if not is_going and not now.collapsed:
+        with panels.told():
+            doubts_note(cached_runs.run_doubts(opened))
     standing = st.container()
     stop_or_go_on(opened, now, going=is_going)
     with panels.told():

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cellcutter_core import __version__
+from cellcutter_core.config import STARTS
 from cellcutter_core.export.format import Format
 from cellcutter_core.export.result import Result
 
@@ -35,10 +36,17 @@ def bundle(result: Result, formats: Sequence[Format[Result]]) -> dict[str, bytes
         name = next(iter(made))
         place = f"{name.split('/')[0]}/" if "/" in name else name
         table.append(f"| `{place}` | {format.title}: {format.about} | {format.opens_with} |")
-    return {"README.md": _readme(result, table, missing).encode("utf-8"), **files}
+    readme = _readme(result, table, missing, with_recipe="recipe/recipe.py" in files)
+    return {"README.md": readme.encode("utf-8"), **files}
 
 
-def _readme(result: Result, table: list[str], missing: list[str]) -> str:
+_AGAIN = (
+    "To make these labels again, install cellcutter and run `python recipe.py` in the folder "
+    "`recipe`, or open the notebook there."
+)
+
+
+def _readme(result: Result, table: list[str], missing: list[str], *, with_recipe: bool) -> str:
     run, config = result.run, result.run.config
     said: dict[str, dict[str, Any]] = {event["kind"]: event for event in run.events()}
     device, started = said.get("device", {}), said.get("started", {})
@@ -55,6 +63,7 @@ def _readme(result: Result, table: list[str], missing: list[str]) -> str:
         "corrected by hand": _corrected(result),
         "run started": created,
         "trained again from": _before(result),
+        "network began with": "" if _before(result) else STARTS[config.network.start].lower(),
         "trained on as well": ", ".join(run.description.get("others", ())),
         "preset": config.preset,
         "seed": config.training.seed,
@@ -81,8 +90,7 @@ def _readme(result: Result, table: list[str], missing: list[str]) -> str:
         "numbers are those of the markers, and some may be left out. `row` and `col` are 0 in the "
         "centre of the first pixel, corners of ROIs and polygons 0 at its upper left corner."
         + _cut_out(result),
-        "To make these labels again, install cellcutter and run `python recipe.py` in the folder "
-        "`recipe`, or open the notebook there.",
+        *([_AGAIN] if with_recipe else []),
         _listed("What was done", facts),
         _listed("Versions", versions),
         _listed("Settings", settings),

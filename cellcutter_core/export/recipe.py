@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from cellcutter_core.config import check_current
 from cellcutter_core.export.record import json_file
 from cellcutter_core.export.result import Result
 
@@ -53,6 +54,14 @@ with np.load("start.npz") as arrays:
     start = weights_in(arrays)
 drawing = segment_inputs(inputs, config, until={epoch}, start=start)""",
 )
+_TAUGHT = (
+    "The run began with the network that cellcutter_core ships, taught on simulated cells. An "
+    "installation that has another one says so here.",
+    """\
+from cellcutter_core.network.taught import check_taught
+
+check_taught({digest!r})""",
+)
 _OTHERS = (
     "The other images that it was trained on.",
     """\
@@ -72,7 +81,9 @@ def recipe(result: Result) -> dict[str, bytes]:
     On the same machine with the same versions they are the same bit for bit: the precision is the
     one that the run had, and everything random comes from the seed in the settings. A run that was
     continued for more epochs than it was to have at first is trained in one go here, with a
-    learning rate that falls once instead of twice, and comes out slightly different.
+    learning rate that falls once instead of twice, and comes out slightly different. A run that
+    began with the taught network needs an installation that has the same one; another one is
+    refused with a sentence.
 
     Parameters
     ----------
@@ -89,8 +100,9 @@ def recipe(result: Result) -> dict[str, bytes]:
     Raises
     ------
     ValueError
-        If a file of the run is missing.
+        If a file of the run is missing, or it is of an earlier version.
     """
+    check_current(result.run.config)
     # In a comment and in one line: what a file is called must not become code.
     image_name = " ".join(result.image_name.split())
     about = f"The cells of {image_name} after epoch {result.epoch}, made with cellcutter_core"
@@ -100,14 +112,17 @@ def recipe(result: Result) -> dict[str, bytes]:
     if (start := result.run.path / "start.npz").exists():
         files.append(start)
         lines[1] = _FROM_WEIGHTS
+    elif digest := _taught(result):
+        why, code = _TAUGHT
+        lines.insert(1, (why, code.replace("{digest!r}", repr(digest))))
     parts = [(why, code.format(**values)) for why, code in lines]
     others = result.run.other_files
     if others:
-        why, code = parts[1]
+        why, code = parts[-2]
         trained = code.replace(
             "segment_inputs(inputs, config,", "segment_inputs(inputs, config, others=others,"
         )
-        parts[1:2] = [_OTHERS, (why.replace("on this very image", "on all of them"), trained)]
+        parts[-2:-1] = [_OTHERS, (why.replace("on this very image", "on all of them"), trained)]
     if _continued(result):
         why, code = parts[-2]
         parts[-2] = (f"{why} {_IN_ONE_GO}", code)
@@ -135,6 +150,13 @@ def _settings(result: Result) -> dict[str, Any]:
         if event["kind"] == "device":
             training = training.replace(precision=event["precision"])
     return config.replace(training=training).model_dump(mode="json")
+
+
+def _taught(result: Result) -> str | None:
+    """The digest of the taught weights that the run began with, where it did and says so."""
+    found = (event.get("taught") for event in result.run.events() if event["kind"] == "device")
+    digest: str | None = next(found, None)
+    return digest
 
 
 def _continued(result: Result) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cellcutter_core.config import check_current
 from cellcutter_core.editing import RADIUS
 from cellcutter_core.given_markers import markers_from_points
 from cellcutter_core.inputs import Inputs
@@ -105,8 +106,10 @@ def train_again(
     Raises
     ------
     ValueError
-        If the run has no such epoch or no network, or there is nothing to train on.
+        If the run has no such epoch or no network, there is nothing to train on, or the run is of
+        an earlier version.
     """
+    check_current(run.config)
     drawing, corrections = run.epoch(epoch), corrections_of(run, epoch)
     state = run.load_state()
     if state is None:

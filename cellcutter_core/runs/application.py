@@ -27,6 +27,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from cellcutter_core.config import check_current
 from cellcutter_core.export import png_file
 from cellcutter_core.export.archive import FolderFiles, zipped
 from cellcutter_core.files import atomic
@@ -149,8 +150,9 @@ class Application(Journal):
         Raises
         ------
         ValueError
-            If there is no file, or the folder cannot be written.
+            If there is no file, the run is of an earlier version, or the folder cannot be written.
         """
+        check_current(run.config)
         if not files:
             raise ValueError("there is no image to apply the run to; choose one at least")
         path = run.path.absolute() / "applied" / new_run_id()

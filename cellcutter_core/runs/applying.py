@@ -13,6 +13,7 @@ from typing import Any
 
 from cellcutter_core.blockwise.blocks import AT_ONCE
 from cellcutter_core.blockwise.large_image import SAMPLED, LargeImage
+from cellcutter_core.config import check_current
 from cellcutter_core.export import Result
 from cellcutter_core.images import Image
 from cellcutter_core.inputs import Inputs
@@ -47,10 +48,12 @@ class Trained:
     Raises
     ------
     ValueError
-        If the run has no epoch yet, or its network is missing or damaged.
+        If the run has no epoch yet, its network is missing or damaged, or it is of an earlier
+        version.
     """
 
     def __init__(self, run: Run) -> None:
+        check_current(run.config)
         last = Result(run)
         self.run, self.config = run, run.config
         self.epoch, self.channels = last.epoch, last.channels
@@ -196,7 +199,9 @@ class Trained:
 
     def _check_seen(self, image: Image) -> None:
         seen = seen_names(image, self.config)
-        if len(seen) != len(self.channels):
+        # The taught network sees the mean of however many there are.
+        taught = self.config.network.start == "simulated"
+        if len(seen) != len(self.channels) and not taught:
             raise ValueError(
                 f"{image.name}: the network was trained on {_counted(self.channels)}, but would "
                 f"see {_counted(seen)} here; choose as many channels as in the run for cells and "

@@ -12,10 +12,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from cellcutter_core.channel_names import ChannelNames
-from cellcutter_core.config import QUICK, Config, Settings
+from cellcutter_core.config import QUICK, Config, Settings, renewed
 from cellcutter_core.reading.zarr_places import is_address
 
 STEPS = ("image", "mask", "markers", "training")
@@ -128,10 +128,18 @@ class Choices(Settings):
         description="First row and column of the part to work on, and those after the last; "
         "None where there is most to see.",
     )
-    config: Config = QUICK
+    config: Config = Field(
+        QUICK, description="Always current: settings of an earlier version are taken as `renewed`."
+    )
     others: tuple[Source, ...] = Field(
         (), description="Uploaded files of more images to train on, each an image of its own."
     )
+
+    @field_validator("config")
+    @classmethod
+    def _current(cls, config: Config) -> Config:
+        # Here and nowhere else: drafts, runs that are duplicated or adopted all come by.
+        return renewed(config)
 
     def reading_of(self, other: Source) -> dict[str, Any]:
         """How `read_image` is to read one of the others: as the image, where it says nothing."""

@@ -193,6 +193,19 @@ def described(choices: Choices, *, edits: str = "") -> Mapping[str, Any]:
     }
 
 
+def keys_then(description: Mapping[str, Any]) -> Mapping[str, str]:
+    """The `keys` of the choices that a run was started from, by what its description says.
+
+    They are made anew, for the stored ones are those of the settings that there were at that time.
+    Only where the choices cannot be read are the stored ones taken.
+    """
+    try:
+        return keys(Choices(**description["choices"]), edits=description.get("edits", ""))
+    except (TypeError, ValueError):
+        stored: Mapping[str, str] = description["keys"]
+        return stored
+
+
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)

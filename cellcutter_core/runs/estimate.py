@@ -42,9 +42,7 @@ class Speed(NamedTuple):
     per_cell_drawn: float
 
 
-def estimate_seconds(
-    inputs: Inputs, config: Config, *, device: str | None
-) -> tuple[float, str]:
+def estimate_seconds(inputs: Inputs, config: Config, *, device: str | None) -> tuple[float, str]:
     """How long a training would take from its start to its last epoch.
 
     Parameters

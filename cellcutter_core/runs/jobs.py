@@ -26,6 +26,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
 
+from cellcutter_core.config import check_current
 from cellcutter_core.processes.child import environment, module_command
 from cellcutter_core.processes.threads import Threads
 from cellcutter_core.runs.application import Application
@@ -80,8 +81,10 @@ class Jobs:
         Raises
         ------
         ValueError
-            If it is running or waiting already, or has that many epochs already.
+            If it is running or waiting already, has that many epochs already, or is of an earlier
+            version.
         """
+        check_current(run.config)
         if epochs is not None:
             run.config.training.replace(epochs=epochs)  # Within the bounds, or it says so.
         with self._lock:
@@ -105,8 +108,10 @@ class Jobs:
         Raises
         ------
         ValueError
-            If it is going or waiting already, or all its images are done.
+            If it is going or waiting already, all its images are done, or its run is of an earlier
+            version.
         """
+        check_current(application.run.config)
         with self._lock:
             now = application.progress
             if now.status == "running" or self._waits(str(application.path.absolute())):

@@ -22,8 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellcutter_core.baseline import BASELINES
+from cellcutter_core.config import check_current
 from cellcutter_core.inputs import Inputs, Truth
 from cellcutter_core.metrics import score
+from cellcutter_core.network.taught import taught_digest
 from cellcutter_core.pipeline import (
     baselines,
     make_dataset,
@@ -64,8 +66,10 @@ def work(
     ------
     ValueError
         Whatever is wrong with the run's settings or inputs; it is recorded as well. If another
-        process works on the run, which goes on undisturbed.
+        process works on the run, which goes on undisturbed. If the run is of an earlier version,
+        which stays as it is.
     """
+    check_current(run.config)
     with held(run.path):
         try:
             _work(run, epochs, on_event, stop)
@@ -108,17 +112,19 @@ def _work(
         precision = earlier[-1]["precision"] if earlier else fastest_precision(
             where, channels=config.network.channels, crop_size=config.crops.size
         )  # fmt: skip
+    start = run.start
     run.record(
         "device",
         **asdict(where),
         precision=precision,
+        taught=_began_with(run, earlier, start),
         n_cells=len(data),
         n_cells_of_others=sum(len(other) for other, _ in others),
         n_at_border=data.n_at_border,
         cell_diameter=inputs.cell_diameter,
         scale=data.shape[0] / inputs.mask.shape[0],
     )
-    network = starting_network(config, data, precision=precision, weights=run.start)
+    network = starting_network(config, data, precision=precision, weights=start)
     training = Training(
         [data, *(other for other, _ in others)],
         network,
@@ -152,6 +158,16 @@ def _work(
     if others and training.epochs_done:
         write_others(run)
     run.record("finished" if training.epochs_done >= last else "stopped")
+
+
+def _began_with(
+    run: Run, earlier: list[dict[str, Any]], start: list[NDArray[Any]] | None
+) -> str | None:
+    """The digest of the taught weights that a run began with; None where it had others."""
+    if earlier:
+        digest: str | None = earlier[0].get("taught")
+        return digest
+    return taught_digest() if start is None and run.config.network.start == "simulated" else None
 
 
 def _record_baselines(run: Run, inputs: Inputs, truth: Truth | None) -> None:

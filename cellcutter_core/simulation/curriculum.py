@@ -152,7 +152,9 @@ def _markers(
         elif kind < 0.6:
             regions = np.where(ndimage.binary_erosion(regions > 0), regions, 0)
         elif kind < 0.75:
-            grown = ndimage.grey_dilation(regions, footprint=ndimage.generate_binary_structure(2, 1))
+            grown = ndimage.grey_dilation(
+                regions, footprint=ndimage.generate_binary_structure(2, 1)
+            )
             regions = np.where(regions > 0, regions, grown)
     missing = rng.random(n + 1) < rng.choice([0.0, 0.03, 0.1], p=[0.4, 0.4, 0.2])
     regions = np.where(missing[regions], 0, regions).astype(np.int32)

@@ -97,7 +97,8 @@ class _Maps:
         rows, cols = np.indices(self.cells.shape)
         origin = self._origin[self.cells]
         turned = (self._origin[:, 0] % 2)[self.cells]
-        return both[turned, (rows + origin[..., 0]) % TILE, (cols + origin[..., 1]) % TILE]
+        row, col = (rows + origin[..., 0]) % TILE, (cols + origin[..., 1]) % TILE
+        return np.asarray(both[turned, row, col])
 
     def brightness(self, *, rng: np.random.Generator) -> Floats:
         """From cell to cell, and from region to region."""
@@ -132,7 +133,7 @@ def _body(maps: _Maps, *, stain: Stain, rng: np.random.Generator) -> Floats:
     floor, rise = rng.uniform(0.1, 0.9), maps.each(_spread_of(2, 14, n, rng=rng))
     plasm = floor + (1 - floor) * (1 - np.exp(-np.maximum(depth, 0) / rise))
     plasm *= _grain(maps, rng=rng)
-    # The dye gathers around the nucleus, fades towards the rim, and stays out of the nucleus or not.
+    # The dye gathers around the nucleus, fades towards the rim, may stay out of the nucleus.
     around = np.exp(-((np.minimum(maps.nucleus_depth, 0) / rng.uniform(3, 12)) ** 2))
     plasm *= 1 + maps.each(rng.uniform(0, rng.uniform(0, 1.5), n)) * around
     shadow = maps.each(rng.uniform(-0.3, rng.uniform(0, 0.8), n))
@@ -234,7 +235,7 @@ def _noisy(image: Floats, *, rng: np.random.Generator) -> Floats:
     """Shot noise and read noise, of which either may matter."""
     shot, read = 10.0 ** rng.uniform(-3.5, -1.2), 10.0 ** rng.uniform(-3, -1.1)
     noise = np.sqrt(shot * np.maximum(image, 0) + read**2)
-    return image + noise * rng.standard_normal(image.shape)
+    return np.asarray(image + noise * rng.standard_normal(image.shape))
 
 
 def _coarse(image: Floats, zoom: float, *, rng: np.random.Generator) -> Floats:

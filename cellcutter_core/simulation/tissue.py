@@ -1,7 +1,7 @@
 """Where simulated cells are: a tissue grown from a seed, with its exact truth.
 
-Only geometry here; `optics` and `stains` turn it into pictures. Coordinates are (row, col), lengths are
-pixels, and everything takes time linear in the number of pixels.
+Only geometry here; `optics` and `stains` turn it into pictures. Coordinates are (row, col), lengths
+are pixels, and everything takes time linear in the number of pixels.
 """
 
 from __future__ import annotations
@@ -225,7 +225,9 @@ def _spread(
     """Each pixel to the cell it is deepest in, of those that reach it; labels are index + 1."""
     rows, cols = np.mgrid[: shape[0], : shape[1]].astype(np.float64)
     for axis in (rows, cols):
-        axis += growth.warp * smooth_noise(shape, 19, rng=rng) + 0.8 * smooth_noise(shape, 6, rng=rng)
+        axis += growth.warp * smooth_noise(shape, 19, rng=rng) + 0.8 * smooth_noise(
+            shape, 6, rng=rng
+        )
     ruffle = growth.ruffle * smooth_noise(shape, 5, rng=rng)
     reach = rng.uniform(*growth.reach, len(seeds.radius))
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from cellcutter_core.config import is_current
 from cellcutter_core.export import IMAGE_FORMATS
 from cellcutter_core.runs.application import Application, Standing, applications
 from cellcutter_core.runs.draft import file_of, keep_file
@@ -57,13 +58,13 @@ def choose_images(run: Run) -> None:
             "Apply",
             icon=":material/play_arrow:",
             type="primary",
-            disabled=not (given and formats),
+            disabled=not (given and formats and is_current(run.config)),
             key="apply_start",
         )
         start_whole = is_of_a_part(run) and st.button(
             "The whole of this run's image",
             icon=":material/fullscreen:",
-            disabled=not formats,
+            disabled=not (formats and is_current(run.config)),
             key="apply_whole",
             help="It was trained on a region. Mask and nuclei are found anew on all of it.",
         )
@@ -198,7 +199,10 @@ def go_on_or_stop(shown: Application, now: Standing) -> None:
             jobs.cancel(shown)
             st.rerun()
     elif now.n_left and st.button(
-        f"Continue with {now.n_left} more", icon=":material/resume:", key="apply_continue"
+        f"Continue with {now.n_left} more",
+        icon=":material/resume:",
+        key="apply_continue",
+        disabled=not is_current(shown.run.config),
     ):
         with panels.told():
             jobs.apply(shown)

@@ -21,10 +21,11 @@ from cellcutter_core.runs.folder import find_run
 from cellcutter_core.runs.jobs import Jobs
 from cellcutter_core.runs.spare import SPARE
 from cellcutter_core.runs.store import Progress, Run
+from cellcutter_core.runs.trust import doubts
 from cellcutter_core.view.curves import loss_curves, score_curves
 from cellcutter_core.view.render import Rgb, composite, overlay
 from cellcutter_core.view.truth import Compared, compare_truth
-from pages.shared import cached, cached_others, state
+from pages.shared import cached, state
 
 
 @st.cache_resource
@@ -37,17 +38,13 @@ def jobs() -> Jobs:
 
 
 @st.cache_data(max_entries=8, ttl=60, scope="session", show_spinner=False)
-def _estimate(
-    key: str, device: str | None, n_cells_of_others: int, _inputs: Inputs, _config: Config
-) -> tuple[float, str]:
+def _estimate(key: str, device: str | None, _inputs: Inputs, _config: Config) -> tuple[float, str]:
     del key
-    return estimate_seconds(_inputs, _config, device=device, n_cells_of_others=n_cells_of_others)
+    return estimate_seconds(_inputs, _config, device=device)
 
 
 def estimate(like: Run | None = None) -> tuple[float, str]:
     """Seconds that a training with the present choices would take, and what says so.
-
-    Of other images those count whose cells are known, see `cached_others.n_cells`.
 
     Parameters
     ----------
@@ -61,9 +58,7 @@ def estimate(like: Run | None = None) -> tuple[float, str]:
     """
     given, _ = cached.inputs() if like is None else run_inputs(like.path.name)
     key = cached.step_keys()["training"]
-    choices = state.choices()
-    of_others = sum(cached_others.n_cells(other) or 0 for other in choices.others)
-    return _estimate(key, SPARE.known(), of_others, given, choices.config)
+    return _estimate(key, SPARE.known(), given, state.choices().config)
 
 
 # What a run was given -----------------------------------------------------------------------------
@@ -184,6 +179,17 @@ def against_truth(opened: Run, which: int | str) -> Compared:
         If the run has no truth or there is no such epoch.
     """
     return _against_truth(*_cells(opened, which))
+
+
+@st.cache_data(max_entries=8, scope="session", show_spinner=False)
+def _doubts(run_id: str, stamp: float) -> list[str]:
+    del stamp
+    return doubts(find_run(run_id))
+
+
+def run_doubts(opened: Run) -> list[str]:
+    """Why the cells of a run are better not trusted, see `trust.doubts`."""
+    return _doubts(opened.path.name, stamp(opened, opened.epochs[-1])) if opened.epochs else []
 
 
 @st.cache_resource(max_entries=6, scope="session", show_spinner=False)

@@ -248,7 +248,7 @@ def config_code(config: Config) -> tuple[str, list[str]]:
     preset = config.preset if config.preset in PRESETS else "quick"
     base, name = PRESETS[preset], preset.upper()
     groups = []
-    for group in (g for g in Config.model_fields if g != "preset"):
+    for group in (g for g in Config.model_fields if g not in ("version", "preset")):
         ours, usual = getattr(config, group), getattr(base, group)
         if differ := _arguments(ours, usual):
             groups.append(f"    {group}={name}.{group}.replace({differ}),")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from cellcutter_core.config import is_current
 from cellcutter_core.export.outlines import Ring, cell_outlines
 from cellcutter_core.runs.again import train_again
 from cellcutter_core.runs.corrections import Correction, corrections_of, keep_corrections, new_id
@@ -130,7 +131,12 @@ def leave_whole(key: str) -> None:
 
 def again(run: Run, epoch: int, done: list[Correction]) -> None:
     """Offer a new run from the corrected cells."""
-    with st.popover("Train again from here", icon=":material/model_training:", width="stretch"):
+    with st.popover(
+        "Train again from here",
+        icon=":material/model_training:",
+        width="stretch",
+        disabled=not is_current(run.config),
+    ):
         st.markdown(
             "A new run of this image that begins with the network of this one. **Its markers are "
             "those of the corrected cells**: a split cell has two, merged cells have one, a "

@@ -6,7 +6,7 @@ import streamlit as st
 
 from cellcutter_core.runs.store import Run
 from pages.shared import cached_runs, panels, state
-from pages.shared.run_words import stale_note
+from pages.shared.run_words import stale_note, version_note
 
 
 def opened_run(lacking: str) -> Run:
@@ -29,5 +29,6 @@ def opened_run(lacking: str) -> Run:
         panels.link("train")
         st.stop()
     panels.needs(lambda: cached_runs.run_inputs(run.path.name))
+    version_note(run)
     stale_note(state.out_of_date(run))
     return run

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from cellcutter_core.pipeline import is_covered
+from cellcutter_core.config import is_current
 from cellcutter_core.runs.spare import SPARE
 from cellcutter_core.runs.store import Progress, Run
-from pages.shared import cached, cached_others, cached_runs, panels, start, state
+from pages.shared import cached, cached_runs, panels, start, state
 from pages.shared.run_words import in_words
 
 
@@ -39,20 +39,6 @@ def start_button(opened: Run | None, *, stale: tuple[str, ...], going: bool) -> 
                 panels.go("train")
         with st.container():
             st.fragment(before_start, run_every=1.0 if unknown else None)(like)
-    with panels.told():
-        if nothing_to_learn():
-            st.info(
-                "The nuclei themselves are segmented, and every pixel of the mask is in one: "
-                "training cannot change these cells. One epoch is enough to take them home.",
-                icon=":material/info:",
-            )
-
-
-def nothing_to_learn() -> bool:
-    """Whether each pixel of the mask has its cell before training, and keeps it."""
-    config = state.choices().config
-    as_found = state.edited_markers() is None
-    return as_found and config.labels.fill and is_covered(cached.image(), config)
 
 
 def before_start(like: Run | None) -> None:
@@ -63,11 +49,7 @@ def before_start(like: Run | None) -> None:
         return
     with panels.told():
         seconds, basis = cached_runs.estimate(like)
-        parts = [f"**About {in_words(seconds)}**", where]
-        others = state.choices().others
-        if any(cached_others.n_cells(other) is None for other in others):
-            parts.append("for this image alone, the others add to it")
-        st.caption(" · ".join(parts), help=f"Estimated {basis}.")
+        st.caption(f"**About {in_words(seconds)}** · {where}", help=f"Estimated {basis}.")
 
 
 def stop_or_go_on(run: Run, now: Progress, *, going: bool) -> None:
@@ -106,7 +88,10 @@ def more_epochs(run: Run, now: Progress) -> None:
     )
     word = "epoch" if more == 1 else "epochs"
     if st.button(
-        f"Continue with {more} more {word}", icon=":material/resume:", key="train_continue"
+        f"Continue with {more} more {word}",
+        icon=":material/resume:",
+        key="train_continue",
+        disabled=not is_current(run.config),
     ):
         with panels.told():
             cached_runs.jobs().submit(run, epochs=now.epochs_done + int(more))

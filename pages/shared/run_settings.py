@@ -1,10 +1,10 @@
-"""Settings of the next run: preset, epochs and seed; every other one in tabs below."""
+"""Settings of the next run: preset, start, epochs and seed; every other one in tabs below."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from cellcutter_core.config import PRESETS, Config
+from cellcutter_core.config import PRESETS, STARTS, Config, Start, starting
 from pages.shared import state
 from pages.shared.settings import setting
 
@@ -15,6 +15,9 @@ GROUPS = {
     "training": "Training",
     "labels": "Labels",
 }
+SHOWN_ABOVE = {("training", "epochs"), ("training", "seed"), ("network", "start")}
+# What the taught network was taught with, beside all of its own settings.
+FIXED = {("crops", "intensity"), ("crops", "with_nucleus")}
 # Settings whose name alone says little.
 LABELS = {
     "sigma": "Sigma of the position embedding",
@@ -44,6 +47,20 @@ def run_settings(*, folded: bool) -> None:
                 help="quick: the best result for the time on an ordinary laptop. "
                 "paper: the published configuration to the letter, many times slower.",
             )
+            st.session_state["network_start"] = config.network.start
+            st.segmented_control(
+                "Start",
+                list(STARTS),
+                required=True,
+                format_func=STARTS.get,
+                key="network_start",
+                on_change=lambda: take_start(st.session_state["network_start"]),
+                help="Taught on simulated cells: the network has learnt on drawn cells what a cell "
+                "looks like, and trains on this image to see these. Nothing, as published: it "
+                "begins with random weights and learns from this image alone, so that you can "
+                "watch how cells come about. Network, crops and the length of the training change "
+                "with it.",
+            )
             with st.container(width=150):
                 setting("training", "epochs", label="Epochs")
             with st.container(width=150):
@@ -55,7 +72,7 @@ def run_settings(*, folded: bool) -> None:
                 key="train_reset",
                 disabled=changed == 0,
                 on_click=take_preset,
-                args=(config.preset if config.preset in PRESETS else "quick",),
+                args=(config.preset if config.preset in PRESETS else "quick", config.network.start),
             )
         if changed:
             word = "setting differs" if changed == 1 else "settings differ"
@@ -74,18 +91,28 @@ def run_settings(*, folded: bool) -> None:
                         other_settings(group)
 
 
-def take_preset(name: str | None) -> None:
-    """Settings of a preset for what is decided here; mask and markers stay."""
+def take_preset(name: str | None, start: Start | None = None) -> None:
+    """Settings of a preset for what is decided here, with a start of its own or another one.
+
+    Mask and markers stay.
+    """
     now = state.choices()
     if name is None:
         return
     kept = {group: getattr(now.config, group) for group in ("mask", "markers")}
-    state.take(now.replace(config=PRESETS[name].replace(**kept)))
+    preset = PRESETS[name] if start is None else starting(PRESETS[name], start)
+    state.take(now.replace(config=preset.replace(**kept)))
+
+
+def take_start(start: Start) -> None:
+    """Begin with the taught network or with nothing, with what suits that."""
+    now = state.choices()
+    state.take(now.replace(config=starting(now.config, start)))
 
 
 def n_changed(config: Config) -> int:
-    """How many settings here differ from those of the preset."""
-    usual = PRESETS.get(config.preset, PRESETS["quick"])
+    """How many settings here differ from those of the preset with that start."""
+    usual = starting(PRESETS.get(config.preset, PRESETS["quick"]), config.network.start)
     ours, theirs = (
         [value for group in GROUPS for value in getattr(settings, group).model_dump().values()]
         for settings in (config, usual)
@@ -95,12 +122,16 @@ def n_changed(config: Config) -> int:
 
 def other_settings(group: str) -> None:
     """The settings of a group but those that stand above, three in a row."""
-    shown_above = {("training", "epochs"), ("training", "seed")}
-    fields = type(getattr(state.choices().config, group)).model_fields
-    names = [name for name in fields if (group, name) not in shown_above]
-    st.caption(type(getattr(state.choices().config, group)).__doc__ or "")
+    config = state.choices().config
+    fields = type(getattr(config, group)).model_fields
+    names = [name for name in fields if (group, name) not in SHOWN_ABOVE]
+    taught = config.network.start == "simulated"
+    st.caption(type(getattr(config, group)).__doc__ or "")
+    if taught and group in ("crops", "network"):
+        st.caption("What is grey belongs to the taught network. To change it, start from nothing.")
     for row in range(0, len(names), 3):
         for column, name in zip(st.columns(3), names[row : row + 3], strict=False):
             with column:
                 label = LABELS.get(name, name.replace("_", " ").capitalize())
-                setting(group, name, label=label)
+                fixed = taught and (group == "network" or (group, name) in FIXED)
+                setting(group, name, label=label, disabled=fixed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from cellcutter_core.config import Config
+from cellcutter_core.config import Config, is_current
 from cellcutter_core.runs.journal import Journal
 from cellcutter_core.runs.store import Progress, Run
 from pages.shared import cached_runs, panels
@@ -18,15 +18,16 @@ def troubles(run: Run, now: Progress) -> None:
         advice = what_to_try(run.config)
         st.warning(
             "**This run has collapsed:** all its cells are empty, which costs nothing, and more "
-            "epochs will not bring them back. Take *Duplicate with changes* and try one of these; "
-            "the quick preset has most of them.\n"
-            + "\n".join(f"- {one}" for one in [*advice, "another seed"]),
+            "epochs will not bring them back. Take *Duplicate with changes* and try one of "
+            "these.\n" + "\n".join(f"- {one}" for one in [*advice, "another seed"]),
             icon=":material/error:",
         )
     if now.status in ("failed", "crashed"):
         again = "go on from its last whole epoch" if now.epochs_done else "try it again"
+        # Of an earlier version it is told already that it cannot.
+        advice = f" *Continue* lets it {again}." if is_current(run.config) else ""
         st.error(
-            f"**This run {now.status}:** {now.message}. *Continue* lets it {again}.",
+            f"**This run {now.status}:** {now.message}.{advice}",
             icon=":material/error:",
         )
         end_of_log(run)
@@ -41,13 +42,16 @@ def troubles(run: Run, now: Progress) -> None:
 
 def what_to_try(config: Config) -> list[str]:
     """What keeps a network from collapsing, as far as the run did without."""
+    training, taught = config.training, config.network.start == "simulated"
     tried = {
+        "the start *Taught on simulated cells*": taught,
         "group normalisation (Network)": config.network.normalisation == "group",
-        "a warm-up of 32 steps (Training)": config.training.warm_up > 0,
-        "a third of the learning rate (Training)": config.training.learning_rate <= 1e-3,
-        "a longest gradient of 1, clip norm (Training)": config.training.clip_norm is not None,
-        "a nucleus weight of 1 (Training)": config.training.nucleus_weight > 0,
-        "β nearer to 0, such as −10 (Training)": config.training.beta > -20,
+        "a warm-up of 32 steps (Training)": taught or training.warm_up > 0,
+        "a third of the learning rate (Training)": training.learning_rate
+        <= (2e-4 if taught else 1e-3),
+        "a longest gradient of 1, clip norm (Training)": training.clip_norm is not None,
+        "a nucleus weight of 1 (Training)": training.nucleus_weight > 0,
+        "β nearer to 0, such as −10 (Training)": training.beta > -20,
     }
     return [advice for advice, done in tried.items() if not done]
 

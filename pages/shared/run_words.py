@@ -8,8 +8,9 @@ from typing import Any
 
 import streamlit as st
 
+from cellcutter_core.config import check_current
 from cellcutter_core.runs.folder import RunSummary
-from cellcutter_core.runs.store import Progress
+from cellcutter_core.runs.store import Progress, Run
 
 STALE = {
     "image": "image, channels or region",
@@ -83,3 +84,19 @@ def stale_note(names: tuple[str, ...]) -> None:
         "is still what it was trained on.",
         icon=":material/update:",
     )
+
+
+def version_note(run: Run) -> None:
+    """Say of a run of an earlier version that it can be looked at, and what else to do."""
+    try:
+        check_current(run.config)
+    except ValueError as error:
+        said = str(error)
+        st.info(said[0].upper() + said[1:] + ".", icon=":material/history:")
+
+
+def doubts_note(doubts: list[str]) -> None:
+    """Say why the cells of a run are better not trusted, where something speaks against them."""
+    if doubts:
+        listed = doubts[0] if len(doubts) == 1 else "\n".join(["", *(f"- {one}" for one in doubts)])
+        st.warning(f"**Look closely at these cells.** {listed}", icon=":material/visibility:")

@@ -15,7 +15,14 @@ import streamlit as st
 from cellcutter_core.markers import Nuclei
 from cellcutter_core.runs.adopted import adopt
 from cellcutter_core.runs.choices import Choices, Source, changed, keys
-from cellcutter_core.runs.draft import Draft, described, file_of, files_of, markers_digest
+from cellcutter_core.runs.draft import (
+    Draft,
+    described,
+    file_of,
+    files_of,
+    keys_then,
+    markers_digest,
+)
 from cellcutter_core.runs.folder import find_run
 from cellcutter_core.runs.store import Run
 
@@ -247,4 +254,4 @@ def description() -> dict[str, Any]:
 def out_of_date(opened: Run) -> tuple[str, ...]:
     """The steps of a run that would come out differently with the present choices."""
     now = keys(choices(), edits=markers_digest(edited_markers()))
-    return changed(now, opened.description["keys"])
+    return changed(now, keys_then(opened.description))

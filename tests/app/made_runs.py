@@ -43,9 +43,9 @@ def given(region: tuple[int, int, int, int] = REGION) -> tuple[Inputs, Truth | N
     return inputs_of(image, QUICK, nuclei, find_area(image, QUICK, nuclei)), truth_of(image)
 
 
-def drawing(labels: NDArray[np.int32]) -> Drawing:
-    inside = (labels > 0).astype(np.float32)
-    return Drawing(labels, (labels > 0).astype(np.uint8), inside)
+def drawing(labels: NDArray[np.int32], claimed: NDArray[np.bool_] | None = None) -> Drawing:
+    inside = labels > 0 if claimed is None else claimed
+    return Drawing(labels, (labels > 0).astype(np.uint8), inside.astype(np.float32))
 
 
 def labels_after(number: int, truth: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -65,10 +65,12 @@ def make_run(
     certain: float = 0.0,
     known: bool = True,
     old: bool = False,
+    claimed: NDArray[np.bool_] | None = None,
 ) -> Run:
     """A run with some epochs; `end` is its last event, None for one that still runs.
 
-    An old one has a single baseline without a name.
+    An old one has a single baseline without a name. What its cells claim at every epoch is the
+    mask, where it is not said.
     """
     inputs, truth = given(region)
     assert truth is not None
@@ -103,12 +105,24 @@ def make_run(
                 "seconds": 1.0,
                 "collapsed": collapsed,
             }
-        run.add_epoch(number, drawing(labels))
+        run.add_epoch(number, drawing(labels, inputs.mask if claimed is None else claimed))
         scores = score(labels, truth.labels).as_dict() if with_truth else None
         run.record("epoch", **said, scores=scores)
     if end is not None:
         run.record(end, **({"message": "there is not enough memory"} if end == "failed" else {}))
     return run
+
+
+def as_of_before(run: Run) -> Run:
+    """A run as the program wrote it when there was no taught network yet."""
+    file = run.path / "run.json"
+    about = json.loads(file.read_text("utf-8"))
+    for config in (about["config"], about["choices"]["config"]):
+        del config["version"], config["network"]["start"], config["training"]["anchor"]
+        config["crops"] |= {"size": 64, "guidance": 3.0}
+        config["training"] |= {"crops": 48, "learning_rate": 3e-3, "self_training": 0.5}
+    file.write_text(json.dumps(about), "utf-8")
+    return Run(run.path)
 
 
 def begin_with(run: Run, inputs: Inputs, truth: Truth | None, *, old: bool) -> None:

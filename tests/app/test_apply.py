@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from made_runs import asked, dead_process, linked, make_run, open_page, shown, words
+from made_runs import as_of_before, asked, dead_process, linked, make_run, open_page, shown, words
 from streamlit.testing.v1 import AppTest
 
 from cellcutter_core.export import write_png
@@ -117,6 +117,18 @@ def test_files_are_given_to_a_process_of_their_own(run, asked):
     assert app.button(key="apply_start").disabled
     assert "3 images" in words(app)
     assert app.button(key="apply_stop")
+
+
+def test_a_run_of_before_is_not_applied(run, asked):
+    made = applied(run, GOOD, end="stopped")
+    app = upload(open_page("apply", as_of_before(run)), ("one.tif", b"first"))
+    assert len([info for info in app.info if "earlier version" in info.value]) == 1
+    assert app.button(key="apply_start").disabled
+    assert app.button(key="apply_continue").disabled
+    # What was found then is still there.
+    assert titles(app)
+    assert made.download
+    assert not asked
 
 
 def test_the_whole_image_of_a_run_on_a_part(run, asked):

@@ -35,7 +35,7 @@ from pages.shared.code import MARKERS_FILE, config_code
 APP = str(Path(__file__).parents[2] / "app.py")
 REGION = (100, 100, 292, 292)
 TINY = QUICK.replace(
-    network=QUICK.network.replace(channels=4),
+    network=QUICK.network.replace(start="nothing", channels=4),
     training=QUICK.training.replace(epochs=1, steps=2, crops=8, crops_at_once=8, warm_up=1),
 )
 

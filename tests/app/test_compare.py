@@ -4,7 +4,17 @@ import json
 
 import numpy as np
 import pytest
-from made_runs import asked, given, labels_after, linked, make_run, open_page, shown, words
+from made_runs import (
+    as_of_before,
+    asked,
+    given,
+    labels_after,
+    linked,
+    make_run,
+    open_page,
+    shown,
+    words,
+)
 
 from cellcutter_core.metrics import score
 from cellcutter_core.view.truth import compare_truth
@@ -71,7 +81,7 @@ def test_the_film_begins_at_epoch_0():
 
 
 def test_an_old_run_begins_at_epoch_1_and_has_one_baseline():
-    app = open_page("compare", make_run("r1", epochs=(1, 2, 3), old=True))
+    app = open_page("compare", as_of_before(make_run("r1", epochs=(1, 2, 3), old=True)))
     assert app.select_slider(key="compare_film_r1").options == ["1", "2", "3"]
     assert scored(app) == ["Epoch 3", "Cheapest paths"]
     app = take(app, "baselines")

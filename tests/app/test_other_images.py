@@ -13,7 +13,7 @@ from made_runs import REGION, ROOT, asked, make_run, open_page, shown, words
 from streamlit.testing.v1 import AppTest
 from test_memory import arrays_held_by
 
-from cellcutter_core.config import QUICK
+from cellcutter_core.config import QUICK, starting
 from cellcutter_core.export import write_png
 from cellcutter_core.runs.choices import Choices
 from cellcutter_core.runs.draft import Draft, described, file_of, keep_file
@@ -58,7 +58,7 @@ def test_each_is_read_when_it_is_given_and_what_is_wrong_stands_by_its_name(file
     assert "b.npz" not in warning.value
     said = words(app)
     assert "`b.npz` · 128 × 144 pixels · cells: fluorescence · nuclei: nucleus" in said
-    assert "the others add to it" in said
+    assert "About" in said
     # The same again, and another one of the same name.
     app = upload(app, again_npz=files["b.npz"], c_npz=files["b.npz"] + b"\0")
     assert others_of(app) == ["b.npz", "c.npz"]
@@ -100,7 +100,10 @@ def test_of_a_file_with_several_images_all_are_taken_but_the_image_itself(files)
 def test_one_with_other_channels_is_refused(files, tmp_path):
     app = open_page("train")
     chosen = app.session_state["choices"]
-    app.session_state["choices"] = chosen.replace(cell=("fluorescence", "bright field"))
+    # The taught network sees the mean of the channels, however many there are.
+    app.session_state["choices"] = chosen.replace(
+        cell=("fluorescence", "bright field"), config=starting(QUICK, "nothing")
+    )
     np.savez(tmp_path / "one.npz", image=sample((128, 128), seed=1).pixels[..., :1])
     app = upload(shown(app.run()), one_npz=(tmp_path / "one.npz").read_bytes())
     assert not others_of(app)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from made_runs import asked, make_run, open_page, shown, words
+from made_runs import as_of_before, asked, make_run, open_page, shown, words
 from streamlit.testing.v1 import AppTest
 
 from cellcutter_core.export import FORMATS, Result, content, image_content
@@ -242,6 +242,27 @@ def test_training_again_without_a_network_is_told(run, asked):
     app = press(app, "again")
     assert "no network to begin with" in app.error[0].value
     assert not asked
+
+
+def test_a_run_of_before_is_corrected_and_taken_home_but_not_trained_again(run):
+    old = as_of_before(run)
+    app = open_page("results", old)
+    assert len([info for info in app.info if "earlier version" in info.value]) == 1
+    app = press(pick(app, run, table(app)["id"][0]), "delete")
+    assert not app.error
+    assert "1 correction" in words(app)
+    (popover,) = app.get("popover")
+    assert popover.proto.popover.disabled
+    with zipfile.ZipFile(io.BytesIO(content(old, "all", LAST))) as archive:
+        assert "recipe/recipe.py" not in archive.namelist()
+        assert "earlier version" in archive.read("README.md").decode()
+
+
+def test_what_speaks_against_the_cells_is_said_once():
+    nothing = np.zeros((128, 160), bool)
+    app = open_page("results", make_run("r2", claimed=nothing))
+    (warning,) = [one.value for one in app.warning if "Look closely" in one.value]
+    assert "the page Compare" in warning
 
 
 def test_when_every_cell_is_deleted_it_can_be_taken_back(run):

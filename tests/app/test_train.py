@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from made_runs import (
     ROOT,
+    as_of_before,
     asked,
     dead_process,
     drawing,
@@ -21,7 +22,7 @@ from made_runs import (
     words,
 )
 
-from cellcutter_core.config import PAPER, QUICK, Config
+from cellcutter_core.config import PAPER, QUICK, Config, is_current, starting
 from cellcutter_core.images import read_image
 from cellcutter_core.runs.draft import file_of
 from cellcutter_core.runs.folder import find_run, list_runs
@@ -65,18 +66,6 @@ def test_without_a_run_the_settings_are_open_and_the_time_is_told():
     assert not app.error
 
 
-def test_where_nuclei_alone_are_cells_training_is_said_to_change_nothing():
-    app = open_page("train")
-    assert not app.info
-    chosen = app.session_state["choices"]
-    app.session_state["choices"] = chosen.replace(cell=("nucleus",), nucleus="nucleus")
-    app = shown(app.run())
-    assert "training cannot change" in app.info[0].value
-    # The labels of the published method are what the network says.
-    app.session_state["choices"] = app.session_state["choices"].replace(config=PAPER)
-    assert not shown(app.run()).info
-
-
 def test_start_writes_a_run_of_the_choices_and_queues_it(asked):
     app = open_page("train")
     app.number_input(key="training_epochs").set_value(5).run()
@@ -103,13 +92,47 @@ def test_a_preset_keeps_mask_and_markers():
     assert config_of(app).training == QUICK.training
 
 
+def test_the_start_brings_what_suits_it_and_goes_back():
+    app = open_page("train")
+    assert app.segmented_control(key="network_start").value == "simulated"
+    app = shown(app.segmented_control(key="network_start").set_value("nothing").run())
+    assert config_of(app) == starting(QUICK, "nothing")
+    # It is the quick preset with that start: nothing differs.
+    assert app.button(key="train_reset").disabled
+    app.number_input(key="training_epochs").set_value(3).run()
+    app = shown(app.button(key="train_reset").click().run())
+    assert config_of(app) == starting(QUICK, "nothing")
+    app = shown(app.segmented_control(key="network_start").set_value("simulated").run())
+    assert config_of(app) == QUICK
+
+
+def test_a_preset_brings_its_own_start():
+    app = open_page("train")
+    app = shown(app.segmented_control(key="train_preset").set_value("paper").run())
+    assert app.segmented_control(key="network_start").value == "nothing"
+
+
+def test_what_belongs_to_the_taught_network_cannot_be_changed():
+    def disabled(app):
+        kinds = ("number_input", "selectbox", "toggle", "slider")
+        return {one.key for kind in kinds for one in getattr(app, kind) if one.disabled}
+
+    app = every_setting_open()
+    fixed = {f"network_{name}" for name in ("depth", "channels", "normalisation", "stem")}
+    assert disabled(app) == fixed | {"crops_intensity", "crops_with_nucleus"}
+    app = shown(app.segmented_control(key="network_start").set_value("nothing").run())
+    assert not disabled(app)
+    app = shown(app.selectbox(key="network_normalisation").set_value("batch").run())
+    assert config_of(app).network.normalisation == "batch"
+
+
 def test_every_setting_can_be_changed_and_taken_back():
     app = every_setting_open()
     assert app.button(key="train_reset").disabled
     app.number_input(key="training_lam").set_value(2.5).run()
-    app = shown(app.selectbox(key="network_normalisation").set_value("batch").run())
+    app = shown(app.toggle(key="labels_fill").set_value(False).run())
     assert config_of(app).training.lam == 2.5
-    assert config_of(app).network.normalisation == "batch"
+    assert not config_of(app).labels.fill
     assert "2 settings differ from the preset." in words(app)
     app = shown(app.button(key="train_reset").click().run())
     assert config_of(app) == QUICK
@@ -119,7 +142,7 @@ def test_all_settings_of_the_four_groups_are_there():
     app = every_setting_open()
     keys = {
         widget.key
-        for kind in ("number_input", "selectbox", "toggle", "slider")
+        for kind in ("number_input", "selectbox", "toggle", "slider", "segmented_control")
         for widget in getattr(app, kind)
     }
     for group in ("crops", "network", "training", "labels"):
@@ -275,6 +298,33 @@ def test_duplicate_takes_the_choices_of_the_run():
     app = shown(app.button(key="train_duplicate").click().run())
     assert config_of(app) == run.config
     assert not app.warning
+
+
+def test_a_run_of_before_is_looked_at_and_duplicated_with_current_settings():
+    config = QUICK.replace(mask=QUICK.mask.replace(prior=0.5))
+    run = as_of_before(make_run("r1", config=config))
+    app = open_page("train", run)
+    assert not app.error
+    assert charts(app) == {"train_loss", "train_scores"}
+    notes = [info.value for info in app.info if "earlier version" in info.value]
+    assert len(notes) == 1
+    assert app.button(key="train_continue").disabled
+    app.session_state["choices"] = app.session_state["choices"].with_setting("mask", "sigma", 0.1)
+    app = shown(app.run())
+    app = shown(app.button(key="train_duplicate").click().run())
+    assert config_of(app) == config
+    assert is_current(config_of(app))
+    assert not app.error
+
+
+def test_what_speaks_against_the_cells_is_said_when_training_has_ended():
+    little = np.zeros((128, 160), bool)
+    app = open_page("train", make_run("r1", claimed=little))
+    (warning,) = [one.value for one in app.warning if "Look closely" in one.value]
+    assert "claimed only 0% of the mask" in warning
+    going = make_run("r2", end=None, claimed=little)
+    assert not [one for one in open_page("train", going).warning if "Look closely" in one.value]
+    assert not open_page("train", make_run("r3")).warning
 
 
 def test_a_run_from_the_command_line_brings_its_own_image():

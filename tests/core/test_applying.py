@@ -38,7 +38,7 @@ from cellcutter_core.samples import sample, save
 from cellcutter_core.unet import UNet
 
 TINY = QUICK.replace(
-    network=QUICK.network.replace(channels=4, depth=3),
+    network=QUICK.network.replace(start="nothing", channels=4, depth=3),
     training=QUICK.training.replace(
         epochs=2, steps=4, crops=8, crops_at_once=8, seed=7, precision="float32"
     ),
@@ -51,6 +51,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("place")
     save(sample((160, 160), seed=3), folder / "own.npz")
     small = [
+        *("--start", "nothing"),
         *("--set", "network.channels=4", "--set", "network.depth=3", "--set", "training.steps=4"),
         *("--set", "training.crops=8", "--set", "training.precision=float32", "--epochs", "2"),
     ]
@@ -524,6 +525,7 @@ def in_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
             tifffile.imwrite(place / f"{name}_{title}.tif", image.channel(channel))
     command = ["segment", str(folder / "A_cyto.tif"), "--nucleus-file", str(folder / "A_dna.tif")]
     small = [
+        *("--start", "nothing"),
         *("--set", "network.channels=4", "--set", "network.depth=3", "--set", "training.steps=4"),
         *("--set", "training.crops=8", "--set", "training.precision=float32", "--epochs", "1"),
     ]

@@ -18,6 +18,7 @@ from cellcutter_core.runs.store import Run
 from cellcutter_core.samples import sample, save
 
 TINY = [
+    "--start", "nothing",
     "--set", "network.channels=4", "--set", "network.depth=3", "--set", "training.steps=2",
     "--set", "training.warm_up=1", "--set", "training.crops=8", "--epochs", "1",
     "--set", "training.precision=float32",

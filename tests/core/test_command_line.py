@@ -18,6 +18,7 @@ from cellcutter_core.runs.store import Run
 from cellcutter_core.samples import sample, save
 
 TINY = [
+    "--start", "nothing",
     "--set", "network.channels=4", "--set", "network.depth=3", "--set", "training.steps=4",
     "--set", "training.warm_up=4", "--set", "training.crops=8",
     "--set", "training.precision=float32",
@@ -348,7 +349,8 @@ def test_bad_files(tmp_path, capsys, mistake):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--set", "crops.size=512", "--preset", "paper"], "160×160 pixels, smaller than half of one crop"),
+        (["--set", "crops.size=512", "--preset", "paper"], "smaller than half of one crop"),
+        (["--set", "network.channels=8"], "let it start from nothing"),
         (["--epochs", "0"], "at least 1"),
         (["--set", "training.learning_rate=5"], "at most 1"),
         (["--set", "mask.nothing=5"], "no setting called mask.nothing"),

@@ -13,6 +13,7 @@ from cellcutter_core.config import (
     PAPER,
     PRESETS,
     QUICK,
+    TAUGHT,
     Config,
     CropSettings,
     LabelSettings,
@@ -21,6 +22,7 @@ from cellcutter_core.config import (
     NetworkSettings,
     Settings,
     TrainingSettings,
+    starting,
 )
 
 GROUPS = (
@@ -221,3 +223,45 @@ def test_every_setting_says_what_it_means() -> None:
         for name, field in group.model_fields.items():
             assert field.description, f"{group.__name__}.{name}"
             assert field.description.endswith(".")
+
+
+def test_a_start_brings_what_suits_it_and_keeps_the_rest() -> None:
+    chosen = QUICK.replace(
+        mask=QUICK.mask.replace(prior=0.5), training=QUICK.training.replace(lam=3, seed=4)
+    )
+    found = starting(chosen, "nothing")
+    assert found.network == QUICK.network.replace(start="nothing")
+    assert found.crops.size == 64
+    assert (found.training.crops, found.training.learning_rate) == (48, 3e-3)
+    assert found.training.epochs > QUICK.training.epochs
+    assert (found.mask.prior, found.training.lam, found.training.seed) == (0.5, 3, 4)
+    assert starting(found, "simulated") == chosen
+
+
+def test_a_start_that_the_settings_have_already_changes_nothing() -> None:
+    assert starting(QUICK, "simulated") is QUICK
+    assert starting(PAPER, "nothing") is PAPER
+
+
+def test_the_paper_preset_comes_back_from_the_taught_network_to_the_letter() -> None:
+    taught = starting(PAPER, "simulated")
+    assert taught.network == TAUGHT
+    assert taught.crops == QUICK.crops
+    assert taught.training.learning_rate == QUICK.training.learning_rate
+    assert starting(taught, "nothing") == PAPER
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"network": TAUGHT.replace(channels=8)}, "network: the taught network has depth 4, 16"),
+        ({"crops": QUICK.crops.replace(intensity="linear")}, "crops: .* the logarithm of cells"),
+        ({"crops": QUICK.crops.replace(cell_size=None)}, "one cell_size"),
+        ({"crops": QUICK.crops.replace(with_nucleus=True)}, "without the nucleus channel"),
+    ],
+)
+def test_what_does_not_go_with_the_taught_network_is_refused(
+    change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        QUICK.replace(**change)

@@ -81,7 +81,9 @@ def test_crops_show_markers_and_path_log_odds_where_territories_are_given() -> N
     wide = Dataset(image(), points, crop_size=8, nuclei=nuclei, territory=territory)
     assert wide.crops([0])[0, :, :, 2].nonzero()[0].tolist() == [3, 4]
     with pytest.raises(ValueError, match="territory has shape"):
-        Dataset(image((8, 8)), points, crop_size=4, nuclei=np.zeros((8, 8), int), territory=territory)
+        Dataset(
+            image((8, 8)), points, crop_size=4, nuclei=np.zeros((8, 8), int), territory=territory
+        )
     with pytest.raises(ValueError, match="give nuclei too"):
         Dataset(image(), points, crop_size=4, territory=territory)
 

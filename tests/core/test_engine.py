@@ -46,7 +46,9 @@ def network(normalisation: str = "group") -> UNet:
     unet.model(N_CHANNELS)
     # Away from the initial zeros, so that biases and scales have a gradient too.
     rng = np.random.default_rng(1)
-    unet.set_weights([w + rng.normal(0, 0.05, w.shape).astype(np.float32) for w in unet.weights], N_CHANNELS)
+    unet.set_weights(
+        [w + rng.normal(0, 0.05, w.shape).astype(np.float32) for w in unet.weights], N_CHANNELS
+    )
     return unet
 
 
@@ -177,9 +179,7 @@ def test_a_step_records_the_loss_that_the_network_had(
 ) -> None:
     # Nine crops fill a batch of sixteen; what fills it counts for nothing.
     cells = np.array([0, 1, 2, 4, 5, 7, 8, 11, 12])
-    expected = parts_by_numpy(
-        data, cells, unet.probabilities(data.crops(cells)), engine.settings
-    )
+    expected = parts_by_numpy(data, cells, unet.probabilities(data.crops(cells)), engine.settings)
     before = unet.weights
     found = engine.step(data, cells, np.zeros(9, int), learning_rate=1e-3, target_weight=0)
     assert found == pytest.approx(expected, rel=1e-3)

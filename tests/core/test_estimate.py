@@ -101,7 +101,8 @@ def test_from_an_earlier_run(folder):
 @pytest.mark.parametrize(
     ("other", "device", "host"),
     [
-        ({"network": QUICK.network.replace(channels=32)}, CPU, HERE),
+        ({"network": QUICK.network.replace(start="nothing", channels=32)}, CPU, HERE),
+        ({"network": QUICK.network.replace(start="nothing")}, CPU, HERE),
         ({"crops": QUICK.crops.replace(size=128)}, CPU, HERE),
         ({}, "a graphics card", HERE),
         ({}, CPU, "another machine"),
@@ -122,8 +123,8 @@ def test_the_newest_run_counts(folder):
 
 
 def test_crops_per_step():
-    assert crops_per_step(inputs(100), QUICK) == 48
-    assert crops_per_step(inputs(30), QUICK) == 30
+    assert crops_per_step(inputs(100), QUICK) == 32
+    assert crops_per_step(inputs(20), QUICK) == 20
     # A square of 640 is a quarter of an image of 1280, and all of one of 512.
     assert crops_per_step(inputs(100, side=1280), PAPER) == 25
     assert crops_per_step(inputs(100, side=512), PAPER) == 100

@@ -66,9 +66,9 @@ def test_losses_scores_and_histograms_are_those_of_the_run(tmp_path: Path) -> No
     ]
     assert found["Loss over the epochs"][0]["y"] == [-0.125, -0.25, -0.375]
     assert found["Scores over the epochs"][0]["y"] == [0.25, 0.5, 0.75]
-    # It is one of long ago, whose only baseline has no name.
+    # It is one of long ago, whose only baseline has no name; without guidance in its settings.
     names = [trace["name"] for trace in found["AP over the IoU that counts as found"]]
-    assert names == ["Epoch 3", "Cheapest paths"]
+    assert names == ["Epoch 3", "Watershed"]
     # Four cells of 36 pixels, 9 µm² each, and of the means one each.
     (area,) = found["Area in µm²"]
     assert area["x"][0] < 9 < area["x"][-1]

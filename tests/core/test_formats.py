@@ -36,7 +36,7 @@ from cellcutter_core.runs.worker import work
 from cellcutter_core.samples import sample
 
 TINY = QUICK.replace(
-    network=QUICK.network.replace(channels=4, depth=3),
+    network=QUICK.network.replace(start="nothing", channels=4, depth=3),
     training=QUICK.training.replace(
         epochs=3, steps=2, crops=8, crops_at_once=8, warm_up=2, seed=7, precision="float32"
     ),

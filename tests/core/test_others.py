@@ -33,7 +33,7 @@ from cellcutter_core.runs.worker import work
 from cellcutter_core.samples import sample, save
 
 TINY = QUICK.replace(
-    network=QUICK.network.replace(channels=4, depth=3),
+    network=QUICK.network.replace(start="nothing", channels=4, depth=3),
     training=QUICK.training.replace(
         epochs=2, steps=4, crops=8, crops_at_once=8, seed=7, precision="float32"
     ),
@@ -41,6 +41,7 @@ TINY = QUICK.replace(
 
 
 SMALL = [
+    *("--start", "nothing"),
     *("--set", "network.channels=4", "--set", "network.depth=3", "--set", "training.steps=4"),
     *("--set", "training.crops=8", "--set", "training.precision=float32"),
     *("--set", "training.crops_at_once=8", "--seed", "7", "--epochs", "2"),

@@ -7,10 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.special import expit, logit
 
 from cellcutter_core.crops import Dataset
-from cellcutter_core.guidance import Territory
 from cellcutter_core.prediction import (
     CROPS_AT_ONCE,
     Drawing,

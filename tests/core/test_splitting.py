@@ -23,7 +23,7 @@ from cellcutter_core.samples import sample
 from cellcutter_core.splitting import proposed_points, split_cell
 
 TINY = QUICK.replace(
-    network=QUICK.network.replace(channels=4, depth=3),
+    network=QUICK.network.replace(start="nothing", channels=4, depth=3),
     training=QUICK.training.replace(
         epochs=2, steps=2, crops=8, crops_at_once=8, warm_up=2, seed=7, precision="float32"
     ),

@@ -131,7 +131,7 @@ def test_baselines_come_back_by_name(run):
 def test_the_only_baseline_of_an_old_run_is_what_its_settings_took(run, guidance, name):
     file = run.path / "run.json"
     about = json.loads(file.read_text("utf-8"))
-    about["config"]["crops"].pop("guidance", None)
+    about["config"].pop("version")
     if guidance is not None:
         about["config"]["crops"]["guidance"] = guidance
     file.write_text(json.dumps(about), "utf-8")
