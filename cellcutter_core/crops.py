@@ -191,30 +191,16 @@ class Dataset:
             own = regions == chosen[:, None, None] + 1
             out[..., n_image] = own
             out[..., n_image + 1] = (regions > 0) & ~own
-            out[..., n_image + 2] = self.log_odds(chosen) / HIGHEST_LOG_ODDS
+            out[..., n_image + 2] = self._log_odds(chosen) / HIGHEST_LOG_ODDS
         out[..., -1] = self.embedding
         return out
 
-    def log_odds(self, cells: ArrayLike) -> NDArray[np.float32]:
-        """Path log-odds of each pixel to belong to the crop's cell.
-
-        Parameters
-        ----------
-        cells : (n,) int
-            Positions in `points`.
-
-        Returns
-        -------
-        (n, S, S) float32
-            Above 0 where the cheapest path leads to the crop's marker, below elsewhere. 0 everywhere
-            where no territory was given.
-        """
-        if self.padded_territory is None or self.padded_log_odds is None:
-            side = self.crop_size
-            return np.zeros((len(np.asarray(cells)), side, side), np.float32)
-        chosen = np.asarray(cells, np.intp)
-        own = self.windows(self.padded_territory, chosen) == chosen[:, None, None] + 1
-        log_odds = self.windows(self.padded_log_odds, chosen)
+    def _log_odds(self, cells: NDArray[np.intp]) -> NDArray[np.float32]:
+        """(n, S, S) path log-odds of each pixel to belong to the crop's cell."""
+        assert self.padded_territory is not None
+        assert self.padded_log_odds is not None
+        own = self.windows(self.padded_territory, cells) == cells[:, None, None] + 1
+        log_odds = self.windows(self.padded_log_odds, cells)
         return np.where(own, log_odds, -log_odds)
 
     def batches(self, size: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:

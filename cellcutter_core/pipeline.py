@@ -544,13 +544,11 @@ def guided_territory(inputs: Inputs) -> Territory:
 
 def draw_cells(network: UNet, data: Dataset, inputs: Inputs, config: Config) -> Drawing:
     """The labels of the whole image as the settings want them drawn."""
-    shape, path_weight = inputs.mask.shape, config.labels.path_weight
+    shape = inputs.mask.shape
     if not config.labels.fill:
-        return draw(network, data, shape=shape, path_weight=path_weight)
+        return draw(network, data, shape=shape)
     # Where cells compete nobody may have more than half; the most probable still is the best guess.
-    drawing = draw(
-        network, data, shape=shape, at_least=LEAST_PROBABILITY, path_weight=path_weight
-    )
+    drawing = draw(network, data, shape=shape, at_least=LEAST_PROBABILITY)
     labels = np.where(inputs.mask, drawing.labels, 0).astype(np.int32)
     labels = filled_labels(
         labels,

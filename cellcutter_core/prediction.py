@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cellcutter_core.crops import Dataset, filled
+from cellcutter_core.crops import Dataset
 from cellcutter_core.unet import UNet
 
 # Crops that pass through the network together. More need more memory and are no faster.
@@ -41,7 +41,6 @@ def draw(
     *,
     shape: tuple[int, ...] | None = None,
     at_least: float = 0.5,
-    path_weight: float = 0.0,
 ) -> Drawing:
     """Label image and border image from one prediction of all crops.
 
@@ -58,13 +57,11 @@ def draw(
     at_least : float
         A pixel whose highest probability is not above this belongs to no cell. Borders and
         probability do not depend on it.
-    path_weight : float
-        How many times the path log-odds are added to what the network says.
     """
     shape = data.shape if shape is None else shape
     labels, best = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
     borders = np.zeros(shape, np.uint8)
-    for cell, crop in probabilities(network, data, path_weight=path_weight):
+    for cell, crop in probabilities(network, data):
         (row, col), probability = _placed(crop, data, cell, shape)
         height, width = probability.shape
         # What of the crop lies in the drawing.
@@ -91,15 +88,10 @@ def draw_border(data: Dataset, network: UNet) -> NDArray[np.uint8]:
     return draw(network, data).borders
 
 
-def probabilities(
-    network: UNet, data: Dataset, *, path_weight: float = 0.0
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
+def probabilities(network: UNet, data: Dataset) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Every cell in order with its (S, S) probability."""
     for cells, crops in data.batches(min(CROPS_AT_ONCE, len(data))):
-        prior: NDArray[np.float32] | float = 0.0
-        if path_weight:
-            prior = np.float32(path_weight) * data.log_odds(filled(cells, len(crops))[0])
-        yield from zip(cells.tolist(), network.probabilities(crops, prior=prior), strict=False)
+        yield from zip(cells.tolist(), network.probabilities(crops), strict=False)
 
 
 def _placed(

@@ -71,17 +71,13 @@ class UNet:
             )
         return self._model
 
-    def probabilities(
-        self, crops: NDArray[np.float32], *, prior: NDArray[np.float32] | float = 0.0
-    ) -> NDArray[np.float32]:
+    def probabilities(self, crops: NDArray[np.float32]) -> NDArray[np.float32]:
         """Probability of each pixel to belong to the crop's cell.
 
         Parameters
         ----------
         crops : (N, S, S, C) float32
             S a multiple of `stride`.
-        prior : (N, S, S) float32, optional
-            Log-odds known beforehand, added to the logits.
 
         Returns
         -------
@@ -93,7 +89,7 @@ class UNet:
 
             self._faster = rearranged(model)
         logits = self._faster.predict_on_batch(crops)[..., 0]
-        return np.asarray(expit(np.asarray(logits, np.float32) + prior), np.float32)
+        return np.asarray(expit(np.asarray(logits, np.float32)), np.float32)
 
     @property
     def weights(self) -> list[NDArray[Any]]:

@@ -17,10 +17,10 @@ from cellcutter_core.blockwise.large_image import LargeImage
 from cellcutter_core.config import Config
 from cellcutter_core.inputs import PartInputs
 from cellcutter_core.pipeline import (
+    certain_regions,
     draw_cells,
     make_dataset,
     scale_of_cells,
-    certain_regions,
     seen_channels,
 )
 from cellcutter_core.prediction import Drawing

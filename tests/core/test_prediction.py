@@ -28,9 +28,9 @@ class FakeNetwork:
         self.function = function
         self.asked: list[tuple[int, ...]] = []
 
-    def probabilities(self, crops: np.ndarray, *, prior: Any = 0.0) -> np.ndarray:
+    def probabilities(self, crops: np.ndarray) -> np.ndarray:
         self.asked.append(crops.shape)
-        return expit(logit(self.function(crops)) + prior).astype(np.float32)
+        return self.function(crops).astype(np.float32)
 
 
 def blobs(crops: np.ndarray) -> np.ndarray:
@@ -114,30 +114,6 @@ def test_every_cell_comes_once_and_in_order() -> None:
     assert [cell for cell, _ in found] == list(range(len(data)))
     together = np.stack([crop for _, crop in found])
     np.testing.assert_array_equal(together, network.probabilities(data.crops(range(len(data)))))
-
-
-def test_path_log_odds_are_added_as_often_as_is_asked() -> None:
-    n = CROPS_AT_ONCE + 3
-    plain = dataset(n)
-    rng = np.random.default_rng(5)
-    labels = rng.integers(0, n + 1, plain.shape, dtype=np.int32)
-    territory = Territory(labels, rng.uniform(0, 3, plain.shape).astype(np.float32))
-    nuclei = np.zeros(plain.shape, np.int32)
-    data = Dataset(
-        plain.image, plain.points, crop_size=SIDE, sigma=5, nuclei=nuclei, territory=territory
-    )
-    for cell, found in probabilities(FakeNetwork(blobs), data, path_weight=0.5):
-        own = blobs(data.crops([cell]))
-        expected = expit(logit(own) + 0.5 * data.log_odds([cell]))[0]
-        np.testing.assert_allclose(found, expected, rtol=1e-4)
-    # Without paths nothing is added, however often.
-    for (_, one), (_, other) in zip(
-        probabilities(FakeNetwork(blobs), plain, path_weight=2),
-        probabilities(FakeNetwork(blobs), plain),
-        strict=True,
-    ):
-        np.testing.assert_array_equal(one, other)
-
 
 
 def test_of_equal_cells_the_last_has_the_pixel() -> None:
