@@ -20,7 +20,7 @@ from PIL import Image as Picture
 from small_files import zipped_zarr
 
 from cellcutter_core.__main__ import main
-from cellcutter_core.config import QUICK
+from cellcutter_core.config import FROM_NOTHING
 from cellcutter_core.images import Image, read_image
 from cellcutter_core.pipeline import prepare, scale_for
 from cellcutter_core.regions import cut_out
@@ -37,9 +37,9 @@ from cellcutter_core.runs.worker import work as train
 from cellcutter_core.samples import sample, save
 from cellcutter_core.unet import UNet
 
-TINY = QUICK.replace(
-    network=QUICK.network.replace(start="nothing", channels=4, depth=3),
-    training=QUICK.training.replace(
+TINY = FROM_NOTHING.replace(
+    network=FROM_NOTHING.network.replace(channels=4, depth=3),
+    training=FROM_NOTHING.training.replace(
         epochs=2, steps=4, crops=8, crops_at_once=8, seed=7, precision="float32"
     ),
 )
