@@ -36,7 +36,9 @@ APP = str(Path(__file__).parents[2] / "app.py")
 REGION = (100, 100, 292, 292)
 TINY = QUICK.replace(
     network=QUICK.network.replace(start="nothing", channels=4),
-    training=QUICK.training.replace(epochs=1, steps=2, crops=8, crops_at_once=8, warm_up=1),
+    training=QUICK.training.replace(
+        epochs=1, steps=2, crops=8, crops_at_once=8, warm_up=1, precision="float32"
+    ),
 )
 
 

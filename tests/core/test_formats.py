@@ -25,7 +25,7 @@ from PIL import ImageSequence
 from shapely.geometry import shape
 
 from cellcutter_core.__main__ import main
-from cellcutter_core.config import QUICK
+from cellcutter_core.config import FROM_NOTHING
 from cellcutter_core.export import FORMATS, content, export, file_name
 from cellcutter_core.export.table import cell_table
 from cellcutter_core.inputs import Inputs
@@ -35,9 +35,9 @@ from cellcutter_core.runs.store import Run
 from cellcutter_core.runs.worker import work
 from cellcutter_core.samples import sample
 
-TINY = QUICK.replace(
-    network=QUICK.network.replace(start="nothing", channels=4, depth=3),
-    training=QUICK.training.replace(
+TINY = FROM_NOTHING.replace(
+    network=FROM_NOTHING.network.replace(channels=4, depth=3),
+    training=FROM_NOTHING.training.replace(
         epochs=3, steps=2, crops=8, crops_at_once=8, warm_up=2, seed=7, precision="float32"
     ),
 )

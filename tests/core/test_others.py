@@ -15,7 +15,7 @@ import pytest
 import tifffile
 
 from cellcutter_core.__main__ import main
-from cellcutter_core.config import QUICK
+from cellcutter_core.config import FROM_NOTHING
 from cellcutter_core.export.recipe import recipe
 from cellcutter_core.export.result import Result
 from cellcutter_core.images import Image
@@ -32,9 +32,9 @@ from cellcutter_core.runs.store import Run
 from cellcutter_core.runs.worker import work
 from cellcutter_core.samples import sample, save
 
-TINY = QUICK.replace(
-    network=QUICK.network.replace(start="nothing", channels=4, depth=3),
-    training=QUICK.training.replace(
+TINY = FROM_NOTHING.replace(
+    network=FROM_NOTHING.network.replace(channels=4, depth=3),
+    training=FROM_NOTHING.training.replace(
         epochs=2, steps=4, crops=8, crops_at_once=8, seed=7, precision="float32"
     ),
 )
@@ -203,7 +203,7 @@ def test_the_recipe_has_all_of_them(
 
 def test_what_is_wrong_with_one_begins_with_its_name(images: list[Image]) -> None:
     first, image, _ = images
-    tiny = Image(image.pixels[:9, :9], image.channels, nucleus=1, name="a.tif")
+    tiny = Image(image.pixels[:7, :7], image.channels, nucleus=1, name="a.tif")
     two = Image(image.pixels, image.channels, cell=(0, 1), name="two.tif")
     for wrong, message in ((tiny, "^a.tif: "), (two, "^two.tif: the network would see 2 ")):
         for refuse in (

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cellcutter_core.config import QUICK
+from cellcutter_core.config import FROM_NOTHING
 from cellcutter_core.export import Result, content
 from cellcutter_core.guidance import Guidance
 from cellcutter_core.inputs import Inputs
@@ -22,9 +22,9 @@ from cellcutter_core.runs.worker import work
 from cellcutter_core.samples import sample
 from cellcutter_core.splitting import proposed_points, split_cell
 
-TINY = QUICK.replace(
-    network=QUICK.network.replace(start="nothing", channels=4, depth=3),
-    training=QUICK.training.replace(
+TINY = FROM_NOTHING.replace(
+    network=FROM_NOTHING.network.replace(channels=4, depth=3),
+    training=FROM_NOTHING.training.replace(
         epochs=2, steps=2, crops=8, crops_at_once=8, warm_up=2, seed=7, precision="float32"
     ),
 )
