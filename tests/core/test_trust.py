@@ -123,3 +123,13 @@ def test_of_a_collapsed_run_nothing_else_is_said(tmp_path: Path) -> None:
     run.record("epoch", epoch=2, seconds=1.0, collapsed=True)
     (said,) = doubts(run)
     assert "collapsed" in said
+
+
+def test_markers_found_in_the_cells_themselves_are_to_be_looked_at(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", QUICK, two_cells(1.0), two_cells(1.0))
+    assert doubts(run) == []
+    run.describe(nucleus="none")
+    (said,) = doubts(run)
+    assert said.startswith("There is no nucleus channel")
+    run.describe(markers="points.csv")
+    assert doubts(run) == []
