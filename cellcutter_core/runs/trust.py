@@ -11,11 +11,12 @@ from scipy import ndimage
 from cellcutter_core.prediction import Drawing
 from cellcutter_core.runs.store import Run
 
-# Of the mask the taught network claims at epoch 0: 0.70 to 0.94 on the nine of BBBC018 (the two lowest
-# 0.70, AP50 0.91 in the end, and 0.84), 0.80 on a sample of EBImage, 0.95 on the built-in sample, 0.61
-# and 0.78 on two images of phase contrast (AP50 0.06 and 0.29). After training it is 0.81 to 0.94, and no
-# cell is lost, so that alone does not tell phase contrast; the markers do, see `doubts`. A network that
-# began with nothing claims 0.28 after 2 epochs, 0.43 after 10, 0.64 after 20 and 0.75 after 28 (sample).
+# At epoch 0 the taught network claims 0.70 to 0.94 of the mask on the nine of BBBC018 (the one of
+# 0.70 has AP50 0.91 in the end), 0.80 on a sample of EBImage, 0.95 on the built-in sample, and 0.61
+# and 0.78 on two images of phase contrast (AP50 0.06 and 0.29). After training it is 0.81 to 0.94
+# and no cell is lost, so that this alone does not tell phase contrast; the lack of nuclei does, see
+# `doubts`. A network that began with nothing claims 0.28 after 2 epochs, 0.43 after 10, 0.64 after
+# 20 and 0.75 after 28 (built-in sample).
 LEAST_CLAIMED_AT_FIRST = 0.65  # share of the mask, by the taught network at epoch 0
 LEAST_CLAIMED_AT_LAST = 0.4  # share of the mask, by any network after training
 LESS_CLAIMED = 0.1  # share of the mask that training may lose
@@ -134,9 +135,9 @@ def doubts(run: Run) -> list[str]:
     said = doubts_of(found)
     if run.description.get("nucleus") == "none" and not run.description.get("markers"):
         said.append(
-            "There is no nucleus channel, so the markers were found in the cells themselves. That "
-            "works where outlines are stained; of cell bodies and in phase contrast many are wrong. "
-            "Look at them on the page Cells, and add or remove markers there."
+            "There is no nucleus channel, so the markers were found in the cells themselves. "
+            "That works where outlines are stained; in cell bodies and in phase contrast many are "
+            "wrong. Look at them on the page Cells, and add or remove markers there."
         )
     return said
 
