@@ -118,7 +118,7 @@ def as_of_before(run: Run) -> Run:
     file = run.path / "run.json"
     about = json.loads(file.read_text("utf-8"))
     for config in (about["config"], about["choices"]["config"]):
-        del config["version"], config["network"]["start"], config["training"]["anchor"]
+        del config["version"], config["network"]["start"]
         config["crops"] |= {"size": 64, "guidance": 3.0}
         config["training"] |= {"crops": 48, "learning_rate": 3e-3, "self_training": 0.5}
     file.write_text(json.dumps(about), "utf-8")

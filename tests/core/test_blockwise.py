@@ -56,9 +56,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("place")
     save(sample((160, 160), seed=3), folder / "own.npz")
     small = [
-        *("--start", "nothing"),
-        *("--set", "network.channels=4", "--set", "network.depth=3", "--set", "training.steps=8"),
-        *("--set", "training.crops=8", "--set", "training.precision=float32", "--epochs", "2"),
+        *("--set", "training.steps=2", "--set", "training.crops=8"),
+        *("--set", "training.precision=float32", "--epochs", "1"),
     ]
     assert main(["segment", str(folder / "own.npz"), "--out", str(folder / "run"), *small]) == 0
     pixels = np.moveaxis(large_sample().pixels, -1, 0)
