@@ -26,7 +26,7 @@ from cellcutter_core.blockwise import blocks, drawing, finding, large_image
 from cellcutter_core.blockwise.blocks import blocks_of, lie_in, with_margin
 from cellcutter_core.blockwise.finding import find, with_diameter
 from cellcutter_core.blockwise.large_image import LargeImage
-from cellcutter_core.config import PAPER, QUICK, Config
+from cellcutter_core.config import FROM_NOTHING, PAPER, QUICK, Config
 from cellcutter_core.crops import Dataset
 from cellcutter_core.export import IMAGE_FORMATS, zarr_pyramid
 from cellcutter_core.export.ome_zarr import FOLDER, ome_zarr
@@ -56,7 +56,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("place")
     save(sample((160, 160), seed=3), folder / "own.npz")
     small = [
-        *("--set", "training.steps=2", "--set", "training.crops=8"),
+        *("--set", "training.steps=12", "--set", "training.crops=8"),
         *("--set", "training.precision=float32", "--epochs", "1"),
     ]
     assert main(["segment", str(folder / "own.npz"), "--out", str(folder / "run"), *small]) == 0
@@ -527,7 +527,9 @@ def test_the_network_sees_a_part_as_in_the_whole(intensity: str) -> None:
 
 
 def _unscaled(intensity: str) -> Config:
-    return QUICK.replace(crops=QUICK.crops.replace(cell_size=None, intensity=intensity))
+    return FROM_NOTHING.replace(
+        crops=FROM_NOTHING.crops.replace(cell_size=None, intensity=intensity)
+    )
 
 
 def test_what_is_held_is_not_changed(place: Path) -> None:

@@ -321,8 +321,8 @@ def bad_files(tmp_path):
     array("five", np.zeros((2, 2, 2, 40, 40)), "")
     array("complex", noise.astype(complex), "")
     array("text", np.array(["a", "b"]), "")
-    rows, cols = np.mgrid[:11, :11]
-    spot = 1000 * np.exp(-((rows - 5) ** 2 + (cols - 5) ** 2) / 10) + rng.normal(0, 1, (11, 11))
+    rows, cols = np.mgrid[:10, :10]
+    spot = 1000 * np.exp(-((rows - 5) ** 2 + (cols - 5) ** 2) / 10) + rng.normal(0, 1, (10, 10))
     array("tiny", spot, "smaller than half of one crop")
     (tmp_path / "text.tif").write_text("no image at all")
     cases["no image"] = (tmp_path / "text.tif", "")
