@@ -137,10 +137,6 @@ class Territory:
         """The same in another size of the image."""
         return Territory(nearest(self.labels, shape), resized(self.log_odds, shape))
 
-    def weighted(self, weight: float) -> Territory:
-        """The same, `weight` times as sure."""
-        return Territory(self.labels, np.asarray(weight * self.log_odds, np.float32))
-
 
 def bright_line(level: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
     """How strongly the image curves down across a line; 0 where it does not."""

@@ -10,7 +10,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from cellcutter_core.guidance import Guidance
+from cellcutter_core.baseline import seed_labels
+from cellcutter_core.guidance import Guidance, Territory
 
 
 class _Arrays:
@@ -63,6 +64,12 @@ class Inputs(_Arrays):
     def guidance(self) -> Guidance:
         """What the image says of where cells meet."""
         return Guidance.of(self.image, self.mask, cell_diameter=self.cell_diameter, like=self.like)
+
+    @cached_property
+    def territory(self) -> Territory:
+        """Each pixel's cell by the cheapest path to a nucleus, and how sure that is."""
+        seeds = seed_labels(self.nuclei, self.points, self.mask.shape)
+        return Territory.of(seeds, self.mask, self.guidance)
 
 
 @dataclass(frozen=True, eq=False)

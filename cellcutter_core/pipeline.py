@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from cellcutter_core.backend import Precision, backend, fastest_precision
-from cellcutter_core.baseline import filled_labels, seed_labels, watershed_labels
+from cellcutter_core.baseline import filled_labels, watershed_labels
 from cellcutter_core.config import QUICK, Config, check_current
 from cellcutter_core.crops import Dataset
 from cellcutter_core.given_markers import read_markers
 from cellcutter_core.graph_cut import find_mask
-from cellcutter_core.guidance import Territory
 from cellcutter_core.images import Image
 from cellcutter_core.inputs import Inputs, Truth
 from cellcutter_core.markers import Nuclei, cores, find_cells, find_nuclei, marker_points
@@ -494,7 +493,7 @@ def make_dataset(inputs: Inputs, config: Config) -> Dataset:
         # One channel, however many there are: it was taught with one.
         image = image.mean(axis=-1, keepdims=True)
         like = None if like is None else like.mean(axis=-1, keepdims=True)
-    territory = guided_territory(inputs) if taught else None
+    territory = inputs.territory if taught else None
     if scale != 1:
         shape = tuple(round(n * scale) for n in mask.shape)
         image = np.stack([resized(image[..., c], shape) for c in range(image.shape[-1])], axis=-1)
@@ -534,12 +533,6 @@ def shown_markers(
     alone[rows, cols] = np.flatnonzero(small) + 1
     discs = expand_labels(alone, POINT_RADIUS)
     return np.where((discs > 0) & ((shown == 0) | (alone > 0)), discs, shown).astype(np.int32)
-
-
-def guided_territory(inputs: Inputs) -> Territory:
-    """Each pixel's cell by the cheapest path to a nucleus, and how sure that is."""
-    seeds = seed_labels(inputs.nuclei, inputs.points, inputs.mask.shape)
-    return Territory.of(seeds, inputs.mask, inputs.guidance)
 
 
 def draw_cells(network: UNet, data: Dataset, inputs: Inputs, config: Config) -> Drawing:
@@ -605,7 +598,7 @@ def baselines(inputs: Inputs) -> dict[str, NDArray[np.int32]]:
         path through the image ("paths"), or to the nearest one ("watershed").
     """
     return {
-        "paths": guided_territory(inputs).labels,
+        "paths": inputs.territory.labels,
         "watershed": watershed_labels(inputs.nuclei, inputs.mask, points=inputs.points),
     }
 

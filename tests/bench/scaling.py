@@ -70,7 +70,6 @@ def _measured(file: Path) -> list[str]:
         draw_cells,
         find_area,
         find_markers,
-        guided_territory,
         inputs_of,
         make_dataset,
         starting_network,
@@ -99,7 +98,7 @@ def _measured(file: Path) -> list[str]:
     mask = measured("mask", lambda: find_area(image, config, nuclei))
     inputs = inputs_of(image, config, nuclei, mask)
     measured("guidance", lambda: inputs.guidance)
-    measured("paths", lambda: guided_territory(inputs))
+    measured("paths", lambda: inputs.territory)
     # Paths are searched once more here; what they take is known from above.
     data = measured("crops", lambda: make_dataset(inputs, config))
     seconds["crops"] = max(seconds["crops"] - seconds["paths"], 0)

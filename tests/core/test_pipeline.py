@@ -23,7 +23,6 @@ from cellcutter_core.pipeline import (
     POINT_RADIUS,
     baselines,
     draw_cells,
-    guided_territory,
     make_dataset,
     prepare,
     scale_for,
@@ -316,7 +315,7 @@ def test_the_taught_network_sees_markers_and_paths_in_the_size_of_crops(
     given = Inputs(whole.image, whole.mask, whole.points)
     chosen = QUICK.replace(crops=QUICK.crops.replace(size=32, cell_size=cell_size or 36))
     data = make_dataset(given, chosen)
-    territory = guided_territory(given)
+    territory = given.territory
     labels = nearest(territory.labels, data.shape)
     inside = (slice(16, -16), slice(16, -16))
     np.testing.assert_array_equal(territory.labels > 0, given.mask)
@@ -415,7 +414,7 @@ def test_baselines_are_the_cheapest_paths_and_the_watershed() -> None:
     given = inputs()
     found = baselines(given)
     assert list(found) == list(BASELINES)
-    np.testing.assert_array_equal(found["paths"], guided_territory(given).labels)
+    np.testing.assert_array_equal(found["paths"], given.territory.labels)
     watershed = watershed_labels(given.nuclei, given.mask, points=given.points)
     np.testing.assert_array_equal(found["watershed"], watershed)
     for labels in found.values():
