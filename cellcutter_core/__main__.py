@@ -415,7 +415,7 @@ def _continue(chosen: argparse.Namespace) -> None:
 def _train(run: Any, epochs: int | None) -> None:
     from cellcutter_core import results
     from cellcutter_core.runs.bar import progress_bar
-    from cellcutter_core.runs.trust import doubts
+    from cellcutter_core.runs.trust import about_dropped, doubts
     from cellcutter_core.runs.worker import work
 
     with progress_bar(run, epochs) as show:
@@ -423,6 +423,8 @@ def _train(run: Any, epochs: int | None) -> None:
     summary = results.write(run)
     print(results.in_words(summary))
     print(f"Results in {run.path}/: labels.tif, overlay.png, borders.png, result.json")
+    if dropped := about_dropped(run):
+        print(dropped)
     for doubt in doubts(run):
         print(f"Look closely. {doubt}")
     _tell_failed([other["error"] for other in summary.get("others", ())], "other images")

@@ -196,7 +196,9 @@ def mask_preview() -> NDArray[np.bool_]:
 
 def inputs() -> tuple[Inputs, Truth | None]:
     """What a run would be given now."""
-    return inputs_of(image(), state.choices().config, markers(), mask()), truth_of(image())
+    edited = state.edited_markers() is not None
+    found = inputs_of(image(), state.choices().config, markers(), mask(), final=edited)
+    return found, truth_of(image())
 
 
 @st.cache_resource(max_entries=2, scope="session", show_spinner="Cutting out crops …")
