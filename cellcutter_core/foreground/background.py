@@ -5,12 +5,12 @@ Nothing here knows the scale of brightness: an image times a number gives the sa
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.filters import threshold_li
 
 from cellcutter_core.nuclei.local_contrast import Floats, blurred
 
@@ -28,6 +28,10 @@ STRUCTURED = 1 / 3
 STRUCTURED_WITH_NUCLEI = 0.1
 """Gradient below the level relative to that above it from which the part below is not background.
 Between cells it was at most 0.3; the lower bound holds where nuclei lie below the level."""
+
+
+MOST_STEPS = 1000
+"""Of `li_threshold`. Each moves on in one sense, and a few dozen are the rule."""
 
 
 def appearance(image: Floats) -> Kind:
@@ -158,6 +162,45 @@ def stabilised(brightness: NDArray[Any], noise: float) -> NDArray[Any]:
     return np.asarray(np.sqrt(brightness + np.asarray(noise, brightness.dtype)))
 
 
+def li_threshold(values: NDArray[Any]) -> float:
+    """Li's threshold: the level whose two sides are described best by their means [1]_.
+
+    Scikit-image's `threshold_li` compares every value at every step, and ends when a step is
+    smaller than a tolerance: with 32-bit floats it may swing between two neighbours for ever. Here
+    the values are sorted once, sums are in 64 bits, and it ends when a step moves no value to the
+    other side, after `MOST_STEPS` at the latest.
+
+    Parameters
+    ----------
+    values : (N,) array of finite numbers
+        At least one.
+
+    Returns
+    -------
+    float
+        From the least to the largest value.
+
+    References
+    ----------
+    .. [1] Li, C. H. & Tam, P. K. S. (1998). An iterative algorithm for minimum cross entropy
+       thresholding. Pattern Recognition Letters 19, 771-776.
+    """
+    ordered = np.sort(values, axis=None).astype(np.float64)
+    lowest = float(ordered[0])
+    ordered -= lowest
+    sums = np.cumsum(ordered)
+    level, n_below = float(ordered.mean()), -1
+    for _ in range(MOST_STEPS):
+        before, n_below = n_below, int(np.searchsorted(ordered, level, side="right"))
+        # Of what is below a logarithm is taken, and above there has to be something.
+        if n_below in (before, len(ordered)) or sums[n_below - 1] == 0:
+            break
+        below = float(sums[n_below - 1]) / n_below
+        above = float(sums[-1] - sums[n_below - 1]) / (len(ordered) - n_below)
+        level = (below - above) / (math.log(below) - math.log(above))
+    return level + lowest
+
+
 def dividing_level(brightness: Floats, noise: float, *, below: float = np.inf) -> float:
     """The brightness whose contour runs along the strongest edges.
 
@@ -177,8 +220,8 @@ def dividing_level(brightness: Floats, noise: float, *, below: float = np.inf) -
     every = every[every < below]
     offset = np.float32(0.02 * np.percentile(every, 99.9) + 1e-6 * every.max())
     bounds = (
-        float(np.exp(threshold_li(np.log(every + offset))) - offset),
-        float(threshold_li(every)),
+        float(np.exp(li_threshold(np.log(every + offset))) - offset),
+        li_threshold(every),
     )
     n_levels = 64
     root = stabilised(brightness, noise)
