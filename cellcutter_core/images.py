@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cellcutter_core.clipping import clipping_notes
 from cellcutter_core.reading.appearance import Appearance, interpret
 from cellcutter_core.reading.contents import MAX_BYTES, Array, Contents, Unreadable, memory_limit
 from cellcutter_core.reading.intensity import normalise
@@ -173,6 +174,16 @@ class Image:
         """What `with_roles` takes: names of the cell channels and of the nucleus or 'none'."""
         nucleus = "none" if self.nucleus is None else self.channels[self.nucleus]
         return {"cell": [self.channels[index] for index in self.cell], "nucleus": nucleus}
+
+    @property
+    def clipping(self) -> list[str]:
+        """A sentence for each channel in use of which many pixels were cut off at the top; none
+        where the image was turned over, so that the top is the dark end of its file.
+        """
+        if self.inverted:
+            return []
+        used = [*self.cell, *([] if self.nucleus is None else [self.nucleus])]
+        return clipping_notes(self.pixels, self.channels, used)
 
     def channel_index(self, which: Which) -> int:
         """The index of a channel given by its index (`1` or `"1"`) or its name, in any case.

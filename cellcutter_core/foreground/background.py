@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cellcutter_core.clipping import bright_is_cell, middle_of_two
 from cellcutter_core.nuclei.local_contrast import Floats, blurred
 
 Kind = Literal["bright", "dark", "texture"]
@@ -30,17 +31,25 @@ STRUCTURED_WITH_NUCLEI = 0.1
 Between cells it was at most 0.3; the lower bound holds where nuclei lie below the level."""
 
 
+FLAT = 1e-3
+"""Gradient inside cells, relative to their contrast, up to which they are flat."""
+
 MOST_STEPS = 1000
 """Of `li_threshold`. Each moves on in one sense, and a few dozen are the rule."""
 
 
-def appearance(image: Floats) -> Kind:
+def appearance(image: Floats, nuclei: Bools | None = None) -> Kind:
     """How cells differ from the background, which is where the image is smoothest.
+
+    Cells that are flat, because the image is overexposed or was made by a program, are smooth too;
+    their shape tells them from dark ones then, see `cellcutter_core.clipping`.
 
     Parameters
     ----------
     image : (H, W) float32
         Without hot pixels, not constant.
+    nuclei : (H, W) bool, optional
+        Where nuclei are, if that is known.
 
     Returns
     -------
@@ -48,7 +57,11 @@ def appearance(image: Floats) -> Kind:
     """
     gradient = ndimage.gaussian_gradient_magnitude(image, 1, truncate=3.0)
     # Grey levels of integers make flat areas perfectly smooth; what is less than this is none.
-    grain = max(float(np.percentile(gradient, 20)), 0.1 * _grey_step(image))
+    grain = max(
+        float(np.percentile(gradient, 20)),
+        0.1 * _grey_step(image),
+        1e-6 * float(image.max() - image.min()),
+    )
     rough = np.log(blurred(gradient, 3) + grain)
     order = np.argsort(blurred(image, 1.5), axis=None, kind="stable")
     by_brightness = [
@@ -58,7 +71,9 @@ def appearance(image: Floats) -> Kind:
     if min(dark, bright) > ROUGHER:
         return "texture"
     # Where noise drowns everything both ends are alike; then fluorescence is the better guess.
-    return "dark" if dark > bright + SURELY_DARK else "bright"
+    if dark > bright + SURELY_DARK and bright_is_cell(image, nuclei) is not True:
+        return "dark"
+    return "bright"
 
 
 def _grey_step(image: Floats) -> float:
@@ -112,7 +127,12 @@ def _second_order(rows: NDArray[Any], cols: NDArray[Any]) -> list[NDArray[Any]]:
 
 
 def level_above_background(
-    brightness: Floats, level: float, noise: float, nuclei: Bools | None
+    brightness: Floats,
+    level: float,
+    noise: float,
+    nuclei: Bools | None,
+    *,
+    clipped: Bools | None = None,
 ) -> float:
     """The level, lowered until what lies below is smooth compared with what lies above.
 
@@ -126,6 +146,9 @@ def level_above_background(
         Standard deviation of the noise of the image before all that.
     nuclei : (H, W) bool or None
         Where nuclei are, if that is known.
+    clipped : (H, W) bool, optional
+        Where brightness was cut off at the top, see `cellcutter_core.clipping.at_top`: cells are
+        flat there, and say nothing of how structured cells are.
 
     Returns
     -------
@@ -141,10 +164,15 @@ def level_above_background(
         background = ndimage.binary_erosion(below, iterations=3, border_value=1)
         if background.mean() < 0.01:
             break
-        here, there = (float(np.median(gradient[part])) for part in (background, ~below))
+        cells = ~below if clipped is None else ~(below | clipped)
+        if not cells.any():
+            break
+        here, there = (float(np.median(gradient[part])) for part in (background, cells))
+        if there <= FLAT * float(np.median(brightness[~below]) - np.median(brightness[below])):
+            break
         nuclei_below = nuclei is not None and nuclei.any() and below[nuclei].mean() > 0.25
         allowed = STRUCTURED_WITH_NUCLEI if nuclei_below else STRUCTURED
-        if here < max(allowed * there, 2 * from_noise):
+        if here <= max(allowed * there, 2 * from_noise):
             break
         lower = dividing_level(brightness, noise, below=level)
         if not 0 < lower < level:
@@ -214,7 +242,8 @@ def dividing_level(brightness: Floats, noise: float, *, below: float = np.inf) -
     Returns
     -------
     float
-        Between Li's threshold of the logarithm and that of the brightness itself.
+        Between Li's threshold of the logarithm and that of the brightness itself; half way where
+        most of what is above is at the top of the scale.
     """
     every = brightness.ravel()[:: max(1, brightness.size // 500_000)]
     every = every[every < below]
@@ -236,4 +265,5 @@ def dividing_level(brightness: Floats, noise: float, *, below: float = np.inf) -
     # A contour of a handful of pixels proves nothing, however sharp.
     strength = total / (count + 0.002 * root.size / n_levels)
     best = int(np.argmax(strength))
-    return float((0.5 * (levels[best] + levels[best + 1])) ** 2) - noise
+    level = float((0.5 * (levels[best] + levels[best + 1])) ** 2) - noise
+    return level if below < np.inf else middle_of_two(brightness, level) or level

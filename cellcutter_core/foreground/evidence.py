@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
+from cellcutter_core.clipping import at_top
 from cellcutter_core.config import MaskSettings
 from cellcutter_core.foreground.background import (
     Kind,
@@ -176,7 +177,7 @@ def _regions(nuclei: ArrayLike | None, shape: tuple[int, ...]) -> Bools | None:
 def _log_odds(channel: Floats, nuclei: Bools | None) -> tuple[Floats, Kind]:
     """Log odds of cell in one channel, 0 at the level that divides cell from background."""
     image = _cleaned(channel)
-    kind = appearance(image)
+    kind = appearance(image, nuclei)
     if kind == "texture":
         brightness = roughness(image)
         brightness -= np.percentile(brightness, 0.1)
@@ -188,10 +189,13 @@ def _log_odds(channel: Floats, nuclei: Bools | None) -> tuple[Floats, Kind]:
         surface += np.percentile(smooth - surface, 0.1)
         smooth = np.maximum(smooth - surface, 0)
         brightness = brightness - surface
-    noise = 0.0 if kind == "texture" else noise_level(channel)
+    clipped = at_top(image)
+    # Where nothing was cut off, nor beside it, there is noise to be seen.
+    seen = None if clipped is None else ~ndimage.binary_dilation(clipped, iterations=2)
+    noise = 0.0 if kind == "texture" else noise_level(channel, where=seen)
     level = dividing_level(smooth, noise)
     if kind != "texture":
-        level = level_above_background(smooth, level, noise, nuclei)
+        level = level_above_background(smooth, level, noise, nuclei, clipped=clipped)
     above = smooth > level
     if kind != "texture":
         contrast = float(np.median(smooth[above]) - np.median(smooth[~above]))

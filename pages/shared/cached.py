@@ -65,6 +65,16 @@ def whole_image(choices: Choices | None = None) -> Image:
     return image
 
 
+def clipping() -> list[str]:
+    """A sentence for each channel in use of which many pixels were cut off at the top."""
+    found = whole_image()
+    source = state.choices().source.model_dump_json()
+    notes: list[str] = drawn(
+        f"clipping {source} {found.cell} {found.nucleus}", lambda: found.clipping
+    )
+    return notes
+
+
 def whole_shape() -> tuple[int, int]:
     """Rows and columns of the whole image, also where only a smaller one is shown of it."""
     image = whole_image()

@@ -119,6 +119,19 @@ def test_an_uploaded_file_becomes_the_image(tmp_path: Path) -> None:
     assert any("128 × 160 pixels, 3 channels" in m.value for m in app.markdown)
 
 
+def test_an_overexposed_image_is_said_to_be_one() -> None:
+    pixels = sample((128, 160), seed=5).pixels[..., 0].astype(np.uint16)
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, np.minimum(pixels, int(np.percentile(pixels, 75))))
+    app = opened("data")
+    assert not any("cut off" in warning.value for warning in app.warning)
+    app.segmented_control(key="data_kind").set_value("file").run()
+    app.file_uploader(key="data_upload").upload("white.tif", buffer.getvalue()).run()
+    assert not app.exception
+    (warning,) = app.warning
+    assert "of the pixels of gray have its highest value" in warning.value
+
+
 def test_of_an_uploaded_stack_plane_and_time_point_are_chosen() -> None:
     planes = np.moveaxis(sample((96, 96)).pixels[..., [0, 2]], -1, 0)
     stack = np.stack([np.stack([planes // (2 + z) + t for z in range(3)]) for t in range(2)])
