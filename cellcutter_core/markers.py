@@ -19,6 +19,7 @@ from cellcutter_core.given_markers import markers_from_points, number_markers, r
 from cellcutter_core.labels import check_labels, compact
 from cellcutter_core.nuclei.cell_bodies import cell_diameter, cell_regions
 from cellcutter_core.nuclei.regions import checked_plane, nucleus_regions
+from cellcutter_core.shapes import check_channels_last
 
 __all__ = [
     "Nuclei",
@@ -289,6 +290,7 @@ def _one_plane(cell: ArrayLike, like: ArrayLike | None = None) -> NDArray[Any]:
     image: NDArray[Any] = np.asarray(cell)
     if image.ndim != 3 or image.size == 0:
         return image
+    check_channels_last(image, "cell")
     if image.shape[2] == 1:
         return image[..., 0]
     planes = [checked_plane(image[..., channel], "cell") for channel in range(image.shape[2])]

@@ -37,8 +37,9 @@ from cellcutter_core.foreground.background import (
     stabilised,
 )
 from cellcutter_core.gaps import filled_gaps
-from cellcutter_core.labels import along_border
+from cellcutter_core.labels import along_border, check_labels
 from cellcutter_core.nuclei.local_contrast import AFTER_SMOOTHING, Floats, blurred, noise_level
+from cellcutter_core.shapes import check_channels_last
 
 Bools = NDArray[np.bool_]
 
@@ -96,7 +97,8 @@ def evidence(
     Raises
     ------
     ValueError
-        If the image is constant, not finite, or the shapes do not fit together.
+        If the image is constant, not finite, the shapes do not fit together, channels seem to come
+        first, or `nuclei` is neither a mask nor a label image.
     """
     channels = _channels(cell, nucleus)
     shape = channels[0].shape
@@ -133,6 +135,7 @@ def _channels(cell: ArrayLike, nucleus: ArrayLike | None) -> list[Floats]:
     stack = np.asarray(cell)
     if stack.ndim not in (2, 3) or stack.size == 0:
         raise ValueError(f"cell has the shape {stack.shape}; allowed is (H, W) or (H, W, K)")
+    check_channels_last(stack, "cell")
     stack = stack.reshape(*stack.shape[:2], -1)
     channels = [stack[..., k] for k in range(stack.shape[2])]
     if nucleus is not None:
@@ -171,6 +174,9 @@ def _regions(nuclei: ArrayLike | None, shape: tuple[int, ...]) -> Bools | None:
             f"nuclei has the shape {regions.shape} and cell {shape}; give one region image of the "
             "same pixels"
         )
+    if regions.dtype != np.bool_:
+        whole = regions.dtype.kind == "f" and bool((regions == np.round(regions)).all())
+        check_labels(regions.astype(np.int64) if whole else regions, "nuclei")
     return np.asarray(regions > 0)
 
 

@@ -181,6 +181,9 @@ def test_an_empty_channel_adds_nothing() -> None:
         (np.eye(9), {"nucleus": np.eye(8)}, r"nucleus has the shape \(8, 8\) and cell \(9, 9\)"),
         (np.eye(9), {"nuclei": np.eye(8)}, r"nuclei has the shape \(8, 8\) and cell \(9, 9\)"),
         (np.tri(9), {"nuclei": np.ones((9, 9))}, "nuclei cover every pixel"),
+        (np.tri(9), {"nuclei": np.eye(9, dtype=int) - 1}, "nuclei holds the value -1"),
+        (np.tri(9), {"nuclei": np.eye(9) / 3}, "nuclei has dtype float64"),
+        (np.ones((2, 9, 9)), {}, r"\(2, 9, 9\), which is 9 channels if"),
     ],
 )
 def test_bad_input(cell: Image, others: dict[str, Image], message: str) -> None:
