@@ -334,7 +334,8 @@ def _background(
         )
     outside = given.astype(bool)
     rows, cols = np.round(points).astype(int).T
-    if outside[rows, cols].all():
+    # A single marker may well have lost its few pixels of a mask that was made smaller.
+    if outside.all() or (len(points) > 1 and outside[rows, cols].all()):
         raise ValueError(
             "background is True at every marker, so there is nowhere a cell could be; it is True "
             "where there is no cell: of a mask give ~mask"

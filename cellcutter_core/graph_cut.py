@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from cellcutter_core.config import MaskSettings
 from cellcutter_core.foreground.evidence import Evidence, evidence
 from cellcutter_core.foreground.min_cut import minimum_cut
+from cellcutter_core.gaps import filled_gaps, frame
 from cellcutter_core.shapes import check_channels_last, check_planes_first
 
 ROBUST_PERCENTILES = (0.1, 99.9)
@@ -240,7 +241,7 @@ def _one_channel(cell: ArrayLike, settings: MaskSettings) -> NDArray[Any]:
     stack = _stack(cell)
     if stack.ndim == 3 and stack.shape[2] > 1:
         return np.asarray(np.max(_scaled_channels(stack, settings.scaling), axis=0))
-    return stack.reshape(stack.shape[:2])
+    return _imaged(stack.reshape(stack.shape[:2]))
 
 
 def _stack(cell: ArrayLike) -> NDArray[Any]:
@@ -258,7 +259,14 @@ def _scaled_channels(
         np.moveaxis(np.atleast_3d(_stack(stack)), -1, 0)
         for stack in (cell, cell if like is None else like)
     )
-    return [_scaled(c, scaling, like=j) for c, j in zip(channels, judged, strict=True)]
+    return [
+        _scaled(_imaged(c), scaling, like=_imaged(j)) for c, j in zip(channels, judged, strict=True)
+    ]
+
+
+def _imaged(channel: NDArray[Any]) -> NDArray[Any]:
+    """With background in the frame around it, which is no part of the image."""
+    return channel if frame(channel) is None else filled_gaps(channel)
 
 
 def mask_grid(

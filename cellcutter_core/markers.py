@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from cellcutter_core.config import MarkerSettings
+from cellcutter_core.gaps import filled_gaps, frame
 from cellcutter_core.given_markers import markers_from_points, number_markers, read_markers
 from cellcutter_core.labels import check_labels, compact
 from cellcutter_core.nuclei.cell_bodies import cell_diameter, cell_regions
@@ -304,8 +305,11 @@ def _one_plane(cell: ArrayLike, like: ArrayLike | None = None) -> NDArray[Any]:
 
 
 def _blobs(image: ArrayLike, settings: MarkerSettings, like: ArrayLike | None) -> Nuclei:
+    plane = np.asarray(image)
+    if plane.ndim == 2 and plane.size and frame(plane) is not None:
+        plane = filled_gaps(plane)
     found = blob_detection(
-        image, settings.max_sigma, settings.min_sigma, settings.threshold, like=like
+        plane, settings.max_sigma, settings.min_sigma, settings.threshold, like=like
     )
     if not found.any():
         raise ValueError(

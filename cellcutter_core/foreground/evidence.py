@@ -145,7 +145,7 @@ def _channels(cell: ArrayLike, nucleus: ArrayLike | None) -> list[Floats]:
                 f"nucleus has the shape {channels[-1].shape} and cell {channels[0].shape}; give "
                 "one channel of the same pixels"
             )
-    return [filled_gaps(_in_unit_range(channel)) for channel in channels]
+    return [_in_unit_range(channel) for channel in channels]
 
 
 def _in_unit_range(channel: NDArray[Any]) -> Floats:
@@ -153,9 +153,9 @@ def _in_unit_range(channel: NDArray[Any]) -> Floats:
         channel
     ):
         raise ValueError(f"cell holds {channel.dtype}; allowed are integers and floats")
-    pixels = channel.astype(np.float64)
-    if not np.isfinite(pixels).all():
+    if not np.isfinite(channel).all():
         raise ValueError("cell has pixels that are NaN or infinite; replace them first")
+    pixels = filled_gaps(channel).astype(np.float64)
     pixels -= pixels.min()
     return (pixels / max(float(pixels.max()), np.finfo(float).tiny)).astype(np.float32)
 

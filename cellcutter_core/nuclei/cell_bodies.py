@@ -13,7 +13,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cellcutter_core.gaps import filled_gaps
 from cellcutter_core.labels import compact
 from cellcutter_core.nuclei.cell_outlines import outline_diameter
 from cellcutter_core.nuclei.local_contrast import (
@@ -28,6 +27,7 @@ from cellcutter_core.nuclei.regions import (
     SMALLEST_DIAMETER,
     blob_diameter,
     checked_plane,
+    imaged_plane,
     nucleus_regions,
     reduced,
 )
@@ -87,7 +87,7 @@ def cell_regions(
         If `cell` is no finite (H, W) image, `mask` is not of its shape or no mask, or `diameter`
         is below 6 pixels.
     """
-    image = filled_gaps(checked_plane(cell, "cell"))
+    image = imaged_plane(cell, "cell")
     if mask is not None and (mask.shape != image.shape or mask.dtype != np.bool_):
         raise ValueError(
             f"mask is {mask.dtype} of shape {mask.shape}, but has to be bool of the image's shape "
@@ -112,7 +112,7 @@ def cell_regions(
 
 def cell_diameter(cell: ArrayLike, *, mask: NDArray[np.bool_] | None = None) -> float:
     """Typical diameter of the cells in pixels: what `cell_regions` takes if given none."""
-    image = filled_gaps(checked_plane(cell, "cell"))
+    image = imaged_plane(cell, "cell")
     return _look_and_size(image, _logarithm(image), mask)[2]
 
 

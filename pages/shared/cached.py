@@ -65,12 +65,12 @@ def whole_image(choices: Choices | None = None) -> Image:
     return image
 
 
-def clipping() -> list[str]:
-    """A sentence for each channel in use of which many pixels were cut off at the top."""
+def remarks() -> list[str]:
+    """Sentences on what to know of the channels in use, see `Image.remarks`."""
     found = whole_image()
     source = state.choices().source.model_dump_json()
     notes: list[str] = drawn(
-        f"clipping {source} {found.cell} {found.nucleus}", lambda: found.clipping
+        f"remarks {source} {found.cell} {found.nucleus}", lambda: found.remarks
     )
     return notes
 

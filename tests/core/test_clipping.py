@@ -163,10 +163,10 @@ def test_what_was_cut_off_is_counted() -> None:
     image = np.random.default_rng(0).normal(1000, 100, (200, 200)).clip(0, 4095).astype(np.uint16)
     assert at_top(image) is None
     assert clipped_share(image) == 0
-    image[:50] = 4095
+    image[50:150, 50:150] = 4095
     assert clipped_share(image) == 0.25
     few = image.copy()
-    few[1:50] = 1000
+    few[52:150, 50:150] = 1000
     assert clipped_share(few) == 0  # One pixel in two hundred.
     assert clipped_share(np.full((9, 9), 7)) == 0
     # Few grey levels are no plateau.
@@ -180,13 +180,13 @@ def test_a_frame_is_not_what_was_cut_off() -> None:
 
 def test_an_image_says_which_channel_was_cut_off() -> None:
     plain = sample((128, 128))
-    assert plain.clipping == []
+    assert plain.remarks == []
     pixels = plain.pixels.copy()
     top: Any = np.percentile(pixels[..., 0], 80).astype(pixels.dtype)
     pixels[..., 0] = np.minimum(pixels[..., 0], top)
-    (note,) = Image(pixels, plain.channels, cell=(0,), nucleus=plain.nucleus).clipping
+    (note,) = Image(pixels, plain.channels, cell=(0,), nucleus=plain.nucleus).remarks
     assert note.startswith("20% of the pixels of") or note.startswith("21% of the pixels of")
     assert plain.channels[0] in note
     assert f"{top:g}" in note
     # A channel that is not in use says nothing.
-    assert Image(pixels, plain.channels, cell=(1,)).clipping == []
+    assert Image(pixels, plain.channels, cell=(1,)).remarks == []
