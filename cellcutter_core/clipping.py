@@ -186,7 +186,7 @@ def bright_is_cell(image: npt.NDArray[np.float32], nuclei: Bools | None = None) 
     made = (flat_below and flat_above) or _in_patches(image)
     if not clipped and not flat_above and not made:
         return None
-    pieces = _Pieces(bright), _Pieces(~bright)
+    pieces = Pieces(bright), Pieces(~bright)
     n_bright, n_dark = (part.n for part in pieces)
     if n_bright >= 3 and n_bright > 2 * n_dark and pieces[0].solid():
         return True
@@ -204,22 +204,30 @@ def bright_is_cell(image: npt.NDArray[np.float32], nuclei: Bools | None = None) 
     return True
 
 
-class _Pieces:
+class Pieces:
     """The pieces of a part of an image.
+
+    Parameters
+    ----------
+    part : (H, W) bool
+    speck : int
+        Smaller pieces, in pixels, do not count.
 
     Attributes
     ----------
+    area : (N + 1,) float
+        Of each piece in pixels, 0 for the rest and for specks.
     n : float
         How many; where one is much larger than the others it counts for nearly all.
     even : bool
         Whether they are of about the same size, as cells are and gaps between cells are not.
     """
 
-    def __init__(self, part: Bools) -> None:
+    def __init__(self, part: Bools, *, speck: int = SPECK) -> None:
         self.labels, n_all = ndimage.label(part)
         area = np.bincount(self.labels.ravel(), minlength=n_all + 1).astype(np.float64)
         area[0] = 0
-        area[area < SPECK] = 0
+        area[area < speck] = 0
         self.area = area
         total = float(area.sum())
         self.n = total**2 / float((area**2).sum()) if total else 0.0

@@ -36,6 +36,7 @@ from cellcutter_core.foreground.background import (
     shading,
     stabilised,
 )
+from cellcutter_core.foreground.small_cells import SMALL, levels_of_small_cells, typical_width
 from cellcutter_core.gaps import filled_gaps
 from cellcutter_core.labels import along_border, check_labels
 from cellcutter_core.nuclei.local_contrast import AFTER_SMOOTHING, Floats, blurred, noise_level
@@ -203,14 +204,19 @@ def _log_odds(channel: Floats, nuclei: Bools | None) -> tuple[Floats, Kind]:
     if kind != "texture":
         level = level_above_background(smooth, level, noise, nuclei, clipped=clipped)
     above = smooth > level
+    width = typical_width(above) if kind != "texture" else np.inf
     if kind != "texture":
         contrast = float(np.median(smooth[above]) - np.median(smooth[~above]))
         # As little smoothing as brings the noise down to a tenth of the contrast.
         wanted = AFTER_SMOOTHING * noise / (0.1 * max(contrast, 1e-12))
-        brightness = np.maximum(blurred(brightness, float(np.clip(wanted, 0.5, 2))), 0)
+        most = 2.0 if width > SMALL else 0.8
+        brightness = np.maximum(blurred(brightness, float(np.clip(wanted, 0.5, most))), 0)
     scale = stabilised(brightness, noise)
     spread = float(scale[above].mean() - scale[~above].mean())
-    middle = stabilised(np.asarray(level, np.float32), noise)
+    limit = np.asarray(level, np.float32)
+    if width <= SMALL:
+        limit = levels_of_small_cells(brightness, above, level, width=width)
+    middle = stabilised(limit, noise)
     return STEEPNESS * (scale - middle) / max(spread, 1e-12), kind
 
 

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cellcutter_core.foreground.small_cells import diameter_of_small_cells
 from cellcutter_core.labels import compact
 from cellcutter_core.nuclei.cell_outlines import outline_diameter
 from cellcutter_core.nuclei.local_contrast import (
@@ -107,6 +108,9 @@ def cell_regions(
         area = np.bincount(regions.ravel())
         inside = np.bincount(regions[mask], minlength=len(area))
         regions = np.where((inside >= IN_MASK * area)[regions], regions, 0)
+        if diameter_of_small_cells(mask) is not None:
+            # A pixel more all round is twice the area here.
+            regions = np.where(mask, regions, 0)
     return compact(regions)[0]
 
 
@@ -121,6 +125,9 @@ def _look_and_size(
 ) -> tuple[Look, float, float]:
     """What cells look like, and the diameters of a busy patch and of a cell."""
     patch = _patch_diameter(image)
+    if mask is not None and (small := diameter_of_small_cells(mask)) is not None:
+        # Their mask says all: what lies between small cells looks like the inside of large ones.
+        return "bodies", patch, max(small, SMALLEST_DIAMETER)
     look = _look(log, _texture(image, patch), patch)
     if look == "texture":
         patch = _settled(image, patch)
