@@ -95,11 +95,14 @@ def clipped_share(channel: npt.NDArray[Any]) -> float:
     -------
     float in 0..1
     """
-    nothing = gaps(channel)
-    if nothing is not None:
-        channel = channel[~nothing][None]
-    clipped = at_top(channel)
+    clipped = at_top(_imaged(channel))
     return 0.0 if clipped is None else float(clipped.mean())
+
+
+def _imaged(channel: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The channel, or all pixels of it that were imaged, in one row."""
+    nothing = gaps(channel)
+    return channel if nothing is None or nothing.all() else channel[~nothing][None]
 
 
 def clipping_notes(
@@ -116,11 +119,12 @@ def clipping_notes(
     """
     notes = []
     for index in sorted(set(used)):
-        share = clipped_share(pixels[..., index])
-        if share:
+        channel = _imaged(pixels[..., index])
+        clipped = at_top(channel)
+        if clipped is not None:
             notes.append(
-                f"{share:.0%} of the pixels of {channels[index]} have its highest value, "
-                f"{pixels[..., index].max():g}: what is brighter was cut off, and cells are flat "
+                f"{clipped.mean():.0%} of the pixels of {channels[index]} have its highest value, "
+                f"{channel.max():g}: what is brighter was cut off, and cells are flat "
                 "there. Outlines are less sure; look at the mask, and expose less if you can."
             )
     return notes

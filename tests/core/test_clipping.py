@@ -188,5 +188,10 @@ def test_an_image_says_which_channel_was_cut_off() -> None:
     assert note.startswith("20% of the pixels of") or note.startswith("21% of the pixels of")
     assert plain.channels[0] in note
     assert f"{top:g}" in note
+    # Nor does a frame, however bright.
+    framed = np.pad(pixels, ((9, 9), (9, 9), (0, 0)), constant_values=60_000)
+    frame, again = Image(framed, plain.channels, cell=(0,), nucleus=plain.nucleus).remarks
+    assert "A frame of one colour" in frame
+    assert again == note
     # A channel that is not in use says nothing.
     assert Image(pixels, plain.channels, cell=(1,)).remarks == []
