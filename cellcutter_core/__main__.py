@@ -318,6 +318,7 @@ def _segment(chosen: argparse.Namespace) -> None:
             f"python -m cellcutter_core continue {out}"
         )
     print(f"Finding cell area and nuclei in {image.name} …", flush=True)
+    _tell_remarks(image)
     with naming(image.name) if chosen.others else nullcontext():
         origin = None if region is None else region[:2]
         inputs, truth = prepare(image, config, markers=chosen.markers, origin=origin)
@@ -381,7 +382,13 @@ def _other_images(
         instead = seen_instead(seen_names(image, config), seen_names(first, config), channels)
         remark = f"; the network {instead}" if instead else ""
         print(f"Finding cell area and nuclei in {image.name}{remark} …", flush=True)
+        _tell_remarks(image)
         yield image
+
+
+def _tell_remarks(image: Image) -> None:
+    for note in image.remarks:
+        print(f"Look closely. {note}", flush=True)
 
 
 def _box(given: str | None) -> tuple[int, int, int, int] | None:
