@@ -242,7 +242,11 @@ def test_results_show_what_was_found_in_the_others(run):
     assert "- `c.npz`: no memory is left" in app.warning[0].value
     table = next(one.value for one in app.dataframe if "trouble" in one.value)
     assert next(iter(table["cells"])) == 17
-    assert offered(app) == {"Label image": True, "Table of its cells": False, "All of them": True}
+    assert offered(app) == {
+        "Its label image": True,
+        "Its table of cells": False,
+        "All of them": True,
+    }
     with zipfile.ZipFile(io.BytesIO(zip_of_others(run))) as archive:
         assert archive.namelist() == ["b-labels.tif", "b-overlay.png"]
 
