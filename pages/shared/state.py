@@ -199,10 +199,15 @@ def run() -> Run | None:
     try:
         return find_run(run_id)
     except ValueError as error:
-        st.session_state[RUN] = None
-        st.query_params.pop("run", None)
+        close_run()
         complain(str(error))
         return None
+
+
+def close_run() -> None:
+    """No run is open any more."""
+    st.session_state[RUN] = None
+    st.query_params.pop("run", None)
 
 
 def open_run(run_id: str, *, with_choices: bool = False) -> None:
