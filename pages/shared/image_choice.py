@@ -201,7 +201,8 @@ def _how_to_read(source: Source) -> None:
         if z is not None:
             z = "max" if keys.data_projected else keys.get("data_z", 0)
         t = None if source.t is None else keys.data_t
-        state.choose_source(source.replace(z=z, t=t, **chosen))
+        # Back to what it is judged to be is as if nothing had been said.
+        state.choose_source(cached.as_judged(source.replace(z=z, t=t, **chosen)))
 
     def take_scene() -> None:
         with panels.complaints():
@@ -246,6 +247,9 @@ def _how_to_read(source: Source) -> None:
 
 
 def _change_roles() -> None:
-    state.choose(
-        cell=tuple(st.session_state.data_cell) or None, nucleus=st.session_state.data_nucleus
-    )
+    cell, nucleus = tuple(st.session_state.data_cell) or None, st.session_state.data_nucleus
+    guessed = cached.whole_image(state.choices().replace(cell=None, nucleus=None)).roles
+    if list(cell or ()) == guessed["cell"] and nucleus == guessed["nucleus"]:
+        # Back to what is guessed is as if nothing had been said.
+        cell = nucleus = None
+    state.choose(cell=cell, nucleus=nucleus)

@@ -11,26 +11,26 @@ from pages.shared import cached, cached_runs, panels, start, state
 from pages.shared.run_words import in_words
 
 
-def start_button(opened: Run | None, *, stale: tuple[str, ...], going: bool) -> None:
+def start_button(opened: Run | None, *, differing: tuple[str, ...], going: bool) -> None:
     """Start a new run; beside it what it will run on and how long it will take.
 
     Parameters
     ----------
     opened : Run, optional
         The open run.
-    stale : tuple of str
+    differing : tuple of str
         The steps in which the present choices differ from those of the open run.
     going : bool
         Whether the open run waits or trains.
     """
     unknown = SPARE.known() is None and SPARE.problem is None
     # An open run from the same image, mask and markers has all that an estimate asks for.
-    like = opened if opened is not None and set(stale) <= {"training"} else None
+    like = opened if opened is not None and set(differing) <= {"training"} else None
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button(
             "Start training",
             icon=":material/play_arrow:",
-            type="primary" if opened is None or (stale and not going) else "secondary",
+            type="primary" if opened is None or (differing and not going) else "secondary",
             key="train_start",
             help="Makes a new run; the others are kept." if opened else None,
         ):

@@ -51,7 +51,7 @@ def _open_or_delete(runs: list[RunSummary], open_id: str | None) -> None:
             "Open", icon=":material/folder_open:", disabled=chosen == open_id, key="train_open"
         ):
             with panels.told():
-                state.open_run(chosen)
+                state.look_back(chosen)
                 panels.go("train")
         if st.button(
             "Delete the open run" if chosen == open_id else "Delete this run",

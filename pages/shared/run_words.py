@@ -11,12 +11,12 @@ import streamlit as st
 from cellcutter_core.config import check_current
 from cellcutter_core.runs.folder import RunSummary
 from cellcutter_core.runs.store import Progress, Run
+from pages.shared import state
 
 STALE = {
     "image": "image, channels or region",
     "mask": "mask",
     "markers": "markers",
-    "training": "training settings or other images to train on",
 }
 
 
@@ -84,6 +84,17 @@ def stale_note(names: tuple[str, ...]) -> None:
         "is still what it was trained on.",
         icon=":material/update:",
     )
+
+
+def choices_note() -> None:
+    """Say that opening a run brought its image and settings, and offer those of before."""
+    if not state.chosen_before():
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption("All pages show the image and the settings of this run now.", width="content")
+        if st.button("Back to what I had chosen", icon=":material/undo:", key="train_choices_back"):
+            state.return_to_choices()
+            st.rerun()
 
 
 def version_note(run: Run) -> None:

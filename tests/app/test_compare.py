@@ -261,7 +261,11 @@ def test_the_code_of_the_page_gives_the_scores_of_the_page():
 
 def test_a_run_of_other_choices_is_out_of_date():
     app = open_page("compare", make_run("r1"))
-    app.session_state["choices"] = app.session_state["choices"].with_setting("training", "lam", 2.0)
+    now = app.session_state["choices"]
+    app.session_state["choices"] = now.with_setting("mask", "automatic", False)
     app = shown(app.run())
     assert "out of date" in app.warning[0].value
     assert "Cells, epoch 3" in titles(app)
+    # Settings of the next training say nothing of this one.
+    app.session_state["choices"] = now.with_setting("training", "lam", 2.0)
+    assert not shown(app.run()).warning

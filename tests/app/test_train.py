@@ -37,6 +37,11 @@ def config_of(app):
     return app.session_state["choices"].config
 
 
+def by_hand(app):
+    """The choices with a mask that is not the automatic one."""
+    return app.session_state["choices"].with_setting("mask", "automatic", False)
+
+
 def charts(app):
     return {chart.proto.id.rsplit("-", 1)[-1] for chart in app.get("plotly_chart")}
 
@@ -293,7 +298,7 @@ def test_a_collapsed_run_is_called_that_with_what_its_settings_lack():
 def test_duplicate_takes_the_choices_of_the_run():
     run = make_run("r1", config=QUICK.replace(training=QUICK.training.replace(lam=3.0)))
     app = open_page("train", run)
-    app.session_state["choices"] = app.session_state["choices"].with_setting("mask", "prior", 0.5)
+    app.session_state["choices"] = by_hand(app)
     app = shown(app.run())
     assert any("out of date" in warning.value for warning in app.warning)
     app = shown(app.button(key="train_duplicate").click().run())
@@ -310,7 +315,7 @@ def test_a_run_of_before_is_looked_at_and_duplicated_with_current_settings():
     notes = [info.value for info in app.info if "earlier version" in info.value]
     assert len(notes) == 1
     assert app.button(key="train_continue").disabled
-    app.session_state["choices"] = app.session_state["choices"].with_setting("mask", "sigma", 0.1)
+    app.session_state["choices"] = by_hand(app)
     app = shown(app.run())
     app = shown(app.button(key="train_duplicate").click().run())
     assert config_of(app) == config
@@ -340,7 +345,7 @@ def test_a_run_from_the_command_line_brings_its_own_image():
     pixels = read_image(file_of(chosen.source)).pixels
     np.testing.assert_array_equal(pixels, run.inputs.image)
     # With other settings it is out of date, as any run.
-    app.session_state["choices"] = chosen.with_setting("mask", "prior", 0.5)
+    app.session_state["choices"] = by_hand(app)
     app = shown(app.run())
     assert any("out of date" in warning.value for warning in app.warning)
 
