@@ -12,8 +12,8 @@ from pages.shared.run_troubles import troubles
 from pages.shared.run_words import (
     choices_note,
     doubts_note,
+    run_title,
     stale_note,
-    trained_on,
     version_note,
 )
 
@@ -30,8 +30,7 @@ other_images()
 start_button(opened, differing=state.differing(opened) if opened else (), going=is_going)
 
 if opened is not None:
-    about = trained_on(opened.description) or "Run"
-    st.subheader(f"{about}, {opened.config.preset} preset", anchor=False)
+    st.subheader(run_title(opened), anchor=False)
     version_note(opened)
     stale_note(stale)
     choices_note()

@@ -17,6 +17,7 @@ from pydantic import Field, field_validator, model_validator
 from cellcutter_core.channel_names import ChannelNames
 from cellcutter_core.config import QUICK, Config, Settings, renewed
 from cellcutter_core.reading.zarr_places import is_address
+from cellcutter_core.runs.names import in_effect
 
 STEPS = ("image", "mask", "markers", "training")
 """In the order of the pipeline; a step is decided by those before it as well."""
@@ -172,7 +173,7 @@ def keys(choices: Choices, *, edits: str = "") -> Mapping[str, str]:
     mapping of str to str
         Equal keys: the step would come out the same.
     """
-    config = _in_effect(choices.config)
+    config = in_effect(choices.config)
     markers = {"edits": edits} if edits else config["markers"]
     training: list[Any] = [config[name] for name in ("crops", "network", "training", "labels")]
     if choices.others:
@@ -195,25 +196,6 @@ def keys(choices: Choices, *, edits: str = "") -> Mapping[str, str]:
         made[step] = _digest([*before, decided[step]])
     made["training"] = _digest([made["mask"], made["markers"], decided["training"]])
     return made
-
-
-def _in_effect(config: Config) -> dict[str, Any]:
-    """The settings without those that decide nothing beside the others: a slider that is grey."""
-    found = config.model_dump()
-    cut, training = ("prior", "max_weight", "sigma", "scaling"), config.training
-    blobs = ("min_sigma", "max_sigma", "threshold")
-    idle: dict[str, tuple[str, ...]] = {
-        "mask": cut if config.mask.automatic else (),
-        "markers": blobs if config.markers.automatic else ("diameter",),
-        "training": (
-            *(() if training.area is None else ("crops",)),
-            *(() if training.warm_up else ("warm_up_radius",)),
-        ),
-    }
-    for group, names in idle.items():
-        for name in names:
-            del found[group][name]
-    return found
 
 
 def changed(now: Mapping[str, str], then: Mapping[str, str]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from cellcutter_core.runs import names
 from cellcutter_core.runs.deleted import (
     KEPT_DAYS,
     delete_run,
@@ -37,13 +38,13 @@ def all_runs(open_id: str | None) -> None:
 
 
 def _open_or_delete(runs: list[RunSummary], open_id: str | None) -> None:
-    names = {run.id: run_name(run) for run in runs}
+    titles = {run.id: run_name(run) for run in runs}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.selectbox(
             "Run",
-            list(names),
-            index=list(names).index(open_id) if open_id in names else 0,
-            format_func=lambda name: names[name] + (" (open)" if name == open_id else ""),
+            list(titles),
+            index=list(titles).index(open_id) if open_id in titles else 0,
+            format_func=lambda name: titles[name] + (" (open)" if name == open_id else ""),
             # Another one is open: the list is at that again.
             key=f"train_run_{open_id}",
         )
@@ -85,9 +86,9 @@ def _bring_back(deleted: list[RunSummary]) -> None:
         f"{n} deleted {'run' if n == 1 else 'runs'}, kept for {KEPT_DAYS} days",
         icon=":material/restore_from_trash:",
     ):
-        names = {run.id: run_name(run) for run in deleted}
+        titles = {run.id: run_name(run) for run in deleted}
         chosen = st.selectbox(
-            "Deleted run", list(names), format_func=names.get, key="train_deleted_run"
+            "Deleted run", list(titles), format_func=titles.get, key="train_deleted_run"
         )
         with st.container(horizontal=True):
             if st.button("Bring back", icon=":material/restore:", key="train_restore"):
@@ -107,13 +108,20 @@ def _restore(run_id: str) -> None:
         panels.go("train")
 
 
+def _status(run: RunSummary) -> str:
+    return "collapsed" if run.collapsed else "waiting" if run.status == "queued" else run.status
+
+
 def table(runs: list[RunSummary], open_id: str | None) -> None:
     """Each run with status, epochs, time and score."""
     st.dataframe(
         [
             {
-                "run": run_name(run) + (" (open)" if run.id == open_id else ""),
-                "status": "collapsed" if run.collapsed else run.status,
+                "run": f"{run.id[-5:]} · {names.when(run.description)}"
+                + (" (open)" if run.id == open_id else ""),
+                "image": names.image_of(run.description),
+                "settings": names.how(run.description),
+                "status": _status(run),
                 "epochs": f"{run.epochs_done} of {run.epochs}",
                 "time": in_words(run.seconds) if run.epochs_done else "",
                 "ap50": (run.scores or {}).get("ap50"),
@@ -122,7 +130,9 @@ def table(runs: list[RunSummary], open_id: str | None) -> None:
         ],
         height=min(38 + 35 * len(runs), 250),
         column_config={
-            "run": st.column_config.TextColumn("Run", width="large"),
+            "run": st.column_config.TextColumn("Run", width="medium"),
+            "image": st.column_config.TextColumn("Image", width="medium"),
+            "settings": st.column_config.TextColumn("Settings", width="medium"),
             "status": "Status",
             "epochs": "Epochs",
             "time": "Training time",
