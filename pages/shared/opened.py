@@ -7,6 +7,7 @@ import streamlit as st
 from cellcutter_core.runs.store import Progress, Run
 from pages.shared import cached_runs, panels, state
 from pages.shared.run_words import progress_line, run_name, stale_note, version_note
+from pages.shared.waiting import waiting_line
 
 
 def opened_run(lacking: str) -> Run:
@@ -56,7 +57,7 @@ def _standing(run: Run, drawn: Progress, first: list[Progress]) -> None:
 def standing_in_words(run: Run) -> str:
     """Where the run is, and which of its epochs are here."""
     now = run.progress
-    line = progress_line(now)
+    line = waiting_line(run) if now.status == "queued" else progress_line(now)
     if now.status in ("queued", "running"):
         line += f" · epoch {run.epochs[-1]} is the last one so far"
     return line

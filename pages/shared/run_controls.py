@@ -9,6 +9,7 @@ from cellcutter_core.runs.spare import SPARE
 from cellcutter_core.runs.store import Progress, Run
 from pages.shared import cached, cached_runs, panels, start, state
 from pages.shared.run_words import in_words
+from pages.shared.waiting import others_first
 
 
 def start_button(opened: Run | None, *, differing: tuple[str, ...], going: bool) -> None:
@@ -44,12 +45,15 @@ def start_button(opened: Run | None, *, differing: tuple[str, ...], going: bool)
 def before_start(like: Run | None) -> None:
     """Device and time, as far as they are known."""
     where = SPARE.known() or SPARE.problem or "Finding out what it will run on …"
+    first = others_first()
     if like is None and cached.is_large():
-        st.caption(f"{where}. The region is large: its mask and markers are computed at the start.")
+        large = "The region is large: its mask and markers are computed at the start"
+        st.caption(". ".join(filter(None, [where, first, large])) + ".")
         return
     with panels.told():
         seconds, basis = cached_runs.estimate(like)
-        st.caption(f"**About {in_words(seconds)}** · {where}", help=f"Estimated {basis}.")
+        line = " · ".join(filter(None, [f"**About {in_words(seconds)}**", where, first]))
+        st.caption(line, help=f"Estimated {basis}.")
 
 
 def stop_or_go_on(run: Run, now: Progress, *, going: bool) -> None:

@@ -1,6 +1,8 @@
 """The training page, with runs written by hand: nothing is trained here."""
 
 import json
+import os
+import re
 import socket
 import subprocess
 import sys
@@ -27,6 +29,7 @@ from cellcutter_core.images import read_image
 from cellcutter_core.runs.deleted import delete_run
 from cellcutter_core.runs.draft import file_of
 from cellcutter_core.runs.folder import find_run, list_runs
+from cellcutter_core.runs.jobs import Jobs
 
 __all__ = ["asked"]
 
@@ -192,6 +195,33 @@ def test_a_running_run_can_be_stopped(asked):
     assert not [button for button in app.button if button.key == "train_continue"]
     shown(app.button(key="train_stop").click().run())
     assert asked == [("cancel", "r1", {})]
+
+
+def test_who_waits_is_told_the_place_and_the_time(monkeypatch):
+    going = make_run("r1", end=None, epochs=(0, 1))
+    going.record("started", pid=os.getpid(), host=socket.gethostname(), epochs=9)
+    for number in (1, 2):
+        # A minute a step: 15 of 16 minutes are left, the first step says nothing.
+        going.record("step", epoch=2, step=number, seconds=60.0, n_crops=4)
+    between, mine = make_run("r2", epochs=(), end=None), make_run("r3", epochs=(), end=None)
+    for run in (between, mine):
+        run.record("queued", epochs=3, server="x", pid=os.getpid(), host="another")
+    line = {"r1": (None, []), "r2": (1, [going]), "r3": (2, [going, between])}
+    monkeypatch.setattr(Jobs, "position", lambda self, run: line[run.path.name][0])
+    monkeypatch.setattr(
+        Jobs, "ahead", lambda self, run=None: line[run.path.name][1] if run else [going]
+    )
+    said = open_page("train", between).get("progress")[0].proto.text
+    assert said == "Waiting: next in line behind 1 training. It starts in about 14 min"
+    app = open_page("train", mine)
+    said = app.get("progress")[0].proto.text
+    before, minutes = re.fullmatch(r"(.*) in about (\d+) min", said).groups()
+    assert before == "Waiting: number 2 in line behind 2 trainings. It starts"
+    # And the whole of the one between.
+    assert int(minutes) > 14
+    assert "It would wait behind 1 training. It would start in about 14 min" in words(app)
+    assert "waiting" in app.dataframe[0].value["status"].tolist()
+    assert "queued" not in app.dataframe[0].value["status"].tolist()
 
 
 def test_stop_is_not_lost_when_an_epoch_ends_while_the_page_is_drawn(asked, monkeypatch):
