@@ -25,7 +25,7 @@ from cellcutter_core.runs.trust import doubts
 from cellcutter_core.view.coloring import marker_colors
 from cellcutter_core.view.curves import loss_curves, score_curves
 from cellcutter_core.view.render import Rgb, composite, overlay
-from cellcutter_core.view.truth import Compared, compare_truth
+from cellcutter_core.view.truth import Compared, compare_truth, numbered_by_markers
 from pages.shared import cached, state
 
 
@@ -93,7 +93,7 @@ def run_colors(run_id: str) -> NDArray[np.int64]:
 
 @st.cache_data(max_entries=2, scope="session", show_spinner=False)
 def run_truth(run_id: str) -> Rgb:
-    """The image of a run with the true cells in colours.
+    """The image of a run with the true cells, in the colours of the cells of their markers.
 
     Raises
     ------
@@ -103,7 +103,8 @@ def run_truth(run_id: str) -> Rgb:
     labels = true_labels(run_id)
     if labels is None:
         raise ValueError("the true cells of this run's image are not known")
-    return overlay(run_picture(run_id), labels)
+    numbered = numbered_by_markers(labels, run_inputs(run_id)[0].points)
+    return overlay(run_picture(run_id), numbered, colors=run_colors(run_id))
 
 
 # What it made -------------------------------------------------------------------------------------

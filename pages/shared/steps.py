@@ -119,7 +119,7 @@ def _trained(opened: Run, now: Progress, *, stale: bool) -> str:
         return "running"
     if stale:
         return "stale"
-    return "done" if now.epochs_done >= now.epochs else "stopped"
+    return "done" if now.status == "finished" else "stopped"
 
 
 def _applied(opened: Run, now: Progress) -> str:

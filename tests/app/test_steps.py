@@ -95,7 +95,9 @@ def test_the_notebooks_view_and_back() -> None:
     next(b for b in app.button if b.label.startswith("The notebook")).click().run()
     assert chosen(app).region == (100, 200, 300, 400)
     next(b for b in app.button if b.label == "Whole image").click().run()
-    assert chosen(app).region == (0, 0, 512, 512)
+    # Which is where there is most to see of an image as small as this.
+    assert chosen(app).region is None
+    assert any("512 × 512 pixels. Drag" in caption.value for caption in app.caption)
     next(b for b in app.button if b.label.startswith("Where there")).click().run()
     assert chosen(app).region is None
 
@@ -534,6 +536,19 @@ def test_markers_are_added_removed_moved_and_undone() -> None:
     assert app.session_state[state.EDITS] is None
     next(b for b in app.button if b.label == "Redo").click().run()
     assert int(metric(app, "Markers")) == n - 1
+
+
+def test_a_marker_that_is_added_and_removed_again_is_no_change() -> None:
+    app = opened("cells")
+    n = int(metric(app, "Markers"))
+    free = np.argwhere(state_markers(app) == 0)[0]
+    edit(app, Edit("add", None, tuple(free.tolist())))
+    assert len(app.session_state[state.EDITS].points) == n + 1
+    edit(app, Edit("remove", n, None))
+    assert int(metric(app, "Markers")) == n
+    assert app.session_state[state.EDITS] is None
+    next(b for b in app.button if b.label == "Undo").click().run()
+    assert int(metric(app, "Markers")) == n + 1
 
 
 def test_edits_survive_a_reload() -> None:
