@@ -72,6 +72,17 @@ def differing_settings(one: Config, other: Config) -> dict[tuple[str, str], tupl
     return found
 
 
+def changes_in_words(new: Config, old: Config) -> str:
+    """What differs in new settings from old ones, each as in "training epochs 3 instead of 6"."""
+    parts = [
+        f"{_called(place)} {_said(value)} instead of {_said(before)}"
+        for place, (value, before) in differing_settings(new, old).items()
+    ]
+    if len(parts) > MOST_LISTED + 1:
+        parts = [*parts[:MOST_LISTED], f"{len(parts) - MOST_LISTED} more"]
+    return ", ".join(parts)
+
+
 def in_effect(config: Config) -> dict[str, Any]:
     """The settings by group without those that decide nothing beside the others."""
     found = config.model_dump()

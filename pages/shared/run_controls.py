@@ -5,11 +5,14 @@ from __future__ import annotations
 import streamlit as st
 
 from cellcutter_core.config import is_current
+from cellcutter_core.runs.names import changes_in_words
 from cellcutter_core.runs.spare import SPARE
 from cellcutter_core.runs.store import Progress, Run
 from pages.shared import cached, cached_runs, panels, start, state
 from pages.shared.run_words import in_words
 from pages.shared.waiting import others_first
+
+OTHER_IMAGES = "other images to train on as well"
 
 
 def start_button(opened: Run | None, *, differing: tuple[str, ...], going: bool) -> None:
@@ -40,6 +43,10 @@ def start_button(opened: Run | None, *, differing: tuple[str, ...], going: bool)
                 panels.go("train")
         with st.container():
             st.fragment(before_start, run_every=1.0 if unknown else None)(like)
+    if opened is not None and differing == ("training",):
+        # What belongs to the next one alone does not make the open one out of date.
+        what = changes_in_words(state.choices().config, opened.config)
+        st.caption(f"The next run differs from the open one: {what or OTHER_IMAGES}.")
 
 
 def before_start(like: Run | None) -> None:

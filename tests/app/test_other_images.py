@@ -165,10 +165,12 @@ def test_start_prepares_them_and_hands_them_over(files, asked):
     assert not app.warning
     button = next(b for b in app.button if b.key and b.key.startswith("train_remove_1"))
     app = shown(button.click().run())
-    assert "other images to train on" in app.warning[0].value
+    assert not app.warning
+    assert "The next run differs from the open one: other images to train on" in words(app)
     app = shown(app.button(key="train_duplicate").click().run())
     assert others_of(app) == ["b.npz", "c.npz"]
     assert not app.warning
+    assert "The next run differs" not in words(app)
 
 
 def test_what_is_wrong_with_one_at_the_start_names_it_and_starts_nothing(files, asked):

@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from made_runs import REGION, asked, dead_process, make_run, open_page, shown
+from made_runs import REGION, asked, dead_process, make_run, open_page, shown, words
 from streamlit.testing.v1 import AppTest
 
 from cellcutter_core.config import PAPER
@@ -136,6 +136,7 @@ def test_a_preset_for_the_next_run_says_nothing_of_this_one():
     app = shown(app.segmented_control(key="train_preset").set_value("paper").run())
     assert said(app, "Train", "Compare", "Results") == ["done", "next", "next"]
     assert not app.warning
+    assert "The next run differs from the open one: crops size 64 instead of 96" in words(app)
     # The next one is what is offered.
     assert app.button(key="train_start").proto.type == "primary"
 

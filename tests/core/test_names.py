@@ -3,7 +3,13 @@
 import pytest
 
 from cellcutter_core.config import FROM_NOTHING, PAPER, QUICK, Config, starting
-from cellcutter_core.runs.names import differences, image_of, run_name, settings_in_words
+from cellcutter_core.runs.names import (
+    changes_in_words,
+    differences,
+    image_of,
+    run_name,
+    settings_in_words,
+)
 
 
 def changed(config: Config, group: str, **values: object) -> Config:
@@ -86,6 +92,14 @@ def test_what_differs_between_two_runs() -> None:
     assert by_hand == {"markers": ("by hand (11111)", "by hand (22222)")}
     again = differences(described(), described(**{"from": {"run": "x", "epoch": 1}}))
     assert again == {"begins with": ("a new network", "the network of run x")}
+
+
+def test_what_is_new_in_settings() -> None:
+    new = changed(changed(QUICK, "training", epochs=3), "labels", fill=False)
+    words = "training epochs 3 instead of 6, labels fill off instead of on"
+    assert changes_in_words(new, QUICK) == words
+    assert changes_in_words(QUICK, QUICK) == ""
+    assert changes_in_words(PAPER, QUICK).endswith("more")
 
 
 def test_a_run_of_long_ago_has_a_name() -> None:
