@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from cellcutter_core.crops import Dataset
 from cellcutter_core.editing import add_marker, move_marker, remove_marker
+from cellcutter_core.markers import Nuclei
 from cellcutter_core.view.figures import crop_gallery
 from cellcutter_core.view.render import composite
 from pages.shared import cached, code, panels, state
@@ -27,6 +28,15 @@ def _gallery(data: Dataset, cells: NDArray[np.intp]) -> go.Figure:
     others, paths = crops[..., n + 1], crops[..., n + 2]
     seen = crops[..., : n + 1]
     return crop_gallery(seen, data.embedding, ids, n_columns=8, others=others, paths=paths)
+
+
+def change(markers: Nuclei) -> None:
+    """Take markers as changed by hand; back to those that are found, nothing was changed."""
+    found = cached.found_markers()
+    same = np.array_equal(markers.regions, found.regions) and np.array_equal(
+        markers.points, found.points
+    )
+    state.edit_markers(None if same else markers)
 
 
 state.enter("cells")
@@ -79,13 +89,13 @@ if edit is not None:
         if edit.kind == "select":
             st.session_state.cells_chosen = edit.index
         elif edit.kind == "add":
-            state.edit_markers(add_marker(markers, edit.point))
+            change(add_marker(markers, edit.point))
             st.session_state.cells_chosen = len(markers.points)
         elif edit.kind == "remove":
-            state.edit_markers(remove_marker(markers, edit.index))
+            change(remove_marker(markers, edit.index))
             st.session_state.cells_chosen = None
         else:
-            state.edit_markers(move_marker(markers, edit.index, edit.point))
+            change(move_marker(markers, edit.index, edit.point))
             st.session_state.cells_chosen = edit.index
     st.rerun()
 

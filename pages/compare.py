@@ -24,7 +24,7 @@ state.enter("compare")
 panels.head("compare")
 
 run = opened_run("There is nothing to compare")
-run_id, epochs, now = run.path.name, run.epochs, run.progress
+run_id, epochs = run.path.name, run.epochs
 mode = st.segmented_control(
     "Compare",
     list(MODES),
@@ -35,10 +35,16 @@ mode = st.segmented_control(
     persist_state="session",
     label_visibility="collapsed",
 )
-_, draw = MODES[mode]
-st.fragment(draw)(run, epochs)
 
-scores(run, now)
+
+@st.fragment
+def shown() -> None:
+    """The pictures, and the scores of what is in them."""
+    _, draw = MODES[mode]
+    scores(run, draw(run, epochs))
+
+
+shown()
 
 
 @st.fragment

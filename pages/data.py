@@ -3,7 +3,7 @@
 import streamlit as st
 
 from cellcutter_core.reading.contents import LIMIT_NAME
-from cellcutter_core.regions import whole
+from cellcutter_core.regions import Box, whole
 from pages.shared import cached, code, panels, state
 from pages.shared.channels import channel_card
 from pages.shared.image_choice import choose_image, choose_roles, enter_pixel_size
@@ -12,6 +12,13 @@ from pages.shared.picture import region_picker
 # The longest side of the picture to choose a region on, in pixels.
 LARGEST_PICTURE = 1024
 NOTEBOOK_VIEW = (100, 200, 300, 400)
+
+
+def choose_region(chosen: Box) -> None:
+    """Take a part to work on; the usual one is as if none had been chosen."""
+    state.choose(region=None if chosen == cached.usual_region() else chosen)
+    st.rerun()
+
 
 state.enter("data")
 panels.head("data")
@@ -80,8 +87,7 @@ with presets:
         width="stretch",
         disabled=image.full_shape is not None,
     ):
-        state.choose(region=whole((n_rows, n_cols)))
-        st.rerun()
+        choose_region(whole((n_rows, n_cols)))
     fits = n_rows >= NOTEBOOK_VIEW[2] and n_cols >= NOTEBOOK_VIEW[3]
     if source.kind in ("sample", "paper") and st.button(
         "The notebook's [100:300, 200:400]",
@@ -89,8 +95,7 @@ with presets:
         width="stretch",
         disabled=not fits,
     ):
-        state.choose(region=NOTEBOOK_VIEW)
-        st.rerun()
+        choose_region(NOTEBOOK_VIEW)
     whole_image = "a larger one" if image.full_shape is not None else "the whole image"
     st.caption(
         "Everything that follows works on this region. A smaller one answers faster; take "
@@ -108,8 +113,7 @@ with chosen_on:
         pixel_size=cached.pixel_size(),
     )
 if picked != box:
-    state.choose(region=picked)
-    st.rerun()
+    choose_region(picked)
 if image.full_shape is not None:
     with panels.told():
         cached.image()

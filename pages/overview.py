@@ -11,6 +11,7 @@ from cellcutter_core.view.look import illustration
 from cellcutter_core.view.marks import markers_picture
 from cellcutter_core.view.render import Rgb, composite, mask_outline, probability_colors
 from pages.shared import cached, cached_runs, panels, start, state
+from pages.shared.image_choice import offer_own_image
 from pages.shared.run_words import STALE, with_others
 
 LARGEST = 600
@@ -51,7 +52,9 @@ with words:
             with panels.told():
                 start.start_run()
                 panels.go("train")
-        panels.link("data", "Use your own image")
+        if st.button("Use your own image", icon=":material/upload:", type="tertiary"):
+            offer_own_image()
+            panels.go("data")
 
 image = panels.needs(cached.image)
 opened = state.run()

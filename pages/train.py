@@ -9,7 +9,13 @@ from pages.shared.run_list import all_runs
 from pages.shared.run_progress import results, watch
 from pages.shared.run_settings import run_settings
 from pages.shared.run_troubles import troubles
-from pages.shared.run_words import doubts_note, stale_note, trained_on, version_note
+from pages.shared.run_words import (
+    choices_note,
+    doubts_note,
+    run_title,
+    stale_note,
+    version_note,
+)
 
 state.enter("train")
 panels.head("train")
@@ -21,13 +27,13 @@ stale = state.out_of_date(opened) if opened else ()
 
 run_settings(folded=opened is not None)
 other_images()
-start_button(opened, stale=stale, going=is_going)
+start_button(opened, differing=state.differing(opened) if opened else (), going=is_going)
 
 if opened is not None:
-    about = trained_on(opened.description) or "Run"
-    st.subheader(f"{about}, {opened.config.preset} preset", anchor=False)
+    st.subheader(run_title(opened), anchor=False)
     version_note(opened)
     stale_note(stale)
+    choices_note()
     troubles(opened, now)
     if not is_going and not now.collapsed:
         with panels.told():

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy.typing as npt
+
 from cellcutter_core.export.archive import zipped
 from cellcutter_core.export.format import Format
 from cellcutter_core.export.formats import FORMATS, IMAGE_FORMATS
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=Segmented)
 
 
-def content(run: Run, format: str, epoch: int | None = None) -> bytes:
+def content(
+    run: Run, format: str, epoch: int | None = None, *, cells: npt.ArrayLike | None = None
+) -> bytes:
     """The content of an exported file, for a download button.
 
     Parameters
@@ -30,6 +34,9 @@ def content(run: Run, format: str, epoch: int | None = None) -> bytes:
         A name in `FORMATS`.
     epoch : int, optional
         Default the last.
+    cells : array of int, optional
+        Ids of the cells that are in the file; default all. Borders, film, figures, recipe and
+        network are of all cells in any case.
 
     Returns
     -------
@@ -42,7 +49,8 @@ def content(run: Run, format: str, epoch: int | None = None) -> bytes:
         If there is no such format or epoch, the run has nothing to export yet, or a package that
         the format needs is not installed.
     """
-    return _packed(Result(run, epoch), _known(format))
+    result = Result(run, epoch)
+    return _packed(result if cells is None else result.only(cells), _known(format))
 
 
 def image_content(cells: Segmented, format: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TypeVar
 
 from cellcutter_core.export.bundle import bundle
@@ -42,16 +43,19 @@ def _zarr(result: Segmented) -> dict[str, bytes]:
         nucleus=result.nucleus,
         pixel_size=result.pixel_size,
         table=result.table,
+        colors=result.colors,
     )
     return {f"{FOLDER}/{name}": content for name, content in files.items()}
 
 
+def _overlay(result: Segmented) -> Rgb:
+    return overlay(result.picture, result.labels, colors=result.colors)
+
+
 def _film(result: Result) -> bytes:
     epochs = [number for number in result.epochs if number <= result.epoch]
-    return film(
-        (f"epoch {number}", overlay(result.picture, result.run.epoch(number).labels))
-        for number in epochs
-    )
+    picture = partial(overlay, result.picture, colors=result.colors)
+    return film((f"epoch {number}", picture(result.run.epoch(number).labels)) for number in epochs)
 
 
 def _model(result: Result) -> bytes:
@@ -113,7 +117,9 @@ IMAGE_FORMATS: Mapping[str, Format[Segmented]] = _named(
         "a detection for each cell with its number, colour and measurements; on the whole "
         "image, whatever the region",
         "QuPath 0.4 or later: drop it on the open image; any GIS",
-        lambda result: geojson_file(result.labels, result.table, origin=result.origin),
+        lambda result: geojson_file(
+            result.labels, result.table, origin=result.origin, colors=result.colors
+        ),
     ),
     _format(
         "table",
@@ -137,7 +143,7 @@ IMAGE_FORMATS: Mapping[str, Format[Segmented]] = _named(
         "overlay.png",
         "the cells in colour over the image, with a scale bar where the pixel size is known",
         "any browser, slides, a paper",
-        lambda result: _png(overlay(result.picture, result.labels), result),
+        lambda result: _png(_overlay(result), result),
     ),
     _format(
         "borders",

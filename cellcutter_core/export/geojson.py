@@ -20,6 +20,7 @@ def geojson(
     table: Mapping[str, npt.NDArray[Any]] | None = None,
     *,
     origin: tuple[int, int] = (0, 0),
+    colors: npt.ArrayLike | None = None,
 ) -> dict[str, Any]:
     """A FeatureCollection with a detection for each cell, outlined along the edges of pixels.
 
@@ -38,6 +39,8 @@ def geojson(
     origin : (int, int)
         (row, col) of the labels' first pixel in the image that is open in QuPath, which is the
         whole one: of a region the place where it was cut out.
+    colors : (N,) array of integers, optional
+        Which colour each cell has, see `label_colors`.
 
     Returns
     -------
@@ -60,13 +63,13 @@ def geojson(
             "make it with cell_table from the same labels"
         )
     values = {name: np.asarray(column, np.float64).tolist() for name, column in columns.items()}
-    colors = _colors(image)
+    painted = _colors(image, colors)
     features = []
     for number, (cell, pieces) in enumerate(cells.items()):
         properties: dict[str, Any] = {
             "objectType": "detection",
             "name": str(cell),
-            "color": colors[cell],
+            "color": painted[cell],
         }
         if values:
             row = {name: column[number] for name, column in values.items()}
@@ -87,10 +90,11 @@ def geojson_file(
     table: Mapping[str, npt.NDArray[Any]] | None = None,
     *,
     origin: tuple[int, int] = (0, 0),
+    colors: npt.ArrayLike | None = None,
 ) -> bytes:
     """The content of a ``.geojson`` file of the cells; see `geojson`."""
-    text = json.dumps(geojson(labels, table, origin=origin), separators=(",", ":"), allow_nan=False)
-    return text.encode("utf-8")
+    made = geojson(labels, table, origin=origin, colors=colors)
+    return json.dumps(made, separators=(",", ":"), allow_nan=False).encode("utf-8")
 
 
 def _geometry(pieces: list[Piece]) -> dict[str, Any]:
@@ -111,10 +115,10 @@ def _uuid(cell: int, pieces: list[Piece]) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_OID, form))
 
 
-def _colors(labels: npt.NDArray[Any]) -> dict[int, list[int]]:
+def _colors(labels: npt.NDArray[Any], colors: npt.ArrayLike | None) -> dict[int, list[int]]:
     """Id → red, green, blue, as the cell is shown everywhere."""
     if labels.size == 0:
         return {}
     ids, first = np.unique(labels, return_index=True)
-    colors = label_colors(labels)[..., :3].reshape(-1, 3)[first]
-    return dict(zip(ids.tolist(), colors.tolist(), strict=True))
+    painted = label_colors(labels, colors=colors)[..., :3].reshape(-1, 3)[first]
+    return dict(zip(ids.tolist(), painted.tolist(), strict=True))

@@ -40,6 +40,7 @@ def ome_zarr(
     nucleus: int | None = None,
     pixel_size: float | None = None,
     table: Mapping[str, npt.NDArray[Any]] | None = None,
+    colors: npt.ArrayLike | None = None,
 ) -> dict[str, bytes]:
     """All files of an OME-Zarr image with its cells as the label image ``cells``.
 
@@ -59,6 +60,8 @@ def ome_zarr(
         Micrometres per pixel; without it the scale is 1 and has no unit.
     table : mapping, optional
         As of `cell_table`; becomes the properties of the cells.
+    colors : (N,) array of integers, optional
+        Which colour each cell has, see `label_colors`.
 
     Returns
     -------
@@ -88,6 +91,7 @@ def ome_zarr(
             nucleus=nucleus,
             pixel_size=pixel_size,
             table=table,
+            colors=colors,
         )
     )
 
@@ -102,6 +106,7 @@ def ome_zarr_files(
     nucleus: int | None = None,
     pixel_size: float | None = None,
     table: Mapping[str, npt.NDArray[Any]] | None = None,
+    colors: npt.ArrayLike | None = None,
     new: Callable[[tuple[int, ...], np.dtype[Any]], npt.NDArray[Any]] = np.empty,
     done: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[str, bytes]]:
@@ -115,7 +120,7 @@ def ome_zarr_files(
         (H, W) labels, 0 for background.
     shown : (C, h, w) array
         Of the image every so many pixels, by which it is known how bright to show it.
-    name, channels, nucleus, pixel_size, table
+    name, channels, nucleus, pixel_size, table, colors
         As for `ome_zarr`.
     new : callable
         Shape and data type → an array to write a smaller level to.
@@ -139,7 +144,7 @@ def ome_zarr_files(
     of_cells = _group(
         {
             "multiscales": [_multiscales("cells", "yx", shape, pixel_size, "nearest")],
-            "image-label": _meaning(cells, table),
+            "image-label": _meaning(cells, table, colors),
         }
     )
     yield from _within("labels/cells", of_cells)
@@ -189,13 +194,17 @@ def _display(
     return shown
 
 
-def _meaning(cells: Planes, table: Mapping[str, npt.NDArray[Any]] | None) -> dict[str, Any]:
+def _meaning(
+    cells: Planes,
+    table: Mapping[str, npt.NDArray[Any]] | None,
+    colors: npt.ArrayLike | None,
+) -> dict[str, Any]:
     """Colours and measurements of the cells."""
     about: dict[str, Any] = {
         "version": VERSION,
         "colors": [
             {"label-value": cell, "rgba": color}
-            for cell, color in zip(*_colors(cells), strict=True)
+            for cell, color in zip(*_colors(cells, colors), strict=True)
         ],
         "source": {"image": "../../"},
     }
@@ -210,8 +219,8 @@ def _meaning(cells: Planes, table: Mapping[str, npt.NDArray[Any]] | None) -> dic
     return about
 
 
-def _colors(cells: Planes) -> tuple[list[int], list[list[int]]]:
-    """The id of each cell and its colour, which is none of its neighbours'."""
+def _colors(cells: Planes, colors: npt.ArrayLike | None) -> tuple[list[int], list[list[int]]]:
+    """The id of each cell and its colour, as `label_colors` gives it."""
     ids: set[int] = set()
     pairs: set[tuple[int, int]] = set()
     for rows, cols in blocks(cells.shape):
@@ -220,7 +229,7 @@ def _colors(cells: Planes) -> tuple[list[int], list[list[int]]]:
         ids.update(np.unique(part).tolist())
         pairs.update(neighbour_pairs(part, distance=NEAR))
     there = sorted(ids - {0})
-    return there, colors_of(np.array(there, np.int64), sorted(pairs)).tolist()
+    return there, colors_of(np.array(there, np.int64), sorted(pairs), colors=colors).tolist()
 
 
 def _group(attributes: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:

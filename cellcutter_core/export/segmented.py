@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cellcutter_core.export.table import cell_table
+from cellcutter_core.view.coloring import marker_colors
 from cellcutter_core.view.render import composite
 
 if TYPE_CHECKING:
@@ -65,6 +66,11 @@ class Segmented(ABC):
     def labels(self) -> npt.NDArray[np.int32]:
         """(H, W) the cells."""
         return self.drawing.labels
+
+    @cached_property
+    def colors(self) -> npt.NDArray[np.int64]:
+        """(N,) the colour of each cell, see `marker_colors`."""
+        return marker_colors(self.inputs.points)
 
     @cached_property
     def all_channels(self) -> tuple[list[str], npt.NDArray[Any]]:

@@ -283,9 +283,10 @@ def _work(application: Application, stop: Callable[[], bool]) -> None:
 
 def _write_previews(application: Application, name: str, applied: Applied | InBlocks) -> None:
     step = -(-max(applied.labels.shape) // PREVIEW)
+    colors = applied.colors if isinstance(applied, Applied) else None
     pictures: dict[Literal["image", "cells"], Rgb] = {
         "image": applied.picture,
-        "cells": overlay(applied.picture, applied.labels),
+        "cells": overlay(applied.picture, applied.labels, colors=colors),
     }
     for kind, picture in pictures.items():
         with atomic(application.preview(name, kind)) as temporary:

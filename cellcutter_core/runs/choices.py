@@ -17,6 +17,7 @@ from pydantic import Field, field_validator, model_validator
 from cellcutter_core.channel_names import ChannelNames
 from cellcutter_core.config import QUICK, Config, Settings, renewed
 from cellcutter_core.reading.zarr_places import is_address
+from cellcutter_core.runs.names import in_effect
 
 STEPS = ("image", "mask", "markers", "training")
 """In the order of the pipeline; a step is decided by those before it as well."""
@@ -172,7 +173,7 @@ def keys(choices: Choices, *, edits: str = "") -> Mapping[str, str]:
     mapping of str to str
         Equal keys: the step would come out the same.
     """
-    config = choices.config.model_dump()
+    config = in_effect(choices.config)
     markers = {"edits": edits} if edits else config["markers"]
     training: list[Any] = [config[name] for name in ("crops", "network", "training", "labels")]
     if choices.others:

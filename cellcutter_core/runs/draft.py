@@ -2,11 +2,13 @@
 
 RUNS/.drafts/ID/choices.json        what was chosen
 RUNS/.drafts/ID/markers-KEY.npz     markers edited by hand, for one region of one image
+RUNS/.drafts/ID/seen.json           under which key a person has seen which step
 RUNS/.files/DIGEST/NAME             what was uploaded, each content once
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -75,6 +77,23 @@ class Draft:
         _make_folder(self._folder)
         with atomic(self._folder / "choices.json") as temporary:
             temporary.write_text(choices.model_dump_json(indent=1), "utf-8")
+
+    def seen(self) -> dict[str, dict[str, bool]]:
+        """The steps that a person has looked at, as `save_seen` was given them."""
+        try:
+            found = json.loads((self._folder / "seen.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def save_seen(self, seen: Mapping[str, Mapping[str, bool]]) -> None:
+        """Keep under which keys a person has looked at each step, and whether it was sound.
+
+        Nothing is kept before something was chosen, and none of it is worth a message.
+        """
+        if self.exists:
+            with contextlib.suppress(OSError), atomic(self._folder / "seen.json") as temporary:
+                temporary.write_text(json.dumps(seen), "utf-8")
 
     def markers(self, choices: Choices) -> Nuclei | None:
         """Markers edited by hand for this image and region, or None."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,11 +12,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from cellcutter_core.runs.lock import held, holder
 from cellcutter_core.runs.store import Progress, Run, Status
 
 # Neither 0 and o nor 1 and l: an id may be read aloud.
 _LETTERS = "23456789abcdefghijkmnpqrstuvwxyz"
+DELETED = ".deleted"
+"""The folder of runs that were deleted, see `runs.deleted`."""
+
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
 
 
@@ -96,8 +97,12 @@ def find_run(run_id: str) -> Run:
     ValueError
         If it is no id (a path, for one), or there is no such run, or it is damaged.
     """
-    path = _path(run_id)
+    path = path_of(run_id)
     if not path.is_dir():
+        if (runs_folder() / DELETED / path.name).is_dir():
+            raise ValueError(
+                f"run {run_id} was deleted; the list of runs on the page Train brings it back"
+            )
         raise ValueError(
             f"there is no run {run_id}; it may have been deleted. Choose another or start a new one"
         )
@@ -113,45 +118,9 @@ def list_runs() -> tuple[list[RunSummary], int]:
     n_damaged : int
         Folders there that look like a run and cannot be read.
     """
-    found, n_damaged = [], 0
-    for path in _candidates():
-        try:
-            found.append(_summary(path))
-        except ValueError:
-            n_damaged += 1
+    found, n_damaged = summaries_in(runs_folder())
     found.sort(key=lambda run: (run.created, run.id), reverse=True)
     return found, n_damaged
-
-
-def delete_run(run_id: str) -> None:
-    """Remove a run and all that is in it, for good. One that waits for its turn never starts.
-
-    Raises
-    ------
-    ValueError
-        If there is no such run, it is running, or it cannot be removed.
-    """
-    path = _path(run_id)
-    if not path.is_dir():
-        raise ValueError(f"there is no run {run_id}; it has been deleted already")
-    try:
-        running = Run(path).progress.status == "running"
-    except ValueError:
-        running = False  # A damaged one can be deleted too.
-    if running:
-        raise ValueError(f"run {run_id} is still going; stop it first, then delete it")
-    if any(holder(folder) is not None for folder in (path / "applied").glob("*")):
-        raise ValueError(f"run {run_id} is being applied to images; stop that first")
-    # Out of sight at once; a reader sees the whole run or none.
-    aside = path.with_name(f".deleted-{path.name}-{secrets.token_hex(4)}")
-    try:
-        with held(path):
-            path.rename(aside)
-        shutil.rmtree(aside)
-    except OSError as error:
-        raise ValueError(
-            f"cannot delete {path}: {error.strerror}; check who owns the folder"
-        ) from error
 
 
 def valid_id(given: str) -> str:
@@ -171,12 +140,29 @@ def valid_id(given: str) -> str:
     return given
 
 
-def _path(run_id: str) -> Path:
+def path_of(run_id: str) -> Path:
+    """Where the run of that id is, if there is one.
+
+    Raises
+    ------
+    ValueError
+        If it is no id.
+    """
     return runs_folder() / valid_id(run_id)
 
 
-def _candidates() -> list[Path]:
-    folder = runs_folder()
+def summaries_in(folder: Path) -> tuple[list[RunSummary], int]:
+    """The runs in a folder in no order, and how many there cannot be read."""
+    found, n_damaged = [], 0
+    for path in _candidates(folder):
+        try:
+            found.append(_summary(path))
+        except ValueError:
+            n_damaged += 1
+    return found, n_damaged
+
+
+def _candidates(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     # One without a run.json is just being created.

@@ -61,10 +61,16 @@ class Jobs:
     ------
     ValueError
         If CELLCUTTER_WORKERS is no number of workers.
+
+    Attributes
+    ----------
+    n_workers : int
+        How many tasks run at once; 1 where that is the matter of an executor that was given.
     """
 
     def __init__(self, executor: Executor | None = None) -> None:
-        self._executor = executor or Threads(_n_workers())
+        self.n_workers = _n_workers() if executor is None else 1
+        self._executor = executor or Threads(self.n_workers)
         # By absolute path, in the order of the queue.
         self._futures: dict[str, Future[None]] = {}
         self._lock = threading.Lock()
@@ -175,6 +181,38 @@ class Jobs:
         with self._lock:
             waiting = [other for other in self._futures if self._waits(other)]
         return waiting.index(path) + 1 if path in waiting else None
+
+    def ahead(self, job: Job | None = None) -> list[Job]:
+        """What comes before one that waits here, in order: what goes on, then what starts sooner.
+
+        Parameters
+        ----------
+        job : Run or Application, optional
+            Default one that would be submitted now.
+
+        Returns
+        -------
+        list of Run or Application
+            Empty for one that does not wait here.
+        """
+        path = "" if job is None else str(job.path.absolute())
+        with self._lock:
+            there = {other: self._waits(other) for other in self._futures}
+            going = [
+                other
+                for other, future in self._futures.items()
+                if not there[other] and not future.done()
+            ]
+        waiting = [other for other, waits in there.items() if waits]
+        if job is not None:
+            if path not in waiting:
+                return []
+            waiting = waiting[: waiting.index(path)]
+        found = []
+        for other in (*going, *waiting):
+            with contextlib.suppress(ValueError):  # Deleted.
+                found.append(_job(other))
+        return found
 
     def _waits(self, path: str) -> bool:
         future = self._futures.get(path)

@@ -1,11 +1,12 @@
-"""Which colour each cell gets, so that no two neighbours look alike."""
+"""Which colour each cell gets, so that no two neighbours look alike, and it keeps it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import cKDTree
 
 from cellcutter_core.labels import check_labels, compact, outlines
 
@@ -33,11 +34,50 @@ NEAR = 3
 """Cells that come as near as this, in pixels, are neighbours."""
 
 
-def label_colors(labels: npt.ArrayLike, *, distance: int = NEAR) -> npt.NDArray[np.uint8]:
+# Among so many of the nearest markers a colour is looked for that is far away.
+_AROUND = 32
+
+
+def marker_colors(points: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """A colour for each marker, that of its cell in every epoch, baseline and run of these markers.
+
+    Markers take turns. Each takes the colour whose nearest holder is farthest away, so that cells
+    around them that touch hardly ever have the same one.
+
+    Parameters
+    ----------
+    points : (N, 2) array
+        row, col of each marker.
+
+    Returns
+    -------
+    (N,) int64 array
+        Positions in `PALETTE`.
+    """
+    places = np.asarray(points, np.float64).reshape(-1, 2)
+    n, n_colors = len(places), len(PALETTE)
+    chosen = np.full(n, -1)
+    if n == 0:
+        return chosen
+    near = min(_AROUND + 1, n)
+    distances, others = cKDTree(places).query(places, k=near)
+    distances, others = distances.reshape(n, near), others.reshape(n, near)
+    for number in range(n):
+        # The last place is of those that have no colour yet.
+        free = np.full(n_colors + 1, np.inf)
+        np.minimum.at(free, chosen[others[number]], distances[number])
+        first = number % n_colors
+        chosen[number] = (first + np.argmax(np.roll(free[:-1], -first))) % n_colors
+    return chosen
+
+
+def label_colors(
+    labels: npt.ArrayLike, *, distance: int = NEAR, colors: npt.ArrayLike | None = None
+) -> npt.NDArray[np.uint8]:
     """Colour every cell so that it differs from all its neighbours, for colour-blind eyes too.
 
-    The colour follows from the id: a cell that keeps its id keeps its colour, from one epoch to
-    the next, unless a neighbour of lower id has taken it.
+    Without `colors` the colour follows from the id and from the neighbours, which may be others in
+    another epoch.
 
     Parameters
     ----------
@@ -45,6 +85,9 @@ def label_colors(labels: npt.ArrayLike, *, distance: int = NEAR) -> npt.NDArray[
         0 for background.
     distance : int
         Cells that come as near as this, in pixels, are neighbours.
+    colors : (N,) array of integers, optional
+        Positions in `PALETTE`: the colour of cell 1, 2 to N, as `marker_colors` gives them. Cells
+        of higher ids get colours that their neighbours do not have.
 
     Returns
     -------
@@ -59,15 +102,19 @@ def label_colors(labels: npt.ArrayLike, *, distance: int = NEAR) -> npt.NDArray[
     if distance < 1:
         raise ValueError(f"distance is {distance}, but neighbours are at least 1 pixel apart")
     image, ids = compact(check_labels(labels))
-    pairs = [
-        (int(ids[a - 1]), int(ids[b - 1])) for a, b in neighbour_pairs(image, distance=distance)
-    ]
-    colors = np.vstack([np.zeros((1, 4), np.uint8), colors_of(ids, pairs)])
-    return np.asarray(colors[image])
+    pairs: list[tuple[int, int]] = []
+    if colors is None or ids.max(initial=0) > len(np.asarray(colors)):
+        near = neighbour_pairs(image, distance=distance)
+        pairs = [(int(ids[a - 1]), int(ids[b - 1])) for a, b in near]
+    table = np.vstack([np.zeros((1, 4), np.uint8), colors_of(ids, pairs, colors=colors)])
+    return np.asarray(table[image])
 
 
 def colors_of(
-    ids: npt.NDArray[np.integer], pairs: Sequence[tuple[int, int]]
+    ids: npt.NDArray[np.integer],
+    pairs: Sequence[tuple[int, int]],
+    *,
+    colors: npt.ArrayLike | None = None,
 ) -> npt.NDArray[np.uint8]:
     """The colours of cells, as `label_colors` gives them.
 
@@ -77,17 +124,21 @@ def colors_of(
         Ascending.
     pairs : sequence of (int, int)
         The ids of neighbours.
+    colors : (M,) array of integers, optional
+        As for `label_colors`.
 
     Returns
     -------
     (N, 4) uint8 array
     """
     place = {cell: number for number, cell in enumerate(ids.tolist())}
+    known = np.asarray([] if colors is None else colors, np.int64)
     wanted = (ids % len(PALETTE)).tolist()
+    fixed = {number: int(known[cell - 1]) for cell, number in place.items() if cell <= len(known)}
     near = [(place[a], place[b]) for a, b in pairs]
-    colors = np.full((len(ids), 4), 255, np.uint8)
-    colors[:, :3] = PALETTE[assign(wanted, near, n_colors=len(PALETTE))]
-    return colors
+    table = np.full((len(ids), 4), 255, np.uint8)
+    table[:, :3] = PALETTE[assign(wanted, near, n_colors=len(PALETTE), fixed=fixed)]
+    return table
 
 
 def neighbour_pairs(labels: npt.ArrayLike, *, distance: int) -> list[tuple[int, int]]:
@@ -123,7 +174,13 @@ def neighbour_pairs(labels: npt.ArrayLike, *, distance: int) -> list[tuple[int, 
     return list(zip(ids[low - 1].tolist(), ids[high - 1].tolist(), strict=True))
 
 
-def assign(wanted: Sequence[int], pairs: Sequence[tuple[int, int]], *, n_colors: int) -> list[int]:
+def assign(
+    wanted: Sequence[int],
+    pairs: Sequence[tuple[int, int]],
+    *,
+    n_colors: int,
+    fixed: Mapping[int, int] | None = None,
+) -> list[int]:
     """Give each node the colour it wants, or the next one that no neighbour has.
 
     Parameters
@@ -133,6 +190,8 @@ def assign(wanted: Sequence[int], pairs: Sequence[tuple[int, int]], *, n_colors:
     pairs : sequence of (int, int)
         Positions in `wanted` of the nodes that must differ.
     n_colors : int
+    fixed : mapping of int to int, optional
+        Nodes that have a colour already, which stays.
 
     Returns
     -------
@@ -144,13 +203,16 @@ def assign(wanted: Sequence[int], pairs: Sequence[tuple[int, int]], *, n_colors:
     for a, b in pairs:
         neighbours[a].append(b)
         neighbours[b].append(a)
-    chosen = [-1] * len(wanted)
+    kept = fixed or {}
+    chosen = [kept.get(node, -1) for node in range(len(wanted))]
 
     def free(node: int, order: list[int]) -> list[int]:
         taken = {chosen[other] for other in neighbours[node]}
         return [color for color in order if color not in taken]
 
     for node, first in enumerate(wanted):
+        if node in kept:
+            continue
         order = [(first + k) % n_colors for k in range(n_colors)]
         available = free(node, order)
         if available:
@@ -159,7 +221,10 @@ def assign(wanted: Sequence[int], pairs: Sequence[tuple[int, int]], *, n_colors:
         # All are taken around it. Make room: find one whose holders can all take another.
         for color in order:
             holders = [other for other in neighbours[node] if chosen[other] == color]
-            others = [[c for c in free(holder, order) if c != color] for holder in holders]
+            others = [
+                [] if holder in kept else [c for c in free(holder, order) if c != color]
+                for holder in holders
+            ]
             if all(others):
                 for holder, choice in zip(holders, others, strict=True):
                     chosen[holder] = choice[0]

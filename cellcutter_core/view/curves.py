@@ -169,15 +169,15 @@ def _baseline(figure: Any, name: str, level: float, *, panel: int) -> go.Scatter
 
 
 def compared(
-    events: Events, epoch: int, baselines: Mapping[str, Mapping[str, Any]]
+    events: Events, epochs: int | Sequence[int], baselines: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Mapping[str, Any]]:
-    """The scores that are looked at beside each other: epoch 0, an epoch, and the baselines.
+    """The scores that are looked at beside each other: epoch 0, others, and the baselines.
 
     Parameters
     ----------
     events : sequence of mapping
         Epoch events of a run.
-    epoch : int
+    epochs : int or sequence of int
     baselines : mapping of str to mapping
         As for `score_curves`.
 
@@ -187,10 +187,11 @@ def compared(
         What each is called, and its scores with `miou` where it has one. What was not scored is
         left out.
     """
+    wanted = {0, *([epochs] if isinstance(epochs, int) else epochs)}
     return {
         f"Epoch {event['epoch']}": {**event["scores"], "miou": event.get("miou")}
         for event in events
-        if event["epoch"] in (0, epoch) and event.get("scores")
+        if event["epoch"] in wanted and event.get("scores")
     } | {BASELINES[name]: scores for name, scores in baselines.items()}
 
 

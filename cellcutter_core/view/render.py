@@ -214,7 +214,12 @@ def borders_picture(borders: npt.NDArray[Any]) -> Rgb:
 
 
 def overlay(
-    image: Rgb, labels: npt.ArrayLike, *, alpha: float = 0.45, outlines: bool = True
+    image: Rgb,
+    labels: npt.ArrayLike,
+    *,
+    alpha: float = 0.45,
+    outlines: bool = True,
+    colors: npt.ArrayLike | None = None,
 ) -> Rgb:
     """Tint each cell over the image in grey, with its outline in full colour.
 
@@ -228,11 +233,13 @@ def overlay(
         How strong the tint is: 0 leaves the image, 1 hides it.
     outlines : bool
         Whether to draw the outlines.
+    colors : (N,) array of integers, optional
+        Which colour each cell has, see `label_colors`.
 
     Returns
     -------
     (H, W, 3) uint8 array
-        Colours as in `label_colors`.
+        Colours as in `label_colors`. Where two cells of one colour touch, the line is white.
 
     Raises
     ------
@@ -243,15 +250,31 @@ def overlay(
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha is {alpha}, but must be from 0 (no tint) to 1 (no image)")
     gray = dimmed(check_rgb(image, cells.shape))
-    colors = label_colors(cells)
+    painted = label_colors(cells, colors=colors)
     strength = alpha * (cells > 0).astype(np.float32)
     picture = np.empty((*cells.shape, 3), np.uint8)
     for i in range(3):
-        picture[..., i] = _uint8(gray + strength * (colors[..., i] - gray))
+        picture[..., i] = _uint8(gray + strength * (painted[..., i] - gray))
     if outlines:
         edge = visible_outlines(cells)
-        picture[edge] = colors[edge, :3]
+        picture[edge] = painted[edge, :3]
+        picture[_seams(cells, painted)] = 255
     return picture
+
+
+def _seams(cells: npt.NDArray[Any], painted: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """(H, W) bool: pixels of a cell beside one of another cell that has the same colour."""
+    seams = np.zeros(cells.shape, bool)
+    flat = painted.view(np.uint32)[..., 0]
+    for one, other in (
+        ((slice(1, None),), (slice(None, -1),)),
+        ((slice(None), slice(1, None)), (slice(None), slice(None, -1))),
+    ):
+        alike = (cells[one] != cells[other]) & (flat[one] == flat[other])
+        # Background has no colour that a cell could share.
+        seams[one] |= alike
+        seams[other] |= alike
+    return seams
 
 
 def mask_outline(image: Rgb, mask: npt.ArrayLike, *, color: Color = MASK_COLOR) -> Rgb:

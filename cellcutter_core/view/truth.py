@@ -227,6 +227,33 @@ def _tint(picture: Rgb, where: npt.NDArray[np.bool_], colors: npt.NDArray[np.uin
     picture[where] = (mixed + 0.5).astype(np.uint8)
 
 
+def numbered_by_markers(truth: npt.ArrayLike, points: npt.ArrayLike) -> npt.NDArray[np.int32]:
+    """True cells with the numbers of the markers in them, to be coloured like their cells.
+
+    Parameters
+    ----------
+    truth : (H, W) array of integers
+        0 for background.
+    points : (N, 2) array
+        row, col of each marker; cell k is that of marker k.
+
+    Returns
+    -------
+    (H, W) int32 array
+        A true cell has the number of the first marker in it; one without any has one above N.
+    """
+    cells, ids = compact(check_labels(truth, "truth"))
+    places = np.rint(np.asarray(points, np.float64).reshape(-1, 2)).astype(int)
+    n = len(places)
+    rows, cols = (np.clip(places[:, k], 0, cells.shape[k] - 1) for k in range(2))
+    numbers = n + np.arange(len(ids) + 1, dtype=np.int32)
+    # The first marker last: it replaces the others.
+    for number, cell in reversed(list(enumerate(cells[rows, cols].tolist(), 1))):
+        numbers[cell] = number
+    numbers[0] = 0
+    return np.asarray(numbers[cells], np.int32)
+
+
 def difference_picture(labels_a: npt.ArrayLike, labels_b: npt.ArrayLike, image: Rgb) -> Rgb:
     """The pixels that went to another cell from one label image to the next, over the image.
 

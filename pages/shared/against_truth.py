@@ -11,6 +11,7 @@ from cellcutter_core.runs.store import Run
 from cellcutter_core.view.truth import TRUTH_COLORS, Compared, truth_picture
 from pages.shared import cached_runs, panels
 from pages.shared.epochs import choose_epoch, show
+from pages.shared.scores import Shown
 
 # In the order of the table: name in the comparison, what it is called, what it says.
 KINDS = {
@@ -22,7 +23,7 @@ KINDS = {
 }
 
 
-def against_truth(run: Run, epochs: list[int]) -> None:
+def against_truth(run: Run, epochs: list[int]) -> Shown:
     """Found, missed, false, merged and split cells in colours, and how many there are of each."""
     if cached_runs.true_labels(run.path.name) is None:
         st.info(
@@ -32,8 +33,8 @@ def against_truth(run: Run, epochs: list[int]) -> None:
             icon=":material/info:",
         )
         panels.link("data")
-        return
-    number = choose_epoch("Epoch", run, epochs, usual=epochs[-1], key="compare_truth")
+        return Shown([epochs[-1]])
+    number = choose_epoch("Epoch", run, epochs, usual=epochs[-1], key="compare_truth", follow=True)
     with panels.told():
         image = cached_runs.run_picture(run.path.name)
         first = {0, number} if 0 in epochs else {number}
@@ -47,6 +48,7 @@ def against_truth(run: Run, epochs: list[int]) -> None:
             legend={KINDS[kind][0]: color for kind, color in TRUTH_COLORS.items()},
         )
         counts(compared)
+    return Shown([number])
 
 
 def counts(compared: Mapping[str, Compared]) -> None:

@@ -28,6 +28,7 @@ from pages.shared.outcomes import (
 )
 from pages.shared.run_troubles import end_of_log
 from pages.shared.run_words import in_words
+from pages.shared.waiting import waiting_line
 
 BRIGHTNESS = {"As each picture says": None, "Dark on bright": True, "Bright on dark": False}
 
@@ -170,7 +171,7 @@ def _line(shown: Application, now: Standing) -> str:
     if shown.asked_to_stop and now.status in ("queued", "running"):
         return f"Stopping after this {'block' if now.share else 'image'} …"
     if now.status == "queued":
-        return "Waiting for its turn: a training or another application comes first"
+        return waiting_line(shown)
     if now.status == "running" and now.share:
         return f"{done}; now {now.now}, which is large and worked on in blocks: {now.share:.0%}"
     if now.status == "running":

@@ -7,6 +7,7 @@ comes back when visitors leave. Arrays are shared between reruns and never writt
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -74,6 +75,19 @@ def remarks() -> list[str]:
     return notes
 
 
+def as_judged(source: Source) -> Source:
+    """The same source, without what the picture is judged to be anyway."""
+    for name in ("stained", "inverted"):
+        value = getattr(source, name)
+        if value is None:
+            continue
+        judged = source.replace(**{name: None})
+        with suppress(ValueError):
+            if getattr(_image(judged.model_dump_json()), name) == value:
+                source = judged
+    return source
+
+
 def whole_shape() -> tuple[int, int]:
     """Rows and columns of the whole image, also where only a smaller one is shown of it."""
     image = whole_image()
@@ -86,12 +100,15 @@ def _interesting(source: str, cell: tuple[str, ...] | None) -> Box:
     return interesting_region(whole_image(chosen))
 
 
+def usual_region() -> Box:
+    """The part to work on as long as none is chosen: where there is most to see."""
+    chosen = state.choices()
+    return _interesting(chosen.source.model_dump_json(), chosen.cell)
+
+
 def region() -> Box:
     """The part of the image to work on."""
-    chosen = state.choices()
-    if chosen.region is not None:
-        return chosen.region
-    return _interesting(chosen.source.model_dump_json(), chosen.cell)
+    return state.choices().region or usual_region()
 
 
 @kept(4)
@@ -146,7 +163,9 @@ def _found_markers(key: str, _image: Image, _config: Config) -> Nuclei:
 
 def found_markers() -> Nuclei:
     """The markers as they are found, without changes by hand."""
-    key = keys(state.choices())["markers"]
+    made = keys(state.choices())
+    # Without a nucleus channel they are looked for in the mask.
+    key = made["markers"] if image().nucleus is not None else f"{made['markers']} {made['mask']}"
     return waited(lambda: _found_markers(key, image(), state.choices().config))
 
 

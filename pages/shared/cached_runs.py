@@ -22,9 +22,10 @@ from cellcutter_core.runs.jobs import Jobs
 from cellcutter_core.runs.spare import SPARE
 from cellcutter_core.runs.store import Progress, Run
 from cellcutter_core.runs.trust import doubts
+from cellcutter_core.view.coloring import marker_colors
 from cellcutter_core.view.curves import loss_curves, score_curves
 from cellcutter_core.view.render import Rgb, composite, overlay
-from cellcutter_core.view.truth import Compared, compare_truth
+from cellcutter_core.view.truth import Compared, compare_truth, numbered_by_markers
 from pages.shared import cached, state
 
 
@@ -84,9 +85,15 @@ def run_picture(run_id: str) -> Rgb:
     return composite(given.image, cell=range(given.image.shape[-1]))
 
 
+@st.cache_data(max_entries=3, scope="session", show_spinner=False)
+def run_colors(run_id: str) -> NDArray[np.int64]:
+    """The colour of each cell of a run: the same in all its epochs and baselines."""
+    return marker_colors(run_inputs(run_id)[0].points)
+
+
 @st.cache_data(max_entries=2, scope="session", show_spinner=False)
 def run_truth(run_id: str) -> Rgb:
-    """The image of a run with the true cells in colours.
+    """The image of a run with the true cells, in the colours of the cells of their markers.
 
     Raises
     ------
@@ -96,7 +103,8 @@ def run_truth(run_id: str) -> Rgb:
     labels = true_labels(run_id)
     if labels is None:
         raise ValueError("the true cells of this run's image are not known")
-    return overlay(run_picture(run_id), labels)
+    numbered = numbered_by_markers(labels, run_inputs(run_id)[0].points)
+    return overlay(run_picture(run_id), numbered, colors=run_colors(run_id))
 
 
 # What it made -------------------------------------------------------------------------------------
@@ -147,7 +155,7 @@ def _cells(opened: Run, which: int | str) -> tuple[str, str, float, NDArray[np.i
 @st.cache_data(max_entries=24, scope="session", show_spinner=False)
 def _run_overlay(run_id: str, name: str, stamp: float, _labels: NDArray[np.int32]) -> Rgb:
     del name, stamp
-    return overlay(run_picture(run_id), _labels)
+    return overlay(run_picture(run_id), _labels, colors=run_colors(run_id))
 
 
 def run_cells(opened: Run, which: int | str) -> Rgb:

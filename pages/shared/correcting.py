@@ -149,7 +149,7 @@ def again(run: Run, epoch: int, done: list[Correction]) -> None:
         if st.button("Start", icon=":material/play_arrow:", type="primary", key="results_again"):
             with panels.told():
                 # Whoever looks at the run with its own choices gets those of the new one as well.
-                follow = "choices" in run.description and not state.out_of_date(run)
+                follow = "choices" in run.description and not state.differing(run)
                 new = train_again(run, epoch, new_run_path(), epochs=int(epochs))
                 cached_runs.jobs().submit(new)
                 state.open_run(new.path.name, with_choices=follow)

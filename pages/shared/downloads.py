@@ -8,16 +8,8 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from cellcutter_core.export import (
-    FORMATS,
-    IMAGE_FORMATS,
-    Result,
-    content,
-    file_name,
-    image_content,
-)
+from cellcutter_core.export import FORMATS, IMAGE_FORMATS, content, file_name
 from cellcutter_core.runs.store import Run
-from pages.shared import cached_runs
 from pages.shared.measured import Measured
 
 COLUMNS = 3
@@ -58,12 +50,7 @@ def downloads(run: Run, number: int, cells: Measured, kept: NDArray[np.bool_]) -
 def only_kept(run: Run, number: int, cells: Measured, kept: NDArray[np.bool_]) -> None:
     """What programs go on with, without what the filters leave out."""
     name = f"{run.path.name}-epoch{number}-kept"
-
-    def make(format: str) -> bytes:
-        inputs, _ = cached_runs.run_inputs(run.path.name)
-        result = Result(run, number, inputs=inputs)
-        return image_content(result.only(cells.table["id"][kept]), format)
-
+    ids = cells.table["id"][kept]
     n = int(kept.sum())
     st.caption(f"The files below hold all {len(kept)} cells. The {n} that are not left out, alone:")
     with st.container(horizontal=True):
@@ -71,7 +58,8 @@ def only_kept(run: Run, number: int, cells: Measured, kept: NDArray[np.bool_]) -
             one = IMAGE_FORMATS[format]
             st.download_button(
                 f"{one.title} ({n})",
-                partial(make, format),
+                # Made outside of the visitor's session, whose caches it cannot ask.
+                partial(content, run, format, number, cells=ids),
                 f"{name}-{one.file}",
                 icon=":material/filter_alt:",
                 on_click="ignore",

@@ -10,19 +10,31 @@ from numpy.typing import NDArray
 
 from cellcutter_core.runs.store import Run
 from cellcutter_core.view.render import Color, Rgb
-from cellcutter_core.view.truth import difference_picture
+from cellcutter_core.view.truth import DIFFERENCE_COLORS, difference_picture
 from pages.shared import cached_runs
 from pages.shared.linked import linked_panes
 
 
-def choose_epoch(label: str, run: Run, epochs: list[int], *, usual: int, key: str) -> int:
-    """A slider over the stored epochs; where there is one, that."""
+def choose_epoch(
+    label: str, run: Run, epochs: list[int], *, usual: int, key: str, follow: bool = False
+) -> int:
+    """A slider over the stored epochs; where there is one, that.
+
+    With `follow` it goes on to each new epoch as long as it stands at the last one.
+    """
+    widget = f"{key}_{run.path.name}"
+    if follow:
+        known = st.session_state.get(f"{widget}_last")
+        if known != epochs[-1] and st.session_state.get(widget) in (known, None):
+            st.session_state[widget] = epochs[-1]
+        st.session_state[f"{widget}_last"] = epochs[-1]
     if len(epochs) == 1:
         st.caption(f"{label}: {epochs[0]}, the only one")
         return epochs[0]
-    return st.select_slider(
-        label, epochs, usual, key=f"{key}_{run.path.name}", persist_state="session"
-    )
+    if widget in st.session_state:
+        # A value that was set beforehand is the widget's, whatever is usual.
+        return st.select_slider(label, epochs, key=widget, persist_state="session")
+    return st.select_slider(label, epochs, usual, key=widget, persist_state="session")
 
 
 def show(
@@ -37,6 +49,23 @@ def show(
         alt="Pictures of the same pixels side by side: " + ", ".join(pictures),
         legend=legend,
     )
+
+
+def since(epoch: str) -> dict[str, Color]:
+    """What the colours of a difference mean, and since which epoch."""
+    return _explained(f"since {epoch}", "since then")
+
+
+def against(what: str) -> dict[str, Color]:
+    """What the colours of a difference mean, where it is to what is no earlier epoch."""
+    return _explained(f"against {what}", "against it")
+
+
+def _explained(first: str, then: str) -> dict[str, Color]:
+    return {
+        f"{name} {then if number else first}": color
+        for number, (name, color) in enumerate(DIFFERENCE_COLORS.items())
+    }
 
 
 def difference(run: Run, before: NDArray[np.int32], after: NDArray[np.int32]) -> Rgb:

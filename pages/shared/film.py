@@ -9,20 +9,22 @@ import streamlit as st
 from cellcutter_core.baseline import BASELINES
 from cellcutter_core.runs.store import Run
 from cellcutter_core.view.render import borders_picture, probability_colors
-from cellcutter_core.view.truth import DIFFERENCE_COLORS
 from pages.shared import cached_runs, panels
-from pages.shared.epochs import choose_epoch, difference, labels_of, show
+from pages.shared.epochs import choose_epoch, difference, labels_of, show, since
+from pages.shared.scores import Shown
 
 # In the order of reading. Six fill two rows; a baseline stands in where no truth is known.
 PANES = ("Image", "Cells", "Borders", "Probability", "Difference", "Truth", *BASELINES.values())
 THE_ONE_BEFORE = "the epoch before"
 
 
-def film(run: Run, epochs: list[int]) -> None:
+def film(run: Run, epochs: list[int]) -> Shown:
     """An epoch in the pictures that are wanted."""
     left, right = st.columns([3, 2])
     with left:
-        number = choose_epoch("Epoch", run, epochs, usual=epochs[-1], key="compare_film")
+        number = choose_epoch(
+            "Epoch", run, epochs, usual=epochs[-1], key="compare_film", follow=True
+        )
     with right:
         other = st.selectbox(
             "Difference to",
@@ -35,7 +37,7 @@ def film(run: Run, epochs: list[int]) -> None:
     wanted = choose_pictures(run)
     if not wanted:
         st.info("Choose at least one picture.", icon=":material/info:")
-        return
+        return Shown([number])
     with panels.told():
         drawing, run_id = cached_runs.epoch_of(run, number), run.path.name
         made = {
@@ -56,8 +58,9 @@ def film(run: Run, epochs: list[int]) -> None:
             run,
             {made[name][0]: made[name][1]() for name in wanted},
             n_columns=3 if len(wanted) > 4 else 2 if len(wanted) == 4 else len(wanted),
-            legend=DIFFERENCE_COLORS if "Difference" in wanted else {},
+            legend=since(f"epoch {other}") if "Difference" in wanted else {},
         )
+    return Shown([number])
 
 
 def choose_pictures(run: Run) -> list[str]:

@@ -18,36 +18,48 @@ from cellcutter_core.runs.draft import keep_file, together
 from cellcutter_core.runs.sources import read_somehow, why_unreadable
 from pages.shared import cached, panels, state
 
+# Which of the `KINDS` below a source is of.
+KIND_OF = {"sample": "sample", "paper": "paper", "file": "file", "web": "file"}
 KINDS = {"sample": "Built-in sample", "paper": "The paper's images", "file": "Your own image"}
+
+
+def offer_own_image() -> None:
+    """Have the page Data begin with what one's own image is chosen with."""
+    st.session_state.data_kind = "file"
 
 
 def choose_image() -> Source:
     """The built-in sample, the paper's or one's own; returns what is chosen now."""
     source = state.choices().source
-    st.session_state.setdefault("data_kind", "file" if source.kind == "web" else source.kind)
+    st.session_state.setdefault("data_kind", KIND_OF[source.kind])
     kind = st.segmented_control(
-        "Image", list(KINDS), format_func=KINDS.get, key="data_kind", on_change=_change_kind
+        "Image",
+        list(KINDS),
+        required=True,
+        format_func=KINDS.get,
+        key="data_kind",
+        on_change=_change_kind,
     )
     if kind == "sample":
-        st.session_state.data_seed = source.seed
+        st.session_state.data_seed = source.seed if source.kind == "sample" else None
         st.number_input(
             "Number",
             0,
             999,
             key="data_seed",
             help="Each number is another image, always the same one.",
-            on_change=lambda: state.choose_source(Source(seed=st.session_state.data_seed)),
+            on_change=_take_sample,
         )
     elif kind == "paper":
-        st.session_state.data_paper = source.name if source.kind == "paper" else "a1"
+        # None of them, where the one that was wanted could not be had.
+        st.session_state.data_paper = source.name if source.kind == "paper" else None
         st.selectbox(
             "Which",
             ["a1", "a2", "a3"],
             key="data_paper",
+            placeholder="Choose one",
             help="Fetched once from the authors' public repository and kept on this computer.",
-            on_change=lambda: state.choose_source(
-                Source(kind="paper", name=st.session_state.data_paper)
-            ),
+            on_change=_take_paper,
         )
     else:
         st.file_uploader(
@@ -77,6 +89,8 @@ def choose_image() -> Source:
                     icon=":material/help:",
                 )
             _how_to_read(source)
+    if KIND_OF[source.kind] != kind:
+        st.caption(f"Until you choose one, all pages show what you had: {source.title}.")
     return source
 
 
@@ -117,11 +131,27 @@ def choose_roles(image: Image) -> None:
 
 
 def _change_kind() -> None:
-    kind = st.session_state.data_kind
-    if kind == "sample":
-        state.choose_source(Source())
-    elif kind == "paper":
-        state.choose_source(Source(kind="paper", name="a1"))
+    kind, now = st.session_state.data_kind, state.choices().source
+    if kind == "file":
+        try:
+            cached.whole_image()
+        except ValueError:
+            # What cannot be read, and what is wrong with it, goes with the next choice.
+            state.choose_source(Source())
+    elif kind != KIND_OF[now.kind]:
+        with panels.complaints():
+            _take(Source() if kind == "sample" else Source(kind="paper", name="a1"))
+
+
+def _take_sample() -> None:
+    if st.session_state.data_seed is not None:
+        state.choose_source(Source(seed=st.session_state.data_seed))
+
+
+def _take_paper() -> None:
+    if st.session_state.data_paper is not None:
+        with panels.complaints():
+            _take(Source(kind="paper", name=st.session_state.data_paper))
 
 
 def _upload() -> None:
@@ -201,7 +231,8 @@ def _how_to_read(source: Source) -> None:
         if z is not None:
             z = "max" if keys.data_projected else keys.get("data_z", 0)
         t = None if source.t is None else keys.data_t
-        state.choose_source(source.replace(z=z, t=t, **chosen))
+        # Back to what it is judged to be is as if nothing had been said.
+        state.choose_source(cached.as_judged(source.replace(z=z, t=t, **chosen)))
 
     def take_scene() -> None:
         with panels.complaints():
@@ -246,6 +277,9 @@ def _how_to_read(source: Source) -> None:
 
 
 def _change_roles() -> None:
-    state.choose(
-        cell=tuple(st.session_state.data_cell) or None, nucleus=st.session_state.data_nucleus
-    )
+    cell, nucleus = tuple(st.session_state.data_cell) or None, st.session_state.data_nucleus
+    guessed = cached.whole_image(state.choices().replace(cell=None, nucleus=None)).roles
+    if list(cell or ()) == guessed["cell"] and nucleus == guessed["nucleus"]:
+        # Back to what is guessed is as if nothing had been said.
+        cell = nucleus = None
+    state.choose(cell=cell, nucleus=nucleus)

@@ -61,7 +61,7 @@ def picture(run: Run, cells: Measured, kept: NDArray[np.bool_], *, bare: int | N
 
     def make() -> Rgb:
         image = cached_runs.run_picture(run.path.name)
-        rgb = overlay(image, cells.labels)
+        rgb = overlay(image, cells.labels, colors=cached_runs.run_colors(run.path.name))
         out = np.isin(cells.labels, cells.table["id"][~kept])
         # Lighter than the background, so that a cell is seen there.
         rgb[out] = 70 + image[out] // 4

@@ -75,12 +75,13 @@ def _take(given: Sequence[Any]) -> None:
                 chosen = chosen.replace(others=(*chosen.others, *more))
     # All at once, so that whoever interrupts it begins again with all of them.
     state.choose(others=chosen.others)
-    st.session_state[REFUSED] = refused
+    st.session_state[REFUSED] = state.choices().source, refused
 
 
 def _say_refused() -> None:
-    refused = st.session_state.get(REFUSED)
-    if refused:
+    source, refused = st.session_state.get(REFUSED, (None, []))
+    # With another image another choice begins.
+    if refused and source == state.choices().source:
         reasons = "\n".join(f"- `{name}`: {reason}" for name, reason in refused)
         st.warning(f"Not taken:\n{reasons}", icon=":material/error:")
 

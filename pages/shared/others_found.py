@@ -12,7 +12,7 @@ from cellcutter_core.runs.store import Run
 from pages.shared.linked import linked_panes
 from pages.shared.outcomes import choose_one, picture_in, say_what_is_wrong
 
-TITLES = {"labels": "Label image", "table": "Table of its cells"}
+TITLES = {"labels": "Its label image", "table": "Its table of cells"}
 
 
 def others_found(run: Run) -> None:

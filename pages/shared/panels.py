@@ -9,10 +9,8 @@ from typing import Any
 
 import streamlit as st
 
-from cellcutter_core.runs.application import applications
-from cellcutter_core.runs.store import Run
 from cellcutter_core.view import figures
-from pages.shared import cached, state
+from pages.shared import cached, state, steps
 from pages.shared.aside import Cancelled, ask_again
 
 EXPLAINED = Path(__file__).parent.parent / "explained"
@@ -36,16 +34,6 @@ TITLES = {
 # Endings of the files that a person may upload as an image.
 IMAGE_FILES = ["tif", "tiff", "png", "jpg", "jpeg", "npy", "npz", "zip", "nd2", "czi", "lif"]
 
-# In colour, in shape and in words: colour alone does not reach everybody.
-MARKS = {
-    "done": (":material/check_circle:", "green", "done"),
-    "next": (":material/arrow_circle_right:", "blue", "next"),
-    "running": (":material/pending:", "blue", "running"),
-    "stale": (":material/update:", "orange", "out of date"),
-    "wrong": (":material/error:", "red", "needs attention"),
-    "open": (":material/radio_button_unchecked:", "gray", "to do"),
-}
-
 
 def head(page: str) -> None:
     """Where one is in the pipeline, with a link to each page; title, and what went wrong last."""
@@ -58,63 +46,15 @@ def head(page: str) -> None:
 
 
 def _pipeline() -> None:
-    """A link to each page, with where its step stands: done, running, out of date, next, to do."""
-    steps = status()
+    """A link to each page, with where its step stands, in the words of `steps.MARKS`."""
+    standing = steps.status()
     with st.container(horizontal=True, gap="small", key="pipeline"):
         for name, (title, icon, _) in TITLES.items():
             label = title
-            if name in steps:
-                icon, color, word = MARKS[steps[name]]
+            if name in standing:
+                icon, color, word = steps.MARKS[standing[name]]
                 label = f":{color}[{title} · {word}]"
             st.page_link(f"pages/{name}.py", label=label, icon=icon, query_params=state.url())
-
-
-def status() -> dict[str, str]:
-    """For each page of the pipeline a key of `MARKS`."""
-    opened = state.run()
-    steps = {"data": "done", "mask": _computed("mask"), "cells": _computed("markers")}
-    if opened is None:
-        return {**steps, "train": "next", "compare": "open", "results": "open", "apply": "open"}
-    stale = state.out_of_date(opened)
-    now = opened.progress.status
-    if now in ("failed", "crashed"):
-        train = "wrong"
-    elif now in ("running", "queued"):
-        train = "running"
-    else:
-        train = "stale" if stale else "done"
-    has_epochs = bool(opened.epochs)
-    results = "stale" if stale and has_epochs else "next" if has_epochs else "open"
-    return {
-        **steps,
-        "train": train,
-        "compare": results,
-        "results": results,
-        "apply": _applied(opened),
-    }
-
-
-def _applied(opened: Run) -> str:
-    """Where the last application of a run stands."""
-    last = next(applications(opened), None)
-    if last is None:
-        return "open"
-    now = last.progress
-    if now.status in ("queued", "running"):
-        return "running"
-    wrong = now.status in ("failed", "crashed") or any(one.error for one in now.outcomes)
-    return "wrong" if wrong else "open" if now.n_left else "done"
-
-
-def _computed(step: str) -> str:
-    """Done, but for a large region that waits to be asked for, or where there is no image."""
-    try:
-        if not cached.is_large():
-            return "done"
-        key = cached.step_keys()[step]
-    except ValueError:
-        return "open"
-    return "done" if st.session_state.get("asked", {}).get(step) == key else "open"
 
 
 @contextmanager
@@ -202,6 +142,7 @@ def next_step(page: str) -> None:
 
 def footer(page: str, code: str) -> None:
     """What happens on this page, and the code that does the same."""
+    steps.looked_at(page)
     left, right = st.columns(2)
     with left, st.expander("What happens here", icon=":material/school:"):
         st.markdown(explanation(page))

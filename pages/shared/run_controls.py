@@ -5,32 +5,36 @@ from __future__ import annotations
 import streamlit as st
 
 from cellcutter_core.config import is_current
+from cellcutter_core.runs.names import changes_in_words
 from cellcutter_core.runs.spare import SPARE
 from cellcutter_core.runs.store import Progress, Run
 from pages.shared import cached, cached_runs, panels, start, state
 from pages.shared.run_words import in_words
+from pages.shared.waiting import others_first
+
+OTHER_IMAGES = "other images to train on as well"
 
 
-def start_button(opened: Run | None, *, stale: tuple[str, ...], going: bool) -> None:
+def start_button(opened: Run | None, *, differing: tuple[str, ...], going: bool) -> None:
     """Start a new run; beside it what it will run on and how long it will take.
 
     Parameters
     ----------
     opened : Run, optional
         The open run.
-    stale : tuple of str
+    differing : tuple of str
         The steps in which the present choices differ from those of the open run.
     going : bool
         Whether the open run waits or trains.
     """
     unknown = SPARE.known() is None and SPARE.problem is None
     # An open run from the same image, mask and markers has all that an estimate asks for.
-    like = opened if opened is not None and set(stale) <= {"training"} else None
+    like = opened if opened is not None and set(differing) <= {"training"} else None
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button(
             "Start training",
             icon=":material/play_arrow:",
-            type="primary" if opened is None or (stale and not going) else "secondary",
+            type="primary" if opened is None or (differing and not going) else "secondary",
             key="train_start",
             help="Makes a new run; the others are kept." if opened else None,
         ):
@@ -39,17 +43,24 @@ def start_button(opened: Run | None, *, stale: tuple[str, ...], going: bool) -> 
                 panels.go("train")
         with st.container():
             st.fragment(before_start, run_every=1.0 if unknown else None)(like)
+    if opened is not None and differing == ("training",):
+        # What belongs to the next one alone does not make the open one out of date.
+        what = changes_in_words(state.choices().config, opened.config)
+        st.caption(f"The next run differs from the open one: {what or OTHER_IMAGES}.")
 
 
 def before_start(like: Run | None) -> None:
     """Device and time, as far as they are known."""
     where = SPARE.known() or SPARE.problem or "Finding out what it will run on …"
+    first = others_first()
     if like is None and cached.is_large():
-        st.caption(f"{where}. The region is large: its mask and markers are computed at the start.")
+        large = "The region is large: its mask and markers are computed at the start"
+        st.caption(". ".join(filter(None, [where, first, large])) + ".")
         return
     with panels.told():
         seconds, basis = cached_runs.estimate(like)
-        st.caption(f"**About {in_words(seconds)}** · {where}", help=f"Estimated {basis}.")
+        line = " · ".join(filter(None, [f"**About {in_words(seconds)}**", where, first]))
+        st.caption(line, help=f"Estimated {basis}.")
 
 
 def stop_or_go_on(run: Run, now: Progress, *, going: bool) -> None:

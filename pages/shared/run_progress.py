@@ -10,6 +10,7 @@ from cellcutter_core.view.render import probability_colors
 from pages.shared import cached_runs, panels
 from pages.shared.linked import linked_panes
 from pages.shared.run_words import came_from, progress_line
+from pages.shared.waiting import waiting_line
 
 
 def watch(run: Run, n_drawn: int, status_drawn: str) -> None:
@@ -18,10 +19,7 @@ def watch(run: Run, n_drawn: int, status_drawn: str) -> None:
     if (len(now.epoch_events), now.status) != (n_drawn, status_drawn):
         st.rerun()
     done = now.epochs_done * now.steps + now.step
-    position = cached_runs.jobs().position(run) if now.status == "queued" else None
-    line = progress_line(now)
-    if position is not None and position > 1:
-        line += f", number {position} in the queue"
+    line = waiting_line(run) if now.status == "queued" else progress_line(now)
     if now.status in ("failed", "crashed"):
         line = f"{now.epochs_done} of {now.epochs} epochs are kept"
     if now.status == "running" and not done:

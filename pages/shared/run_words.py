@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
 
 from cellcutter_core.config import check_current
+from cellcutter_core.runs import names
 from cellcutter_core.runs.folder import RunSummary
 from cellcutter_core.runs.store import Progress, Run
+from pages.shared import state
 
 STALE = {
     "image": "image, channels or region",
     "mask": "mask",
     "markers": "markers",
-    "training": "training settings or other images to train on",
 }
 
 
@@ -25,19 +25,14 @@ def with_others(image: str, n: int) -> str:
     return f"{image} and {n} {'other' if n == 1 else 'others'}" if n else image
 
 
-def trained_on(description: Mapping[str, Any]) -> str:
-    """The images of a run; empty where its description does not name one."""
-    image = description.get("image", "")
-    return with_others(image, len(description.get("others", ()))) if image else ""
+def run_name(run: RunSummary | Run) -> str:
+    """What a run is called in lists and above what it made."""
+    return names.run_name(run.path.name if isinstance(run, Run) else run.id, run.description)
 
 
-def run_name(run: RunSummary) -> str:
-    """What a run is called in lists: when it was made, from what, and its id's last letters."""
-    when = time.strftime("%d %b %H:%M", time.localtime(run.created))
-    image = trained_on(run.description) or "from the command line"
-    name = f"{when} · {image} · {run.preset} · {run.id[-5:]}"
-    before = run.description.get("from")
-    return name + (f" (again from {before['run'][-5:]})" if before else "")
+def run_title(run: Run) -> str:
+    """Image and settings of a run, as a heading."""
+    return f"{names.image_of(run.description)}: {names.how(run.description)}"
 
 
 def came_from(description: Mapping[str, Any]) -> str:
@@ -74,16 +69,27 @@ def in_words(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def stale_note(names: tuple[str, ...]) -> None:
+def stale_note(steps: tuple[str, ...]) -> None:
     """Say that the open run was made from other choices, and from which."""
-    if not names:
+    if not steps:
         return
-    first = STALE[names[0]]
+    first = STALE[steps[0]]
     st.warning(
         f"This run is out of date: since it started you changed the {first}. What you see here "
         "is still what it was trained on.",
         icon=":material/update:",
     )
+
+
+def choices_note() -> None:
+    """Say that opening a run brought its image and settings, and offer those of before."""
+    if not state.chosen_before():
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption("All pages show the image and the settings of this run now.", width="content")
+        if st.button("Back to what I had chosen", icon=":material/undo:", key="train_choices_back"):
+            state.return_to_choices()
+            st.rerun()
 
 
 def version_note(run: Run) -> None:

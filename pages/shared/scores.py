@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import streamlit as st
 
-from cellcutter_core.runs.store import Progress, Run
+from cellcutter_core.runs.store import Run
 from cellcutter_core.view.figures import ap_over_iou, compared
 from pages.shared import panels
 
@@ -27,19 +27,39 @@ SCORES = {
 }
 
 
-def scores(run: Run, now: Progress) -> None:
-    """Each score with what it says; nothing where no epoch was scored."""
+class Shown(NamedTuple):
+    """What a way of comparing has on the page.
+
+    Attributes
+    ----------
+    epochs : list of int
+        Of the open run.
+    others : mapping of str to mapping
+        What else is shown, with its scores.
+    """
+
+    epochs: list[int]
+    others: Mapping[str, Mapping[str, Any]] = {}
+
+
+def scores(run: Run, shown: Shown) -> None:
+    """Each score of what is shown above, with what it says; nothing where no epoch was scored."""
+    now = run.progress
     found = {event["epoch"]: event for event in now.epoch_events if event.get("scores")}
-    if not found:
+    wanted = [number for number in shown.epochs if number in found]
+    if not wanted:
         return
     st.subheader("Scores", anchor=False)
-    number = st.selectbox(
-        "Epoch", sorted(found, reverse=True), key=f"compare_scored_{run.path.name}", width=150
-    )
-    cells = found[number]["scores"]
-    columns = compared(now.epoch_events, number, run.baseline_scores)
+    cells = found[wanted[-1]]["scores"]
+    columns = {
+        **compared(now.epoch_events, wanted, run.baseline_scores),
+        **shown.others,
+    }
     table(columns)
-    st.caption(f"{cells['n_cells']} cells, {cells['n_true']} true ones. Higher is better.")
+    st.caption(
+        f"Epoch {wanted[-1]}: {cells['n_cells']} cells, {cells['n_true']} true ones. "
+        "Higher is better."
+    )
     panels.chart(
         ap_over_iou({name: one["average_precision"] for name, one in columns.items()}),
         key="compare_ap",
@@ -60,7 +80,12 @@ def table(columns: Mapping[str, Mapping[str, Any]]) -> None:
         column_config={
             "score": st.column_config.TextColumn("Score", width=150),
             "what": st.column_config.TextColumn("What it says", width="large"),
-            **{name: st.column_config.NumberColumn(format="%.3f", width=115) for name in columns},
+            **{
+                name: st.column_config.NumberColumn(
+                    format="%.3f", width=115 if len(name) < 16 else 145
+                )
+                for name in columns
+            },
         },
         hide_index=True,
         key="compare_scores",

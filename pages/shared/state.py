@@ -34,6 +34,8 @@ DRAFT = "draft"
 RUN = "run"
 COMPLAINT = "complaint"
 EDITS = "edits"
+BEFORE = "draft_before"
+SEEN = "seen"
 UNDO = "undo"
 REDO = "redo"
 
@@ -119,6 +121,8 @@ def take(new: Choices) -> None:
 def _change(make: Callable[[], Choices]) -> None:
     def change() -> None:
         new = make()
+        # From here on it is a way of its own.
+        st.session_state.pop(BEFORE, None)
         draft().save(new)
         if keys(new)["image"] != keys(choices())["image"]:
             forget_edits()
@@ -199,10 +203,15 @@ def run() -> Run | None:
     try:
         return find_run(run_id)
     except ValueError as error:
-        st.session_state[RUN] = None
-        st.query_params.pop("run", None)
+        close_run()
         complain(str(error))
         return None
+
+
+def close_run() -> None:
+    """No run is open any more."""
+    st.session_state[RUN] = None
+    st.query_params.pop("run", None)
 
 
 def open_run(run_id: str, *, with_choices: bool = False) -> None:
@@ -251,7 +260,54 @@ def description() -> dict[str, Any]:
     return {**described(choices(), edits=edits), "edits": edits}
 
 
-def out_of_date(opened: Run) -> tuple[str, ...]:
+def differing(opened: Run) -> tuple[str, ...]:
     """The steps of a run that would come out differently with the present choices."""
     now = keys(choices(), edits=markers_digest(edited_markers()))
     return changed(now, keys_then(opened.description))
+
+
+def out_of_date(opened: Run) -> tuple[str, ...]:
+    """As `differing`, where what the run was made from has changed.
+
+    Settings of the training alone are those of the next run, and say nothing of this one.
+    """
+    steps = differing(opened)
+    return () if steps == ("training",) else steps
+
+
+def look_back(run_id: str) -> None:
+    """Open a run of the list, and have all pages show what it was made from.
+
+    What was chosen before stays in its draft; `return_to_choices` goes back to it.
+
+    Raises
+    ------
+    ValueError
+        If there is no such run, or it is damaged.
+    """
+    opened = find_run(run_id)
+    before = draft()
+    if "choices" in opened.description and not differing(opened):
+        open_run(run_id)
+        return
+    st.session_state[DRAFT] = Draft()
+    try:
+        open_run(run_id, with_choices=True)
+    except ValueError:
+        # Its images are gone: it is looked at beside what is chosen now.
+        st.session_state[DRAFT] = before
+        open_run(run_id)
+        return
+    st.session_state[BEFORE] = before.id if before.exists else None
+
+
+def chosen_before() -> bool:
+    """Whether a run was opened in the place of other choices, which are still there."""
+    return bool(st.session_state.get(BEFORE))
+
+
+def return_to_choices() -> None:
+    """Take the choices of before a run was opened; it stays open."""
+    wanted = st.session_state.pop(BEFORE, None)
+    _try(lambda: _open_draft(wanted))
+    forget_edits()

@@ -1,6 +1,10 @@
 """The comparison page, with runs written by hand: nothing is trained here."""
 
+import base64
+import io
 import json
+import os
+import socket
 
 import numpy as np
 import pytest
@@ -15,7 +19,9 @@ from made_runs import (
     shown,
     words,
 )
+from PIL import Image as Picture
 
+from cellcutter_core.config import FROM_NOTHING
 from cellcutter_core.metrics import score
 from cellcutter_core.view.truth import compare_truth
 
@@ -157,6 +163,87 @@ def test_two_runs_of_the_same_region():
     app = open_page("compare", make_run("r2"))
     app = take(app, "runs")
     assert titles(app) == ["This run, epoch 3", "The other, epoch 2", "Difference"]
+    assert scored(app)[:3] == ["Epoch 0", "Epoch 3", "Cheapest paths"]
+    assert "The other, epoch 2" in scored(app)
+
+
+def test_what_differs_between_two_runs_is_said():
+    make_run("r1", config=FROM_NOTHING)
+    app = take(open_page("compare", make_run("r2")), "runs")
+    (name,) = app.selectbox(key="compare_other").options
+    assert "quick from nothing" in name
+    found = table(app, "What differs")
+    row = found.loc["network start"].tolist()
+    assert row == ["Taught on simulated cells", "Nothing, as published"]
+    make_run("r3")
+    app = take(open_page("compare", make_run("r4")), "runs")
+    app = shown(app.selectbox(key="compare_other").set_value("r3").run())
+    assert "Both were made in the same way" in words(app)
+
+
+def test_a_difference_says_since_when():
+    app = open_page("compare", make_run("r1"))
+    meant = [entry["name"] for entry in linked(app)[1]["legend"]]
+    assert meant == ["changed owner since epoch 2", "appeared since then", "vanished since then"]
+    app = shown(app.selectbox(key="compare_to_r1").set_value(0).run())
+    assert linked(app)[1]["legend"][0]["name"] == "changed owner since epoch 0"
+    app = take(app, "baselines")
+    meant = [entry["name"] for entry in linked(app)[1]["legend"]]
+    assert meant[0] == "changed owner against cheapest paths"
+    app = take(app, "epochs")
+    (chart,) = [one for one in app.get("plotly_chart") if "side_by_side" in one.proto.id]
+    assert "changed owner since epoch 0" in chart.proto.spec
+
+
+def test_a_cell_keeps_its_colour_from_epoch_to_epoch():
+    run = make_run("r1", epochs=(60, 90, 170))
+    app = open_page("compare", run)
+    seen = {}
+    for number in run.epochs:
+        app = shown(app.select_slider(key="compare_film_r1").set_value(number).run())
+        _, contents = linked(app)
+        (pane,) = [one for one in contents["panes"] if one["title"].startswith("Cells")]
+        encoded = base64.b64decode(pane["source"].partition("base64,")[2])
+        picture = np.asarray(Picture.open(io.BytesIO(encoded)).convert("RGB")).astype(int)
+        for cell in np.unique(run.epoch(number).labels)[1:].tolist():
+            # The tint is mixed with the image: what is left of that is as high in all channels.
+            color = np.median(picture[run.epoch(number).labels == cell], axis=0)
+            seen.setdefault(cell, []).append(color - color.min())
+    there = [colors for colors in seen.values() if len(colors) > 1]
+    assert len(there) > 5
+    assert max(np.abs(one - colors[0]).max() for colors in there for one in colors) < 4
+
+
+def grow(run, number):
+    run.add_epoch(number, run.epoch(1))
+    event = {**run.progress.epoch_events[-1], "epoch": number}
+    del event["kind"], event["time"]
+    run.record("epoch", **event)
+
+
+def test_the_page_follows_a_run_that_goes_on_unless_another_epoch_is_looked_at():
+    run = make_run("r1", end=None)
+    run.record("started", pid=os.getpid(), host=socket.gethostname(), epochs=6)
+    app = open_page("compare", run)
+    assert "epoch 3 is the last one so far" in words(app)
+    assert "Training: epoch 4 of 6" in words(app)
+    grow(run, 4)
+    app = shown(app.run())
+    assert "Cells, epoch 4" in titles(app)
+    assert "Epoch 4" in scored(app)
+    app = shown(app.select_slider(key="compare_film_r1").set_value(1).run())
+    grow(run, 5)
+    app = shown(app.run())
+    assert "Cells, epoch 1" in titles(app)
+    assert app.select_slider(key="compare_film_r1").options[-1] == "5"
+
+
+def test_the_page_says_which_run_and_image_it_shows():
+    for page in ("compare", "results", "apply"):
+        app = open_page(page, make_run(f"run-{page}", config=FROM_NOTHING))
+        assert "Built-in sample 0 · quick from nothing, 3 epochs" in words(app)
+        assert page[-5:] in words(app)
+        assert "Finished: 3 epochs" in words(app)
 
 
 def test_two_runs_of_different_regions_are_not_laid_over_each_other():
@@ -220,8 +307,15 @@ def test_scores_are_those_of_the_chosen_epoch():
     wanted = [score(labels_after(n, truth.labels), truth.labels).recall for n in (9, 1)]
     assert wanted[0] > wanted[1]
     assert np.isclose(table(app, "score")["Epoch 9"]["Recall"], wanted[0])
-    app = shown(app.selectbox(key="compare_scored_r1").set_value(1).run())
+    # They follow the slider, in every way of comparing.
+    app = shown(app.select_slider(key="compare_film_r1").set_value(1).run())
     assert np.isclose(table(app, "score")["Epoch 1"]["Recall"], wanted[1])
+    assert scored(app) == ["Epoch 1", "Cheapest paths", "Watershed"]
+    for mode, key in {"baselines": "baselines", "truth": "truth", "epochs": "right"}.items():
+        app = take(app, mode)
+        assert "Epoch 9" in scored(app), mode
+        app = shown(app.select_slider(key=f"compare_{key}_r1").set_value(1).run())
+        assert scored(app) == ["Epoch 1", "Cheapest paths", "Watershed"], mode
     assert all(table(app, "score")["what"].str.len() > 10)
 
 
@@ -234,7 +328,7 @@ def test_scores_of_epoch_0_and_of_the_baselines_are_beside_them():
     assert np.isclose(found["Cheapest paths"]["Recall"], paths.recall)
     names = {trace["name"] for trace in json.loads(charts(app)["compare_ap"].proto.spec)["data"]}
     assert names == {"Epoch 0", "Epoch 3", "Cheapest paths", "Watershed"}
-    app = shown(app.selectbox(key="compare_scored_r1").set_value(0).run())
+    app = shown(app.select_slider(key="compare_film_r1").set_value(0).run())
     assert scored(app) == ["Epoch 0", "Cheapest paths", "Watershed"]
 
 
@@ -261,7 +355,11 @@ def test_the_code_of_the_page_gives_the_scores_of_the_page():
 
 def test_a_run_of_other_choices_is_out_of_date():
     app = open_page("compare", make_run("r1"))
-    app.session_state["choices"] = app.session_state["choices"].with_setting("training", "lam", 2.0)
+    now = app.session_state["choices"]
+    app.session_state["choices"] = now.with_setting("mask", "automatic", False)
     app = shown(app.run())
     assert "out of date" in app.warning[0].value
     assert "Cells, epoch 3" in titles(app)
+    # Settings of the next training say nothing of this one.
+    app.session_state["choices"] = now.with_setting("training", "lam", 2.0)
+    assert not shown(app.run()).warning

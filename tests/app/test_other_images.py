@@ -165,10 +165,12 @@ def test_start_prepares_them_and_hands_them_over(files, asked):
     assert not app.warning
     button = next(b for b in app.button if b.key and b.key.startswith("train_remove_1"))
     app = shown(button.click().run())
-    assert "other images to train on" in app.warning[0].value
+    assert not app.warning
+    assert "The next run differs from the open one: other images to train on" in words(app)
     app = shown(app.button(key="train_duplicate").click().run())
     assert others_of(app) == ["b.npz", "c.npz"]
     assert not app.warning
+    assert "The next run differs" not in words(app)
 
 
 def test_what_is_wrong_with_one_at_the_start_names_it_and_starts_nothing(files, asked):
@@ -242,7 +244,11 @@ def test_results_show_what_was_found_in_the_others(run):
     assert "- `c.npz`: no memory is left" in app.warning[0].value
     table = next(one.value for one in app.dataframe if "trouble" in one.value)
     assert next(iter(table["cells"])) == 17
-    assert offered(app) == {"Label image": True, "Table of its cells": False, "All of them": True}
+    assert offered(app) == {
+        "Its label image": True,
+        "Its table of cells": False,
+        "All of them": True,
+    }
     with zipfile.ZipFile(io.BytesIO(zip_of_others(run))) as archive:
         assert archive.namelist() == ["b-labels.tif", "b-overlay.png"]
 

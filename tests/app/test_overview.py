@@ -49,10 +49,13 @@ def test_a_trained_run_shows_its_last_epoch_and_says_which(old):
 
 def test_a_run_of_other_settings_is_still_one_of_this_image_and_that_is_said():
     app = open_page("overview", make_run("r1"))
-    app.session_state["choices"] = app.session_state["choices"].with_setting("training", "lam", 2.0)
+    now = app.session_state["choices"]
+    app.session_state["choices"] = now.with_setting("mask", "automatic", False)
     app = shown(app.run())
     assert pictures(app)[-1] == "**5** Cells, epoch 3"
-    assert "Since then you changed the training settings" in words(app)
+    assert "Since then you changed the mask" in words(app)
+    app.session_state["choices"] = now.with_setting("training", "lam", 2.0)
+    assert "Since then" not in words(shown(app.run()))
 
 
 def test_a_run_of_another_image_shows_nothing_here():

@@ -12,7 +12,7 @@ import tifffile
 from made_runs import as_of_before, asked, make_run, open_page, shown, words
 from streamlit.testing.v1 import AppTest
 
-from cellcutter_core.export import FORMATS, Result, content, image_content
+from cellcutter_core.export import FORMATS, Result, content
 from cellcutter_core.runs.choices import Choices
 from cellcutter_core.runs.corrections import keep_corrections
 from cellcutter_core.runs.folder import find_run
@@ -121,15 +121,18 @@ def test_what_filters_leave_out_is_counted(run):
 def test_some_cells_alone_are_taken_home(run):
     result = Result(run)
     ids = result.table["id"][[1, 3]]
-    some = result.only(ids)
-    with tifffile.TiffFile(io.BytesIO(image_content(some, "labels"))) as tif:
+
+    def some(format: str) -> bytes:
+        return content(run, format, LAST, cells=ids)
+
+    with tifffile.TiffFile(io.BytesIO(some("labels"))) as tif:
         labels = tif.asarray()
     np.testing.assert_array_equal(labels, np.where(np.isin(result.labels, ids), result.labels, 0))
-    rows = list(csv.DictReader(io.StringIO(image_content(some, "table").decode())))
+    rows = list(csv.DictReader(io.StringIO(some("table").decode())))
     assert [int(row["id"]) for row in rows] == ids.tolist()
-    features = json.loads(image_content(some, "geojson"))["features"]
+    features = json.loads(some("geojson"))["features"]
     assert [int(one["properties"]["name"]) for one in features] == ids.tolist()
-    with zipfile.ZipFile(io.BytesIO(image_content(some, "rois"))) as archive:
+    with zipfile.ZipFile(io.BytesIO(some("rois"))) as archive:
         assert len(archive.namelist()) == 2
     assert len(result.table["id"]) > 2
 
@@ -229,7 +232,9 @@ def test_training_again_makes_a_run_of_the_corrected_cells(run, asked):
     assert len(made.inputs.points) == len(run.inputs.points) + 1
     assert app.session_state["run"] == new
     assert f"Trained again from run r1, epoch {LAST} with 1 correction" in words(app)
-    assert [name for name in app.selectbox(key="train_run").options if "(again from r1)" in name]
+    assert [
+        name for name in app.selectbox(key=f"train_run_{new}").options if "(again from r1)" in name
+    ]
     # The markers on the page Cells are those of the run; the settings are the usual ones.
     assert not [warning for warning in app.warning if "out of date" in warning.value]
     assert len(app.session_state["edits"].points) == len(made.inputs.points)

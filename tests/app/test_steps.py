@@ -95,7 +95,9 @@ def test_the_notebooks_view_and_back() -> None:
     next(b for b in app.button if b.label.startswith("The notebook")).click().run()
     assert chosen(app).region == (100, 200, 300, 400)
     next(b for b in app.button if b.label == "Whole image").click().run()
-    assert chosen(app).region == (0, 0, 512, 512)
+    # Which is where there is most to see of an image as small as this.
+    assert chosen(app).region is None
+    assert any("512 × 512 pixels. Drag" in caption.value for caption in app.caption)
     next(b for b in app.button if b.label.startswith("Where there")).click().run()
     assert chosen(app).region is None
 
@@ -383,16 +385,19 @@ def test_a_stained_section_is_said_and_unsaid() -> None:
     app.segmented_control(key="data_kind").set_value("file").run()
     app.file_uploader(key="data_upload").upload("section.tif", stained_section()).run()
     assert not app.error
+    judged = app.toggle(key="data_stained").value
     for wanted in (True, False, True):
         if app.toggle(key="data_stained").value is not wanted:
             app.toggle(key="data_stained").set_value(wanted).run()
-            assert chosen(app).source.stained is wanted
+            # Back to what it is judged to be is as if nothing had been said.
+            assert chosen(app).source.stained is (None if wanted is judged else wanted)
         assert not app.exception
         assert not app.error
         assert ("hematoxylin" in app.multiselect(key="data_cell").options) is wanted
         assert app.toggle(key="data_inverted").disabled is wanted
+    app.toggle(key="data_stained").set_value(not judged).run()
     script = next(code.value for code in app.code if "read_image" in code.value)
-    assert "read_image('section.tif', stained=True)" in script
+    assert f"read_image('section.tif', stained={not judged})" in script
 
 
 def test_what_has_no_colours_has_no_stains() -> None:
@@ -430,19 +435,56 @@ def test_a_bad_upload_is_told_and_what_was_there_stays(
     assert chosen(app) == before
 
 
-def test_the_papers_image_without_a_network_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("then", ["sample", "file"])
+def test_the_papers_image_without_a_network_says_so_until_the_next_choice(
+    monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
     def offline(name: str) -> Path:
         raise ValueError(f"{name} cannot be fetched: there is no network")
 
     monkeypatch.setattr("cellcutter_core.paper_data.fetch_paper", offline)
     monkeypatch.setattr("cellcutter_core.runs.sources.fetch_paper", offline)
     app = opened("data")
+    before = chosen(app)
     app.segmented_control(key="data_kind").set_value("paper").run()
     assert not app.exception
-    assert "there is no network" in app.error[0].value
-    # The controls are still there.
+    assert "a1 cannot be fetched: there is no network" in app.error[0].value
+    # What was there before stays, and is shown.
+    assert chosen(app) == before
+    assert any("Until you choose one" in caption.value for caption in app.caption)
+    app.selectbox(key="data_paper").select("a2").run()
+    assert ["a2 cannot be fetched" in error.value for error in app.error] == [True]
+    app.segmented_control(key="data_kind").set_value(then).run()
+    assert not app.error
+    assert chosen(app) == before
+
+
+def test_an_image_that_is_gone_is_told_until_the_next_choice(tmp_path: Path) -> None:
+    gone = Source(kind="file", name="a.tif", digest="ab" * 32)
+    app = opened("data", Choices(source=gone))
+    assert len(app.error) == 1
     app.segmented_control(key="data_kind").set_value("sample").run()
     assert not app.error
+    assert chosen(app).source == Source()
+    app = opened("data", Choices(source=Source(kind="paper", name="a9")))
+    assert len(app.error) == 1
+    app.segmented_control(key="data_kind").set_value("file").run()
+    assert not app.error
+    assert app.file_uploader(key="data_upload")
+
+
+def test_use_your_own_image_leads_to_the_uploader(tmp_path: Path) -> None:
+    app = opened("overview")
+    next(one for one in app.button if one.label == "Use your own image").click().run()
+    # The button leads to the page, where a browser goes on by itself.
+    app.switch_page("pages/data.py").run()
+    assert not app.exception
+    assert app.segmented_control(key="data_kind").value == "file"
+    file = tmp_path / "mine.npz"
+    save(sample((128, 160), seed=5), file)
+    app.file_uploader(key="data_upload").upload("mine.npz", file.read_bytes()).run()
+    assert chosen(app).source.name == "mine.npz"
+    assert not any("Until you choose one" in caption.value for caption in app.caption)
 
 
 # Mask ---------------------------------------------------------------------------------------------
@@ -523,6 +565,19 @@ def test_markers_are_added_removed_moved_and_undone() -> None:
     assert app.session_state[state.EDITS] is None
     next(b for b in app.button if b.label == "Redo").click().run()
     assert int(metric(app, "Markers")) == n - 1
+
+
+def test_a_marker_that_is_added_and_removed_again_is_no_change() -> None:
+    app = opened("cells")
+    n = int(metric(app, "Markers"))
+    free = np.argwhere(state_markers(app) == 0)[0]
+    edit(app, Edit("add", None, tuple(free.tolist())))
+    assert len(app.session_state[state.EDITS].points) == n + 1
+    edit(app, Edit("remove", n, None))
+    assert int(metric(app, "Markers")) == n
+    assert app.session_state[state.EDITS] is None
+    next(b for b in app.button if b.label == "Undo").click().run()
+    assert int(metric(app, "Markers")) == n + 1
 
 
 def test_edits_survive_a_reload() -> None:

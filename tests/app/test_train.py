@@ -1,6 +1,8 @@
 """The training page, with runs written by hand: nothing is trained here."""
 
 import json
+import os
+import re
 import socket
 import subprocess
 import sys
@@ -24,8 +26,10 @@ from made_runs import (
 
 from cellcutter_core.config import PAPER, QUICK, Config, is_current, starting
 from cellcutter_core.images import read_image
+from cellcutter_core.runs.deleted import delete_run
 from cellcutter_core.runs.draft import file_of
 from cellcutter_core.runs.folder import find_run, list_runs
+from cellcutter_core.runs.jobs import Jobs
 
 __all__ = ["asked"]
 
@@ -34,6 +38,11 @@ pytestmark = pytest.mark.usefixtures("asked")
 
 def config_of(app):
     return app.session_state["choices"].config
+
+
+def by_hand(app):
+    """The choices with a mask that is not the automatic one."""
+    return app.session_state["choices"].with_setting("mask", "automatic", False)
 
 
 def charts(app):
@@ -188,6 +197,33 @@ def test_a_running_run_can_be_stopped(asked):
     assert asked == [("cancel", "r1", {})]
 
 
+def test_who_waits_is_told_the_place_and_the_time(monkeypatch):
+    going = make_run("r1", end=None, epochs=(0, 1))
+    going.record("started", pid=os.getpid(), host=socket.gethostname(), epochs=9)
+    for number in (1, 2):
+        # A minute a step: 15 of 16 minutes are left, the first step says nothing.
+        going.record("step", epoch=2, step=number, seconds=60.0, n_crops=4)
+    between, mine = make_run("r2", epochs=(), end=None), make_run("r3", epochs=(), end=None)
+    for run in (between, mine):
+        run.record("queued", epochs=3, server="x", pid=os.getpid(), host="another")
+    line = {"r1": (None, []), "r2": (1, [going]), "r3": (2, [going, between])}
+    monkeypatch.setattr(Jobs, "position", lambda self, run: line[run.path.name][0])
+    monkeypatch.setattr(
+        Jobs, "ahead", lambda self, run=None: line[run.path.name][1] if run else [going]
+    )
+    said = open_page("train", between).get("progress")[0].proto.text
+    assert said == "Waiting: next in line behind 1 training. It starts in about 14 min"
+    app = open_page("train", mine)
+    said = app.get("progress")[0].proto.text
+    before, minutes = re.fullmatch(r"(.*) in about (\d+) min", said).groups()
+    assert before == "Waiting: number 2 in line behind 2 trainings. It starts"
+    # And the whole of the one between.
+    assert int(minutes) > 14
+    assert "It would wait behind 1 training. It would start in about 14 min" in words(app)
+    assert "waiting" in app.dataframe[0].value["status"].tolist()
+    assert "queued" not in app.dataframe[0].value["status"].tolist()
+
+
 def test_stop_is_not_lost_when_an_epoch_ends_while_the_page_is_drawn(asked, monkeypatch):
     run = make_run("r1", end=None, epochs=(1, 2))
     run.record("started", pid=1, host="elsewhere", epochs=9)
@@ -292,7 +328,7 @@ def test_a_collapsed_run_is_called_that_with_what_its_settings_lack():
 def test_duplicate_takes_the_choices_of_the_run():
     run = make_run("r1", config=QUICK.replace(training=QUICK.training.replace(lam=3.0)))
     app = open_page("train", run)
-    app.session_state["choices"] = app.session_state["choices"].with_setting("mask", "prior", 0.5)
+    app.session_state["choices"] = by_hand(app)
     app = shown(app.run())
     assert any("out of date" in warning.value for warning in app.warning)
     app = shown(app.button(key="train_duplicate").click().run())
@@ -309,7 +345,7 @@ def test_a_run_of_before_is_looked_at_and_duplicated_with_current_settings():
     notes = [info.value for info in app.info if "earlier version" in info.value]
     assert len(notes) == 1
     assert app.button(key="train_continue").disabled
-    app.session_state["choices"] = app.session_state["choices"].with_setting("mask", "sigma", 0.1)
+    app.session_state["choices"] = by_hand(app)
     app = shown(app.run())
     app = shown(app.button(key="train_duplicate").click().run())
     assert config_of(app) == config
@@ -339,7 +375,7 @@ def test_a_run_from_the_command_line_brings_its_own_image():
     pixels = read_image(file_of(chosen.source)).pixels
     np.testing.assert_array_equal(pixels, run.inputs.image)
     # With other settings it is out of date, as any run.
-    app.session_state["choices"] = chosen.with_setting("mask", "prior", 0.5)
+    app.session_state["choices"] = by_hand(app)
     app = shown(app.run())
     assert any("out of date" in warning.value for warning in app.warning)
 
@@ -347,20 +383,58 @@ def test_a_run_from_the_command_line_brings_its_own_image():
 def test_another_run_is_opened_from_the_list():
     first, second = make_run("r1"), make_run("r2")
     app = open_page("train", first)
-    app.selectbox(key="train_run").set_value("r2").run()
+    app.selectbox(key="train_run_r1").set_value("r2").run()
     app = shown(app.button(key="train_open").click().run())
     assert app.session_state["run"] == second.path.name
     assert "Run r2" in words(app)
 
 
-def test_deleting_the_open_run_closes_it():
-    make_run("r1")
-    app = open_page("train", make_run("r2"))
-    app.selectbox(key="train_run").set_value("r2").run()
+def test_the_open_run_is_what_is_deleted_and_undo_brings_it_back():
+    run = make_run("r1")
+    make_run("r2")  # By somebody else, and newer.
+    app = open_page("train", run)
+    assert app.selectbox(key="train_run_r1").value == "r1"
+    assert app.button(key="train_delete").label == "Delete the open run"
     app = shown(app.button(key="train_delete").click().run())
-    assert [summary.id for summary in list_runs()[0]] == ["r1"]
+    assert [summary.id for summary in list_runs()[0]] == ["r2"]
     assert app.session_state["run"] is None
     assert not app.error
+    app = shown(app.button(key="train_undelete").click().run())
+    assert {summary.id for summary in list_runs()[0]} == {"r1", "r2"}
+    assert app.session_state["run"] == "r1"
+    assert "Run r1" in words(app)
+    assert not [one for one in app.button if one.key == "train_undelete"]
+
+
+def test_another_run_is_deleted_and_brought_back_on_a_later_visit():
+    make_run("r1")
+    app = open_page("train", make_run("r2"))
+    app.selectbox(key="train_run_r2").set_value("r1").run()
+    assert app.button(key="train_delete").label == "Delete this run"
+    app = shown(app.button(key="train_delete").click().run())
+    assert app.session_state["run"] == "r2"
+    later = open_page("train", find_run("r2"))
+    assert not [one for one in later.button if one.key == "train_undelete"]
+    later = shown(later.button(key="train_restore").click().run())
+    assert {summary.id for summary in list_runs()[0]} == {"r1", "r2"}
+    assert later.session_state["run"] == "r2"
+
+
+def test_the_only_run_is_deleted_and_removed_for_good():
+    app = open_page("train", make_run("r1"))
+    app = shown(app.button(key="train_delete").click().run())
+    app = shown(app.button(key="train_remove").click().run())
+    assert not [one for one in app.button if one.key in ("train_undelete", "train_restore")]
+    assert not app.error
+
+
+def test_a_run_that_somebody_else_deleted_says_so():
+    run = make_run("r1")
+    app = open_page("train", run)
+    delete_run("r1")
+    app = shown(app.run())
+    assert "run r1 was deleted" in app.error[0].value
+    assert app.button(key="train_restore")
 
 
 def test_a_deep_link_brings_the_choices_of_the_run_back():

@@ -26,7 +26,7 @@ from cellcutter_core.pipeline import prepare, scale_for
 from cellcutter_core.regions import cut_out
 from cellcutter_core.runs.application import Application, applications, standing, work
 from cellcutter_core.runs.applying import Trained, apply_run
-from cellcutter_core.runs.folder import delete_run
+from cellcutter_core.runs.deleted import delete_run
 from cellcutter_core.runs.given_files import image_files, named_images, names_for
 from cellcutter_core.runs.jobs import Jobs
 from cellcutter_core.runs.lock import held

@@ -38,7 +38,12 @@ def some_markers() -> Nuclei:
             lambda c: c.with_setting("markers", "diameter", 20),
             ("mask", "markers", "training"),
         ),
-        (lambda c: c.with_setting("mask", "scaling", "robust"), ("mask", "training")),
+        (lambda c: c.with_setting("mask", "automatic", False), ("mask", "training")),
+        # What is grey decides nothing.
+        (lambda c: c.with_setting("mask", "scaling", "robust"), ()),
+        (lambda c: c.with_setting("markers", "threshold", 0.2), ()),
+        (lambda c: c.with_setting("training", "warm_up_radius", 9), ()),
+        (lambda c: c.with_setting("training", "crops", 9), ("training",)),
         (lambda c: c.with_setting("training", "epochs", 3), ("training",)),
         (lambda c: c.with_setting("labels", "fill", False), ("training",)),
         (lambda c: c.replace(others=(Source(kind="file", name="b.tif"),)), ("training",)),
@@ -47,6 +52,21 @@ def some_markers() -> Nuclei:
 def test_a_change_reaches_what_comes_after_it(change, expected: tuple[str, ...]) -> None:
     before = Choices()
     assert changed(keys(change(before)), keys(before)) == expected
+
+
+def test_the_same_mask_is_the_same_step_whatever_was_tried_before() -> None:
+    before = Choices()
+    tried = before.with_setting("mask", "automatic", False).with_setting("mask", "prior", 0.7)
+    assert changed(keys(tried), keys(before)) == ("mask", "training")
+    again = tried.with_setting("mask", "automatic", True)
+    assert again != before
+    assert changed(keys(again), keys(before)) == ()
+    # Blobs have no diameter, and a square has as many crops as lie in it.
+    blobs = before.with_setting("markers", "automatic", False)
+    assert changed(keys(blobs.with_setting("markers", "diameter", 20)), keys(blobs)) == ()
+    assert "markers" in changed(keys(blobs.with_setting("markers", "threshold", 0.2)), keys(blobs))
+    square = before.with_setting("training", "area", 300)
+    assert changed(keys(square.with_setting("training", "crops", 9)), keys(square)) == ()
 
 
 def test_markers_do_not_decide_a_mask_with_chosen_settings() -> None:

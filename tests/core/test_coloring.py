@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from cellcutter_core.view.coloring import PALETTE, assign, label_colors, neighbour_pairs
+from cellcutter_core.view.coloring import (
+    PALETTE,
+    assign,
+    label_colors,
+    marker_colors,
+    neighbour_pairs,
+)
+from cellcutter_core.view.render import overlay
 
 # Machado, Oliveira and Fernandes, IEEE TVCG 15(6), 2009: linear RGB as seen without red, green or
 # blue cones (severity 1).
@@ -132,3 +139,63 @@ def test_no_cells_and_bad_input() -> None:
         label_colors(np.zeros((4, 5)))
     with pytest.raises(ValueError, match="distance is 0"):
         label_colors(np.zeros((4, 5), int), distance=0)
+
+
+def crowd(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Markers that keep some distance, in no order, and the cell of each: what is nearest."""
+    rng = np.random.default_rng(seed)
+    grid = np.stack(np.mgrid[5:160:10, 5:160:10], axis=-1).reshape(-1, 2)
+    points = rng.permutation(grid + rng.uniform(-3, 3, grid.shape))
+    rows, cols = np.mgrid[:160, :160]
+    distance = (rows[..., None] - points[:, 0]) ** 2 + (cols[..., None] - points[:, 1]) ** 2
+    return points, np.asarray(distance.argmin(axis=2) + 1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_cell_keeps_its_colour_whatever_becomes_of_the_others(seed: int) -> None:
+    points, labels = crowd(seed)
+    colors = marker_colors(points)
+    rng = np.random.default_rng(seed)
+    for epoch in range(4):
+        # Some cells are gone, others have grown into their place.
+        gone = rng.permutation(len(points))[: 40 * epoch] + 1
+        then = np.where(np.isin(labels, gone), np.roll(labels, 7 * epoch, axis=1), labels)
+        painted = label_colors(then, colors=colors)
+        ids, first = np.unique(then, return_index=True)
+        there = PALETTE[colors[ids - 1]]
+        np.testing.assert_array_equal(painted.reshape(-1, 4)[first, :3], there)
+        assert (painted[..., 3] == 255).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_cells_around_markers_hardly_ever_share_a_colour_with_a_neighbour(seed: int) -> None:
+    points, labels = crowd(seed)
+    colors = marker_colors(points)
+    pairs = neighbour_pairs(labels, distance=3)
+    assert len(pairs) > 700
+    assert sum(colors[a - 1] == colors[b - 1] for a, b in pairs) < 0.02 * len(pairs)
+
+
+@pytest.mark.parametrize(
+    "points", [[], [(3.0, 3.0)], [(1.0, 1.0)] * 3, [(0.0, k) for k in range(9)]]
+)
+def test_markers_in_odd_places_have_colours_too(points: list[tuple[float, float]]) -> None:
+    colors = marker_colors(np.array(points))
+    assert len(colors) == len(points)
+    assert len(set(colors.tolist())) == min(len(points), len(PALETTE))
+
+
+def test_a_cell_of_a_new_id_gets_a_colour_that_its_neighbours_do_not_have() -> None:
+    labels = np.repeat([[1, 2, 9, 3]], 4, axis=1)
+    labels = np.repeat(labels, 4, axis=0)
+    painted = label_colors(labels, colors=[9 % len(PALETTE), 2, 3])
+    colors = {cell: tuple(painted[labels == cell][0, :3]) for cell in (1, 2, 3, 9)}
+    assert [colors[cell] for cell in (1, 2, 3)] == [tuple(PALETTE[k]) for k in (1, 2, 3)]
+    assert colors[9] not in (colors[2], colors[3])
+
+
+def test_two_cells_of_one_colour_that_touch_have_a_white_line_between_them() -> None:
+    labels = np.repeat([[0, 1, 1, 1, 2, 2, 2, 3, 3, 3]], 5, axis=0)
+    picture = overlay(np.full((5, 10, 3), 90, np.uint8), labels, colors=[4, 4, 5])
+    white = (picture == 255).all(axis=-1)
+    assert white.any(axis=0).tolist() == [False] * 3 + [True, True] + [False] * 5

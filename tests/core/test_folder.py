@@ -2,14 +2,21 @@ import json
 import os
 import re
 import socket
+import time
 
 import numpy as np
 import pytest
 
 from cellcutter_core.config import QUICK, Config
 from cellcutter_core.inputs import Inputs
-from cellcutter_core.runs.folder import (
+from cellcutter_core.runs.deleted import (
+    KEPT_DAYS,
     delete_run,
+    deleted_runs,
+    remove_run,
+    restore_run,
+)
+from cellcutter_core.runs.folder import (
     find_run,
     list_runs,
     new_run_id,
@@ -144,15 +151,58 @@ def test_a_finished_run_is_read_once(folder, monkeypatch):
     assert list_runs()[0][0].status == "finished"
 
 
-def test_delete(folder):
-    run, other = new_run(folder, "a"), new_run(folder, "b")
+def test_a_deleted_run_is_brought_back_with_all_that_was_in_it(folder):
+    run = new_run(folder, "a")
+    new_run(folder, "b")
     run.record("finished")
+    before = {file: file.read_bytes() for file in run.path.rglob("*") if file.is_file()}
     delete_run("a")
-    assert [path.name for path in folder.iterdir()] == ["b"]
+    assert [one.id for one in list_runs()[0]] == ["b"]
+    with pytest.raises(ValueError, match=r"run a was deleted; .* page Train brings it back"):
+        find_run("a")
+    with pytest.raises(ValueError, match="there is no run a; it has been deleted already"):
+        delete_run("a")
+    assert [one.id for one in deleted_runs()] == ["a"]
+    restore_run("a")
+    assert {one.id for one in list_runs()[0]} == {"a", "b"}
+    after = {file: file.read_bytes() for file in run.path.rglob("*") if file.is_file()}
+    assert after == before
+    assert deleted_runs() == []
+    with pytest.raises(ValueError, match="is not there any more"):
+        restore_run("a")
+
+
+def test_what_waited_for_its_turn_is_stopped_when_it_was_deleted(folder):
+    run = new_run(folder, "a")
+    run.record("queued", epochs=3)
+    delete_run("a")
+    restore_run("a")
+    assert find_run("a").progress.status == "stopped"
+
+
+def test_deleted_runs_are_removed_for_good_by_hand_and_after_some_days(folder):
+    for name in ("a", "b", "c", "d"):
+        new_run(folder, name)
     # A damaged one is deleted as well.
-    (other.path / "run.json").write_text("{")
+    (folder / "d" / "run.json").write_text("{")
+    delete_run("d")
+    delete_run("a")
     delete_run("b")
-    assert list(folder.iterdir()) == []
+    assert [one.id for one in deleted_runs()] == ["b", "a"]
+    remove_run("b")
+    assert [one.id for one in deleted_runs()] == ["a"]
+    for aside in (folder / ".deleted").iterdir():
+        os.utime(aside, (0, time.time() - KEPT_DAYS * 86_400 - 60))
+    delete_run("c")
+    assert [file.name for file in (folder / ".deleted").iterdir()] == ["c"]
+
+
+def test_a_run_is_not_brought_back_over_another_one(folder):
+    new_run(folder, "a")
+    delete_run("a")
+    new_run(folder, "a")
+    with pytest.raises(ValueError, match="there is a run a already"):
+        restore_run("a")
 
 
 def test_a_running_run_is_not_deleted(folder):

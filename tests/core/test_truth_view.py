@@ -15,6 +15,7 @@ from cellcutter_core.view.truth import (
     TRUTH_COLORS,
     compare_truth,
     difference_picture,
+    numbered_by_markers,
     truth_picture,
 )
 
@@ -207,3 +208,13 @@ def test_marks_that_cannot_be_drawn() -> None:
         markers_picture(picture, [1, 2, 3])
     with pytest.raises(ValueError, match="picture is float64"):
         markers_picture(overlay(picture, np.zeros((20, 20), int)) / 255, [])
+
+
+def test_true_cells_have_the_numbers_of_their_markers() -> None:
+    truth = np.array([[0, 70, 70, 0, 5, 5, 9, 9]])
+    points = np.array([[0, 6.2], [0, 1.0], [0, 2.0], [0, 0.0]])
+    # Of the two markers in cell 70 the first counts; that of background names nothing.
+    numbered = numbered_by_markers(truth, points)
+    assert numbered.tolist() == [[0, 2, 2, 0, 5, 5, 1, 1]]
+    assert numbered.dtype == np.int32
+    assert numbered_by_markers(truth, np.zeros((0, 2))).tolist() == [[0, 3, 3, 0, 1, 1, 2, 2]]

@@ -1,0 +1,144 @@
+"""Runs that were deleted: kept for a while, so that it can be undone.
+
+RUNS/.deleted/ID    the run's directory as it was; its time is when it was deleted
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import time
+from pathlib import Path
+
+from cellcutter_core.runs.folder import (
+    DELETED,
+    RunSummary,
+    path_of,
+    runs_folder,
+    summaries_in,
+    valid_id,
+)
+from cellcutter_core.runs.lock import held, holder
+from cellcutter_core.runs.store import Run
+
+KEPT_DAYS = 7
+"""A run is gone for good at the first deletion after so many days."""
+
+
+def delete_run(run_id: str) -> None:
+    """Take a run out of the list; `restore_run` brings it back.
+
+    One that waits for its turn is stopped: it never starts by itself. Runs that were deleted more
+    than `KEPT_DAYS` ago are removed.
+
+    Raises
+    ------
+    ValueError
+        If there is no such run, it is running, or it cannot be moved.
+    """
+    path = path_of(run_id)
+    if not path.is_dir():
+        raise ValueError(f"there is no run {run_id}; it has been deleted already")
+    try:
+        run = Run(path)
+        status = run.progress.status
+    except ValueError:
+        status = "failed"  # A damaged one can be deleted too.
+    if status == "running":
+        raise ValueError(f"run {run_id} is still going; stop it first, then delete it")
+    if any(holder(folder) is not None for folder in (path / "applied").glob("*")):
+        raise ValueError(f"run {run_id} is being applied to images; stop that first")
+    aside = _place(run_id)
+    try:
+        aside.parent.mkdir(exist_ok=True)
+        if aside.exists():
+            _remove(aside)  # One of the same name, as it was copied here before.
+        with held(path):
+            if status == "queued":
+                run.record("stopped")
+            # At once: a reader sees the whole run or none.
+            path.rename(aside)
+        (aside / "lock").unlink(missing_ok=True)
+        os.utime(aside)
+    except OSError as error:
+        raise ValueError(
+            f"cannot delete {path}: {error.strerror}; check who owns the folder"
+        ) from error
+    _remove_old()
+
+
+def restore_run(run_id: str) -> None:
+    """Bring a deleted run back, with everything that was in it.
+
+    Raises
+    ------
+    ValueError
+        If it is not there any more, there is another run of that name, or it cannot be moved.
+    """
+    aside, path = _there(run_id), path_of(run_id)
+    if path.exists():
+        raise ValueError(f"there is a run {run_id} already; delete that first")
+    try:
+        aside.rename(path)
+    except OSError as error:
+        raise ValueError(
+            f"cannot bring {path} back: {error.strerror}; check who owns the folder"
+        ) from error
+
+
+def remove_run(run_id: str) -> None:
+    """Remove a deleted run for good.
+
+    Raises
+    ------
+    ValueError
+        If it is not there any more, or cannot be removed.
+    """
+    aside = _there(run_id)
+    try:
+        _remove(aside)
+    except OSError as error:
+        raise ValueError(
+            f"cannot remove {aside}: {error.strerror}; check who owns the folder"
+        ) from error
+
+
+def deleted_runs() -> list[RunSummary]:
+    """The runs that can be brought back, that which was deleted last first."""
+    found, _ = summaries_in(runs_folder() / DELETED)
+    return sorted(found, key=lambda run: _deleted_at(_place(run.id)), reverse=True)
+
+
+def _place(run_id: str) -> Path:
+    return runs_folder() / DELETED / valid_id(run_id)
+
+
+def _there(run_id: str) -> Path:
+    aside = _place(run_id)
+    if not aside.is_dir():
+        raise ValueError(f"the deleted run {run_id} is not there any more")
+    return aside
+
+
+def _deleted_at(aside: Path) -> float:
+    with contextlib.suppress(OSError):
+        return aside.stat().st_mtime
+    return 0.0
+
+
+def _remove(aside: Path) -> None:
+    # Out of sight first, so that nobody finds half of it.
+    going = aside.with_name(f".{aside.name}-{secrets.token_hex(4)}")
+    aside.rename(going)
+    shutil.rmtree(going)
+
+
+def _remove_old() -> None:
+    """Those that were deleted long ago; what cannot be removed now is removed later."""
+    limit = time.time() - KEPT_DAYS * 86_400
+    with contextlib.suppress(OSError):
+        for aside in (runs_folder() / DELETED).iterdir():
+            if _deleted_at(aside) < limit:
+                shutil.rmtree(aside, ignore_errors=True)

@@ -1,0 +1,187 @@
+"""What runs are called, and what differs between two of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from cellcutter_core.config import PRESETS, QUICK, STARTS, Config, starting
+
+# As many settings as a name lists; the rest is counted.
+MOST_LISTED = 3
+# Settings whose value says by itself what it is of.
+_IN_WORDS = {
+    ("training", "epochs"): "{} epochs",
+    ("training", "seed"): "seed {}",
+    ("training", "steps"): "{} steps an epoch",
+    ("training", "learning_rate"): "learning rate {}",
+    ("training", "lam"): "λ {}",
+    ("training", "beta"): "β {}",
+}
+_GROUPS = ("mask", "markers", "crops", "network", "training", "labels")
+
+
+def settings_in_words(config: Config, *, edited: bool = False) -> str:
+    """The preset of some settings, where they start, and what differs from that preset.
+
+    Parameters
+    ----------
+    config : Config
+    edited : bool
+        The markers were changed by hand, or come from a file.
+
+    Examples
+    --------
+    >>> settings_in_words(QUICK)
+    'quick'
+    >>> settings_in_words(starting(QUICK, "nothing"))
+    'quick from nothing'
+    >>> settings_in_words(QUICK.replace(training=QUICK.training.replace(epochs=3, seed=7)))
+    'quick, 3 epochs, seed 7'
+    """
+    preset = PRESETS.get(config.preset, QUICK)
+    name: str = config.preset
+    if config.network.start != preset.network.start:
+        name += " from nothing" if config.network.start == "nothing" else " from the taught network"
+    usual = starting(preset, config.network.start)
+    parts = [
+        _IN_WORDS.get(place, f"{_called(place)} {{}}").format(_said(value))
+        for place, (value, _) in differing_settings(config, usual).items()
+    ]
+    if edited:
+        parts.insert(0, "markers by hand")
+    if len(parts) > MOST_LISTED + 1:
+        parts = [*parts[:MOST_LISTED], f"{len(parts) - MOST_LISTED} more"]
+    return ", ".join([name, *parts])
+
+
+def differing_settings(one: Config, other: Config) -> dict[tuple[str, str], tuple[Any, Any]]:
+    """The settings in which two differ, by group and name: the value of each.
+
+    What decides nothing beside the others, see `in_effect`, is left out where it does so in both.
+    """
+    ours, theirs = in_effect(one), in_effect(other)
+    found = {}
+    for group in _GROUPS:
+        for name in type(getattr(one, group)).model_fields:
+            counts = name in ours[group] or name in theirs[group]
+            values = tuple(getattr(getattr(config, group), name) for config in (one, other))
+            if counts and values[0] != values[1]:
+                found[group, name] = values
+    return found
+
+
+def changes_in_words(new: Config, old: Config) -> str:
+    """What differs in new settings from old ones, each as in "training epochs 3 instead of 6"."""
+    parts = [
+        f"{_called(place)} {_said(value)} instead of {_said(before)}"
+        for place, (value, before) in differing_settings(new, old).items()
+    ]
+    if len(parts) > MOST_LISTED + 1:
+        parts = [*parts[:MOST_LISTED], f"{len(parts) - MOST_LISTED} more"]
+    return ", ".join(parts)
+
+
+def in_effect(config: Config) -> dict[str, Any]:
+    """The settings by group without those that decide nothing beside the others."""
+    found = config.model_dump()
+    cut, training = ("prior", "max_weight", "sigma", "scaling"), config.training
+    blobs = ("min_sigma", "max_sigma", "threshold")
+    idle: dict[str, tuple[str, ...]] = {
+        "mask": cut if config.mask.automatic else (),
+        "markers": blobs if config.markers.automatic else ("diameter",),
+        "training": (
+            *(() if training.area is None else ("crops",)),
+            *(() if training.warm_up else ("warm_up_radius",)),
+        ),
+    }
+    for group, names in idle.items():
+        for name in names:
+            del found[group][name]
+    return found
+
+
+def run_name(run_id: str, description: Mapping[str, Any]) -> str:
+    """What a run is called: when it was made, from what, how, and its id's last letters.
+
+    Parameters
+    ----------
+    run_id : str
+    description : mapping
+        As it stands in its run.json.
+    """
+    before = description.get("from")
+    name = f"{when(description)} · {image_of(description)} · {how(description)} · {run_id[-5:]}"
+    return name + (f" (again from {before['run'][-5:]})" if before else "")
+
+
+def when(description: Mapping[str, Any]) -> str:
+    """When a run was made."""
+    return time.strftime("%d %b %H:%M", time.localtime(float(description.get("created", 0))))
+
+
+def how(description: Mapping[str, Any]) -> str:
+    """Settings and markers of a run, see `settings_in_words`."""
+    edited = bool(description.get("edits") or description.get("markers"))
+    return settings_in_words(Config(**description["config"]), edited=edited)
+
+
+def image_of(description: Mapping[str, Any]) -> str:
+    """The images that a run was trained on, and the region of the first."""
+    name = str(description.get("image") or "from the command line")
+    region, whole = description.get("region"), description.get("whole")
+    if region and list(region) != [0, 0, *(whole or ())]:
+        top, left, bottom, right = region
+        name += f" [{top}:{bottom}, {left}:{right}]"
+    n = len(description.get("others", ()))
+    return f"{name} and {n} {'other' if n == 1 else 'others'}" if n else name
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """What differs between two runs, in words: the value of each.
+
+    Parameters
+    ----------
+    one, other : mapping
+        Their descriptions.
+
+    Returns
+    -------
+    dict of str to (str, str)
+        Nothing where both were made in the same way; then chance and hardware are left.
+    """
+    found = {}
+    if image_of(one) != image_of(other):
+        found["image"] = (image_of(one), image_of(other))
+    marked = [str(run.get("edits") or run.get("markers") or "") for run in (one, other)]
+    if marked[0] != marked[1]:
+        by_hand = ["by hand" if mark else "found" for mark in marked]
+        if all(marked):
+            by_hand = [f"by hand ({mark[-5:]})" for mark in marked]
+        found["markers"] = (by_hand[0], by_hand[1])
+    before = [(run.get("from") or {}).get("run", "") for run in (one, other)]
+    if before[0] != before[1]:
+        told = [f"the network of run {run}" if run else "a new network" for run in before]
+        found["begins with"] = (told[0], told[1])
+    ours, theirs = (Config(**run["config"]) for run in (one, other))
+    if ours.preset != theirs.preset:
+        found["preset"] = (ours.preset, theirs.preset)
+    for place, (value, their) in differing_settings(ours, theirs).items():
+        found[_called(place)] = (_said(value), _said(their))
+    return found
+
+
+def _called(place: tuple[str, str]) -> str:
+    group, name = place
+    return f"{group} {name.replace('_', ' ')}"
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if value is None:
+        return "not set"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return {**STARTS}.get(value, str(value))

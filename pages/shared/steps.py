@@ -1,0 +1,145 @@
+"""Where each step of the pipeline stands: what is done, what comes next, what is out of date."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from cellcutter_core.pipeline import check_area
+from cellcutter_core.runs.application import Application, applications
+from cellcutter_core.runs.draft import keys_then
+from cellcutter_core.runs.jobs import is_left_behind
+from cellcutter_core.runs.store import Progress, Run
+from pages.shared import cached, state
+from pages.shared.aside import NotYet
+
+# In colour, in shape and in words: colour alone does not reach everybody.
+MARKS = {
+    "done": (":material/check_circle:", "green", "done"),
+    "next": (":material/arrow_circle_right:", "blue", "next"),
+    "waiting": (":material/hourglass_empty:", "blue", "waiting"),
+    "running": (":material/pending:", "blue", "running"),
+    "stopped": (":material/pause_circle:", "orange", "stopped"),
+    "stale": (":material/update:", "orange", "out of date"),
+    "wrong": (":material/error:", "red", "needs attention"),
+    "open": (":material/radio_button_unchecked:", "gray", "to do"),
+}
+
+# Pages whose step a person decides on by looking at it, and the step in `keys`.
+LOOKED_AT = {"data": "image", "mask": "mask", "cells": "markers"}
+
+# Of each step its keys, as they were looked at, and whether what was there is sound.
+Seen = dict[str, dict[str, bool]]
+# So many of a step are remembered, for who goes back and forth.
+MOST_SEEN = 20
+
+
+def status() -> dict[str, str]:
+    """For each page of the pipeline a key of `MARKS`."""
+    opened = state.run()
+    steps = _before_training(opened)
+    if opened is None:
+        ready = all(one == "done" for one in steps.values())
+        train = "next" if ready else "open"
+        return {**steps, "train": train, "compare": "open", "results": "open", "apply": "open"}
+    now = opened.progress
+    stale = bool(state.out_of_date(opened))
+    results = "stale" if stale else "next"
+    if not now.epochs_done:
+        results = "open"
+    return {
+        **steps,
+        "train": _trained(opened, now, stale=stale),
+        "compare": results,
+        "results": results,
+        "apply": _applied(opened, now),
+    }
+
+
+def looked_at(page: str) -> None:
+    """A person has this page before them, with all that belongs to its step on it."""
+    step = LOOKED_AT.get(page)
+    if step is None:
+        return
+    try:
+        sound = _is_sound(page)
+    except NotYet:
+        return
+    seen, key = _seen(), cached.step_keys()[step]
+    of_step = seen.setdefault(step, {})
+    if of_step.get(key) != sound:
+        of_step[key] = sound
+        for old in list(of_step)[:-MOST_SEEN]:
+            del of_step[old]
+        state.draft().save_seen(seen)
+
+
+def _is_sound(page: str) -> bool:
+    try:
+        if page == "data":
+            cached.image()
+        elif page == "mask":
+            check_area(cached.known_mask()[0], state.choices().config)
+    except ValueError:
+        return False
+    return True
+
+
+def _seen() -> Seen:
+    """What was looked at of the present draft."""
+    kept = st.session_state.get(state.SEEN)
+    if kept is None or kept[0] != state.draft().id:
+        kept = (state.draft().id, state.draft().seen())
+        st.session_state[state.SEEN] = kept
+    seen: Seen = kept[1]
+    return seen
+
+
+def _before_training(opened: Run | None) -> dict[str, str]:
+    """Done is what was looked at, or what the open run was made from."""
+    now, seen = cached.step_keys(), _seen()
+    then = keys_then(opened.description) if opened is not None else {}
+    steps = {}
+    for page, step in LOOKED_AT.items():
+        sound = seen.get(step, {}).get(now[step])
+        if sound is False:
+            steps[page] = "wrong"
+        elif sound or then.get(step) == now[step]:
+            steps[page] = "done"
+        else:
+            steps[page] = "open" if {"next", "wrong"} & set(steps.values()) else "next"
+    return steps
+
+
+def _trained(opened: Run, now: Progress, *, stale: bool) -> str:
+    if now.status in ("failed", "crashed") or now.collapsed:
+        return "wrong"
+    if now.status == "queued":
+        return "wrong" if is_left_behind(opened) else "waiting"
+    if now.status == "running":
+        return "running"
+    if stale:
+        return "stale"
+    return "done" if now.status == "finished" else "stopped"
+
+
+def _applied(opened: Run, now: Progress) -> str:
+    """Where the last application of a run stands."""
+    last = next(applications(opened), None)
+    if last is None:
+        return "open"
+    then = last.progress
+    if then.status == "queued":
+        return "wrong" if is_left_behind(last) else "waiting"
+    if then.status == "running":
+        return "running"
+    if then.status in ("failed", "crashed") or any(one.error for one in then.outcomes):
+        return "wrong"
+    if then.n_left:
+        return "stopped"
+    return "stale" if _is_of_before(last, now) else "done"
+
+
+def _is_of_before(last: Application, now: Progress) -> bool:
+    """Whether the run was trained on after it was applied: its network is another one now."""
+    trained = now.trained_events
+    return bool(trained) and trained[-1]["time"] > last.created

@@ -1,0 +1,62 @@
+"""What waits for its turn: its place and about how long that takes."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from cellcutter_core.runs.application import Application
+from cellcutter_core.runs.spare import SPARE
+from cellcutter_core.runs.store import Run
+from cellcutter_core.runs.waiting import seconds_left, seconds_to_wait
+from pages.shared import cached_runs
+from pages.shared.run_words import in_words
+
+
+def waiting_line(job: Run | Application) -> str:
+    """Of something that waits: what number it is, what comes first, and when it starts."""
+    place = cached_runs.jobs().position(job)
+    if place is None:
+        return "Waiting for its turn"
+    ahead = cached_runs.jobs().ahead(job)
+    which = "next in line" if place == 1 else f"number {place} in line"
+    return f"Waiting: {which}{_because(ahead)}{_starts(ahead, 'It starts')}"
+
+
+def others_first() -> str:
+    """What comes before a training that would be started now; empty where nothing does."""
+    ahead = cached_runs.jobs().ahead()
+    if len(ahead) < cached_runs.jobs().n_workers:
+        return ""
+    return f"It would wait{_because(ahead)}{_starts(ahead, 'It would start')}"
+
+
+def _because(ahead: list[Run | Application]) -> str:
+    n_runs = sum(isinstance(one, Run) for one in ahead)
+    counts = {"training": n_runs, "application": len(ahead) - n_runs}
+    parts = [f"{n} {what}{'' if n == 1 else 's'}" for what, n in counts.items() if n]
+    if not parts:
+        return ""
+    return f" behind {' and '.join(parts)}"
+
+
+def _starts(ahead: list[Run | Application], begins: str) -> str:
+    seconds = seconds_to_wait(ahead, n_workers=cached_runs.jobs().n_workers, needs=_needs)
+    if seconds is None:
+        return f". {begins} when they end: how long they take is not known yet"
+    return f". {begins} in about {in_words(seconds)}"
+
+
+def _needs(job: Run | Application) -> float | None:
+    now = job.progress
+    if now.status == "running":
+        return seconds_left(job, device=SPARE.known())
+    left = now.n_left if isinstance(job, Application) else now.epochs - now.epochs_done
+    return _waiting_needs(str(job.path), left)
+
+
+@st.cache_data(max_entries=16, ttl=60, scope="session", show_spinner=False)
+def _waiting_needs(path: str, left: int) -> float | None:
+    # Asked every second, and it reads what the run was given.
+    del left
+    job = Application(path) if Application.is_at(path) else Run(path)
+    return seconds_left(job, device=SPARE.known())
