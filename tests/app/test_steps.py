@@ -13,6 +13,7 @@ import streamlit as st
 import tifffile
 from streamlit.testing.v1 import AppTest
 
+from cellcutter_core.config import PAPER
 from cellcutter_core.export.ome_zarr import ome_zarr
 from cellcutter_core.export.rois import roi_set
 from cellcutter_core.images import Image
@@ -435,34 +436,77 @@ def test_the_papers_image_without_a_network_says_so(monkeypatch: pytest.MonkeyPa
 # Mask ---------------------------------------------------------------------------------------------
 
 
-def test_sliders_answer_with_another_mask() -> None:
+def by_hand(app: AppTest) -> AppTest:
+    return app.toggle(key="mask_automatic").set_value(False).run()
+
+
+def area(app: AppTest) -> float:
+    return float(metric(app, "Cell area")[:-1])
+
+
+def test_the_graph_cut_begins_near_the_automatic_mask() -> None:
     app = opened("mask")
-    automatic = metric(app, "Cell area")
-    app.toggle(key="mask_automatic").set_value(False).run()
-    app.slider(key="mask_prior").set_value(0.97).run()
-    wide = metric(app, "Cell area")
-    app.slider(key="mask_prior").set_value(0.9).run()
-    narrow = metric(app, "Cell area")
-    assert float(narrow[:-1]) < float(wide[:-1])
-    assert automatic not in (wide, narrow)
-    assert chosen(app).config.mask.prior == 0.9
-    assert 0 < float(metric(app, "IoU with the truth")) < 1
+    automatic = area(app)
+    by_hand(app)
+    assert not app.exception
+    assert not app.error
+    assert abs(area(app) - automatic) < 5
+    assert float(metric(app, "IoU with the truth")) > 0.93
+    assert chosen(app).config.mask.prior != PAPER.mask.prior
+
+
+def test_all_of_the_prior_slider_does_something() -> None:
+    app = by_hand(opened("mask"))
+    slider = app.select_slider(key="mask_prior")
+    stops = [float(option) for option in slider.options]
+    areas = []
+    for stop in stops[:: len(stops) // 5]:
+        app.select_slider(key="mask_prior").set_value(stop).run()
+        assert not app.exception
+        areas.append(area(app))
+    assert areas[0] < 5
+    assert areas[-1] > 90
+    steps = np.diff(areas)
+    assert (steps > 1).all()
+    assert steps.max() < 60
+
+
+def test_published_values_are_a_click_away_and_the_way_back_too() -> None:
+    app = by_hand(opened("mask"))
+    suited = chosen(app).config.mask
+    app.button(key="mask_published").click().run()
+    assert not app.exception
+    assert chosen(app).config.mask == PAPER.mask.replace(automatic=False)
+    app.button(key="mask_suit").click().run()
+    assert chosen(app).config.mask == suited
+
+
+def test_values_chosen_by_hand_are_there_again_after_automatic() -> None:
+    app = by_hand(opened("mask"))
+    app.select_slider(key="mask_max_weight").set_value(3).run()
+    mine = chosen(app).config.mask
+    app.toggle(key="mask_automatic").set_value(True).run()
+    by_hand(app)
+    assert chosen(app).config.mask == mine
+    assert mine.max_weight == 3
 
 
 def test_a_mask_of_everything_is_told_and_the_sliders_stay() -> None:
-    app = opened("mask")
-    app.toggle(key="mask_automatic").set_value(False).run()
-    app.slider(key="mask_prior").set_value(0.999).run()
+    app = by_hand(opened("mask"))
+    app.button(key="mask_published").click().run()
     assert not app.exception
     assert "every pixel cell" in app.error[0].value
     assert metric(app, "Cell area") == "100.0%"
-    app.slider(key="mask_prior").set_value(0.9).run()
+    app.button(key="mask_suit").click().run()
     assert not app.error, app.error[0].value
 
 
 def test_the_grid_opens() -> None:
     app = opened("mask")
     app.toggle(key="mask_grid_shown").set_value(True).run()
+    assert not app.exception
+    assert not app.error
+    by_hand(app)
     assert not app.exception
     assert not app.error
 

@@ -156,6 +156,7 @@ def test_two_visitors_do_not_disturb_each_other(
     visit(other, server, "mask")
     before = metric(other, "Cell area")
     one.get_by_test_id("stCheckbox").get_by_text("Automatic").click()
+    one.get_by_role("button", name="As published").click()
     one.get_by_text("the mask calls every pixel cell").wait_for(timeout=SOON)
     other.reload()
     other.get_by_role("heading", level=1).wait_for(timeout=SOON)
