@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import streamlit as st
 import tifffile
+from patience import LONGEST
 from streamlit.testing.v1 import AppTest
 
 from cellcutter_core.config import QUICK
@@ -59,7 +60,7 @@ def shown(page: str, choices: Choices, markers: Nuclei | None = None) -> str:
     draft.save(choices)
     if markers is not None:
         draft.save_markers(choices, markers)
-    app = AppTest.from_file(APP, default_timeout=60)
+    app = AppTest.from_file(APP, default_timeout=LONGEST)
     app.query_params["draft"] = draft.id
     app.run()
     app.switch_page(f"pages/{page}.py").run()
@@ -300,7 +301,7 @@ def test_applying_to_images_of_several_files(tmp_path: Path) -> None:
 
 
 def labels_by_the_code_of_apply(run: str) -> Any:
-    app = AppTest.from_file(APP, default_timeout=60)
+    app = AppTest.from_file(APP, default_timeout=LONGEST)
     app.query_params["run"] = run
     app.run()
     app.switch_page("pages/apply.py").run()

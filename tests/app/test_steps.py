@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import streamlit as st
 import tifffile
+from patience import LONGEST
 from streamlit.testing.v1 import AppTest
 
 from cellcutter_core.config import PAPER
@@ -39,7 +40,7 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def opened(page: str, choices: Choices | None = None) -> AppTest:
     """A page of the app on a small part of the sample, or on other choices."""
-    app = AppTest.from_file(APP, default_timeout=60)
+    app = AppTest.from_file(APP, default_timeout=LONGEST)
     draft = Draft()
     draft.save(choices or Choices(region=(100, 100, 292, 292)))
     app.query_params["draft"] = draft.id
@@ -60,7 +61,7 @@ def metric(app: AppTest, label: str) -> str:
 
 @pytest.mark.parametrize("page", ["overview", "data", "mask", "cells", "train", "compare", "apply"])
 def test_every_page_opens_on_the_sample_for_a_new_visitor(page: str) -> None:
-    app = AppTest.from_file(APP, default_timeout=60).run()
+    app = AppTest.from_file(APP, default_timeout=LONGEST).run()
     if page != "overview":
         app.switch_page(f"pages/{page}.py").run()
     assert not app.exception
@@ -86,7 +87,7 @@ def test_roles_can_be_changed_and_are_kept() -> None:
     assert not app.exception
     assert chosen(app).nucleus == "none"
     assert chosen(app).cell == ("fluorescence", "bright field")
-    again = AppTest.from_file(APP, default_timeout=60)
+    again = AppTest.from_file(APP, default_timeout=LONGEST)
     again.query_params["draft"] = app.session_state[state.DRAFT].id
     assert chosen(again.run()) == chosen(app)
 
@@ -228,7 +229,7 @@ def test_files_uploaded_together_are_the_channels_of_one_image() -> None:
     assert app.multiselect(key="data_cell").value == ["actin"]
     assert app.selectbox(key="data_nucleus").value == "dapi"
     # A reload finds them again.
-    again = AppTest.from_file(APP, default_timeout=60)
+    again = AppTest.from_file(APP, default_timeout=LONGEST)
     again.query_params["draft"] = app.session_state[state.DRAFT].id
     again.run().switch_page("pages/data.py").run()
     assert not again.error
@@ -331,7 +332,7 @@ def test_an_address_is_read_from_the_public_internet_alone(
     assert asked[-1] == ("https://example.org/stack.zarr", {"public_only": True, "z": "max"})
     script = next(code.value for code in app.code if "read_image" in code.value)
     assert "read_image('https://example.org/stack.zarr', z='max')" in script
-    again = AppTest.from_file(APP, default_timeout=60)
+    again = AppTest.from_file(APP, default_timeout=LONGEST)
     again.query_params["draft"] = app.session_state[state.DRAFT].id
     again.run().switch_page("pages/data.py").run()
     assert not again.error
@@ -544,7 +545,7 @@ def test_edits_survive_a_reload() -> None:
     app = opened("cells")
     n = int(metric(app, "Markers"))
     edit(app, Edit("remove", 0, None))
-    again = AppTest.from_file(APP, default_timeout=60)
+    again = AppTest.from_file(APP, default_timeout=LONGEST)
     again.query_params["draft"] = app.session_state[state.DRAFT].id
     again.run()
     again.switch_page("pages/cells.py").run()
@@ -625,7 +626,7 @@ def test_a_large_region_waits_to_be_asked(tmp_path: Path) -> None:
 
 
 def test_an_id_that_is_none_is_told_and_the_sample_is_there() -> None:
-    app = AppTest.from_file(APP, default_timeout=60)
+    app = AppTest.from_file(APP, default_timeout=LONGEST)
     app.query_params["draft"] = "../../etc"
     app.run()
     assert not app.exception
@@ -634,7 +635,7 @@ def test_an_id_that_is_none_is_told_and_the_sample_is_there() -> None:
 
 
 def test_a_run_that_is_not_there_is_told() -> None:
-    app = AppTest.from_file(APP, default_timeout=60)
+    app = AppTest.from_file(APP, default_timeout=LONGEST)
     app.query_params["run"] = "20200101-000000-xxxxx"
     app.run()
     assert not app.exception

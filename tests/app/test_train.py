@@ -21,6 +21,7 @@ from made_runs import (
     shown,
     words,
 )
+from patience import LONGEST
 
 from cellcutter_core.config import PAPER, QUICK, Config, is_current, starting
 from cellcutter_core.images import read_image
@@ -367,7 +368,7 @@ def test_a_deep_link_brings_the_choices_of_the_run_back():
     from streamlit.testing.v1 import AppTest
 
     run = make_run("r1", config=QUICK.replace(training=QUICK.training.replace(beta=-7.0)))
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=LONGEST)
     app.query_params["run"] = run.path.name
     app = shown(app.run())
     app = shown(app.switch_page("pages/train.py").run())
@@ -390,7 +391,7 @@ def test_the_server_never_imports_a_framework():
         "import sys, json\n"
         f"sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / 'tests/app')!r}]\n"
         "from streamlit.testing.v1 import AppTest\n"
-        f"app = AppTest.from_file({str(ROOT / 'app.py')!r}, default_timeout=120).run()\n"
+        f"app = AppTest.from_file({str(ROOT / 'app.py')!r}, default_timeout={LONGEST}).run()\n"
         "for page in ('train', 'compare'):\n"
         "    app.switch_page(f'pages/{page}.py').run()\n"
         "    assert not app.exception\n"
