@@ -92,6 +92,12 @@ def more_epochs(run: Run, now: Progress) -> None:
         icon=":material/resume:",
         key="train_continue",
         disabled=not is_current(run.config),
+        help="Goes on from the last whole epoch."
+        + (
+            " The learning rate, which had fallen, is high again then: the loss may jump at first."
+            if run.config.training.schedule == "cosine"
+            else ""
+        ),
     ):
         with panels.told():
             cached_runs.jobs().submit(run, epochs=now.epochs_done + int(more))

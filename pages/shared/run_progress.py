@@ -62,6 +62,8 @@ def results(run: Run, now: Progress) -> None:
     panels.chart(
         losses, key="train_loss", alt=f"Loss over the epochs with its three parts: {found}"
     )
+    if now.continued:
+        st.caption(continued_line(run, now))
     if scores is not None:
         panels.chart(
             scores,
@@ -69,6 +71,18 @@ def results(run: Run, now: Progress) -> None:
             alt="Agreement with the truth over the epochs; dashed lines are the cheapest paths "
             "and the watershed",
         )
+
+
+def continued_line(run: Run, now: Progress) -> str:
+    """What a dotted line in the chart means, and why the loss may jump there."""
+    where = " and ".join(str(epoch) for epoch in now.continued)
+    why = (
+        "The learning rate falls over all epochs of a run. With more of them to come it was high "
+        "again, so the loss may jump there and takes some epochs to come back."
+        if run.config.training.schedule == "cosine"
+        else "Network and optimiser went on from where they were."
+    )
+    return f"Dotted: the run was continued after epoch {where}. {why}"
 
 
 def pictures(run: Run) -> None:

@@ -386,6 +386,18 @@ def test_the_code_of_the_page_makes_the_settings_of_the_choices():
     assert Config.model_validate_json(done.stdout) == config_of(app)
 
 
+def test_a_step_where_a_run_was_continued_is_explained():
+    run = make_run("a")
+    app = open_page("train", run)
+    assert "continued" not in words(app)
+    assert "learning rate" in app.button(key="train_continue").help
+    run.record("started", pid=1, host="h", epochs=9)
+    run.record("finished")
+    text = words(open_page("train", run))
+    assert "the run was continued after epoch 3" in text
+    assert "the loss may jump" in text
+
+
 def test_the_server_never_imports_a_framework():
     program = (
         "import sys, json\n"
