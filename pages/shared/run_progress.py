@@ -29,9 +29,22 @@ def watch(run: Run, n_drawn: int, status_drawn: str) -> None:
     if now.status == "running" and now.epochs_done == now.epochs and run.other_files:
         line = "Trained; now finding the cells of the other images"
     if run.asked_to_stop and now.status in ("queued", "running"):
-        line = "Stopping after this step …"
+        line = "Stopping …"
     st.progress(min(done / max(now.epochs * now.steps, 1), 1.0), text=line)
+    if now.status == "running" and not run.asked_to_stop:
+        st.caption(stop_line(now))
     st.caption(device_line(run))
+
+
+def stop_line(now: Progress) -> str:
+    """What stopping now would keep, and what it would lose."""
+    kept = "nothing is kept yet: the first epoch is not done"
+    if now.epochs_done:
+        kept = f"epoch {now.epochs_done} is kept"
+    elif now.epoch_events:
+        kept = "epoch 0 is kept, from before training"
+    lost = f"; step {now.step} of {now.steps} in the next epoch is lost" if now.step else ""
+    return f"If you stop now, {kept}{lost}."
 
 
 def device_line(run: Run) -> str:
