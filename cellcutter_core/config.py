@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 Start = Literal["simulated", "nothing"]
@@ -70,6 +70,15 @@ def _bounds(field: FieldInfo) -> str:
     return " and ".join(filter(None, [", ".join(bounds[:-1]), *bounds[-1:]]))
 
 
+# Where sliders stop: about equal steps of the logarithm, of a probability those of its log-odds.
+_PRIORS: list[JsonValue] = [
+    *(0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9),
+    *(0.93, 0.95, 0.97, 0.98, 0.985, 0.99, 0.993, 0.995, 0.997, 0.998, 0.999),
+]
+_WEIGHTS: list[JsonValue] = [0, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 15, 20, 30, 50]
+_SIGMAS: list[JsonValue] = [0.005, 0.007, 0.01, 0.015, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3]
+
+
 class MaskSettings(Settings):
     """Where there are cells: the graph cut of the cell channel."""
 
@@ -78,7 +87,7 @@ class MaskSettings(Settings):
         0.985,
         gt=0,
         lt=1,
-        json_schema_extra={"everyday": [0.5, 0.999, 0.001]},
+        json_schema_extra={"steps": _PRIORS},
         description="Prior probability of cell: higher calls dimmer pixels cell. "
         "The paper's images want 0.985.",
     )
@@ -86,7 +95,7 @@ class MaskSettings(Settings):
         10.0,
         ge=0,
         le=1000,
-        json_schema_extra={"everyday": [0.0, 50.0, 0.5]},
+        json_schema_extra={"steps": _WEIGHTS},
         description="Cost of an outline where the image is flat: higher gives smoother, "
         "less fragmented cell area.",
     )
@@ -94,7 +103,7 @@ class MaskSettings(Settings):
         0.03,
         gt=0,
         le=10,
-        json_schema_extra={"everyday": [0.005, 0.3, 0.005]},
+        json_schema_extra={"steps": _SIGMAS},
         description="How large a step in intensity makes an outline cheap, in units of the "
         "scaled image.",
     )
@@ -404,6 +413,12 @@ def everyday(field: FieldInfo) -> tuple[float, float, float] | None:
         return None
     low, high, step = extra["everyday"]
     return float(low), float(high), float(step)
+
+
+def usual_steps(field: FieldInfo) -> tuple[float, ...]:
+    """The values that a slider for a setting stops at, where they are not evenly spaced."""
+    extra: Any = field.json_schema_extra
+    return tuple((extra or {}).get("steps", ()))
 
 
 PAPER = Config()

@@ -194,7 +194,9 @@ class Training:
         epochs : int, optional
             Number of the last epoch; default that of the settings.
         stop : callable
-            Asked before every step; when it says True the stream ends at once.
+            Asked before every step, and within one between batches of crops; when it says True the
+            stream ends at once. What was learnt since the last whole epoch is in the network, but
+            no other training can go on from within an epoch.
 
         Yields
         ------
@@ -209,11 +211,14 @@ class Training:
             rng = np.random.default_rng([s.seed, epoch])
             steps: list[Step] = []
             for index in range(s.steps):
-                if stop():
+                made = None
+                if not stop():
+                    made = self._step(engine, rng, epoch, index, last * s.steps, stop)
+                if made is None:
                     engine.write_back()
                     return
-                steps.append(self._step(engine, rng, epoch, index, last * s.steps))
-                yield steps[-1]
+                steps.append(made)
+                yield made
             engine.write_back()
             self.epochs_done = epoch
             yield self._epoch(epoch, steps, engine.where.device)
@@ -232,8 +237,14 @@ class Training:
         return self._engine
 
     def _step(
-        self, engine: Engine, rng: np.random.Generator, epoch: int, index: int, total: int
-    ) -> Step:
+        self,
+        engine: Engine,
+        rng: np.random.Generator,
+        epoch: int,
+        index: int,
+        total: int,
+        stop: Callable[[], bool],
+    ) -> Step | None:
         s = self.settings
         start = time.perf_counter()
         data = self._datasets[0]
@@ -252,7 +263,10 @@ class Training:
             _symmetries(rng, s.symmetries, len(cells)),
             learning_rate=_learning_rate(s, done, total),
             target_weight=1.0 if warm else 0.0,
+            stop=stop,
         )
+        if parts is None:
+            return None
         if not np.isfinite(parts["loss"]):
             raise ValueError(
                 f"the loss is {parts['loss']} in step {index + 1} of epoch {epoch}; "

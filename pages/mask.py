@@ -6,6 +6,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from cellcutter_core.config import PAPER, MaskSettings
 from cellcutter_core.metrics import mask_iou
 from cellcutter_core.pipeline import check_area, is_covered
 from cellcutter_core.view.render import mask_outline
@@ -23,7 +24,31 @@ def _mask_or_preview() -> tuple[NDArray[np.bool_], float | None]:
     try:
         return cached.known_mask()
     except NotYet:
-        return cached.mask_preview(), None
+        return cached.mask_preview(note), None
+
+
+def _switch() -> None:
+    """Automatic or not; what it begins with then suits the image, unless it was chosen by hand."""
+    if st.session_state["mask_automatic"]:
+        state.choose_setting("mask", "automatic", True)
+        return
+    now = state.choices().config.mask
+    begun_with = (PAPER.mask, st.session_state.get("mask_suited"))
+    if now.replace(automatic=False) in [one.replace(automatic=False) for one in begun_with if one]:
+        _suit()
+    else:
+        state.choose_setting("mask", "automatic", False)
+
+
+def _suit() -> None:
+    """Take values that suit the image."""
+    with panels.complaints():
+        st.session_state["mask_suited"] = cached.suited_mask_settings()
+        _take(st.session_state["mask_suited"])
+
+
+def _take(settings: MaskSettings) -> None:
+    state.choose(config=state.choices().config.replace(mask=settings))
 
 
 state.enter("mask")
@@ -34,10 +59,32 @@ edited = state.edited_markers() is not None
 
 controls, view = st.columns([1, 3], gap="large")
 with controls:
-    setting("mask", "automatic", label="Automatic")
-    for name in PARAMETERS:
-        setting("mask", name, disabled=settings.automatic)
-    setting("mask", "scaling", disabled=settings.automatic)
+    st.session_state["mask_automatic"] = settings.automatic
+    st.toggle(
+        "Automatic",
+        key="mask_automatic",
+        on_change=_switch,
+        help=MaskSettings.model_fields["automatic"].description,
+    )
+    if not settings.automatic:
+        for name in PARAMETERS:
+            setting("mask", name, steps=cached.priors() if name == "prior" else ())
+        setting("mask", "scaling")
+        st.button(
+            "Suit this image",
+            icon=":material/tune:",
+            key="mask_suit",
+            on_click=_suit,
+            help="Values with which the cut of this image comes near the automatic mask.",
+        )
+        st.button(
+            "As published",
+            icon=":material/article:",
+            key="mask_published",
+            on_click=_take,
+            args=(PAPER.mask.replace(automatic=False),),
+            help="Prior 0.985, max_weight 10 and sigma 0.03, which the paper's own images want.",
+        )
     if settings.automatic:
         st.caption(
             "Nothing to set: the nuclei themselves are segmented, and the mask is what they cover. "

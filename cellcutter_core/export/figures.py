@@ -53,12 +53,16 @@ def figures(result: Result) -> dict[str, Any]:
     of area and of the mean intensity in each channel, of the cells as they were corrected.
     """
     run, table = result.run, result.table
-    events = [event for event in run.progress.epoch_events if event["epoch"] <= result.epoch]
+    now = run.progress
+    events = [event for event in now.epoch_events if event["epoch"] <= result.epoch]
     training = run.config.training
     made: dict[str, Any] = {}
     if any(event["epoch"] for event in events):
         warm_up = training.warm_up / training.steps
-        made["Loss over the epochs"] = loss_curves({"Loss": events}, warm_up=warm_up)
+        continued = [epoch for epoch in now.continued if epoch < result.epoch]
+        made["Loss over the epochs"] = loss_curves(
+            {"Loss": events}, warm_up=warm_up, continued=continued
+        )
     if any(event.get("scores") for event in events):
         baselines = run.baseline_scores
         made["Scores over the epochs"] = score_curves({"Network": events}, baselines=baselines)

@@ -103,7 +103,8 @@ class Engine:
         *,
         learning_rate: float,
         target_weight: float,
-    ) -> dict[str, float]:
+        stop: Callable[[], bool] = lambda: False,
+    ) -> dict[str, float] | None:
         """One optimiser step on some crops of one image.
 
         Crops that do not fit through the network together pass in several batches. A first pass
@@ -120,11 +121,13 @@ class Engine:
         target_weight : float
             0 for the self-supervised loss, 1 for the cross-entropy with the dataset's targets,
             or between.
+        stop : callable
+            Asked between batches. When it says True the step is given up: no weight is trained.
 
         Returns
         -------
-        dict
-            The `PARTS`, summed over the batches.
+        dict or None
+            The `PARTS`, summed over the batches; None where it was given up.
         """
         shape, fields = self._on_device(data)
         n_batches = math.ceil(len(cells) / self.settings.crops_at_once)
@@ -150,10 +153,16 @@ class Engine:
         if n_batches == 1:
             record = self._run.step(shape, fields, inputs[0], learning_rate)
             return dict(zip(PARTS, np.asarray(record, float).tolist(), strict=True))
-        spread = [self._run.forward(shape, fields, x) for x in inputs]
+        spread = []
+        for x in inputs:
+            if stop():
+                return None
+            spread.append(self._run.forward(shape, fields, x))
         everything = sum(spread[1:], start=spread[0])
         records, gradients = [], None
         for x, own in zip(inputs, spread, strict=True):
+            if stop():
+                return None
             record, new = self._run.gradients(shape, fields, x, everything - own)
             records.append(np.asarray(record, float))
             gradients = new if gradients is None else [

@@ -76,6 +76,8 @@ class Progress:
     epoch_events : tuple of dict
         The events of its epochs, in order. That of epoch 0, which runs from before there was one
         lack, has no loss.
+    continued : tuple of int
+        After which epochs it was gone on with to more epochs than it was to have before.
     """
 
     status: Status
@@ -88,6 +90,7 @@ class Progress:
     seconds_left: float | None
     collapsed: bool
     epoch_events: tuple[Mapping[str, Any], ...]
+    continued: tuple[int, ...] = ()
 
     @property
     def trained_events(self) -> tuple[Mapping[str, Any], ...]:
@@ -375,16 +378,21 @@ def progress(events: list[dict[str, Any]], config: Config, *, alive: Any = None)
         `alive(pid, host)` says whether the process of that number still runs.
     """
     status: Status = "queued"
-    message, epochs, step, started = "", config.training.epochs, 0, {}
+    message, epochs, step = "", config.training.epochs, 0
+    started: Mapping[str, Any] = {}
     done: dict[int, Mapping[str, Any]] = {}
     # Of the last process that worked on it.
     taken: list[Mapping[str, Any]] = []
+    continued: list[int] = []
     for event in events:
         match event["kind"]:
             case "queued":
                 status, message, step = "queued", "", 0
                 epochs = event.get("epochs") or epochs
             case "started":
+                n_done = sum(number > 0 for number in done)
+                if n_done and event.get("epochs", 0) > started.get("epochs", epochs):
+                    continued.append(n_done)
                 status, message, started = "running", "", event
                 epochs, taken = event.get("epochs", epochs), []
             case "step":
@@ -419,6 +427,7 @@ def progress(events: list[dict[str, Any]], config: Config, *, alive: Any = None)
         seconds_left=left,
         collapsed=bool(trained and trained[-1].get("collapsed")),
         epoch_events=ordered,
+        continued=tuple(continued),
     )
 
 

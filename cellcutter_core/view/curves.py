@@ -45,7 +45,11 @@ _MARKED_EPOCHS = 40
 
 
 def loss_curves(
-    runs: Mapping[str, Events], *, warm_up: float = 0, epochs: int | None = None
+    runs: Mapping[str, Events],
+    *,
+    warm_up: float = 0,
+    epochs: int | None = None,
+    continued: Sequence[int] = (),
 ) -> go.Figure:
     """The loss over the epochs, and beside it, each with its own scale, the parts it is made of.
 
@@ -58,6 +62,8 @@ def loss_curves(
         Epochs in which the network learnt only discs around the markers; they are shaded.
     epochs : int, optional
         The last epoch to come: the axis reaches to it from the start and does not grow.
+    continued : sequence of int
+        Epochs after which a run that had ended was gone on with: a dotted line after each.
 
     Returns
     -------
@@ -68,8 +74,8 @@ def loss_curves(
 
     Notes
     -----
-    In a warm-up, which does not look at the loss, it is in the thousands. It may leave the panel;
-    all epochs after it are in there.
+    In a warm-up, which does not look at the loss, it is in the thousands. It may leave the panel,
+    where an arrow says how far; all epochs after it are in there.
     """
     runs = {run: [one for one in events if one["epoch"]] for run, events in runs.items()}
     parts = ["area", "overlap", "background"]
@@ -85,13 +91,25 @@ def loss_curves(
     for number, name in enumerate(["loss", *parts], start=1):
         values = {run: [event.get(name) for event in events] for run, events in runs.items()}
         _add_lines(figure, runs, values, panel=number)
-        figure.layout[f"yaxis{number}"].range = _range_of(values, math.ceil(warm_up))
+        shown = _range_of(values, math.ceil(warm_up))
+        figure.layout[f"yaxis{number}"].range = shown
+        _point_to_highest(figure, runs, values, shown, panel=number)
         if 1 < number <= n:
             figure.layout[f"xaxis{number}"].update(showticklabels=False, title_text="")
+    for epoch in continued:
+        for number in range(1, n + 2):
+            at = axis("x", number), axis("y", number) + " domain"
+            figure.add_shape(
+                type="line", x0=epoch + 0.5, x1=epoch + 0.5, y0=0, y1=1, xref=at[0], yref=at[1],
+                line={"color": GREY, "width": 1.5, "dash": "dot"},
+            )  # fmt: skip
+        figure.add_annotation(
+            text="continued", x=epoch + 0.5, xref="x", xanchor="left", y=1, yref="y domain",
+            yanchor="top", showarrow=False, font_size=FONT_SIZE - 1,
+        )  # fmt: skip
     if warm_up > 0:
-        figure.update_layout(
-            shapes=[shade((0.5, warm_up + 0.5), panel=number) for number in range(1, n + 2)]
-        )
+        for number in range(1, n + 2):
+            figure.add_shape(shade((0.5, warm_up + 0.5), panel=number))
         figure.add_annotation(
             text="warm-up", x=0.5, xref="x", xanchor="left", y=0, yref="y domain",
             yanchor="bottom", showarrow=False, font_size=FONT_SIZE - 1,
@@ -270,7 +288,7 @@ def _panel_figure(
     """Empty panels over epochs; axes x1, y1, x2, y2 ... in the order of the panels."""
     there = [event["epoch"] for events in runs.values() for event in events]
     first, last = min([1, *there]), max([1, *there, epochs or 1])
-    ticks = {"dtick": 1} if last <= 10 else {"nticks": 6}
+    ticks = {"tickvals": _ticks(first, last)}
     layout: dict[str, Any] = {"annotations": []}
     for number, panel in enumerate(panels, start=1):
         layout[f"xaxis{number}"] = {
@@ -290,6 +308,13 @@ def _panel_figure(
         }
         layout["annotations"].append(panel_title(panel.title, number))
     return charted(go.Figure(layout=layout), height=height, legend=legend or len(runs) > 1)
+
+
+def _ticks(first: int, last: int) -> list[int]:
+    """The first epoch, and round numbers after it."""
+    steps = (m * 10**k for k in range(9) for m in (1, 2, 5))
+    step = 1 if last <= 10 else next(step for step in steps if (last - first) / step <= 7)
+    return [first, *(n for n in range(0, last + 1, step) if n >= first + (step + 1) // 2)]
 
 
 def _add_lines(
@@ -325,6 +350,30 @@ def _add_lines(
             )
         )
     figure.add_traces(lines)
+
+
+def _point_to_highest(
+    figure: Any,
+    runs: Mapping[str, Events],
+    values: Mapping[str, Sequence[float | None]],
+    shown: tuple[float, float] | None,
+    *,
+    panel: int,
+) -> None:
+    """Where a panel does not reach as high as its values do, say how high they are."""
+    known = [
+        (value, event["epoch"])
+        for name, events in runs.items()
+        for event, value in zip(events, values[name], strict=True)
+        if value is not None
+    ]
+    if shown is None or max(known)[0] <= shown[1]:
+        return
+    value, epoch = max(known)
+    figure.add_annotation(
+        text=f"↑ {value:,.0f}", x=epoch, xref=axis("x", panel), xanchor="left", y=1,
+        yref=axis("y", panel) + " domain", yanchor="top", showarrow=False, font_size=FONT_SIZE - 1,
+    )  # fmt: skip
 
 
 def _range_of(

@@ -18,7 +18,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from cellcutter_core.config import Config, MaskSettings
 from cellcutter_core.crops import Dataset
-from cellcutter_core.graph_cut import mask_grid, preview_mask
+from cellcutter_core.graph_cut import mask_grid, preview_mask, prior_steps, suited_settings
 from cellcutter_core.images import Image
 from cellcutter_core.inputs import Inputs, Truth
 from cellcutter_core.markers import Nuclei
@@ -207,13 +207,52 @@ def mask() -> NDArray[np.bool_]:
 
 @kept(4)
 def _mask_preview(key: str, _image: Image, _config: Config) -> NDArray[np.bool_]:
+    cell = _image.pixels[..., list(_image.cell)]
+    return aside("preview", f"preview {key}", preview_mask, cell, _config.mask)[0]
+
+
+def mask_preview(note: DeltaGenerator | None = None) -> NDArray[np.bool_]:
+    """Nearly the mask that the chosen parameters will give."""
+    key, config = step_keys()["mask"], state.choices().config
+    return waited(lambda: _mask_preview(key, image(), config), note)
+
+
+@kept(4)
+def _prior_steps(key: str, _image: Image, _settings: MaskSettings) -> tuple[float, ...]:
     del key
-    return preview_mask(_image.pixels[..., list(_image.cell)], _config.mask)
+    return prior_steps(_image.pixels[..., list(_image.cell)], _settings)
 
 
-def mask_preview() -> NDArray[np.bool_]:
-    """About the mask that the chosen parameters will give."""
-    return _mask_preview(step_keys()["mask"], image(), state.choices().config)
+def priors() -> tuple[float, ...]:
+    """The priors between which the mask of this image goes from nothing to everything."""
+    settings = state.choices().config.mask
+    return _prior_steps(f"{step_keys()['image']} {settings.scaling}", image(), settings)
+
+
+@kept(4)
+def _suited(
+    key: str, _image: Image, _settings: MaskSettings, _like: NDArray[np.bool_] | None
+) -> MaskSettings:
+    del key
+    return suited_settings(_image.pixels[..., list(_image.cell)], _settings, like=_like)
+
+
+def suited_mask_settings() -> MaskSettings:
+    """The graph cut to start from on this image, near the automatic mask where that is at hand.
+
+    Raises
+    ------
+    ValueError
+        What the core refuses.
+    """
+    chosen = state.choices().with_setting("mask", "automatic", True)
+    settings = state.choices().config.mask
+    key = keys(chosen, edits=_digest())["mask"]
+    like = None
+    if not is_large():
+        given = state.edited_markers() is not None
+        like = _mask(key, image(), chosen.config, markers(), given, False)[0]
+    return _suited(f"{key} {settings.scaling} {is_large()}", image(), settings, like)
 
 
 def inputs() -> tuple[Inputs, Truth | None]:
@@ -247,10 +286,12 @@ def _mask_grid(key: str, _image: Image, _settings: MaskSettings, *values: Any) -
 
 
 def grid_of_masks(
-    names: tuple[str, str], rows: tuple[float, ...], cols: tuple[float, ...]
+    settings: MaskSettings,
+    names: tuple[str, str],
+    rows: tuple[float, ...],
+    cols: tuple[float, ...],
 ) -> NDArray[np.bool_]:
-    """(R, C, H, W) masks over a range of two settings."""
-    settings = state.choices().config.mask
+    """(R, C, H, W) masks over a range of two settings; the others are those given."""
     rest = settings.model_dump(exclude={*names, "automatic"})
     key = f"{step_keys()['image']} {rest}"
     return waited(lambda: _mask_grid(key, image(), settings, names, rows, cols))

@@ -206,7 +206,9 @@ def _run_curves(run_id: str, key: str, _now: Progress) -> tuple[Any, Any]:
     opened = find_run(run_id)
     training, events = opened.config.training, _now.epoch_events
     warm_up = training.warm_up / training.steps
-    losses = loss_curves({"Loss": events}, warm_up=warm_up, epochs=_now.epochs)
+    losses = loss_curves(
+        {"Loss": events}, warm_up=warm_up, epochs=_now.epochs, continued=_now.continued
+    )
     if training.nucleus_weight > 0 and not _now.trained_events:
         # Room for the fourth part from the start: nothing moves when it comes.
         losses.layout.height = loss_curves({"": [{"epoch": 1, "certain": 1.0}]}).layout.height

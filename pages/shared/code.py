@@ -1,12 +1,14 @@
 """The lines of `cellcutter_core` that do what a page does, with the values chosen now.
 
-Each function gives a whole script: it runs as it is, in a folder with the file that was uploaded
-and, where markers were changed by hand, with the `markers.tif` that the page offers.
+Each function gives a whole script: it runs as it is where the package is installed, in a folder
+with the file that was uploaded and, where markers were changed by hand, with the `markers.tif` that
+the page offers. It prints what it found. Nothing of the server's folders is in it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from cellcutter_core.config import PAPER, PRESETS, Config
@@ -18,6 +20,7 @@ from cellcutter_core.runs.given_files import Place
 from cellcutter_core.runs.sources import as_seen
 
 MARKERS_FILE = "markers.tif"
+INSTALL = "# Once, in the folder of the program: pip install ."
 
 
 def data_code(choices: Choices, image: Image, region: Box) -> str:
@@ -58,6 +61,7 @@ def data_code(choices: Choices, image: Image, region: Box) -> str:
     if not reduced and region != whole(image.shape):
         imports.append("from cellcutter_core.regions import cut_out")
         lines.append(f"image = cut_out(image, {tuple(region)})")
+    lines.append('print(image.name, image.shape, *image.channels, sep=", ")')
     return _script(imports, lines)
 
 
@@ -71,6 +75,7 @@ def cells_code(data: str, choices: Choices, image: Image, *, edited: bool) -> st
             [
                 f'regions = read_markers("{MARKERS_FILE}", image.shape)',
                 "nuclei = Nuclei(regions, marker_points(regions))",
+                _COUNT_MARKERS,
             ],
         )
     imports = ["from cellcutter_core.config import MarkerSettings"] if settings else []
@@ -78,7 +83,8 @@ def cells_code(data: str, choices: Choices, image: Image, *, edited: bool) -> st
     if image.nucleus is not None:
         imports.append("from cellcutter_core.markers import find_nuclei")
         channel = image.channels[image.nucleus]
-        return _more(data, imports, [f"nuclei = find_nuclei(image.channel({channel!r}){given})"])
+        lines = [f"nuclei = find_nuclei(image.channel({channel!r}){given})", _COUNT_MARKERS]
+        return _more(data, imports, lines)
     imports += [
         "from cellcutter_core.graph_cut import find_mask",
         "from cellcutter_core.config import MaskSettings",
@@ -92,6 +98,7 @@ def cells_code(data: str, choices: Choices, image: Image, *, edited: bool) -> st
             f"cell = image.pixels[..., {list(image.cell)}]",
             f"area = find_mask(cell, MaskSettings({mask}))",
             f"nuclei = find_cells(cell{given}, mask=area)",
+            _COUNT_MARKERS,
         ],
     )
 
@@ -101,7 +108,7 @@ def mask_code(cells: str, choices: Choices, image: Image, *, edited: bool) -> st
     settings = choices.config.mask
     if is_covered(image, choices.config):
         if not edited:
-            return _more(cells, [], ["mask = nuclei.regions > 0"])
+            return _more(cells, [], ["mask = nuclei.regions > 0", _SHARE])
         name, made = config_code(choices.config)
         return _more(
             cells,
@@ -109,14 +116,14 @@ def mask_code(cells: str, choices: Choices, image: Image, *, edited: bool) -> st
                 f"from cellcutter_core import {name}",
                 "from cellcutter_core.pipeline import find_area",
             ],
-            [*made, "mask = find_area(image, config, nuclei, given=True)"],
+            [*made, "mask = find_area(image, config, nuclei, given=True)", _SHARE],
         )
     if settings.automatic:
         cell = f"image.pixels[..., {list(image.cell)}]"
         return _more(
             cells,
             ["from cellcutter_core import automatic_mask"],
-            [f"mask, evidence = automatic_mask({cell}, nuclei=nuclei.regions)"],
+            [f"mask, evidence = automatic_mask({cell}, nuclei=nuclei.regions)", _SHARE],
         )
     if len(image.cell) == 1:
         scaling = "" if settings.scaling == "minmax" else f', scaling="{settings.scaling}"'
@@ -126,7 +133,8 @@ def mask_code(cells: str, choices: Choices, image: Image, *, edited: bool) -> st
             ["from cellcutter_core import graph_cut"],
             [
                 f"mask = graph_cut(image.channel({channel!r}), prior={settings.prior!r}, "
-                f"max_weight={settings.max_weight!r}, sigma={settings.sigma!r}{scaling})"
+                f"max_weight={settings.max_weight!r}, sigma={settings.sigma!r}{scaling})",
+                _SHARE,
             ],
         )
     return _more(
@@ -138,6 +146,7 @@ def mask_code(cells: str, choices: Choices, image: Image, *, edited: bool) -> st
         [
             f"settings = MaskSettings({_arguments(settings, type(settings)())})",
             f"mask = find_mask(image.pixels[..., {list(image.cell)}], settings)",
+            _SHARE,
         ],
     )
 
@@ -150,6 +159,7 @@ def train_code(data: str, choices: Choices, *, edited: bool) -> str:
         imports = [
             f"from cellcutter_core import {name}, segment_together",
             "from cellcutter_core.runs.others import read_other",
+            *_TO_SAVE,
         ]
         if choices.source.more:
             imports += [
@@ -157,12 +167,10 @@ def train_code(data: str, choices: Choices, *, edited: bool) -> str:
                 "from cellcutter_core.channel_names import ChannelNames",
             ]
         together = f"segment_together([image, *others], config{markers})"
-        lines = [*_others_code(choices), f"drawing, *of_others = {together}", "drawing.labels"]
+        lines = [*_others_code(choices), f"drawing, *of_others = {together}", *_SAVE]
         return _more(data, imports, [*made, *lines])
-    imports = [f"from cellcutter_core import {name}, segment"]
-    return _more(
-        data, imports, [*made, f"drawing = segment(image, config{markers})", "drawing.labels"]
-    )
+    imports = [f"from cellcutter_core import {name}, segment", *_TO_SAVE]
+    return _more(data, imports, [*made, f"drawing = segment(image, config{markers})", *_SAVE])
 
 
 def _others_code(choices: Choices) -> list[str]:
@@ -182,13 +190,17 @@ def _others_code(choices: Choices) -> list[str]:
 def compare_code(path: str, epochs: tuple[int, ...]) -> str:
     """Epochs of a run, scored and beside each other."""
     return _script(
-        ["from cellcutter_core import Run, score"],
+        ["from cellcutter_core import score", _FIND],
         [
-            f"run = Run({path!r})",
+            *_found(path),
             f"labels = [run.epoch(number).labels for number in {tuple(epochs)}]",
             "if run.truth is not None:",
             "    truth, ignore = run.truth.labels, run.truth.ignore",
             "    scores = [score(image, truth, ignore=ignore).as_dict() for image in labels]",
+            f"    for number, found in zip({tuple(epochs)}, scores):",
+            "        print(f\"epoch {number}: AP at IoU 0.5 {found['ap50']:.3f}\")",
+            "else:",
+            '    print(*(f"{len(set(image.flat) - {0})} cells" for image in labels), sep="\\n")',
         ],
     )
 
@@ -196,12 +208,13 @@ def compare_code(path: str, epochs: tuple[int, ...]) -> str:
 def results_code(path: str, epoch: int) -> str:
     """The cells of an epoch of a run in two of the formats, and their table."""
     return _script(
-        ["from cellcutter_core import Run", "from cellcutter_core.export import Result, export"],
+        ["from cellcutter_core.export import Result, export", _FIND],
         [
-            f"run = Run({path!r})",
+            *_found(path),
             f"table = Result(run, {epoch}).table",
             f'export(run, "labels", "labels.tif", epoch={epoch})',
             f'export(run, "table", "cells.csv", epoch={epoch})',
+            """print(len(table["id"]), "cells, in labels.tif and cells.csv")""",
         ],
     )
 
@@ -228,17 +241,20 @@ def apply_code(
     return _script(
         [
             "from pathlib import Path",
-            "from cellcutter_core import Run",
+            _FIND,
             "from cellcutter_core.runs.applying import Trained",
             "from cellcutter_core.runs.applying_to_files import apply_to_files",
         ],
         [
-            f"trained = Trained(Run({path!r}))",
+            *_found(path),
+            "trained = Trained(run)",
             "files = {",
             *listed,
             "}",
             f'found = apply_to_files(trained, files, Path("applied"){options})',
             "outcomes = [outcome for outcome, _ in found]",
+            "for outcome in outcomes:",
+            '    print(outcome.image, outcome.error or f"{outcome.cells} cells", sep=": ")',
         ],
     )
 
@@ -257,6 +273,24 @@ def config_code(config: Config) -> tuple[str, list[str]]:
     return name, [f"config = {name}.replace(", *groups, ")"]
 
 
+_COUNT_MARKERS = 'print(len(nuclei.points), "markers")'
+_SHARE = """print(f"{mask.mean():.1%} of the region is cell")"""
+_TO_SAVE = ["import numpy as np", "import tifffile"]
+_SAVE = [
+    'tifffile.imwrite("labels.tif", drawing.labels)',
+    """print((np.unique(drawing.labels) > 0).sum(), "cells, in labels.tif")""",
+]
+_FIND = "from cellcutter_core.runs.folder import find_run"
+
+
+def _found(path: str) -> list[str]:
+    """The lines that open a run by its id, wherever it is kept."""
+    return [
+        "# In your folder of runs, or in that which CELLCUTTER_RUNS names.",
+        f"run = find_run({Path(path).name!r})",
+    ]
+
+
 def _arguments(settings: Any, usual: Any = PAPER) -> str:
     """The values that differ from the usual ones, as keyword arguments."""
     values = settings.model_dump()
@@ -270,10 +304,10 @@ def _given(values: Mapping[str, Any]) -> str:
 
 
 def _script(imports: list[str], lines: list[str]) -> str:
-    return "\n".join([*sorted(set(imports)), "", *lines])
+    return "\n".join([INSTALL, *sorted(set(imports)), "", *lines])
 
 
 def _more(script: str, imports: list[str], lines: list[str]) -> str:
     """A script that goes on; imports stay together at its top."""
     had, _, body = script.partition("\n\n")
-    return _script([*had.splitlines(), *imports], [*body.splitlines(), *lines])
+    return _script([*had.splitlines()[1:], *imports], [*body.splitlines(), *lines])

@@ -24,19 +24,16 @@ def mask_grid(settings: MaskSettings) -> None:
     if chosen_pair is None:
         return
     pair = pairs[chosen_pair]
-    spans = {
-        "prior": (0.8, 0.9, 0.95, 0.985),
-        "max_weight": (0.0, 1.0, 5.0, 20.0),
-        "sigma": (0.01, 0.03, 0.1, 0.3),
-    }
-    values = [
-        tuple(sorted({*spans[name], getattr(settings, name)}))
-        if not settings.automatic
-        else spans[name]
-        for name in pair
-    ]
     with panels.told():
-        masks = cached.grid_of_masks(pair, *values)
+        around = cached.suited_mask_settings() if settings.automatic else settings
+        priors = cached.priors()
+        spans = {
+            "prior": priors[len(priors) // 8 :: max(len(priors) // 4, 1)],
+            "max_weight": (0.0, 0.5, 2.0, 10.0),
+            "sigma": tuple(float(f"{factor * around.sigma:.2g}") for factor in (0.5, 2, 4)),
+        }
+        values = [tuple(sorted({*spans[name], getattr(around, name)})) for name in pair]
+        masks = cached.grid_of_masks(around, pair, *values)
         current = None if settings.automatic else tuple(getattr(settings, name) for name in pair)
         chosen = panels.chart_to_choose(
             parameter_grid(masks, cached.picture(), *values, names=pair, current=current),
@@ -47,7 +44,7 @@ def mask_grid(settings: MaskSettings) -> None:
             row, col = chosen
             state.choose(
                 config=state.choices().config.replace(
-                    mask=settings.replace(automatic=False, **{pair[0]: row, pair[1]: col})
+                    mask=around.replace(automatic=False, **{pair[0]: row, pair[1]: col})
                 )
             )
             st.rerun()

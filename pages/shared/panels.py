@@ -147,7 +147,11 @@ def footer(page: str, code: str) -> None:
     with left, st.expander("What happens here", icon=":material/school:"):
         st.markdown(explanation(page))
     with right, st.expander("The code", icon=":material/code:"):
-        st.caption("The same with the package, with the values chosen now. It runs as it is.")
+        st.caption(
+            "The same with the package, with the values chosen now. It runs as it is, in any "
+            "folder, once the package is installed: `pip install .` in the folder of the program. "
+            "Files that you uploaded have to be in that folder."
+        )
         st.code(code, language="python")
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import streamlit as st
 
-from cellcutter_core.config import is_current
+from cellcutter_core.config import Config, is_current
+from cellcutter_core.regions import Box
 from cellcutter_core.runs.names import changes_in_words
 from cellcutter_core.runs.spare import SPARE
 from cellcutter_core.runs.store import Progress, Run
@@ -13,6 +16,9 @@ from pages.shared.run_words import in_words
 from pages.shared.waiting import others_first
 
 OTHER_IMAGES = "other images to train on as well"
+
+# Seconds: from here on it is said how to make a training short, and how long one would take then.
+LONG, SHORT = 1800.0, 600.0
 
 
 def start_button(opened: Run | None, *, differing: tuple[str, ...], going: bool) -> None:
@@ -61,6 +67,28 @@ def before_start(like: Run | None) -> None:
         seconds, basis = cached_runs.estimate(like)
         line = " · ".join(filter(None, [f"**About {in_words(seconds)}**", where, first]))
         st.caption(line, help=f"Estimated {basis}.")
+        if hint := shorter(seconds, cached.region(), state.choices().config):
+            st.caption(hint)
+
+
+def shorter(seconds: float, region: Box, config: Config) -> str:
+    """How a training that takes long may be made short; empty below half an hour.
+
+    Where a step takes all cells in an area, time grows with the region, up to that area.
+    """
+    if seconds < LONG:
+        return ""
+    top, left, bottom, right = region
+    area = config.training.area
+    if area is not None:
+        seen = min(bottom - top, area) * min(right - left, area)
+        side = 10 * round(math.sqrt(seen * SHORT / seconds) / 10)
+        if side > config.crops.size:
+            return (
+                f"Time grows with the region: one of {side} × {side} pixels takes about "
+                f"{in_words(SHORT)}. Choose it on the page Data, or fewer epochs here."
+            )
+    return "Fewer epochs take less time; you can continue with more of them afterwards."
 
 
 def stop_or_go_on(run: Run, now: Progress, *, going: bool) -> None:
@@ -103,6 +131,12 @@ def more_epochs(run: Run, now: Progress) -> None:
         icon=":material/resume:",
         key="train_continue",
         disabled=not is_current(run.config),
+        help="Goes on from the last whole epoch."
+        + (
+            " The learning rate, which had fallen, is high again then: the loss may jump at first."
+            if run.config.training.schedule == "cosine"
+            else ""
+        ),
     ):
         with panels.told():
             cached_runs.jobs().submit(run, epochs=now.epochs_done + int(more))

@@ -28,9 +28,22 @@ def watch(run: Run, n_drawn: int, status_drawn: str) -> None:
     if now.status == "running" and now.epochs_done == now.epochs and run.other_files:
         line = "Trained; now finding the cells of the other images"
     if run.asked_to_stop and now.status in ("queued", "running"):
-        line = "Stopping after this step …"
+        line = "Stopping …"
     st.progress(min(done / max(now.epochs * now.steps, 1), 1.0), text=line)
+    if now.status == "running" and not run.asked_to_stop:
+        st.caption(stop_line(now))
     st.caption(device_line(run))
+
+
+def stop_line(now: Progress) -> str:
+    """What stopping now would keep, and what it would lose."""
+    kept = "nothing is kept yet: the first epoch is not done"
+    if now.epochs_done:
+        kept = f"epoch {now.epochs_done} is kept"
+    elif now.epoch_events:
+        kept = "epoch 0 is kept, from before training"
+    lost = f"; step {now.step} of {now.steps} in the next epoch is lost" if now.step else ""
+    return f"If you stop now, {kept}{lost}."
 
 
 def device_line(run: Run) -> str:
@@ -61,6 +74,8 @@ def results(run: Run, now: Progress) -> None:
     panels.chart(
         losses, key="train_loss", alt=f"Loss over the epochs with its three parts: {found}"
     )
+    if now.continued:
+        st.caption(continued_line(run, now))
     if scores is not None:
         panels.chart(
             scores,
@@ -68,6 +83,18 @@ def results(run: Run, now: Progress) -> None:
             alt="Agreement with the truth over the epochs; dashed lines are the cheapest paths "
             "and the watershed",
         )
+
+
+def continued_line(run: Run, now: Progress) -> str:
+    """What a dotted line in the chart means, and why the loss may jump there."""
+    where = " and ".join(str(epoch) for epoch in now.continued)
+    why = (
+        "The learning rate falls over all epochs of a run. With more of them to come it was high "
+        "again, so the loss may jump there and takes some epochs to come back."
+        if run.config.training.schedule == "cosine"
+        else "Network and optimiser went on from where they were."
+    )
+    return f"Dotted: the run was continued after epoch {where}. {why}"
 
 
 def pictures(run: Run) -> None:

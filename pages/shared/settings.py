@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, get_args
 
 import streamlit as st
 from pydantic.fields import FieldInfo
 
-from cellcutter_core.config import Config, everyday
+from cellcutter_core.config import Config, everyday, usual_steps
 from pages.shared import state
 
 
-def setting(group: str, name: str, *, label: str | None = None, disabled: bool = False) -> None:
-    """A widget for a setting; its bounds and its meaning come from `cellcutter_core.config`."""
+def setting(
+    group: str,
+    name: str,
+    *,
+    label: str | None = None,
+    disabled: bool = False,
+    steps: Sequence[float] = (),
+) -> None:
+    """A widget for a setting; its bounds and its meaning come from `cellcutter_core.config`.
+
+    `steps` are the values that its slider stops at, in place of the usual ones.
+    """
     settings = getattr(state.choices().config, group)
     field = type(settings).model_fields[name]
     value = getattr(settings, name)
@@ -21,7 +32,7 @@ def setting(group: str, name: str, *, label: str | None = None, disabled: bool =
     if type(None) in kinds:
         _optional(group, name, title, field, value, disabled=disabled)
     else:
-        _widget(group, name, title, field, value, disabled=disabled)
+        _widget(group, name, title, field, value, disabled=disabled, steps=steps)
 
 
 def _optional(
@@ -46,7 +57,14 @@ def _optional(
 
 
 def _widget(
-    group: str, name: str, title: str, field: FieldInfo, value: Any, *, disabled: bool
+    group: str,
+    name: str,
+    title: str,
+    field: FieldInfo,
+    value: Any,
+    *,
+    disabled: bool,
+    steps: Sequence[float] = (),
 ) -> None:
     key = f"{group}_{name}"
     # The choices are what counts; the widget shows them, whatever it was left at.
@@ -65,6 +83,9 @@ def _widget(
         st.toggle(title, **common)
     elif options := _options(field):
         st.selectbox(title, options, **common)
+    elif stops := steps or usual_steps(field):
+        # A value that came from elsewhere is a stop as well.
+        st.select_slider(title, sorted({*stops, value}), format_func="{:g}".format, **common)
     elif span := everyday(field):
         low, high, step = span
         st.slider(title, min(low, value), max(high, value), step=step, format="%g", **common)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import streamlit as st
 from numpy.typing import NDArray
+from patience import LONGEST
 from streamlit.testing.v1 import AppTest
 
 from cellcutter_core.config import QUICK, Config
@@ -168,7 +169,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ..
 
 def open_page(page: str, run: Run | None = None) -> AppTest:
     """The page as a visitor with that run in the address finds it."""
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=LONGEST)
     app.session_state["choices"] = Choices(region=REGION)
     app.session_state["draft"] = Draft()
     if run is not None:

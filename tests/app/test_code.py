@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ import numpy as np
 import pytest
 import streamlit as st
 import tifffile
+from patience import LONGEST
 from streamlit.testing.v1 import AppTest
 
 from cellcutter_core.config import QUICK
@@ -59,7 +63,7 @@ def shown(page: str, choices: Choices, markers: Nuclei | None = None) -> str:
     draft.save(choices)
     if markers is not None:
         draft.save_markers(choices, markers)
-    app = AppTest.from_file(APP, default_timeout=60)
+    app = AppTest.from_file(APP, default_timeout=LONGEST)
     app.query_params["draft"] = draft.id
     app.run()
     app.switch_page(f"pages/{page}.py").run()
@@ -69,9 +73,15 @@ def shown(page: str, choices: Choices, markers: Nuclei | None = None) -> str:
 
 
 def executed(code: str) -> dict[str, Any]:
+    """What the names of a script stand for at its end; it has to say how to install, and print."""
+    assert code.startswith("# Once, in the folder of the program: pip install .")
+    assert not [part for part in re.findall(r"""["'](.*?)["']""", code) if Path(part).is_absolute()]
     names: dict[str, Any] = {}
-    exec(compile(code, "page", "exec"), names)
-    return names
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(code, "page", "exec"), names)
+    assert printed.getvalue().strip()
+    return names | {"printed": printed.getvalue()}
 
 
 CHOICES = {
@@ -299,8 +309,25 @@ def test_applying_to_images_of_several_files(tmp_path: Path) -> None:
     assert not np.array_equal(own, other)
 
 
+@pytest.mark.parametrize("page", ["compare", "results"])
+def test_the_code_of_a_run_finds_it_by_its_id(page: str) -> None:
+    image = sample((128, 128))
+    inputs, truth = prepare(image, TINY)
+    run = Run.create(runs_folder() / "r1", inputs, TINY, truth=truth, description=image.roles)
+    work(run)
+    app = AppTest.from_file(APP, default_timeout=LONGEST)
+    app.query_params["run"] = "r1"
+    app.run()
+    app.switch_page(f"pages/{page}.py").run()
+    assert not app.exception
+    made = executed(app.code[0].value)
+    assert made["run"].path == run.path
+    expected = "epoch 1: AP at IoU 0.5" if page == "compare" else "cells, in labels.tif"
+    assert expected in made["printed"]
+
+
 def labels_by_the_code_of_apply(run: str) -> Any:
-    app = AppTest.from_file(APP, default_timeout=60)
+    app = AppTest.from_file(APP, default_timeout=LONGEST)
     app.query_params["run"] = run
     app.run()
     app.switch_page("pages/apply.py").run()

@@ -10,6 +10,7 @@ import pytest
 import streamlit as st
 import tifffile
 from made_runs import REGION, ROOT, asked, make_run, open_page, shown, words
+from patience import LONGEST
 from streamlit.testing.v1 import AppTest
 from test_memory import arrays_held_by
 
@@ -135,7 +136,7 @@ def test_they_are_taken_away_one_by_one_or_all(files):
 
 def test_a_reload_and_another_way_to_read_the_image_keep_them_and_another_image_does_not(files):
     app = with_others(files)
-    again = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    again = AppTest.from_file(str(ROOT / "app.py"), default_timeout=LONGEST)
     again.query_params["draft"] = app.session_state["draft"].id
     again.run()
     again = shown(again.switch_page("pages/train.py").run())
@@ -191,7 +192,7 @@ def test_what_is_wrong_with_one_at_the_start_names_it_and_starts_nothing(files, 
 def test_one_whose_file_is_gone_says_so_in_the_list_and_at_the_start(files, asked):
     app = with_others(files)
     file_of(app.session_state["choices"].others[1]).unlink()
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=LONGEST)
     draft = Draft()
     kept = keep_file("b.npz", files["b.npz"])
     draft.save(Choices(region=REGION, others=(kept, kept.replace(name="c.npz"))))

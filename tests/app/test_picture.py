@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from patience import LONGEST
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
@@ -31,7 +32,7 @@ def page() -> None:
 
 @pytest.fixture
 def app() -> AppTest:
-    return AppTest.from_function(page, default_timeout=30).run()
+    return AppTest.from_function(page, default_timeout=LONGEST).run()
 
 
 def shown(app: AppTest) -> list[str]:
@@ -41,7 +42,7 @@ def shown(app: AppTest) -> list[str]:
 
 def test_opens_in_every_new_app_test() -> None:
     for _ in range(2):
-        app = AppTest.from_function(page, default_timeout=30).run()
+        app = AppTest.from_function(page, default_timeout=LONGEST).run()
         assert shown(app) == ["(0, 0, 200, 200)", "None"]
 
 

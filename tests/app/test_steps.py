@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 import streamlit as st
 import tifffile
+from patience import LONGEST
 from streamlit.testing.v1 import AppTest
 
+from cellcutter_core.config import PAPER
 from cellcutter_core.export.ome_zarr import ome_zarr
 from cellcutter_core.export.rois import roi_set
 from cellcutter_core.images import Image
@@ -38,7 +40,7 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def opened(page: str, choices: Choices | None = None) -> AppTest:
     """A page of the app on a small part of the sample, or on other choices."""
-    app = AppTest.from_file(APP, default_timeout=60)
+    app = AppTest.from_file(APP, default_timeout=LONGEST)
     draft = Draft()
     draft.save(choices or Choices(region=(100, 100, 292, 292)))
     app.query_params["draft"] = draft.id
@@ -59,7 +61,7 @@ def metric(app: AppTest, label: str) -> str:
 
 @pytest.mark.parametrize("page", ["overview", "data", "mask", "cells", "train", "compare", "apply"])
 def test_every_page_opens_on_the_sample_for_a_new_visitor(page: str) -> None:
-    app = AppTest.from_file(APP, default_timeout=60).run()
+    app = AppTest.from_file(APP, default_timeout=LONGEST).run()
     if page != "overview":
         app.switch_page(f"pages/{page}.py").run()
     assert not app.exception
@@ -85,7 +87,7 @@ def test_roles_can_be_changed_and_are_kept() -> None:
     assert not app.exception
     assert chosen(app).nucleus == "none"
     assert chosen(app).cell == ("fluorescence", "bright field")
-    again = AppTest.from_file(APP, default_timeout=60)
+    again = AppTest.from_file(APP, default_timeout=LONGEST)
     again.query_params["draft"] = app.session_state[state.DRAFT].id
     assert chosen(again.run()) == chosen(app)
 
@@ -242,7 +244,7 @@ def test_files_uploaded_together_are_the_channels_of_one_image() -> None:
     assert app.multiselect(key="data_cell").value == ["actin"]
     assert app.selectbox(key="data_nucleus").value == "dapi"
     # A reload finds them again.
-    again = AppTest.from_file(APP, default_timeout=60)
+    again = AppTest.from_file(APP, default_timeout=LONGEST)
     again.query_params["draft"] = app.session_state[state.DRAFT].id
     again.run().switch_page("pages/data.py").run()
     assert not again.error
@@ -345,7 +347,7 @@ def test_an_address_is_read_from_the_public_internet_alone(
     assert asked[-1] == ("https://example.org/stack.zarr", {"public_only": True, "z": "max"})
     script = next(code.value for code in app.code if "read_image" in code.value)
     assert "read_image('https://example.org/stack.zarr', z='max')" in script
-    again = AppTest.from_file(APP, default_timeout=60)
+    again = AppTest.from_file(APP, default_timeout=LONGEST)
     again.query_params["draft"] = app.session_state[state.DRAFT].id
     again.run().switch_page("pages/data.py").run()
     assert not again.error
@@ -490,18 +492,59 @@ def test_use_your_own_image_leads_to_the_uploader(tmp_path: Path) -> None:
 # Mask ---------------------------------------------------------------------------------------------
 
 
-def test_sliders_answer_with_another_mask() -> None:
+def by_hand(app: AppTest) -> AppTest:
+    return app.toggle(key="mask_automatic").set_value(False).run()
+
+
+def area(app: AppTest) -> float:
+    return float(metric(app, "Cell area")[:-1])
+
+
+def test_the_graph_cut_begins_near_the_automatic_mask() -> None:
     app = opened("mask")
-    automatic = metric(app, "Cell area")
-    app.toggle(key="mask_automatic").set_value(False).run()
-    app.slider(key="mask_prior").set_value(0.97).run()
-    wide = metric(app, "Cell area")
-    app.slider(key="mask_prior").set_value(0.9).run()
-    narrow = metric(app, "Cell area")
-    assert float(narrow[:-1]) < float(wide[:-1])
-    assert automatic not in (wide, narrow)
-    assert chosen(app).config.mask.prior == 0.9
-    assert 0 < float(metric(app, "IoU with the truth")) < 1
+    automatic = area(app)
+    by_hand(app)
+    assert not app.exception
+    assert not app.error
+    assert abs(area(app) - automatic) < 5
+    assert float(metric(app, "IoU with the truth")) > 0.93
+    assert chosen(app).config.mask.prior != PAPER.mask.prior
+
+
+def test_all_of_the_prior_slider_does_something() -> None:
+    app = by_hand(opened("mask"))
+    slider = app.select_slider(key="mask_prior")
+    stops = [float(option) for option in slider.options]
+    areas = []
+    for stop in stops[:: len(stops) // 5]:
+        app.select_slider(key="mask_prior").set_value(stop).run()
+        assert not app.exception
+        areas.append(area(app))
+    assert areas[0] < 5
+    assert areas[-1] > 90
+    steps = np.diff(areas)
+    assert (steps > 1).all()
+    assert steps.max() < 60
+
+
+def test_published_values_are_a_click_away_and_the_way_back_too() -> None:
+    app = by_hand(opened("mask"))
+    suited = chosen(app).config.mask
+    app.button(key="mask_published").click().run()
+    assert not app.exception
+    assert chosen(app).config.mask == PAPER.mask.replace(automatic=False)
+    app.button(key="mask_suit").click().run()
+    assert chosen(app).config.mask == suited
+
+
+def test_values_chosen_by_hand_are_there_again_after_automatic() -> None:
+    app = by_hand(opened("mask"))
+    app.select_slider(key="mask_max_weight").set_value(3).run()
+    mine = chosen(app).config.mask
+    app.toggle(key="mask_automatic").set_value(True).run()
+    by_hand(app)
+    assert chosen(app).config.mask == mine
+    assert mine.max_weight == 3
 
 
 def test_a_mask_that_was_cancelled_is_computed_when_asked_for() -> None:
@@ -521,19 +564,21 @@ def test_a_mask_that_was_cancelled_is_computed_when_asked_for() -> None:
 
 
 def test_a_mask_of_everything_is_told_and_the_sliders_stay() -> None:
-    app = opened("mask")
-    app.toggle(key="mask_automatic").set_value(False).run()
-    app.slider(key="mask_prior").set_value(0.999).run()
+    app = by_hand(opened("mask"))
+    app.button(key="mask_published").click().run()
     assert not app.exception
     assert "every pixel cell" in app.error[0].value
     assert metric(app, "Cell area") == "100.0%"
-    app.slider(key="mask_prior").set_value(0.9).run()
+    app.button(key="mask_suit").click().run()
     assert not app.error, app.error[0].value
 
 
 def test_the_grid_opens() -> None:
     app = opened("mask")
     app.toggle(key="mask_grid_shown").set_value(True).run()
+    assert not app.exception
+    assert not app.error
+    by_hand(app)
     assert not app.exception
     assert not app.error
 
@@ -584,7 +629,7 @@ def test_edits_survive_a_reload() -> None:
     app = opened("cells")
     n = int(metric(app, "Markers"))
     edit(app, Edit("remove", 0, None))
-    again = AppTest.from_file(APP, default_timeout=60)
+    again = AppTest.from_file(APP, default_timeout=LONGEST)
     again.query_params["draft"] = app.session_state[state.DRAFT].id
     again.run()
     again.switch_page("pages/cells.py").run()
@@ -665,7 +710,7 @@ def test_a_large_region_waits_to_be_asked(tmp_path: Path) -> None:
 
 
 def test_an_id_that_is_none_is_told_and_the_sample_is_there() -> None:
-    app = AppTest.from_file(APP, default_timeout=60)
+    app = AppTest.from_file(APP, default_timeout=LONGEST)
     app.query_params["draft"] = "../../etc"
     app.run()
     assert not app.exception
@@ -674,7 +719,7 @@ def test_an_id_that_is_none_is_told_and_the_sample_is_there() -> None:
 
 
 def test_a_run_that_is_not_there_is_told() -> None:
-    app = AppTest.from_file(APP, default_timeout=60)
+    app = AppTest.from_file(APP, default_timeout=LONGEST)
     app.query_params["run"] = "20200101-000000-xxxxx"
     app.run()
     assert not app.exception

@@ -23,6 +23,7 @@ from made_runs import (
     shown,
     words,
 )
+from patience import LONGEST
 
 from cellcutter_core.config import PAPER, QUICK, Config, is_current, starting
 from cellcutter_core.images import read_image
@@ -30,6 +31,7 @@ from cellcutter_core.runs.deleted import delete_run
 from cellcutter_core.runs.draft import file_of
 from cellcutter_core.runs.folder import find_run, list_runs
 from cellcutter_core.runs.jobs import Jobs
+from pages.shared.run_controls import shorter
 
 __all__ = ["asked"]
 
@@ -441,7 +443,7 @@ def test_a_deep_link_brings_the_choices_of_the_run_back():
     from streamlit.testing.v1 import AppTest
 
     run = make_run("r1", config=QUICK.replace(training=QUICK.training.replace(beta=-7.0)))
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=LONGEST)
     app.query_params["run"] = run.path.name
     app = shown(app.run())
     app = shown(app.switch_page("pages/train.py").run())
@@ -459,12 +461,49 @@ def test_the_code_of_the_page_makes_the_settings_of_the_choices():
     assert Config.model_validate_json(done.stdout) == config_of(app)
 
 
+def test_a_step_where_a_run_was_continued_is_explained():
+    run = make_run("a")
+    app = open_page("train", run)
+    assert "continued" not in words(app)
+    assert "learning rate" in app.button(key="train_continue").help
+    run.record("started", pid=1, host="h", epochs=9)
+    run.record("finished")
+    text = words(open_page("train", run))
+    assert "the run was continued after epoch 3" in text
+    assert "the loss may jump" in text
+
+
+def test_before_a_stop_it_is_said_what_is_lost():
+    run = make_run("a", epochs=(0, 1, 2), end=None)
+    assert "If you stop now, epoch 2 is kept." in words(open_page("train", run))
+    run.record("step", epoch=3, step=1, seconds=0.5, n_crops=4, loss=1.0)
+    text = words(open_page("train", run))
+    assert "If you stop now, epoch 2 is kept; step 1 of 2 in the next epoch is lost." in text
+    early = make_run("b", epochs=(0,), end=None)
+    early.record("step", epoch=1, step=1, seconds=0.5, n_crops=4, loss=1.0)
+    assert "epoch 0 is kept, from before training; step 1 of 2" in words(open_page("train", early))
+
+
+def test_a_long_training_comes_with_a_way_to_a_short_one():
+    assert shorter(1700, (0, 0, 512, 512), PAPER) == ""
+    # 26 times as fast: a side 5.1 times as short.
+    assert "one of 100 × 100 pixels takes about 10 min" in shorter(15_840, (0, 0, 512, 512), PAPER)
+    # No step sees more than its area, so beyond it a larger region takes no longer.
+    at_most = shorter(3600, (0, 0, 640, 640), PAPER)
+    assert "260 × 260" in at_most
+    assert shorter(3600, (0, 0, 2000, 2000), PAPER) == at_most
+    # Where a step takes a fixed number of crops the region is not what it hangs on.
+    assert shorter(3600, (0, 0, 512, 512), QUICK).startswith("Fewer epochs")
+    app = open_page("train")
+    assert "Time grows" not in words(app)
+
+
 def test_the_server_never_imports_a_framework():
     program = (
         "import sys, json\n"
         f"sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / 'tests/app')!r}]\n"
         "from streamlit.testing.v1 import AppTest\n"
-        f"app = AppTest.from_file({str(ROOT / 'app.py')!r}, default_timeout=120).run()\n"
+        f"app = AppTest.from_file({str(ROOT / 'app.py')!r}, default_timeout={LONGEST}).run()\n"
         "for page in ('train', 'compare'):\n"
         "    app.switch_page(f'pages/{page}.py').run()\n"
         "    assert not app.exception\n"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import LONGEST
 from serving import CHROMIUM_ARGS, ROOT, Server, chromium, serving
 
 
@@ -46,6 +47,7 @@ def new_page(browser: Any) -> Iterator[Callable[..., Any]]:
 
     def open_page(**options: Any) -> Any:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}} | options)
+        context.set_default_timeout(1000 * LONGEST)
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: _keep_error(message, errors))

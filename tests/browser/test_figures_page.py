@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from patience import LONGEST
 from PIL import Image
 
 from cellcutter_core.config import QUICK
@@ -33,7 +34,7 @@ def test_each_figure_is_saved_as_png_and_as_svg(page: Any, figures: Path) -> Non
     page.goto(figures.as_uri())
     width = page.locator("#figure-1").bounding_box()["width"]
     for kind in ("PNG", "SVG"):
-        with page.expect_download(timeout=60_000) as download:
+        with page.expect_download(timeout=1000 * LONGEST) as download:
             page.get_by_role("button", name=f"Save {kind}").first.click()
         assert (
             download.value.suggested_filename == f"cellcutter-loss-over-the-epochs.{kind.lower()}"

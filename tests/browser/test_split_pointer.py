@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from patience import LONGEST
 from serving import Server
 
 from cellcutter_core.config import QUICK
@@ -15,7 +16,7 @@ from cellcutter_core.prediction import Drawing
 from cellcutter_core.runs.corrections import corrected, corrections_of
 from cellcutter_core.runs.store import Run
 
-SOON = 60_000
+SOON = 1000 * LONGEST
 SHAPE = (200, 260)
 LEFT, RIGHT, OTHER = (90, 60), (90, 120), (60, 220)
 PIXEL_SIZE = 0.5

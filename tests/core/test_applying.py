@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from patience import LONGEST
 from PIL import Image as Picture
 from small_files import zipped_zarr
 
@@ -450,7 +451,7 @@ def test_the_queue_starts_a_process_for_it(place: Path, copy: Run) -> None:
     assert jobs.position(later) in (1, 2)
     jobs.cancel(later)
     assert later.progress.status == "stopped"
-    end = time.monotonic() + 120
+    end = time.monotonic() + LONGEST
     while made.progress.status in ("queued", "running"):
         assert time.monotonic() < end, made.log_file.read_text()
         time.sleep(0.1)

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
+from patience import LONGEST
 
 from cellcutter_core.processes import child as child_module
 from cellcutter_core.processes.calls import Calls
@@ -25,30 +26,30 @@ def calls() -> Iterator[Calls]:
 
 
 def _soon(true: Callable[[], bool]) -> bool:
-    end = time.monotonic() + 60
+    end = time.monotonic() + LONGEST
     while not true() and time.monotonic() < end:
         time.sleep(0.01)
     return true()
 
 
 def test_a_call_gives_what_the_function_gives_in_another_process(calls: Calls) -> None:
-    answer, seconds = calls.ask("sum", np.cumsum, np.arange(4)).result(60)
+    answer, seconds = calls.ask("sum", np.cumsum, np.arange(4)).result(LONGEST)
     np.testing.assert_array_equal(answer, [0, 1, 3, 6])
     assert 0 <= seconds < 60
-    first = calls.ask("pid", os.getpid).result(60)[0]
+    first = calls.ask("pid", os.getpid).result(LONGEST)[0]
     assert first != os.getpid()
-    assert calls.ask("pid again", os.getpid).result(60)[0] == first
+    assert calls.ask("pid again", os.getpid).result(LONGEST)[0] == first
 
 
 def test_what_the_function_raises_is_raised_here(calls: Calls) -> None:
     with pytest.raises(ValueError, match="invalid literal"):
-        calls.ask("wrong", int, "no number").result(60)
-    assert calls.ask("right", int, "7").result(60)[0] == 7
+        calls.ask("wrong", int, "no number").result(LONGEST)
+    assert calls.ask("right", int, "7").result(LONGEST)[0] == 7
 
 
 def test_what_a_function_prints_does_not_come_between(calls: Calls) -> None:
-    calls.ask("print", print, "noise").result(60)
-    assert calls.ask("right", int, "7").result(60)[0] == 7
+    calls.ask("print", print, "noise").result(LONGEST)
+    assert calls.ask("right", int, "7").result(LONGEST)[0] == 7
 
 
 def test_who_asks_for_the_same_joins_and_may_leave_alone(calls: Calls) -> None:
@@ -56,18 +57,18 @@ def test_who_asks_for_the_same_joins_and_may_leave_alone(calls: Calls) -> None:
     other = calls.ask("sleep", time.sleep, 0.5)
     assert one is other
     calls.leave(one)
-    assert other.result(60)[0] is None
+    assert other.result(LONGEST)[0] is None
 
 
 def test_a_call_that_nobody_wants_is_ended_half_way(calls: Calls) -> None:
-    calls.ask("warm", int, "1").result(60)
+    calls.ask("warm", int, "1").result(LONGEST)
     endless = calls.ask("sleep", time.sleep, 1000)
     assert _soon(lambda: endless.child is not None)
     calls.leave(endless)
     with pytest.raises(CancelledError):
-        endless.result(60)
+        endless.result(LONGEST)
     # The only thread is free again.
-    assert calls.ask("right", int, "7").result(60)[0] == 7
+    assert calls.ask("right", int, "7").result(LONGEST)[0] == 7
 
 
 def test_a_call_that_waits_for_its_turn_can_be_left(calls: Calls) -> None:
@@ -75,8 +76,8 @@ def test_a_call_that_waits_for_its_turn_can_be_left(calls: Calls) -> None:
     second = calls.ask("second", time.sleep, 1000)
     calls.leave(second)
     third = calls.ask("third", int, "7")
-    assert third.result(60)[0] == 7
-    assert first.result(60)[0] is None
+    assert third.result(LONGEST)[0] == 7
+    assert first.result(LONGEST)[0] is None
 
 
 def test_a_call_that_takes_too_long_is_ended_and_told() -> None:
@@ -95,15 +96,15 @@ def test_a_call_that_takes_too_long_is_ended_and_told() -> None:
 
 def test_a_child_that_went_down_is_said_and_the_next_one_is_another(calls: Calls) -> None:
     with pytest.raises(ValueError, match="choose a smaller region"):
-        calls.ask("crash", os._exit, 1).result(60)
-    assert calls.ask("right", int, "7").result(60)[0] == 7
+        calls.ask("crash", os._exit, 1).result(LONGEST)
+    assert calls.ask("right", int, "7").result(LONGEST)[0] == 7
 
 
 def test_a_child_that_left_while_idle_is_not_missed(calls: Calls) -> None:
-    calls.ask("warm", int, "1").result(60)
+    calls.ask("warm", int, "1").result(LONGEST)
     (idle,) = calls._idle
     idle.kill()
-    assert calls.ask("right", int, "7").result(60)[0] == 7
+    assert calls.ask("right", int, "7").result(LONGEST)[0] == 7
 
 
 def test_an_idle_child_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +117,7 @@ def test_an_idle_child_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(child_module.subprocess, "Popen", popen)
     child = Child()
     assert child.call(int, "7")[0] == 7
-    assert child._process.wait(60) == 0
+    assert child._process.wait(LONGEST) == 0
     with pytest.raises(EOFError):
         child.call(int, "7")
     child.close()

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from patience import LONGEST
 from PIL import Image as Picture
 
 from cellcutter_core.__main__ import main
@@ -32,7 +33,7 @@ def command(*arguments, cwd=None, **environment):
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **environment},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=LONGEST,
     )
 
 
@@ -116,7 +117,7 @@ def test_a_killed_run_is_read_back_and_gone_on_with(epoch, finished, image_file,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + LONGEST
     while time.monotonic() < deadline and process.poll() is None:
         if (killed / "run.json").exists() and epoch in Run(killed).epochs:
             process.send_signal(signal.SIGKILL)

@@ -307,7 +307,7 @@ def test_the_loss_and_each_part_have_a_panel() -> None:
         event(3, loss=-60.0, area=-90.0, overlap=15.0, background=15.0),
     ]
     figure = loss_curves({"run": events}, warm_up=1, epochs=30)
-    assert [title for title in titles(figure) if title != "warm-up"] == [
+    assert [one for one in titles(figure) if one != "warm-up" and "↑" not in one] == [
         "Loss", "Area reward", "Overlap", "Background",
     ]  # fmt: skip
     assert [trace.y for trace in figure.data] == [
@@ -320,6 +320,38 @@ def test_the_loss_and_each_part_have_a_panel() -> None:
     assert -50 < figure.layout.yaxis.range[1] < -45
     assert figure.layout.xaxis.range == (0.5, 30.5)
     assert not figure.layout.showlegend
+    # What leaves a panel is said there.
+    arrows = [one for one in figure.layout.annotations if one.text.startswith("↑")]
+    assert [(one.text, one.x, one.yref) for one in arrows] == [
+        ("↑ 5,000", 1, "y domain"), ("↑ 100", 1, "y3 domain"), ("↑ 5,000", 1, "y4 domain"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("epochs", "ticks"),
+    [
+        (1, [1]),
+        (6, [1, 2, 3, 4, 5, 6]),
+        (14, [1, 2, 4, 6, 8, 10, 12, 14]),
+        (30, [1, 5, 10, 15, 20, 25, 30]),
+        (400, [1, 100, 200, 300, 400]),
+    ],
+)
+def test_epoch_1_is_marked_on_the_axis(epochs: int, ticks: list[int]) -> None:
+    figure = loss_curves({"run": [event(1)]}, epochs=epochs)
+    assert list(figure.layout.xaxis.tickvals) == ticks
+    scores = score_curves({"run": [event(0, scores={"ap50": 0.4})]}, epochs=epochs)
+    assert scores.layout.xaxis.tickvals[0] == 0
+
+
+def test_a_dotted_line_says_where_a_run_was_continued() -> None:
+    events = [event(n) for n in range(1, 9)]
+    figure = loss_curves({"run": events}, continued=(6,))
+    assert [(line.x0, line.x1, line.xref) for line in figure.layout.shapes] == [
+        (6.5, 6.5, axis) for axis in ("x", "x2", "x3", "x4")
+    ]
+    assert "continued" in [one.text for one in figure.layout.annotations]
+    assert not loss_curves({"run": events}).layout.shapes
 
 
 def test_losses_begin_at_epoch_1_and_show_all_of_it() -> None:

@@ -15,9 +15,13 @@ from cellcutter_core.config import MaskSettings
 from cellcutter_core.graph_cut import (
     automatic_mask,
     find_mask,
+    from_log_odds,
     graph_cut,
+    log_odds,
     mask_grid,
     preview_mask,
+    prior_steps,
+    suited_settings,
 )
 from cellcutter_core.markers import find_cells
 from cellcutter_core.metrics import mask_iou
@@ -166,16 +170,74 @@ def test_find_mask_does_what_the_settings_say() -> None:
     assert not chosen[5:10, 5:10].any()
 
 
-def test_preview_is_near_the_mask_and_in_its_shape() -> None:
-    image = sample()
-    cell = image.pixels[:, :-2, list(image.cell)]
+# On the sample large areas change sides between these priors, all at once with heavy outlines.
+@pytest.mark.parametrize(
+    ("max_weight", "odds"), [(1, 3.2), (5, 3.2), (5, 3.35), (10, 3.0), (10, 3.3), (25, 3.4)]
+)
+def test_preview_agrees_with_the_mask(max_weight: float, odds: float) -> None:
+    cell = sample().pixels[:, :-2, :1]
+    settings = MaskSettings(
+        automatic=False, prior=from_log_odds(odds), max_weight=max_weight, sigma=0.03
+    )
+    preview, mask = preview_mask(cell, settings), find_mask(cell, settings)
+    assert preview.shape == mask.shape
+    assert (preview != mask).mean() < 0.02
+
+
+def test_preview_of_a_small_image_is_the_mask() -> None:
+    cell = sample((100, 120)).pixels[..., :1]
     settings = MaskSettings(automatic=False, prior=0.97, max_weight=10, sigma=0.03)
-    preview = preview_mask(cell, settings)
-    assert preview.shape == cell.shape[:2]
-    assert mask_iou(preview, find_mask(cell, settings)) > 0.9
-    # A small image is not reduced.
-    small = cell[:100, :120]
-    np.testing.assert_array_equal(preview_mask(small, settings), find_mask(small, settings))
+    np.testing.assert_array_equal(preview_mask(cell, settings), find_mask(cell, settings))
+
+
+@pytest.mark.parametrize("scale", [1, 40])
+@pytest.mark.parametrize("scaling", ["minmax", "robust"])
+def test_suited_settings_find_cells_of_any_brightness(scale: float, scaling: Any) -> None:
+    """The published prior calls all of the sample cell; and one hot pixel dims all others."""
+    image = sample((192, 192))
+    cell = image.pixels[..., :1].astype(float)
+    cell[0, 0] = scale * cell.max()
+    nuclei = image.truth_nuclei
+    automatic = automatic_mask(cell[..., 0], nuclei=nuclei)[0]
+    settings = suited_settings(cell, MaskSettings(scaling=scaling), like=automatic)
+    assert not settings.automatic
+    assert settings.scaling == scaling
+    assert image.truth is not None
+    assert mask_iou(find_mask(cell, settings), image.truth > 0) > 0.93
+
+
+def test_suited_settings_without_a_mask_to_come_near() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.zeros((90, 90), bool)
+    truth[20:60, 30:70] = True
+    cell = (rng.normal(100, 3, truth.shape) + 80 * truth)[..., None]
+    mask = find_mask(cell, suited_settings(cell, MaskSettings()))
+    assert mask_iou(mask, truth) > 0.98
+
+
+def test_suited_settings_of_an_image_without_noise() -> None:
+    cell = np.zeros((30, 40, 1), np.uint8)
+    cell[5:15, 10:30] = 200
+    settings = suited_settings(cell, MaskSettings(), like=cell[..., 0] > 0)
+    np.testing.assert_array_equal(find_mask(cell, settings), cell[..., 0] > 0)
+
+
+def test_prior_steps_span_the_image_in_equal_steps_of_log_odds() -> None:
+    cell = sample((192, 192)).pixels[..., :1]
+    settings = MaskSettings(automatic=False, max_weight=0)
+    steps = prior_steps(cell, settings)
+    assert len(steps) == 61
+    shares = [find_mask(cell, settings.replace(prior=steps[i])).mean() for i in (0, -1)]
+    np.testing.assert_allclose(shares, (0.01, 0.99), atol=0.003)
+    apart = np.diff([log_odds(prior) for prior in steps])
+    assert apart.min() > 0
+    np.testing.assert_allclose(apart, apart.mean(), rtol=0.25)
+
+
+def test_log_odds_there_and_back() -> None:
+    assert log_odds(0.5) == 0
+    assert log_odds(0.985) == pytest.approx(4.1846, abs=1e-4)
+    assert from_log_odds(log_odds(0.985)) == pytest.approx(0.985)
 
 
 @pytest.mark.parametrize("n_colours", [2, 3, 4])

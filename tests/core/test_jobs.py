@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from patience import LONGEST
 
 from cellcutter_core.config import Config, CropSettings, NetworkSettings, TrainingSettings
 from cellcutter_core.inputs import Inputs
@@ -68,7 +69,7 @@ def folder(tmp_path, monkeypatch):
     yield tmp_path
     # Nothing goes on after its test.
     (tmp_path / "go").touch()
-    until(lambda: not jobs_module._going, 60)
+    until(lambda: not jobs_module._going)
 
 
 @pytest.fixture
@@ -95,9 +96,9 @@ def new_run(folder, name, config=TINY):
     return Run.create(folder / name, Inputs(image, mask, points), config)
 
 
-def until(condition, seconds=30.0):
+def until(condition):
     """Wait for something to become true."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + LONGEST
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.02)
@@ -342,7 +343,7 @@ def test_a_run_outlives_its_server(folder, manner):
         env={**os.environ, "PYTHONPATH": ROOT},
         capture_output=True,
         text=True,
-        timeout=60,  # It ends although a run goes on and another one waits.
+        timeout=LONGEST,  # It ends although a run goes on and another one waits.
     )
     assert server.returncode == 0, server.stderr
     assert f"goes on without the server; to end it: touch {a.path}/stop" in server.stdout
@@ -497,7 +498,7 @@ def test_a_real_child_trains(folder):
     """To one epoch, because that is what it is told and not what its settings say."""
     run = new_run(folder, "a")
     Jobs().submit(run, epochs=1)
-    until(lambda: status(run) not in ("queued", "running"), 150)
+    until(lambda: status(run) not in ("queued", "running"))
     assert (status(run), run.progress.message) == ("finished", "")
     assert run.epochs == [0, 1]
     speed = speed_of(run)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from one_step import dataset, loss_results, network, step_results
+from patience import LONGEST
 
 import cellcutter_core
 from cellcutter_core.loss import self_supervised_loss
@@ -208,7 +209,7 @@ def test_loss_and_training_step_are_the_same_on_every_backend(backend: str, tmp_
     ) as process:
         # Ours, while the other is at work.
         ours = loss_results() | step_results(unet.weights)
-        output, _ = process.communicate(timeout=300)
+        output, _ = process.communicate(timeout=LONGEST)
     assert process.returncode == 0, output
     with np.load(tmp_path / "results.npz") as file:
         theirs = {name: file[name] for name in file.files}

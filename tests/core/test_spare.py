@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from patience import LONGEST
 
 from cellcutter_core.config import QUICK
 from cellcutter_core.inputs import Inputs
@@ -45,16 +46,15 @@ def ready():
 
 
 def until(condition):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + LONGEST
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
 def test_the_device_is_asked_for_once(loaded, ready):
-    start = time.perf_counter()
+    # It does not wait for the answer.
     assert ready.known() is None
-    assert time.perf_counter() - start < 0.2
     until(ready.known)
     assert [ready.known() for _ in range(3)] == ["CPU (a, 1 core)"] * 3
     assert loaded.read_text() == "x"
@@ -87,7 +87,7 @@ def test_it_is_told_once_and_prints_into_the_log(loaded, tmp_path, ready):
     ready.start(after=1000)
     child = ready.take("/a run", "12", log)
     assert ready.take("/another", "1", log) is None
-    assert child.wait(30) == 0
+    assert child.wait(LONGEST) == 0
     assert log.read_text().splitlines() == ["before", "told ['/a run', '12']", "trouble"]
 
 
@@ -98,9 +98,9 @@ def test_none_is_loaded_while_the_last_one_trains(loaded, tmp_path, monkeypatch,
     child = ready.take("run", "1", tmp_path / "log")
     ready.start()
     assert ready.take("run", "1", tmp_path / "log") is None
-    child.wait(30)
+    child.wait(LONGEST)
     ready.done()
-    assert ready.take("run", "1", tmp_path / "log").wait(30) == 0
+    assert ready.take("run", "1", tmp_path / "log").wait(LONGEST) == 0
     assert loaded.read_text() == "xx"
 
 
@@ -113,7 +113,7 @@ def test_one_that_has_ended_is_replaced(loaded, tmp_path, ready):
     assert ready.take("run", "1", tmp_path / "log") is None
     ready.done()
     ready.start()
-    assert ready.take("run", "1", tmp_path / "log").wait(30) == 0
+    assert ready.take("run", "1", tmp_path / "log").wait(LONGEST) == 0
 
 
 def test_it_ends_with_its_server(loaded):

@@ -232,6 +232,17 @@ def test_progress_at_the_end(end):
     assert progress([STARTED, epoch_event(1), {"kind": end}], CONFIG).status == end
 
 
+def test_progress_knows_where_a_run_was_continued():
+    begun = {**STARTED, "epochs": 2}
+    once = [begun, epoch_event(1), epoch_event(2), {"kind": "finished"}]
+    assert progress(once, CONFIG).continued == ()
+    further = [*once, {**begun, "epochs": 4}, epoch_event(3)]
+    assert progress(further, CONFIG).continued == (2,)
+    # After a crash it goes on to the same end, and its learning rate does not change.
+    again = [begun, epoch_event(1), begun, epoch_event(2)]
+    assert progress(again, CONFIG).continued == ()
+
+
 def test_progress_of_a_failure_says_why():
     now = progress([STARTED, {"kind": "failed", "message": "no marker"}], CONFIG)
     assert (now.status, now.message) == ("failed", "no marker")

@@ -217,6 +217,23 @@ def test_it_stops_within_one_step(data: Dataset, told: list[dict[str, Any]]) -> 
     assert list(training.run(stop=lambda: True)) == []
 
 
+def test_a_step_that_is_given_up_is_none(
+    data: Dataset, told: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, asked = FakeEngine.step, []
+
+    def given_up(self: FakeEngine, *args: Any, **values: Any) -> Any:
+        asked.append(values["stop"])
+        return None if len(asked) == 2 else step(self, *args, **values)
+
+    monkeypatch.setattr(FakeEngine, "step", given_up)
+    training = Training(data, network(), USUAL)
+    stop = lambda: False  # noqa: E731
+    assert [type(event) for event in training.run(stop=stop)] == [Step]
+    assert asked == [stop, stop]
+    assert training.epochs_done == 0
+
+
 def test_the_learning_rate_stays_or_falls_along_half_a_cosine(
     data: Dataset, told: list[dict[str, Any]]
 ) -> None:

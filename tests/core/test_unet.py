@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from patience import LONGEST
 
 from cellcutter_core.config import NetworkSettings
 from cellcutter_core.unet import UNet, UNet3, UNet4
@@ -217,7 +218,7 @@ def test_a_saved_model_loads_in_plain_keras_and_here(tmp_path: Path) -> None:
         plain, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         again = UNet.load(tmp_path / "model.keras", settings)
-        output, _ = process.communicate(timeout=300)
+        output, _ = process.communicate(timeout=LONGEST)
     assert process.returncode == 0, output
     ours = np.asarray(network.model(2)(crops(), training=False))
     np.testing.assert_allclose(np.load(tmp_path / "logits.npy"), ours, rtol=1e-5, atol=1e-5)
