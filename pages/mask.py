@@ -13,6 +13,7 @@ from cellcutter_core.view.render import mask_outline
 from pages.shared import cached, code, panels, state
 from pages.shared.aside import NotYet, rest
 from pages.shared.linked import linked_panes
+from pages.shared.mask_controls import suit, switch, take
 from pages.shared.mask_grid import PARAMETERS, mask_grid
 from pages.shared.settings import setting
 
@@ -27,30 +28,6 @@ def _mask_or_preview() -> tuple[NDArray[np.bool_], float | None]:
         return cached.mask_preview(note), None
 
 
-def _switch() -> None:
-    """Automatic or not; what it begins with then suits the image, unless it was chosen by hand."""
-    if st.session_state["mask_automatic"]:
-        state.choose_setting("mask", "automatic", True)
-        return
-    now = state.choices().config.mask
-    begun_with = (PAPER.mask, st.session_state.get("mask_suited"))
-    if now.replace(automatic=False) in [one.replace(automatic=False) for one in begun_with if one]:
-        _suit()
-    else:
-        state.choose_setting("mask", "automatic", False)
-
-
-def _suit() -> None:
-    """Take values that suit the image."""
-    with panels.complaints():
-        st.session_state["mask_suited"] = cached.suited_mask_settings()
-        _take(st.session_state["mask_suited"])
-
-
-def _take(settings: MaskSettings) -> None:
-    state.choose(config=state.choices().config.replace(mask=settings))
-
-
 state.enter("mask")
 panels.head("mask")
 image = panels.needs(cached.image)
@@ -63,7 +40,7 @@ with controls:
     st.toggle(
         "Automatic",
         key="mask_automatic",
-        on_change=_switch,
+        on_change=switch,
         help=MaskSettings.model_fields["automatic"].description,
     )
     if not settings.automatic:
@@ -74,14 +51,14 @@ with controls:
             "Suit this image",
             icon=":material/tune:",
             key="mask_suit",
-            on_click=_suit,
+            on_click=suit,
             help="Values with which the cut of this image comes near the automatic mask.",
         )
         st.button(
             "As published",
             icon=":material/article:",
             key="mask_published",
-            on_click=_take,
+            on_click=take,
             args=(PAPER.mask.replace(automatic=False),),
             help="Prior 0.985, max_weight 10 and sigma 0.03, which the paper's own images want.",
         )

@@ -68,7 +68,7 @@ def shown(page: str, choices: Choices, markers: Nuclei | None = None) -> str:
     app.run()
     app.switch_page(f"pages/{page}.py").run()
     assert not app.exception
-    assert not app.error
+    assert [error.value for error in app.error] == []
     return app.code[0].value
 
 
