@@ -179,7 +179,12 @@ def test_data_of_an_image_that_is_too_large(
     monkeypatch.setenv("CELLCUTTER_IMAGE_LIMIT", "5MB")
     bright = sample().channel("fluorescence")
     picture = np.tile(bright.max() + bright.min() - bright, (4, 4))
-    picture[100:300, 200:500] = np.random.default_rng(0).normal(4500, 30, (200, 300))
+    rows, cols = np.mgrid[:200, :300]
+    part = np.random.default_rng(0).normal(4500, 30, (200, 300))
+    for number, (row, col) in enumerate(np.ndindex(3, 4)):
+        disc = np.hypot(rows - 40 - 60 * row, cols - 40 - 70 * col) < 10
+        part[disc] += -1500 if number % 4 == 0 else 1500
+    picture[100:300, 200:500] = part
     tifffile.imwrite(tmp_path / "large.tif", picture)
     source = keep_file("large.tif", (tmp_path / "large.tif").read_bytes())
     region = (100, 200, 300, 500)
