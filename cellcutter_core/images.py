@@ -304,8 +304,9 @@ def read_image(
     z, t : int, optional
         Which plane of a stack, from 0. `z` can be 'max' for the maximum projection.
     scene : int, optional
-        Which image of a file that holds several (LIF, scenes of CZI, positions of ND2, series of
-        TIFF), from 0 in the order of the file. Those that are much smaller do not count.
+        Which image of a file that holds several (LIF, scenes of CZI, positions of ND2 and
+        Micro-Manager, series of TIFF), from 0 in the order of the file; those that are much
+        smaller, as thumbnails are, come last and need not be chosen between.
     region : (row, col, row, col), optional
         First row and column of the part to read, and those after the last. What lies beside it
         takes no memory, but in PNG, JPEG, .npz and some LIF.

@@ -21,7 +21,7 @@ import tifffile
 
 from cellcutter_core.reading.axes import MAX_CHANNELS, channel_axis, to_channels_last
 from cellcutter_core.reading.contents import Array, Contents, Unreadable, check_header, check_size
-from cellcutter_core.reading.parts import Part, Stored, in_memory, of_frames
+from cellcutter_core.reading.parts import Listed, Part, Stored, in_memory, of_frames
 from cellcutter_core.reading.tiff_colours import IN_COLOUR, meant
 
 # µm in each unit. Both signs for micro occur, and ImageJ writes one of them as an escape.
@@ -41,6 +41,12 @@ MICROMETRES = {
 # Axes of pages whose meaning the file does not give (tifffile's "other" and "image" axes).
 UNKNOWN_AXES = "QI"
 
+# The axis of places of the stage, as in stacks of Micro-Manager.
+POSITIONS = "R"
+
+# What tifffile calls the formats of slide scanners.
+SLIDES = ("svs", "scn", "bif", "avs", "ndpi", "philips", "qpi")
+
 
 def read_tiff(path: Path, part: Part, max_bytes: int, *, as_stored: bool = False) -> Contents:
     """Read one plane, with all its channels, of a TIFF file. Other planes stay where they are.
@@ -50,12 +56,11 @@ def read_tiff(path: Path, part: Part, max_bytes: int, *, as_stored: bool = False
     Raises
     ------
     Unreadable
-        If it holds several images of the same size and none is chosen, is a stack and no plane is
-        chosen, has axes that are neither plane nor channel, is cut short, or needs more than
-        `max_bytes`.
+        If it holds several images and none is chosen, is a stack and no plane is chosen, has axes
+        that are neither plane nor channel, is cut short, or needs more than `max_bytes`.
     """
     with _silent(), tifffile.TiffFile(path) as tif:
-        main = _main_series(tif, part)
+        main, position = part.choose(_images(tif))
         series = part.version(main.levels, main.axes)
         page = series.keyframe
         check_header(series.shape, series.dtype)
@@ -69,9 +74,12 @@ def read_tiff(path: Path, part: Part, max_bytes: int, *, as_stored: bool = False
             max_bytes,
             advice="its strips or tiles are read whole; save it with smaller tiles, or a region",
         )
-        _check_complete(tif, series)
+        _check_complete(tif, series, position)
         try:
             stored = _stored(tif, series, max_bytes)
+            if position is not None:
+                stored = stored.at(POSITIONS, position)
+            stored = _without_idle_axes(stored)
             axes = _name_axes(stored.shape, stored.axes, part)
             array, axes = part.read(dataclasses.replace(stored, axes=axes), max_bytes=max_bytes)
         except ValueError as error:
@@ -116,13 +124,52 @@ def _silent() -> Iterator[None]:
         logger.removeFilter(elsewhere)
 
 
-def _main_series(tif: tifffile.TiffFile, part: Part) -> tifffile.TiffPageSeries:
-    """The image of the file that is asked for; thumbnails, labels and the like are smaller."""
+def _images(tif: tifffile.TiffFile) -> list[Listed[tuple[tifffile.TiffPageSeries, int | None]]]:
+    """All images of a file: its series, and of a series the place along its axis of positions."""
     if not tif.series:
         raise Unreadable("is a TIFF without pages, maybe cut short; copy or save it again")
-    main = max(tif.series, key=lambda series: series.size)
-    scenes = [series for series in tif.series if series.shape == main.shape]
-    return scenes[part.which_scene(len(scenes), [series.name for series in scenes])]
+    images = []
+    for series in _apart(tif):
+        sizes = dict(zip(series.axes, series.shape, strict=True))
+        plane = (sizes.get("Y", 0), sizes.get("X", 0))
+        n_positions = sizes.get(POSITIONS, 1)
+        # Programs for slides name what lies beside the scan so; elsewhere anything may be a name.
+        named_so = series.kind in SLIDES and series.name.lower() in ("thumbnail", "label", "macro")
+        is_thumbnail = series.keyframe.is_reduced or named_so
+        for n in range(n_positions):
+            name = f"{series.name} position {n}".strip() if n_positions > 1 else series.name
+            place = n if POSITIONS in sizes else None
+            images.append(Listed(name, plane, (series, place), is_thumbnail))
+    return images
+
+
+def _apart(tif: tifffile.TiffFile) -> list[tifffile.TiffPageSeries]:
+    """The series of a file, without what tifffile takes for smaller copies by their size alone.
+
+    Where pages are half as large as those before, but are not said to be a copy of them, they may
+    as well be another image.
+    """
+    several = []
+    for series in tif.series:
+        several.append(series)
+        if series.kind == "generic":
+            others = [
+                level
+                for level in series.levels[1:]
+                if not (level.keyframe.is_reduced or level.keyframe.is_subifd)
+            ]
+            for level in others:
+                series.levels.remove(level)
+            several += others
+    return several
+
+
+def _without_idle_axes(stored: Stored) -> Stored:
+    """Without those axes of no known meaning that have one place."""
+    for n in range(len(stored.axes) - 1, -1, -1):
+        if stored.shape[n] == 1 and stored.axes[n] in UNKNOWN_AXES:
+            stored = stored.drop(n)
+    return stored
 
 
 def _stored(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries, max_bytes: int) -> Stored:
@@ -206,7 +253,9 @@ def _overlap(start: int, length: int, wanted: range) -> range:
     return range(max(start, wanted.start), min(start + length, wanted.stop))
 
 
-def _check_complete(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> None:
+def _check_complete(
+    tif: tifffile.TiffFile, series: tifffile.TiffPageSeries, position: int | None
+) -> None:
     """Refuse a file that ends before its pages or pixels do; tifffile would fill in zeros."""
     size, tiff = tif.filehandle.size, tif.tiff
     n_pages = len(tif.pages)
@@ -221,7 +270,7 @@ def _check_complete(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> 
     if series.dataoffset is not None:
         needed = series.dataoffset + math.prod(series.shape) * series.dtype.itemsize
     else:
-        for page in series:
+        for page in _pages(series, position):
             if page is None:
                 raise Unreadable(
                     "lacks some of its planes, they may be in other files of its set; "
@@ -234,6 +283,19 @@ def _check_complete(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> 
             f"is cut short: its pixels end at byte {needed}, the file at byte {size}; "
             "copy or save it again"
         )
+
+
+def _pages(
+    series: tifffile.TiffPageSeries, position: int | None
+) -> list[tifffile.TiffPage | tifffile.TiffFrame | None]:
+    """The pages of a series, of several positions those of one."""
+    pages = list(series)
+    lead = series.shape[: len(series.shape) - len(series.keyframe.shape)]
+    at = series.axes.find(POSITIONS)
+    if position is None or at >= len(lead) or math.prod(lead) != len(pages):
+        return pages
+    numbers = np.arange(len(pages)).reshape(lead).take(position, axis=at)
+    return [pages[int(number)] for number in numbers.flat]
 
 
 def _name_axes(shape: tuple[int, ...], axes: str, part: Part) -> str:

@@ -48,6 +48,43 @@ def point_roi(points: np.ndarray) -> bytes:
     return roi.tobytes()
 
 
+def mm_stack(pixels: np.ndarray) -> bytes:
+    """A file as Micro-Manager writes it (MMStack), of (position, z, row, col) in 16 bits."""
+    n_positions, n_planes, n_rows, n_cols = pixels.shape
+    summary = json.dumps(
+        {
+            "MicroManagerVersion": "1.4.22",
+            "Prefix": "a",
+            "Frames": 1,
+            "Slices": n_planes,
+            "Channels": 1,
+            "Positions": n_positions,
+        }
+    ).encode()
+    start = 40 + len(summary)
+    n_bytes = 2 * n_rows * n_cols
+    about = b'{"a": 1}\0'
+    size = 162 + n_bytes + len(about)
+    frames, index = b"", b""
+    offsets = [start + size * number for number in range(n_positions * n_planes)]
+    for number, offset in enumerate(offsets):
+        position, z = divmod(number, n_planes)
+        tags = [
+            *((254, 0), (256, n_cols), (257, n_rows), (258, 16), (259, 1), (262, 1)),
+            *((273, offset + 162), (274, 1), (277, 1), (278, n_rows), (279, n_bytes), (284, 1)),
+        ]
+        entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+        entries += struct.pack("<HHII", 51123, 2, len(about), offset + 162 + n_bytes)
+        after = offsets[number + 1] if number + 1 < len(offsets) else 0
+        frames += struct.pack("<H", len(tags) + 1) + entries + struct.pack("<I", after)
+        frames += pixels[position, z].astype("<u2").tobytes() + about
+        index += struct.pack("<5I", 0, z, 0, position, offset)
+    at = start + len(frames)
+    header = b"II*\0" + struct.pack("<I", start) + struct.pack("<II", 54773648, at)
+    header += struct.pack("<6I", 0, 0, 0, 0, 2355492, len(summary)) + summary
+    return header + frames + struct.pack("<II", 3453623, n_positions * n_planes) + index
+
+
 def zipped_zarr(pixels: np.ndarray, *, version: int = 2, **more: Any) -> bytes:
     """An OME-Zarr of channels, rows and columns in a zip archive, of one chunk."""
     axes = [{"name": name} for name in "cyx"]
