@@ -58,13 +58,15 @@ def _parser() -> argparse.ArgumentParser:
     segment.add_argument(
         "image",
         nargs="?",
-        help="TIFF, PNG, JPEG, .npy or .npz file, or the folder or address of an OME-Zarr",
+        help="TIFF, PNG, JPEG, BMP, GIF, WebP, JPEG 2000, .npy, .npz or HDF5 file, or the folder "
+        "or address of an OME-Zarr",
     )
     segment.add_argument(
         "--truth",
         type=Path,
         metavar="LABELS",
-        help="label image of the true cells (TIFF, PNG, .npy), for scores alone",
+        help="the true cells, for scores alone: a label image (TIFF, PNG, .npy …), or outlines as "
+        "ROIs of ImageJ or GeoJSON",
     )
     segment.add_argument(
         "--with",
@@ -113,7 +115,8 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="FILE",
         help="markers from a file: a CSV of points (row, col) or a label image, of the region that "
-        "is worked on, or ROIs of ImageJ on all of IMAGE (points or areas; .roi or .zip)",
+        "is worked on, or points or areas on all of IMAGE as ROIs of ImageJ (.roi or .zip) or "
+        "GeoJSON; those in other planes of a stack are left out, which is said",
     )
     segment.add_argument(
         "--set",
@@ -206,8 +209,10 @@ def _parser() -> argparse.ArgumentParser:
         help="score a label image against the truth",
         description="Score a label image against the true one and print the scores as JSON.",
     )
-    evaluate.add_argument("labels", type=Path, help="label image (TIFF, PNG, .npy)")
-    evaluate.add_argument("truth", type=Path, help="true label image, or .npz with truth")
+    evaluate.add_argument(
+        "labels", type=Path, help="label image, or outlines as ROIs of ImageJ or GeoJSON"
+    )
+    evaluate.add_argument("truth", type=Path, help="the true ones, or .npz with truth")
     evaluate.set_defaults(command=_evaluate)
 
     settings = commands.add_parser(
@@ -240,14 +245,14 @@ def _reading_options(command: argparse.ArgumentParser) -> None:
         "--region",
         metavar="ROW,COL,HEIGHT,WIDTH",
         help="part of the image to work on: its first row and column from 0, and its size in "
-        "pixels; what lies beside it takes no memory, but in PNG, JPEG and .npz",
+        "pixels; what lies beside it takes no memory, but in pictures and .npz",
     )
     command.add_argument("--z", help="plane of a stack: a number from 0, or 'max' for the maximum")
     command.add_argument("--t", type=int, help="time point of a series, from 0")
     command.add_argument(
         "--scene",
-        type=int,
-        help="which image of a file that holds several, from 0; apply takes all",
+        help="which image of a file that holds several, its number from 0 or its name, such as a "
+        "data set of HDF5; apply takes all",
     )
     command.add_argument(
         "--inverted",
@@ -263,19 +268,22 @@ def _reading_options(command: argparse.ArgumentParser) -> None:
 
 def _reading(chosen: argparse.Namespace) -> dict[str, Any]:
     """What `_reading_options` were given, as `read_image` takes it."""
-    z = int(chosen.z) if chosen.z and chosen.z.isdecimal() else chosen.z
     return {
-        "z": z,
+        "z": _number_or_word(chosen.z),
         "t": chosen.t,
-        "scene": chosen.scene,
+        "scene": _number_or_word(chosen.scene),
         "inverted": chosen.inverted,
         "stained": chosen.stained,
     }
 
 
+def _number_or_word(given: str | None) -> int | str | None:
+    return int(given) if given and given.isascii() and given.isdecimal() else given
+
+
 def _segment(chosen: argparse.Namespace) -> None:
     from cellcutter_core.channel_files import read_channel_files
-    from cellcutter_core.images import read_image, read_labels
+    from cellcutter_core.images import read_image, read_truth
     from cellcutter_core.pipeline import (
         make_dataset,
         naming,
@@ -306,11 +314,7 @@ def _segment(chosen: argparse.Namespace) -> None:
             image = read_channel_files(files, nucleus_file=chosen.nucleus_file, **how)
             files += [] if chosen.nucleus_file is None else [chosen.nucleus_file]
     if chosen.truth is not None:
-        labels = read_labels(chosen.truth)
-        if region is not None:
-            top, left, bottom, right = region
-            labels = labels[top:bottom, left:right]
-        image = image.with_truth(labels)
+        image = image.with_truth(read_truth(chosen.truth, image, region=region, told=_tell))
     out = chosen.out or Path(f"cellcutter-{Path(image.name).stem}")
     if (out / "run.json").exists():
         raise ValueError(
@@ -320,7 +324,7 @@ def _segment(chosen: argparse.Namespace) -> None:
     print(f"Finding cell area and nuclei in {image.name} …", flush=True)
     with naming(image.name) if chosen.others else nullcontext():
         origin = None if region is None else region[:2]
-        inputs, truth = prepare(image, config, markers=chosen.markers, origin=origin)
+        inputs, truth = prepare(image, config, markers=chosen.markers, origin=origin, told=_tell)
         # What is wrong with them is said before anything is written.
         make_dataset(inputs, config)
     more = _other_images(chosen, config, image, files)
@@ -354,6 +358,7 @@ def _other_images(
     """
     from cellcutter_core.channel_names import ChannelNames
     from cellcutter_core.pipeline import seen_names
+    from cellcutter_core.reading.parts import Plane
     from cellcutter_core.reading.zarr_places import is_address
     from cellcutter_core.runs.alike import seen_instead
     from cellcutter_core.runs.given_files import Place, image_files, scenes_of
@@ -364,7 +369,7 @@ def _other_images(
     roles = {} if channels else {"cell": chosen.cell_channel, "nucleus": chosen.nucleus_channel}
     how = {**_reading(chosen), **roles}
     own = None if chosen.image is None else Path(chosen.image).resolve()
-    places: list[tuple[str | Place, int | None]] = [
+    places: list[tuple[str | Place, Plane]] = [
         (given, None) for given in chosen.others if is_address(given)
     ]
     found = image_files([given for given in chosen.others if not is_address(given)])
@@ -440,7 +445,9 @@ def _apply(chosen: argparse.Namespace) -> None:
     formats = list(dict.fromkeys(chosen.format or USUAL_FORMATS))
     run = Run(chosen.run)
     files, scenes = named_images(
-        image_files(chosen.image), scene=chosen.scene, channels=channel_names_of(run)
+        image_files(chosen.image),
+        scene=_number_or_word(chosen.scene),
+        channels=channel_names_of(run),
     )
     # What is wrong with the command is said before anything is computed.
     check_free(chosen.out, files, formats)
@@ -520,8 +527,18 @@ def _sample(chosen: argparse.Namespace) -> None:
 def _evaluate(chosen: argparse.Namespace) -> None:
     from cellcutter_core.images import read_labels
     from cellcutter_core.metrics import score
+    from cellcutter_core.reading.drawn import is_drawn
 
-    scores = score(read_labels(chosen.labels), read_labels(chosen.truth))
+    # Outlines do not say how large their image is; the other file may.
+    shapes: list[tuple[int, int] | None] = [
+        None if is_drawn(file) else read_labels(file).shape
+        for file in (chosen.truth, chosen.labels)
+    ]
+    labels, truth = (
+        read_labels(file, shape=shape, told=_tell)
+        for file, shape in zip((chosen.labels, chosen.truth), shapes, strict=True)
+    )
+    scores = score(labels, truth)
     print(json.dumps(scores.as_dict(), indent=1))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from cellcutter_core.labels import check_labels, compact
+from cellcutter_core.labels import as_whole_numbers, check_labels, compact
 from cellcutter_core.reading.contents import memory_limit
-from cellcutter_core.reading.rois import Area
+from cellcutter_core.reading.parts import Part, Plane
+from cellcutter_core.reading.planes import Told, in_plane, warn
 
 Labels = NDArray[np.int32]
 
@@ -24,6 +24,9 @@ def read_markers(
     *,
     radius: float = 3.0,
     origin: tuple[int, int] | None = None,
+    z: Plane = None,
+    t: Plane = None,
+    told: Told | None = None,
     max_bytes: int | None = None,
 ) -> Labels:
     """Read markers from a file.
@@ -34,9 +37,11 @@ def read_markers(
         A label image (TIFF, PNG, .npy, .npz, see `number_markers`), an .npy file of points
         (N, 2), or a text file with one point a line. In a text file, columns are separated by
         comma, semicolon, tab or spaces. With a first line of names the columns row and col (or y
-        and x, in either order) are taken, whatever else is there; without one there are two
-        columns, row and col. Of ImageJ's ROIs (.roi, or a set in a .zip) each point is a marker, or
-        each area is, as its region.
+        and x, in either order) are taken, and z and t (also plane, slice, frame) say in which plane
+        a point lies; of axis-0, axis-1 … (napari) and centroid-0, centroid-1 … the last two are row
+        and col, one before them is the plane. Without names there are two columns, row and col. Of
+        ImageJ's ROIs (.roi, or a set in a .zip) and of GeoJSON (QuPath) each point is a marker, or
+        each area is, as its region; of a cell of QuPath its nucleus where it has one.
     shape : (int, int)
         (H, W) of the image that the markers are for.
     radius : float
@@ -44,6 +49,12 @@ def read_markers(
     origin : (int, int), optional
         (row, col) of the first pixel in the image on which ROIs were drawn, where that for which
         they are is a region of it: those beside it are left out. All else is of the region itself.
+    z, t : int, 'max' (z only), optional
+        Which plane of a stack the image shows, from 0: points and areas of other planes are left
+        out. Where it is not said, all have to lie in one plane.
+    told : callable, optional
+        Is given a line on what is left out, beginning with the file's name. Default: it is a
+        warning of Python.
     max_bytes : int, optional
         The most memory to take for a label image, in bytes, as in `read_image`.
 
@@ -58,37 +69,49 @@ def read_markers(
         If the file cannot be read, is not of the image's shape, or holds no markers, or points
         are not as `markers_from_points` wants them. One line that begins with the file's name.
     """
+    from cellcutter_core.reading.drawn import is_drawn
     from cellcutter_core.reading.readers import file_name, one_line
-    from cellcutter_core.reading.rois import is_rois
 
     file = Path(path)
+    say = told or warn
+
+    def told_of_file(line: str) -> None:
+        say(f"{file_name(file)}: {line}")
+
     try:
-        if is_rois(file):
-            return _markers_from_rois(file, shape, radius, origin)
-        return _read(file, shape, radius, memory_limit() if max_bytes is None else max_bytes)
+        plane = Part(z, t)
+        if is_drawn(file):
+            return _markers_as_drawn(file, shape, radius, origin, plane, told_of_file)
+        limit = memory_limit() if max_bytes is None else max_bytes
+        return _read(file, shape, radius, plane, told_of_file, limit)
     except ValueError as error:
         message, start = one_line(error), f"{file_name(file)}: "
         raise ValueError(message if message.startswith(start) else start + message) from error
 
 
-def _read(file: Path, shape: tuple[int, int], radius: float, max_bytes: int) -> Labels:
+def _read(
+    file: Path, shape: tuple[int, int], radius: float, plane: Part, told: Told, max_bytes: int
+) -> Labels:
     from cellcutter_core.reading.points import numpy_points, text_points
-    from cellcutter_core.reading.readers import NPY, NPZ, PNG, TIFF, read_contents
+    from cellcutter_core.reading.readers import NPY, has_known_start, read_label_contents
 
     try:
         with file.open("rb") as opened:
-            start = opened.read(8)
+            start = opened.read(16)
     except OSError as error:
         raise ValueError(
             f"cannot be opened, {error.strerror or error}; check its path and permissions"
         ) from None
+    listed = None
     if start.startswith(NPY):
-        points = numpy_points(file, max_bytes=max_bytes)
-        if points is not None:
-            return markers_from_points(points, shape, radius=radius)
-    if not start.startswith((*NPY, *NPZ, *PNG, *TIFF)):
-        return markers_from_points(text_points(file), shape, radius=radius)
-    pixels = read_contents(file, as_stored=True, max_bytes=max_bytes).pixels
+        listed = numpy_points(file, shape, max_bytes=max_bytes)
+    elif not has_known_start(start):
+        listed = text_points(file)
+    if listed is not None:
+        n = len(listed.points)
+        keep = in_plane(listed.planes, n, z=plane.z, t=plane.t, what="points", told=told)
+        return markers_from_points(listed.points[keep], shape, radius=radius)
+    pixels = read_label_contents(file, max_bytes=max_bytes).pixels
     if pixels.shape[:2] != tuple(shape) or pixels.shape[2] != 1:
         raise ValueError(
             f"has shape {pixels.shape}, but markers for this image are one channel of shape "
@@ -125,12 +148,7 @@ def number_markers(labels: ArrayLike) -> Labels:
     >>> number_markers([[255, 0, 255]])
     array([[1, 0, 2]], dtype=int32)
     """
-    given = np.asarray(labels)
-    # Beyond these floats no longer tell one whole number from the next.
-    if given.dtype.kind == "f" and (np.abs(given) < 2**53).all() and (given == given.round()).all():
-        given = given.astype(np.int64)
-    elif given.dtype == np.bool_:
-        given = given.astype(np.uint8)
+    given = as_whole_numbers(np.asarray(labels))
     regions, ids = compact(check_labels(given, "markers"))
     if not len(ids):
         raise ValueError(
@@ -183,51 +201,32 @@ def markers_from_points(
     return np.asarray(expand_labels(seeds, radius), np.int32)
 
 
-def _markers_from_rois(
-    file: Path, shape: tuple[int, int], radius: float, origin: tuple[int, int] | None
+def _markers_as_drawn(
+    file: Path,
+    shape: tuple[int, int],
+    radius: float,
+    origin: tuple[int, int] | None,
+    plane: Part,
+    told: Told,
 ) -> Labels:
-    from cellcutter_core.reading.rois import read_rois
+    """Of ROIs or GeoJSON each point, or each area; where areas overlap, that of the first."""
+    from cellcutter_core.reading.drawn import area_labels, read_drawn
 
-    points, areas = read_rois(file)
-    if len(points) and areas:
+    drawn = read_drawn(file, nuclei=True).in_plane(plane.z, plane.t, told)
+    if len(drawn.points) and drawn.areas:
         raise ValueError("holds points and areas; save one kind of ROIs, that of the markers")
-    if areas:
-        return _markers_from_areas(areas, shape, origin)
+    if drawn.areas:
+        regions = area_labels(drawn.areas, shape, origin)
+        if not regions.any():
+            raise ValueError("has no area in this region; give ROIs of this very image")
+        return regions
+    points = drawn.points
     if origin is not None:
         points = points - origin
         points = points[((points >= 0) & (points < shape)).all(axis=1)]
         if not len(points):
             raise ValueError("has no point in this region; give ROIs of this very image")
     return markers_from_points(points, shape, radius=radius)
-
-
-def _markers_from_areas(
-    areas: Mapping[str, Area], shape: tuple[int, int], origin: tuple[int, int] | None
-) -> Labels:
-    """A marker for each area; where they overlap, that of the first."""
-    from skimage.draw import polygon
-
-    regions = np.zeros(shape, np.int32)
-    number = 0
-    for name, rings in areas.items():
-        # There, whole numbers are the centres of pixels.
-        first = np.array(origin or (0, 0)) + 0.5
-        filled = [polygon(*(ring - first).T, shape) for ring in rings]
-        flat = [np.ravel_multi_index(pixels, shape) for pixels in filled]
-        pixels, times = np.unique(np.concatenate(flat), return_counts=True)
-        free = pixels[(times % 2 == 1) & (regions.flat[pixels] == 0)]
-        if not len(free) and origin is not None:
-            continue
-        if not len(free):
-            raise ValueError(
-                f"ROI {name} has no pixel of its own in the image of {shape[0]} × {shape[1]}; "
-                "leave it out, or give ROIs of this very image"
-            )
-        number += 1
-        regions.flat[free] = number
-    if not number:
-        raise ValueError("has no area in this region; give ROIs of this very image")
-    return regions
 
 
 def _point_pixels(points: ArrayLike, shape: tuple[int, int]) -> NDArray[np.int64]:

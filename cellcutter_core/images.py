@@ -12,11 +12,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cellcutter_core.labels import as_whole_numbers
 from cellcutter_core.reading.appearance import Appearance, interpret
 from cellcutter_core.reading.contents import MAX_BYTES, Array, Contents, Unreadable, memory_limit
 from cellcutter_core.reading.intensity import normalise
-from cellcutter_core.reading.parts import Box, Plane
-from cellcutter_core.reading.readers import file_name, read_contents
+from cellcutter_core.reading.parts import Box, Part, Plane
+from cellcutter_core.reading.planes import Told, warn
+from cellcutter_core.reading.readers import (
+    file_name,
+    one_line,
+    read_contents,
+    read_label_contents,
+)
 from cellcutter_core.reading.roles import (
     Which,
     find_cell,
@@ -31,7 +38,15 @@ from cellcutter_core.reading.stains import STAIN_CHANNELS
 from cellcutter_core.reading.validation import Validation, paper_validation
 from cellcutter_core.reading.zarr_places import is_address
 
-__all__ = ["MAX_BYTES", "Image", "Validation", "normalise", "read_image", "read_labels"]
+__all__ = [
+    "MAX_BYTES",
+    "Image",
+    "Validation",
+    "normalise",
+    "read_image",
+    "read_labels",
+    "read_truth",
+]
 
 
 # What lies beside the pixels, one number a pixel, and its data type.
@@ -73,6 +88,9 @@ class Image:
         size of a pixel is that of all.
     appearances : tuple of Appearance
         What was judged of each of its files, and made cells bright in `pixels`.
+    z, t : int, 'max' (z only) or None
+        Which plane of a stack it is, from 0; None where it is the only one. Markers in other planes
+        are not its own.
     name : str
         Where it comes from, a file name; messages begin with it.
 
@@ -96,6 +114,8 @@ class Image:
     pixel_size: float | None = None
     full_shape: tuple[int, int] | None = None
     appearances: tuple[Appearance, ...] = ()
+    z: Plane = None
+    t: Plane = None
     name: str = "image"
 
     def __post_init__(self) -> None:
@@ -287,7 +307,10 @@ def read_image(
     public_only: bool = False,
     max_bytes: int | None = None,
 ) -> Image:
-    """Read an image from TIFF, PNG, JPEG, .npy, .npz OME-Zarr, or with its package ND2, CZI, LIF.
+    """Read an image from one of many formats.
+
+    They are TIFF, PNG, JPEG, BMP, GIF, WebP, JPEG 2000, .npy, .npz, HDF5 and OME-Zarr, and with
+    their packages ND2, CZI and LIF.
 
     What is read of each format stands in `cellcutter_core.reading`, and so does how the roles of
     the channels are guessed (`cellcutter_core.reading.roles`).
@@ -302,18 +325,20 @@ def read_image(
     nucleus : channel, optional
         What shows the nuclei, by index or name; 'none' if nothing does. Default: guessed.
     z, t : int, optional
-        Which plane of a stack, from 0. `z` can be 'max' for the maximum projection.
-    scene : int, optional
+        Which plane of a stack, from 0. `z` can be 'max' for the maximum projection. The frames of
+        an animated picture are time points, or planes where only `z` is given.
+    scene : int or str, optional
         Which image of a file that holds several (LIF, scenes of CZI, positions of ND2 and
         Micro-Manager, series of TIFF), from 0 in the order of the file; those that are much
-        smaller, as thumbnails are, come last and need not be chosen between.
+        smaller, as thumbnails are, come last and need not be chosen between. Also by its name, such
+        as that of a data set of HDF5.
     region : (row, col, row, col), optional
         First row and column of the part to read, and those after the last. What lies beside it
-        takes no memory, but in PNG, JPEG, .npz and some LIF.
+        takes no memory, but in pictures, .npz and some LIF.
     reduced_to : int, optional
         Read every so many rows and columns, so that neither are more than this: to look at an image
         that is too large to be read. Smaller versions that TIFF or OME-Zarr hold of it are used.
-        PNG, JPEG and .npz come as they are.
+        Pictures and .npz come as they are.
     inverted : bool, optional
         Whether cells are dark on a bright background, where all channels are turned over. Default:
         judged by the picture, see `cellcutter_core.reading.brightness`.
@@ -359,7 +384,7 @@ def read_image(
     except Unreadable as error:
         error.args = (f"{name}: {error}",)
         raise error from None
-    pixels, colour = contents.pixels, contents.colour
+    pixels, colour, part = contents.pixels, contents.colour, Part(z, t)
     channels = name_channels(contents.channels, n_channels=pixels.shape[2], colour=colour)
     chosen = None if cell is None else find_cell(cell, channels, name=name)
     nucleus_index = (
@@ -377,6 +402,8 @@ def read_image(
         pixel_size=contents.pixel_size,
         full_shape=contents.full_shape,
         appearances=(seen,),
+        z=part.z,
+        t=part.t,
         name=name,
     )
     image = _not_constant(_with_beside(image, contents))
@@ -424,8 +451,32 @@ def read_pixels(
     return appearance.of(pixels)
 
 
-def read_labels(path: str | os.PathLike[str], *, max_bytes: int | None = None) -> Array:
-    """Read a label image, or the truth of an .npz file that holds an image with its truth.
+def read_labels(
+    path: str | os.PathLike[str],
+    *,
+    shape: tuple[int, int] | None = None,
+    origin: tuple[int, int] | None = None,
+    z: Plane = None,
+    t: Plane = None,
+    told: Told | None = None,
+    max_bytes: int | None = None,
+) -> Array:
+    """Read a label image, the truth of an .npz file that holds an image with it, or outlines.
+
+    Parameters
+    ----------
+    path : path
+        A label image, of integers or of floats that are whole numbers, or the outlines of cells as
+        ROIs of ImageJ (.roi, or a set in a .zip) or GeoJSON. Where outlines overlap, a pixel is of
+        the first.
+    shape : (int, int), optional
+        Rows and columns of the image that outlines are for, which they do not say.
+    origin : (int, int), optional
+        (row, col) of its first pixel, where that is a region of the image that they were drawn on.
+    z, t, told : optional
+        Which plane of a stack that is, and what is told of outlines in others: see `read_markers`.
+    max_bytes : int, optional
+        As for `read_image`.
 
     Returns
     -------
@@ -435,21 +486,84 @@ def read_labels(path: str | os.PathLike[str], *, max_bytes: int | None = None) -
     Raises
     ------
     ValueError
-        If the file cannot be read, or is no image of one channel of whole numbers. One line that
-        begins with the file's name.
+        If the file cannot be read, is no image of one channel of whole numbers, holds points, or
+        outlines without `shape` to say how large their image is. One line that begins with the
+        file's name.
     """
+    from cellcutter_core.reading.drawn import area_labels, is_drawn, read_drawn
+
     path = str(path) if is_address(path) else Path(path)
-    contents = read_contents(path, as_stored=True, max_bytes=max_bytes)
+    name = file_name(path)
+    if isinstance(path, Path) and is_drawn(path):
+        say = told or warn
+        try:
+            drawn = read_drawn(path).in_plane(z, t, lambda line: say(f"{name}: {line}"))
+            if shape is None:
+                raise Unreadable("holds outlines, which do not say how large their image is")
+            if len(drawn.points) or not drawn.areas:
+                what = "points, which do not say how far" if len(drawn.points) else "no outlines of"
+                raise Unreadable(f"holds {what} cells reach; save the outlines of the cells")
+            return area_labels(drawn.areas, shape, origin)
+        except Unreadable as error:
+            raise ValueError(f"{name}: {one_line(error)}") from None
+    contents = read_label_contents(path, max_bytes=max_bytes)
     for key in ("cells", "nuclei"):
         if contents.beside.get(key) is not None:
             return contents.beside[key]
     pixels = contents.pixels
-    if pixels.shape[2] != 1 or pixels.dtype.kind not in "biu":
+    if pixels.shape[2] != 1:
         raise ValueError(
-            f"{file_name(path)}: has {pixels.shape[2]} channels of {pixels.dtype}; a label image "
-            "has one, of whole numbers"
+            f"{name}: has {pixels.shape[2]} channels of {pixels.dtype}; a label image has one, of "
+            "whole numbers"
         )
-    return pixels[..., 0]
+    labels = as_whole_numbers(pixels[..., 0])
+    if labels.dtype.kind not in "iu":
+        raise ValueError(
+            f"{name}: holds numbers that are not whole ({labels.dtype}); a label image has a whole "
+            "number for each cell, 0 between them"
+        )
+    return labels
+
+
+def read_truth(
+    path: str | os.PathLike[str],
+    image: Image,
+    *,
+    region: Box | None = None,
+    told: Told | None = None,
+) -> Array:
+    """Read the true cells of an image that may be a region of a larger one.
+
+    Parameters
+    ----------
+    path : path
+        As for `read_labels`; of all of the larger image.
+    image : Image
+    region : (row, col, row, col), optional
+        Where it lies in that.
+    told : optional
+        As for `read_labels`.
+
+    Returns
+    -------
+    (H, W) integer array
+        For `Image.with_truth`, which checks whether it fits.
+
+    Raises
+    ------
+    ValueError
+        As `read_labels`.
+    """
+    from cellcutter_core.reading.drawn import is_drawn
+
+    if not is_address(path) and is_drawn(Path(path)):
+        origin = None if region is None else region[:2]
+        return read_labels(path, shape=image.shape, origin=origin, z=image.z, t=image.t, told=told)
+    labels = read_labels(path)
+    if region is None:
+        return labels
+    top, left, bottom, right = region
+    return labels[top:bottom, left:right]
 
 
 def _read_only(array: Array) -> Array:

@@ -45,6 +45,7 @@ def prepare(
     *,
     markers: str | os.PathLike[str] | None = None,
     origin: tuple[int, int] | None = None,
+    told: Callable[[str], None] | None = None,
 ) -> tuple[Inputs, Truth | None]:
     """Find cell area and nuclei as the settings want them.
 
@@ -53,8 +54,9 @@ def prepare(
     image : Image
     config : Config
     markers : path, optional
-        A file of markers, points or a label image, to take instead of finding them.
-    origin : (int, int), optional
+        A file of markers, see `read_markers`, to take instead of finding them; those of the plane
+        of a stack that the image says it is.
+    origin, told : optional
         See `read_markers`.
 
     Returns
@@ -69,7 +71,7 @@ def prepare(
     ValueError
         If no marker is found, or the mask is all cell or all background.
     """
-    nuclei = find_markers(image, config, markers=markers, origin=origin)
+    nuclei = find_markers(image, config, markers=markers, origin=origin, told=told)
     area = find_area(image, config, nuclei, given=markers is not None)
     return inputs_of(image, config, nuclei, area), truth_of(image)
 
@@ -80,6 +82,7 @@ def find_markers(
     *,
     markers: str | os.PathLike[str] | None = None,
     origin: tuple[int, int] | None = None,
+    told: Callable[[str], None] | None = None,
     like: Image | None = None,
 ) -> Nuclei:
     """One marker a cell: from a file, the nucleus channel, or else the cell channel.
@@ -88,7 +91,7 @@ def find_markers(
     ----------
     image : Image
     config : Config
-    markers, origin : optional
+    markers, origin, told : optional
         See `prepare`.
     like : Image, optional
         Pixels of all of the image that this is a part of: they say what is dark and bright where
@@ -100,7 +103,7 @@ def find_markers(
         If none is found, or the file holds none for this image.
     """
     if markers is not None:
-        regions = read_markers(markers, image.shape, origin=origin)
+        regions = read_markers(markers, image.shape, origin=origin, z=image.z, t=image.t, told=told)
         return Nuclei(regions, marker_points(regions))
     if image.nucleus is not None:
         plane = image.pixels[..., image.nucleus]
@@ -494,8 +497,18 @@ def make_dataset(inputs: Inputs, config: Config) -> Dataset:
         image = image.mean(axis=-1, keepdims=True)
         like = None if like is None else like.mean(axis=-1, keepdims=True)
     territory = inputs.territory if taught else None
+    shape = tuple(round(n * scale) for n in mask.shape)
+    if 2 * min(shape) < config.crops.size:
+        rows, cols = mask.shape
+        larger = (
+            f"enlarged {scale:.2g} times" if scale > 1 else f"made {1 / scale:.2g} times smaller"
+        )
+        so = f", {larger} for its cells to have the wanted size," if scale != 1 else ""
+        raise ValueError(
+            f"the image of {rows}×{cols} pixels{so} is smaller than half of one crop of "
+            f"{config.crops.size}×{config.crops.size}; choose a smaller crop size or a larger image"
+        )
     if scale != 1:
-        shape = tuple(round(n * scale) for n in mask.shape)
         image = np.stack([resized(image[..., c], shape) for c in range(image.shape[-1])], axis=-1)
         mask = resized(mask.astype(np.float32), shape) > 0.5
         nuclei = None if nuclei is None else nearest(nuclei, shape)

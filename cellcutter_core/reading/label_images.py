@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cellcutter_core.labels import as_whole_numbers
+
 # Of neighbours on cells so many have the same number. Intensities have noise.
 SMALLEST_SHARE = 0.8
 # A cell is in one piece, but for some that were cut.
@@ -30,9 +32,11 @@ def shows_labels(pixels: npt.NDArray[Any]) -> bool:
     >>> shows_labels(np.kron([[0, 1], [2, 0]], np.ones((9, 9), int))[..., None])
     True
     """
-    if pixels.shape[2] != 1 or pixels.dtype.kind not in "iu" or pixels.min() != 0:
+    if pixels.shape[2] != 1 or pixels.min() != 0:
         return False
-    plane = pixels[..., 0]
+    plane = as_whole_numbers(pixels[..., 0])
+    if plane.dtype.kind not in "iu":
+        return False
     beside = plane[:, 1:], plane[:, :-1]
     on_cells = (beside[0] > 0) & (beside[1] > 0)
     if not on_cells.any() or (beside[0] == beside[1])[on_cells].mean() < SMALLEST_SHARE:

@@ -15,6 +15,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
+from cellcutter_core.reading.axes import idle_axis
 from cellcutter_core.reading.contents import (
     Array,
     Several,
@@ -58,6 +59,41 @@ class Stored:
     dtype: np.dtype[Any]
     read: Callable[[tuple[int | slice, ...]], Array]
 
+    def turned(self, orientation: int) -> Stored:
+        """As it is to be seen, by the number that Exif and TIFF have for it.
+
+        Of a part that is asked for, the same part is read of what lies in the file.
+        """
+        rows, cols = self.axes.find("Y"), self.axes.find("X")
+        flip_rows, flip_cols = orientation in (3, 4, 6, 7), orientation in (2, 3, 7, 8)
+        swapped = orientation in (5, 6, 7, 8)
+        if not (flip_rows or flip_cols or swapped) or -1 in (rows, cols):
+            return self
+        shape = list(self.shape)
+        if swapped:
+            shape[rows], shape[cols] = shape[cols], shape[rows]
+
+        def read(index: tuple[int | slice, ...]) -> Array:
+            there = list(index)
+            if swapped:
+                there[rows], there[cols] = there[cols], there[rows]
+            for axis, flip in ((rows, flip_rows), (cols, flip_cols)):
+                if flip:
+                    there[axis] = _mirrored(there[axis], self.shape[axis])
+            part = self.read(tuple(there))
+            kept = [n for n, at in enumerate(index) if isinstance(at, slice)]
+            at_rows, at_cols = kept.index(rows), kept.index(cols)
+            flipped = [at for at, flip in ((at_rows, flip_rows), (at_cols, flip_cols)) if flip]
+            part = np.flip(part, tuple(flipped))
+            return np.swapaxes(part, at_rows, at_cols) if swapped else part
+
+        return Stored(tuple(shape), self.axes, self.dtype, read)
+
+    def without_idle(self) -> Stored:
+        """Without axes that say nothing, see `idle_axis`."""
+        n = idle_axis(self.shape)
+        return self if n is None else self.drop(n).without_idle()
+
     def at(self, axis: str, place: int) -> Stored:
         """What lies at one place of an axis, without that axis."""
         return self.drop(self.axes.index(axis), place)
@@ -70,6 +106,13 @@ class Stored:
             self.dtype,
             lambda index: self.read((*index[:n], place, *index[n:])),
         )
+
+
+def _mirrored(span: int | slice, length: int) -> slice:
+    """The span of as many places from the other end of an axis."""
+    assert isinstance(span, slice), "rows and columns are read by spans"
+    start, stop, _ = span.indices(length)
+    return slice(length - stop, length - start)
 
 
 def of_frames(
@@ -209,7 +252,14 @@ class Part:
                 raise Unreadable(f"reduced_to is {self.reduced_to!r}; give pixels, at least 1")
             object.__setattr__(self, "reduced_to", side)
 
-    def which_scene(self, n: int = 1, names: Sequence[str] = (), *, n_small: int = 0) -> int:
+    def which_scene(
+        self,
+        n: int = 1,
+        names: Sequence[str] = (),
+        *,
+        n_small: int = 0,
+        most_named: int = MOST_NAMED,
+    ) -> int:
         """Which of the separate images of a file to read.
 
         Parameters
@@ -220,6 +270,8 @@ class Part:
             What the file calls them, as far as it does.
         n_small : int
             How many thumbnails there are, which are counted after them.
+        most_named : int
+            As many are named in a message.
 
         Raises
         ------
@@ -231,8 +283,8 @@ class Part:
         if self.scene is None and n > 1:
             named = ""
             if len(names) == n + n_small and all(names[:n]):
-                listed = ", ".join(name[:60] for name in names[: min(n, MOST_NAMED)])
-                named = f" ({listed}{', …' if n > MOST_NAMED else ''})"
+                listed = ", ".join(name[:60] for name in names[: min(n, most_named)])
+                named = f" ({listed}{', …' if n > most_named else ''})"
             raise Several(
                 f"holds {n} separate images{named}, and one is segmented at a time; "
                 f"give scene=0 to {n - 1}",
@@ -254,11 +306,17 @@ class Part:
             )
         return scene
 
-    def choose(self, images: Sequence[Listed[Item]]) -> Item:
+    def choose(self, images: Sequence[Listed[Item]], *, most_named: int = MOST_NAMED) -> Item:
         """The image that is asked for, of all in a file.
 
         Those that are not much smaller than the largest are counted in the order of the file, then
         the others: thumbnails, labels of slides. These are never asked about, but can be chosen.
+
+        Parameters
+        ----------
+        images : sequence of Listed
+        most_named : int
+            As many are named where one is asked about.
 
         Raises
         ------
@@ -283,7 +341,8 @@ class Part:
         if self.scene is None and len({one.plane for one in large}) > 1:
             # Images of unlike size are told apart by that.
             names = [f"{one.name} {one.plane[0]} × {one.plane[1]}".strip() for one in several]
-        return several[self.which_scene(len(large), names, n_small=len(small))].image
+        at = self.which_scene(len(large), names, n_small=len(small), most_named=most_named)
+        return several[at].image
 
     def read(self, stored: Stored, *, max_bytes: int) -> tuple[Array, str]:
         """Read one plane, or the maximum of all along Z, one plane after the other.

@@ -44,6 +44,9 @@ UNKNOWN_AXES = "QI"
 # The axis of places of the stage, as in stacks of Micro-Manager.
 POSITIONS = "R"
 
+# The tag that says how a picture is to be turned.
+ORIENTATION = 274
+
 # What tifffile calls the formats of slide scanners.
 SLIDES = ("svs", "scn", "bif", "avs", "ndpi", "philips", "qpi")
 
@@ -79,7 +82,8 @@ def read_tiff(path: Path, part: Part, max_bytes: int, *, as_stored: bool = False
             stored = _stored(tif, series, max_bytes)
             if position is not None:
                 stored = stored.at(POSITIONS, position)
-            stored = _without_idle_axes(stored)
+            turned = int(page.tags.valueof(ORIENTATION, 1) or 1)
+            stored = _without_idle_axes(stored).turned(turned)
             axes = _name_axes(stored.shape, stored.axes, part)
             array, axes = part.read(dataclasses.replace(stored, axes=axes), max_bytes=max_bytes)
         except ValueError as error:
@@ -103,7 +107,7 @@ def read_tiff(path: Path, part: Part, max_bytes: int, *, as_stored: bool = False
             channels=names,
             colour=colour,
             pixel_size=pixel_size,
-            full_shape=part.full_shape(main.shape, main.axes),
+            full_shape=_full_shape(main, turned, part),
             white_is_zero=page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and not as_stored,
         )
 
@@ -122,6 +126,11 @@ def _silent() -> Iterator[None]:
         yield
     finally:
         logger.removeFilter(elsewhere)
+
+
+def _full_shape(main: tifffile.TiffPageSeries, turned: int, part: Part) -> tuple[int, int] | None:
+    shape = part.full_shape(main.shape, main.axes)
+    return shape[::-1] if shape is not None and turned in (5, 6, 7, 8) else shape
 
 
 def _images(tif: tifffile.TiffFile) -> list[Listed[tuple[tifffile.TiffPageSeries, int | None]]]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from cellcutter_core.files import atomic
 from cellcutter_core.markers import Nuclei
+from cellcutter_core.reading.drawn import is_drawn
 from cellcutter_core.reading.label_images import shows_labels
 from cellcutter_core.reading.readers import read_contents
 from cellcutter_core.runs.choices import Choices, KeptFile, Source, keys
@@ -142,7 +143,7 @@ def keep_file(name: str, content: bytes) -> Source:
 def together(sources: Sequence[Source]) -> Source:
     """Kept files as the channels of one image, in the order of their names.
 
-    A label image beside others has its true cells.
+    A label image or outlines beside others are its true cells.
 
     Raises
     ------
@@ -166,7 +167,9 @@ def _kept(source: Source) -> KeptFile:
 
 
 def _shows_labels(source: Source) -> bool:
-    """Whether a kept file is a label image."""
+    """Whether a kept file is a label image, or holds outlines."""
+    if is_drawn(file_of(source)):
+        return True
     try:
         return shows_labels(read_contents(file_of(source), as_stored=True).pixels)
     except ValueError:

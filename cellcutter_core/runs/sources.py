@@ -11,7 +11,7 @@ from typing import Any
 
 from cellcutter_core.channel_files import read_channel_files
 from cellcutter_core.channel_names import ChannelNames
-from cellcutter_core.images import Image, read_image, read_labels
+from cellcutter_core.images import Image, read_image, read_truth
 from cellcutter_core.paper_data import fetch_paper
 from cellcutter_core.reading.contents import TooLarge
 from cellcutter_core.reading.parts import Box
@@ -141,7 +141,7 @@ def read_source(source: Source, **part: Any) -> Image:
     Raises
     ------
     ValueError
-        What `read_image`, `read_channel_files`, `read_labels`, `Image.with_truth` and `fetch_paper`
+        What `read_image`, `read_channel_files`, `read_truth`, `Image.with_truth` and `fetch_paper`
         raise.
     """
     if source.kind == "sample":
@@ -156,11 +156,8 @@ def read_source(source: Source, **part: Any) -> Image:
     image = read_channel_files(files, **how) if source.more else read_image(files[0], **how)
     if source.truth is None or image.full_shape is not None:
         return image
-    labels = read_labels(file_of(source.truth))
-    if "region" in part:
-        top, left, bottom, right = part["region"]
-        labels = labels[top:bottom, left:right]
-    return image.with_truth(labels)
+    truth = read_truth(file_of(source.truth), image, region=part.get("region"))
+    return image.with_truth(truth)
 
 
 def file_names_of(run: Run) -> list[str]:

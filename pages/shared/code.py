@@ -47,10 +47,10 @@ def data_code(choices: Choices, image: Image, region: Box) -> str:
             else f"image = read_image({source.name!r}{chosen})"
         )
     if source.truth is not None:
-        imports.append("from cellcutter_core.images import read_labels")
-        top, left, bottom, right = region
-        part = f"[{top}:{bottom}, {left}:{right}]" if reduced else ""
-        lines.append(f"image = image.with_truth(read_labels({source.truth.name!r}){part})")
+        imports.append("from cellcutter_core.images import read_truth")
+        part = f", region={tuple(region)}" if reduced else ""
+        lines.append(f"truth = read_truth({source.truth.name!r}, image{part})")
+        lines.append("image = image.with_truth(truth)")
     if reduced or choices.cell is not None or choices.nucleus is not None:
         cell = [image.channels[index] for index in image.cell]
         nucleus = "none" if image.nucleus is None else image.channels[image.nucleus]

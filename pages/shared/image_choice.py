@@ -51,13 +51,14 @@ def choose_image() -> Source:
         )
     else:
         st.file_uploader(
-            "TIFF, PNG, JPEG, npy, npz, zipped OME-Zarr, ND2, CZI or LIF",
-            type=panels.IMAGE_FILES,
+            panels.IMAGE_FORMATS,
+            type=[*panels.IMAGE_FILES, *panels.OUTLINE_FILES],
             accept_multiple_files=True,
             key="data_upload",
             on_change=_upload,
             help="Several files together are the channels of one image; take away by its cross "
-            "what does not belong to it. A label image among them has its true cells, for scores. "
+            "what does not belong to it. A label image among them, or outlines (ImageJ ROIs, "
+            "GeoJSON), are its true cells, for scores. "
             "They stay on the computer that runs this app.",
         )
         st.text_input(

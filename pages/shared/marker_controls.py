@@ -17,8 +17,8 @@ from pages.shared import code, panels, state
 
 
 def from_file(shape: tuple[int, int], origin: tuple[int, int]) -> None:
-    """Points, ROIs or a label image instead of what is found in a region of this shape, whose first
-    pixel lies there in the image.
+    """Points, areas or a label image instead of what is found in a region of this shape, whose
+    first pixel lies there in the image.
     """
 
     def upload() -> None:
@@ -26,18 +26,24 @@ def from_file(shape: tuple[int, int], origin: tuple[int, int]) -> None:
         if given is None:
             return
         with panels.complaints():
-            file = file_of(keep_file(given.name, given.getvalue()))
-            regions = read_markers(file, shape, origin=origin)
+            file, source = file_of(keep_file(given.name, given.getvalue())), state.choices().source
+            left_out: list[str] = []
+            regions = read_markers(
+                file, shape, origin=origin, z=source.z, t=source.t, told=left_out.append
+            )
             state.edit_markers(Nuclei(regions, marker_points(regions)))
+            st.session_state.cells_left_out = left_out
 
     with st.popover("From a file", icon=":material/upload:", width="stretch"):
         st.file_uploader(
-            "A list of points (CSV with row, col) or a label image, of this region, or ROIs of "
-            "ImageJ on the whole image (points or areas; .roi or .zip)",
-            type=["csv", "txt", "tsv", "roi", "zip", "tif", "tiff", "png", "npy", "npz"],
+            "A list of points (CSV with row, col) or a label image, of this region, or points or "
+            "areas on the whole image: ROIs of ImageJ (.roi or .zip) or GeoJSON",
+            type=panels.MARKER_FILES,
             key="cells_upload",
             on_change=upload,
         )
+    for line in st.session_state.pop("cells_left_out", ()):
+        st.warning(line, icon=":material/filter_alt:")
 
 
 def back_and_forth(markers: Nuclei, *, edited: bool) -> None:

@@ -48,7 +48,7 @@ def test_real_labels_are_told_from_real_images(shared_data: Path) -> None:
         np.zeros((9, 9, 1), int),
         np.ones((9, 9, 1), int),
         np.random.default_rng(0).integers(0, 9, (40, 40, 1)),
-        sample((64, 64)).truth[..., None].astype(float),
+        sample((64, 64)).truth[..., None] + 0.5,
         np.repeat(sample((64, 64)).truth[..., None], 3, axis=2),
     ],
 )

@@ -183,7 +183,9 @@ def test_what_can_not_be_cropped_is_said_in_one_line(crops: dict[str, Any]) -> N
 
 def test_an_image_smaller_than_half_a_crop_is_refused_as_it_is() -> None:
     given = inputs()
-    with pytest.raises(ValueError, match="80×96 pixels, smaller than half of one crop of 192×192"):
+    with pytest.raises(
+        ValueError, match="80×96 pixels is smaller than half of one crop of 192×192"
+    ):
         make_dataset(given, config(size=192))
 
 

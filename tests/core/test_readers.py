@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image as Picture
-from small_files import mm_stack
+from small_files import hdf5, mm_stack
 
 from cellcutter_core.images import Image, read_image
 from cellcutter_core.reading.contents import Several, Unreadable, memory_limit
@@ -78,13 +78,34 @@ def test_npy_channel_axis(tmp_path, shape, channels, order):
     np.testing.assert_array_equal(image.pixels, pixels)
 
 
+@pytest.mark.parametrize("suffix", ["npy", "npz", "tif", "h5"])
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 5, 20, 30, 1), (1, 1, 20, 30), (1, 20, 30), (20, 30, 1, 1), (1, 20, 30, 3)]
+)
+def test_axes_of_length_1_say_nothing(tmp_path, shape, suffix):
+    path, pixels = tmp_path / f"a.{suffix}", plane("u2", shape=shape)
+    {
+        "npy": lambda: np.save(path, pixels),
+        "npz": lambda: np.savez(path, pixels),
+        "tif": lambda: tifffile.imwrite(path, pixels, photometric="minisblack"),
+        "h5": lambda: path.write_bytes(hdf5(a=pixels)),
+    }[suffix]()
+    if shape == (20, 30, 1, 1) and suffix == "tif":
+        pytest.skip("are pages of one column to TIFF")
+    found = read_image(path, inverted=False).pixels
+    expected = pixels.squeeze()
+    if expected.ndim == 3 and expected.shape[2] != 3:
+        expected = np.moveaxis(expected, 0, 2)
+    np.testing.assert_array_equal(found.squeeze(), expected)
+
+
 @pytest.mark.parametrize(
     ("array", "message"),
     [
         (np.zeros(7), r"1 axis of lengths \(7,\)"),
         (np.zeros(()), r"0 axes of lengths \(\)"),
         (np.zeros((2, 3, 4, 5)), r"4 axes of lengths \(2, 3, 4, 5\)"),
-        (np.zeros((1, 2, 3, 4, 5)), "5 axes"),
+        (np.zeros((2, 2, 3, 4, 5)), "5 axes"),
         # As well a stack of planes as anything else.
         (np.zeros((9, 20, 30)), r"3 axes of lengths \(9, 20, 30\)"),
         (np.zeros((0, 5)), r"empty, its shape is \(0, 5\)"),
@@ -205,8 +226,10 @@ def test_png_with_16_bits_a_colour(tmp_path):
     chunks = [(b"IHDR", header), (b"IDAT", data), (b"IEND", b"")]
     path = tmp_path / "a.png"
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks))
-    with pytest.raises(ValueError, match=r"^a\.png: .*16 bits for each colour.*save it as TIFF"):
-        read_image(path)
+    # Pillow reads the upper 8 of them.
+    image = read_image(path, inverted=False)
+    assert image.pixels.tolist() == [[[1, 0x203, 0x405], [0x607, 0x809, 0xA0B]]]
+    assert image.channels == ("red", "green", "blue")
 
 
 def test_png_with_a_wrong_checksum(tmp_path):
@@ -591,7 +614,13 @@ def test_no_such_file(tmp_path):
         (b"", "is empty"),
         (b"x", "not an image in a known format"),
         (b"row,col\n1,2\n", "not an image in a known format"),
-        (b"GIF89a" + bytes(20), "give TIFF, PNG, JPEG, .npy, .npz or OME-Zarr"),
+        (b"GIF89a" + bytes(20), "cannot be read, it may be damaged"),
+        (
+            b"%PDF-1.7" + bytes(20),
+            "give TIFF, PNG, JPEG, BMP, GIF, WebP, JPEG 2000, .npy, .npz, HDF5",
+        ),
+        (b"BMI,x,y and z\n1,2\n", "not an image in a known format"),
+        (b'{"type": "Point"}', "is any other JSON, and no image"),
     ],
 )
 def test_not_an_image(tmp_path, content, message):
@@ -619,8 +648,14 @@ def test_messages_are_one_line_whatever_the_name(tmp_path):
 def test_a_zip_archive_of_something_else(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("readme.txt", "no arrays")
-    with pytest.raises(ValueError, match=r"^a\.npz: is a zip archive without arrays"):
+    with pytest.raises(ValueError, match=r"^a\.npz: is a zip archive of readme.txt; unpack it"):
         read_image(tmp_path / "a.npz")
+    with zipfile.ZipFile(tmp_path / "tiffs.zip", "w") as archive:
+        for number in range(30):
+            archive.writestr(f"field {number}.tif", b"II*\0")
+    message = r"^tiffs\.zip: is a zip archive of field 0\.tif, field 1\.tif.* …; unpack it and give"
+    with pytest.raises(ValueError, match=message):
+        read_image(tmp_path / "tiffs.zip")
 
 
 def test_the_name_of_a_file_does_not_matter(tmp_path):
