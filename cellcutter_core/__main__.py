@@ -434,6 +434,7 @@ def _train(run: Any, epochs: int | None) -> None:
 
 
 def _apply(chosen: argparse.Namespace) -> None:
+    from cellcutter_core.backend import backend
     from cellcutter_core.runs.applying import Trained
     from cellcutter_core.runs.applying_to_files import apply_to_files
     from cellcutter_core.runs.bar import share_bar
@@ -451,6 +452,8 @@ def _apply(chosen: argparse.Namespace) -> None:
     )
     # What is wrong with the command is said before anything is computed.
     check_free(chosen.out, files, formats)
+    # Loaded so, TensorFlow keeps what it has to say of the machine to itself.
+    backend()
     trained = Trained(run)
     roles = {"cell": chosen.cell_channel, "nucleus": chosen.nucleus_channel}
     reading = {**_reading(chosen), **roles, "region": _box(chosen.region)}
@@ -501,12 +504,14 @@ def _export(chosen: argparse.Namespace) -> None:
 
 
 def _teach(chosen: argparse.Namespace) -> None:
+    from cellcutter_core.backend import backend
     from cellcutter_core.teaching import Recipe, teach
 
     if chosen.out.suffix != ".npz":
         raise ValueError(f"--out is {chosen.out}, but the file is an .npz; end its name in .npz")
     changed = {"steps": chosen.steps, "seed": chosen.seed}
     recipe = Recipe().replace(**{k: v for k, v in changed.items() if v is not None})
+    backend()
     teach(chosen.out, recipe, workers=max(chosen.workers, 1), told=_tell)
     print(f"Weights in {chosen.out}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cellcutter_core.arguments import in_words
 from cellcutter_core.labels import as_whole_numbers
 from cellcutter_core.reading.appearance import Appearance, interpret
 from cellcutter_core.reading.contents import MAX_BYTES, Array, Contents, Unreadable, memory_limit
@@ -126,6 +128,14 @@ class Image:
                 "array (rows, columns, channels) of integers or floats"
             )
         n_channels = pixels.shape[2]
+        if isinstance(self.channels, str) or not isinstance(self.channels, Iterable):
+            raise ValueError(
+                f"{self.name}: channels is {in_words(self.channels)}; give a list of {n_channels} "
+                "names, one for each channel"
+            )
+        self._set("channels", tuple(self.channels))
+        for role in ("cell", "nucleus"):
+            self._set(role, self._indices(role, getattr(self, role)))
         if not len(self.channels) == len(set(self.channels)) == n_channels:
             raise ValueError(
                 f"{self.name}: the channels of {n_channels} planes are called {self.channels}; "
@@ -138,12 +148,24 @@ class Image:
                 f"from 0 to {n_channels - 1}, at least one for cell"
             )
         self._set("pixels", _read_only(pixels.astype(np.uint8) if pixels.dtype == bool else pixels))
-        self._set("channels", tuple(self.channels))
-        self._set("cell", tuple(self.cell))
         self._set("masks", {key: self._plane(key, mask, bool) for key, mask in self.masks.items()})
         for key, dtype in PLANES.items():
             plane = getattr(self, key)
             self._set(key, None if plane is None else self._plane(key, plane, dtype))
+
+    def _indices(self, role: str, given: Any) -> Any:
+        """The channels in a role as numbers of Python; one in that of the cell is a tuple too."""
+        if role == "nucleus" and given is None:
+            return None
+        several = given if isinstance(given, tuple | list) and role == "cell" else [given]
+        try:
+            found = tuple(operator.index(index) for index in several)
+        except TypeError:
+            raise ValueError(
+                f"{self.name}: {role} is {given!r}, but has to be the number of a channel, from 0; "
+                "channels are chosen by name with the method with_roles"
+            ) from None
+        return found if role == "cell" else found[0]
 
     def _set(self, key: str, value: object) -> None:
         object.__setattr__(self, key, value)
@@ -366,6 +388,11 @@ def read_image(
         infinity, lacks the channel named, or a channel in use is constant. One line that begins
         with the file's name; a `TooLarge` or `Several` where it is that.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise ValueError(
+            f"path is {in_words(path)}, but has to be that of a file; of an array make an image "
+            "with Image(array, names)"
+        )
     path = str(path) if is_address(path) else Path(path)
     name = file_name(path)
     limit = memory_limit() if max_bytes is None else max_bytes

@@ -7,7 +7,7 @@ brought to the size in which the network sees it and back.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from cellcutter_core.arguments import check_argument, in_words
 from cellcutter_core.backend import Precision, backend, fastest_precision
 from cellcutter_core.baseline import filled_labels, watershed_labels
 from cellcutter_core.config import QUICK, Config, check_current
@@ -71,9 +72,24 @@ def prepare(
     ValueError
         If no marker is found, or the mask is all cell or all background.
     """
+    check_request(image, config)
     nuclei = find_markers(image, config, markers=markers, origin=origin, told=told)
     area = find_area(image, config, nuclei, given=markers is not None)
     return inputs_of(image, config, nuclei, area), truth_of(image)
+
+
+def check_request(image: Image, config: Config) -> None:
+    """Refuse anything but an image and settings, and say how to get these.
+
+    Raises
+    ------
+    ValueError
+    """
+    given = repr(os.fspath(image)) if isinstance(image, str | os.PathLike) else "'my-image.tif'"
+    advice = f"read a file with read_image({given}), or make one of an array: Image(array, names)"
+    check_argument(image, Image, "image", advice)
+    advice = "give QUICK or PAPER, or one of them with changes"
+    check_argument(config, Config, "config", advice)
 
 
 def find_markers(
@@ -326,8 +342,13 @@ def segment_together(
     ValueError
         What `segment` raises, beginning with the name of the image.
     """
+    if isinstance(images, Image | str | os.PathLike) or not isinstance(images, Iterable):
+        raise ValueError(f"images is {in_words(images)}; give a list of images, or call segment")
+    images = list(images)
     if not images:
         raise ValueError("there is no image to segment; give one at least")
+    for image in images:
+        check_request(image, config)
     found: list[tuple[Dataset, Inputs]] = []
     for image in images:
         with naming(image.name):

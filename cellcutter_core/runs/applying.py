@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cellcutter_core.arguments import check_argument
 from cellcutter_core.blockwise.blocks import AT_ONCE
 from cellcutter_core.blockwise.large_image import SAMPLED, LargeImage
 from cellcutter_core.config import check_current
@@ -241,6 +242,9 @@ def apply_run(run: Run, image: Image) -> Applied:
     ValueError
         What `Trained` and `Trained.apply` raise.
     """
+    folder = run if isinstance(run, str | os.PathLike) else "results"
+    check_argument(run, Run, "run", f"open its folder with Run({os.fspath(folder)!r})")
+    check_argument(image, Image, "image", "read a file with read_image('my-image.tif')")
     trained = Trained(run)
     return trained.apply(trained.in_roles(image))
 
