@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -552,6 +553,25 @@ def test_a_marker_file_takes_the_place_of_what_was_found() -> None:
     assert not app.exception
     there = np.unique(np.asarray(sample().truth)[100:292, 100:292])
     assert int(metric(app, "Markers")) == len(there) - 1
+    # A detection is taken, and what was drawn around several is said to be left out.
+    ring = [[150, 150], [170, 150], [170, 170], [150, 170], [150, 150]]
+    shapes = [
+        {
+            "type": "Feature",
+            "geometry": {"type": "Polygon", "coordinates": [ring]},
+            "properties": {"objectType": sort},
+        }
+        for sort in ("annotation", "detection")
+    ]
+    app.file_uploader(key="cells_upload").upload("a.geojson", json.dumps(shapes).encode()).run()
+    assert not app.exception
+    assert int(metric(app, "Markers")) == 1
+    assert "a.geojson: 1 annotations are left out" in app.warning[0].value
+    # Which plane the image shows is not known.
+    planes = b"index,axis-0,axis-1,axis-2\n0,0,30,30\n1,1,60,60\n"
+    app.file_uploader(key="cells_upload").upload("napari.csv", planes).run()
+    assert "points in several planes, z = 0 to 1" in app.error[0].value
+    assert int(metric(app, "Markers")) == 1
 
 
 def test_selecting_a_marker_shows_its_crop() -> None:
