@@ -521,10 +521,9 @@ def make_dataset(inputs: Inputs, config: Config) -> Dataset:
     shape = tuple(round(n * scale) for n in mask.shape)
     if 2 * min(shape) < config.crops.size:
         rows, cols = mask.shape
-        larger = (
-            f"enlarged {scale:.2g} times" if scale > 1 else f"made {1 / scale:.2g} times smaller"
-        )
-        so = f", {larger} for its cells to have the wanted size," if scale != 1 else ""
+        # None is made smaller than that.
+        larger = f", enlarged {scale:.2g} times for its cells to have the wanted size,"
+        so = larger if scale > 1 else ""
         raise ValueError(
             f"the image of {rows}×{cols} pixels{so} is smaller than half of one crop of "
             f"{config.crops.size}×{config.crops.size}; choose a smaller crop size or a larger image"
