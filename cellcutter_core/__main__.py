@@ -322,6 +322,7 @@ def _segment(chosen: argparse.Namespace) -> None:
             f"python -m cellcutter_core continue {out}"
         )
     print(f"Finding cell area and nuclei in {image.name} …", flush=True)
+    _tell_remarks(image)
     with naming(image.name) if chosen.others else nullcontext():
         origin = None if region is None else region[:2]
         inputs, truth = prepare(image, config, markers=chosen.markers, origin=origin, told=_tell)
@@ -386,7 +387,13 @@ def _other_images(
         instead = seen_instead(seen_names(image, config), seen_names(first, config), channels)
         remark = f"; the network {instead}" if instead else ""
         print(f"Finding cell area and nuclei in {image.name}{remark} …", flush=True)
+        _tell_remarks(image)
         yield image
+
+
+def _tell_remarks(image: Image) -> None:
+    for note in image.remarks:
+        print(f"Look closely. {note}", flush=True)
 
 
 def _box(given: str | None) -> tuple[int, int, int, int] | None:
@@ -420,7 +427,7 @@ def _continue(chosen: argparse.Namespace) -> None:
 def _train(run: Any, epochs: int | None) -> None:
     from cellcutter_core import results
     from cellcutter_core.runs.bar import progress_bar
-    from cellcutter_core.runs.trust import doubts
+    from cellcutter_core.runs.trust import about_dropped, doubts
     from cellcutter_core.runs.worker import work
 
     with progress_bar(run, epochs) as show:
@@ -428,6 +435,8 @@ def _train(run: Any, epochs: int | None) -> None:
     summary = results.write(run)
     print(results.in_words(summary))
     print(f"Results in {run.path}/: labels.tif, overlay.png, borders.png, result.json")
+    if dropped := about_dropped(run):
+        print(dropped)
     for doubt in doubts(run):
         print(f"Look closely. {doubt}")
     _tell_failed([other["error"] for other in summary.get("others", ())], "other images")

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cellcutter_core.given_markers import markers_from_points
 from cellcutter_core.guidance import Guidance, grown
+from cellcutter_core.labels import check_labels
 
 BASELINES: Mapping[str, str] = {"paths": "Cheapest paths", "watershed": "Watershed"}
 """The cells that a training is compared with, and what they are called."""
@@ -35,7 +37,31 @@ def watershed_labels(
     -------
     (H, W) int32
         Cell k is that of point k - 1. Mask that hangs together with no nucleus stays 0.
+
+    Raises
+    ------
+    ValueError
+        If `mask` is no mask, `nuclei` no label image of its shape with at most N labels, or,
+        without nuclei, points lie outside or two are in one pixel.
     """
+    mask = np.asarray(mask)
+    if mask.ndim != 2 or mask.dtype != np.bool_:
+        raise ValueError(
+            f"mask is {mask.dtype} of shape {mask.shape}, but has to be (H, W) bool, True where "
+            "there are cells"
+        )
+    shape = (mask.shape[0], mask.shape[1])
+    points = np.asarray(points)
+    if nuclei is None and len(points):
+        markers_from_points(points, shape, radius=0)
+    if nuclei is not None:
+        nuclei = np.asarray(check_labels(nuclei, "nuclei"))
+        if nuclei.shape != shape or nuclei.max(initial=0) > len(points):
+            raise ValueError(
+                f"nuclei has shape {nuclei.shape} and labels up to {nuclei.max(initial=0)}, but "
+                f"there are {len(points)} points in a mask of shape {shape}; label nuclei 1..N in "
+                "the order of the points"
+            )
     seeds = seed_labels(nuclei, points, mask.shape)
     return flooded(seeds, mask)
 

@@ -227,6 +227,12 @@ class TrainingSettings(Settings):
         "constant",
         description="Keep the step length as published, or let it fall to a twentieth by the end.",
     )
+    check_markers: bool = Field(
+        False,
+        description="Before training, drop each marker where the taught network says that it has "
+        "no cell of its own, as of a nucleus that was found in two parts. Markers set by hand or "
+        "from a file stay.",
+    )
     area: int | None = Field(
         640,
         ge=16,
@@ -418,6 +424,7 @@ QUICK = Config(
         clip_norm=1.0,
         symmetries="all",
         nucleus_weight=1.0,
+        check_markers=True,
     ),
     labels=LabelSettings(fill=True),
 )
@@ -453,6 +460,7 @@ _OF_START = (
     "schedule",
     "clip_norm",
     "warm_up",
+    "check_markers",
 )
 
 

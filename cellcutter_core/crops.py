@@ -8,10 +8,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from cellcutter_core.arguments import check_argument
 from cellcutter_core.guidance import HIGHEST_LOG_ODDS, Territory
+from cellcutter_core.labels import check_labels
+from cellcutter_core.shapes import check_channels_last
 
 T = TypeVar("T", bound=np.generic)
 
@@ -55,8 +58,10 @@ class Dataset:
     Raises
     ------
     ValueError
-        If shapes do not fit each other, there is no marker, a marker lies outside of the image,
-        the image is smaller than half a crop, or a channel is constant.
+        If shapes do not fit each other or channels seem to come first, there is no marker, a
+        marker lies outside of the image, `markers` is no label image with 0 between markers (a
+        mask, or one with negative numbers), all markers lie on background, the image is smaller
+        than half a crop, or a channel is constant.
 
     Notes
     -----
@@ -82,6 +87,7 @@ class Dataset:
             pixels = pixels[..., None]
         if pixels.ndim != 3:
             raise ValueError(f"image must be (H, W) or (H, W, C), got shape {pixels.shape}")
+        check_channels_last(pixels, "image")
         self.shape: tuple[int, int] = pixels.shape[:2]
         if crop_size % 2 or crop_size < 2:
             raise ValueError(f"crop_size must be even and at least 2, got {crop_size}")
@@ -100,11 +106,12 @@ class Dataset:
         )
         outside = np.zeros(self.shape, bool)
         if background is not None:
-            outside = _same_shape("background", background, self.shape).astype(bool)
+            outside = _background(background, self.points, self.shape)
         self.padded_background = self._pad(outside, True)
         regions = np.zeros(self.shape, np.int32)
         if nuclei is not None:
-            regions = _same_shape("nuclei", nuclei, self.shape).astype(np.int32)
+            given = _same_shape("nuclei", nuclei, self.shape)
+            regions = check_labels(given, "nuclei").astype(np.int32)
             if regions.max(initial=0) > len(self.points):
                 raise ValueError(
                     f"nuclei has labels up to {regions.max()}, but there are only "
@@ -278,8 +285,7 @@ def filled(cells: NDArray[np.intp], size: int) -> tuple[NDArray[np.intp], NDArra
 def _points(markers: ArrayLike, shape: tuple[int, int]) -> NDArray[np.float64]:
     given = np.asarray(markers)
     if given.shape == shape and not (given.ndim == 2 and given.shape[1] == 2):
-        if not np.issubdtype(given.dtype, np.integer):
-            raise ValueError(f"a marker label image must be of integers, got {given.dtype}")
+        _check_marker_image(given)
         # Not regionprops: two sums over the image find all centroids at once.
         labels, where = np.unique(given[given > 0], return_inverse=True)
         count = np.bincount(where)
@@ -304,6 +310,48 @@ def _points(markers: ArrayLike, shape: tuple[int, int]) -> NDArray[np.float64]:
             "remove them, or check that points are given as (row, col)"
         )
     return points
+
+
+def _check_marker_image(markers: NDArray[Any]) -> None:
+    """Raise a ValueError where markers are no label image, or background has a number in it."""
+    if not np.issubdtype(markers.dtype, np.integer):
+        raise ValueError(f"a marker label image must be of integers, got {markers.dtype}")
+    check_labels(markers, "markers")
+    largest = int(markers.max())
+    if markers.all() or (
+        # Of unsigned numbers less one, 0 becomes the largest there is.
+        largest == np.iinfo(markers.dtype).max and np.mean(markers == largest) > 0.5
+    ):
+        raise ValueError(
+            f"markers has the number {largest} where there is no marker, or no pixel between "
+            "markers; background is 0, and markers count from 1"
+        )
+    ids = markers[markers > 0]
+    if ids.size and ids.min() == ids.max() and ndimage.label(markers, np.ones((3, 3)))[1] > 1:
+        raise ValueError(
+            "markers has one number in several pieces, as a mask has; give each marker a number of "
+            "its own, for example with skimage.measure.label"
+        )
+
+
+def _background(
+    background: ArrayLike, points: NDArray[np.float64], shape: tuple[int, int]
+) -> NDArray[np.bool_]:
+    given = _same_shape("background", background, shape)
+    if given.dtype != np.bool_ and not np.isin(given, (0, 1)).all():
+        raise ValueError(
+            f"background holds {given.dtype} from {np.min(given)} to {np.max(given)}, but has to "
+            "be True where there is no cell; of a label image give labels == 0"
+        )
+    outside = given.astype(bool)
+    rows, cols = np.round(points).astype(int).T
+    # A single marker may well have lost its few pixels of a mask that was made smaller.
+    if outside.all() or (len(points) > 1 and outside[rows, cols].all()):
+        raise ValueError(
+            "background is True at every marker, so there is nowhere a cell could be; it is True "
+            "where there is no cell: of a mask give ~mask"
+        )
+    return outside
 
 
 def _same_shape(name: str, field: ArrayLike, shape: tuple[int, int]) -> NDArray[np.generic]:

@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from cellcutter_core.config import MaskSettings
 from cellcutter_core.foreground.evidence import Evidence, evidence
 from cellcutter_core.foreground.min_cut import minimum_cut
+from cellcutter_core.gaps import filled_gaps, frame
+from cellcutter_core.shapes import check_channels_last, check_planes_first
 
 ROBUST_PERCENTILES = (0.1, 99.9)
 # A graph cut of this size takes a tenth of a second, a third where labellings compete closely.
@@ -62,8 +64,8 @@ def graph_cut(
     Raises
     ------
     ValueError
-        If a parameter is out of bounds, or the image is empty, constant, not finite, or has not 2
-        or 3 dimensions.
+        If a parameter is out of bounds, or the image is empty, constant, not finite, has not 2 or
+        3 dimensions, or has 3 and the last one is as short as that of colours.
 
     Notes
     -----
@@ -107,6 +109,7 @@ def _scaled(
     pixels = np.asarray(image)
     if pixels.ndim not in (2, 3) or pixels.size == 0:
         raise ValueError(f"image has the shape {pixels.shape}; allowed is (H, W) or (D, H, W)")
+    check_planes_first(pixels, "image")
     if not (np.issubdtype(pixels.dtype, np.number) or pixels.dtype == bool) or np.iscomplexobj(
         pixels
     ):
@@ -154,7 +157,8 @@ def automatic_mask(
     Raises
     ------
     ValueError
-        If the image is constant, not finite, or the shapes do not fit together.
+        If the image is constant, not finite, the shapes do not fit together, or channels seem to
+        come first.
     """
     found = evidence(cell, nucleus, nuclei=nuclei)
     return graph_cut(found.image, **_arguments(found.settings)), found
@@ -234,20 +238,35 @@ def preview_mask(cell: ArrayLike, settings: MaskSettings) -> NDArray[np.bool_]:
 
 def _one_channel(cell: ArrayLike, settings: MaskSettings) -> NDArray[Any]:
     """(H, W), of several channels at each pixel the brightest, each scaled to [0, 1]."""
-    stack = np.asarray(cell)
+    stack = _stack(cell)
     if stack.ndim == 3 and stack.shape[2] > 1:
         return np.asarray(np.max(_scaled_channels(stack, settings.scaling), axis=0))
-    return stack.reshape(stack.shape[:2])
+    return _imaged(stack.reshape(stack.shape[:2]))
+
+
+def _stack(cell: ArrayLike) -> NDArray[Any]:
+    stack = np.asarray(cell)
+    if stack.ndim not in (2, 3) or stack.size == 0:
+        raise ValueError(f"cell has the shape {stack.shape}; allowed is (H, W) or (H, W, K)")
+    check_channels_last(stack, "cell")
+    return stack
 
 
 def _scaled_channels(
     cell: ArrayLike, scaling: str, like: ArrayLike | None = None
 ) -> list[NDArray[np.float64]]:
     channels, judged = (
-        np.moveaxis(np.atleast_3d(np.asarray(stack)), -1, 0)
+        np.moveaxis(np.atleast_3d(_stack(stack)), -1, 0)
         for stack in (cell, cell if like is None else like)
     )
-    return [_scaled(c, scaling, like=j) for c, j in zip(channels, judged, strict=True)]
+    return [
+        _scaled(_imaged(c), scaling, like=_imaged(j)) for c, j in zip(channels, judged, strict=True)
+    ]
+
+
+def _imaged(channel: NDArray[Any]) -> NDArray[Any]:
+    """With background in the frame around it, which is no part of the image."""
+    return channel if frame(channel) is None else filled_gaps(channel)
 
 
 def mask_grid(

@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cellcutter_core.arguments import in_words
+from cellcutter_core.clipping import clipping_notes
+from cellcutter_core.gaps import frame_notes
 from cellcutter_core.labels import as_whole_numbers
 from cellcutter_core.reading.appearance import Appearance, interpret
 from cellcutter_core.reading.contents import MAX_BYTES, Array, Contents, Unreadable, memory_limit
@@ -216,6 +218,19 @@ class Image:
         nucleus = "none" if self.nucleus is None else self.channels[self.nucleus]
         return {"cell": [self.channels[index] for index in self.cell], "nucleus": nucleus}
 
+    @property
+    def remarks(self) -> list[str]:
+        """Sentences on what to know of the channels in use before their cells are trusted.
+
+        A frame around the image, and many pixels that were cut off at the top; not where the image
+        was turned over, so that the top is the dark end of its file.
+        """
+        notes = frame_notes(self.pixels[..., self.cell[0]])
+        if self.inverted:
+            return notes
+        used = [*self.cell, *([] if self.nucleus is None else [self.nucleus])]
+        return notes + clipping_notes(self.pixels, self.channels, used)
+
     def channel_index(self, which: Which) -> int:
         """The index of a channel given by its index (`1` or `"1"`) or its name, in any case.
 
@@ -384,9 +399,10 @@ def read_image(
     ------
     ValueError
         If there is no such file, it is no image or a damaged one, needs more than `max_bytes`,
-        holds several images and none is chosen, is a stack and no plane is chosen, holds NaN or
-        infinity, lacks the channel named, or a channel in use is constant. One line that begins
-        with the file's name; a `TooLarge` or `Several` where it is that.
+        holds several images and none is chosen, is a stack and no plane is chosen, holds infinity,
+        or NaN elsewhere than in a frame around the image, lacks the channel named, or a channel in
+        use is constant. One line that begins with the file's name; a `TooLarge` or `Several`
+        where it is that.
     """
     if not isinstance(path, str | os.PathLike):
         raise ValueError(

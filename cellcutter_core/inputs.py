@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -26,7 +26,8 @@ class _Arrays:
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """The inverse of `arrays`."""
         known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
-        return cls(**{name: value for name, value in arrays.items() if name in known})
+        plain = {name: value if value.ndim else value.item() for name, value in arrays.items()}
+        return cls(**{name: value for name, value in plain.items() if name in known})
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +44,26 @@ class Inputs(_Arrays):
         (row, col) of each cell's marker.
     nuclei : (H, W) int32 or None
         Region of each nucleus, labelled 1..N in the order of the points.
+    final : bool
+        Whether all markers stay: a person chose them, or they were checked already.
     """
 
     image: NDArray[Any]
     mask: NDArray[np.bool_]
     points: NDArray[np.float64]
     nuclei: NDArray[np.int32] | None = None
+    final: bool = False
+
+    def only(self, kept: NDArray[np.bool_]) -> Self:
+        """Without some of the markers, and those that stay numbered anew; these are final.
+
+        Parameters
+        ----------
+        kept : (N,) bool
+        """
+        numbers = np.append(0, np.where(kept, np.cumsum(kept), 0)).astype(np.int32)
+        regions = None if self.nuclei is None else numbers[self.nuclei]
+        return replace(self, points=self.points[kept], nuclei=regions, final=True)
 
     @property
     def like(self) -> NDArray[Any] | None:

@@ -15,10 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from cellcutter_core.config import MarkerSettings
+from cellcutter_core.gaps import filled_gaps, frame
 from cellcutter_core.given_markers import markers_from_points, number_markers, read_markers
 from cellcutter_core.labels import check_labels, compact
 from cellcutter_core.nuclei.cell_bodies import cell_diameter, cell_regions
 from cellcutter_core.nuclei.regions import checked_plane, nucleus_regions
+from cellcutter_core.shapes import check_channels_last
 
 __all__ = [
     "Nuclei",
@@ -289,6 +291,7 @@ def _one_plane(cell: ArrayLike, like: ArrayLike | None = None) -> NDArray[Any]:
     image: NDArray[Any] = np.asarray(cell)
     if image.ndim != 3 or image.size == 0:
         return image
+    check_channels_last(image, "cell")
     if image.shape[2] == 1:
         return image[..., 0]
     planes = [checked_plane(image[..., channel], "cell") for channel in range(image.shape[2])]
@@ -302,8 +305,11 @@ def _one_plane(cell: ArrayLike, like: ArrayLike | None = None) -> NDArray[Any]:
 
 
 def _blobs(image: ArrayLike, settings: MarkerSettings, like: ArrayLike | None) -> Nuclei:
+    plane = np.asarray(image)
+    if plane.ndim == 2 and plane.size and frame(plane) is not None:
+        plane = filled_gaps(plane)
     found = blob_detection(
-        image, settings.max_sigma, settings.min_sigma, settings.threshold, like=like
+        plane, settings.max_sigma, settings.min_sigma, settings.threshold, like=like
     )
     if not found.any():
         raise ValueError(

@@ -304,11 +304,23 @@ def mask_iou(
     float
         In [0, 1]; of nothing with nothing 1.
 
+    Raises
+    ------
+    ValueError
+        If they are not bool, or their shapes differ.
+
     Examples
     --------
     >>> mask_iou(np.array([[True, True, False]]), np.array([[False, True, True]]))
     0.3333333333333333
     """
+    given = {"mask": mask, "truth": truth} | ({} if ignore is None else {"ignore": ignore})
+    for name, array in given.items():
+        if array.shape != mask.shape or array.dtype != np.bool_:
+            raise ValueError(
+                f"{name} is {array.dtype} of shape {array.shape} and mask has shape {mask.shape}; "
+                "give bool arrays of one shape, of a label image labels > 0"
+            )
     counts = np.ones(mask.shape, bool) if ignore is None else ~ignore
     both, either = mask & truth & counts, (mask | truth) & counts
     return _ratio(both.sum(), either.sum(), nothing=True)

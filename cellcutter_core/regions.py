@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from cellcutter_core.gaps import filled_gaps
 from cellcutter_core.images import Image
 from cellcutter_core.reading.validation import Validation
 
@@ -122,7 +123,7 @@ def interesting_region(image: Image, side: int = 512) -> Box:
     if (height, width) == image.shape:
         return whole(image.shape)
     step = max(1, min(height, width) // 128)
-    cell = image.pixels[..., image.cell[0]][::step, ::step].astype(np.float32)
+    cell = filled_gaps(image.pixels[..., image.cell[0]])[::step, ::step].astype(np.float32)
     low, high = np.percentile(cell, [1, 99])
     level = np.log1p(np.clip(cell - low, 0, None) / max(0.05 * float(high - low), 1e-12))
     detail = np.abs(level - ndimage.uniform_filter(level, 9))

@@ -21,6 +21,8 @@ from cellcutter_core.unet import UNet, check_network
 
 # A cell of fewer pixels than this is no cell: when the mean area falls below, the run collapsed.
 COLLAPSED_AREA = 4.0
+# So many squares are drawn for a step; where none holds a cell it takes neighbouring cells.
+MOST_AREAS = 1000
 
 
 @dataclass(frozen=True)
@@ -249,8 +251,9 @@ class Training:
         if len(self._datasets) > 1:
             data = self._datasets[rng.choice(len(self._datasets), p=self._chances)]
         cells = data.neighbours(rng, s.crops)
-        while s.area is not None and not len(cells := data.cells_in_area(rng, s.area)):
-            pass
+        if s.area is not None:
+            drawn = (data.cells_in_area(rng, s.area) for _ in range(MOST_AREAS))
+            cells = next((found for found in drawn if len(found)), cells)
         done = (epoch - 1) * s.steps + index
         warm = done < s.warm_up
         parts = engine.step(

@@ -1,8 +1,11 @@
 """Where each cell is: markers to look at and to change, and the crops around them."""
 
 import numpy as np
+import plotly.graph_objects as go
 import streamlit as st
+from numpy.typing import NDArray
 
+from cellcutter_core.crops import Dataset
 from cellcutter_core.editing import add_marker, move_marker, remove_marker
 from cellcutter_core.view.figures import crop_gallery
 from cellcutter_core.view.render import composite
@@ -12,6 +15,19 @@ from pages.shared.picture import marker_editor
 from pages.shared.settings import setting
 
 CROPS_A_PAGE = 24
+
+
+def _gallery(data: Dataset, cells: NDArray[np.intp]) -> go.Figure:
+    """The crops of some cells, with everything that the network sees of them."""
+    crops, ids = data.crops(cells), (cells + 1).tolist()
+    if not data.shows_markers:
+        return crop_gallery(crops[..., :-1], data.embedding, ids, n_columns=8)
+    n = data.image.shape[-1]
+    # The own marker is the second channel of the picture.
+    others, paths = crops[..., n + 1], crops[..., n + 2]
+    seen = crops[..., : n + 1]
+    return crop_gallery(seen, data.embedding, ids, n_columns=8, others=others, paths=paths)
+
 
 state.enter("cells")
 panels.head("cells")
@@ -96,9 +112,7 @@ else:
 panels.chart(
     cached.drawn(
         f"gallery {cached.step_keys()['training']} {cells.tolist()}",
-        lambda: crop_gallery(
-            data.crops(cells)[..., :-1], data.embedding, (cells + 1).tolist(), n_columns=8
-        ),
+        lambda: _gallery(data, cells),
     ),
     key="cells_gallery",
     alt=f"Crops of cells {', '.join(str(cell + 1) for cell in cells)}",

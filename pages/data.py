@@ -54,6 +54,9 @@ choose_roles(image)
 if image.cell == (image.nucleus,):
     st.caption("One channel for both: the nuclei themselves are segmented.")
 
+for note in cached.remarks():
+    st.warning(note, icon=":material/visibility:")
+
 for row in range(0, len(image.channels), 3):
     for column, index in zip(st.columns(3), range(row, len(image.channels)), strict=False):
         with column:

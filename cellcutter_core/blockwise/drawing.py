@@ -16,9 +16,11 @@ from cellcutter_core.blockwise.finding import Found
 from cellcutter_core.blockwise.large_image import LargeImage
 from cellcutter_core.config import Config
 from cellcutter_core.inputs import PartInputs
+from cellcutter_core.network.taught import N_CHANNELS, read_taught
 from cellcutter_core.pipeline import (
     certain_regions,
     draw_cells,
+    have_cells,
     make_dataset,
     scale_of_cells,
     seen_channels,
@@ -122,6 +124,34 @@ def draw(
         done()
     drawn.boxes[drawn.areas == 0] = 0
     return drawn
+
+
+def checked(
+    large: LargeImage,
+    found: Found,
+    config: Config,
+    labels: NDArray[np.integer[Any]],
+    *,
+    done: Callable[[], None] = lambda: None,
+) -> Found:
+    """Without the markers that have no cell of their own, as `pipeline.checked_markers` finds them.
+
+    Parameters
+    ----------
+    large, found, config, done
+        As for `draw`.
+    labels : (H, W) array of integers
+        Gets what the taught network draws, to be drawn over.
+    """
+    network = UNet(config.network)
+    network.set_weights(list(read_taught()[0]), N_CHANNELS)
+    drawn = draw(network, large, found, config, labels, done=done)
+    n = len(found.points) + 1
+    regions = np.zeros(n, np.int64)
+    for core in blocks_of(large.shape):
+        certain = certain_regions(large.sample, config, found.nuclei(core))
+        regions += np.bincount(certain.ravel(), minlength=n)
+    return found.only(have_cells(drawn.areas, regions[1:]))
 
 
 def _draw_block(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +51,21 @@ class Found:
     _regions: NDArray[np.int32]
     _numbers: NDArray[np.int32]
     _mask: NDArray[np.bool_]
+
+    def only(self, kept: NDArray[np.bool_]) -> Found:
+        """Without some of the markers, and those that stay numbered anew.
+
+        Parameters
+        ----------
+        kept : (N,) bool
+        """
+        numbers = np.append(0, np.where(kept, np.cumsum(kept), 0)).astype(np.int32)
+        return replace(
+            self,
+            points=self.points[kept],
+            cell_diameter=self.cell_diameter * float(np.sqrt(len(kept) / np.count_nonzero(kept))),
+            _numbers=numbers[self._numbers],
+        )
 
     def nuclei(self, box: Box) -> NDArray[np.int32]:
         """Regions of the nuclei in a box, labelled 1..N in the order of all points."""

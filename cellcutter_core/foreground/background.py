@@ -5,13 +5,14 @@ Nothing here knows the scale of brightness: an image times a number gives the sa
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.filters import threshold_li
 
+from cellcutter_core.clipping import bright_is_cell, middle_of_two
 from cellcutter_core.nuclei.local_contrast import Floats, blurred
 
 Kind = Literal["bright", "dark", "texture"]
@@ -30,13 +31,25 @@ STRUCTURED_WITH_NUCLEI = 0.1
 Between cells it was at most 0.3; the lower bound holds where nuclei lie below the level."""
 
 
-def appearance(image: Floats) -> Kind:
+FLAT = 1e-3
+"""Gradient inside cells, relative to their contrast, up to which they are flat."""
+
+MOST_STEPS = 1000
+"""Of `li_threshold`. Each moves on in one sense, and a few dozen are the rule."""
+
+
+def appearance(image: Floats, nuclei: Bools | None = None) -> Kind:
     """How cells differ from the background, which is where the image is smoothest.
+
+    Cells that are flat, because the image is overexposed or was made by a program, are smooth too;
+    their shape tells them from dark ones then, see `cellcutter_core.clipping`.
 
     Parameters
     ----------
     image : (H, W) float32
         Without hot pixels, not constant.
+    nuclei : (H, W) bool, optional
+        Where nuclei are, if that is known.
 
     Returns
     -------
@@ -44,7 +57,11 @@ def appearance(image: Floats) -> Kind:
     """
     gradient = ndimage.gaussian_gradient_magnitude(image, 1, truncate=3.0)
     # Grey levels of integers make flat areas perfectly smooth; what is less than this is none.
-    grain = max(float(np.percentile(gradient, 20)), 0.1 * _grey_step(image))
+    grain = max(
+        float(np.percentile(gradient, 20)),
+        0.1 * _grey_step(image),
+        1e-6 * float(image.max() - image.min()),
+    )
     rough = np.log(blurred(gradient, 3) + grain)
     order = np.argsort(blurred(image, 1.5), axis=None, kind="stable")
     by_brightness = [
@@ -54,7 +71,9 @@ def appearance(image: Floats) -> Kind:
     if min(dark, bright) > ROUGHER:
         return "texture"
     # Where noise drowns everything both ends are alike; then fluorescence is the better guess.
-    return "dark" if dark > bright + SURELY_DARK else "bright"
+    if dark > bright + SURELY_DARK and bright_is_cell(image, nuclei) is not True:
+        return "dark"
+    return "bright"
 
 
 def _grey_step(image: Floats) -> float:
@@ -108,7 +127,12 @@ def _second_order(rows: NDArray[Any], cols: NDArray[Any]) -> list[NDArray[Any]]:
 
 
 def level_above_background(
-    brightness: Floats, level: float, noise: float, nuclei: Bools | None
+    brightness: Floats,
+    level: float,
+    noise: float,
+    nuclei: Bools | None,
+    *,
+    clipped: Bools | None = None,
 ) -> float:
     """The level, lowered until what lies below is smooth compared with what lies above.
 
@@ -122,6 +146,9 @@ def level_above_background(
         Standard deviation of the noise of the image before all that.
     nuclei : (H, W) bool or None
         Where nuclei are, if that is known.
+    clipped : (H, W) bool, optional
+        Where brightness was cut off at the top, see `cellcutter_core.clipping.at_top`: cells are
+        flat there, and say nothing of how structured cells are.
 
     Returns
     -------
@@ -137,10 +164,15 @@ def level_above_background(
         background = ndimage.binary_erosion(below, iterations=3, border_value=1)
         if background.mean() < 0.01:
             break
-        here, there = (float(np.median(gradient[part])) for part in (background, ~below))
+        cells = ~below if clipped is None else ~(below | clipped)
+        if not cells.any():
+            break
+        here, there = (float(np.median(gradient[part])) for part in (background, cells))
+        if there <= FLAT * float(np.median(brightness[~below]) - np.median(brightness[below])):
+            break
         nuclei_below = nuclei is not None and nuclei.any() and below[nuclei].mean() > 0.25
         allowed = STRUCTURED_WITH_NUCLEI if nuclei_below else STRUCTURED
-        if here < max(allowed * there, 2 * from_noise):
+        if here <= max(allowed * there, 2 * from_noise):
             break
         lower = dividing_level(brightness, noise, below=level)
         if not 0 < lower < level:
@@ -158,6 +190,45 @@ def stabilised(brightness: NDArray[Any], noise: float) -> NDArray[Any]:
     return np.asarray(np.sqrt(brightness + np.asarray(noise, brightness.dtype)))
 
 
+def li_threshold(values: NDArray[Any]) -> float:
+    """Li's threshold: the level whose two sides are described best by their means [1]_.
+
+    Scikit-image's `threshold_li` compares every value at every step, and ends when a step is
+    smaller than a tolerance: with 32-bit floats it may swing between two neighbours for ever. Here
+    the values are sorted once, sums are in 64 bits, and it ends when a step moves no value to the
+    other side, after `MOST_STEPS` at the latest.
+
+    Parameters
+    ----------
+    values : (N,) array of finite numbers
+        At least one.
+
+    Returns
+    -------
+    float
+        From the least to the largest value.
+
+    References
+    ----------
+    .. [1] Li, C. H. & Tam, P. K. S. (1998). An iterative algorithm for minimum cross entropy
+       thresholding. Pattern Recognition Letters 19, 771-776.
+    """
+    ordered = np.sort(values, axis=None).astype(np.float64)
+    lowest = float(ordered[0])
+    ordered -= lowest
+    sums = np.cumsum(ordered)
+    level, n_below = float(ordered.mean()), -1
+    for _ in range(MOST_STEPS):
+        before, n_below = n_below, int(np.searchsorted(ordered, level, side="right"))
+        # Of what is below a logarithm is taken, and above there has to be something.
+        if n_below in (before, len(ordered)) or sums[n_below - 1] == 0:
+            break
+        below = float(sums[n_below - 1]) / n_below
+        above = float(sums[-1] - sums[n_below - 1]) / (len(ordered) - n_below)
+        level = (below - above) / (math.log(below) - math.log(above))
+    return level + lowest
+
+
 def dividing_level(brightness: Floats, noise: float, *, below: float = np.inf) -> float:
     """The brightness whose contour runs along the strongest edges.
 
@@ -171,14 +242,15 @@ def dividing_level(brightness: Floats, noise: float, *, below: float = np.inf) -
     Returns
     -------
     float
-        Between Li's threshold of the logarithm and that of the brightness itself.
+        Between Li's threshold of the logarithm and that of the brightness itself; half way where
+        most of what is above is at the top of the scale.
     """
     every = brightness.ravel()[:: max(1, brightness.size // 500_000)]
     every = every[every < below]
     offset = np.float32(0.02 * np.percentile(every, 99.9) + 1e-6 * every.max())
     bounds = (
-        float(np.exp(threshold_li(np.log(every + offset))) - offset),
-        float(threshold_li(every)),
+        float(np.exp(li_threshold(np.log(every + offset))) - offset),
+        li_threshold(every),
     )
     n_levels = 64
     root = stabilised(brightness, noise)
@@ -193,4 +265,5 @@ def dividing_level(brightness: Floats, noise: float, *, below: float = np.inf) -
     # A contour of a handful of pixels proves nothing, however sharp.
     strength = total / (count + 0.002 * root.size / n_levels)
     best = int(np.argmax(strength))
-    return float((0.5 * (levels[best] + levels[best + 1])) ** 2) - noise
+    level = float((0.5 * (levels[best] + levels[best + 1])) ** 2) - noise
+    return level if below < np.inf else middle_of_two(brightness, level) or level

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
+from cellcutter_core.clipping import at_top
 from cellcutter_core.config import MaskSettings
 from cellcutter_core.foreground.background import (
     Kind,
@@ -35,9 +36,11 @@ from cellcutter_core.foreground.background import (
     shading,
     stabilised,
 )
+from cellcutter_core.foreground.small_cells import SMALL, levels_of_small_cells, typical_width
 from cellcutter_core.gaps import filled_gaps
-from cellcutter_core.labels import along_border
+from cellcutter_core.labels import along_border, check_labels
 from cellcutter_core.nuclei.local_contrast import AFTER_SMOOTHING, Floats, blurred, noise_level
+from cellcutter_core.shapes import check_channels_last
 
 Bools = NDArray[np.bool_]
 
@@ -95,7 +98,8 @@ def evidence(
     Raises
     ------
     ValueError
-        If the image is constant, not finite, or the shapes do not fit together.
+        If the image is constant, not finite, the shapes do not fit together, channels seem to come
+        first, or `nuclei` is neither a mask nor a label image.
     """
     channels = _channels(cell, nucleus)
     shape = channels[0].shape
@@ -132,6 +136,7 @@ def _channels(cell: ArrayLike, nucleus: ArrayLike | None) -> list[Floats]:
     stack = np.asarray(cell)
     if stack.ndim not in (2, 3) or stack.size == 0:
         raise ValueError(f"cell has the shape {stack.shape}; allowed is (H, W) or (H, W, K)")
+    check_channels_last(stack, "cell")
     stack = stack.reshape(*stack.shape[:2], -1)
     channels = [stack[..., k] for k in range(stack.shape[2])]
     if nucleus is not None:
@@ -141,7 +146,7 @@ def _channels(cell: ArrayLike, nucleus: ArrayLike | None) -> list[Floats]:
                 f"nucleus has the shape {channels[-1].shape} and cell {channels[0].shape}; give "
                 "one channel of the same pixels"
             )
-    return [filled_gaps(_in_unit_range(channel)) for channel in channels]
+    return [_in_unit_range(channel) for channel in channels]
 
 
 def _in_unit_range(channel: NDArray[Any]) -> Floats:
@@ -149,9 +154,9 @@ def _in_unit_range(channel: NDArray[Any]) -> Floats:
         channel
     ):
         raise ValueError(f"cell holds {channel.dtype}; allowed are integers and floats")
-    pixels = channel.astype(np.float64)
-    if not np.isfinite(pixels).all():
+    if not np.isfinite(channel).all():
         raise ValueError("cell has pixels that are NaN or infinite; replace them first")
+    pixels = filled_gaps(channel).astype(np.float64)
     pixels -= pixels.min()
     return (pixels / max(float(pixels.max()), np.finfo(float).tiny)).astype(np.float32)
 
@@ -170,13 +175,16 @@ def _regions(nuclei: ArrayLike | None, shape: tuple[int, ...]) -> Bools | None:
             f"nuclei has the shape {regions.shape} and cell {shape}; give one region image of the "
             "same pixels"
         )
+    if regions.dtype != np.bool_:
+        whole = regions.dtype.kind == "f" and bool((regions == np.round(regions)).all())
+        check_labels(regions.astype(np.int64) if whole else regions, "nuclei")
     return np.asarray(regions > 0)
 
 
 def _log_odds(channel: Floats, nuclei: Bools | None) -> tuple[Floats, Kind]:
     """Log odds of cell in one channel, 0 at the level that divides cell from background."""
     image = _cleaned(channel)
-    kind = appearance(image)
+    kind = appearance(image, nuclei)
     if kind == "texture":
         brightness = roughness(image)
         brightness -= np.percentile(brightness, 0.1)
@@ -188,19 +196,27 @@ def _log_odds(channel: Floats, nuclei: Bools | None) -> tuple[Floats, Kind]:
         surface += np.percentile(smooth - surface, 0.1)
         smooth = np.maximum(smooth - surface, 0)
         brightness = brightness - surface
-    noise = 0.0 if kind == "texture" else noise_level(channel)
+    clipped = at_top(image)
+    # Where nothing was cut off, nor beside it, there is noise to be seen.
+    seen = None if clipped is None else ~ndimage.binary_dilation(clipped, iterations=2)
+    noise = 0.0 if kind == "texture" else noise_level(channel, where=seen)
     level = dividing_level(smooth, noise)
     if kind != "texture":
-        level = level_above_background(smooth, level, noise, nuclei)
+        level = level_above_background(smooth, level, noise, nuclei, clipped=clipped)
     above = smooth > level
+    width = typical_width(above) if kind != "texture" else np.inf
     if kind != "texture":
         contrast = float(np.median(smooth[above]) - np.median(smooth[~above]))
         # As little smoothing as brings the noise down to a tenth of the contrast.
         wanted = AFTER_SMOOTHING * noise / (0.1 * max(contrast, 1e-12))
-        brightness = np.maximum(blurred(brightness, float(np.clip(wanted, 0.5, 2))), 0)
+        most = 2.0 if width > SMALL else 0.8
+        brightness = np.maximum(blurred(brightness, float(np.clip(wanted, 0.5, most))), 0)
     scale = stabilised(brightness, noise)
     spread = float(scale[above].mean() - scale[~above].mean())
-    middle = stabilised(np.asarray(level, np.float32), noise)
+    limit = np.asarray(level, np.float32)
+    if width <= SMALL:
+        limit = levels_of_small_cells(brightness, above, level, width=width)
+    middle = stabilised(limit, noise)
     return STEEPNESS * (scale - middle) / max(spread, 1e-12), kind
 
 

@@ -253,6 +253,7 @@ class _Grid:
         strides = np.array(self.cost.strides) // self.cost.itemsize
         radius = 2
         new = _grow(start, radius)
+        # The radius doubles, so that after some ten rounds all pixels are inside.
         while new.any():
             pixels = np.flatnonzero(new)
             node[pixels] = graph.add_nodes(len(pixels))

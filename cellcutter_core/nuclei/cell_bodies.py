@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cellcutter_core.gaps import filled_gaps
+from cellcutter_core.foreground.small_cells import diameter_of_small_cells
 from cellcutter_core.labels import compact
 from cellcutter_core.nuclei.cell_outlines import outline_diameter
 from cellcutter_core.nuclei.local_contrast import (
@@ -28,6 +28,7 @@ from cellcutter_core.nuclei.regions import (
     SMALLEST_DIAMETER,
     blob_diameter,
     checked_plane,
+    imaged_plane,
     nucleus_regions,
     reduced,
 )
@@ -87,7 +88,7 @@ def cell_regions(
         If `cell` is no finite (H, W) image, `mask` is not of its shape or no mask, or `diameter`
         is below 6 pixels.
     """
-    image = filled_gaps(checked_plane(cell, "cell"))
+    image = imaged_plane(cell, "cell")
     if mask is not None and (mask.shape != image.shape or mask.dtype != np.bool_):
         raise ValueError(
             f"mask is {mask.dtype} of shape {mask.shape}, but has to be bool of the image's shape "
@@ -107,12 +108,15 @@ def cell_regions(
         area = np.bincount(regions.ravel())
         inside = np.bincount(regions[mask], minlength=len(area))
         regions = np.where((inside >= IN_MASK * area)[regions], regions, 0)
+        if diameter_of_small_cells(mask) is not None:
+            # A pixel more all round is twice the area here.
+            regions = np.where(mask, regions, 0)
     return compact(regions)[0]
 
 
 def cell_diameter(cell: ArrayLike, *, mask: NDArray[np.bool_] | None = None) -> float:
     """Typical diameter of the cells in pixels: what `cell_regions` takes if given none."""
-    image = filled_gaps(checked_plane(cell, "cell"))
+    image = imaged_plane(cell, "cell")
     return _look_and_size(image, _logarithm(image), mask)[2]
 
 
@@ -121,6 +125,9 @@ def _look_and_size(
 ) -> tuple[Look, float, float]:
     """What cells look like, and the diameters of a busy patch and of a cell."""
     patch = _patch_diameter(image)
+    if mask is not None and (small := diameter_of_small_cells(mask)) is not None:
+        # Their mask says all: what lies between small cells looks like the inside of large ones.
+        return "bodies", patch, max(small, SMALLEST_DIAMETER)
     look = _look(log, _texture(image, patch), patch)
     if look == "texture":
         patch = _settled(image, patch)

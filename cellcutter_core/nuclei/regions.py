@@ -172,11 +172,22 @@ def nucleus_plane(nucleus: ArrayLike) -> Floats:
     """A nucleus channel as nuclei are looked for in it: `checked_plane` without hot pixels, and
     with background where nothing was imaged.
     """
-    return _without_hot_pixels(filled_gaps(checked_plane(nucleus, "nucleus")))
+    return _without_hot_pixels(imaged_plane(nucleus, "nucleus"))
+
+
+def imaged_plane(image: ArrayLike, name: str) -> Floats:
+    """As `checked_plane`, with background where nothing was imaged, see `cellcutter_core.gaps`."""
+    return checked_plane(filled_gaps(_checked(image, name)), name)
 
 
 def checked_plane(image: ArrayLike, name: str) -> Floats:
     """The image as float32 in [0, 1], or one line on why it cannot be used."""
+    plane = _checked(image, name).astype(np.float64)
+    low, high = plane.min(), plane.max()
+    return np.asarray((plane - low) / max(high - low, np.finfo(float).tiny), np.float32)
+
+
+def _checked(image: ArrayLike, name: str) -> NDArray[Any]:
     plane = np.asarray(image)
     if plane.ndim != 2 or plane.size == 0:
         raise ValueError(
@@ -187,13 +198,11 @@ def checked_plane(image: ArrayLike, name: str) -> Floats:
         raise ValueError(
             f"{name} has dtype {plane.dtype}, but intensities are integers or floats; convert it"
         )
-    plane = plane.astype(np.float64)
-    low, high = plane.min(), plane.max()
-    if not np.isfinite(high - low):
+    if not np.isfinite(float(plane.max()) - float(plane.min())):
         raise ValueError(
             f"{name} holds NaN or infinite pixels; replace them, for example with numpy.nan_to_num"
         )
-    return np.asarray((plane - low) / max(high - low, np.finfo(float).tiny), np.float32)
+    return plane
 
 
 def blob_diameter(image: Floats, *, linear_below: float = LINEAR_BELOW) -> float:

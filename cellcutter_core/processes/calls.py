@@ -19,6 +19,9 @@ from cellcutter_core.processes.threads import Threads
 # More children than this would need memory rather than gain time.
 MOST_CHILDREN = 4
 
+LONGEST = 600.0
+"""So many seconds a call may be computed; then it is ended, and the next ones get their turn."""
+
 
 class Call:
     """An answer that is on its way, for all who asked for the same. Made by `Calls.ask`."""
@@ -53,9 +56,12 @@ class Calls:
     ----------
     n_children : int, optional
         How many calls may be computed at once; default one for each processor core, at most 4.
+    longest : float
+        Seconds after which a call is ended with a ValueError.
     """
 
-    def __init__(self, n_children: int | None = None) -> None:
+    def __init__(self, n_children: int | None = None, *, longest: float = LONGEST) -> None:
+        self._longest = longest
         self._lock = threading.Lock()
         self._going: dict[str, Call] = {}
         self._idle: list[Child] = []
@@ -97,23 +103,38 @@ class Calls:
         while (child := self._child(call)) is not None:
             answer: Any = None
             error: Exception | None = None
+            too_long = threading.Event()
+            limit = threading.Timer(self._longest, _end, [child, too_long])
+            limit.daemon = True
+            limit.start()
+            n_before = child.n_answers
             try:
                 answer = child.call(function, *args)
             except EOFError:
                 child.close()
-                if child.n_answers:
+                if too_long.is_set():
+                    error = ValueError(
+                        f"the computation took more than {self._longest:g} s and was ended; "
+                        "choose a smaller region, or other settings"
+                    )
+                elif child.n_answers:
                     continue  # It had waited for so long that it left.
-                error = ValueError(
-                    "the computation ended without an answer, perhaps for want of memory; "
-                    "choose a smaller region"
-                )
+                else:
+                    error = ValueError(
+                        "the computation ended without an answer, perhaps for want of memory; "
+                        "choose a smaller region"
+                    )
             except Exception as raised:
                 error = raised
+            finally:
+                limit.cancel()
             with self._lock:
                 if call.future.cancelled():
                     child.close()
                     return
-                if child.n_answers:
+                if too_long.is_set():
+                    child.close()
+                elif child.n_answers > n_before:
                     self._idle.append(child)
                 self._going.pop(call.key, None)
                 call.child = None
@@ -130,3 +151,8 @@ class Calls:
                 return None
             call.child = self._idle.pop() if self._idle else Child()
             return call.child
+
+
+def _end(child: Child, too_long: threading.Event) -> None:
+    too_long.set()
+    child.kill()

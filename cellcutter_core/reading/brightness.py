@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cellcutter_core.clipping import bright_is_cell
 from cellcutter_core.gaps import gaps, in_gaps
 
 # Of images of at most this many pixels a side every pixel is looked at.
@@ -31,6 +32,7 @@ def dark_on_bright(pixels: npt.NDArray[Any], *, white_is_zero: bool = False) -> 
     their long tail on the dark side, and its bright part is much the smoother one. Fluorescence
     fails in all three, also where cells fill the image: they are bright, but not smooth. Phase
     contrast fails in the second, because its halos are the extremes. In doubt it is not.
+    Overexposed cells pass in all three; their shape tells, see `cellcutter_core.clipping`.
 
     Parameters
     ----------
@@ -70,7 +72,12 @@ def dark_on_bright(pixels: npt.NDArray[Any], *, white_is_zero: bool = False) -> 
         inside = list(parts)
     slope = ndimage.gaussian_gradient_magnitude(scaled, SIGMA)
     of_bright, of_dark = (float(np.median(slope[part])) for part in inside)
-    return of_bright < LARGEST_ROUGHNESS * of_dark
+    if not of_bright < LARGEST_ROUGHNESS * of_dark:
+        return False
+    # Cells that are overexposed are flat too, as the background of dark ones is.
+    usual = np.where(imaged, sample, np.median(sample[imaged]))
+    cleaned = ndimage.median_filter(usual, 3).astype(np.float32)
+    return bright_is_cell(cleaned) is not True
 
 
 def turned_over(

@@ -12,6 +12,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from cellcutter_core.gaps import is_gap
 from cellcutter_core.reading.contents import Array, Contents, Several, Unreadable, memory_limit
 from cellcutter_core.reading.drawn import is_drawn
 from cellcutter_core.reading.parts import Box, Part, Plane
@@ -276,15 +277,25 @@ def _read(path: Path, start: bytes, part: Part, as_stored: bool, max_bytes: int)
 
 
 def _plain(pixels: Array) -> Array:
-    """The pixels in C order, in a data type of this machine, and all finite."""
+    """The pixels in C order, in a data type of this machine, and all finite.
+
+    NaN in a frame around the image, or in the empty parts of a mosaic, becomes the smallest number
+    of its channel.
+    """
     dtype = pixels.dtype.newbyteorder("=")
     if dtype.kind == "f":
         # What comes after works in 32-bit floats.
         limit = np.finfo(np.float32).max
         for index in range(pixels.shape[2]):
+            channel = pixels[..., index]
             with np.errstate(all="ignore"):
-                n_bad = int(np.count_nonzero(~(np.abs(pixels[..., index]) <= limit)))
-            if n_bad:
+                bad = ~(np.abs(channel) <= limit)
+            n_bad = int(np.count_nonzero(bad))
+            if n_bad and bool(np.isnan(channel[bad]).all()) and is_gap(bad):
+                # Registered and stitched images say so that nothing was imaged there.
+                pixels = pixels if pixels.flags.writeable else pixels.copy()
+                pixels[bad, index] = channel[~bad].min()
+            elif n_bad:
                 raise Unreadable(
                     f"{n_bad} pixel(s) of channel {index} are NaN, infinite or beyond 32-bit "
                     "floats; replace them by numbers, for example with numpy.nan_to_num"

@@ -78,7 +78,7 @@ def corrected_inputs(
             points[place] = inputs.points[cell - 1]
     new = np.isin(regions, [cell for cell in touched if cell > 0])
     mask = (inputs.mask & ~((labels > 0) & (cells == 0))) | new
-    return Inputs(inputs.image, mask, points, numbers)
+    return Inputs(inputs.image, mask, points, numbers, final=True)
 
 
 def train_again(

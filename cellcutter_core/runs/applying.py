@@ -18,7 +18,13 @@ from cellcutter_core.config import check_current
 from cellcutter_core.export import Result
 from cellcutter_core.images import Image
 from cellcutter_core.inputs import Inputs
-from cellcutter_core.pipeline import draw_cells, make_dataset, prepare, seen_names
+from cellcutter_core.pipeline import (
+    checked_markers,
+    draw_cells,
+    make_dataset,
+    prepare,
+    seen_names,
+)
 from cellcutter_core.reading.contents import TooLarge
 from cellcutter_core.reading.label_images import shows_labels
 from cellcutter_core.reading.readers import one_line
@@ -170,7 +176,8 @@ class Trained:
             refuse.
         """
         self._check_seen(image)
-        return self.draw(image, prepare(image, self.config)[0], origin=origin)
+        inputs = checked_markers(prepare(image, self.config)[0], self.config)
+        return self.draw(image, inputs, origin=origin)
 
     def apply_in_blocks(
         self,

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellcutter_core.blockwise.blocks import blocks_of
-from cellcutter_core.blockwise.drawing import draw
+from cellcutter_core.blockwise.drawing import checked, draw
 from cellcutter_core.blockwise.finding import find
 from cellcutter_core.blockwise.large_image import LargeImage
 from cellcutter_core.config import Config
 from cellcutter_core.export.rois import check_extent
-from cellcutter_core.pipeline import seen_names
+from cellcutter_core.pipeline import is_checked, seen_names
 from cellcutter_core.runs.cells_of_blocks import CellsOfBlocks, n_steps
 from cellcutter_core.runs.lock import held, holder
 from cellcutter_core.unet import UNet
@@ -31,7 +31,8 @@ SCRATCH_BYTES = 9
 """For each pixel: nuclei and labels of four bytes, and the mask."""
 
 WAYS = 3
-"""How often each block is worked on before it is written: nuclei, cell area, drawing."""
+"""How often each block is worked on before it is written: nuclei, cell area, drawing. Where markers
+are checked it is drawn twice."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +98,8 @@ def apply_in_blocks(
     # What cannot be written is said before it takes its time.
     if "rois" in files:
         check_extent(large.shape, origin)
-    n_done, n = 0, WAYS * len(blocks_of(large.shape)) + n_steps(large.shape, files)
+    ways = WAYS + is_checked(config)
+    n_done, n = 0, ways * len(blocks_of(large.shape)) + n_steps(large.shape, files)
 
     def done() -> None:
         nonlocal n_done
@@ -162,6 +164,8 @@ def _applied(
     few = len(found.points) <= np.iinfo(np.uint16).max
     dtype = np.uint16 if few else np.uint32
     labels = np.memmap(scratch / "labels", dtype, "w+", shape=large.shape)
+    if is_checked(config):
+        found = checked(large, found, config, labels, done=done)
     drawn = draw(network, large, found, config, labels, done=done)
     cells = CellsOfBlocks(large, config, found, drawn, labels)
     cells.write(files, scratch, origin=origin, done=done)

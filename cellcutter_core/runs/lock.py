@@ -24,6 +24,8 @@ from typing import NamedTuple
 # difference is what a network file system may need to show a change to other machines.
 RENEWED_EVERY = 5.0
 FORGOTTEN_AFTER = 180.0
+# So many seconds a process tries to get a lock that can neither be read nor taken out of the way.
+LONGEST_TRIED = 200.0
 
 
 class Holder(NamedTuple):
@@ -93,10 +95,17 @@ def process_exists(pid: int) -> bool:
 
 
 def _take(file: Path, mine: str) -> None:
+    end = time.monotonic() + LONGEST_TRIED
     try:
         while not _made(file, mine):
+            if time.monotonic() > end:
+                raise ValueError(
+                    f"cannot read {file}, which says who works on this run; remove it if nobody "
+                    "does, or choose another folder"
+                )
             content = _content(file)
             if content is None:
+                time.sleep(0.01)
                 continue  # Given back this moment.
             by = _named(content)
             if alive(file.parent, by.pid, by.host):

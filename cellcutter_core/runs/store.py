@@ -2,7 +2,7 @@
 
     RUN/
       run.json          name, time, settings, versions
-      inputs.npz        what the run was given: image, mask, markers, nuclei
+      inputs.npz        what is trained on: image, mask, markers, nuclei
       others/0001.npz   another image to train on, with its mask and markers; beside it what was
                         found in it, see `runs.others_found.write_others`
       start.npz         weights to begin with, of a run that was trained again from another
@@ -29,8 +29,8 @@ import os
 import re
 import time
 import zipfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -42,6 +42,7 @@ from cellcutter_core.baseline import BASELINES
 from cellcutter_core.config import Config
 from cellcutter_core.files import atomic
 from cellcutter_core.inputs import Inputs, Truth
+from cellcutter_core.pipeline import naming
 from cellcutter_core.prediction import Drawing
 from cellcutter_core.runs.journal import Journal
 from cellcutter_core.runs.lock import alive
@@ -193,6 +194,31 @@ class Run(Journal):
     def inputs(self) -> Inputs:
         """What the run was given."""
         return Inputs.from_arrays(_load(self.path / "inputs.npz"))
+
+    def check_markers(self, check: Callable[[Inputs], Inputs]) -> None:
+        """Leave out the markers that a check drops, of the run's own image and of its others.
+
+        Before the first epoch alone. What was dropped is recorded, see `dropped_markers`.
+        """
+        before = self.inputs
+        if not before.final:
+            after = check(before)
+            stayed = {tuple(point) for point in after.points.tolist()}
+            dropped = [point for point in before.points.tolist() if tuple(point) not in stayed]
+            # In this order: a process that ends in between does both once more.
+            self.record("markers", dropped=dropped)
+            _save(self.path / "inputs.npz", replace(after, final=True).arrays())
+        for file, other in zip(self.other_files, self.others, strict=True):
+            if not other.inputs.final:
+                with naming(other.image.name):
+                    checked = replace(check(other.inputs), final=True)
+                _save(file, replace(other, inputs=checked).arrays())
+
+    @property
+    def dropped_markers(self) -> list[tuple[float, float]]:
+        """(row, col) of the markers that were found and have no cell of their own."""
+        found = [event["dropped"] for event in self.events() if event["kind"] == "markers"]
+        return [(row, col) for row, col in (found[-1] if found else [])]
 
     @property
     def truth(self) -> Truth | None:

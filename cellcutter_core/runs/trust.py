@@ -116,6 +116,18 @@ def signs(run: Run) -> Signs | None:
     )
 
 
+def about_dropped(run: Run) -> str | None:
+    """What became of markers that have no cell of their own, where there were any."""
+    n = len(run.dropped_markers)
+    if not n:
+        return None
+    before = n + len(run.inputs.points)
+    return (
+        f"{n} of {before} markers {'was' if n == 1 else 'were'} dropped before training: the "
+        "taught network sees no cell of their own there, as where a nucleus was found in two parts."
+    )
+
+
 def doubts(run: Run) -> list[str]:
     """Why the cells of a run are better not trusted, and what to do instead.
 

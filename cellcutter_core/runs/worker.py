@@ -28,6 +28,8 @@ from cellcutter_core.metrics import score
 from cellcutter_core.network.taught import taught_digest
 from cellcutter_core.pipeline import (
     baselines,
+    checked_markers,
+    is_checked,
     make_dataset,
     naming,
     starting_network,
@@ -94,9 +96,13 @@ def _work(
     from cellcutter_core.runs.others_found import write_others
     from cellcutter_core.training import Step, Training
 
-    config, inputs, truth = run.config, run.inputs, run.truth
+    config, truth = run.config, run.truth
     last = run.progress.epochs if epochs is None else epochs
+    begun = bool(run.progress.epoch_events)
     run.record("started", pid=os.getpid(), host=socket.gethostname(), epochs=last, **versions())
+    if is_checked(config) and not begun:
+        run.check_markers(lambda found: checked_markers(found, config))
+    inputs = run.inputs
     data = make_dataset(inputs, config)
     others = []
     for other in run.others:
@@ -139,7 +145,6 @@ def _work(
     def asked() -> bool:
         return stop() or run.asked_to_stop
 
-    begun = bool(run.progress.epoch_events)
     for event in train_and_draw(
         training, data, inputs, config, epochs=last, epoch_0=not begun, stop=asked
     ):

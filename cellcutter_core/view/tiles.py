@@ -41,6 +41,8 @@ def crop_gallery(
     *,
     n_columns: int,
     probabilities: npt.NDArray[np.floating[Any]] | None = None,
+    others: npt.NDArray[np.floating[Any]] | None = None,
+    paths: npt.NDArray[np.floating[Any]] | None = None,
 ) -> go.Figure:
     """Crops with their position embedding, each under the number of its cell.
 
@@ -57,6 +59,10 @@ def crop_gallery(
         Crops in a row, at least 1.
     probabilities : (N, S, S) float array, optional
         What the network says; its outline at 0.5 is drawn solid.
+    others : (N, S, S) float array, optional
+        1 on the markers of other cells, 0 elsewhere; they are outlined.
+    paths : (N, S, S) float array, optional
+        Path log-odds of the crop's cell. The outline of where they are positive is drawn.
 
     Returns
     -------
@@ -68,7 +74,7 @@ def crop_gallery(
     ValueError
         If the shapes do not fit each other, or there is no crop.
     """
-    n, side = _check_crops(crops, embedding, ids, n_columns, probabilities)
+    n, side = _check_crops(crops, embedding, ids, n_columns)
     n_columns = min(n_columns, n)
     n_rows = -(-n // n_columns)
     # Room for the number above each crop, in the crop's own pixels: it grows with the crop.
@@ -97,19 +103,14 @@ def crop_gallery(
             {"color": css(BLUE), "width": 1.5, "dash": "dot"},
         )
     )
-    if probabilities is not None:
-        figure.add_trace(
-            _contours(
-                "outline of the cell",
-                [
-                    outline + corner
-                    for corner, p in zip(corners, probabilities, strict=True)
-                    for outline in find_contours(np.pad(p, 1), 0.5)
-                ],
-                {"color": css(MASK_COLOR), "width": 2},
-                shift=-1,
-            )
-        )
+    for name, fields, level, style in (
+        ("other markers", others, 0.5, {"color": css(BLUE), "width": 1}),
+        ("cheapest paths", paths, 0.0, {"color": css(AMBER), "width": 1}),
+        ("outline of the cell", probabilities, 0.5, {"color": css(MASK_COLOR), "width": 2}),
+    ):
+        if fields is not None:
+            lines = _outlines(name, fields, (n, side, side), level=level, corners=corners)
+            figure.add_trace(_contours(name, lines, style, shift=-1))
     figure.add_trace(
         go.Scatter(
             x=corners[:, 1] - 0.5,
@@ -132,7 +133,6 @@ def _check_crops(
     embedding: npt.NDArray[Any],
     ids: Sequence[int],
     n_columns: int,
-    probabilities: npt.NDArray[Any] | None,
 ) -> tuple[int, int]:
     if crops.ndim != 4 or crops.size == 0 or crops.shape[1] != crops.shape[2]:
         raise ValueError(
@@ -148,12 +148,28 @@ def _check_crops(
         raise ValueError(f"ids has {len(ids)} numbers for {n} crops; give each crop one")
     if n_columns < 1:
         raise ValueError(f"n_columns is {n_columns}, but a row has at least one crop")
-    if probabilities is not None and probabilities.shape != (n, side, side):
-        raise ValueError(
-            f"probabilities has shape {probabilities.shape}, but must be {(n, side, side)}, "
-            "one for each pixel of the crops"
-        )
     return n, side
+
+
+def _outlines(
+    name: str,
+    fields: npt.NDArray[np.floating[Any]],
+    shape: tuple[int, int, int],
+    *,
+    level: float,
+    corners: npt.NDArray[np.intp],
+) -> list[npt.NDArray[Any]]:
+    """Where the field of each crop is above a level, in the pixels of the gallery plus one."""
+    if fields.shape != shape:
+        raise ValueError(
+            f"{name} has shape {fields.shape}, but must be {shape}, one value for each pixel of "
+            "the crops"
+        )
+    return [
+        outline + corner
+        for corner, field in zip(corners, fields, strict=True)
+        for outline in find_contours(np.pad(field, 1, constant_values=level - 1), level)
+    ]
 
 
 def _contours(

@@ -18,10 +18,36 @@ T = TypeVar("T")
 PATIENCE = 0.1
 # So long a slider has to rest before what it asks for is computed.
 REST = 0.3
+# What takes longer than this can be cancelled, in seconds.
+CANCEL_AFTER = 2.0
 
 
 class NotYet(Exception):
-    """The result is being computed; ask again."""
+    """The result is being computed; ask again.
+
+    Parameters
+    ----------
+    slot, key : str
+        What is being computed, see `aside`.
+    """
+
+    def __init__(self, slot: str, key: str) -> None:
+        super().__init__(slot)
+        self.slot, self.key = slot, key
+
+
+class Cancelled(ValueError):
+    """The visitor does not want this result any more.
+
+    Parameters
+    ----------
+    slot : str
+        See `aside`.
+    """
+
+    def __init__(self, slot: str) -> None:
+        super().__init__("Cancelled. Change a setting or the region, or compute it after all.")
+        self.slot = slot
 
 
 @cache
@@ -48,8 +74,14 @@ def aside(
     ------
     NotYet
         If it is not there in a moment. It goes on, and is found by asking again.
+    Cancelled
+        If the visitor has cancelled it, see `waited`.
+    ValueError
+        If it took too long, see `Calls`; and what the function raises.
     """
     slot = f"aside_{slot}"
+    if st.session_state.get(f"{slot}_cancelled") == key:
+        raise Cancelled(slot)
     held: Call | None = st.session_state.get(slot)
     if held is not None and held.key != key:
         _calls().leave(held)
@@ -57,19 +89,38 @@ def aside(
         held = None
     if held is None:
         if not ask:
-            raise NotYet
+            raise NotYet(slot, key)
         held = st.session_state[slot] = _calls().ask(key, function, *args)
     try:
         found = held.result(PATIENCE)
     except (TimeoutError, CancelledError):
         if held.future.cancelled():
             del st.session_state[slot]
-        raise NotYet from None
+        raise NotYet(slot, key) from None
     except Exception:
         del st.session_state[slot]
         raise
     del st.session_state[slot]
     return found
+
+
+def _cancel(slot: str) -> None:
+    """In a callback: end what is computed in a slot, and don't begin with it again."""
+    held: Call | None = st.session_state.pop(slot, None)
+    if held is not None:
+        st.session_state[f"{slot}_cancelled"] = held.key
+        _calls().leave(held)
+
+
+def ask_again(error: Cancelled) -> None:
+    """Say that it was cancelled, with a button that computes it after all."""
+    st.info(str(error), icon=":material/cancel:")
+    st.button(
+        "Compute",
+        key=f"again_{error.slot}",
+        on_click=st.session_state.pop,
+        args=(f"{error.slot}_cancelled", None),
+    )
 
 
 def rest() -> None:
@@ -91,13 +142,26 @@ def waited(compute: Callable[[], T], note: DeltaGenerator | None = None) -> T:
         Where to say so meanwhile; made here where it is needed.
     """
     start = time.monotonic()
-    while True:
+    line: DeltaGenerator | None = None
+    while True:  # What it waits for is ended after `LONGEST` seconds at the latest.
         try:
             found = compute()
             if note is not None:
                 note.empty()
             return found
-        except NotYet:
-            note = st.empty() if note is None else note
+        except NotYet as waits:
+            seconds = time.monotonic() - start
+            if line is None and seconds > CANCEL_AFTER:
+                note = st.empty() if note is None else note
+                with note.container(horizontal=True, vertical_alignment="center"):
+                    line = st.empty()
+                    st.button(
+                        "Cancel",
+                        key=f"cancel_{waits.slot}_{waits.key}",
+                        on_click=_cancel,
+                        args=(waits.slot,),
+                    )
+            elif line is None:
+                note = st.empty() if note is None else note
             # Writing is also what lets Streamlit break off here when the visitor goes on.
-            note.caption(f":material/hourglass_top: Computing, {time.monotonic() - start:.0f} s")
+            (line or note or st).caption(f":material/hourglass_top: Computing, {seconds:.0f} s")

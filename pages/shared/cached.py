@@ -6,7 +6,6 @@ comes back when visitors leave. Arrays are shared between reruns and never writt
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -63,6 +62,16 @@ def whole_image(choices: Choices | None = None) -> Image:
     if chosen.cell is not None or chosen.nucleus is not None:
         image = image.with_roles(cell=chosen.cell and list(chosen.cell), nucleus=chosen.nucleus)
     return image
+
+
+def remarks() -> list[str]:
+    """Sentences on what to know of the channels in use, see `Image.remarks`."""
+    found = whole_image()
+    source = state.choices().source.model_dump_json()
+    notes: list[str] = drawn(
+        f"remarks {source} {found.cell} {found.nucleus}", lambda: found.remarks
+    )
+    return notes
 
 
 def whole_shape() -> tuple[int, int]:
@@ -132,9 +141,7 @@ def step_keys() -> dict[str, str]:
 
 @kept(4)
 def _found_markers(key: str, _image: Image, _config: Config) -> Nuclei:
-    if is_large():
-        return aside("markers", f"markers {key}", find_markers, _image, _config)[0]
-    return find_markers(_image, _config)
+    return aside("markers", f"markers {key}", find_markers, _image, _config)[0]
 
 
 def found_markers() -> Nuclei:
@@ -152,13 +159,9 @@ def markers() -> Nuclei:
 def _mask(
     key: str, _image: Image, _config: Config, _markers: Nuclei, _given: bool, _ask: bool
 ) -> tuple[NDArray[np.bool_], float]:
-    # With chosen parameters it may take seconds, and a slider on its way asks for many.
-    if is_large() or not _config.mask.automatic:
-        find = partial(find_area, given=_given)
-        return aside("mask", f"mask {key}", find, _image, _config, _markers, ask=_ask)
-    start = time.perf_counter()
-    found = find_area(_image, _config, _markers, given=_given)
-    return found, time.perf_counter() - start
+    # In a child: a slider on its way asks for many, and nobody else waits for this one.
+    find = partial(find_area, given=_given)
+    return aside("mask", f"mask {key}", find, _image, _config, _markers, ask=_ask)
 
 
 def timed_mask(note: DeltaGenerator | None = None) -> tuple[NDArray[np.bool_], float]:
@@ -196,7 +199,9 @@ def mask_preview() -> NDArray[np.bool_]:
 
 def inputs() -> tuple[Inputs, Truth | None]:
     """What a run would be given now."""
-    return inputs_of(image(), state.choices().config, markers(), mask()), truth_of(image())
+    edited = state.edited_markers() is not None
+    found = inputs_of(image(), state.choices().config, markers(), mask(), final=edited)
+    return found, truth_of(image())
 
 
 @st.cache_resource(max_entries=2, scope="session", show_spinner="Cutting out crops …")

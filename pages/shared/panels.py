@@ -13,6 +13,7 @@ from cellcutter_core.runs.application import applications
 from cellcutter_core.runs.store import Run
 from cellcutter_core.view import figures
 from pages.shared import cached, state
+from pages.shared.aside import Cancelled, ask_again
 
 EXPLAINED = Path(__file__).parent.parent / "explained"
 
@@ -134,6 +135,8 @@ def told() -> Iterator[None]:
     """What the core refuses is said in its own words, on the page; the rest of the page stays."""
     try:
         yield
+    except Cancelled as error:
+        ask_again(error)
     except ValueError as error:
         st.error(str(error), icon=":material/error:")
 
@@ -152,7 +155,10 @@ def needs(compute: Callable[[], Any]) -> Any:
     try:
         return compute()
     except ValueError as error:
-        st.error(str(error), icon=":material/error:")
+        if isinstance(error, Cancelled):
+            ask_again(error)
+        else:
+            st.error(str(error), icon=":material/error:")
         with st.container(horizontal=True):
             for name in ("data", "mask", "cells"):
                 link(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from cellcutter_core.runs.store import Progress, Run
+from cellcutter_core.runs.trust import about_dropped
 from cellcutter_core.view.render import probability_colors
 from pages.shared import cached_runs, panels
 from pages.shared.linked import linked_panes
@@ -92,3 +93,5 @@ def pictures(run: Run) -> None:
         place=run.path.name,
         alt=alt,
     )
+    if dropped := about_dropped(run):
+        st.caption(dropped)

@@ -17,8 +17,8 @@ from streamlit.testing.v1 import AppTest
 from cellcutter_core.export.ome_zarr import ome_zarr
 from cellcutter_core.export.rois import roi_set
 from cellcutter_core.images import Image
-from cellcutter_core.runs.choices import Choices, Source
-from cellcutter_core.runs.draft import Draft, keep_file
+from cellcutter_core.runs.choices import Choices, Source, keys
+from cellcutter_core.runs.draft import Draft, keep_file, markers_digest
 from cellcutter_core.samples import sample, save
 from pages.shared import state
 from pages.shared.picture import Edit
@@ -118,6 +118,19 @@ def test_an_uploaded_file_becomes_the_image(tmp_path: Path) -> None:
     assert not app.error
     assert chosen(app).source.name == "mine.npz"
     assert any("128 × 160 pixels, 3 channels" in m.value for m in app.markdown)
+
+
+def test_an_overexposed_image_is_said_to_be_one() -> None:
+    pixels = sample((128, 160), seed=5).pixels[..., 0].astype(np.uint16)
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, np.minimum(pixels, int(np.percentile(pixels, 75))))
+    app = opened("data")
+    assert not any("cut off" in warning.value for warning in app.warning)
+    app.segmented_control(key="data_kind").set_value("file").run()
+    app.file_uploader(key="data_upload").upload("white.tif", buffer.getvalue()).run()
+    assert not app.exception
+    (warning,) = app.warning
+    assert "of the pixels of gray have its highest value" in warning.value
 
 
 def test_of_an_uploaded_stack_plane_and_time_point_are_chosen() -> None:
@@ -448,6 +461,22 @@ def test_sliders_answer_with_another_mask() -> None:
     assert automatic not in (wide, narrow)
     assert chosen(app).config.mask.prior == 0.9
     assert 0 < float(metric(app, "IoU with the truth")) < 1
+
+
+def test_a_mask_that_was_cancelled_is_computed_when_asked_for() -> None:
+    app = opened("mask")
+    key = keys(chosen(app), edits=markers_digest(None))["mask"]
+    # What is kept of it is of no use to somebody who comes after.
+    st.cache_resource.clear()
+    app.session_state["aside_mask_cancelled"] = f"mask {key}"
+    app.switch_page("pages/mask.py").run()
+    assert not app.exception
+    assert any("Cancelled" in info.value for info in app.info)
+    assert not any(m.label == "Cell area" for m in app.metric)
+    app.button(key="again_aside_mask").click().run()
+    assert not app.exception
+    assert not any("Cancelled" in info.value for info in app.info)
+    assert metric(app, "Cell area")
 
 
 def test_a_mask_of_everything_is_told_and_the_sliders_stay() -> None:

@@ -160,6 +160,7 @@ def _trained(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
     from cellcutter_core.metrics import score
     from cellcutter_core.pipeline import (
         baselines,
+        checked_markers,
         make_dataset,
         prepare,
         starting_network,
@@ -200,6 +201,7 @@ def _trained(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
         raise SystemExit(f"{file} has no truth to score against")
     for kind, labels in baselines(inputs).items():
         yield scored(kind, labels)
+    inputs = checked_markers(inputs, config)
     data = make_dataset(inputs, config)
     precision = training.precision
     if precision == "auto":

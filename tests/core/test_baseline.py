@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from cellcutter_core.baseline import flooded, seed_labels, watershed_labels
 
@@ -93,6 +94,24 @@ def test_seeds_are_nuclei_and_points_where_there_are_none() -> None:
 def test_no_seeds_no_cells() -> None:
     mask = np.ones((4, 4), bool)
     assert not watershed_labels(None, mask, points=np.empty((0, 2))).any()
+
+
+@pytest.mark.parametrize(
+    ("nuclei", "mask", "points", "message"),
+    [
+        (None, np.ones((4, 4)), [[0, 0]], "mask is float64 of shape"),
+        (None, np.ones((4, 4, 1), bool), [[0, 0]], "mask is bool of shape"),
+        (None, np.ones((4, 4), bool), [[-1, 0]], "1 of 1 lie outside of the image"),
+        (None, np.ones((4, 4), bool), [[1, 1], [1, 1]], "in the same pixel as another"),
+        (np.eye(4, dtype=int) - 1, np.ones((4, 4), bool), [[0, 0]], "nuclei holds the value -1"),
+        (3 * np.eye(4, dtype=int), np.ones((4, 4), bool), [[0, 0]], "labels up to 3, but there"),
+    ],
+)
+def test_the_watershed_refuses_what_it_would_misread(
+    nuclei: np.ndarray | None, mask: np.ndarray, points: list[list[int]], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        watershed_labels(nuclei, mask, points=np.array(points, float))
 
 
 def test_flooding_keeps_the_seeds() -> None:

@@ -33,10 +33,10 @@ from cellcutter_core.export.ome_zarr import FOLDER, ome_zarr
 from cellcutter_core.export.table import cell_table
 from cellcutter_core.graph_cut import find_mask
 from cellcutter_core.images import Image, read_image
-from cellcutter_core.inputs import PartInputs
+from cellcutter_core.inputs import Inputs, PartInputs
 from cellcutter_core.markers import find_cells, find_nuclei
 from cellcutter_core.metrics import score
-from cellcutter_core.pipeline import make_dataset, prepare
+from cellcutter_core.pipeline import checked_markers, make_dataset, prepare, seen_channels
 from cellcutter_core.regions import cut_out
 from cellcutter_core.runs import applying, cells_of_blocks, in_blocks
 from cellcutter_core.runs.application import Application, work
@@ -131,7 +131,8 @@ def test_the_cells_are_those_of_the_image_at_once(trained: Trained, tmp_path: Pa
     assert n > 150
     assert abs(len(found.areas) - n) <= 0.02 * n
     agreement = score(labels, at_once.labels)
-    assert agreement.average_precision[0] > 0.96
+    # A marker that is near the limit to be dropped may be here and not there.
+    assert agreement.average_precision[0] > 0.94
     assert agreement.average_precision[5] > 0.8
     # Each is in one piece, also where blocks meet.
     from skimage.measure import label
@@ -142,6 +143,24 @@ def test_the_cells_are_those_of_the_image_at_once(trained: Trained, tmp_path: Pa
     assert abs(found.n_at_border - at_once.n_at_border) <= 3
     np.testing.assert_array_equal(found.labels, labels[::4, ::4])
     assert found.picture.shape == (*found.labels.shape, 3)
+
+
+def test_markers_without_a_cell_of_their_own_are_dropped_as_in_the_image_at_once(
+    trained: Trained, tmp_path: Path
+) -> None:
+    image = trained.in_roles(large_sample())
+    large = LargeImage.held(image)
+    found = find(large, trained.config, tmp_path)
+    left = drawing.checked(large, found, trained.config, np.zeros(large.shape, np.int32))
+    whole = (0, 0, *large.shape)
+    seen = image.pixels[..., seen_channels(image, trained.config)]
+    given = Inputs(seen, found.mask(whole), found.points, found.nuclei(whole))
+    at_once = checked_markers(given, trained.config)
+    assert 0 < len(found.points) - len(left.points) < 0.05 * len(found.points)
+    np.testing.assert_array_equal(left.points, at_once.points)
+    # Those that stay are numbered anew, each with its region.
+    np.testing.assert_array_equal(left.nuclei(whole), at_once.nuclei)
+    assert left.cell_diameter == pytest.approx(at_once.cell_diameter)
 
 
 @pytest.mark.usefixtures("small_blocks")

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -76,6 +77,20 @@ def test_a_call_that_waits_for_its_turn_can_be_left(calls: Calls) -> None:
     third = calls.ask("third", int, "7")
     assert third.result(60)[0] == 7
     assert first.result(60)[0] is None
+
+
+def test_a_call_that_takes_too_long_is_ended_and_told() -> None:
+    calls = Calls(1, longest=0.5)
+    endless = calls.ask("sleep", time.sleep, 1000)
+    waiting = calls.ask("right", abs, -7)
+    with pytest.raises(ValueError, match=r"took more than 0\.5 s"):
+        endless.result(60)
+    # Its turn comes; on a busy machine even starting a child may take too long here.
+    with suppress(ValueError):
+        assert waiting.result(60)[0] == 7
+    assert waiting.future.done()
+    for child in calls._idle:
+        child.close()
 
 
 def test_a_child_that_went_down_is_said_and_the_next_one_is_another(calls: Calls) -> None:

@@ -196,6 +196,22 @@ def test_every_command_explains_itself(name, capsys):
     assert len(capsys.readouterr().out) > 150
 
 
+def test_what_was_cut_off_is_said(tmp_path, monkeypatch, capsys):
+    def find(image, config, **others):
+        raise ValueError("enough")
+
+    monkeypatch.setattr("cellcutter_core.pipeline.prepare", find)
+    pixels = sample((160, 160), seed=3).pixels[..., 0].astype(np.uint16)
+    tifffile.imwrite(tmp_path / "usual.tif", pixels)
+    top = int(np.percentile(pixels, 75))
+    tifffile.imwrite(tmp_path / "white.tif", np.minimum(pixels, top))
+    for name, said in (("usual", False), ("white", True)):
+        assert main(["segment", str(tmp_path / f"{name}.tif"), "--out", str(tmp_path / name)]) == 2
+        out = capsys.readouterr().out
+        assert ("cut off" in out) is said
+        assert (f"highest value, {top}:" in out) is said
+
+
 def test_what_kind_of_picture_it_is_can_be_said(monkeypatch, capsys):
     said = []
 

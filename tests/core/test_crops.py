@@ -147,6 +147,11 @@ def test_nothing_of_the_callers_is_changed_or_copied_for_each_crop() -> None:
     assert sum(array.nbytes for array in arrays) < 300_000
 
 
+TWO = np.zeros((6, 8), int)
+"""A label image of two markers."""
+TWO[1:3, 1:3], TWO[4:6, 6:8] = 1, 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -172,6 +177,18 @@ def test_nothing_of_the_callers_is_changed_or_copied_for_each_crop() -> None:
         ({"background": np.zeros((8, 6), bool)}, r"background has shape \(8, 6\), the image \(6,"),
         ({"nuclei": np.zeros((5, 8), int)}, r"nuclei has shape \(5, 8\)"),
         ({"nuclei": np.full((6, 8), 2)}, "nuclei has labels up to 2, but there are only 1 markers"),
+        ({"nuclei": TWO - 1}, "nuclei holds the value -1"),
+        ({"markers": TWO - 1}, "markers holds the value -1"),
+        ({"markers": (TWO - 1).astype(np.uint16)}, "the number 65535 where there is no marker"),
+        ({"markers": TWO + 1}, "or no pixel between markers; background is 0"),
+        ({"markers": 255 * (TWO > 0)}, "markers has one number in several pieces, as a mask has"),
+        ({"background": np.ones((6, 8), bool)}, "background is True at every marker.* give ~mask"),
+        (
+            {"markers": TWO, "background": TWO > 0},
+            "background is True at every marker.* give ~mask",
+        ),
+        ({"background": 3 * TWO}, "background holds int64 from 0 to 6, but has to be True where"),
+        ({"image": np.zeros((2, 6, 8))}, r"\(2, 6, 8\), which is 8 channels .* np.moveaxis\(image"),
     ],
 )
 def test_what_does_not_fit_is_said_in_one_line(arguments: dict[str, Any], message: str) -> None:
@@ -180,6 +197,13 @@ def test_what_does_not_fit_is_said_in_one_line(arguments: dict[str, Any], messag
     with pytest.raises(ValueError, match=message) as caught:
         Dataset(given.pop("image"), given.pop("markers"), given.pop("background", None), **given)
     assert "\n" not in str(caught.value)
+
+
+def test_background_may_be_of_zeros_and_ones() -> None:
+    for dtype in (bool, np.uint8, float):
+        data = Dataset(image(), TWO, (TWO == 0).astype(dtype), crop_size=4)
+        np.testing.assert_array_equal(data.padded_background[2:-2, 2:-2], TWO == 0)
+        np.testing.assert_array_equal(data.points, [[1.5, 1.5], [4.5, 6.5]])
 
 
 def test_markers_on_the_last_row_and_column_are_inside() -> None:

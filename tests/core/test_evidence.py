@@ -8,8 +8,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
+from skimage.filters import threshold_li
 
-from cellcutter_core.foreground.background import appearance, dividing_level, shading
+from cellcutter_core.foreground.background import (
+    appearance,
+    dividing_level,
+    li_threshold,
+    shading,
+)
 from cellcutter_core.foreground.evidence import evidence
 from cellcutter_core.graph_cut import automatic_mask
 
@@ -175,6 +181,9 @@ def test_an_empty_channel_adds_nothing() -> None:
         (np.eye(9), {"nucleus": np.eye(8)}, r"nucleus has the shape \(8, 8\) and cell \(9, 9\)"),
         (np.eye(9), {"nuclei": np.eye(8)}, r"nuclei has the shape \(8, 8\) and cell \(9, 9\)"),
         (np.tri(9), {"nuclei": np.ones((9, 9))}, "nuclei cover every pixel"),
+        (np.tri(9), {"nuclei": np.eye(9, dtype=int) - 1}, "nuclei holds the value -1"),
+        (np.tri(9), {"nuclei": np.eye(9) / 3}, "nuclei has dtype float64"),
+        (np.ones((2, 9, 9)), {}, r"\(2, 9, 9\), which is 9 channels if"),
     ],
 )
 def test_bad_input(cell: Image, others: dict[str, Image], message: str) -> None:
@@ -206,6 +215,57 @@ def test_level_lies_at_half_height_of_flat_cells() -> None:
     disc = np.hypot(rows % 64 - 32, cols % 64 - 32) < 20
     image = ndi.gaussian_filter(100.0 * disc, 2).astype(np.float32)
     assert 10 < dividing_level(image, 0.0) < 50
+
+
+def narrow(seed: int) -> NDArray[np.float32]:
+    """A sharp peak between far ends, as in DIC: many values between two 32-bit floats."""
+    values = np.random.default_rng(seed).normal(0.4, 0.01, 50_000).astype(np.float32)
+    values[:2] = 0, 1
+    return values
+
+
+@pytest.mark.parametrize("seed", range(9))
+def test_lis_threshold_ends_where_that_of_scikit_image_swings_for_ever(seed: int) -> None:
+    class StillGoing(Exception):
+        pass
+
+    logarithm = np.log(narrow(seed) + np.float32(0.02))
+    levels: list[float] = []
+
+    def count(level: float) -> None:
+        levels.append(level)
+        if len(levels) > 300:
+            raise StillGoing
+
+    try:
+        threshold_li(logarithm, iter_callback=count)
+    except StillGoing:
+        assert len(set(levels[-100:])) < 10  # It goes round and round.
+    assert li_threshold(logarithm) == pytest.approx(levels[-1], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.random.default_rng(0).lognormal(0, 1, 5000),
+        np.append(*(np.random.default_rng(k).normal(3 + 5 * k, 1, 2000) for k in (0, 1))),
+        np.array([0.0, 0, 1, 1, 1]),
+        np.array([-5.0, 3]),
+        np.full(4, 2.5),
+    ],
+)
+def test_lis_threshold_is_that_of_scikit_image(values: NDArray[np.float64]) -> None:
+    expected = threshold_li(values.copy(), tolerance=1e-9)
+    assert li_threshold(values) == pytest.approx(float(expected), abs=1e-6)
+    assert li_threshold(values.astype(np.float32)) == pytest.approx(float(expected), abs=1e-3)
+
+
+def test_a_mask_of_a_narrow_histogram_comes_back() -> None:
+    grain = ndi.gaussian_filter(np.random.default_rng(0).normal(0, 1, (700, 1000)), 1)
+    cells = ndi.gaussian_filter((np.hypot(*np.mgrid[-350:350, -500:500]) < 60) * grain, 2)
+    image = 9000 + 150 * grain + 20_000 * cells / np.abs(cells).max()
+    mask, _ = automatic_mask(np.clip(image, 4388, 16383).astype(np.uint16))
+    assert 0 < mask.mean() < 1
 
 
 def test_appearance_of_real_images(shared_data: Path) -> None:

@@ -213,13 +213,33 @@ def test_probabilities_are_outlined_at_a_half() -> None:
         assert (np.nanmin(values), np.nanmax(values)) == (3.5, 11.5)
 
 
+def test_other_markers_and_paths_are_outlined() -> None:
+    others, paths = np.zeros((1, 16, 16)), np.full((1, 16, 16), -1.0)
+    others[0, 2:4, 10:14] = 1
+    paths[0, 4:12, 2:8] = 1
+    figure = crop_gallery(crops_of(1), embedding_of(), [1], n_columns=1, others=others, paths=paths)
+    number = next(
+        trace for trace in figure.data if trace.type == "scatter" and trace.mode == "text"
+    )
+    found = {}
+    for trace in figure.data:
+        if trace.name in ("other markers", "cheapest paths"):
+            x, y = np.asarray(trace.x, float), np.asarray(trace.y, float)
+            x, y = x - (number.x[0] + 0.5), y - (number.y[0] + 0.5)
+            found[trace.name] = [f(v) for v in (y, x) for f in (np.nanmin, np.nanmax)]
+    assert found == {
+        "other markers": [1.5, 3.5, 9.5, 13.5],
+        "cheapest paths": [3.5, 11.5, 1.5, 7.5],
+    }
+
+
 def test_crops_that_do_not_fit() -> None:
     crops, embedding = crops_of(2), embedding_of()
     with pytest.raises(ValueError, match="ids has 1 numbers for 2 crops"):
         crop_gallery(crops, embedding, [1], n_columns=2)
     with pytest.raises(ValueError, match=r"embedding has shape \(8, 8\)"):
         crop_gallery(crops, embedding[:8, :8], [1, 2], n_columns=2)
-    with pytest.raises(ValueError, match=r"probabilities has shape \(1, 16, 16\)"):
+    with pytest.raises(ValueError, match=r"outline of the cell has shape \(1, 16, 16\)"):
         crop_gallery(crops, embedding, [1, 2], n_columns=2, probabilities=np.zeros((1, 16, 16)))
     with pytest.raises(ValueError, match=r"crops has shape \(0, 16, 16, 1\)"):
         crop_gallery(crops[:0], embedding, [], n_columns=2)

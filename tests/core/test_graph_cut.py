@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from cellcutter_core.graph_cut import (
     mask_grid,
     preview_mask,
 )
+from cellcutter_core.markers import find_cells
 from cellcutter_core.metrics import mask_iou
 from cellcutter_core.samples import sample
 
@@ -174,6 +176,34 @@ def test_preview_is_near_the_mask_and_in_its_shape() -> None:
     # A small image is not reduced.
     small = cell[:100, :120]
     np.testing.assert_array_equal(preview_mask(small, settings), find_mask(small, settings))
+
+
+@pytest.mark.parametrize("n_colours", [2, 3, 4])
+def test_colours_are_no_columns_of_a_stack(n_colours: int) -> None:
+    image = np.random.default_rng(0).random((20, 30, n_colours))
+    with pytest.raises(ValueError, match=rf"20 planes of {n_colours} columns .*image\[\.\.\., 0\]"):
+        graph_cut(image)
+    stack = np.moveaxis(image, -1, 0)
+    assert graph_cut(stack).shape == (n_colours, 20, 30)
+
+
+@pytest.mark.parametrize("shape", [(2, 60, 80), (5, 60, 80), (60, 40, 50)])
+def test_channels_first_are_asked_about(shape: tuple[int, int, int]) -> None:
+    image = np.random.default_rng(0).random(shape)
+    manual = MaskSettings(automatic=False)
+    found: list[Callable[[], object]] = [
+        lambda: automatic_mask(image),
+        lambda: find_mask(image, MaskSettings()),
+        lambda: find_mask(image, manual),
+        lambda: preview_mask(image, manual),
+        lambda: mask_grid(image, manual, ("prior", "sigma"), (0.5,), (0.1,)),
+        lambda: find_cells(image),
+    ]
+    for find in found:
+        with pytest.raises(ValueError, match=rf"{shape[2]} channels .*np.moveaxis\(cell, 0, -1\)"):
+            find()
+    last = np.moveaxis(image[:2], 0, -1)
+    assert automatic_mask(last)[0].shape == last.shape[:2]
 
 
 def test_mask_grid_holds_the_masks_of_its_settings() -> None:

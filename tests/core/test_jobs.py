@@ -445,6 +445,15 @@ def test_a_lock_that_nobody_holds_any_more(folder):
     assert (run.path / "lock").exists()
 
 
+def test_a_lock_that_cannot_be_read_is_told(folder, monkeypatch):
+    """It is not there to be made, and not to be read either: nobody may wait for that for ever."""
+    monkeypatch.setattr(lock, "LONGEST_TRIED", 0.0)
+    run = new_run(folder, "a")
+    (run.path / "lock").mkdir()
+    with pytest.raises(ValueError, match=r"cannot read .*lock"), lock.held(run.path):
+        pass
+
+
 def test_one_of_many_gets_an_old_lock(folder):
     run = new_run(folder, "a")
     got, refused = [], []

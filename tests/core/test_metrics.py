@@ -315,3 +315,10 @@ def test_mask_iou_leaves_out_what_is_to_be_ignored() -> None:
     assert mask_iou(~mask, ~mask & ~truth) == 0
     nothing = np.zeros((2, 2), bool)
     assert mask_iou(nothing, nothing) == 1
+
+
+def test_a_mask_is_compared_with_a_mask_of_its_shape() -> None:
+    mask = np.eye(4, dtype=bool)
+    for wrong in ({"truth": mask[:1]}, {"truth": mask.astype(int)}, {"ignore": np.eye(4)}):
+        with pytest.raises(ValueError, match="give bool arrays of one shape"):
+            mask_iou(mask, **{"truth": mask, **wrong})

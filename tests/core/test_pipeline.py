@@ -23,6 +23,7 @@ from cellcutter_core.pipeline import (
     POINT_RADIUS,
     baselines,
     draw_cells,
+    have_cells,
     make_dataset,
     prepare,
     scale_for,
@@ -434,11 +435,46 @@ def test_inputs_and_truth_go_into_a_file_and_come_back() -> None:
     for name in ("image", "mask", "points", "nuclei"):
         np.testing.assert_array_equal(getattr(again, name), getattr(given, name))
     bare = Inputs(given.image, given.mask, given.points)
-    assert set(bare.arrays()) == {"image", "mask", "points"}
+    assert set(bare.arrays()) == {"image", "mask", "points", "final"}
+    assert Inputs.from_arrays(bare.arrays()).final is False
     assert Inputs.from_arrays(bare.arrays()).nuclei is None
     truth = Truth(labels=given.nuclei)
     assert set(truth.arrays()) == {"labels"}
     assert Truth.from_arrays(truth.arrays()).crop_cells is None
+
+
+def test_markers_that_are_left_out_are_final_and_numbered_anew() -> None:
+    given = inputs()
+    kept = np.ones(len(given.points), bool)
+    kept[1] = False
+    left = given.only(kept)
+    assert left.final
+    assert not given.final
+    np.testing.assert_array_equal(left.points, given.points[kept])
+    assert given.nuclei is not None
+    assert left.nuclei is not None
+    assert (left.nuclei[given.nuclei == 2] == 0).all()
+    for new, old in enumerate(np.flatnonzero(kept) + 1, 1):
+        np.testing.assert_array_equal(left.nuclei == new, given.nuclei == old)
+
+
+@pytest.mark.parametrize(
+    ("areas", "regions", "kept"),
+    [
+        # The third has hardly more than itself, and the others five times as much.
+        ([500, 600, 110, 90, 400], [100, 100, 100, 30, 90], [True, True, False, True, True]),
+        # Of cells that are hardly larger than their nuclei none is unusual.
+        ([150, 140, 130, 145], [100, 100, 100, 100], [True, True, True, True]),
+        # Without a pixel there is no cell.
+        ([500, 500, 500, 500, 0], [100] * 5, [True, True, True, True, False]),
+        # A network that finds so many of them wrong does not know such an image.
+        ([500, 500, 500, 110, 0], [100] * 5, [True] * 5),
+    ],
+)
+def test_a_marker_has_a_cell_where_it_spreads_as_usual(
+    areas: list[int], regions: list[int], kept: list[bool]
+) -> None:
+    assert have_cells(np.array(areas), np.array(regions)).tolist() == kept
 
 
 def truth_crops(given: Inputs, corners: np.ndarray, numbers: list[int], side: int = 16) -> Truth:

@@ -53,7 +53,7 @@ def test_truth_is_kept_apart_from_inputs(tmp_path, inputs):
     np.testing.assert_array_equal(run.truth.labels, labels)
     assert run.truth.ignore is None
     with np.load(tmp_path / "inputs.npz") as archive:
-        assert set(archive.files) == {"image", "mask", "points"}
+        assert set(archive.files) == {"image", "mask", "points", "final"}
 
 
 def test_channels_that_are_not_seen_are_kept_by_name(tmp_path, inputs):

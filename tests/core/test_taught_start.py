@@ -3,6 +3,7 @@
 import contextlib
 import io
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,12 @@ import tifffile
 from cellcutter_core.config import QUICK, starting
 from cellcutter_core.export import export
 from cellcutter_core.images import Image
+from cellcutter_core.inputs import Inputs
 from cellcutter_core.network import taught
-from cellcutter_core.pipeline import prepare
+from cellcutter_core.pipeline import checked_markers, prepare
 from cellcutter_core.runs.applying import Trained
 from cellcutter_core.runs.store import Run
+from cellcutter_core.runs.trust import about_dropped
 from cellcutter_core.runs.worker import work
 from cellcutter_core.samples import sample
 
@@ -79,6 +82,8 @@ def test_a_run_has_its_own_network_and_needs_no_taught_weights(
 
     monkeypatch.setattr(taught, "read_taught", missing)
     monkeypatch.setattr("cellcutter_core.pipeline.read_taught", missing)
+    # To check the markers that are found in another image it is asked, and for nothing else.
+    monkeypatch.setattr("cellcutter_core.runs.applying.checked_markers", lambda found, _: found)
     trained = Trained(run)
     found = trained.apply(image)
     np.testing.assert_array_equal(found.labels, run.epoch(1).labels)
@@ -100,6 +105,59 @@ def test_a_run_that_begins_with_nothing_names_no_taught_weights(
     (device,) = [event for event in run.events() if event["kind"] == "device"]
     assert device["taught"] is None
     assert "check_taught" not in unpacked(run, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def doubled(image: Image) -> tuple[Inputs, int]:
+    """Markers of which one is a piece of another's nucleus, and its number."""
+    found = prepare(image, SHORT)[0]
+    assert found.nuclei is not None
+    regions = found.nuclei.copy()
+    number = int(np.bincount(regions.ravel())[1:].argmax()) + 1
+    rows, cols = np.nonzero(regions == number)
+    piece = rows > np.quantile(rows, 0.7)
+    extra = len(found.points) + 1
+    regions[rows[piece], cols[piece]] = extra
+    point = np.array([[np.median(rows[piece]), np.median(cols[piece])]])
+    points = np.concatenate([found.points, point])
+    return Inputs(found.image, found.mask, points, regions), extra
+
+
+def test_a_nucleus_that_was_found_in_two_parts_keeps_one_marker(
+    doubled: tuple[Inputs, int],
+) -> None:
+    given, extra = doubled
+    checked = checked_markers(given, SHORT)
+    assert checked.final
+    left_out = {tuple(point) for point in given.points} - {tuple(p) for p in checked.points}
+    assert tuple(given.points[extra - 1]) in left_out
+    assert len(left_out) <= 2
+    # What a person chose stays, and so does all where nothing was taught or it is not wanted.
+    assert checked_markers(replace(given, final=True), SHORT).points is given.points
+    unchecked = SHORT.replace(training=SHORT.training.replace(check_markers=False))
+    for config in (starting(SHORT, "nothing"), unchecked):
+        assert checked_markers(given, config) is given
+
+
+def test_a_run_trains_without_the_markers_that_were_dropped_and_says_so(
+    doubled: tuple[Inputs, int], tmp_path: Path
+) -> None:
+    given, extra = doubled
+    run = Run.create(tmp_path / "run", given, SHORT)
+    assert run.dropped_markers == []
+    assert about_dropped(run) is None
+    work(run)
+    dropped = run.dropped_markers
+    assert tuple(given.points[extra - 1].tolist()) in dropped
+    assert len(run.inputs.points) == len(given.points) - len(dropped)
+    assert run.epoch(1).labels.max() <= len(run.inputs.points)
+    said = about_dropped(run)
+    assert said is not None
+    assert said.startswith(f"{len(dropped)} of {len(given.points)} markers w")
+    # It goes on with the same ones, and its recipe gives the same cells.
+    work(run, epochs=2)
+    assert run.dropped_markers == dropped
+    assert run.epochs == [0, 1, 2]
 
 
 def unpacked(run: Run, folder: Path) -> str:

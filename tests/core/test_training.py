@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cellcutter_core import training
 from cellcutter_core.config import NetworkSettings, TrainingSettings
 from cellcutter_core.crops import Dataset
 from cellcutter_core.metrics import miou
@@ -316,6 +317,22 @@ def test_a_square_without_cells_is_drawn_again(told: list[dict[str, Any]]) -> No
     lonely = Dataset(np.eye(96), [[80, 80]], crop_size=16)
     list(train(lonely, network(), USUAL.replace(area=16, steps=5)))
     assert [step["cells"].tolist() for step in told] == [[0]] * 20
+
+
+def test_where_no_square_holds_a_cell_a_step_takes_neighbours(
+    told: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_drawn = 0
+
+    def nothing(self: Dataset, rng: np.random.Generator, area: int) -> np.ndarray:
+        nonlocal n_drawn
+        n_drawn += 1
+        assert n_drawn <= 2 * training.MOST_AREAS
+        return np.zeros(0, np.intp)
+
+    monkeypatch.setattr(Dataset, "cells_in_area", nothing)
+    list(train(dataset(40, side=96), network(), USUAL.replace(area=16, steps=2, epochs=1)))
+    assert [len(step["cells"]) for step in told] == [USUAL.crops] * 2
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,53 @@
+"""Arrays whose axes can be meant in two ways are asked about, and never guessed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+MOST_CHANNELS = 32
+"""No image has more channels than this."""
+
+MOST_COLOURS = 4
+"""A last axis as short as this holds colours, not columns."""
+
+
+def check_channels_last(image: NDArray[Any], name: str) -> None:
+    """Raise a ValueError where (H, W, K) looks like channels or planes first.
+
+    Parameters
+    ----------
+    image : array
+        Of any number of axes; only those of three are looked at.
+    name : str
+        What the caller calls it, for the message.
+    """
+    if image.ndim != 3:
+        return
+    n_channels = image.shape[2]
+    if n_channels > MOST_CHANNELS or n_channels > min(image.shape[:2]):
+        raise ValueError(
+            f"{name} has the shape {image.shape}, which is {n_channels} channels if its axes are "
+            f"(row, column, channel); where channels come first give np.moveaxis({name}, 0, -1), "
+            f"of a stack one plane, {name}[0]"
+        )
+
+
+def check_planes_first(image: NDArray[Any], name: str) -> None:
+    """Raise a ValueError where (D, H, W) looks like an image whose last axis is colours.
+
+    Parameters
+    ----------
+    image, name
+        As for `check_channels_last`.
+    """
+    if image.ndim != 3:
+        return
+    n_cols = image.shape[2]
+    if 1 < n_cols <= MOST_COLOURS < min(image.shape[:2]):
+        raise ValueError(
+            f"{name} has the shape {image.shape}, which is {image.shape[0]} planes of {n_cols} "
+            "columns if its axes are (plane, row, column); of an image with channels give one, "
+            f"{name}[..., 0], and of a stack np.moveaxis({name}, -1, 0)"
+        )
