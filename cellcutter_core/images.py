@@ -12,18 +12,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cellcutter_core.pixel_size import PixelSize, checked
 from cellcutter_core.reading.appearance import Appearance, interpret
 from cellcutter_core.reading.contents import MAX_BYTES, Array, Contents, Unreadable, memory_limit
 from cellcutter_core.reading.intensity import normalise
+from cellcutter_core.reading.label_images import refuse_labels
 from cellcutter_core.reading.parts import Box, Plane
 from cellcutter_core.reading.readers import file_name, read_contents
 from cellcutter_core.reading.roles import (
+    CHOSEN,
+    Reason,
     Which,
     find_cell,
     find_channel,
     find_nucleus,
-    guess_cell,
-    guess_nucleus,
+    guess_roles,
+    known_nucleus,
     name_channels,
     varies,
 )
@@ -66,13 +70,19 @@ class Image:
         True on pixels to be left out of scoring.
     validation : Validation or None
         Crops of which the true cell is known.
-    pixel_size : float or None
-        µm per pixel.
+    pixel_size : float, (float, float) or None
+        µm per pixel, or where it is not square its height and width.
     full_shape : (int, int) or None
         Rows and columns of the image where these are only every so many of them, to look at; the
         size of a pixel is that of all.
+    origin : (int, int)
+        (row, col) of the first pixel in the whole image, where this is a region of it.
+    whole_shape : (int, int) or None
+        Rows and columns of the whole image, where this is a region of it and they are known.
     appearances : tuple of Appearance
         What was judged of each of its files, and made cells bright in `pixels`.
+    reasons : mapping of str to Reason
+        Why the channels in the roles "cell" and "nucleus" have them, where that is known.
     name : str
         Where it comes from, a file name; messages begin with it.
 
@@ -93,9 +103,12 @@ class Image:
     truth_nuclei: Array | None = None
     ignore: Array | None = None
     validation: Validation | None = None
-    pixel_size: float | None = None
+    pixel_size: PixelSize | None = None
     full_shape: tuple[int, int] | None = None
+    origin: tuple[int, int] = (0, 0)
+    whole_shape: tuple[int, int] | None = None
     appearances: tuple[Appearance, ...] = ()
+    reasons: Mapping[str, Reason] = field(default_factory=dict)
     name: str = "image"
 
     def __post_init__(self) -> None:
@@ -118,6 +131,10 @@ class Image:
                 f"from 0 to {n_channels - 1}, at least one for cell"
             )
         self._set("pixels", _read_only(pixels.astype(np.uint8) if pixels.dtype == bool else pixels))
+        try:
+            self._set("pixel_size", checked(self.pixel_size))
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from None
         self._set("channels", tuple(self.channels))
         self._set("cell", tuple(self.cell))
         self._set("masks", {key: self._plane(key, mask, bool) for key, mask in self.masks.items()})
@@ -210,7 +227,8 @@ class Image:
             roles["cell"] = find_cell(cell, self.channels, name=self.name)
         if nucleus is not None:
             roles["nucleus"] = find_nucleus(nucleus, self.channels, name=self.name)
-        return _not_constant(dataclasses.replace(self, **roles))
+        reasons = {**self.reasons, **dict.fromkeys(roles, CHOSEN)}
+        return _not_constant(dataclasses.replace(self, **roles, reasons=reasons))
 
     def with_truth(self, labels: Array) -> Image:
         """The same image with its true cells, which are used for scores alone.
@@ -284,6 +302,7 @@ def read_image(
     reduced_to: int | None = None,
     inverted: bool | None = None,
     stained: bool | None = None,
+    pixel_size: PixelSize | None = None,
     public_only: bool = False,
     max_bytes: int | None = None,
 ) -> Image:
@@ -320,6 +339,8 @@ def read_image(
         Whether a colour picture is that of a stained section, which gets the channels 'density' and
         'hematoxylin' beside red, green and blue. Default: judged by the picture, see
         `cellcutter_core.reading.stains`.
+    pixel_size : float or (float, float), optional
+        µm per pixel, or height and width where it is not square. Default: what the file says.
     public_only : bool
         Of addresses, read only those of the public internet: for a server that reads what its
         visitors name.
@@ -337,7 +358,8 @@ def read_image(
     ValueError
         If there is no such file, it is no image or a damaged one, needs more than `max_bytes`,
         holds several images and none is chosen, is a stack and no plane is chosen, holds NaN or
-        infinity, lacks the channel named, or a channel in use is constant. One line that begins
+        infinity, shows labels and no intensities, lacks the channel named, or a channel in use is
+        constant. One line that begins
         with the file's name; a `TooLarge` or `Several` where it is that.
     """
     path = str(path) if is_address(path) else Path(path)
@@ -354,27 +376,31 @@ def read_image(
         max_bytes=limit,
     )
     try:
+        refuse_labels(contents.pixels)
         contents, seen = interpret(contents, inverted=inverted, stained=stained, max_bytes=limit)
     except Unreadable as error:
         error.args = (f"{name}: {error}",)
         raise error from None
     pixels, colour = contents.pixels, contents.colour
     channels = name_channels(contents.channels, n_channels=pixels.shape[2], colour=colour)
-    chosen = None if cell is None else find_cell(cell, channels, name=name)
-    nucleus_index = (
-        guess_nucleus(
-            pixels, channels, named=contents.channels is not None, colour=colour, cell=chosen
-        )
-        if nucleus is None
-        else find_nucleus(nucleus, channels, name=name)
+    roles = guess_roles(
+        pixels,
+        channels,
+        named=contents.channels is not None,
+        colour=colour,
+        cell=None if cell is None else find_cell(cell, channels, name=name),
+        nucleus=None if nucleus is None else known_nucleus(nucleus, channels, name=name),
     )
     image = Image(
         pixels,
         channels,
-        cell=chosen or guess_cell(pixels, colour=colour, nucleus=nucleus_index),
-        nucleus=nucleus_index,
-        pixel_size=contents.pixel_size,
+        cell=roles.cell,
+        nucleus=roles.nucleus,
+        reasons=roles.reasons,
+        pixel_size=contents.pixel_size if pixel_size is None else pixel_size,
         full_shape=contents.full_shape,
+        origin=(0, 0) if region is None or contents.whole else region[:2],
+        whole_shape=contents.whole_shape,
         appearances=(seen,),
         name=name,
     )

@@ -44,8 +44,11 @@ def read_npy(path: Path, part: Part, max_bytes: int) -> Contents:
     axes = {None: "YX", 0: "CYX", 2: "YXC"}[channel_axis(header[0])]
     stored = Stored(header[0], axes, header[1], lambda index: _of_npy(path, index))
     array, axes = part.read(stored, max_bytes=max_bytes)
-    full = part.full_shape(stored.shape, stored.axes)
-    return Contents(to_channels_last(array, axes), full_shape=full)
+    return Contents(
+        to_channels_last(array, axes),
+        full_shape=part.full_shape(stored.shape, stored.axes),
+        whole_shape=part.whole_shape(stored.shape, stored.axes),
+    )
 
 
 def _of_npy(path: Path, index: tuple[int | slice, ...]) -> Array:

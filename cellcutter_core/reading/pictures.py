@@ -9,6 +9,7 @@ import numpy.typing as npt
 from PIL import ImageFile, JpegImagePlugin, PngImagePlugin
 
 from cellcutter_core.reading.contents import Contents, Unreadable, check_size, region_that_fits
+from cellcutter_core.reading.label_images import refuse_labels
 
 # Pillow's modes that hold gray values, and the type of those. "I" is how Pillow before 11.3 holds
 # the 16 bits of a gray PNG.
@@ -61,6 +62,9 @@ def _contents(picture: ImageFile.ImageFile, max_bytes: int, as_stored: bool) -> 
         )
     if mode == "P" and as_stored:
         return Contents(np.array(picture)[..., None])
+    if mode == "P":
+        # In colours they would no longer be told.
+        refuse_labels(np.array(picture)[..., None])
     if mode in GRAY:
         gray = picture if picture.mode == mode else picture.convert(mode)
         return Contents(np.asarray(gray).astype(GRAY[mode])[..., None])

@@ -26,6 +26,14 @@ CZI = (b"ZISRAWFILE",)
 LIF = (b"p\0\0\0",)
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
+GIT_LFS = (b"version https://git-lfs",)
+
+POINTERS = {
+    ".vsi": "in the .ets files of a folder beside it (cellSens, OlyVIA)",
+    ".mrxs": "in the .dat files of a folder beside it (MIRAX)",
+}
+"""By the ending of their names, as they begin as TIFF and JPEG do: what lies elsewhere."""
+
 
 def read_contents(
     path: Path | str,
@@ -73,6 +81,7 @@ def read_contents(
     name = file_name(path)
     limit = memory_limit() if max_bytes is None else max_bytes
     try:
+        _refuse_pointer(path)
         with warnings.catch_warnings():
             # Libraries warn of odd metadata; what matters for the pixels is checked.
             warnings.simplefilter("ignore")
@@ -92,6 +101,15 @@ def read_contents(
             f"{name}: cannot be read, it may be damaged or incomplete ({detail}); "
             "copy or save it again"
         ) from error
+
+
+def _refuse_pointer(path: Path | str) -> None:
+    """Refuse a file that says where an image lies and holds an overview of it, or not even that."""
+    if not is_address(path) and (lies := POINTERS.get(Path(path).suffix.lower())):
+        raise Unreadable(
+            f"holds an overview alone, the image itself lies {lies}, which is not supported; "
+            "export the image as OME-TIFF"
+        )
 
 
 def n_images(path: Path | str) -> int:
@@ -198,6 +216,10 @@ def _read(path: Path, start: bytes, part: Part, as_stored: bool, max_bytes: int)
 
             return read_ome_zarr(ZipStore(path), part, max_bytes)
         contents = read_npz(path, max_bytes)
+    elif start.startswith(tuple(mark[:16] for mark in GIT_LFS)):
+        raise Unreadable(
+            "is a pointer of Git LFS and not the file itself; fetch that with 'git lfs pull'"
+        )
     else:
         raise Unreadable(
             "is not an image in a known format; give TIFF, PNG, JPEG, .npy, .npz or OME-Zarr "

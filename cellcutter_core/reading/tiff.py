@@ -19,24 +19,12 @@ from xml.etree import ElementTree
 import numpy as np
 import tifffile
 
+from cellcutter_core.pixel_size import PixelSize
 from cellcutter_core.reading.axes import MAX_CHANNELS, channel_axis, to_channels_last
 from cellcutter_core.reading.contents import Array, Contents, Unreadable, check_header, check_size
 from cellcutter_core.reading.parts import Part, Stored, in_memory, of_frames
 from cellcutter_core.reading.tiff_colours import IN_COLOUR, meant
-
-# µm in each unit. Both signs for micro occur, and ImageJ writes one of them as an escape.
-MICROMETRES = {
-    "µm": 1.0,
-    "μm": 1.0,
-    "\\u00b5m": 1.0,
-    "um": 1.0,
-    "micron": 1.0,
-    "microns": 1.0,
-    "nm": 1e-3,
-    "mm": 1e3,
-    "cm": 1e4,
-    "inch": 25400.0,
-}
+from cellcutter_core.reading.tiff_sizes import pixel_size_of_tiff
 
 # Axes of pages whose meaning the file does not give (tifffile's "other" and "image" axes).
 UNKNOWN_AXES = "QI"
@@ -59,6 +47,11 @@ def read_tiff(path: Path, part: Part, max_bytes: int, *, as_stored: bool = False
         series = part.version(main.levels, main.axes)
         page = series.keyframe
         check_header(series.shape, series.dtype)
+        if main.keyframe.is_reduced:
+            raise Unreadable(
+                "holds a reduced image alone at its first level, as raw files of cameras and some "
+                "slide scanners do; the image itself is not read from it, export it as OME-TIFF"
+            )
         # A tile is unpacked whole, and a damaged header can make it larger than the image.
         for shape in (series.shape, page.chunks):
             if not all(isinstance(length, int) for length in shape):
@@ -96,6 +89,7 @@ def read_tiff(path: Path, part: Part, max_bytes: int, *, as_stored: bool = False
             colour=colour,
             pixel_size=pixel_size,
             full_shape=part.full_shape(main.shape, main.axes),
+            whole_shape=part.whole_shape(main.shape, main.axes),
             white_is_zero=page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and not as_stored,
         )
 
@@ -261,42 +255,32 @@ def _name_axes(shape: tuple[int, ...], axes: str, part: Part) -> str:
 
 def _metadata(
     tif: tifffile.TiffFile, series: tifffile.TiffPageSeries
-) -> tuple[tuple[str, ...] | None, float | None]:
-    """Channel names and µm per pixel, from OME or ImageJ."""
+) -> tuple[tuple[str, ...] | None, PixelSize | None]:
+    """Channel names, from OME or ImageJ, and µm per pixel."""
+    names, described = None, None
     # Metadata that cannot be understood is no reason not to read the pixels.
     with contextlib.suppress(Exception):
         if tif.ome_metadata:
-            return _ome(tif.ome_metadata, tif.series.index(series), n_series=len(tif.series))
-        if tif.imagej_metadata:
-            return _imagej(tif)
-    return None, None
+            described = _described(tif, series)
+            names = None if described is None else _names_of_ome(described)
+        elif tif.imagej_metadata:
+            labels = tif.imagej_metadata.get("Labels")
+            names = tuple(str(label) for label in labels) if isinstance(labels, list) else None
+    return names, pixel_size_of_tiff(tif, series, described)
 
 
-def _ome(xml: str, number: int, *, n_series: int) -> tuple[tuple[str, ...] | None, float | None]:
-    described = ElementTree.fromstring(xml.encode()).findall(".//{*}Pixels")
+def _described(
+    tif: tifffile.TiffFile, series: tifffile.TiffPageSeries
+) -> ElementTree.Element | None:
+    """What OME-XML says of the pixels of an image."""
+    described = ElementTree.fromstring((tif.ome_metadata or "").encode()).findall(".//{*}Pixels")
     if not described:
-        return None, None
+        return None
     # Images without pixels in this file are described as well; then there is no telling.
-    pixels = described[number if len(described) == n_series else 0]
+    return described[tif.series.index(series) if len(described) == len(tif.series) else 0]
+
+
+def _names_of_ome(pixels: ElementTree.Element) -> tuple[str, ...] | None:
     found = [channel.get("Name") for channel in pixels.findall("{*}Channel")]
     names = tuple(name or f"channel {index}" for index, name in enumerate(found))
-    size = pixels.get("PhysicalSizeX")
-    unit = pixels.get("PhysicalSizeXUnit", "µm")
-    return names if any(found) else None, _in_micrometres(float(size), unit) if size else None
-
-
-def _imagej(tif: tifffile.TiffFile) -> tuple[tuple[str, ...] | None, float | None]:
-    metadata = tif.imagej_metadata or {}
-    labels = metadata.get("Labels")
-    names = tuple(str(label) for label in labels) if isinstance(labels, list) else None
-    size = None
-    resolution = tif.pages.first.tags.get("XResolution")
-    if resolution is not None and metadata.get("unit"):
-        pixels, units = resolution.value
-        size = _in_micrometres(units / pixels, str(metadata["unit"]))
-    return names, size
-
-
-def _in_micrometres(length: float, unit: str) -> float | None:
-    size = length * MICROMETRES.get(unit.strip().lower(), np.nan)
-    return size if math.isfinite(size) and size > 0 else None
+    return names if any(found) else None
