@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,24 @@ from cellcutter_core.reading.rois import Area
 
 Labels = NDArray[np.int32]
 
+FAR = (2**53, 2**53)
+"""The shape of an image of which it is not known."""
+
 
 def read_markers(
     path: str | os.PathLike[str],
     shape: tuple[int, int],
     *,
     radius: float = 3.0,
-    origin: tuple[int, int] | None = None,
+    origin: tuple[int, int] = (0, 0),
+    whole_shape: tuple[int, int] | None = None,
     max_bytes: int | None = None,
 ) -> Labels:
     """Read markers from a file.
+
+    Where the image that they are for is a region, they lie in the whole image all the same, and
+    those beside the region are left out. A label image may be one of the region alone, which its
+    size tells.
 
     Parameters
     ----------
@@ -41,9 +50,10 @@ def read_markers(
         (H, W) of the image that the markers are for.
     radius : float
         Of the disc drawn around each point, in pixels.
-    origin : (int, int), optional
-        (row, col) of the first pixel in the image on which ROIs were drawn, where that for which
-        they are is a region of it: those beside it are left out. All else is of the region itself.
+    origin : (int, int)
+        (row, col) of the first pixel in the whole image, where the markers are for a region of it.
+    whole_shape : (int, int), optional
+        Rows and columns of the whole image then, where they are known.
     max_bytes : int, optional
         The most memory to take for a label image, in bytes, as in `read_image`.
 
@@ -61,17 +71,29 @@ def read_markers(
     from cellcutter_core.reading.readers import file_name, one_line
     from cellcutter_core.reading.rois import is_rois
 
-    file = Path(path)
+    file, limit = Path(path), memory_limit() if max_bytes is None else max_bytes
+    is_region = tuple(origin) != (0, 0) or whole_shape not in (None, tuple(shape))
+    place = Place(origin, whole_shape) if is_region else None
     try:
         if is_rois(file):
-            return _markers_from_rois(file, shape, radius, origin)
-        return _read(file, shape, radius, memory_limit() if max_bytes is None else max_bytes)
+            return _markers_from_rois(file, shape, radius, place)
+        return _read(file, shape, radius, place, limit)
     except ValueError as error:
         message, start = one_line(error), f"{file_name(file)}: "
         raise ValueError(message if message.startswith(start) else start + message) from error
 
 
-def _read(file: Path, shape: tuple[int, int], radius: float, max_bytes: int) -> Labels:
+@dataclass(frozen=True)
+class Place:
+    """Where a region begins in the whole image, and the size of that where it is known."""
+
+    origin: tuple[int, int]
+    whole_shape: tuple[int, int] | None
+
+
+def _read(
+    file: Path, shape: tuple[int, int], radius: float, place: Place | None, max_bytes: int
+) -> Labels:
     from cellcutter_core.reading.points import numpy_points, text_points
     from cellcutter_core.reading.readers import NPY, NPZ, PNG, TIFF, read_contents
 
@@ -85,16 +107,39 @@ def _read(file: Path, shape: tuple[int, int], radius: float, max_bytes: int) -> 
     if start.startswith(NPY):
         points = numpy_points(file, max_bytes=max_bytes)
         if points is not None:
-            return markers_from_points(points, shape, radius=radius)
+            return _markers_in_region(points, shape, radius, place)
     if not start.startswith((*NPY, *NPZ, *PNG, *TIFF)):
-        return markers_from_points(text_points(file), shape, radius=radius)
+        return _markers_in_region(text_points(file), shape, radius, place)
     pixels = read_contents(file, as_stored=True, max_bytes=max_bytes).pixels
+    if place is not None and pixels.shape[:2] == place.whole_shape:
+        top, left = place.origin
+        pixels = pixels[top : top + shape[0], left : left + shape[1]]
     if pixels.shape[:2] != tuple(shape) or pixels.shape[2] != 1:
+        whole = f" or, in the whole image, {place.whole_shape}" if place else ""
         raise ValueError(
             f"has shape {pixels.shape}, but markers for this image are one channel of shape "
-            f"{tuple(shape)}; give the label image of this very image"
+            f"{tuple(shape)}{whole}; give the label image of this very image"
         )
     return number_markers(pixels[..., 0])
+
+
+def _markers_in_region(
+    points: NDArray[Any], shape: tuple[int, int], radius: float, place: Place | None
+) -> Labels:
+    """A disc around each point, of those in the whole image that lie in this region of it."""
+    if place is not None:
+        # What is wrong with points is said of all of them.
+        pixels = _point_pixels(points, place.whole_shape or FAR) - place.origin
+        inside = ((pixels >= 0) & (pixels < shape)).all(axis=1)
+        points = (points - np.array(place.origin))[inside]
+        if not len(points):
+            (top, left), (n_rows, n_cols) = place.origin, shape
+            raise ValueError(
+                f"has no point in this region, rows {top} to {top + n_rows - 1} and columns {left} "
+                f"to {left + n_cols - 1}; points are counted in the whole image, give those of "
+                "this very image"
+            )
+    return markers_from_points(points, shape, radius=radius)
 
 
 def number_markers(labels: ArrayLike) -> Labels:
@@ -184,7 +229,7 @@ def markers_from_points(
 
 
 def _markers_from_rois(
-    file: Path, shape: tuple[int, int], radius: float, origin: tuple[int, int] | None
+    file: Path, shape: tuple[int, int], radius: float, place: Place | None
 ) -> Labels:
     from cellcutter_core.reading.rois import read_rois
 
@@ -192,13 +237,8 @@ def _markers_from_rois(
     if len(points) and areas:
         raise ValueError("holds points and areas; save one kind of ROIs, that of the markers")
     if areas:
-        return _markers_from_areas(areas, shape, origin)
-    if origin is not None:
-        points = points - origin
-        points = points[((points >= 0) & (points < shape)).all(axis=1)]
-        if not len(points):
-            raise ValueError("has no point in this region; give ROIs of this very image")
-    return markers_from_points(points, shape, radius=radius)
+        return _markers_from_areas(areas, shape, None if place is None else place.origin)
+    return _markers_in_region(points, shape, radius, place)
 
 
 def _markers_from_areas(

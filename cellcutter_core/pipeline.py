@@ -44,7 +44,6 @@ def prepare(
     config: Config,
     *,
     markers: str | os.PathLike[str] | None = None,
-    origin: tuple[int, int] | None = None,
 ) -> tuple[Inputs, Truth | None]:
     """Find cell area and nuclei as the settings want them.
 
@@ -53,9 +52,8 @@ def prepare(
     image : Image
     config : Config
     markers : path, optional
-        A file of markers, points or a label image, to take instead of finding them.
-    origin : (int, int), optional
-        See `read_markers`.
+        A file of markers, points or a label image, to take instead of finding them. They lie in
+        the whole image, see `read_markers`.
 
     Returns
     -------
@@ -69,7 +67,7 @@ def prepare(
     ValueError
         If no marker is found, or the mask is all cell or all background.
     """
-    nuclei = find_markers(image, config, markers=markers, origin=origin)
+    nuclei = find_markers(image, config, markers=markers)
     area = find_area(image, config, nuclei, given=markers is not None)
     return inputs_of(image, config, nuclei, area), truth_of(image)
 
@@ -79,7 +77,6 @@ def find_markers(
     config: Config,
     *,
     markers: str | os.PathLike[str] | None = None,
-    origin: tuple[int, int] | None = None,
     like: Image | None = None,
 ) -> Nuclei:
     """One marker a cell: from a file, the nucleus channel, or else the cell channel.
@@ -88,7 +85,7 @@ def find_markers(
     ----------
     image : Image
     config : Config
-    markers, origin : optional
+    markers : optional
         See `prepare`.
     like : Image, optional
         Pixels of all of the image that this is a part of: they say what is dark and bright where
@@ -100,7 +97,9 @@ def find_markers(
         If none is found, or the file holds none for this image.
     """
     if markers is not None:
-        regions = read_markers(markers, image.shape, origin=origin)
+        regions = read_markers(
+            markers, image.shape, origin=image.origin, whole_shape=image.whole_shape
+        )
         return Nuclei(regions, marker_points(regions))
     if image.nucleus is not None:
         plane = image.pixels[..., image.nucleus]

@@ -69,7 +69,8 @@ def cells_code(data: str, choices: Choices, image: Image, *, edited: bool) -> st
             data,
             ["from cellcutter_core.markers import Nuclei, marker_points, read_markers"],
             [
-                f'regions = read_markers("{MARKERS_FILE}", image.shape)',
+                'place = {"origin": image.origin, "whole_shape": image.whole_shape}',
+                f'regions = read_markers("{MARKERS_FILE}", image.shape, **place)',
                 "nuclei = Nuclei(regions, marker_points(regions))",
             ],
         )

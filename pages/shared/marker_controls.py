@@ -16,9 +16,11 @@ from cellcutter_core.runs.draft import file_of, keep_file
 from pages.shared import code, panels, state
 
 
-def from_file(shape: tuple[int, int], origin: tuple[int, int]) -> None:
+def from_file(
+    shape: tuple[int, int], origin: tuple[int, int], whole_shape: tuple[int, int] | None
+) -> None:
     """Points, ROIs or a label image instead of what is found in a region of this shape, whose first
-    pixel lies there in the image.
+    pixel lies there in the whole image.
     """
 
     def upload() -> None:
@@ -27,21 +29,27 @@ def from_file(shape: tuple[int, int], origin: tuple[int, int]) -> None:
             return
         with panels.complaints():
             file = file_of(keep_file(given.name, given.getvalue()))
-            regions = read_markers(file, shape, origin=origin)
+            regions = read_markers(file, shape, origin=origin, whole_shape=whole_shape)
             state.edit_markers(Nuclei(regions, marker_points(regions)))
 
     with st.popover("From a file", icon=":material/upload:", width="stretch"):
         st.file_uploader(
-            "A list of points (CSV with row, col) or a label image, of this region, or ROIs of "
-            "ImageJ on the whole image (points or areas; .roi or .zip)",
+            "A list of points (CSV with row, col), a label image, or ROIs of ImageJ (points or "
+            "areas; .roi or .zip), on the whole image",
             type=["csv", "txt", "tsv", "roi", "zip", "tif", "tiff", "png", "npy", "npz"],
             key="cells_upload",
             on_change=upload,
         )
 
 
-def back_and_forth(markers: Nuclei, *, edited: bool) -> None:
-    """Undo, redo, start again, and the markers to take home."""
+def back_and_forth(
+    markers: Nuclei,
+    *,
+    edited: bool,
+    origin: tuple[int, int],
+    whole_shape: tuple[int, int] | None,
+) -> None:
+    """Undo, redo, start again, and the markers to take home, in the whole image."""
     with st.container(horizontal=True):
         st.button(
             "Undo",
@@ -65,8 +73,8 @@ def back_and_forth(markers: Nuclei, *, edited: bool) -> None:
         )
         st.download_button(
             "Markers",
-            partial(label_file, markers.regions),
+            partial(label_file, markers.regions, origin=origin, whole_shape=whole_shape),
             file_name=code.MARKERS_FILE,
             icon=":material/download:",
-            help="A label image of the markers, as The code below reads it.",
+            help="A label image of the markers in the whole image, as The code below reads it.",
         )
