@@ -16,7 +16,7 @@ from cellcutter_core.image_in_words import NOT_SQUARE, doubts, role_in_words
 from cellcutter_core.images import Image
 from cellcutter_core.pixel_size import in_words
 from cellcutter_core.runs.choices import Source
-from cellcutter_core.runs.draft import keep_file, together
+from cellcutter_core.runs.draft import is_label_file, keep_file, together
 from cellcutter_core.runs.sources import read_somehow, why_unreadable
 from pages.shared import cached, panels, state
 
@@ -175,7 +175,12 @@ def _take_files(kept: Sequence[Source]) -> None:
         else:
             _take(source)
     except ValueError:
-        wrong = {file.name: reason for file in kept if (reason := why_unreadable(file))}
+        # Of a label image among them something else is wrong, which was said.
+        wrong = {
+            file.name: reason
+            for file in kept
+            if not is_label_file(file) and (reason := why_unreadable(file))
+        }
         left = [file for file in kept if file.name not in wrong]
         if not (wrong and left):
             raise
