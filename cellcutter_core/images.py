@@ -302,7 +302,7 @@ def read_image(
     reduced_to: int | None = None,
     inverted: bool | None = None,
     stained: bool | None = None,
-    pixel_size: PixelSize | None = None,
+    pixel_size: PixelSize | Sequence[float] | None = None,
     public_only: bool = False,
     max_bytes: int | None = None,
 ) -> Image:
@@ -397,7 +397,7 @@ def read_image(
         cell=roles.cell,
         nucleus=roles.nucleus,
         reasons=roles.reasons,
-        pixel_size=contents.pixel_size if pixel_size is None else pixel_size,
+        pixel_size=contents.pixel_size if pixel_size is None else _given_size(pixel_size, name),
         full_shape=contents.full_shape,
         origin=(0, 0) if region is None or contents.whole else region[:2],
         whole_shape=contents.whole_shape,
@@ -475,6 +475,13 @@ def read_labels(path: str | os.PathLike[str], *, max_bytes: int | None = None) -
             "has one, of whole numbers"
         )
     return pixels[..., 0]
+
+
+def _given_size(pixel_size: PixelSize | Sequence[float], name: str) -> PixelSize | None:
+    try:
+        return checked(pixel_size)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 def _read_only(array: Array) -> Array:

@@ -50,6 +50,9 @@ _CELL_WORD = re.compile(r"(?<![a-z])cells?(?![a-z])")
 # What ImageJ writes before the title of the image: "c:1/2 z:1/5 - title".
 _SLICE_LABEL = re.compile(r"^([ctz]:\d+/\d+\s*)+- .*")
 
+LONGEST_NAME = 200
+"""What comes later in a name is not looked at."""
+
 _NUMBER = re.compile(r"(?<!\d)\d{3}(?!\d)")
 UV_LASERS = range(340, 411)
 """Wavelengths in nm that excite DAPI, Hoechst and their like."""
@@ -81,7 +84,12 @@ def meanings(channels: Sequence[str]) -> list[Meaning | None]:
     >>> meanings(["DAPI series 1 - C=0", "DAPI series 1 - C=1"])
     [None, None]
     """
-    return [_meaning(name) for name in what_differs([_own(name) for name in channels])]
+    return [_meaning(name) for name in own_words([_own(name) for name in channels])]
+
+
+def own_words(channels: Sequence[str]) -> list[str]:
+    """The names without the words that all of them begin with, or end with."""
+    return what_differs([name[:LONGEST_NAME] for name in channels])
 
 
 def excited_by_uv(channels: Sequence[str]) -> list[bool]:

@@ -32,9 +32,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from cellcutter_core.channel_names import what_differs
 from cellcutter_core.nuclei.shown import area_of_nuclei
-from cellcutter_core.reading.channel_meanings import Meaning, excited_by_uv, meanings
+from cellcutter_core.reading.channel_meanings import Meaning, excited_by_uv, meanings, own_words
 
 Which = int | str
 
@@ -213,7 +212,7 @@ class _Guess:
         nothing: list[Meaning | None] = [None] * len(channels)
         self.meanings = meanings(channels) if named else nothing
         self.uv = excited_by_uv(channels) if named else [False] * len(channels)
-        self.counted = not named or all(map(NO_NAME.fullmatch, what_differs(channels)))
+        self.counted = not named or all(map(NO_NAME.fullmatch, own_words(channels)))
         self._areas: dict[int, float | None] = {}
 
     def nucleus(self) -> tuple[int | None, Reason]:
