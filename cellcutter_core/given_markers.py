@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +18,27 @@ from cellcutter_core.reading.planes import Told, in_plane, warn
 
 Labels = NDArray[np.int32]
 
+FAR = (2**53, 2**53)
+"""The shape of an image of which it is not known."""
+
 
 def read_markers(
     path: str | os.PathLike[str],
     shape: tuple[int, int],
     *,
     radius: float = 3.0,
-    origin: tuple[int, int] | None = None,
+    origin: tuple[int, int] = (0, 0),
+    whole_shape: tuple[int, int] | None = None,
     z: Plane = None,
     t: Plane = None,
     told: Told | None = None,
     max_bytes: int | None = None,
 ) -> Labels:
     """Read markers from a file.
+
+    Where the image that they are for is a region, they lie in the whole image all the same, and
+    those beside the region are left out. A label image may be one of the region alone, which its
+    size tells.
 
     Parameters
     ----------
@@ -46,9 +55,10 @@ def read_markers(
         (H, W) of the image that the markers are for.
     radius : float
         Of the disc drawn around each point, in pixels.
-    origin : (int, int), optional
-        (row, col) of the first pixel in the image on which ROIs were drawn, where that for which
-        they are is a region of it: those beside it are left out. All else is of the region itself.
+    origin : (int, int)
+        (row, col) of the first pixel in the whole image, where the markers are for a region of it.
+    whole_shape : (int, int), optional
+        Rows and columns of the whole image then, where they are known.
     z, t : int, 'max' (z only), optional
         Which plane of a stack the image shows, from 0: points and areas of other planes are left
         out. Where it is not said, all have to lie in one plane.
@@ -72,7 +82,9 @@ def read_markers(
     from cellcutter_core.reading.drawn import is_drawn
     from cellcutter_core.reading.readers import file_name, one_line
 
-    file = Path(path)
+    file, limit = Path(path), memory_limit() if max_bytes is None else max_bytes
+    is_region = tuple(origin) != (0, 0) or whole_shape not in (None, tuple(shape))
+    place = Place(origin, whole_shape) if is_region else None
     say = told or warn
 
     def told_of_file(line: str) -> None:
@@ -81,16 +93,29 @@ def read_markers(
     try:
         plane = Part(z, t)
         if is_drawn(file):
-            return _markers_as_drawn(file, shape, radius, origin, plane, told_of_file)
-        limit = memory_limit() if max_bytes is None else max_bytes
-        return _read(file, shape, radius, plane, told_of_file, limit)
+            return _markers_as_drawn(file, shape, radius, place, plane, told_of_file)
+        return _read(file, shape, radius, place, plane, told_of_file, limit)
     except ValueError as error:
         message, start = one_line(error), f"{file_name(file)}: "
         raise ValueError(message if message.startswith(start) else start + message) from error
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a region begins in the whole image, and the size of that where it is known."""
+
+    origin: tuple[int, int]
+    whole_shape: tuple[int, int] | None
+
+
 def _read(
-    file: Path, shape: tuple[int, int], radius: float, plane: Part, told: Told, max_bytes: int
+    file: Path,
+    shape: tuple[int, int],
+    radius: float,
+    place: Place | None,
+    plane: Part,
+    told: Told,
+    max_bytes: int,
 ) -> Labels:
     from cellcutter_core.reading.points import numpy_points, text_points
     from cellcutter_core.reading.readers import NPY, has_known_start, read_label_contents
@@ -110,14 +135,37 @@ def _read(
     if listed is not None:
         n = len(listed.points)
         keep = in_plane(listed.planes, n, z=plane.z, t=plane.t, what="points", told=told)
-        return markers_from_points(listed.points[keep], shape, radius=radius)
+        return _markers_in_region(listed.points[keep], shape, radius, place)
     pixels = read_label_contents(file, max_bytes=max_bytes).pixels
+    if place is not None and pixels.shape[:2] == place.whole_shape:
+        top, left = place.origin
+        pixels = pixels[top : top + shape[0], left : left + shape[1]]
     if pixels.shape[:2] != tuple(shape) or pixels.shape[2] != 1:
+        whole = f" or, in the whole image, {place.whole_shape}" if place else ""
         raise ValueError(
             f"has shape {pixels.shape}, but markers for this image are one channel of shape "
-            f"{tuple(shape)}; give the label image of this very image"
+            f"{tuple(shape)}{whole}; give the label image of this very image"
         )
     return number_markers(pixels[..., 0])
+
+
+def _markers_in_region(
+    points: NDArray[Any], shape: tuple[int, int], radius: float, place: Place | None
+) -> Labels:
+    """A disc around each point, of those in the whole image that lie in this region of it."""
+    if place is not None:
+        # What is wrong with points is said of all of them.
+        pixels = _point_pixels(points, place.whole_shape or FAR) - place.origin
+        inside = ((pixels >= 0) & (pixels < shape)).all(axis=1)
+        points = (points - np.array(place.origin))[inside]
+        if not len(points):
+            (top, left), (n_rows, n_cols) = place.origin, shape
+            raise ValueError(
+                f"has no point in this region, rows {top} to {top + n_rows - 1} and columns {left} "
+                f"to {left + n_cols - 1}; points are counted in the whole image, give those of "
+                "this very image"
+            )
+    return markers_from_points(points, shape, radius=radius)
 
 
 def number_markers(labels: ArrayLike) -> Labels:
@@ -205,7 +253,7 @@ def _markers_as_drawn(
     file: Path,
     shape: tuple[int, int],
     radius: float,
-    origin: tuple[int, int] | None,
+    place: Place | None,
     plane: Part,
     told: Told,
 ) -> Labels:
@@ -216,17 +264,11 @@ def _markers_as_drawn(
     if len(drawn.points) and drawn.areas:
         raise ValueError("holds points and areas; save one kind of ROIs, that of the markers")
     if drawn.areas:
-        regions = area_labels(drawn.areas, shape, origin)
+        regions = area_labels(drawn.areas, shape, None if place is None else place.origin)
         if not regions.any():
             raise ValueError("has no area in this region; give ROIs of this very image")
         return regions
-    points = drawn.points
-    if origin is not None:
-        points = points - origin
-        points = points[((points >= 0) & (points < shape)).all(axis=1)]
-        if not len(points):
-            raise ValueError("has no point in this region; give ROIs of this very image")
-    return markers_from_points(points, shape, radius=radius)
+    return _markers_in_region(drawn.points, shape, radius, place)
 
 
 def _point_pixels(points: ArrayLike, shape: tuple[int, int]) -> NDArray[np.int64]:

@@ -17,9 +17,11 @@ from cellcutter_core.arguments import in_words
 from cellcutter_core.clipping import clipping_notes
 from cellcutter_core.gaps import frame_notes
 from cellcutter_core.labels import as_whole_numbers
+from cellcutter_core.pixel_size import PixelSize, checked
 from cellcutter_core.reading.appearance import Appearance, interpret
 from cellcutter_core.reading.contents import MAX_BYTES, Array, Contents, Unreadable, memory_limit
 from cellcutter_core.reading.intensity import normalise
+from cellcutter_core.reading.label_images import refuse_labels
 from cellcutter_core.reading.parts import Box, Part, Plane
 from cellcutter_core.reading.planes import Told, warn
 from cellcutter_core.reading.readers import (
@@ -29,12 +31,14 @@ from cellcutter_core.reading.readers import (
     read_label_contents,
 )
 from cellcutter_core.reading.roles import (
+    CHOSEN,
+    Reason,
     Which,
     find_cell,
     find_channel,
     find_nucleus,
-    guess_cell,
-    guess_nucleus,
+    guess_roles,
+    known_nucleus,
     name_channels,
     varies,
 )
@@ -85,16 +89,22 @@ class Image:
         True on pixels to be left out of scoring.
     validation : Validation or None
         Crops of which the true cell is known.
-    pixel_size : float or None
-        µm per pixel.
+    pixel_size : float, (float, float) or None
+        µm per pixel, or where it is not square its height and width.
     full_shape : (int, int) or None
         Rows and columns of the image where these are only every so many of them, to look at; the
         size of a pixel is that of all.
+    origin : (int, int)
+        (row, col) of the first pixel in the whole image, where this is a region of it.
+    whole_shape : (int, int) or None
+        Rows and columns of the whole image, where this is a region of it and they are known.
     appearances : tuple of Appearance
         What was judged of each of its files, and made cells bright in `pixels`.
     z, t : int, 'max' (z only) or None
         Which plane of a stack it is, from 0; None where it is the only one. Markers in other planes
         are not its own.
+    reasons : mapping of str to Reason
+        Why the channels in the roles "cell" and "nucleus" have them, where that is known.
     name : str
         Where it comes from, a file name; messages begin with it.
 
@@ -115,11 +125,14 @@ class Image:
     truth_nuclei: Array | None = None
     ignore: Array | None = None
     validation: Validation | None = None
-    pixel_size: float | None = None
+    pixel_size: PixelSize | None = None
     full_shape: tuple[int, int] | None = None
+    origin: tuple[int, int] = (0, 0)
+    whole_shape: tuple[int, int] | None = None
     appearances: tuple[Appearance, ...] = ()
     z: Plane = None
     t: Plane = None
+    reasons: Mapping[str, Reason] = field(default_factory=dict)
     name: str = "image"
 
     def __post_init__(self) -> None:
@@ -150,6 +163,10 @@ class Image:
                 f"from 0 to {n_channels - 1}, at least one for cell"
             )
         self._set("pixels", _read_only(pixels.astype(np.uint8) if pixels.dtype == bool else pixels))
+        try:
+            self._set("pixel_size", checked(self.pixel_size))
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from None
         self._set("masks", {key: self._plane(key, mask, bool) for key, mask in self.masks.items()})
         for key, dtype in PLANES.items():
             plane = getattr(self, key)
@@ -194,6 +211,11 @@ class Image:
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
         return self.pixels.shape[0], self.pixels.shape[1]
+
+    @property
+    def is_region(self) -> bool:
+        """Whether it is a part of a larger image, see `origin`."""
+        return self.origin != (0, 0) or self.whole_shape not in (None, self.shape)
 
     @property
     def mask(self) -> Array | None:
@@ -267,7 +289,8 @@ class Image:
             roles["cell"] = find_cell(cell, self.channels, name=self.name)
         if nucleus is not None:
             roles["nucleus"] = find_nucleus(nucleus, self.channels, name=self.name)
-        return _not_constant(dataclasses.replace(self, **roles))
+        reasons = {**self.reasons, **dict.fromkeys(roles, CHOSEN)}
+        return _not_constant(dataclasses.replace(self, **roles, reasons=reasons))
 
     def with_truth(self, labels: Array) -> Image:
         """The same image with its true cells, which are used for scores alone.
@@ -341,6 +364,7 @@ def read_image(
     reduced_to: int | None = None,
     inverted: bool | None = None,
     stained: bool | None = None,
+    pixel_size: PixelSize | Sequence[float] | None = None,
     public_only: bool = False,
     max_bytes: int | None = None,
 ) -> Image:
@@ -383,6 +407,8 @@ def read_image(
         Whether a colour picture is that of a stained section, which gets the channels 'density' and
         'hematoxylin' beside red, green and blue. Default: judged by the picture, see
         `cellcutter_core.reading.stains`.
+    pixel_size : float or (float, float), optional
+        µm per pixel, or height and width where it is not square. Default: what the file says.
     public_only : bool
         Of addresses, read only those of the public internet: for a server that reads what its
         visitors name.
@@ -400,9 +426,9 @@ def read_image(
     ValueError
         If there is no such file, it is no image or a damaged one, needs more than `max_bytes`,
         holds several images and none is chosen, is a stack and no plane is chosen, holds infinity,
-        or NaN elsewhere than in a frame around the image, lacks the channel named, or a channel in
-        use is constant. One line that begins with the file's name; a `TooLarge` or `Several`
-        where it is that.
+        or NaN elsewhere than in a frame around the image, shows labels and no intensities, lacks
+        the channel named, or a channel in use is constant. One line that begins with the file's
+        name; a `TooLarge` or `Several` where it is that.
     """
     if not isinstance(path, str | os.PathLike):
         raise ValueError(
@@ -423,38 +449,42 @@ def read_image(
         max_bytes=limit,
     )
     try:
+        refuse_labels(contents.pixels)
         contents, seen = interpret(contents, inverted=inverted, stained=stained, max_bytes=limit)
     except Unreadable as error:
         error.args = (f"{name}: {error}",)
         raise error from None
-    pixels, colour, part = contents.pixels, contents.colour, Part(z, t)
+    pixels, colour, part = contents.pixels, contents.colour, Part(z, t, region=region)
     channels = name_channels(contents.channels, n_channels=pixels.shape[2], colour=colour)
-    chosen = None if cell is None else find_cell(cell, channels, name=name)
-    nucleus_index = (
-        guess_nucleus(
-            pixels, channels, named=contents.channels is not None, colour=colour, cell=chosen
-        )
-        if nucleus is None
-        else find_nucleus(nucleus, channels, name=name)
+    roles = guess_roles(
+        pixels,
+        channels,
+        named=contents.channels is not None,
+        colour=colour,
+        cell=None if cell is None else find_cell(cell, channels, name=name),
+        nucleus=None if nucleus is None else known_nucleus(nucleus, channels, name=name),
     )
     image = Image(
         pixels,
         channels,
-        cell=chosen or guess_cell(pixels, colour=colour, nucleus=nucleus_index),
-        nucleus=nucleus_index,
-        pixel_size=contents.pixel_size,
+        cell=roles.cell,
+        nucleus=roles.nucleus,
+        reasons=roles.reasons,
+        pixel_size=contents.pixel_size if pixel_size is None else _given_size(pixel_size, name),
         full_shape=contents.full_shape,
+        origin=(0, 0) if part.region is None or contents.whole else part.region[:2],
+        whole_shape=contents.whole_shape,
         appearances=(seen,),
         z=part.z,
         t=part.t,
         name=name,
     )
     image = _not_constant(_with_beside(image, contents))
-    if region is None or not contents.whole:
+    if part.region is None or not contents.whole:
         return image
     from cellcutter_core.regions import cut_out
 
-    return cut_out(image, region)
+    return cut_out(image, part.region)
 
 
 def read_pixels(
@@ -572,7 +602,6 @@ def read_truth(
     path: str | os.PathLike[str],
     image: Image,
     *,
-    region: Box | None = None,
     told: Told | None = None,
 ) -> Array:
     """Read the true cells of an image that may be a region of a larger one.
@@ -580,10 +609,9 @@ def read_truth(
     Parameters
     ----------
     path : path
-        As for `read_labels`; of all of the larger image.
+        As for `read_labels`; of all of the larger image. A label image may be one of the region
+        alone, where its size tells that.
     image : Image
-    region : (row, col, row, col), optional
-        Where it lies in that.
     told : optional
         As for `read_labels`.
 
@@ -600,13 +628,20 @@ def read_truth(
     from cellcutter_core.reading.drawn import is_drawn
 
     if not is_address(path) and is_drawn(Path(path)):
-        origin = None if region is None else region[:2]
+        origin = image.origin if image.is_region else None
         return read_labels(path, shape=image.shape, origin=origin, z=image.z, t=image.t, told=told)
     labels = read_labels(path)
-    if region is None:
+    if not image.is_region or image.whole_shape not in (None, labels.shape):
         return labels
-    top, left, bottom, right = region
-    return labels[top:bottom, left:right]
+    (top, left), (n_rows, n_cols) = image.origin, image.shape
+    return labels[top : top + n_rows, left : left + n_cols]
+
+
+def _given_size(pixel_size: PixelSize | Sequence[float], name: str) -> PixelSize | None:
+    try:
+        return checked(pixel_size)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 def _read_only(array: Array) -> Array:

@@ -52,7 +52,6 @@ def prepare(
     config: Config,
     *,
     markers: str | os.PathLike[str] | None = None,
-    origin: tuple[int, int] | None = None,
     told: Callable[[str], None] | None = None,
 ) -> tuple[Inputs, Truth | None]:
     """Find cell area and nuclei as the settings want them.
@@ -63,8 +62,9 @@ def prepare(
     config : Config
     markers : path, optional
         A file of markers, see `read_markers`, to take instead of finding them; those of the plane
-        of a stack that the image says it is.
-    origin, told : optional
+        of a stack that the image says it is. They lie in the whole image, also where the image is
+        a region of it.
+    told : optional
         See `read_markers`.
 
     Returns
@@ -80,7 +80,7 @@ def prepare(
         If no marker is found, or the mask is all cell or all background.
     """
     check_request(image, config)
-    nuclei = find_markers(image, config, markers=markers, origin=origin, told=told)
+    nuclei = find_markers(image, config, markers=markers, told=told)
     given = markers is not None
     area = find_area(image, config, nuclei, given=given)
     return inputs_of(image, config, nuclei, area, final=given), truth_of(image)
@@ -105,7 +105,6 @@ def find_markers(
     config: Config,
     *,
     markers: str | os.PathLike[str] | None = None,
-    origin: tuple[int, int] | None = None,
     told: Callable[[str], None] | None = None,
     like: Image | None = None,
 ) -> Nuclei:
@@ -115,7 +114,7 @@ def find_markers(
     ----------
     image : Image
     config : Config
-    markers, origin, told : optional
+    markers, told : optional
         See `prepare`.
     like : Image, optional
         Pixels of all of the image that this is a part of: they say what is dark and bright where
@@ -127,7 +126,15 @@ def find_markers(
         If none is found, or the file holds none for this image.
     """
     if markers is not None:
-        regions = read_markers(markers, image.shape, origin=origin, z=image.z, t=image.t, told=told)
+        regions = read_markers(
+            markers,
+            image.shape,
+            origin=image.origin,
+            whole_shape=image.whole_shape,
+            z=image.z,
+            t=image.t,
+            told=told,
+        )
         return Nuclei(regions, marker_points(regions))
     if image.nucleus is not None:
         plane = image.pixels[..., image.nucleus]

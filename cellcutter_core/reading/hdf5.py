@@ -16,6 +16,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from cellcutter_core.pixel_size import PixelSize, of_sides
 from cellcutter_core.reading.axes import MAX_CHANNELS, channel_axis, to_channels_last
 from cellcutter_core.reading.contents import Array, Contents, Unreadable, check_header, check_size
 from cellcutter_core.reading.numpy_files import SMALLEST_IMAGE
@@ -72,6 +73,7 @@ def read_hdf5(path: Path, part: Part, max_bytes: int, *, of_labels: bool = False
             pixels,
             pixel_size=_pixel_size(dataset),
             full_shape=part.full_shape(stored.shape, stored.axes),
+            whole_shape=part.whole_shape(stored.shape, stored.axes),
         )
 
 
@@ -220,10 +222,9 @@ def _ranges(shape: tuple[int, ...], index: tuple[int | slice, ...]) -> list[rang
     return ranges
 
 
-def _pixel_size(dataset: Any) -> float | None:
+def _pixel_size(dataset: Any) -> PixelSize | None:
     """µm per pixel, as ImageJ's plugin for HDF5 says it for z, y and x."""
     with contextlib.suppress(Exception):
         height, width = (float(size) for size in dataset.attrs["element_size_um"][-2:])
-        if 0 < width < math.inf and math.isclose(height, width, rel_tol=1e-3):
-            return width
+        return of_sides(height, width)
     return None

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from cellcutter_core.pixel_size import PixelSize, of_sides
 from cellcutter_core.reading.axes import to_channels_last
 from cellcutter_core.reading.contents import Array, Contents, Unreadable, check_header, check_size
 from cellcutter_core.reading.parts import (
@@ -45,7 +46,7 @@ class Found:
 
     stored: Stored
     names: tuple[str, ...] | None = None
-    pixel_size: float | None = None
+    pixel_size: PixelSize | None = None
 
 
 def read_microscope(path: Path, part: Part, max_bytes: int, *, kind: str) -> Contents:
@@ -96,7 +97,8 @@ def _nd2(nd2: Any, path: Path, part: Part, max_bytes: int) -> Contents:
         with contextlib.suppress(Exception):
             names = tuple(str(channel.channel.name) for channel in file.metadata.channels)
         with contextlib.suppress(Exception):
-            size = float(file.voxel_size().x)
+            voxel = file.voxel_size()
+            size = of_sides(float(voxel.y), float(voxel.x))
         scene = part.which_scene(file.sizes.get("P", 1), _positions(file))
         stored = _frames(file, part, max_bytes)
         if "P" in stored.axes:
@@ -211,11 +213,15 @@ def _scene(images: Sequence[tuple[str | None, Any]], part: Part) -> Any:
     )
 
 
-def _pixel_size(image: Any) -> float | None:
+def _pixel_size(image: Any) -> PixelSize | None:
     """µm per pixel, as czifile and liffile say; their coordinates are in metres."""
+    return of_sides(*(_step(image, axis) for axis in "YX"))
+
+
+def _step(image: Any, axis: str) -> float | None:
     with contextlib.suppress(Exception):
-        first, second = image.coords["X"][:2]
-        return float(second - first) * 1e6
+        first, second = image.coords[axis][:2]
+        return abs(float(second - first)) * 1e6
     return None
 
 
@@ -239,11 +245,11 @@ def _plane(found: Found, part: Part, max_bytes: int) -> Contents:
     array, axes = part.read(stored, max_bytes=max_bytes)
     pixels = to_channels_last(array, axes)
     named = found.names is not None and len(found.names) == pixels.shape[2]
-    known = found.pixel_size is not None and 0 < found.pixel_size < np.inf
     return Contents(
         pixels,
         channels=found.names if named else None,
         colour=not named and "S" in axes and pixels.shape[2] == 3,
-        pixel_size=found.pixel_size if known else None,
+        pixel_size=found.pixel_size,
         full_shape=part.full_shape(stored.shape, stored.axes),
+        whole_shape=part.whole_shape(stored.shape, stored.axes),
     )

@@ -57,8 +57,11 @@ def read_npy(path: Path, part: Part, max_bytes: int) -> Contents:
     axes = {None: "YX", 0: "CYX", 2: "YXC"}[channel_axis(stored.shape)]
     stored = dataclasses.replace(stored, axes=axes)
     array, axes = part.read(stored, max_bytes=max_bytes)
-    full = part.full_shape(stored.shape, stored.axes)
-    return Contents(to_channels_last(array, axes), full_shape=full)
+    return Contents(
+        to_channels_last(array, axes),
+        full_shape=part.full_shape(stored.shape, stored.axes),
+        whole_shape=part.whole_shape(stored.shape, stored.axes),
+    )
 
 
 def _refuse_cellpose(path: Path, header: Header) -> None:

@@ -390,6 +390,12 @@ class Part:
         sizes = dict(zip(axes, shape, strict=True))
         return (sizes["Y"], sizes["X"]) if self._every(sizes) > 1 else None
 
+    def whole_shape(self, shape: tuple[int, ...], axes: str) -> tuple[int, int] | None:
+        """Rows and columns of an image of which a region is read; None where all of it is."""
+        sizes = dict(zip(axes, shape, strict=True))
+        inside = self.region is not None and "Y" in sizes and "X" in sizes
+        return (sizes["Y"], sizes["X"]) if inside else None
+
     def version(self, versions: Sequence[Version], axes: str) -> Version:
         """The one to read of an image and smaller versions of it, of which it is the first.
 

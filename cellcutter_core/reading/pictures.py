@@ -31,6 +31,7 @@ from cellcutter_core.reading.contents import (
     check_size,
     region_that_fits,
 )
+from cellcutter_core.reading.label_images import refuse_labels
 from cellcutter_core.reading.parts import Part, Stored, of_frames
 
 # Pillow's modes that hold gray values, and the type of those. "I" is how Pillow before 11.3 holds
@@ -168,6 +169,9 @@ def _contents(picture: ImageFile.ImageFile, path: Path, as_stored: bool) -> Cont
         gray = picture if picture.mode == mode else picture.convert(mode)
         pixels, colour = np.asarray(gray).astype(GRAY[mode])[..., None], False
     else:
+        if picture.mode == "P" and not as_stored:
+            # In colours they would no longer be told.
+            refuse_labels(np.array(picture)[..., None])
         pixels, colour = np.array(picture.convert("RGB")), True
     turned = TURNED.get(_orientation(picture))
     return Contents(turned(pixels) if turned else pixels, colour=colour)
@@ -207,7 +211,12 @@ def _of_frames(picture: Any, part: Part, max_bytes: int) -> Contents:
 
     stored = Stored(shape, f"{axis}YXC", np.dtype(np.uint8), read)
     pixels = to_channels_last(*part.read(stored, max_bytes=max_bytes))
-    return Contents(pixels, colour=True, full_shape=part.full_shape(shape, stored.axes))
+    return Contents(
+        pixels,
+        colour=True,
+        full_shape=part.full_shape(shape, stored.axes),
+        whole_shape=part.whole_shape(shape, stored.axes),
+    )
 
 
 def _shape_of_webp(start: bytes) -> tuple[int, int]:

@@ -35,6 +35,14 @@ PICTURES = {
 }
 BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 
+GIT_LFS = (b"version https://git-lfs",)
+
+POINTERS = {
+    ".vsi": "in the .ets files of a folder beside it (cellSens, OlyVIA)",
+    ".mrxs": "in the .dat files of a folder beside it (MIRAX)",
+}
+"""By the ending of their names, as they begin as TIFF and JPEG do: what lies elsewhere."""
+
 HDF5_ENDINGS = (".h5", ".hdf5", ".hdf")
 """In a folder those are images; others of the format are anything, such as models."""
 
@@ -103,6 +111,7 @@ def read_contents(
     name = file_name(path)
     limit = memory_limit() if max_bytes is None else max_bytes
     try:
+        _refuse_pointer(path)
         with warnings.catch_warnings():
             # Libraries warn of odd metadata; what matters for the pixels is checked.
             warnings.simplefilter("ignore")
@@ -146,6 +155,15 @@ def read_label_contents(path: Path | str, *, max_bytes: int | None = None) -> Co
             f"{str(error).partition(', and one is')[0]}, and it is not known which of them the "
             "labels are; save those in a file of their own"
         ) from None
+
+
+def _refuse_pointer(path: Path | str) -> None:
+    """Refuse a file that says where an image lies and holds an overview of it, or not even that."""
+    if not is_address(path) and (lies := POINTERS.get(Path(path).suffix.lower())):
+        raise Unreadable(
+            f"holds an overview alone, the image itself lies {lies}, which is not supported; "
+            "export the image as OME-TIFF"
+        )
 
 
 def n_images(path: Path | str) -> int:
@@ -269,6 +287,10 @@ def _read(path: Path, start: bytes, part: Part, as_stored: bool, max_bytes: int)
         part.inside(*contents.pixels.shape[:2])
         contents.whole = True
         return contents
+    if start.startswith(tuple(mark[:16] for mark in GIT_LFS)):
+        raise Unreadable(
+            "is a pointer of Git LFS and not the file itself; fetch that with 'git lfs pull'"
+        )
     raise Unreadable(
         "is not an image in a known format; give TIFF, PNG, JPEG, BMP, GIF, WebP, JPEG 2000, .npy, "
         ".npz, HDF5 or OME-Zarr (files of microscopes: ND2, CZI and LIF are read with their "

@@ -14,29 +14,20 @@ import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
 
+from cellcutter_core.pixel_size import PixelSize
 from cellcutter_core.reading.axes import MAX_CHANNELS, channel_axis, to_channels_last
 from cellcutter_core.reading.contents import Array, Contents, Unreadable, check_header, check_size
 from cellcutter_core.reading.parts import Listed, Part, Stored, in_memory, of_frames
 from cellcutter_core.reading.tiff_colours import IN_COLOUR, meant
+from cellcutter_core.reading.tiff_sizes import pixel_size_of_tiff
 
-# µm in each unit. Both signs for micro occur, and ImageJ writes one of them as an escape.
-MICROMETRES = {
-    "µm": 1.0,
-    "μm": 1.0,
-    "\\u00b5m": 1.0,
-    "um": 1.0,
-    "micron": 1.0,
-    "microns": 1.0,
-    "nm": 1e-3,
-    "mm": 1e3,
-    "cm": 1e4,
-    "inch": 25400.0,
-}
+Side = TypeVar("Side", int, float)
 
 # Axes of pages whose meaning the file does not give (tifffile's "other" and "image" axes).
 UNKNOWN_AXES = "QI"
@@ -63,10 +54,16 @@ def read_tiff(path: Path, part: Part, max_bytes: int, *, as_stored: bool = False
         that are neither plane nor channel, is cut short, or needs more than `max_bytes`.
     """
     with _silent(), tifffile.TiffFile(path) as tif:
-        main, position = part.choose(_images(tif))
+        images = _images(tif)
+        main, position = part.choose(images)
         series = part.version(main.levels, main.axes)
         page = series.keyframe
         check_header(series.shape, series.dtype)
+        if all(series.keyframe.is_reduced for series, _ in (one.image for one in images)):
+            raise Unreadable(
+                "holds a reduced image alone at its first level, as raw files of cameras and some "
+                "slide scanners do; the image itself is not read from it, export it as OME-TIFF"
+            )
         # A tile is unpacked whole, and a damaged header can make it larger than the image.
         for shape in (series.shape, page.chunks):
             if not all(isinstance(length, int) for length in shape):
@@ -96,6 +93,8 @@ def read_tiff(path: Path, part: Part, max_bytes: int, *, as_stored: bool = False
             ) from None
         pixels, colour = to_channels_last(array, axes), False
         names, pixel_size = _metadata(tif, main)
+        if isinstance(pixel_size, tuple):
+            pixel_size = _as_turned(pixel_size, turned)
         if names and len(names) != pixels.shape[2]:
             names = None
         # ImageJ writes how a channel was displayed as a palette; its numbers are what was measured.
@@ -107,7 +106,8 @@ def read_tiff(path: Path, part: Part, max_bytes: int, *, as_stored: bool = False
             channels=names,
             colour=colour,
             pixel_size=pixel_size,
-            full_shape=_full_shape(main, turned, part),
+            full_shape=_as_turned(part.full_shape(main.shape, main.axes), turned),
+            whole_shape=_as_turned(part.whole_shape(main.shape, main.axes), turned),
             white_is_zero=page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and not as_stored,
         )
 
@@ -128,9 +128,9 @@ def _silent() -> Iterator[None]:
         logger.removeFilter(elsewhere)
 
 
-def _full_shape(main: tifffile.TiffPageSeries, turned: int, part: Part) -> tuple[int, int] | None:
-    shape = part.full_shape(main.shape, main.axes)
-    return shape[::-1] if shape is not None and turned in (5, 6, 7, 8) else shape
+def _as_turned(sides: tuple[Side, Side] | None, turned: int) -> tuple[Side, Side] | None:
+    """What is said of rows and columns as the file holds them, for the image as it is shown."""
+    return sides[::-1] if sides is not None and turned in (5, 6, 7, 8) else sides
 
 
 def _images(tif: tifffile.TiffFile) -> list[Listed[tuple[tifffile.TiffPageSeries, int | None]]]:
@@ -332,42 +332,32 @@ def _name_axes(shape: tuple[int, ...], axes: str, part: Part) -> str:
 
 def _metadata(
     tif: tifffile.TiffFile, series: tifffile.TiffPageSeries
-) -> tuple[tuple[str, ...] | None, float | None]:
-    """Channel names and µm per pixel, from OME or ImageJ."""
+) -> tuple[tuple[str, ...] | None, PixelSize | None]:
+    """Channel names, from OME or ImageJ, and µm per pixel."""
+    names, described = None, None
     # Metadata that cannot be understood is no reason not to read the pixels.
     with contextlib.suppress(Exception):
         if tif.ome_metadata:
-            return _ome(tif.ome_metadata, tif.series.index(series), n_series=len(tif.series))
-        if tif.imagej_metadata:
-            return _imagej(tif)
-    return None, None
+            described = _described(tif, series)
+            names = None if described is None else _names_of_ome(described)
+        elif tif.imagej_metadata:
+            labels = tif.imagej_metadata.get("Labels")
+            names = tuple(str(label) for label in labels) if isinstance(labels, list) else None
+    return names, pixel_size_of_tiff(tif, series, described)
 
 
-def _ome(xml: str, number: int, *, n_series: int) -> tuple[tuple[str, ...] | None, float | None]:
-    described = ElementTree.fromstring(xml.encode()).findall(".//{*}Pixels")
+def _described(
+    tif: tifffile.TiffFile, series: tifffile.TiffPageSeries
+) -> ElementTree.Element | None:
+    """What OME-XML says of the pixels of an image."""
+    described = ElementTree.fromstring((tif.ome_metadata or "").encode()).findall(".//{*}Pixels")
     if not described:
-        return None, None
+        return None
     # Images without pixels in this file are described as well; then there is no telling.
-    pixels = described[number if len(described) == n_series else 0]
+    return described[tif.series.index(series) if len(described) == len(tif.series) else 0]
+
+
+def _names_of_ome(pixels: ElementTree.Element) -> tuple[str, ...] | None:
     found = [channel.get("Name") for channel in pixels.findall("{*}Channel")]
     names = tuple(name or f"channel {index}" for index, name in enumerate(found))
-    size = pixels.get("PhysicalSizeX")
-    unit = pixels.get("PhysicalSizeXUnit", "µm")
-    return names if any(found) else None, _in_micrometres(float(size), unit) if size else None
-
-
-def _imagej(tif: tifffile.TiffFile) -> tuple[tuple[str, ...] | None, float | None]:
-    metadata = tif.imagej_metadata or {}
-    labels = metadata.get("Labels")
-    names = tuple(str(label) for label in labels) if isinstance(labels, list) else None
-    size = None
-    resolution = tif.pages.first.tags.get("XResolution")
-    if resolution is not None and metadata.get("unit"):
-        pixels, units = resolution.value
-        size = _in_micrometres(units / pixels, str(metadata["unit"]))
-    return names, size
-
-
-def _in_micrometres(length: float, unit: str) -> float | None:
-    size = length * MICROMETRES.get(unit.strip().lower(), np.nan)
-    return size if math.isfinite(size) and size > 0 else None
+    return names if any(found) else None

@@ -151,7 +151,7 @@ def together(sources: Sequence[Source]) -> Source:
         If several are label images.
     """
     ordered = sorted(sources, key=lambda source: (source.name, source.digest))
-    labels = [one for one in ordered if _shows_labels(one)] if len(ordered) > 1 else []
+    labels = [one for one in ordered if is_label_file(one)] if len(ordered) > 1 else []
     if len(labels) > 1:
         raise ValueError(
             f"{labels[0].name} and {labels[1].name} are both label images, of which one can be the "
@@ -166,7 +166,7 @@ def _kept(source: Source) -> KeptFile:
     return KeptFile(name=source.name, digest=source.digest)
 
 
-def _shows_labels(source: Source) -> bool:
+def is_label_file(source: Source) -> bool:
     """Whether a kept file is a label image, or holds outlines."""
     if is_drawn(file_of(source)):
         return True

@@ -48,9 +48,7 @@ def data_code(choices: Choices, image: Image, region: Box) -> str:
         )
     if source.truth is not None:
         imports.append("from cellcutter_core.images import read_truth")
-        part = f", region={tuple(region)}" if reduced else ""
-        lines.append(f"truth = read_truth({source.truth.name!r}, image{part})")
-        lines.append("image = image.with_truth(truth)")
+        lines.append(f"image = image.with_truth(read_truth({source.truth.name!r}, image))")
     if reduced or choices.cell is not None or choices.nucleus is not None:
         cell = [image.channels[index] for index in image.cell]
         nucleus = "none" if image.nucleus is None else image.channels[image.nucleus]
@@ -69,7 +67,8 @@ def cells_code(data: str, choices: Choices, image: Image, *, edited: bool) -> st
             data,
             ["from cellcutter_core.markers import Nuclei, marker_points, read_markers"],
             [
-                f'regions = read_markers("{MARKERS_FILE}", image.shape)',
+                'place = {"origin": image.origin, "whole_shape": image.whole_shape}',
+                f'regions = read_markers("{MARKERS_FILE}", image.shape, **place)',
                 "nuclei = Nuclei(regions, marker_points(regions))",
             ],
         )

@@ -37,7 +37,9 @@ def test_whole_files_are_read(tmp_path) -> None:
         plane = {"z": 1, "t": 0} if "stack" in name else {"t": 1} if "animated" in name else {}
         if name == "several.h5":
             plane = {"scene": "a/gray16"}
-        reader = "markers" if name.startswith(("points", "plain.txt")) else "image"
+        # Labels are no image to segment.
+        kinds = {"points": "markers", "plain.txt": "markers", "labels": "labels"}
+        reader = next((kinds[start] for start in kinds if name.startswith(start)), "image")
         READERS[reader](path, **plane)
 
 

@@ -271,7 +271,12 @@ def test_a_region_of_the_image(image_file, tmp_path, capsys):
     with np.load(image_file) as archive:
         expected = archive["image"][20:120, 10:130]
     run = Run(out)
-    assert run.inputs.image.shape[:2] == tifffile.imread(out / "labels.tif").shape == (100, 120)
+    assert run.inputs.image.shape[:2] == (100, 120)
+    # It is taken home where it lies in the whole image.
+    labels = tifffile.imread(out / "labels.tif")
+    assert labels.shape == np.load(image_file)["image"].shape[:2]
+    np.testing.assert_array_equal(labels[20:120, 10:130], run.epoch(1).labels)
+    assert np.count_nonzero(labels) == np.count_nonzero(run.epoch(1).labels)
     cell = run.description["channels"][0]
     assert cell == "fluorescence"
     np.testing.assert_array_equal(run.inputs.image[..., 0], expected[..., 0])

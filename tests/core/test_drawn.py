@@ -68,8 +68,8 @@ def test_outlines_are_exactly_the_cells_as_truth_and_as_markers(tmp_path: Path, 
     np.testing.assert_array_equal(read_labels(path, shape=TRUTH.shape), IN_ORDER)
     np.testing.assert_array_equal(read_markers(path, TRUTH.shape), IN_ORDER)
     # Of a region those in it, at their places in the whole image.
-    part = Image(np.arange(70 * 110).reshape(70, 110, 1), ("a",))
-    found = read_truth(path, part, region=(30, 40, 100, 150))
+    part = Image(np.arange(70 * 110).reshape(70, 110, 1), ("a",), origin=(30, 40))
+    found = read_truth(path, part)
     inside = TRUTH[30:100, 40:150]
     expected = np.searchsorted(np.unique(inside)[1:], inside, side="left") + (inside > 0)
     np.testing.assert_array_equal(found, expected)
@@ -84,10 +84,39 @@ def test_outlines_are_exactly_the_cells_as_truth_and_as_markers(tmp_path: Path, 
 
 def test_a_label_image_as_truth_of_a_region_is_cut_out(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", TRUTH.astype(np.float32))
-    part = Image(np.arange(70 * 110).reshape(70, 110, 1), ("a",))
-    found = read_truth(tmp_path / "a.tif", part, region=(30, 40, 100, 150))
+    part = Image(
+        np.arange(70 * 110).reshape(70, 110, 1), ("a",), origin=(30, 40), whole_shape=(128, 160)
+    )
+    found = read_truth(tmp_path / "a.tif", part)
     np.testing.assert_array_equal(found, TRUTH[30:100, 40:150])
     assert part.with_truth(found).truth is not None
+    # One of the region alone is told by its size; one of another size does not fit.
+    tifffile.imwrite(tmp_path / "a.tif", TRUTH[30:100, 40:150].astype(np.float32))
+    np.testing.assert_array_equal(read_truth(tmp_path / "a.tif", part), found)
+    tifffile.imwrite(tmp_path / "a.tif", TRUTH[:110].astype(np.float32))
+    with pytest.raises(ValueError, match=r"truth has shape \(110, 160\)"):
+        part.with_truth(read_truth(tmp_path / "a.tif", part))
+
+
+def test_points_in_other_planes_or_beside_the_region_are_left_out(tmp_path: Path) -> None:
+    """Both at once; of points in another plane nothing is asked."""
+    lines = ["z,row,col", "1,35,45", "1,60,90", "2,35,45", "1,5,5"]
+    (tmp_path / "a.csv").write_text("\n".join(lines))
+    points = [
+        feature(
+            {"type": "Point", "coordinates": [col + 0.5, row + 0.5], "plane": {"z": z}},
+            "annotation",
+        )
+        for z, row, col in ((1, 35, 45), (1, 60, 90), (2, 35, 45), (1, 5, 5))
+    ]
+    written(tmp_path, points)
+    expected = markers_from_points([(5, 5), (30, 50)], (70, 110))
+    where = {"origin": (30, 40), "whole_shape": (128, 160), "z": 1}
+    for name in ("a.csv", "a.geojson"):
+        told: list[str] = []
+        found = read_markers(tmp_path / name, (70, 110), told=told.append, **where)
+        np.testing.assert_array_equal(found, expected)
+        assert told == [f"{name}: 1 of 4 points are left out: they do not lie in the plane z = 1"]
 
 
 @pytest.mark.parametrize(

@@ -52,8 +52,9 @@ def test_which_data_set_is_asked_and_answered_by_name_or_number(tmp_path: Path) 
         read_image(path, scene="label")
     with pytest.raises(ValueError, match=r"give z=0 to 11, or z='max' for the maximum projection$"):
         read_image(path, scene="stack")
-    found = read_image(path, scene="stack", z="max", region=(3, 4, 33, 44)).pixels[..., 0]
-    np.testing.assert_array_equal(found, STACK[:, 3:33, 4:44].max(0))
+    part = read_image(path, scene="stack", z="max", region=(3, 4, 33, 44))
+    np.testing.assert_array_equal(part.pixels[..., 0], STACK[:, 3:33, 4:44].max(0))
+    assert (part.origin, part.whole_shape) == ((3, 4), (40, 60))
 
 
 @pytest.mark.parametrize("how", ["axistags", "labels", "axes"])
@@ -68,10 +69,10 @@ def test_axes_as_programs_tell_them(tmp_path: Path, how: str) -> None:
                 dimension.label = label
         else:
             data.attrs["axes"] = "YZXC"
-        data.attrs["element_size_um"] = (2.0, 0.5, 0.5)
+        data.attrs["element_size_um"] = (2.0, 0.5, 0.25)
     image = read_image(tmp_path / "a.h5", z=3)
     np.testing.assert_array_equal(image.pixels, pixels[:, 3])
-    assert image.pixel_size == 0.5
+    assert image.pixel_size == (0.5, 0.25)
     reduced = read_image(tmp_path / "a.h5", z=3, reduced_to=20)
     np.testing.assert_array_equal(reduced.pixels, pixels[::3, 3, ::3])
 

@@ -94,16 +94,18 @@ def found(axes: str, pixels: np.ndarray = PIXELS, **more: Any) -> dict[str, Any]
     }
 
 
-def stand_in(kind: str, axes: str) -> Any:
+def stand_in(kind: str, axes: str, sides: tuple[float, float] = (0.325, 0.325)) -> Any:
     """A module that answers as the package does, as far as it is asked."""
     image = Image(
         **found(
             axes,
             name="field",
-            coords={"X": np.arange(30) * 0.325e-6},
+            coords={
+                axis: np.arange(30) * side * 1e-6 for axis, side in zip("YX", sides, strict=True)
+            },
             channels={"GFP": {}, "DAPI": {}},
             metadata=Opened(channels=[Opened(channel=Opened(name=n)) for n in ("GFP", "DAPI")]),
-            voxel_size=lambda: Opened(x=0.325),
+            voxel_size=lambda: Opened(x=sides[1], y=sides[0]),
         )
     )
     return {
@@ -120,6 +122,14 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, module
     path.write_bytes(start)
     monkeypatch.setitem(sys.modules, package, module)
     return path
+
+
+@pytest.mark.parametrize("kind", STARTS)
+def test_pixels_that_are_not_square(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    path = installed(tmp_path, monkeypatch, kind, stand_in(kind, "ZCYX", (0.4, 0.2)))
+    assert read_image(path, z=1).pixel_size == pytest.approx((0.4, 0.2))
 
 
 @pytest.mark.parametrize("kind", STARTS)

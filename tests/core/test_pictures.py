@@ -99,8 +99,9 @@ def test_of_an_animated_picture_a_frame_is_asked_for(tmp_path: Path, kind: str) 
         np.testing.assert_array_equal(found[..., 0], frame)
         assert found.shape[2] == 1
     # Asked for a plane, the frames are planes.
-    found = read_image(path, z="max", region=(2, 3, 18, 29), inverted=False).pixels
-    np.testing.assert_array_equal(found[..., 0], frames.max(0)[2:18, 3:29])
+    part = read_image(path, z="max", region=(2, 3, 18, 29), inverted=False)
+    np.testing.assert_array_equal(part.pixels[..., 0], frames.max(0)[2:18, 3:29])
+    assert (part.origin, part.whole_shape) == ((2, 3), (20, 30))
     with pytest.raises(ValueError, match=r"t is 4, .*allowed is 0 to 3"):
         read_image(path, t=4)
 
@@ -119,6 +120,7 @@ def test_a_picture_is_turned_as_it_says(tmp_path: Path, kind: str, orientation: 
     np.testing.assert_array_equal(image.pixels, expected)
     part = read_image(path, inverted=False, stained=False, region=(1, 2, 16, 19))
     np.testing.assert_array_equal(part.pixels, expected[1:16, 2:19])
+    assert (part.origin, part.whole_shape) == ((1, 2), expected.shape[:2])
     again = read_pixels(path, Appearance(), region=(1, 2, 16, 19))
     np.testing.assert_array_equal(again, expected[1:16, 2:19])
 
@@ -131,10 +133,10 @@ def test_a_stack_of_tiff_is_turned_too(
     stack = RNG.integers(0, 65536, (3, 20, 30), np.uint16)
     path = tmp_path / "a.tif"
     tags = [(274, "H", 1, orientation, True)]
-    metadata = {"axes": "ZYX"}
-    tifffile.imwrite(
-        path, stack, metadata=metadata, extratags=tags, photometric="minisblack", **options
-    )
+    # As it lies there a pixel is 0.2 µm wide and 0.4 µm high.
+    size = {"resolution": (1e4 / 0.2, 1e4 / 0.4), "resolutionunit": "CENTIMETER"}
+    more = {"metadata": {"axes": "ZYX"}, "extratags": tags, **size, **options}
+    tifffile.imwrite(path, stack, photometric="minisblack", **more)
     expected = {
         3: stack[:, ::-1, ::-1],
         6: np.rot90(stack, -1, (1, 2)),
@@ -143,8 +145,11 @@ def test_a_stack_of_tiff_is_turned_too(
     found = read_image(path, z=1, inverted=False).pixels[..., 0]
     np.testing.assert_array_equal(found, expected[1])
     region = (4, 2, 19, 17)
-    found = read_image(path, z="max", inverted=False, region=region).pixels[..., 0]
-    np.testing.assert_array_equal(found, expected.max(0)[4:19, 2:17])
+    part = read_image(path, z="max", inverted=False, region=region)
+    np.testing.assert_array_equal(part.pixels[..., 0], expected.max(0)[4:19, 2:17])
+    assert (part.origin, part.whole_shape) == ((4, 2), expected.shape[1:])
+    sides = (0.4, 0.2) if orientation == 3 else (0.2, 0.4)
+    assert part.pixel_size == pytest.approx(sides)
     reduced = read_image(path, z=0, inverted=False, reduced_to=10)
     np.testing.assert_array_equal(reduced.pixels[..., 0], expected[0, ::3, ::3])
     assert reduced.full_shape == expected.shape[1:]
