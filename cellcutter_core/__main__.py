@@ -6,6 +6,7 @@ python -m cellcutter_core segment IMAGE --out DIR
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ from cellcutter_core.config import (
     settings_help,
     starting,
 )
+from cellcutter_core.pixel_size import from_words, in_words, of_sides
 
 if TYPE_CHECKING:
     from cellcutter_core.images import Image
@@ -58,13 +60,15 @@ def _parser() -> argparse.ArgumentParser:
     segment.add_argument(
         "image",
         nargs="?",
-        help="TIFF, PNG, JPEG, .npy or .npz file, or the folder or address of an OME-Zarr",
+        help="TIFF, PNG, JPEG, BMP, GIF, WebP, JPEG 2000, .npy, .npz or HDF5 file, or the folder "
+        "or address of an OME-Zarr",
     )
     segment.add_argument(
         "--truth",
         type=Path,
         metavar="LABELS",
-        help="label image of the true cells (TIFF, PNG, .npy), for scores alone",
+        help="the true cells, for scores alone: a label image (TIFF, PNG, .npy …), or outlines as "
+        "ROIs of ImageJ or GeoJSON",
     )
     segment.add_argument(
         "--with",
@@ -112,8 +116,10 @@ def _parser() -> argparse.ArgumentParser:
         "--markers",
         type=Path,
         metavar="FILE",
-        help="markers from a file: a CSV of points (row, col) or a label image, of the region that "
-        "is worked on, or ROIs of ImageJ on all of IMAGE (points or areas; .roi or .zip)",
+        help="markers from a file: a CSV of points (row, col), a label image, or points or areas "
+        "as ROIs of ImageJ (.roi or .zip) or GeoJSON. They lie in all of IMAGE, also with "
+        "--region; a label image may be one of the region alone. Those in other planes of a stack "
+        "are left out, which is said",
     )
     segment.add_argument(
         "--set",
@@ -206,8 +212,10 @@ def _parser() -> argparse.ArgumentParser:
         help="score a label image against the truth",
         description="Score a label image against the true one and print the scores as JSON.",
     )
-    evaluate.add_argument("labels", type=Path, help="label image (TIFF, PNG, .npy)")
-    evaluate.add_argument("truth", type=Path, help="true label image, or .npz with truth")
+    evaluate.add_argument(
+        "labels", type=Path, help="label image, or outlines as ROIs of ImageJ or GeoJSON"
+    )
+    evaluate.add_argument("truth", type=Path, help="the true ones, or .npz with truth")
     evaluate.set_defaults(command=_evaluate)
 
     settings = commands.add_parser(
@@ -240,14 +248,20 @@ def _reading_options(command: argparse.ArgumentParser) -> None:
         "--region",
         metavar="ROW,COL,HEIGHT,WIDTH",
         help="part of the image to work on: its first row and column from 0, and its size in "
-        "pixels; what lies beside it takes no memory, but in PNG, JPEG and .npz",
+        "pixels; what lies beside it takes no memory, but in pictures and .npz",
+    )
+    command.add_argument(
+        "--pixel-size",
+        metavar="UM",
+        help="micrometres per pixel, such as 0.325, or where pixels are not square x=0.2,y=0.4 "
+        "(default: what the file says)",
     )
     command.add_argument("--z", help="plane of a stack: a number from 0, or 'max' for the maximum")
     command.add_argument("--t", type=int, help="time point of a series, from 0")
     command.add_argument(
         "--scene",
-        type=int,
-        help="which image of a file that holds several, from 0; apply takes all",
+        help="which image of a file that holds several, its number from 0 or its name, such as a "
+        "data set of HDF5; apply takes all",
     )
     command.add_argument(
         "--inverted",
@@ -263,19 +277,24 @@ def _reading_options(command: argparse.ArgumentParser) -> None:
 
 def _reading(chosen: argparse.Namespace) -> dict[str, Any]:
     """What `_reading_options` were given, as `read_image` takes it."""
-    z = int(chosen.z) if chosen.z and chosen.z.isdecimal() else chosen.z
     return {
-        "z": z,
+        "z": _number_or_word(chosen.z),
         "t": chosen.t,
-        "scene": chosen.scene,
+        "scene": _number_or_word(chosen.scene),
         "inverted": chosen.inverted,
         "stained": chosen.stained,
+        "pixel_size": None if chosen.pixel_size is None else from_words(chosen.pixel_size),
     }
+
+
+def _number_or_word(given: str | None) -> int | str | None:
+    return int(given) if given and given.isascii() and given.isdecimal() else given
 
 
 def _segment(chosen: argparse.Namespace) -> None:
     from cellcutter_core.channel_files import read_channel_files
-    from cellcutter_core.images import read_image, read_labels
+    from cellcutter_core.image_in_words import lines_of
+    from cellcutter_core.images import read_image, read_truth
     from cellcutter_core.pipeline import (
         make_dataset,
         naming,
@@ -290,15 +309,17 @@ def _segment(chosen: argparse.Namespace) -> None:
 
     config = _config(chosen)
     region = _box(chosen.region)
+    reading = _reading(chosen)
     files: list[str | Path] = []
     if chosen.image is None:
         if chosen.nucleus_file is not None or chosen.channel_file:
             raise ValueError("--nucleus-file and --channel-file go with IMAGE; give its file first")
         image = sample().with_roles(cell=chosen.cell_channel, nucleus=chosen.nucleus_channel)
+        image = dataclasses.replace(image, pixel_size=reading["pixel_size"])
         image = cut_out(image, region or whole(image.shape))
     else:
         roles = {"cell": chosen.cell_channel, "nucleus": chosen.nucleus_channel}
-        how = {**roles, **_reading(chosen), "region": region}
+        how = {**roles, **reading, "region": region}
         if chosen.nucleus_file is None and not chosen.channel_file:
             image = read_image(chosen.image, **how)
         else:
@@ -306,22 +327,18 @@ def _segment(chosen: argparse.Namespace) -> None:
             image = read_channel_files(files, nucleus_file=chosen.nucleus_file, **how)
             files += [] if chosen.nucleus_file is None else [chosen.nucleus_file]
     if chosen.truth is not None:
-        labels = read_labels(chosen.truth)
-        if region is not None:
-            top, left, bottom, right = region
-            labels = labels[top:bottom, left:right]
-        image = image.with_truth(labels)
+        image = image.with_truth(read_truth(chosen.truth, image, told=_tell))
     out = chosen.out or Path(f"cellcutter-{Path(image.name).stem}")
     if (out / "run.json").exists():
         raise ValueError(
             f"there is already a run in {out}; choose another folder with --out, or go on with it: "
             f"python -m cellcutter_core continue {out}"
         )
+    print("\n".join(lines_of(image)))
     print(f"Finding cell area and nuclei in {image.name} …", flush=True)
     _tell_remarks(image)
     with naming(image.name) if chosen.others else nullcontext():
-        origin = None if region is None else region[:2]
-        inputs, truth = prepare(image, config, markers=chosen.markers, origin=origin)
+        inputs, truth = prepare(image, config, markers=chosen.markers, told=_tell)
         # What is wrong with them is said before anything is written.
         make_dataset(inputs, config)
     more = _other_images(chosen, config, image, files)
@@ -330,14 +347,22 @@ def _segment(chosen: argparse.Namespace) -> None:
         "image": image.name,
         "pixel_size": image.pixel_size,
         **image.roles,
-        "reading": {name: value for name, value in _reading(chosen).items() if value is not None},
+        # Another image may have another pixel size.
+        "reading": {
+            name: value
+            for name, value in reading.items()
+            if value is not None and name != "pixel_size"
+        },
         "channels": seen_names(image, config),
         "markers": chosen.markers and Path(chosen.markers).name,
     }
     if len(files) > 1:
         about["files"] = [Path(file).name for file in files]
     if region is not None:
-        about["region"] = region
+        about |= {"region": region, "whole": image.whole_shape}
+    if chosen.markers is not None:
+        beside = "; those beside the region are left out" if region is not None else ""
+        print(f"{len(inputs.points)} markers from {Path(chosen.markers).name}{beside}", flush=True)
     if others:
         about["others"] = [other.image.name for other in others]
     unseen = unseen_channels(image, config)
@@ -355,6 +380,7 @@ def _other_images(
     """
     from cellcutter_core.channel_names import ChannelNames
     from cellcutter_core.pipeline import seen_names
+    from cellcutter_core.reading.parts import Plane
     from cellcutter_core.reading.zarr_places import is_address
     from cellcutter_core.runs.alike import seen_instead
     from cellcutter_core.runs.given_files import Place, image_files, scenes_of
@@ -365,7 +391,7 @@ def _other_images(
     roles = {} if channels else {"cell": chosen.cell_channel, "nucleus": chosen.nucleus_channel}
     how = {**_reading(chosen), **roles}
     own = None if chosen.image is None else Path(chosen.image).resolve()
-    places: list[tuple[str | Place, int | None]] = [
+    places: list[tuple[str | Place, Plane]] = [
         (given, None) for given in chosen.others if is_address(given)
     ]
     found = image_files([given for given in chosen.others if not is_address(given)])
@@ -438,10 +464,12 @@ def _train(run: Any, epochs: int | None) -> None:
 
 
 def _apply(chosen: argparse.Namespace) -> None:
+    from cellcutter_core.backend import backend
     from cellcutter_core.runs.applying import Trained
     from cellcutter_core.runs.applying_to_files import apply_to_files
     from cellcutter_core.runs.bar import share_bar
-    from cellcutter_core.runs.given_files import image_files, in_words, named_images
+    from cellcutter_core.runs.given_files import image_files, named_images
+    from cellcutter_core.runs.given_files import in_words as place_in_words
     from cellcutter_core.runs.outcomes import SUMMARY, USUAL_FORMATS, check_free
     from cellcutter_core.runs.sources import channel_names_of
     from cellcutter_core.runs.store import Run
@@ -449,10 +477,14 @@ def _apply(chosen: argparse.Namespace) -> None:
     formats = list(dict.fromkeys(chosen.format or USUAL_FORMATS))
     run = Run(chosen.run)
     files, scenes = named_images(
-        image_files(chosen.image), scene=chosen.scene, channels=channel_names_of(run)
+        image_files(chosen.image),
+        scene=_number_or_word(chosen.scene),
+        channels=channel_names_of(run),
     )
     # What is wrong with the command is said before anything is computed.
     check_free(chosen.out, files, formats)
+    # Loaded so, TensorFlow keeps what it has to say of the machine to itself.
+    backend()
     trained = Trained(run)
     roles = {"cell": chosen.cell_channel, "nucleus": chosen.nucleus_channel}
     reading = {**_reading(chosen), **roles, "region": _box(chosen.region)}
@@ -468,13 +500,14 @@ def _apply(chosen: argparse.Namespace) -> None:
             **reading,
         )
         for number, (outcome, _) in enumerate(found, 1):
-            done = f"{outcome.cells_in_words}, {outcome.seconds:.1f} s"
+            size = in_words(of_sides(outcome.pixel_height_um, outcome.pixel_width_um))
+            done = f"{outcome.cells_in_words}, {outcome.seconds:.1f} s, pixel size {size}"
             said = f"failed: {outcome.error}" if outcome.error else done
             remark = f"; the network {outcome.remark}" if outcome.remark else ""
             which = f" (scene {scenes[outcome.name]})" if outcome.name in scenes else ""
             place = files[outcome.name]
             folder = (place if isinstance(place, Path) else place[0]).parent
-            file = f"{folder / in_words(place)}{which}"
+            file = f"{folder / place_in_words(place)}{which}"
             print(f"{number}/{len(files)} {file}: {said}{remark}", flush=True)
             errors.append(outcome.error)
     print(f"Results in {chosen.out}/: {SUMMARY} and those of each image")
@@ -503,12 +536,14 @@ def _export(chosen: argparse.Namespace) -> None:
 
 
 def _teach(chosen: argparse.Namespace) -> None:
+    from cellcutter_core.backend import backend
     from cellcutter_core.teaching import Recipe, teach
 
     if chosen.out.suffix != ".npz":
         raise ValueError(f"--out is {chosen.out}, but the file is an .npz; end its name in .npz")
     changed = {"steps": chosen.steps, "seed": chosen.seed}
     recipe = Recipe().replace(**{k: v for k, v in changed.items() if v is not None})
+    backend()
     teach(chosen.out, recipe, workers=max(chosen.workers, 1), told=_tell)
     print(f"Weights in {chosen.out}")
 
@@ -527,10 +562,30 @@ def _sample(chosen: argparse.Namespace) -> None:
 
 
 def _evaluate(chosen: argparse.Namespace) -> None:
+    from cellcutter_core.export.labels import segmented_region
     from cellcutter_core.images import read_labels
     from cellcutter_core.metrics import score
+    from cellcutter_core.reading.drawn import is_drawn
 
-    scores = score(read_labels(chosen.labels), read_labels(chosen.truth))
+    # Outlines do not say how large their image is; the other file may.
+    shapes: list[tuple[int, int] | None] = [
+        None if is_drawn(file) else read_labels(file).shape
+        for file in (chosen.truth, chosen.labels)
+    ]
+    labels, truth = (
+        read_labels(file, shape=shape, told=_tell)
+        for file, shape in zip((chosen.labels, chosen.truth), shapes, strict=True)
+    )
+    region = segmented_region(chosen.labels)
+    if region is not None and labels.shape == truth.shape:
+        top, left, bottom, right = region
+        print(
+            f"Scored in rows {top} to {bottom - 1} and columns {left} to {right - 1}, the region "
+            "that was segmented",
+            file=sys.stderr,
+        )
+        labels, truth = (plane[top:bottom, left:right] for plane in (labels, truth))
+    scores = score(labels, truth)
     print(json.dumps(scores.as_dict(), indent=1))
 
 

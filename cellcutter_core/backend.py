@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -45,10 +47,11 @@ class Backend:
 def backend() -> Backend:
     """The backend and device that training will use. Imports the backend, which takes seconds."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    import keras
+    with lines_kept_back():
+        import keras
 
-    name = keras.config.backend()
-    version, gpu = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}[name]()
+        name = keras.config.backend()
+        version, gpu = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}[name]()
     return Backend(
         name=name,
         version=version,
@@ -56,6 +59,32 @@ def backend() -> Backend:
         device=gpu or _processor(),
         gpu=gpu is not None,
     )
+
+
+@contextlib.contextmanager
+def lines_kept_back() -> Iterator[None]:
+    """Keep what libraries write on the terminal meanwhile to themselves, unless they fail.
+
+    TensorFlow writes there what it found of the machine, some of it as an error where nothing is
+    wrong, and has no setting that silences all of it.
+    """
+    try:
+        terminal = os.dup(2)
+    except OSError:  # There is none.
+        yield
+        return
+    with tempfile.TemporaryFile() as kept:
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(terminal, 2)
+            kept.seek(0)
+            os.write(2, kept.read())
+            raise
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
 
 
 def fastest_precision(where: Backend, *, channels: int, crop_size: int) -> Precision:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import os
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
-from cellcutter_core.channel_names import stem_of, what_differs
+from cellcutter_core.channel_names import stem_of
 from cellcutter_core.images import Image, read_image
+from cellcutter_core.pixel_size import PixelSize
 from cellcutter_core.reading.contents import TooLarge, check_size, memory_limit
 from cellcutter_core.reading.parts import Box, Plane
 from cellcutter_core.reading.roles import (
     Which,
     find_cell,
-    find_nucleus,
-    guess_cell,
-    guess_nucleus,
+    guess_roles,
+    known_nucleus,
     name_channels,
     varies,
 )
@@ -38,6 +40,7 @@ def read_channel_files(
     reduced_to: int | None = None,
     inverted: bool | Sequence[bool] | None = None,
     stained: bool | Sequence[bool] | None = None,
+    pixel_size: PixelSize | None = None,
     max_bytes: int | None = None,
 ) -> Image:
     """Read the channels of one image from several files.
@@ -57,6 +60,8 @@ def read_channel_files(
     inverted, stained : bool, optional
         As for `read_image`, for all but `nucleus_file`, or one for each of `files`; by default each
         file is judged alone.
+    pixel_size : optional
+        As for `read_image`. Default: what the first file that knows it says.
     max_bytes : int, optional
         As for `read_image`, for all files together.
 
@@ -87,6 +92,7 @@ def read_channel_files(
                 reduced_to=reduced_to,
                 inverted=turned[number],
                 stained=section[number],
+                pixel_size=pixel_size,
                 max_bytes=limit,
             )
         )
@@ -97,32 +103,37 @@ def read_channel_files(
     pixels = np.concatenate([image.pixels for image in images], axis=2)
     stems = [stem_of(image.name) for image in images]
     names = name_channels(_names(images, stems), n_channels=pixels.shape[2], colour=False)
-    chosen = None if cell is None else find_cell(cell, names, name=images[0].name)
+    at: int | Literal["none"] | None = None
     if nucleus_file is not None:
-        at: int | None = starts[-2] + images[-1].cell[0]
+        at = starts[-2] + images[-1].cell[0]
     elif nucleus is not None:
-        at = find_nucleus(nucleus, names, name=images[0].name)
-    else:
-        at = guess_nucleus(
-            pixels, _names(images, what_differs(stems)), named=True, colour=False, cell=chosen
-        )
-    if chosen is None:
-        chosen = guess_cell(pixels, colour=False, nucleus=at)
-        for image, start in zip(images, starts, strict=False):
-            if at is None or not start <= at < start + len(image.channels):
-                chosen = tuple(start + index for index in image.cell)
-                break
+        at = known_nucleus(nucleus, names, name=images[0].name)
+    roles = guess_roles(
+        pixels,
+        _said(images, stems),
+        named=True,
+        colour=False,
+        cell=None if cell is None else find_cell(cell, names, name=images[0].name),
+        nucleus=at,
+    )
+    chosen = roles.cell
+    if roles.reasons["cell"].sure not in ("chosen", "sure"):
+        # Of a file of several channels, that one which shows the cell where it is read alone.
+        holder = bisect.bisect_right(starts, chosen[0]) - 1
+        own = tuple(starts[holder] + index for index in images[holder].cell)
+        chosen = chosen if roles.nucleus in own else own
     sizes = [image.pixel_size for image in images if image.pixel_size is not None]
     return dataclasses.replace(
         images[0],
         pixels=pixels,
         channels=names,
         cell=chosen,
-        nucleus=at,
+        nucleus=roles.nucleus,
         masks={},
         pixel_size=sizes[0] if sizes else None,
         appearances=tuple(image.appearances[0] for image in images),
-    ).with_roles(cell=list(chosen))
+        reasons=roles.reasons,
+    ).with_roles()
 
 
 def _for_each(said: bool | Sequence[bool] | None, files: Sequence[File]) -> list[bool | None]:
@@ -163,6 +174,15 @@ def _without_tint(image: Image) -> Image:
         cell=tuple(kept.index(index) for index in image.cell),
         nucleus=None,
     )
+
+
+def _said(images: Sequence[Image], stems: Sequence[str]) -> list[str]:
+    """What the names of files say of each channel, and those that the files give it."""
+    return [
+        stem if channel == "gray" else f"{stem} {channel}"
+        for image, stem in zip(images, stems, strict=True)
+        for channel in image.channels
+    ]
 
 
 def _names(images: Sequence[Image], stems: Sequence[str]) -> list[str]:

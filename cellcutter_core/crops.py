@@ -11,11 +11,22 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from cellcutter_core.arguments import check_argument
 from cellcutter_core.guidance import HIGHEST_LOG_ODDS, Territory
 from cellcutter_core.labels import check_labels
 from cellcutter_core.shapes import check_channels_last
 
 T = TypeVar("T", bound=np.generic)
+
+
+def check_dataset(data: Any) -> None:
+    """Refuse anything but a `Dataset`, and say how to make one.
+
+    Raises
+    ------
+    ValueError
+    """
+    check_argument(data, Dataset, "data", "make one with Dataset(image, markers, ~mask)")
 
 
 class Dataset:

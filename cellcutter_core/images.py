@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
@@ -12,20 +13,32 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cellcutter_core.arguments import in_words
 from cellcutter_core.clipping import clipping_notes
 from cellcutter_core.gaps import frame_notes
+from cellcutter_core.labels import as_whole_numbers
+from cellcutter_core.pixel_size import PixelSize, checked
 from cellcutter_core.reading.appearance import Appearance, interpret
 from cellcutter_core.reading.contents import MAX_BYTES, Array, Contents, Unreadable, memory_limit
 from cellcutter_core.reading.intensity import normalise
-from cellcutter_core.reading.parts import Box, Plane
-from cellcutter_core.reading.readers import file_name, read_contents
+from cellcutter_core.reading.label_images import refuse_labels
+from cellcutter_core.reading.parts import Box, Part, Plane
+from cellcutter_core.reading.planes import Told, warn
+from cellcutter_core.reading.readers import (
+    file_name,
+    one_line,
+    read_contents,
+    read_label_contents,
+)
 from cellcutter_core.reading.roles import (
+    CHOSEN,
+    Reason,
     Which,
     find_cell,
     find_channel,
     find_nucleus,
-    guess_cell,
-    guess_nucleus,
+    guess_roles,
+    known_nucleus,
     name_channels,
     varies,
 )
@@ -33,7 +46,15 @@ from cellcutter_core.reading.stains import STAIN_CHANNELS
 from cellcutter_core.reading.validation import Validation, paper_validation
 from cellcutter_core.reading.zarr_places import is_address
 
-__all__ = ["MAX_BYTES", "Image", "Validation", "normalise", "read_image", "read_labels"]
+__all__ = [
+    "MAX_BYTES",
+    "Image",
+    "Validation",
+    "normalise",
+    "read_image",
+    "read_labels",
+    "read_truth",
+]
 
 
 # What lies beside the pixels, one number a pixel, and its data type.
@@ -68,13 +89,22 @@ class Image:
         True on pixels to be left out of scoring.
     validation : Validation or None
         Crops of which the true cell is known.
-    pixel_size : float or None
-        µm per pixel.
+    pixel_size : float, (float, float) or None
+        µm per pixel, or where it is not square its height and width.
     full_shape : (int, int) or None
         Rows and columns of the image where these are only every so many of them, to look at; the
         size of a pixel is that of all.
+    origin : (int, int)
+        (row, col) of the first pixel in the whole image, where this is a region of it.
+    whole_shape : (int, int) or None
+        Rows and columns of the whole image, where this is a region of it and they are known.
     appearances : tuple of Appearance
         What was judged of each of its files, and made cells bright in `pixels`.
+    z, t : int, 'max' (z only) or None
+        Which plane of a stack it is, from 0; None where it is the only one. Markers in other planes
+        are not its own.
+    reasons : mapping of str to Reason
+        Why the channels in the roles "cell" and "nucleus" have them, where that is known.
     name : str
         Where it comes from, a file name; messages begin with it.
 
@@ -95,9 +125,14 @@ class Image:
     truth_nuclei: Array | None = None
     ignore: Array | None = None
     validation: Validation | None = None
-    pixel_size: float | None = None
+    pixel_size: PixelSize | None = None
     full_shape: tuple[int, int] | None = None
+    origin: tuple[int, int] = (0, 0)
+    whole_shape: tuple[int, int] | None = None
     appearances: tuple[Appearance, ...] = ()
+    z: Plane = None
+    t: Plane = None
+    reasons: Mapping[str, Reason] = field(default_factory=dict)
     name: str = "image"
 
     def __post_init__(self) -> None:
@@ -108,6 +143,14 @@ class Image:
                 "array (rows, columns, channels) of integers or floats"
             )
         n_channels = pixels.shape[2]
+        if isinstance(self.channels, str) or not isinstance(self.channels, Iterable):
+            raise ValueError(
+                f"{self.name}: channels is {in_words(self.channels)}; give a list of {n_channels} "
+                "names, one for each channel"
+            )
+        self._set("channels", tuple(self.channels))
+        for role in ("cell", "nucleus"):
+            self._set(role, self._indices(role, getattr(self, role)))
         if not len(self.channels) == len(set(self.channels)) == n_channels:
             raise ValueError(
                 f"{self.name}: the channels of {n_channels} planes are called {self.channels}; "
@@ -120,12 +163,28 @@ class Image:
                 f"from 0 to {n_channels - 1}, at least one for cell"
             )
         self._set("pixels", _read_only(pixels.astype(np.uint8) if pixels.dtype == bool else pixels))
-        self._set("channels", tuple(self.channels))
-        self._set("cell", tuple(self.cell))
+        try:
+            self._set("pixel_size", checked(self.pixel_size))
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from None
         self._set("masks", {key: self._plane(key, mask, bool) for key, mask in self.masks.items()})
         for key, dtype in PLANES.items():
             plane = getattr(self, key)
             self._set(key, None if plane is None else self._plane(key, plane, dtype))
+
+    def _indices(self, role: str, given: Any) -> Any:
+        """The channels in a role as numbers of Python; one in that of the cell is a tuple too."""
+        if role == "nucleus" and given is None:
+            return None
+        several = given if isinstance(given, tuple | list) and role == "cell" else [given]
+        try:
+            found = tuple(operator.index(index) for index in several)
+        except TypeError:
+            raise ValueError(
+                f"{self.name}: {role} is {given!r}, but has to be the number of a channel, from 0; "
+                "channels are chosen by name with the method with_roles"
+            ) from None
+        return found if role == "cell" else found[0]
 
     def _set(self, key: str, value: object) -> None:
         object.__setattr__(self, key, value)
@@ -152,6 +211,11 @@ class Image:
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
         return self.pixels.shape[0], self.pixels.shape[1]
+
+    @property
+    def is_region(self) -> bool:
+        """Whether it is a part of a larger image, see `origin`."""
+        return self.origin != (0, 0) or self.whole_shape not in (None, self.shape)
 
     @property
     def mask(self) -> Array | None:
@@ -225,7 +289,8 @@ class Image:
             roles["cell"] = find_cell(cell, self.channels, name=self.name)
         if nucleus is not None:
             roles["nucleus"] = find_nucleus(nucleus, self.channels, name=self.name)
-        return _not_constant(dataclasses.replace(self, **roles))
+        reasons = {**self.reasons, **dict.fromkeys(roles, CHOSEN)}
+        return _not_constant(dataclasses.replace(self, **roles, reasons=reasons))
 
     def with_truth(self, labels: Array) -> Image:
         """The same image with its true cells, which are used for scores alone.
@@ -299,10 +364,14 @@ def read_image(
     reduced_to: int | None = None,
     inverted: bool | None = None,
     stained: bool | None = None,
+    pixel_size: PixelSize | Sequence[float] | None = None,
     public_only: bool = False,
     max_bytes: int | None = None,
 ) -> Image:
-    """Read an image from TIFF, PNG, JPEG, .npy, .npz OME-Zarr, or with its package ND2, CZI, LIF.
+    """Read an image from one of many formats.
+
+    They are TIFF, PNG, JPEG, BMP, GIF, WebP, JPEG 2000, .npy, .npz, HDF5 and OME-Zarr, and with
+    their packages ND2, CZI and LIF.
 
     What is read of each format stands in `cellcutter_core.reading`, and so does how the roles of
     the channels are guessed (`cellcutter_core.reading.roles`).
@@ -317,17 +386,20 @@ def read_image(
     nucleus : channel, optional
         What shows the nuclei, by index or name; 'none' if nothing does. Default: guessed.
     z, t : int, optional
-        Which plane of a stack, from 0. `z` can be 'max' for the maximum projection.
-    scene : int, optional
-        Which image of a file that holds several (LIF, scenes of CZI, positions of ND2, series of
-        TIFF), from 0 in the order of the file. Those that are much smaller do not count.
+        Which plane of a stack, from 0. `z` can be 'max' for the maximum projection. The frames of
+        an animated picture are time points, or planes where only `z` is given.
+    scene : int or str, optional
+        Which image of a file that holds several (LIF, scenes of CZI, positions of ND2 and
+        Micro-Manager, series of TIFF), from 0 in the order of the file; those that are much
+        smaller, as thumbnails are, come last and need not be chosen between. Also by its name, such
+        as that of a data set of HDF5.
     region : (row, col, row, col), optional
         First row and column of the part to read, and those after the last. What lies beside it
-        takes no memory, but in PNG, JPEG, .npz and some LIF.
+        takes no memory, but in pictures, .npz and some LIF.
     reduced_to : int, optional
         Read every so many rows and columns, so that neither are more than this: to look at an image
         that is too large to be read. Smaller versions that TIFF or OME-Zarr hold of it are used.
-        PNG, JPEG and .npz come as they are.
+        Pictures and .npz come as they are.
     inverted : bool, optional
         Whether cells are dark on a bright background, where all channels are turned over. Default:
         judged by the picture, see `cellcutter_core.reading.brightness`.
@@ -335,6 +407,8 @@ def read_image(
         Whether a colour picture is that of a stained section, which gets the channels 'density' and
         'hematoxylin' beside red, green and blue. Default: judged by the picture, see
         `cellcutter_core.reading.stains`.
+    pixel_size : float or (float, float), optional
+        µm per pixel, or height and width where it is not square. Default: what the file says.
     public_only : bool
         Of addresses, read only those of the public internet: for a server that reads what its
         visitors name.
@@ -352,10 +426,15 @@ def read_image(
     ValueError
         If there is no such file, it is no image or a damaged one, needs more than `max_bytes`,
         holds several images and none is chosen, is a stack and no plane is chosen, holds infinity,
-        or NaN elsewhere than in a frame around the image, lacks the channel named, or a channel in
-        use is constant. One line that begins with the file's name; a `TooLarge` or `Several`
-        where it is that.
+        or NaN elsewhere than in a frame around the image, shows labels and no intensities, lacks
+        the channel named, or a channel in use is constant. One line that begins with the file's
+        name; a `TooLarge` or `Several` where it is that.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise ValueError(
+            f"path is {in_words(path)}, but has to be that of a file; of an array make an image "
+            "with Image(array, names)"
+        )
     path = str(path) if is_address(path) else Path(path)
     name = file_name(path)
     limit = memory_limit() if max_bytes is None else max_bytes
@@ -370,36 +449,42 @@ def read_image(
         max_bytes=limit,
     )
     try:
+        refuse_labels(contents.pixels)
         contents, seen = interpret(contents, inverted=inverted, stained=stained, max_bytes=limit)
     except Unreadable as error:
         error.args = (f"{name}: {error}",)
         raise error from None
-    pixels, colour = contents.pixels, contents.colour
+    pixels, colour, part = contents.pixels, contents.colour, Part(z, t, region=region)
     channels = name_channels(contents.channels, n_channels=pixels.shape[2], colour=colour)
-    chosen = None if cell is None else find_cell(cell, channels, name=name)
-    nucleus_index = (
-        guess_nucleus(
-            pixels, channels, named=contents.channels is not None, colour=colour, cell=chosen
-        )
-        if nucleus is None
-        else find_nucleus(nucleus, channels, name=name)
+    roles = guess_roles(
+        pixels,
+        channels,
+        named=contents.channels is not None,
+        colour=colour,
+        cell=None if cell is None else find_cell(cell, channels, name=name),
+        nucleus=None if nucleus is None else known_nucleus(nucleus, channels, name=name),
     )
     image = Image(
         pixels,
         channels,
-        cell=chosen or guess_cell(pixels, colour=colour, nucleus=nucleus_index),
-        nucleus=nucleus_index,
-        pixel_size=contents.pixel_size,
+        cell=roles.cell,
+        nucleus=roles.nucleus,
+        reasons=roles.reasons,
+        pixel_size=contents.pixel_size if pixel_size is None else _given_size(pixel_size, name),
         full_shape=contents.full_shape,
+        origin=(0, 0) if part.region is None or contents.whole else part.region[:2],
+        whole_shape=contents.whole_shape,
         appearances=(seen,),
+        z=part.z,
+        t=part.t,
         name=name,
     )
     image = _not_constant(_with_beside(image, contents))
-    if region is None or not contents.whole:
+    if part.region is None or not contents.whole:
         return image
     from cellcutter_core.regions import cut_out
 
-    return cut_out(image, region)
+    return cut_out(image, part.region)
 
 
 def read_pixels(
@@ -439,8 +524,32 @@ def read_pixels(
     return appearance.of(pixels)
 
 
-def read_labels(path: str | os.PathLike[str], *, max_bytes: int | None = None) -> Array:
-    """Read a label image, or the truth of an .npz file that holds an image with its truth.
+def read_labels(
+    path: str | os.PathLike[str],
+    *,
+    shape: tuple[int, int] | None = None,
+    origin: tuple[int, int] | None = None,
+    z: Plane = None,
+    t: Plane = None,
+    told: Told | None = None,
+    max_bytes: int | None = None,
+) -> Array:
+    """Read a label image, the truth of an .npz file that holds an image with it, or outlines.
+
+    Parameters
+    ----------
+    path : path
+        A label image, of integers or of floats that are whole numbers, or the outlines of cells as
+        ROIs of ImageJ (.roi, or a set in a .zip) or GeoJSON. Where outlines overlap, a pixel is of
+        the first.
+    shape : (int, int), optional
+        Rows and columns of the image that outlines are for, which they do not say.
+    origin : (int, int), optional
+        (row, col) of its first pixel, where that is a region of the image that they were drawn on.
+    z, t, told : optional
+        Which plane of a stack that is, and what is told of outlines in others: see `read_markers`.
+    max_bytes : int, optional
+        As for `read_image`.
 
     Returns
     -------
@@ -450,21 +559,89 @@ def read_labels(path: str | os.PathLike[str], *, max_bytes: int | None = None) -
     Raises
     ------
     ValueError
-        If the file cannot be read, or is no image of one channel of whole numbers. One line that
-        begins with the file's name.
+        If the file cannot be read, is no image of one channel of whole numbers, holds points, or
+        outlines without `shape` to say how large their image is. One line that begins with the
+        file's name.
     """
+    from cellcutter_core.reading.drawn import area_labels, is_drawn, read_drawn
+
     path = str(path) if is_address(path) else Path(path)
-    contents = read_contents(path, as_stored=True, max_bytes=max_bytes)
+    name = file_name(path)
+    if isinstance(path, Path) and is_drawn(path):
+        say = told or warn
+        try:
+            drawn = read_drawn(path).in_plane(z, t, lambda line: say(f"{name}: {line}"))
+            if shape is None:
+                raise Unreadable("holds outlines, which do not say how large their image is")
+            if len(drawn.points) or not drawn.areas:
+                what = "points, which do not say how far" if len(drawn.points) else "no outlines of"
+                raise Unreadable(f"holds {what} cells reach; save the outlines of the cells")
+            return area_labels(drawn.areas, shape, origin)
+        except Unreadable as error:
+            raise ValueError(f"{name}: {one_line(error)}") from None
+    contents = read_label_contents(path, max_bytes=max_bytes)
     for key in ("cells", "nuclei"):
         if contents.beside.get(key) is not None:
             return contents.beside[key]
     pixels = contents.pixels
-    if pixels.shape[2] != 1 or pixels.dtype.kind not in "biu":
+    if pixels.shape[2] != 1:
         raise ValueError(
-            f"{file_name(path)}: has {pixels.shape[2]} channels of {pixels.dtype}; a label image "
-            "has one, of whole numbers"
+            f"{name}: has {pixels.shape[2]} channels of {pixels.dtype}; a label image has one, of "
+            "whole numbers"
         )
-    return pixels[..., 0]
+    labels = as_whole_numbers(pixels[..., 0])
+    if labels.dtype.kind not in "iu":
+        raise ValueError(
+            f"{name}: holds numbers that are not whole ({labels.dtype}); a label image has a whole "
+            "number for each cell, 0 between them"
+        )
+    return labels
+
+
+def read_truth(
+    path: str | os.PathLike[str],
+    image: Image,
+    *,
+    told: Told | None = None,
+) -> Array:
+    """Read the true cells of an image that may be a region of a larger one.
+
+    Parameters
+    ----------
+    path : path
+        As for `read_labels`; of all of the larger image. A label image may be one of the region
+        alone, where its size tells that.
+    image : Image
+    told : optional
+        As for `read_labels`.
+
+    Returns
+    -------
+    (H, W) integer array
+        For `Image.with_truth`, which checks whether it fits.
+
+    Raises
+    ------
+    ValueError
+        As `read_labels`.
+    """
+    from cellcutter_core.reading.drawn import is_drawn
+
+    if not is_address(path) and is_drawn(Path(path)):
+        origin = image.origin if image.is_region else None
+        return read_labels(path, shape=image.shape, origin=origin, z=image.z, t=image.t, told=told)
+    labels = read_labels(path)
+    if not image.is_region or image.whole_shape not in (None, labels.shape):
+        return labels
+    (top, left), (n_rows, n_cols) = image.origin, image.shape
+    return labels[top : top + n_rows, left : left + n_cols]
+
+
+def _given_size(pixel_size: PixelSize | Sequence[float], name: str) -> PixelSize | None:
+    try:
+        return checked(pixel_size)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 def _read_only(array: Array) -> Array:

@@ -52,6 +52,28 @@ def check_labels(labels: npt.ArrayLike, name: str = "labels") -> LabelImage:
     return image
 
 
+def as_whole_numbers(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Floats that are whole numbers, and bool, as integers; anything else as it is.
+
+    Programs write labels as floats as well: those of ImageJ in 32 bits, those of NumPy in 64.
+
+    Examples
+    --------
+    >>> as_whole_numbers(np.array([0.0, 3.0])), as_whole_numbers(np.array([0.0, 0.5]))
+    (array([0, 3]), array([0. , 0.5]))
+    """
+    if values.dtype == np.bool_:
+        return values.astype(np.uint8)
+    # Beyond these floats no longer tell one whole number from the next.
+    if (
+        values.dtype.kind == "f"
+        and bool((np.abs(values) < 2**53).all())
+        and bool((values == np.round(values)).all())
+    ):
+        return values.astype(np.int64)
+    return values
+
+
 def compact(labels: LabelImage) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
     """Number the cells of a label image 1, 2, 3 ... in the order of their ids.
 

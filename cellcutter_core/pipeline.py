@@ -7,7 +7,7 @@ brought to the size in which the network sees it and back.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from cellcutter_core.arguments import check_argument, in_words
 from cellcutter_core.backend import Precision, backend, fastest_precision
 from cellcutter_core.baseline import filled_labels, watershed_labels
 from cellcutter_core.config import QUICK, Config, check_current
@@ -51,7 +52,7 @@ def prepare(
     config: Config,
     *,
     markers: str | os.PathLike[str] | None = None,
-    origin: tuple[int, int] | None = None,
+    told: Callable[[str], None] | None = None,
 ) -> tuple[Inputs, Truth | None]:
     """Find cell area and nuclei as the settings want them.
 
@@ -60,8 +61,10 @@ def prepare(
     image : Image
     config : Config
     markers : path, optional
-        A file of markers, points or a label image, to take instead of finding them.
-    origin : (int, int), optional
+        A file of markers, see `read_markers`, to take instead of finding them; those of the plane
+        of a stack that the image says it is. They lie in the whole image, also where the image is
+        a region of it.
+    told : optional
         See `read_markers`.
 
     Returns
@@ -76,10 +79,25 @@ def prepare(
     ValueError
         If no marker is found, or the mask is all cell or all background.
     """
-    nuclei = find_markers(image, config, markers=markers, origin=origin)
+    check_request(image, config)
+    nuclei = find_markers(image, config, markers=markers, told=told)
     given = markers is not None
     area = find_area(image, config, nuclei, given=given)
     return inputs_of(image, config, nuclei, area, final=given), truth_of(image)
+
+
+def check_request(image: Image, config: Config) -> None:
+    """Refuse anything but an image and settings, and say how to get these.
+
+    Raises
+    ------
+    ValueError
+    """
+    given = repr(os.fspath(image)) if isinstance(image, str | os.PathLike) else "'my-image.tif'"
+    advice = f"read a file with read_image({given}), or make one of an array: Image(array, names)"
+    check_argument(image, Image, "image", advice)
+    advice = "give QUICK or PAPER, or one of them with changes"
+    check_argument(config, Config, "config", advice)
 
 
 def find_markers(
@@ -87,7 +105,7 @@ def find_markers(
     config: Config,
     *,
     markers: str | os.PathLike[str] | None = None,
-    origin: tuple[int, int] | None = None,
+    told: Callable[[str], None] | None = None,
     like: Image | None = None,
 ) -> Nuclei:
     """One marker a cell: from a file, the nucleus channel, or else the cell channel.
@@ -96,7 +114,7 @@ def find_markers(
     ----------
     image : Image
     config : Config
-    markers, origin : optional
+    markers, told : optional
         See `prepare`.
     like : Image, optional
         Pixels of all of the image that this is a part of: they say what is dark and bright where
@@ -108,7 +126,15 @@ def find_markers(
         If none is found, or the file holds none for this image.
     """
     if markers is not None:
-        regions = read_markers(markers, image.shape, origin=origin)
+        regions = read_markers(
+            markers,
+            image.shape,
+            origin=image.origin,
+            whole_shape=image.whole_shape,
+            z=image.z,
+            t=image.t,
+            told=told,
+        )
         return Nuclei(regions, marker_points(regions))
     if image.nucleus is not None:
         plane = image.pixels[..., image.nucleus]
@@ -384,8 +410,13 @@ def segment_together(
     ValueError
         What `segment` raises, beginning with the name of the image.
     """
+    if isinstance(images, Image | str | os.PathLike) or not isinstance(images, Iterable):
+        raise ValueError(f"images is {in_words(images)}; give a list of images, or call segment")
+    images = list(images)
     if not images:
         raise ValueError("there is no image to segment; give one at least")
+    for image in images:
+        check_request(image, config)
     found: list[tuple[Dataset, Inputs]] = []
     for image in images:
         with naming(image.name):
@@ -557,8 +588,17 @@ def make_dataset(inputs: Inputs, config: Config) -> Dataset:
         image = image.mean(axis=-1, keepdims=True)
         like = None if like is None else like.mean(axis=-1, keepdims=True)
     territory = inputs.territory if taught else None
+    shape = tuple(round(n * scale) for n in mask.shape)
+    if 2 * min(shape) < config.crops.size:
+        rows, cols = mask.shape
+        # None is made smaller than that.
+        larger = f", enlarged {scale:.2g} times for its cells to have the wanted size,"
+        so = larger if scale > 1 else ""
+        raise ValueError(
+            f"the image of {rows}×{cols} pixels{so} is smaller than half of one crop of "
+            f"{config.crops.size}×{config.crops.size}; choose a smaller crop size or a larger image"
+        )
     if scale != 1:
-        shape = tuple(round(n * scale) for n in mask.shape)
         image = np.stack([resized(image[..., c], shape) for c in range(image.shape[-1])], axis=-1)
         mask = resized(mask.astype(np.float32), shape) > 0.5
         nuclei = None if nuclei is None else nearest(nuclei, shape)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cellcutter_core.crops import Dataset
-from cellcutter_core.unet import UNet
+from cellcutter_core.crops import Dataset, check_dataset
+from cellcutter_core.unet import UNet, check_network
 
 # Crops that pass through the network together. More need more memory and are no faster.
 CROPS_AT_ONCE = 32
@@ -58,6 +58,8 @@ def draw(
         A pixel whose highest probability is not above this belongs to no cell. Borders and
         probability do not depend on it.
     """
+    check_dataset(data)
+    check_network(network)
     shape = data.shape if shape is None else shape
     labels, best = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
     borders = np.zeros(shape, np.uint8)

@@ -29,7 +29,8 @@ def cut_out(image: Image, box: Box) -> Image:
     Returns
     -------
     Image
-        Views, no copies. Validation crops stay if they lie in the box whole.
+        Views, no copies, with its place in the whole image. Validation crops stay if they lie in
+        the box whole.
 
     Raises
     ------
@@ -68,10 +69,12 @@ def cut_out(image: Image, box: Box) -> Image:
         pixels=image.pixels[part],
         masks={name: mask[part] for name, mask in image.masks.items()},
         validation=_validation(image.validation, box),
+        origin=(image.origin[0] + top, image.origin[1] + left),
+        whole_shape=image.whole_shape or image.shape,
         **planes,
     )
     # Says so where the region holds nothing to see.
-    return cropped.with_roles(cell=list(image.cell))
+    return cropped.with_roles()
 
 
 def _validation(known: Validation | None, box: Box) -> Validation | None:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cellcutter_core.arguments import check_argument
 from cellcutter_core.backend import backend
 from cellcutter_core.config import TrainingSettings
-from cellcutter_core.crops import Dataset
+from cellcutter_core.crops import Dataset, check_dataset
 from cellcutter_core.metrics import miou
 from cellcutter_core.network.engine import PARTS, Engine
-from cellcutter_core.unet import UNet
+from cellcutter_core.unet import UNet, check_network
 
 # A cell of fewer pixels than this is no cell: when the mean area falls below, the run collapsed.
 COLLAPSED_AREA = 4.0
@@ -155,9 +156,18 @@ class Training:
     optimizer_state: list[NDArray[Any]] | None = None
 
     def __post_init__(self) -> None:
-        self._datasets = [self.data] if isinstance(self.data, Dataset) else list(self.data)
+        if isinstance(self.data, Dataset) or not isinstance(self.data, Iterable):
+            self._datasets = [self.data]
+        else:
+            self._datasets = list(self.data)
         if not self._datasets:
             raise ValueError("there is no image to train on; give one dataset or several")
+        for dataset in self._datasets:
+            check_dataset(dataset)
+        check_network(self.network)
+        check_argument(
+            self.settings, TrainingSettings, "settings", "give TrainingSettings(epochs=30) or such"
+        )
         if len({dataset.n_channels for dataset in self._datasets}) > 1:
             raise ValueError("the datasets have different numbers of channels; choose the same")
         for dataset in self._datasets:

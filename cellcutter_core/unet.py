@@ -14,8 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from cellcutter_core.arguments import check_argument
 from cellcutter_core.config import NetworkSettings
 from cellcutter_core.files import atomic
+
+
+def check_network(network: Any) -> None:
+    """Refuse what cannot predict as a `UNet` does, and say how to make one.
+
+    Raises
+    ------
+    ValueError
+    """
+    if isinstance(network, type) or not hasattr(network, "probabilities"):
+        check_argument(network, UNet, "network", "make one with UNet4(bn=True)")
 
 
 class UNet:

@@ -57,12 +57,12 @@ with controls:
         st.caption(
             "Markers were changed by hand, so these settings wait. *Start again* goes back to them."
         )
-    from_file(image.shape, cached.region()[:2])
+    from_file(image.shape, image.origin, image.whole_shape)
 
 panels.wait_for_consent("markers")
 markers = panels.needs(cached.markers)
 with view:
-    back_and_forth(markers, edited=edited)
+    back_and_forth(markers, edited=edited, origin=image.origin, whole_shape=image.whole_shape)
     picture = cached.picture()
     if image.nucleus is not None and image.cell != (image.nucleus,):
         on = st.segmented_control(

@@ -3,6 +3,7 @@
 import numpy as np
 import streamlit as st
 
+from cellcutter_core.pixel_size import checked
 from cellcutter_core.view.figures import histogram
 from pages.shared import cached, cached_runs, code, panels, state
 from pages.shared.cell_list import cell_list, choose, chosen_cells, filters, in_words
@@ -51,7 +52,7 @@ with left:
         f"{len(chosen)} of them chosen",
         status=chosen_cells(table, chosen),
         points=points or (),
-        pixel_size=run.description.get("pixel_size"),
+        pixel_size=checked(run.description.get("pixel_size")),
     )
 if picked is not None and points is not None:
     move_point(cells, chosen[0], points, picked.point, key=place)

@@ -55,6 +55,8 @@ class LargeImage:
             nucleus=image.nucleus,
             pixel_size=image.pixel_size,
             full_shape=image.shape,
+            origin=image.origin,
+            whole_shape=image.whole_shape,
             appearances=image.appearances,
             name=image.name,
         )
@@ -107,4 +109,10 @@ class LargeImage:
             background.filled(channel, background.in_part(channel))
             for background, channel in zip(self._backgrounds, channels, strict=True)
         ]
-        return dataclasses.replace(sample, pixels=np.stack(filled, axis=-1), full_shape=None)
+        return dataclasses.replace(
+            sample,
+            pixels=np.stack(filled, axis=-1),
+            full_shape=None,
+            origin=(sample.origin[0] + box[0], sample.origin[1] + box[1]),
+            whole_shape=sample.whole_shape or self.shape,
+        )

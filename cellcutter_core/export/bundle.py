@@ -10,6 +10,7 @@ from cellcutter_core import __version__
 from cellcutter_core.config import STARTS
 from cellcutter_core.export.format import Format
 from cellcutter_core.export.result import Result
+from cellcutter_core.pixel_size import in_words
 
 
 def bundle(result: Result, formats: Sequence[Format[Result]]) -> dict[str, bytes]:
@@ -51,11 +52,10 @@ def _readme(result: Result, table: list[str], missing: list[str], *, with_recipe
     said: dict[str, dict[str, Any]] = {event["kind"]: event for event in run.events()}
     device, started = said.get("device", {}), said.get("started", {})
     created = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(run.description.get("created", 0)))
-    size = result.pixel_size
     facts = {
         "image": f"{result.image_name}, {' × '.join(map(str, result.labels.shape))} pixels "
         "(rows × columns)",
-        "pixel size": f"{size:g} µm" if size else "not known; all lengths are in pixels",
+        "pixel size": _pixel_size(result),
         "channels": ", ".join(result.all_channels[0]),
         "seen by the network": ", ".join(result.channels),
         "cells": len(result.table["id"]),
@@ -103,9 +103,19 @@ def _cut_out(result: Result) -> str:
         return ""
     row, col = result.origin
     return (
-        f" The cells are those of a region that begins at row {row}, column {col} of the image: "
-        "ROIs and polygons lie where they are in the whole image, all else counts from there."
+        f" The cells are those of a region that begins at row {row}, column {col} of the image. "
+        "Everything lies where it is in the whole image, the table and the label image too; "
+        "pictures and film show the region, and the recipe works on it alone."
     )
+
+
+def _pixel_size(result: Result) -> str:
+    size = result.pixel_size
+    if size is None:
+        return "not known; all lengths are in pixels"
+    if isinstance(size, tuple):
+        return f"{in_words(size)}; lengths and areas in µm are those of the real form"
+    return in_words(size)
 
 
 def _before(result: Result) -> str:

@@ -10,7 +10,7 @@ from cellcutter_core.export.bundle import bundle
 from cellcutter_core.export.figures import figures_file
 from cellcutter_core.export.film import film
 from cellcutter_core.export.format import Format
-from cellcutter_core.export.geojson import geojson_file
+from cellcutter_core.export.geojson import about_frame, geojson_file
 from cellcutter_core.export.labels import label_file
 from cellcutter_core.export.ome_zarr import FOLDER, ome_zarr
 from cellcutter_core.export.picture import png_file
@@ -26,7 +26,12 @@ T = TypeVar("T", bound=Segmented)
 
 
 def _labels(result: Segmented) -> bytes:
-    return label_file(result.labels, pixel_size=result.pixel_size)
+    return label_file(
+        result.labels,
+        pixel_size=result.pixel_size,
+        origin=result.origin,
+        whole_shape=result.whole_shape,
+    )
 
 
 def _png(picture: Rgb, result: Segmented) -> bytes:
@@ -42,6 +47,7 @@ def _zarr(result: Segmented) -> dict[str, bytes]:
         channels=names,
         nucleus=result.nucleus,
         pixel_size=result.pixel_size,
+        origin=result.origin,
         table=result.table,
         colors=result.colors,
     )
@@ -97,7 +103,7 @@ IMAGE_FORMATS: Mapping[str, Format[Segmented]] = _named(
         "Label image",
         "labels.tif",
         "each pixel's value is the number of its cell, 0 is background; TIFF of 16 or 32 bit "
-        "with the pixel size",
+        "with the pixel size; as large as the whole image, 0 beside the region",
         "Fiji, napari, CellProfiler, Python, MATLAB",
         _labels,
     ),
@@ -118,14 +124,19 @@ IMAGE_FORMATS: Mapping[str, Format[Segmented]] = _named(
         "image, whatever the region",
         "QuPath 0.4 or later: drop it on the open image; any GIS",
         lambda result: geojson_file(
-            result.labels, result.table, origin=result.origin, colors=result.colors
+            result.labels,
+            result.table,
+            origin=result.origin,
+            colors=result.colors,
+            about=about_frame(result),
         ),
     ),
     _format(
         "table",
         "Table of cells",
         "cells.csv",
-        "a line for each cell: place, size, form, intensities, whether it touches the border",
+        "a line for each cell: place in the whole image, size, form, intensities, whether it "
+        "touches the border; pixel size and place of the region in columns",
         "Excel, LibreOffice, R, pandas",
         lambda result: table_file(result.table),
     ),

@@ -11,7 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cellcutter_core.export.outlines import Piece, Ring, cell_outlines
+from cellcutter_core.export.segmented import Segmented
+from cellcutter_core.export.table import FRAME
 from cellcutter_core.labels import check_labels
+from cellcutter_core.pixel_size import height_and_width
 from cellcutter_core.view.coloring import label_colors
 
 
@@ -34,8 +37,8 @@ def geojson(
     labels : (H, W) array of integers
         0 for background.
     table : mapping, optional
-        As `cell_table` gives it for these labels: its columns become measurements. What is no
-        number, such as the solidity of a cell without extent, is left out.
+        As `cell_table` gives it for these labels: its columns become measurements, but for those
+        of `FRAME`. What is no number, such as the solidity of a cell without extent, is left out.
     origin : (int, int)
         (row, col) of the labels' first pixel in the image that is open in QuPath, which is the
         whole one: of a region the place where it was cut out.
@@ -62,7 +65,11 @@ def geojson(
             f"table has {len(measured)} cells, but these labels have {len(cells)} or other ones; "
             "make it with cell_table from the same labels"
         )
-    values = {name: np.asarray(column, np.float64).tolist() for name, column in columns.items()}
+    values = {
+        name: np.asarray(column, np.float64).tolist()
+        for name, column in columns.items()
+        if name not in FRAME
+    }
     painted = _colors(image, colors)
     features = []
     for number, (cell, pieces) in enumerate(cells.items()):
@@ -91,10 +98,38 @@ def geojson_file(
     *,
     origin: tuple[int, int] = (0, 0),
     colors: npt.ArrayLike | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """The content of a ``.geojson`` file of the cells; see `geojson`."""
-    made = geojson(labels, table, origin=origin, colors=colors)
-    return json.dumps(made, separators=(",", ":"), allow_nan=False).encode("utf-8")
+    """The content of a ``.geojson`` file of the cells; see `geojson`.
+
+    `about`, such as `about_frame` says, becomes its member ``cellcutter``. RFC 7946 allows for
+    members of one's own, which QuPath and GIS pass over.
+    """
+    found = geojson(labels, table, origin=origin, colors=colors)
+    return compact_json(found if about is None else {**found, "cellcutter": dict(about)})
+
+
+def about_frame(result: Segmented) -> dict[str, Any]:
+    """What a file of cells says of its coordinates, in JSON."""
+    row, col = result.region
+    about: dict[str, Any] = {
+        "image": result.image_name,
+        "coordinates": "x, y in pixels of the whole image, from the upper left corner of its first "
+        "pixel; row and col of a cell are 0 in the centre of that pixel",
+    }
+    if (row, col) != (0, 0) or result.whole_shape is not None:
+        about["region"] = {"row": row, "col": col}
+    if result.whole_shape is not None:
+        about["whole image"] = dict(zip(("rows", "cols"), result.whole_shape, strict=True))
+    if result.pixel_size is not None:
+        sides = height_and_width(result.pixel_size)
+        about |= zip(("pixel_height_um", "pixel_width_um"), sides, strict=True)
+    return about
+
+
+def compact_json(value: Mapping[str, Any]) -> bytes:
+    """A value as short as JSON can be."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("utf-8")
 
 
 def _geometry(pieces: list[Piece]) -> dict[str, Any]:

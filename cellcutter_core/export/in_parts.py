@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
 from cellcutter_core.export.archive import add_entry
-from cellcutter_core.export.geojson import geojson, geojson_file
+from cellcutter_core.export.geojson import about_frame, compact_json, geojson, geojson_file
 from cellcutter_core.export.rois import rois
 from cellcutter_core.export.segmented import Segmented
 from cellcutter_core.export.table import table_file
@@ -54,18 +53,20 @@ class Geojson(InParts):
 
     def __init__(self, file: IO[bytes]) -> None:
         super().__init__(file)
-        head, self._end = geojson_file(np.zeros((1, 1), np.uint8)).split(b"[")
-        self.file.write(head + b"[")
-        self._is_empty = True
+        head, _ = geojson_file(np.zeros((1, 1), np.uint8)).split(b"]")
+        self.file.write(head)
+        self._about: dict[str, Any] = {}
 
     def add(self, part: Segmented) -> None:
         for feature in geojson(part.labels, part.table, origin=part.origin)["features"]:
-            text = json.dumps(feature, separators=(",", ":"), allow_nan=False)
-            self.file.write(text.encode() if self._is_empty else b"," + text.encode())
-            self._is_empty = False
+            self.file.write((b"," if self._about else b"") + compact_json(feature))
+            self._about = about_frame(part)
 
     def close(self) -> None:
-        self.file.write(self._end)
+        self.file.write(b"]")
+        if self._about:
+            self.file.write(b',"cellcutter":' + compact_json(self._about))
+        self.file.write(b"}")
 
 
 class Rois(InParts):

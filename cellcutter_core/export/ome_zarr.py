@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cellcutter_core.export.table import FRAME
 from cellcutter_core.export.zarr_pyramid import (
     Planes,
     blocks,
@@ -23,6 +24,7 @@ from cellcutter_core.export.zarr_pyramid import (
     pyramid,
 )
 from cellcutter_core.labels import check_labels
+from cellcutter_core.pixel_size import PixelSize, checked, height_and_width
 from cellcutter_core.view.coloring import NEAR, colors_of, neighbour_pairs
 from cellcutter_core.view.render import NUCLEUS_COLOR, display_window
 
@@ -38,7 +40,8 @@ def ome_zarr(
     name: str = "image",
     channels: Sequence[str] | None = None,
     nucleus: int | None = None,
-    pixel_size: float | None = None,
+    pixel_size: PixelSize | None = None,
+    origin: tuple[int, int] = (0, 0),
     table: Mapping[str, npt.NDArray[Any]] | None = None,
     colors: npt.ArrayLike | None = None,
 ) -> dict[str, bytes]:
@@ -56,10 +59,14 @@ def ome_zarr(
         Names of the C channels; default "channel 1" and so on.
     nucleus : int, optional
         Index of the channel to show in blue.
-    pixel_size : float, optional
-        Micrometres per pixel; without it the scale is 1 and has no unit.
+    pixel_size : float or (float, float), optional
+        Micrometres per pixel, or height and width where it is not square; without it the scale is 1
+        and has no unit.
+    origin : (int, int)
+        (row, col) of the first pixel in the whole image: of a region the translation says where it
+        lies.
     table : mapping, optional
-        As of `cell_table`; becomes the properties of the cells.
+        As of `cell_table`; becomes the properties of the cells, but for the columns of `FRAME`.
     colors : (N,) array of integers, optional
         Which colour each cell has, see `label_colors`.
 
@@ -90,6 +97,7 @@ def ome_zarr(
             channels=channels,
             nucleus=nucleus,
             pixel_size=pixel_size,
+            origin=origin,
             table=table,
             colors=colors,
         )
@@ -104,7 +112,8 @@ def ome_zarr_files(
     name: str = "image",
     channels: Sequence[str] | None = None,
     nucleus: int | None = None,
-    pixel_size: float | None = None,
+    pixel_size: PixelSize | None = None,
+    origin: tuple[int, int] = (0, 0),
     table: Mapping[str, npt.NDArray[Any]] | None = None,
     colors: npt.ArrayLike | None = None,
     new: Callable[[tuple[int, ...], np.dtype[Any]], npt.NDArray[Any]] = np.empty,
@@ -120,7 +129,7 @@ def ome_zarr_files(
         (H, W) labels, 0 for background.
     shown : (C, h, w) array
         Of the image every so many pixels, by which it is known how bright to show it.
-    name, channels, nucleus, pixel_size, table, colors
+    name, channels, nucleus, pixel_size, origin, table, colors
         As for `ome_zarr`.
     new : callable
         Shape and data type → an array to write a smaller level to.
@@ -131,11 +140,11 @@ def ome_zarr_files(
     ------
     name, content : str, bytes
     """
-    shape = cells.shape
+    shape, size = cells.shape, checked(pixel_size)
     names = channels or [f"channel {number + 1}" for number in range(len(shown))]
     yield from _group(
         {
-            "multiscales": [_multiscales(name, "cyx", shape, pixel_size, "mean")],
+            "multiscales": [_multiscales(name, "cyx", shape, size, origin, "mean")],
             "omero": {"channels": _display(shown, names, nucleus)},
         }
     )
@@ -143,7 +152,7 @@ def ome_zarr_files(
     yield from _within("labels", _group({"labels": ["cells"]}))
     of_cells = _group(
         {
-            "multiscales": [_multiscales("cells", "yx", shape, pixel_size, "nearest")],
+            "multiscales": [_multiscales("cells", "yx", shape, size, origin, "nearest")],
             "image-label": _meaning(cells, table, colors),
         }
     )
@@ -152,7 +161,12 @@ def ome_zarr_files(
 
 
 def _multiscales(
-    name: str, axes: str, shape: tuple[int, ...], pixel_size: float | None, method: str
+    name: str,
+    axes: str,
+    shape: tuple[int, ...],
+    pixel_size: PixelSize | None,
+    origin: tuple[int, int],
+    method: str,
 ) -> dict[str, Any]:
     unit = {} if pixel_size is None else {"unit": "micrometer"}
     kinds = {
@@ -160,15 +174,18 @@ def _multiscales(
         "y": {"type": "space", **unit},
         "x": {"type": "space", **unit},
     }
-    size = pixel_size or 1.0
+    size = dict(zip("yx", height_and_width(pixel_size or 1.0), strict=True))
+    first = dict(zip("yx", origin, strict=True))
     datasets = []
     for level in range(n_levels(shape)):
         factor = 2**level
-        scale = [1.0 if axis == "c" else size * factor for axis in axes]
+        scale = [1.0 if axis == "c" else size[axis] * factor for axis in axes]
         # The centre of a pixel that was made of several is between theirs.
-        moved = [0.0 if axis == "c" else size * (factor - 1) / 2 for axis in axes]
+        moved = [
+            0.0 if axis == "c" else size[axis] * (first[axis] + (factor - 1) / 2) for axis in axes
+        ]
         transformations = [{"type": "scale", "scale": scale}]
-        if level:
+        if any(moved):
             transformations.append({"type": "translation", "translation": moved})
         datasets.append({"path": str(level), "coordinateTransformations": transformations})
     return {
@@ -209,7 +226,7 @@ def _meaning(
         "source": {"image": "../../"},
     }
     if table is not None and len(table["id"]):
-        names = [name for name in table if name != "id"]
+        names = [name for name in table if name not in ("id", *FRAME)]
         rows = zip(*(table[name].tolist() for name in names), strict=True)
         about["properties"] = [
             {"label-value": cell}

@@ -39,7 +39,7 @@ drawing = segment_inputs(inputs, config, until={epoch})""",
         """\
 from cellcutter_core.export import write_labels
 
-write_labels("labels.tif", drawing.labels, pixel_size={pixel_size})""",
+write_labels("labels.tif", drawing.labels, pixel_size={pixel_size}{place})""",
     ),
 ]
 
@@ -106,7 +106,13 @@ def recipe(result: Result) -> dict[str, bytes]:
     # In a comment and in one line: what a file is called must not become code.
     image_name = " ".join(result.image_name.split())
     about = f"The cells of {image_name} after epoch {result.epoch}, made with cellcutter_core"
-    values = {"epoch": result.epoch, "pixel_size": result.pixel_size}
+    place = f", origin={result.origin}, whole_shape={result.whole_shape}"
+    is_region = result.origin != (0, 0) or result.whole_shape is not None
+    values = {
+        "epoch": result.epoch,
+        "pixel_size": result.pixel_size,
+        "place": place if is_region else "",
+    }
     files = [result.run.path / "inputs.npz"]
     lines = list(_LINES)
     if (start := result.run.path / "start.npz").exists():

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cellcutter_core.export.segmented import Segmented
+from cellcutter_core.pixel_size import PixelSize, checked
 from cellcutter_core.runs.corrections import Correction, corrected, corrections_of
 
 if TYPE_CHECKING:
@@ -93,16 +94,21 @@ class Result(Segmented):
         return self.run.unseen
 
     @property
-    def pixel_size(self) -> float | None:
-        """Micrometres per pixel, where the image's file says so."""
-        size = self.run.description.get("pixel_size")
-        return None if size is None else float(size)
+    def pixel_size(self) -> PixelSize | None:
+        """Micrometres per pixel, where the image's file or a person says so."""
+        return checked(self.run.description.get("pixel_size"))
 
     @property
     def origin(self) -> tuple[int, int]:
         """(row, col) of the first pixel in the image that the region was cut out of."""
         row, col, *_ = self.run.description.get("region") or (0, 0)
         return int(row), int(col)
+
+    @property
+    def whole_shape(self) -> tuple[int, int] | None:
+        """Rows and columns of that image, where they are known."""
+        rows, cols = self.run.description.get("whole") or (0, 0)
+        return (int(rows), int(cols)) if self.run.description.get("region") and rows else None
 
     @property
     def image_name(self) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cellcutter_core.export.table import cell_table
+from cellcutter_core.pixel_size import PixelSize
 from cellcutter_core.view.coloring import marker_colors
 from cellcutter_core.view.render import composite
 
@@ -49,8 +50,8 @@ class Segmented(ABC):
 
     @property
     @abstractmethod
-    def pixel_size(self) -> float | None:
-        """Micrometres per pixel, where they are known."""
+    def pixel_size(self) -> PixelSize | None:
+        """Micrometres per pixel, where they are known, see `Image`."""
 
     @property
     @abstractmethod
@@ -59,8 +60,18 @@ class Segmented(ABC):
 
     @property
     def origin(self) -> tuple[int, int]:
-        """(row, col) of the first pixel in the image that the region was cut out of."""
+        """(row, col) of the first pixel in the whole image, if this is a region of it."""
         return 0, 0
+
+    @property
+    def whole_shape(self) -> tuple[int, int] | None:
+        """Rows and columns of the whole image, where this is a region of it and they are known."""
+        return None
+
+    @property
+    def region(self) -> tuple[int, int]:
+        """(row, col) where the region begins that was worked on, in the whole image."""
+        return self.origin
 
     @property
     def labels(self) -> npt.NDArray[np.int32]:
@@ -97,4 +108,11 @@ class Segmented(ABC):
     def table(self) -> dict[str, npt.NDArray[Any]]:
         """The cells, measured; see `cell_table`."""
         names, pixels = self.all_channels
-        return cell_table(self.labels, pixels, channels=names, pixel_size=self.pixel_size)
+        return cell_table(
+            self.labels,
+            pixels,
+            channels=names,
+            pixel_size=self.pixel_size,
+            origin=self.origin,
+            region=self.region,
+        )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from cellcutter_core.labels import along_border, check_labels, compact
+from cellcutter_core.pixel_size import PixelSize, checked, height_and_width
 
 # Our column → that of skimage.measure.regionprops_table.
 _SHAPES = {
@@ -24,9 +25,10 @@ _SHAPES = {
     "eccentricity": "eccentricity",
     "solidity": "solidity",
 }
-# Column → unit and the power of the pixel size that leads there.
-_LENGTHS = {"row": 1, "col": 1, "area": 2, "perimeter": 1, "major_axis": 1, "minor_axis": 1}
-_UNITS = {1: "um", 2: "um2"}
+_LENGTHS = ("perimeter", "major_axis", "minor_axis")
+
+FRAME = ("pixel_height_um", "pixel_width_um", "region_row", "region_col")
+"""Columns that say how to read the others: they are the same for all cells of an image."""
 
 
 def cell_table(
@@ -34,7 +36,9 @@ def cell_table(
     pixels: npt.NDArray[Any] | None = None,
     *,
     channels: Sequence[str] | None = None,
-    pixel_size: float | None = None,
+    pixel_size: PixelSize | None = None,
+    origin: tuple[int, int] = (0, 0),
+    region: tuple[int, int] | None = None,
 ) -> dict[str, npt.NDArray[Any]]:
     """Measure every cell.
 
@@ -49,19 +53,28 @@ def cell_table(
         The intensities to measure, of any integer or float type.
     channels : sequence of str, optional
         Names of the C channels; default "channel 1" and so on.
-    pixel_size : float, optional
-        Micrometres per pixel.
+    pixel_size : float or (float, float), optional
+        Micrometres per pixel, or height and width where it is not square.
+    origin : (int, int)
+        (row, col) of the labels' first pixel in the whole image, in which places are given.
+    region : (int, int), optional
+        (row, col) where the region begins that was worked on, where labels are a part of it alone.
+        Default: `origin`.
 
     Returns
     -------
     dict
         Column → (N,) array, one entry a cell, ids ascending: ``id``; ``row`` and ``col`` of the
-        centre, where pixel (0, 0) has its centre at (0, 0); ``area``, ``perimeter``,
-        ``major_axis``, ``minor_axis`` in pixels; ``eccentricity`` and ``solidity`` without unit;
-        with `pixel_size` those that have one again in micrometres, such as ``row_um`` and
-        ``area_um2``; with `pixels` ``mean``, ``min``, ``max`` and ``sum`` of every channel, such as
-        ``mean_nucleus``; ``touches_border``, whether the image ends at the cell, which then may
-        be cut off.
+        centre in the whole image, whose pixel (0, 0) has its centre at (0, 0); ``area``,
+        ``perimeter``, ``major_axis``, ``minor_axis`` in pixels; ``eccentricity`` and ``solidity``
+        without unit; with `pixel_size` those that have one again in micrometres, such as ``row_um``
+        and ``area_um2``, and ``pixel_height_um`` and ``pixel_width_um``; with `pixels` ``mean``,
+        ``min``, ``max`` and ``sum`` of every channel, such as ``mean_nucleus``; of a region
+        ``region_row`` and ``region_col``, where it begins in the whole image; ``touches_border``,
+        whether the image or region ends at the cell, which then may be cut off.
+
+        Where pixels are not square, micrometres and ``eccentricity`` are those of the real form;
+        what is in pixels is counted as if they were.
 
     Raises
     ------
@@ -75,19 +88,21 @@ def cell_table(
     ([5], [1.5], [0.5])
     """
     image = check_labels(labels)
-    if pixel_size is not None and not (math.isfinite(pixel_size) and pixel_size > 0):
-        raise ValueError(
-            f"pixel_size is {pixel_size}, but must be a positive number of micrometres per pixel; "
-            "leave it out where it is not known"
-        )
+    size, begin = checked(pixel_size), origin if region is None else region
     numbers, ids = compact(image)
     table: dict[str, npt.NDArray[Any]] = {"id": ids, **_shapes(numbers)}
-    if pixel_size is not None:
-        for name, power in _LENGTHS.items():
-            table[f"{name}_{_UNITS[power]}"] = table[name] * pixel_size**power
+    for name, first in zip(("row", "col"), origin, strict=True):
+        table[name] = table[name] + first
+    if size is not None:
+        table |= _in_micrometres(table, numbers, size)
     if pixels is not None:
         for name, channel in _named(np.asarray(pixels), image.shape, channels):
             table |= _intensities(numbers, len(ids), channel, name)
+    if begin != (0, 0):
+        table |= {
+            f"region_{name}": np.full(len(ids), n)
+            for name, n in zip(("row", "col"), begin, strict=True)
+        }
     at_edge = np.zeros(len(ids) + 1, bool)
     at_edge[along_border(numbers)] = True
     table["touches_border"] = at_edge[1:]
@@ -119,6 +134,59 @@ def _shapes(numbers: npt.NDArray[np.int32]) -> dict[str, npt.NDArray[np.float64]
     wanted = ("centroid", *(name for name in _SHAPES.values() if "centroid" not in name))
     found = regionprops_table(numbers, properties=wanted)
     return {name: np.asarray(found[theirs], np.float64) for name, theirs in _SHAPES.items()}
+
+
+def _in_micrometres(
+    table: dict[str, npt.NDArray[Any]], numbers: npt.NDArray[np.int32], size: PixelSize
+) -> dict[str, npt.NDArray[Any]]:
+    height, width = height_and_width(size)
+    found = {"row_um": table["row"] * height, "col_um": table["col"] * width}
+    found["area_um2"] = table["area"] * (height * width)
+    lengths = {name: table[name] * height for name in _LENGTHS}
+    if height != width and len(table["id"]):
+        lengths, found["eccentricity"] = _stretched(numbers, height, width)
+    found |= {f"{name}_um": lengths[name] for name in _LENGTHS}
+    n_cells = len(table["id"])
+    sides = {"pixel_height_um": height, "pixel_width_um": width}
+    return found | {name: np.full(n_cells, side) for name, side in sides.items()}
+
+
+def _stretched(
+    numbers: npt.NDArray[np.int32], height: float, width: float
+) -> tuple[dict[str, npt.NDArray[Any]], npt.NDArray[Any]]:
+    """Lengths in micrometres and eccentricity, of pixels that are not square."""
+    from skimage.measure import regionprops
+
+    cells = regionprops(numbers, spacing=(height, width))
+    lengths = {
+        "perimeter": [_perimeter(cell.image, height, width) for cell in cells],
+        "major_axis": [cell.axis_major_length for cell in cells],
+        "minor_axis": [cell.axis_minor_length for cell in cells],
+    }
+    eccentricity = np.array([cell.eccentricity for cell in cells], np.float64)
+    return {name: np.array(values, np.float64) for name, values in lengths.items()}, eccentricity
+
+
+def _perimeter(cell: npt.NDArray[np.bool_], height: float, width: float) -> float:
+    """As `skimage.measure.perimeter`, with steps of their lengths where pixels are not square.
+
+    There each pixel of the border stands for a step of 1 where it has border beside, above or
+    below it twice, of √2 where it has it at its corners, and of their mean where it has one of
+    each.
+    """
+    padded = np.pad(cell, 1).astype(np.uint8)
+    border = padded - ndimage.binary_erosion(padded).astype(np.uint8)
+    kinds = ndimage.convolve(border, np.array([[10, 2, 10], [2, 1, 2], [10, 2, 10]], np.uint8))
+    across = ndimage.convolve(border, np.array([[0, 0, 0], [1, 0, 1], [0, 0, 0]], np.uint8))
+    along = ndimage.convolve(border, np.array([[0, 1, 0], [0, 0, 0], [0, 1, 0]], np.uint8))
+    beside = (across * width + along * height) / np.maximum(across + along, 1)
+    diagonal = np.hypot(height, width)
+    length = (
+        beside[np.isin(kinds, (5, 7, 15, 17, 25, 27))].sum()
+        + diagonal * np.isin(kinds, (21, 33)).sum()
+        + (beside[np.isin(kinds, (13, 23))] + diagonal).sum() / 2
+    )
+    return float(length)
 
 
 def _named(

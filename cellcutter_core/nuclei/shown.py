@@ -36,13 +36,20 @@ def shows_nuclei(channel: NDArray[Any]) -> bool:
     bool
         False where there are too few objects to say so.
     """
+    return area_of_nuclei(channel) is not None
+
+
+def area_of_nuclei(channel: NDArray[Any]) -> float | None:
+    """The median area, in pixels, of what `shows_nuclei` sees; None where that sees no nuclei."""
     regions = nucleus_regions(_busiest(channel))
     whole = np.ones(int(regions.max()) + 1, bool)
     whole[0] = False
     whole[along_border(regions)] = False
     if whole.sum() < LEAST_OBJECTS:
-        return False
-    return float(np.median(ellipticity(moments(regions))[whole])) > ELLIPTIC
+        return None
+    if float(np.median(ellipticity(moments(regions))[whole])) <= ELLIPTIC:
+        return None
+    return float(np.median(np.bincount(regions.ravel())[whole]))
 
 
 def _busiest(channel: NDArray[Any]) -> NDArray[Any]:

@@ -10,6 +10,34 @@ MAX_CHANNELS = 8
 """A third axis up to this length is taken for channels without being told."""
 
 
+def idle_axis(shape: tuple[int, ...]) -> int | None:
+    """An axis of length 1 that says nothing, of an array of more than three; None without one.
+
+    Those before rows and columns come first.
+
+    Examples
+    --------
+    >>> idle_axis((1, 5, 20, 30)), idle_axis((5, 20, 30, 1)), idle_axis((1, 20, 30))
+    (0, 3, None)
+    """
+    if len(shape) <= 3 or 1 not in shape:
+        return None
+    return len(shape) - 1 if shape[0] > 1 and shape[-1] == 1 else shape.index(1)
+
+
+def without_idle_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape without what `idle_axis` finds.
+
+    Examples
+    --------
+    >>> without_idle_axes((1, 1, 5, 20, 30, 1)), without_idle_axes((1, 1, 20, 30))
+    ((5, 20, 30), (1, 20, 30))
+    """
+    while (n := idle_axis(shape)) is not None:
+        shape = (*shape[:n], *shape[n + 1 :])
+    return shape
+
+
 def channel_axis(shape: tuple[int, ...], *, n_names: int | None = None) -> int | None:
     """Which axis of an image holds its channels.
 

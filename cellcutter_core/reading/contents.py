@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cellcutter_core.pixel_size import PixelSize
+
 Array = npt.NDArray[Any]
 
 MAX_BYTES = 2 * 1024**3
@@ -84,16 +86,18 @@ class Contents:
     white_is_zero : True where the file says that the smallest number is shown white
     whole : True where all of the image was read, though only a region was asked for
     full_shape : rows and columns of the image where every so many of them were read, else None
+    whole_shape : rows and columns of the image where a region of it was read, else None
     """
 
     pixels: Array
     channels: tuple[str, ...] | None = None
     colour: bool = False
     beside: dict[str, Array] = field(default_factory=dict)
-    pixel_size: float | None = None
+    pixel_size: PixelSize | None = None
     white_is_zero: bool = False
     whole: bool = False
     full_shape: tuple[int, int] | None = None
+    whole_shape: tuple[int, int] | None = None
 
 
 def check_header(shape: tuple[int, ...], dtype: np.dtype[Any], *, what: str = "the image") -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +20,17 @@ from typing import Any
 
 import numpy as np
 
+from cellcutter_core.pixel_size import PixelSize, of_sides
 from cellcutter_core.reading.axes import to_channels_last
 from cellcutter_core.reading.contents import Array, Contents, Unreadable, check_header, check_size
-from cellcutter_core.reading.parts import Part, Stored, in_memory, of_frames, spans_of
+from cellcutter_core.reading.parts import (
+    Listed,
+    Part,
+    Stored,
+    in_memory,
+    of_frames,
+    spans_of,
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +46,7 @@ class Found:
 
     stored: Stored
     names: tuple[str, ...] | None = None
-    pixel_size: float | None = None
+    pixel_size: PixelSize | None = None
 
 
 def read_microscope(path: Path, part: Part, max_bytes: int, *, kind: str) -> Contents:
@@ -64,10 +73,22 @@ def read_microscope(path: Path, part: Part, max_bytes: int, *, kind: str) -> Con
         module = importlib.import_module(package)
     except ImportError:
         raise Unreadable(
-            f"is a {kind.upper()} file, which takes the package {package} to read; install it with "
-            f"'pip install {package}', or export the file as OME-TIFF"
+            f"is a {kind.upper()} file, which takes the package {package} to read; {_advice(kind)}"
         ) from None
     return read(module, path, part, max_bytes)
+
+
+def _advice(kind: str) -> str:
+    """How to get the package for a format, on this Python."""
+    package, _ = FORMATS[kind]
+    install = f"'pip install -U {package}'"
+    if kind == "czi" and sys.version_info < FIRST_PYTHON_OF_CZI:
+        here = ".".join(map(str, sys.version_info[:2]))
+        return (
+            f"export the file as OME-TIFF, or install Python 3.12 or later and there {install} "
+            f"(for Python {here} there is only one that is too old)"
+        )
+    return f"install it with {install}, or export the file as OME-TIFF"
 
 
 def _nd2(nd2: Any, path: Path, part: Part, max_bytes: int) -> Contents:
@@ -76,7 +97,8 @@ def _nd2(nd2: Any, path: Path, part: Part, max_bytes: int) -> Contents:
         with contextlib.suppress(Exception):
             names = tuple(str(channel.channel.name) for channel in file.metadata.channels)
         with contextlib.suppress(Exception):
-            size = float(file.voxel_size().x)
+            voxel = file.voxel_size()
+            size = of_sides(float(voxel.y), float(voxel.x))
         scene = part.which_scene(file.sizes.get("P", 1), _positions(file))
         stored = _frames(file, part, max_bytes)
         if "P" in stored.axes:
@@ -114,8 +136,7 @@ def _czi(czifile: Any, path: Path, part: Part, max_bytes: int) -> Contents:
     with czifile.CziFile(path) as file:
         if not hasattr(file, "scenes"):
             raise Unreadable(
-                "is a CZI file, and the package czifile here is too old for it; install the one of "
-                "2026 (Python 3.12 or later), or export the file as OME-TIFF"
+                f"is a CZI file, and the package czifile here is too old for it; {_advice('czi')}"
             )
         called = {}
         with contextlib.suppress(Exception):
@@ -178,28 +199,29 @@ FORMATS: dict[str, tuple[str, Callable[[Any, Path, Part, int], Contents]]] = {
 }
 """The package and the function for each format."""
 
-
-SMALLEST_SCENE = 0.05
-"""Images whose planes have less than this share of the pixels of the largest are thumbnails."""
+FIRST_PYTHON_OF_CZI = (3, 12)
+"""On an earlier one pip installs a czifile that is too old."""
 
 
 def _scene(images: Sequence[tuple[str | None, Any]], part: Part) -> Any:
-    """The image that is asked for, of all those with their names that are no thumbnails."""
-    # A plane, not all of it: a stack may well lie beside a single picture.
-    areas = [image.sizes.get("Y", 0) * image.sizes.get("X", 0) for _, image in images]
-    smallest = max(1, SMALLEST_SCENE * max(areas, default=0))
-    scenes = [one for one, area in zip(images, areas, strict=True) if area >= smallest]
-    if not scenes:
-        raise Unreadable("holds no image of rows and columns; export it as OME-TIFF")
-    names = [str(name or "") for name, _ in scenes]
-    return scenes[part.which_scene(len(scenes), names)][1]
+    """The image that is asked for, of all with their names."""
+    return part.choose(
+        [
+            Listed(str(name or ""), (one.sizes.get("Y", 0), one.sizes.get("X", 0)), one)
+            for name, one in images
+        ]
+    )
 
 
-def _pixel_size(image: Any) -> float | None:
+def _pixel_size(image: Any) -> PixelSize | None:
     """µm per pixel, as czifile and liffile say; their coordinates are in metres."""
+    return of_sides(*(_step(image, axis) for axis in "YX"))
+
+
+def _step(image: Any, axis: str) -> float | None:
     with contextlib.suppress(Exception):
-        first, second = image.coords["X"][:2]
-        return float(second - first) * 1e6
+        first, second = image.coords[axis][:2]
+        return abs(float(second - first)) * 1e6
     return None
 
 
@@ -223,11 +245,11 @@ def _plane(found: Found, part: Part, max_bytes: int) -> Contents:
     array, axes = part.read(stored, max_bytes=max_bytes)
     pixels = to_channels_last(array, axes)
     named = found.names is not None and len(found.names) == pixels.shape[2]
-    known = found.pixel_size is not None and 0 < found.pixel_size < np.inf
     return Contents(
         pixels,
         channels=found.names if named else None,
         colour=not named and "S" in axes and pixels.shape[2] == 3,
-        pixel_size=found.pixel_size if known else None,
+        pixel_size=found.pixel_size,
         full_shape=part.full_shape(stored.shape, stored.axes),
+        whole_shape=part.whole_shape(stored.shape, stored.axes),
     )

@@ -7,6 +7,7 @@ documentation of `numpy.lib.format`.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import zipfile
 from pathlib import Path
@@ -14,13 +15,21 @@ from typing import IO, Any
 
 import numpy as np
 
-from cellcutter_core.reading.axes import channel_axis, channels_last, to_channels_last
+from cellcutter_core.reading.axes import (
+    channel_axis,
+    channels_last,
+    to_channels_last,
+    without_idle_axes,
+)
 from cellcutter_core.reading.contents import Array, Contents, Unreadable, check_header, check_size
 from cellcutter_core.reading.parts import Part, Stored
 
 Header = tuple[tuple[int, ...], np.dtype[Any]]
 
 PAPER_CHANNELS = ("fluorescence", "bright field", "nucleus")
+
+SEEN_OF_OBJECTS = 4096
+"""So many bytes of pickled objects tell those of Cellpose."""
 
 MOST_LISTED = 10
 """As many arrays are listed in a message."""
@@ -39,13 +48,31 @@ def read_npy(path: Path, part: Part, max_bytes: int) -> Contents:
     """
     with path.open("rb") as file:
         header = _header(file)
+        start = file.read(SEEN_OF_OBJECTS) if header[1].hasobject else b""
+    if path.name.endswith("_seg.npy") or b"outlines" in start or b"masks" in start:
+        _refuse_cellpose(path, header)
     check_header(*header)
     part.which_scene()
-    axes = {None: "YX", 0: "CYX", 2: "YXC"}[channel_axis(header[0])]
-    stored = Stored(header[0], axes, header[1], lambda index: _of_npy(path, index))
+    stored = Stored(header[0], "", header[1], lambda index: _of_npy(path, index)).without_idle()
+    axes = {None: "YX", 0: "CYX", 2: "YXC"}[channel_axis(stored.shape)]
+    stored = dataclasses.replace(stored, axes=axes)
     array, axes = part.read(stored, max_bytes=max_bytes)
-    full = part.full_shape(stored.shape, stored.axes)
-    return Contents(to_channels_last(array, axes), full_shape=full)
+    return Contents(
+        to_channels_last(array, axes),
+        full_shape=part.full_shape(stored.shape, stored.axes),
+        whole_shape=part.whole_shape(stored.shape, stored.axes),
+    )
+
+
+def _refuse_cellpose(path: Path, header: Header) -> None:
+    """Say how to save what Cellpose found so that it can be read."""
+    if header[1].hasobject:
+        raise Unreadable(
+            "is a file of Cellpose's own, pickled Python objects, which can run any code when "
+            "opened and are never read; save its masks as PNG or TIFF (in Cellpose File, Save "
+            "masks as PNG/tif), or in Python: tifffile.imwrite('masks.tif', "
+            f"numpy.load({path.name!r}, allow_pickle=True).item()['masks'])"
+        )
 
 
 def _of_npy(path: Path, index: tuple[int | slice, ...]) -> Array:
@@ -90,13 +117,14 @@ def read_npz(path: Path, max_bytes: int) -> Contents:
                 check_header(*headers[key], what=f"the array {key!r}")
         check_size(sum(_n_bytes(headers[key]) for key in keys), max_bytes)
         n_names = math.prod(headers["channels"][0]) if "channels" in keys else None
-        channel_axis(headers[image][0], n_names=n_names)
+        shape = without_idle_axes(headers[image][0])
+        channel_axis(shape, n_names=n_names)
         arrays = {key: _member(archive, key) for key in keys}
     if of_the_paper:
         return _paper(arrays)
     names = arrays.pop("channels", None)
     return Contents(
-        pixels=channels_last(arrays.pop(image), n_names=n_names),
+        pixels=channels_last(arrays.pop(image).reshape(shape), n_names=n_names),
         channels=None if names is None else tuple(names.astype(str).ravel().tolist()),
         beside=arrays,
     )
@@ -128,7 +156,14 @@ def _headers(archive: zipfile.ZipFile) -> dict[str, Header]:
                     present, promised = info.file_size - file.tell(), _n_bytes(headers[key])
                     _check_complete(present, promised, what=f"the array {key!r}")
     if not headers:
-        raise Unreadable("is a zip archive without arrays; save the image with numpy.savez")
+        names = [info.filename for info in archive.infolist() if not info.is_dir()]
+        listed = ", ".join(name[:40] for name in names[:MOST_LISTED])
+        more = ", …" if len(names) > MOST_LISTED else ""
+        raise Unreadable(
+            f"is a zip archive of {listed}{more}; unpack it and give the image in it"
+            if names
+            else "is an empty zip archive; give an image"
+        )
     return headers
 
 
@@ -138,7 +173,9 @@ def _only_image(headers: dict[str, Header]) -> str:
     images = [
         key
         for key, (shape, dtype) in headers.items()
-        if len(shape) in (2, 3) and sorted(shape)[-2] >= SMALLEST_IMAGE and dtype.kind in "biuf"
+        if len(without_idle_axes(shape)) in (2, 3)
+        and sorted(shape)[-2] >= SMALLEST_IMAGE
+        and dtype.kind in "biuf"
     ]
     if len(images) == 1:
         return images[0]

@@ -7,32 +7,16 @@ Label images beside it are not: they may be truth or anybody's result, and the f
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
+from cellcutter_core.pixel_size import PixelSize, of_sides
 from cellcutter_core.reading.axes import to_channels_last
 from cellcutter_core.reading.contents import Contents, Unreadable, check_header, check_size
 from cellcutter_core.reading.parts import Part, Stored
+from cellcutter_core.reading.units import in_micrometres
 from cellcutter_core.reading.zarr_arrays import open_array, read_json
 from cellcutter_core.reading.zarr_stores import Store
-
-# µm in each unit of length of the standard that an image may have.
-MICROMETRES = {
-    "angstrom": 1e-4,
-    "picometer": 1e-6,
-    "nanometer": 1e-3,
-    "micrometer": 1.0,
-    "millimeter": 1e3,
-    "centimeter": 1e4,
-    "meter": 1e6,
-    "inch": 25400.0,
-    "micron": 1.0,
-    "um": 1.0,
-    "µm": 1.0,
-    "nm": 1e-3,
-    "mm": 1e3,
-}
 
 # Of versions without names of the axes.
 OLD_AXES = "TCZYX"
@@ -82,7 +66,11 @@ def read_ome_zarr(store: Store, part: Part, max_bytes: int) -> Contents:
     if names is not None and len(names) != pixels.shape[2]:
         names = None
     return Contents(
-        pixels, channels=names, pixel_size=pixel_size, full_shape=part.full_shape(full, axes)
+        pixels,
+        channels=names,
+        pixel_size=pixel_size,
+        full_shape=part.full_shape(full, axes),
+        whole_shape=part.whole_shape(full, axes),
     )
 
 
@@ -139,16 +127,20 @@ def _units(named: Any) -> list[str]:
     ]
 
 
-def _pixel_size(steps: list[Any], *, axes: str, units: list[str]) -> float | None:
-    """µm per pixel along X; None where it has no unit, as nobody knows what a number means then."""
-    at = axes.find("X")
+def _pixel_size(steps: list[Any], *, axes: str, units: list[str]) -> PixelSize | None:
+    """µm per pixel; None where it has no unit, as nobody knows what a number means then."""
+    return of_sides(*(_step(steps, axes.find(axis), units) for axis in "YX"))
+
+
+def _step(steps: list[Any], at: int, units: list[str]) -> float | None:
+    """µm per pixel along one axis."""
     if at < 0:
         return None
-    size = MICROMETRES.get(units[at].strip().lower(), math.nan)
+    length = 1.0
     for step in steps:
         if step.get("type") == "scale":
-            size *= float(step["scale"][at])
-    return size if math.isfinite(size) and size > 0 else None
+            length *= float(step["scale"][at])
+    return in_micrometres(length, units[at])
 
 
 def _names(omero: Any) -> tuple[str, ...] | None:

@@ -6,13 +6,16 @@ held against the limit.
 
 from __future__ import annotations
 
+import contextlib
 import math
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
+from cellcutter_core.reading.axes import idle_axis
 from cellcutter_core.reading.contents import (
     Array,
     Several,
@@ -32,7 +35,11 @@ BAND_SHARE = 1 / 16
 """What is held at once of an image that is made smaller, as a share of the limit."""
 
 MOST_NAMED = 4
-"""As many images of a file are named in a message."""
+MOST_LISTED = 20
+"""As many images of a file are named where one is asked about, and where one is not there."""
+
+SMALLEST_SCENE = 0.05
+"""Images whose planes have less than this share of the pixels of the largest are thumbnails."""
 
 
 @dataclass(frozen=True)
@@ -52,15 +59,60 @@ class Stored:
     dtype: np.dtype[Any]
     read: Callable[[tuple[int | slice, ...]], Array]
 
+    def turned(self, orientation: int) -> Stored:
+        """As it is to be seen, by the number that Exif and TIFF have for it.
+
+        Of a part that is asked for, the same part is read of what lies in the file.
+        """
+        rows, cols = self.axes.find("Y"), self.axes.find("X")
+        flip_rows, flip_cols = orientation in (3, 4, 6, 7), orientation in (2, 3, 7, 8)
+        swapped = orientation in (5, 6, 7, 8)
+        if not (flip_rows or flip_cols or swapped) or -1 in (rows, cols):
+            return self
+        shape = list(self.shape)
+        if swapped:
+            shape[rows], shape[cols] = shape[cols], shape[rows]
+
+        def read(index: tuple[int | slice, ...]) -> Array:
+            there = list(index)
+            if swapped:
+                there[rows], there[cols] = there[cols], there[rows]
+            for axis, flip in ((rows, flip_rows), (cols, flip_cols)):
+                if flip:
+                    there[axis] = _mirrored(there[axis], self.shape[axis])
+            part = self.read(tuple(there))
+            kept = [n for n, at in enumerate(index) if isinstance(at, slice)]
+            at_rows, at_cols = kept.index(rows), kept.index(cols)
+            flipped = [at for at, flip in ((at_rows, flip_rows), (at_cols, flip_cols)) if flip]
+            part = np.flip(part, tuple(flipped))
+            return np.swapaxes(part, at_rows, at_cols) if swapped else part
+
+        return Stored(tuple(shape), self.axes, self.dtype, read)
+
+    def without_idle(self) -> Stored:
+        """Without axes that say nothing, see `idle_axis`."""
+        n = idle_axis(self.shape)
+        return self if n is None else self.drop(n).without_idle()
+
     def at(self, axis: str, place: int) -> Stored:
         """What lies at one place of an axis, without that axis."""
-        n = self.axes.index(axis)
+        return self.drop(self.axes.index(axis), place)
+
+    def drop(self, n: int, place: int = 0) -> Stored:
+        """What lies at one place of the n-th axis, without that axis."""
         return Stored(
             (*self.shape[:n], *self.shape[n + 1 :]),
-            self.axes.replace(axis, ""),
+            self.axes[:n] + self.axes[n + 1 :],
             self.dtype,
             lambda index: self.read((*index[:n], place, *index[n:])),
         )
+
+
+def _mirrored(span: int | slice, length: int) -> slice:
+    """The span of as many places from the other end of an axis."""
+    assert isinstance(span, slice), "rows and columns are read by spans"
+    start, stop, _ = span.indices(length)
+    return slice(length - stop, length - start)
 
 
 def of_frames(
@@ -106,6 +158,55 @@ class _Sized(Protocol):
 
 
 Version = TypeVar("Version", bound=_Sized)
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Listed(Generic[Item]):
+    """One of the images of a file.
+
+    Attributes
+    ----------
+    name : what the file calls it, perhaps nothing
+    plane : rows and columns; 0 where it has none
+    image : what `Part.choose` returns of it
+    is_thumbnail : the file says that it is a smaller copy, or shows the label of a slide
+    """
+
+    name: str
+    plane: tuple[int, int]
+    image: Item
+    is_thumbnail: bool = False
+
+
+def checked_box(region: Any) -> Box:
+    """A region as four whole numbers.
+
+    Raises
+    ------
+    Unreadable
+        If it is something else.
+    """
+    numbers: list[int | None] = []
+    with contextlib.suppress(TypeError):
+        numbers = [_whole_number(value) for value in region]
+    if len(numbers) != 4 or None in numbers:
+        raise Unreadable(
+            f"region is {region!r}; give four whole numbers: its first row and column, and the row "
+            "and column after the last"
+        )
+    top, left, bottom, right = (number for number in numbers if number is not None)
+    return top, left, bottom, right
+
+
+def _whole_number(value: Any) -> int | None:
+    """A number of Python or NumPy as an int; None for anything else."""
+    if isinstance(value, bool | np.bool_):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -114,9 +215,11 @@ class Part:
 
     Attributes
     ----------
-    z, t, scene : index from 0, 'max' (z only), or None where not said
+    z, t, scene : index from 0, 'max' (z only), a name (scene only), or None where not said
     region : first row, first column, and those after the last; None for all of it
     reduced_to : read every so many rows and columns of all, so that neither are more than this
+
+    Numbers may be those of NumPy.
 
     Raises
     ------
@@ -135,21 +238,40 @@ class Part:
             value = getattr(self, name)
             if isinstance(value, str) and value.isascii() and value.isdigit():
                 value = int(value)
-                object.__setattr__(self, name, value)
-            index = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-            if not (value is None or index or (value == "max" and name == "z")):
-                allowed = "an index from 0" + (" or 'max'" if name == "z" else "")
-                raise Unreadable(f"{name} is {value!r}; allowed is {allowed}")
+            number = _whole_number(value)
+            is_word = isinstance(value, str) and (name == "scene" or (name, value) == ("z", "max"))
+            if not (value is None or (number is not None and number >= 0) or (is_word and value)):
+                more = {"z": " or 'max'", "t": "", "scene": " or the name of an image in the file"}
+                raise Unreadable(f"{name} is {value!r}; allowed is an index from 0{more[name]}")
+            object.__setattr__(self, name, value if number is None else number)
+        if self.region is not None:
+            object.__setattr__(self, "region", checked_box(self.region))
+        if self.reduced_to is not None:
+            side = _whole_number(self.reduced_to)
+            if side is None or side < 1:
+                raise Unreadable(f"reduced_to is {self.reduced_to!r}; give pixels, at least 1")
+            object.__setattr__(self, "reduced_to", side)
 
-    def which_scene(self, n: int = 1, names: Sequence[str] = ()) -> int:
+    def which_scene(
+        self,
+        n: int = 1,
+        names: Sequence[str] = (),
+        *,
+        n_small: int = 0,
+        most_named: int = MOST_NAMED,
+    ) -> int:
         """Which of the separate images of a file to read.
 
         Parameters
         ----------
         n : int
-            How many it holds.
+            How many it holds, without thumbnails.
         names : sequence of str
             What the file calls them, as far as it does.
+        n_small : int
+            How many thumbnails there are, which are counted after them.
+        most_named : int
+            As many are named in a message.
 
         Raises
         ------
@@ -160,20 +282,67 @@ class Part:
         """
         if self.scene is None and n > 1:
             named = ""
-            if len(names) == n and all(names):
-                listed = ", ".join(name[:40] for name in names[:MOST_NAMED])
-                named = f" ({listed}{', …' if n > MOST_NAMED else ''})"
+            if len(names) == n + n_small and all(names[:n]):
+                listed = ", ".join(name[:60] for name in names[: min(n, most_named)])
+                named = f" ({listed}{', …' if n > most_named else ''})"
             raise Several(
                 f"holds {n} separate images{named}, and one is segmented at a time; "
                 f"give scene=0 to {n - 1}",
                 n,
             )
-        scene = int(self.scene or 0)
-        if scene >= n:
+        scene, last = self.scene or 0, n + n_small - 1
+        if isinstance(scene, str):
+            if names.count(scene) == 1:
+                return names.index(scene)
+            listed = ", ".join(name[:60] for name in names[:MOST_LISTED] if name)
+            called = f", called {listed}{', …' if len(names) > MOST_LISTED else ''}" * bool(listed)
             raise Unreadable(
-                f"scene is {scene}, but the file holds {n} image(s); allowed is 0 to {n - 1}"
+                f"scene is {scene[:60]!r}, but the file holds {last + 1} image(s){called}; allowed "
+                f"is an index from 0 to {last} or one of the names"
+            )
+        if scene > last:
+            raise Unreadable(
+                f"scene is {scene}, but the file holds {last + 1} image(s); allowed is 0 to {last}"
             )
         return scene
+
+    def choose(self, images: Sequence[Listed[Item]], *, most_named: int = MOST_NAMED) -> Item:
+        """The image that is asked for, of all in a file.
+
+        Those that are not much smaller than the largest are counted in the order of the file, then
+        the others: thumbnails, labels of slides. These are never asked about, but can be chosen.
+
+        Parameters
+        ----------
+        images : sequence of Listed
+        most_named : int
+            As many are named where one is asked about.
+
+        Raises
+        ------
+        Several, Unreadable
+            As `which_scene`, and if none of them has rows and columns.
+        """
+        # A plane, not all of it: a stack may well lie beside a single picture.
+        areas = [one.plane[0] * one.plane[1] for one in images]
+        smallest = max(1, SMALLEST_SCENE * max(areas, default=0))
+        large, small = [], []
+        for one, area in zip(images, areas, strict=True):
+            if area >= smallest and not one.is_thumbnail:
+                large.append(one)
+            elif area:
+                small.append(one)
+        if not large:
+            large, small = small, []
+        if not large:
+            raise Unreadable("holds no image of rows and columns; export it as OME-TIFF")
+        several = [*large, *small]
+        names = [one.name for one in several]
+        if self.scene is None and len({one.plane for one in large}) > 1:
+            # Images of unlike size are told apart by that.
+            names = [f"{one.name} {one.plane[0]} × {one.plane[1]}".strip() for one in several]
+        at = self.which_scene(len(large), names, n_small=len(small), most_named=most_named)
+        return several[at].image
 
     def read(self, stored: Stored, *, max_bytes: int) -> tuple[Array, str]:
         """Read one plane, or the maximum of all along Z, one plane after the other.
@@ -220,6 +389,12 @@ class Part:
         """Rows and columns of an image of which not all are read; None where all are."""
         sizes = dict(zip(axes, shape, strict=True))
         return (sizes["Y"], sizes["X"]) if self._every(sizes) > 1 else None
+
+    def whole_shape(self, shape: tuple[int, ...], axes: str) -> tuple[int, int] | None:
+        """Rows and columns of an image of which a region is read; None where all of it is."""
+        sizes = dict(zip(axes, shape, strict=True))
+        inside = self.region is not None and "Y" in sizes and "X" in sizes
+        return (sizes["Y"], sizes["X"]) if inside else None
 
     def version(self, versions: Sequence[Version], axes: str) -> Version:
         """The one to read of an image and smaller versions of it, of which it is the first.

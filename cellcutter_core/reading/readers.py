@@ -14,18 +14,55 @@ import numpy as np
 
 from cellcutter_core.gaps import is_gap
 from cellcutter_core.reading.contents import Array, Contents, Several, Unreadable, memory_limit
+from cellcutter_core.reading.drawn import is_drawn
 from cellcutter_core.reading.parts import Box, Part, Plane
 from cellcutter_core.reading.zarr_places import is_address, is_zarr_archive, is_zarr_folder
 
 # How each format begins; an OME-Zarr is a folder, or a zip archive as .npz is.
 NPY = (b"\x93NUMPY",)
 NPZ = (b"PK\x03\x04", b"PK\x05\x06")
-PNG = (b"\x89PNG\r\n\x1a\n",)
-JPEG = (b"\xff\xd8\xff",)
 ND2 = (b"\xda\xce\xbe\n",)
 CZI = (b"ZISRAWFILE",)
 LIF = (b"p\0\0\0",)
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+# MATLAB's begins with a text of its own.
+HDF5 = (b"\x89HDF\r\n\x1a\n", b"MATLAB 7.3 MAT")
+PICTURES = {
+    "png": (b"\x89PNG\r\n\x1a\n",),
+    "jpeg": (b"\xff\xd8\xff",),
+    "gif": (b"GIF87a", b"GIF89a"),
+    "jpeg2000": (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"),
+}
+BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
+
+GIT_LFS = (b"version https://git-lfs",)
+
+POINTERS = {
+    ".vsi": "in the .ets files of a folder beside it (cellSens, OlyVIA)",
+    ".mrxs": "in the .dat files of a folder beside it (MIRAX)",
+}
+"""By the ending of their names, as they begin as TIFF and JPEG do: what lies elsewhere."""
+
+HDF5_ENDINGS = (".h5", ".hdf5", ".hdf")
+"""In a folder those are images; others of the format are anything, such as models."""
+
+
+def picture_kind(start: bytes) -> str | None:
+    """What kind of picture a file is that begins so; None for anything else."""
+    for kind, starts in PICTURES.items():
+        if start.startswith(starts):
+            return kind
+    if start.startswith(b"RIFF") and start[8:12] == b"WEBP":
+        return "webp"
+    # These two letters alone may begin a text.
+    length = int.from_bytes(start[14:16], "little")
+    return "bmp" if start.startswith(b"BM") and length in BMP_HEADERS else None
+
+
+def has_known_start(start: bytes) -> bool:
+    """Whether a file that begins so, with at least 16 bytes of it, is of a known format."""
+    known = TIFF + NPY + NPZ + ND2 + CZI + LIF + HDF5
+    return start.startswith(known) or picture_kind(start) is not None
 
 
 def read_contents(
@@ -74,6 +111,7 @@ def read_contents(
     name = file_name(path)
     limit = memory_limit() if max_bytes is None else max_bytes
     try:
+        _refuse_pointer(path)
         with warnings.catch_warnings():
             # Libraries warn of odd metadata; what matters for the pixels is checked.
             warnings.simplefilter("ignore")
@@ -93,6 +131,39 @@ def read_contents(
             f"{name}: cannot be read, it may be damaged or incomplete ({detail}); "
             "copy or save it again"
         ) from error
+
+
+def read_label_contents(path: Path | str, *, max_bytes: int | None = None) -> Contents:
+    """The arrays of a file of labels, of which nobody chooses one of several images.
+
+    Raises
+    ------
+    ValueError
+        As `read_contents`.
+    """
+    try:
+        contents = read_contents(path, as_stored=True, max_bytes=max_bytes)
+        pixels = contents.pixels
+        # Some formats have colours only.
+        if contents.colour and all(
+            np.array_equal(pixels[..., 0], pixels[..., other]) for other in (1, 2)
+        ):
+            contents.pixels, contents.colour = np.ascontiguousarray(pixels[..., :1]), False
+        return contents
+    except Several as error:
+        raise Unreadable(
+            f"{str(error).partition(', and one is')[0]}, and it is not known which of them the "
+            "labels are; save those in a file of their own"
+        ) from None
+
+
+def _refuse_pointer(path: Path | str) -> None:
+    """Refuse a file that says where an image lies and holds an overview of it, or not even that."""
+    if not is_address(path) and (lies := POINTERS.get(Path(path).suffix.lower())):
+        raise Unreadable(
+            f"holds an overview alone, the image itself lies {lies}, which is not supported; "
+            "export the image as OME-TIFF"
+        )
 
 
 def n_images(path: Path | str) -> int:
@@ -123,9 +194,11 @@ def is_image_file(path: Path) -> bool:
         start = _start(path)
         if start.startswith(NPZ):
             return path.suffix.lower() == ".npz" or is_zarr_archive(path)
+        if start.startswith(HDF5):
+            return path.suffix.lower() in HDF5_ENDINGS
     except (Unreadable, OSError, BadZipFile):
         return False
-    return start.startswith(TIFF + PNG + JPEG + NPY + ND2 + CZI + LIF)
+    return has_known_start(start)
 
 
 def file_name(path: Path | str) -> str:
@@ -182,15 +255,24 @@ def _read(path: Path, start: bytes, part: Part, as_stored: bool, max_bytes: int)
             from cellcutter_core.reading.microscopes import read_microscope
 
             return read_microscope(path, part, max_bytes, kind=kind)
-    if start.startswith(PNG + JPEG):
+    if (picture := picture_kind(start)) is not None:
         from cellcutter_core.reading.pictures import read_picture
 
-        contents = read_picture(path, max_bytes, as_stored=as_stored)
-    elif start.startswith(NPY):
+        return read_picture(path, part, max_bytes, kind=picture, as_stored=as_stored)
+    if start.startswith(HDF5):
+        from cellcutter_core.reading.hdf5 import read_hdf5
+
+        return read_hdf5(path, part, max_bytes, of_labels=as_stored)
+    if start.startswith(NPY):
         from cellcutter_core.reading.numpy_files import read_npy
 
         return read_npy(path, part, max_bytes)
-    elif start.startswith(NPZ):
+    if is_drawn(path):
+        raise Unreadable(
+            "holds points or outlines, or is any other JSON, and no image; give ROIs of ImageJ and "
+            "GeoJSON as markers or true cells of one"
+        )
+    if start.startswith(NPZ):
         from cellcutter_core.reading.numpy_files import read_npz
 
         if is_zarr_archive(path):
@@ -199,18 +281,21 @@ def _read(path: Path, start: bytes, part: Part, as_stored: bool, max_bytes: int)
 
             return read_ome_zarr(ZipStore(path), part, max_bytes)
         contents = read_npz(path, max_bytes)
-    else:
+        # There are no planes in it; what is asked for must be the only one.
+        part.which_scene()
+        part.check_plane(contents.pixels.shape, "YXC")
+        part.inside(*contents.pixels.shape[:2])
+        contents.whole = True
+        return contents
+    if start.startswith(tuple(mark[:16] for mark in GIT_LFS)):
         raise Unreadable(
-            "is not an image in a known format; give TIFF, PNG, JPEG, .npy, .npz or OME-Zarr "
-            "(files of microscopes: ND2, CZI and LIF are read with their packages; export others "
-            "as OME-TIFF)"
+            "is a pointer of Git LFS and not the file itself; fetch that with 'git lfs pull'"
         )
-    # These have one image and no planes; what is asked for must be the only one.
-    part.which_scene()
-    part.check_plane(contents.pixels.shape, "YXC")
-    part.inside(*contents.pixels.shape[:2])
-    contents.whole = True
-    return contents
+    raise Unreadable(
+        "is not an image in a known format; give TIFF, PNG, JPEG, BMP, GIF, WebP, JPEG 2000, .npy, "
+        ".npz, HDF5 or OME-Zarr (files of microscopes: ND2, CZI and LIF are read with their "
+        "packages; export others as OME-TIFF)"
+    )
 
 
 def _plain(pixels: Array) -> Array:

@@ -9,22 +9,24 @@ import logging
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cellcutter_core.reading.contents import Unreadable
+from cellcutter_core.reading.drawn import Drawn, Ring
+from cellcutter_core.reading.planes import STACK
 
 ROI, ARCHIVE = b"Iout", b"PK\x03\x04"
 """How the files begin."""
 
+PLANES = ("z", "t", STACK)
+"""What ImageJ says of where in a stack a ROI lies."""
+
 LARGEST_SET = 64 * 1024**2
 MOST_ROIS = 100_000
 """A set is small: what is larger, or has more, is none."""
-
-Area = list[NDArray[np.float64]]
-"""The rings (n, 2) of (row, col) that bound it, along the edges of pixels: the edge above the first
-row, and that left of the first column, is at 0. A pixel is inside where it is in an odd number."""
 
 
 def is_rois(file: Path) -> bool:
@@ -40,15 +42,8 @@ def is_rois(file: Path) -> bool:
         return False
 
 
-def read_rois(file: Path) -> tuple[NDArray[np.int64], dict[str, Area]]:
+def read_rois(file: Path) -> Drawn:
     """The points and the areas of a file for which `is_rois` holds.
-
-    Returns
-    -------
-    points : (N, 2) int
-        (row, col) of their pixels.
-    areas : dict of str to list of (n, 2) array
-        By the names of the ROIs.
 
     Raises
     ------
@@ -56,19 +51,30 @@ def read_rois(file: Path) -> tuple[NDArray[np.int64], dict[str, Area]]:
         If it is damaged, too large, or holds ROIs that are neither.
     """
     points: list[NDArray[np.int64]] = []
-    areas: dict[str, Area] = {}
+    areas: list[tuple[str, list[Ring]]] = []
+    of_points: list[NDArray[np.float64]] = []
+    of_areas: list[NDArray[np.float64]] = []
     for number, (name, content) in enumerate(_contents(file), 1):
-        kind, rings = _parsed(name, content)
+        kind, rings, planes = _parsed(name, content)
         if kind == "POINT":
             # ImageJ takes the pixel that a point lies in.
-            points += [np.floor(ring).astype(np.int64) for ring in rings]
+            pixels = [np.floor(ring).astype(np.int64) for ring in rings]
+            points += pixels
+            of_points.append(np.broadcast_to(planes, (sum(map(len, pixels)), len(PLANES))))
         elif kind in ("POLYGON", "RECT", "OVAL", "FREEHAND", "TRACED"):
-            areas[f"{number} ({name})"] = rings
+            areas.append((f"{number} ({name})", rings))
+            of_areas.append(planes[:1])
         else:
             raise Unreadable(
                 f"holds the ROI {name[:40]!r}, which is a {kind.lower()}; save points or areas"
             )
-    return np.concatenate([np.zeros((0, 2), np.int64), *points]), areas
+    none = np.zeros((0, len(PLANES)))
+    return Drawn(
+        np.concatenate([np.zeros((0, 2), np.int64), *points]),
+        areas,
+        list(zip(PLANES, np.concatenate([none, *of_points]).T, strict=True)),
+        list(zip(PLANES, np.concatenate([none, *of_areas]).T, strict=True)),
+    )
 
 
 def _contents(file: Path) -> list[tuple[str, bytes]]:
@@ -92,8 +98,8 @@ def _contents(file: Path) -> list[tuple[str, bytes]]:
         raise Unreadable(f"is a damaged set of ROIs ({error}); save it again") from None
 
 
-def _parsed(name: str, content: bytes) -> tuple[str, Area]:
-    """The kind of a ROI, and its points or rings as (row, col)."""
+def _parsed(name: str, content: bytes) -> tuple[str, list[Ring], NDArray[np.float64]]:
+    """The kind of a ROI, its points or rings as (row, col), and see `_planes`."""
     from roifile import ImagejRoi
 
     # What it says of odd names and properties is of no use here.
@@ -105,10 +111,27 @@ def _parsed(name: str, content: bytes) -> tuple[str, Area]:
             for ring in roi.coordinates(multi=True)
         ]
         kind = roi.roitype.name
+        planes = _planes(roi, sum(map(len, rings)))
     except Exception as error:  # It is read without being checked, which fails in many ways.
         raise Unreadable(
             f"holds the ROI {name[:40]!r}, which is damaged ({type(error).__name__}); save it again"
         ) from None
     if not all(np.isfinite(ring).all() and (np.abs(ring) < 1e6).all() for ring in rings):
         raise Unreadable(f"holds the ROI {name[:40]!r}, which is beyond any image; save it again")
-    return kind, rings
+    return kind, rings, planes
+
+
+def _planes(roi: Any, n_points: int) -> NDArray[np.float64]:
+    """(1 or n, 3) place of a ROI, or of each of its points, along `PLANES`; NaN where in all.
+
+    ImageJ counts from 1, and 0 says that it lies in all. Of a stack with several axes it says z and
+    t, of any other one number, which points that were set one by one have each.
+    """
+    several_axes = bool(roi.c_position or roi.z_position or roi.t_position)
+    in_stack = np.array([0 if several_axes else roi.position])
+    each = roi.counter_positions
+    if each is not None and len(each) == n_points and not several_axes:
+        in_stack = np.asarray(each, np.int64)
+    planes = np.array([(roi.z_position, roi.t_position, place) for place in in_stack], np.float64)
+    planes[planes < 1] = np.nan
+    return planes - 1

@@ -14,32 +14,32 @@ import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
 
+from cellcutter_core.pixel_size import PixelSize
 from cellcutter_core.reading.axes import MAX_CHANNELS, channel_axis, to_channels_last
 from cellcutter_core.reading.contents import Array, Contents, Unreadable, check_header, check_size
-from cellcutter_core.reading.parts import Part, Stored, in_memory, of_frames
+from cellcutter_core.reading.parts import Listed, Part, Stored, in_memory, of_frames
 from cellcutter_core.reading.tiff_colours import IN_COLOUR, meant
+from cellcutter_core.reading.tiff_sizes import pixel_size_of_tiff
 
-# µm in each unit. Both signs for micro occur, and ImageJ writes one of them as an escape.
-MICROMETRES = {
-    "µm": 1.0,
-    "μm": 1.0,
-    "\\u00b5m": 1.0,
-    "um": 1.0,
-    "micron": 1.0,
-    "microns": 1.0,
-    "nm": 1e-3,
-    "mm": 1e3,
-    "cm": 1e4,
-    "inch": 25400.0,
-}
+Side = TypeVar("Side", int, float)
 
 # Axes of pages whose meaning the file does not give (tifffile's "other" and "image" axes).
 UNKNOWN_AXES = "QI"
+
+# The axis of places of the stage, as in stacks of Micro-Manager.
+POSITIONS = "R"
+
+# The tag that says how a picture is to be turned.
+ORIENTATION = 274
+
+# What tifffile calls the formats of slide scanners.
+SLIDES = ("svs", "scn", "bif", "avs", "ndpi", "philips", "qpi")
 
 
 def read_tiff(path: Path, part: Part, max_bytes: int, *, as_stored: bool = False) -> Contents:
@@ -50,15 +50,20 @@ def read_tiff(path: Path, part: Part, max_bytes: int, *, as_stored: bool = False
     Raises
     ------
     Unreadable
-        If it holds several images of the same size and none is chosen, is a stack and no plane is
-        chosen, has axes that are neither plane nor channel, is cut short, or needs more than
-        `max_bytes`.
+        If it holds several images and none is chosen, is a stack and no plane is chosen, has axes
+        that are neither plane nor channel, is cut short, or needs more than `max_bytes`.
     """
     with _silent(), tifffile.TiffFile(path) as tif:
-        main = _main_series(tif, part)
+        images = _images(tif)
+        main, position = part.choose(images)
         series = part.version(main.levels, main.axes)
         page = series.keyframe
         check_header(series.shape, series.dtype)
+        if all(series.keyframe.is_reduced for series, _ in (one.image for one in images)):
+            raise Unreadable(
+                "holds a reduced image alone at its first level, as raw files of cameras and some "
+                "slide scanners do; the image itself is not read from it, export it as OME-TIFF"
+            )
         # A tile is unpacked whole, and a damaged header can make it larger than the image.
         for shape in (series.shape, page.chunks):
             if not all(isinstance(length, int) for length in shape):
@@ -69,9 +74,13 @@ def read_tiff(path: Path, part: Part, max_bytes: int, *, as_stored: bool = False
             max_bytes,
             advice="its strips or tiles are read whole; save it with smaller tiles, or a region",
         )
-        _check_complete(tif, series)
+        _check_complete(tif, series, position)
         try:
             stored = _stored(tif, series, max_bytes)
+            if position is not None:
+                stored = stored.at(POSITIONS, position)
+            turned = int(page.tags.valueof(ORIENTATION, 1) or 1)
+            stored = _without_idle_axes(stored).turned(turned)
             axes = _name_axes(stored.shape, stored.axes, part)
             array, axes = part.read(dataclasses.replace(stored, axes=axes), max_bytes=max_bytes)
         except ValueError as error:
@@ -84,6 +93,8 @@ def read_tiff(path: Path, part: Part, max_bytes: int, *, as_stored: bool = False
             ) from None
         pixels, colour = to_channels_last(array, axes), False
         names, pixel_size = _metadata(tif, main)
+        if isinstance(pixel_size, tuple):
+            pixel_size = _as_turned(pixel_size, turned)
         if names and len(names) != pixels.shape[2]:
             names = None
         # ImageJ writes how a channel was displayed as a palette; its numbers are what was measured.
@@ -95,7 +106,8 @@ def read_tiff(path: Path, part: Part, max_bytes: int, *, as_stored: bool = False
             channels=names,
             colour=colour,
             pixel_size=pixel_size,
-            full_shape=part.full_shape(main.shape, main.axes),
+            full_shape=_as_turned(part.full_shape(main.shape, main.axes), turned),
+            whole_shape=_as_turned(part.whole_shape(main.shape, main.axes), turned),
             white_is_zero=page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and not as_stored,
         )
 
@@ -116,13 +128,57 @@ def _silent() -> Iterator[None]:
         logger.removeFilter(elsewhere)
 
 
-def _main_series(tif: tifffile.TiffFile, part: Part) -> tifffile.TiffPageSeries:
-    """The image of the file that is asked for; thumbnails, labels and the like are smaller."""
+def _as_turned(sides: tuple[Side, Side] | None, turned: int) -> tuple[Side, Side] | None:
+    """What is said of rows and columns as the file holds them, for the image as it is shown."""
+    return sides[::-1] if sides is not None and turned in (5, 6, 7, 8) else sides
+
+
+def _images(tif: tifffile.TiffFile) -> list[Listed[tuple[tifffile.TiffPageSeries, int | None]]]:
+    """All images of a file: its series, and of a series the place along its axis of positions."""
     if not tif.series:
         raise Unreadable("is a TIFF without pages, maybe cut short; copy or save it again")
-    main = max(tif.series, key=lambda series: series.size)
-    scenes = [series for series in tif.series if series.shape == main.shape]
-    return scenes[part.which_scene(len(scenes), [series.name for series in scenes])]
+    images = []
+    for series in _apart(tif):
+        sizes = dict(zip(series.axes, series.shape, strict=True))
+        plane = (sizes.get("Y", 0), sizes.get("X", 0))
+        n_positions = sizes.get(POSITIONS, 1)
+        # Programs for slides name what lies beside the scan so; elsewhere anything may be a name.
+        named_so = series.kind in SLIDES and series.name.lower() in ("thumbnail", "label", "macro")
+        is_thumbnail = series.keyframe.is_reduced or named_so
+        for n in range(n_positions):
+            name = f"{series.name} position {n}".strip() if n_positions > 1 else series.name
+            place = n if POSITIONS in sizes else None
+            images.append(Listed(name, plane, (series, place), is_thumbnail))
+    return images
+
+
+def _apart(tif: tifffile.TiffFile) -> list[tifffile.TiffPageSeries]:
+    """The series of a file, without what tifffile takes for smaller copies by their size alone.
+
+    Where pages are half as large as those before, but are not said to be a copy of them, they may
+    as well be another image.
+    """
+    several = []
+    for series in tif.series:
+        several.append(series)
+        if series.kind == "generic":
+            others = [
+                level
+                for level in series.levels[1:]
+                if not (level.keyframe.is_reduced or level.keyframe.is_subifd)
+            ]
+            for level in others:
+                series.levels.remove(level)
+            several += others
+    return several
+
+
+def _without_idle_axes(stored: Stored) -> Stored:
+    """Without those axes of no known meaning that have one place."""
+    for n in range(len(stored.axes) - 1, -1, -1):
+        if stored.shape[n] == 1 and stored.axes[n] in UNKNOWN_AXES:
+            stored = stored.drop(n)
+    return stored
 
 
 def _stored(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries, max_bytes: int) -> Stored:
@@ -206,7 +262,9 @@ def _overlap(start: int, length: int, wanted: range) -> range:
     return range(max(start, wanted.start), min(start + length, wanted.stop))
 
 
-def _check_complete(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> None:
+def _check_complete(
+    tif: tifffile.TiffFile, series: tifffile.TiffPageSeries, position: int | None
+) -> None:
     """Refuse a file that ends before its pages or pixels do; tifffile would fill in zeros."""
     size, tiff = tif.filehandle.size, tif.tiff
     n_pages = len(tif.pages)
@@ -221,7 +279,7 @@ def _check_complete(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> 
     if series.dataoffset is not None:
         needed = series.dataoffset + math.prod(series.shape) * series.dtype.itemsize
     else:
-        for page in series:
+        for page in _pages(series, position):
             if page is None:
                 raise Unreadable(
                     "lacks some of its planes, they may be in other files of its set; "
@@ -234,6 +292,19 @@ def _check_complete(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> 
             f"is cut short: its pixels end at byte {needed}, the file at byte {size}; "
             "copy or save it again"
         )
+
+
+def _pages(
+    series: tifffile.TiffPageSeries, position: int | None
+) -> list[tifffile.TiffPage | tifffile.TiffFrame | None]:
+    """The pages of a series, of several positions those of one."""
+    pages = list(series)
+    lead = series.shape[: len(series.shape) - len(series.keyframe.shape)]
+    at = series.axes.find(POSITIONS)
+    if position is None or at >= len(lead) or math.prod(lead) != len(pages):
+        return pages
+    numbers = np.arange(len(pages)).reshape(lead).take(position, axis=at)
+    return [pages[int(number)] for number in numbers.flat]
 
 
 def _name_axes(shape: tuple[int, ...], axes: str, part: Part) -> str:
@@ -261,42 +332,32 @@ def _name_axes(shape: tuple[int, ...], axes: str, part: Part) -> str:
 
 def _metadata(
     tif: tifffile.TiffFile, series: tifffile.TiffPageSeries
-) -> tuple[tuple[str, ...] | None, float | None]:
-    """Channel names and µm per pixel, from OME or ImageJ."""
+) -> tuple[tuple[str, ...] | None, PixelSize | None]:
+    """Channel names, from OME or ImageJ, and µm per pixel."""
+    names, described = None, None
     # Metadata that cannot be understood is no reason not to read the pixels.
     with contextlib.suppress(Exception):
         if tif.ome_metadata:
-            return _ome(tif.ome_metadata, tif.series.index(series), n_series=len(tif.series))
-        if tif.imagej_metadata:
-            return _imagej(tif)
-    return None, None
+            described = _described(tif, series)
+            names = None if described is None else _names_of_ome(described)
+        elif tif.imagej_metadata:
+            labels = tif.imagej_metadata.get("Labels")
+            names = tuple(str(label) for label in labels) if isinstance(labels, list) else None
+    return names, pixel_size_of_tiff(tif, series, described)
 
 
-def _ome(xml: str, number: int, *, n_series: int) -> tuple[tuple[str, ...] | None, float | None]:
-    described = ElementTree.fromstring(xml.encode()).findall(".//{*}Pixels")
+def _described(
+    tif: tifffile.TiffFile, series: tifffile.TiffPageSeries
+) -> ElementTree.Element | None:
+    """What OME-XML says of the pixels of an image."""
+    described = ElementTree.fromstring((tif.ome_metadata or "").encode()).findall(".//{*}Pixels")
     if not described:
-        return None, None
+        return None
     # Images without pixels in this file are described as well; then there is no telling.
-    pixels = described[number if len(described) == n_series else 0]
+    return described[tif.series.index(series) if len(described) == len(tif.series) else 0]
+
+
+def _names_of_ome(pixels: ElementTree.Element) -> tuple[str, ...] | None:
     found = [channel.get("Name") for channel in pixels.findall("{*}Channel")]
     names = tuple(name or f"channel {index}" for index, name in enumerate(found))
-    size = pixels.get("PhysicalSizeX")
-    unit = pixels.get("PhysicalSizeXUnit", "µm")
-    return names if any(found) else None, _in_micrometres(float(size), unit) if size else None
-
-
-def _imagej(tif: tifffile.TiffFile) -> tuple[tuple[str, ...] | None, float | None]:
-    metadata = tif.imagej_metadata or {}
-    labels = metadata.get("Labels")
-    names = tuple(str(label) for label in labels) if isinstance(labels, list) else None
-    size = None
-    resolution = tif.pages.first.tags.get("XResolution")
-    if resolution is not None and metadata.get("unit"):
-        pixels, units = resolution.value
-        size = _in_micrometres(units / pixels, str(metadata["unit"]))
-    return names, size
-
-
-def _in_micrometres(length: float, unit: str) -> float | None:
-    size = length * MICROMETRES.get(unit.strip().lower(), np.nan)
-    return size if math.isfinite(size) and size > 0 else None
+    return names if any(found) else None

@@ -6,6 +6,7 @@ import numpy as np
 import tifffile
 
 from cellcutter_core.reading.contents import Array, Unreadable, check_size
+from cellcutter_core.reading.label_images import refuse_labels
 
 PHOTOMETRIC = tifffile.PHOTOMETRIC
 # tifffile unpacks these to red, green and blue.
@@ -31,6 +32,8 @@ def meant(pixels: Array, page: tifffile.TiffPage, *, max_bytes: int) -> tuple[Ar
     """
     kind = page.photometric
     if kind == PHOTOMETRIC.PALETTE and page.colormap is not None and pixels.shape[2] == 1:
+        # In colours they would no longer be told.
+        refuse_labels(pixels)
         check_size(3 * pixels.nbytes, max_bytes)
         if int(pixels.max()) >= page.colormap.shape[1]:
             raise Unreadable("is damaged: it has numbers beyond the end of its palette")

@@ -15,6 +15,7 @@ from cellcutter_core.images import Image
 from cellcutter_core.inputs import Inputs
 from cellcutter_core.labels import along_border
 from cellcutter_core.pipeline import seen_names, unseen_channels
+from cellcutter_core.pixel_size import PixelSize
 from cellcutter_core.prediction import Drawing
 
 
@@ -26,8 +27,6 @@ class Applied(Segmented):
     image : Image
     config : Config
         The settings of the run.
-    origin : (int, int)
-        (row, col) of the first pixel in the image that this is a region of.
     """
 
     def __init__(
@@ -36,16 +35,19 @@ class Applied(Segmented):
         config: Config,
         inputs: Inputs,
         drawing: Drawing,
-        *,
-        origin: tuple[int, int] = (0, 0),
     ) -> None:
         self.image, self.config = image, config
-        self._inputs, self._drawing, self._origin = inputs, drawing, origin
+        self._inputs, self._drawing = inputs, drawing
 
     @property
     def origin(self) -> tuple[int, int]:
-        """As `Applied` says."""
-        return self._origin
+        """(row, col) of the first pixel in the image that this is a region of."""
+        return self.image.origin
+
+    @property
+    def whole_shape(self) -> tuple[int, int] | None:
+        """Rows and columns of that image, where this is a region of it and they are known."""
+        return self.image.whole_shape
 
     @property
     def drawing(self) -> Drawing:
@@ -73,7 +75,7 @@ class Applied(Segmented):
         return self.config.crops.with_nucleus
 
     @property
-    def pixel_size(self) -> float | None:
+    def pixel_size(self) -> PixelSize | None:
         """Micrometres per pixel, where the image's file says so."""
         return self.image.pixel_size
 

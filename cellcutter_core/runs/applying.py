@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cellcutter_core.arguments import check_argument
 from cellcutter_core.blockwise.blocks import AT_ONCE
 from cellcutter_core.blockwise.large_image import SAMPLED, LargeImage
 from cellcutter_core.config import check_current
@@ -25,7 +26,6 @@ from cellcutter_core.pipeline import (
     seen_names,
 )
 from cellcutter_core.reading.contents import TooLarge
-from cellcutter_core.reading.label_images import shows_labels
 from cellcutter_core.reading.readers import one_line
 from cellcutter_core.runs.alike import Where, in_same_roles, read_alike, seen_instead
 from cellcutter_core.runs.applied import Applied
@@ -89,8 +89,7 @@ class Trained:
         Raises
         ------
         ValueError
-            What `read_alike` raises, where the files of channels cannot be told by their names, and
-            for a label image.
+            What `read_alike` raises, and where the files of channels cannot be told by their names.
         """
         image = read_alike(path, self.run.description, self.own_files, **self._reading(how))
         own = file_names_of(self.run)
@@ -100,8 +99,6 @@ class Trained:
                 f"by their names ({', '.join(own)}): give files that hold all channels, or train "
                 "on files that are called by them"
             )
-        if shows_labels(image.pixels):
-            raise ValueError(f"{image.name}: is a label image, in which there are no cells to find")
         return image
 
     def open(self, path: Where, **how: Any) -> Image | LargeImage:
@@ -155,7 +152,7 @@ class Trained:
         """
         return in_same_roles(image, self.run.description, self.own_files, keep=keep)
 
-    def apply(self, image: Image, *, origin: tuple[int, int] = (0, 0)) -> Applied:
+    def apply(self, image: Image) -> Applied:
         """The cells of an image, whose channels have their roles.
 
         Cell area and markers are found as the settings of the run want it, also where those of the
@@ -165,8 +162,6 @@ class Trained:
         Parameters
         ----------
         image : Image
-        origin : (int, int)
-            See `Applied`.
 
         Raises
         ------
@@ -176,14 +171,13 @@ class Trained:
         """
         self._check_seen(image)
         inputs = checked_markers(prepare(image, self.config)[0], self.config)
-        return self.draw(image, inputs, origin=origin)
+        return self.draw(image, inputs)
 
     def apply_in_blocks(
         self,
         large: LargeImage,
         files: Mapping[str, Path],
         *,
-        origin: tuple[int, int] = (0, 0),
         progress: Callable[[float], None] = lambda share: None,
     ) -> InBlocks:
         """As `apply`, of an image of which a block is held at a time; what is found is written.
@@ -191,7 +185,7 @@ class Trained:
         Parameters
         ----------
         large : LargeImage
-        files, origin, progress
+        files, progress
             See `cellcutter_core.runs.in_blocks.apply_in_blocks`.
 
         Raises
@@ -200,9 +194,7 @@ class Trained:
             As `apply`, and what `apply_in_blocks` raises.
         """
         self._check_seen(large.sample)
-        return apply_in_blocks(
-            self.network, large, self.config, files, origin=origin, progress=progress
-        )
+        return apply_in_blocks(self.network, large, self.config, files, progress=progress)
 
     def _check_seen(self, image: Image) -> None:
         seen = seen_names(image, self.config)
@@ -219,11 +211,11 @@ class Trained:
         """What the network saw here, where that has other names than in its run; else nothing."""
         return seen_instead(applied.channels, self.channels, self.own_files)
 
-    def draw(self, image: Image, inputs: Inputs, *, origin: tuple[int, int] = (0, 0)) -> Applied:
+    def draw(self, image: Image, inputs: Inputs) -> Applied:
         """The cells of an image whose cell area and markers are known."""
         data = make_dataset(inputs, self.config)
         drawing = draw_cells(self.network, data, inputs, self.config)
-        return Applied(image, self.config, inputs, drawing, origin=origin)
+        return Applied(image, self.config, inputs, drawing)
 
 
 def apply_run(run: Run, image: Image) -> Applied:
@@ -248,6 +240,9 @@ def apply_run(run: Run, image: Image) -> Applied:
     ValueError
         What `Trained` and `Trained.apply` raise.
     """
+    folder = run if isinstance(run, str | os.PathLike) else "results"
+    check_argument(run, Run, "run", f"open its folder with Run({os.fspath(folder)!r})")
+    check_argument(image, Image, "image", "read a file with read_image('my-image.tif')")
     trained = Trained(run)
     return trained.apply(trained.in_roles(image))
 

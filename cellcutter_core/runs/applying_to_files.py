@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -13,6 +14,7 @@ import numpy as np
 from cellcutter_core.blockwise.large_image import LargeImage
 from cellcutter_core.export import image_content
 from cellcutter_core.files import atomic
+from cellcutter_core.pixel_size import height_and_width
 from cellcutter_core.reading.readers import one_line
 from cellcutter_core.runs.applied import Applied
 from cellcutter_core.runs.applying import Trained
@@ -78,7 +80,6 @@ def apply_to_files(
         raise ValueError(f"cannot write {folder}: {error.strerror}; choose another") from error
     forget_left_over(folder)
     done = list(earlier)
-    row, col, *_ = how.get("region") or (0, 0)
     for name, file in files.items():
         if stop():
             return
@@ -98,8 +99,8 @@ def apply_to_files(
         ) -> Applied | InBlocks:
             image = trained.open(file, **reading)
             if isinstance(image, LargeImage):
-                return trained.apply_in_blocks(image, targets, origin=(row, col), progress=told)
-            applied = trained.apply(image, origin=(row, col))
+                return trained.apply_in_blocks(image, targets, progress=told)
+            applied = trained.apply(image)
             write_formats(applied, targets)
             return applied
 
@@ -167,5 +168,8 @@ def _measures(found: Applied | InBlocks) -> dict[str, Any]:
         for which, area in (("mean", np.mean(areas)), ("median", np.median(areas))):
             measures[f"{which}_area"] = float(area)
             if size is not None:
-                measures[f"{which}_area_um2"] = float(area) * size**2
+                measures[f"{which}_area_um2"] = float(area) * math.prod(height_and_width(size))
+    if size is not None:
+        sides = height_and_width(size)
+        measures |= zip(("pixel_height_um", "pixel_width_um"), sides, strict=True)
     return measures

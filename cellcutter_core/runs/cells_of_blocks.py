@@ -31,6 +31,7 @@ from cellcutter_core.export.zarr_pyramid import Place, blocks
 from cellcutter_core.images import Image
 from cellcutter_core.inputs import Inputs
 from cellcutter_core.pipeline import seen_channels
+from cellcutter_core.pixel_size import shown_every
 from cellcutter_core.prediction import Drawing
 from cellcutter_core.regions import Box
 from cellcutter_core.runs.applied import Applied
@@ -76,7 +77,6 @@ class CellsOfBlocks:
         files: Mapping[str, Path],
         scratch: Path,
         *,
-        origin: tuple[int, int],
         done: Callable[[], None],
     ) -> None:
         """Write all files.
@@ -87,18 +87,23 @@ class CellsOfBlocks:
             Format, of `IMAGE_FORMATS` → the file to write.
         scratch : Path
             Folder for what is needed meanwhile.
-        origin : (int, int)
-            (row, col) of the first pixel in the image that this is a region of.
         done : callable
             Called `n_steps` times.
         """
-        table = self._write_parts(files, origin, done)
-        pixel_size, reduced = self.large.sample.pixel_size, self.drawn.reduced
+        table = self._write_parts(files, done)
+        sample, reduced = self.large.sample, self.drawn.reduced
         if "labels" in files:
-            write_labels(files["labels"], self.labels, pixel_size=pixel_size, compressed=True)
+            write_labels(
+                files["labels"],
+                self.labels,
+                pixel_size=sample.pixel_size,
+                origin=sample.origin,
+                whole_shape=sample.whole_shape,
+                compressed=True,
+            )
         if "ome-zarr" in files:
             self._write_zarr(files["ome-zarr"], table, scratch, done)
-        bar = None if pixel_size is None else pixel_size * reduced.every
+        bar = shown_every(sample.pixel_size, reduced.every)
         if "overlay" in files:
             shown = overlay(self.picture, reduced.labels)
             files["overlay"].write_bytes(png_file(with_scale_bar(shown, bar)))
@@ -107,7 +112,7 @@ class CellsOfBlocks:
             files["borders"].write_bytes(png_file(with_scale_bar(shown, bar)))
 
     def _write_parts(
-        self, files: Mapping[str, Path], origin: tuple[int, int], done: Callable[[], None]
+        self, files: Mapping[str, Path], done: Callable[[], None]
     ) -> dict[str, NDArray[Any]]:
         """Write what grows by the cells of each block; their table where an OME-Zarr needs it."""
         shape, drawn, points = self.large.shape, self.drawn, self.found.points
@@ -127,7 +132,7 @@ class CellsOfBlocks:
                     numbers[cells + 1] = cells + 1
                     own = numbers[self.labels[pixels_of(box)]]
                     image = self.large.read(box)
-                    part = _Part(image, self.config, own, corner=box[:2], origin=origin)
+                    part = _Part(image, self.config, own, region=self.large.sample.origin)
                     for writer in writers:
                         writer.add(part)
                     if "ome-zarr" in files:
@@ -161,6 +166,7 @@ class CellsOfBlocks:
             channels=[sample.channels[k] for k in order],
             nucleus=self.nucleus,
             pixel_size=sample.pixel_size,
+            origin=sample.origin,
             table=table,
             new=new,
             done=done,
@@ -198,8 +204,7 @@ class _Part(Applied):
         config: Config,
         labels: NDArray[np.int32],
         *,
-        corner: tuple[int, int],
-        origin: tuple[int, int],
+        region: tuple[int, int],
     ) -> None:
         seen = image.pixels[..., seen_channels(image, config)]
         nothing = np.zeros(labels.shape)
@@ -208,19 +213,13 @@ class _Part(Applied):
             config,
             Inputs(seen, labels > 0, np.zeros((0, 2))),
             Drawing(labels, nothing.astype(np.uint8), nothing.astype(np.float32)),
-            origin=(corner[0] + origin[0], corner[1] + origin[1]),
         )
-        self._corner = corner
+        self._region = region
 
-    @cached_property
-    def table(self) -> dict[str, NDArray[Any]]:
-        """As `Segmented` says, with rows and columns counted from the first of the image."""
-        table = dict(super().table)
-        for name, first in zip(("row", "col"), self._corner, strict=True):
-            table[name] = table[name] + first
-            if self.pixel_size is not None:
-                table[f"{name}_um"] = table[name] * self.pixel_size
-        return table
+    @property
+    def region(self) -> tuple[int, int]:
+        """As `Segmented` says."""
+        return self._region
 
 
 def _around(boxes: NDArray[np.int64], shape: tuple[int, int]) -> Box:

@@ -16,6 +16,7 @@ from pydantic import Field, field_validator, model_validator
 
 from cellcutter_core.channel_names import ChannelNames
 from cellcutter_core.config import QUICK, Config, Settings, renewed
+from cellcutter_core.pixel_size import PixelSize, checked, height_and_width, in_words
 from cellcutter_core.reading.zarr_places import is_address
 from cellcutter_core.runs.names import in_effect
 
@@ -111,6 +112,10 @@ class Source(Settings):
         return f"{self.name} of the paper" if self.kind == "paper" else self.name
 
 
+LARGEST_PIXEL = 1000.0
+"""In micrometres."""
+
+
 class Choices(Settings):
     """Everything chosen so far."""
 
@@ -121,8 +126,9 @@ class Choices(Settings):
     nucleus: str | None = Field(
         None, description="Channel that shows the nuclei, 'none' without; None as guessed."
     )
-    pixel_size: float | None = Field(
-        None, gt=0, le=1000, description="Micrometres a pixel; None as the file says."
+    pixel_size: float | tuple[float, float] | None = Field(
+        None,
+        description="Micrometres a pixel, or its height and width; None as the file says.",
     )
     region: tuple[int, int, int, int] | None = Field(
         None,
@@ -141,6 +147,14 @@ class Choices(Settings):
     def _current(cls, config: Config) -> Config:
         # Here and nowhere else: drafts, runs that are duplicated or adopted all come by.
         return renewed(config)
+
+    @field_validator("pixel_size")
+    @classmethod
+    def _pixel_size(cls, pixel_size: PixelSize | None) -> PixelSize | None:
+        size = checked(pixel_size)
+        if size is not None and max(height_and_width(size)) > LARGEST_PIXEL:
+            raise ValueError(f"is {in_words(size)}; allowed is up to {LARGEST_PIXEL:g} µm")
+        return size
 
     def reading_of(self, other: Source) -> dict[str, Any]:
         """How `read_image` is to read one of the others: as the image, where it says nothing."""

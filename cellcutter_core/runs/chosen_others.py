@@ -8,7 +8,6 @@ from typing import Any
 
 from cellcutter_core.images import Image
 from cellcutter_core.pipeline import check_seen, naming, seen_channels
-from cellcutter_core.reading.label_images import shows_labels
 from cellcutter_core.runs.choices import Choices, KeptFile, Source
 from cellcutter_core.runs.draft import file_of, files_of
 from cellcutter_core.runs.given_files import Place, in_words, scenes_of
@@ -127,8 +126,6 @@ def take_in(kept: Source, choices: Choices, first: Image) -> tuple[Source, ...]:
 
 def _readable(kept: Source, choices: Choices, first: Image) -> Source:
     other, image = read_somehow(kept, lambda source: read_chosen(source, choices, first.roles))
-    if shows_labels(image.pixels):
-        raise ValueError(f"{kept.name}: is a label image, which is nothing to train on")
     with naming(kept.name):
         check_seen(image, choices.config, n_channels=len(seen_channels(first, choices.config)))
     return other

@@ -19,6 +19,7 @@ import numpy as np
 
 from cellcutter_core.files import atomic
 from cellcutter_core.markers import Nuclei
+from cellcutter_core.reading.drawn import is_drawn
 from cellcutter_core.reading.label_images import shows_labels
 from cellcutter_core.reading.readers import read_contents
 from cellcutter_core.runs.choices import Choices, KeptFile, Source, keys
@@ -161,7 +162,7 @@ def keep_file(name: str, content: bytes) -> Source:
 def together(sources: Sequence[Source]) -> Source:
     """Kept files as the channels of one image, in the order of their names.
 
-    A label image beside others has its true cells.
+    A label image or outlines beside others are its true cells.
 
     Raises
     ------
@@ -169,7 +170,7 @@ def together(sources: Sequence[Source]) -> Source:
         If several are label images.
     """
     ordered = sorted(sources, key=lambda source: (source.name, source.digest))
-    labels = [one for one in ordered if _shows_labels(one)] if len(ordered) > 1 else []
+    labels = [one for one in ordered if is_label_file(one)] if len(ordered) > 1 else []
     if len(labels) > 1:
         raise ValueError(
             f"{labels[0].name} and {labels[1].name} are both label images, of which one can be the "
@@ -184,8 +185,10 @@ def _kept(source: Source) -> KeptFile:
     return KeptFile(name=source.name, digest=source.digest)
 
 
-def _shows_labels(source: Source) -> bool:
-    """Whether a kept file is a label image."""
+def is_label_file(source: Source) -> bool:
+    """Whether a kept file is a label image, or holds outlines."""
+    if is_drawn(file_of(source)):
+        return True
     try:
         return shows_labels(read_contents(file_of(source), as_stored=True).pixels)
     except ValueError:

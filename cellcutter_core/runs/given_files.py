@@ -8,13 +8,17 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cellcutter_core.channel_names import ChannelNames
+from cellcutter_core.reading.parts import Plane
 from cellcutter_core.reading.readers import is_image_file, n_images
 from cellcutter_core.reading.zarr_places import is_zarr_folder
 
 Place = Path | tuple[Path, ...]
 """The file of an image, or the files of its channels."""
 
-IMAGE_ENDINGS = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".nd2", ".czi", ".lif")
+IMAGE_ENDINGS = (
+    *(".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".jp2"),
+    *(".nd2", ".czi", ".lif"),
+)
 """Of files that are images by their names; arrays may be anything."""
 
 
@@ -64,7 +68,7 @@ def names_for(files: Sequence[Path]) -> list[str]:
 def named_images(
     files: Sequence[Path],
     *,
-    scene: int | None = None,
+    scene: Plane = None,
     with_folders: bool = True,
     channels: ChannelNames | None = None,
 ) -> tuple[dict[str, Place], dict[str, int]]:
@@ -73,7 +77,7 @@ def named_images(
     Parameters
     ----------
     files : sequence of Path
-    scene : int, optional
+    scene : int or str, optional
         Take only this one of each file.
     with_folders : bool
         Whether the folder tells files of the same name apart, and which files are of one image.
@@ -124,13 +128,13 @@ def in_words(place: Place) -> str:
     return f"{first} with {', '.join(more)}" if more else first
 
 
-def scenes_of(file: Path, *, scene: int | None = None) -> list[int | None]:
+def scenes_of(file: Path, *, scene: Plane = None) -> list[int | None]:
     """The images of a file by their numbers; None alone where it holds one, or `scene` is given."""
     n = 1 if scene is not None else n_images(file)
     return [None] if n == 1 else list(range(n))
 
 
-def of_scene(file: Path, scene: int) -> Path:
+def of_scene(file: Path, scene: int | str) -> Path:
     """What one of several images in a file is called, as if it were a file of its own.
 
     Examples
@@ -138,7 +142,8 @@ def of_scene(file: Path, scene: int) -> Path:
     >>> of_scene(Path("day1/plate.lif"), 2).name
     'plate-scene2.lif'
     """
-    return file.with_name(f"{_without_ending(file)}-scene{scene}{file.suffix}")
+    called = re.sub(r"[^\w.-]+", "-", str(scene)).strip("-")
+    return file.with_name(f"{_without_ending(file)}-scene{called}{file.suffix}")
 
 
 def _without_ending(file: Path) -> str:

@@ -19,6 +19,7 @@ from cellcutter_core.blockwise.large_image import LargeImage
 from cellcutter_core.config import Config
 from cellcutter_core.export.rois import check_extent
 from cellcutter_core.pipeline import is_checked, seen_names
+from cellcutter_core.pixel_size import PixelSize
 from cellcutter_core.runs.cells_of_blocks import CellsOfBlocks, n_steps
 from cellcutter_core.runs.lock import held, holder
 from cellcutter_core.unet import UNet
@@ -43,8 +44,8 @@ class InBlocks:
     ----------
     channels : list of str
         Names of those that the network saw.
-    pixel_size : float or None
-        Micrometres per pixel of the whole.
+    pixel_size : float, (float, float) or None
+        Micrometres per pixel of the whole, see `Image`.
     picture : (h, w, 3) uint8
         Of every so many pixels.
     labels : (h, w) int32
@@ -58,7 +59,7 @@ class InBlocks:
     """
 
     channels: list[str]
-    pixel_size: float | None
+    pixel_size: PixelSize | None
     picture: Rgb
     labels: NDArray[np.int32]
     areas: NDArray[np.int64]
@@ -72,7 +73,6 @@ def apply_in_blocks(
     config: Config,
     files: Mapping[str, Path],
     *,
-    origin: tuple[int, int] = (0, 0),
     progress: Callable[[float], None] = lambda share: None,
 ) -> InBlocks:
     """Find the cells of a large image and write them.
@@ -85,8 +85,6 @@ def apply_in_blocks(
     config : Config
     files : mapping of str to Path
         Format, of `IMAGE_FORMATS` → the file to write. They appear when all of them are complete.
-    origin : (int, int)
-        (row, col) of the first pixel in the image that this is a region of.
     progress : callable
         Called with the share of the work that is done. What it raises ends the work.
 
@@ -97,7 +95,7 @@ def apply_in_blocks(
     """
     # What cannot be written is said before it takes its time.
     if "rois" in files:
-        check_extent(large.shape, origin)
+        check_extent(large.shape, large.sample.origin)
     ways = WAYS + is_checked(config)
     n_done, n = 0, ways * len(blocks_of(large.shape)) + n_steps(large.shape, files)
 
@@ -117,7 +115,7 @@ def apply_in_blocks(
         (scratch / "home").mkdir()
         written = {name: scratch / "home" / f"{name}{file.suffix}" for name, file in files.items()}
         try:
-            found = _applied(network, large, config, written, scratch, origin, done)
+            found = _applied(network, large, config, written, scratch, done)
             for name, file in files.items():
                 written[name].replace(file)
         except OSError as error:
@@ -157,7 +155,6 @@ def _applied(
     config: Config,
     files: Mapping[str, Path],
     scratch: Path,
-    origin: tuple[int, int],
     done: Callable[[], None],
 ) -> InBlocks:
     found = find(large, config, scratch, done=done)
@@ -168,7 +165,7 @@ def _applied(
         found = checked(large, found, config, labels, done=done)
     drawn = draw(network, large, found, config, labels, done=done)
     cells = CellsOfBlocks(large, config, found, drawn, labels)
-    cells.write(files, scratch, origin=origin, done=done)
+    cells.write(files, scratch, done=done)
     there = drawn.areas > 0
     edge = (drawn.boxes[:, :2] == 0).any(1) | (drawn.boxes[:, 2:] == large.shape).any(1)
     return InBlocks(

@@ -17,6 +17,7 @@ from cellcutter_core.config import Config
 from cellcutter_core.images import Image
 from cellcutter_core.inputs import Inputs
 from cellcutter_core.pipeline import check_seen, make_dataset, naming, prepare
+from cellcutter_core.pixel_size import height_and_width, of_sides
 from cellcutter_core.reading.readers import n_images
 from cellcutter_core.runs.alike import Where, read_alike
 from cellcutter_core.runs.given_files import of_scene
@@ -50,7 +51,9 @@ class Other:
             "channels": np.array(image.channels),
             "cell": np.array(image.cell),
             "nucleus": np.array(-1 if image.nucleus is None else image.nucleus),
-            "pixel_size": np.array(image.pixel_size or np.nan),
+            "pixel_size": np.array(
+                np.nan if image.pixel_size is None else height_and_width(image.pixel_size)
+            ),
             "seen": np.array(self.seen),
             **inputs,
         }
@@ -58,13 +61,15 @@ class Other:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Other:
         """The inverse of `arrays`."""
-        nucleus, pixel_size = int(arrays["nucleus"]), float(arrays["pixel_size"])
+        nucleus = int(arrays["nucleus"])
+        # Once it was one number.
+        height, width = np.broadcast_to(arrays["pixel_size"], 2).tolist()
         image = Image(
             arrays["pixels"],
             tuple(arrays["channels"].tolist()),
             cell=tuple(arrays["cell"].tolist()),
             nucleus=None if nucleus < 0 else nucleus,
-            pixel_size=None if np.isnan(pixel_size) else pixel_size,
+            pixel_size=of_sides(height, width),
             name=str(arrays["name"]),
         )
         seen = tuple(arrays["seen"].tolist())

@@ -35,6 +35,8 @@ class Outcome:
         Of its cells, in pixels.
     mean_area_um2, median_area_um2 : float or None
         The same in µm², where the pixel size is known.
+    pixel_height_um, pixel_width_um : float or None
+        How large a pixel is, where that is known.
     mask_fraction : float or None
         Share of the image that is cell.
     remark : str
@@ -51,6 +53,8 @@ class Outcome:
     median_area: float | None = None
     mean_area_um2: float | None = None
     median_area_um2: float | None = None
+    pixel_height_um: float | None = None
+    pixel_width_um: float | None = None
     mask_fraction: float | None = None
     remark: str = ""
 

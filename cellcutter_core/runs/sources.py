@@ -11,7 +11,7 @@ from typing import Any
 
 from cellcutter_core.channel_files import read_channel_files
 from cellcutter_core.channel_names import ChannelNames
-from cellcutter_core.images import Image, read_image, read_labels
+from cellcutter_core.images import Image, read_image, read_truth
 from cellcutter_core.paper_data import fetch_paper
 from cellcutter_core.reading.contents import TooLarge
 from cellcutter_core.reading.parts import Box
@@ -141,7 +141,7 @@ def read_source(source: Source, **part: Any) -> Image:
     Raises
     ------
     ValueError
-        What `read_image`, `read_channel_files`, `read_labels`, `Image.with_truth` and `fetch_paper`
+        What `read_image`, `read_channel_files`, `read_truth`, `Image.with_truth` and `fetch_paper`
         raise.
     """
     if source.kind == "sample":
@@ -156,11 +156,7 @@ def read_source(source: Source, **part: Any) -> Image:
     image = read_channel_files(files, **how) if source.more else read_image(files[0], **how)
     if source.truth is None or image.full_shape is not None:
         return image
-    labels = read_labels(file_of(source.truth))
-    if "region" in part:
-        top, left, bottom, right = part["region"]
-        labels = labels[top:bottom, left:right]
-    return image.with_truth(labels)
+    return image.with_truth(read_truth(file_of(source.truth), image))
 
 
 def file_names_of(run: Run) -> list[str]:
@@ -206,10 +202,13 @@ def whole_image_files(run: Run) -> tuple[list[Path], dict[str, Any]]:
         What `read_source` raises, and if the file cannot be written.
     """
     source = Choices(**run.description["choices"]).source
+    # As the file says or a person did.
+    size = run.description.get("pixel_size")
+    known = {} if size is None else {"pixel_size": size}
     if source.kind == "file":
-        return files_of(source), source.reading
+        return files_of(source), {**source.reading, **known}
     if source.kind == "paper":
-        return [fetch_paper(source.name)], {}
+        return [fetch_paper(source.name)], known
     image = read_source(source)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"{Path(source.title).stem or 'image'}.npz"
@@ -218,4 +217,4 @@ def whole_image_files(run: Run) -> tuple[list[Path], dict[str, Any]]:
     # It has one image and plane, bright cells and the channels of stains already.
     said = run.description.get("reading", {})
     first = {name: 0 for name in ("z", "t", "scene") if name in said}
-    return [file_of(kept)], {**first, "inverted": False, "stained": False}
+    return [file_of(kept)], {**first, **known, "inverted": False, "stained": False}

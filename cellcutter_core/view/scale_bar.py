@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
+from cellcutter_core.pixel_size import PixelSize, height_and_width
 from cellcutter_core.view.render import Rgb
 
 # Of the picture's width; the bar is the round length that is nearest to it.
@@ -49,14 +50,15 @@ def length_in_words(micrometres: float) -> str:
     return f"{micrometres * 1e3:.3g} nm"
 
 
-def with_scale_bar(picture: Rgb, pixel_size: float | None) -> Rgb:
+def with_scale_bar(picture: Rgb, pixel_size: PixelSize | None) -> Rgb:
     """A picture with a scale bar in its lower right corner, white with a black rim.
 
     Parameters
     ----------
     picture : (H, W, 3) uint8 array
-    pixel_size : float, optional
-        Micrometres a pixel. Without it there is nothing to draw.
+    pixel_size : float or (float, float), optional
+        Micrometres a pixel, or its height and width: the bar lies along its width. Without it there
+        is nothing to draw.
 
     Returns
     -------
@@ -66,8 +68,9 @@ def with_scale_bar(picture: Rgb, pixel_size: float | None) -> Rgb:
     if pixel_size is None:
         return picture
     rows, cols = picture.shape[:2]
-    micrometres = bar_length(cols * pixel_size)
-    length = round(micrometres / pixel_size)
+    _, width = height_and_width(pixel_size)
+    micrometres = bar_length(cols * width)
+    length = round(micrometres / width)
     size = max(_SMALLEST_FONT, round(max(rows, cols) * _FONT_SHARE))
     rim, thick, margin = max(2, size // 12), max(4, size // 4), size
     font, text = ImageFont.load_default(size), length_in_words(micrometres)

@@ -38,7 +38,7 @@ def choose_images(run: Run) -> None:
     # Another key is another, empty widget: what was uploaded is on disk, and its memory goes.
     turn = st.session_state.setdefault("apply_turn", 0)
     given = st.file_uploader(
-        "Images: TIFF, PNG, JPEG, npy, npz, zipped OME-Zarr, ND2, CZI or LIF",
+        f"Images: {panels.IMAGE_FORMATS}",
         type=panels.IMAGE_FILES,
         accept_multiple_files=True,
         key=f"apply_files_{turn}",

@@ -29,6 +29,7 @@ from cellcutter_core.pipeline import (
     make_dataset,
     truth_of,
 )
+from cellcutter_core.pixel_size import PixelSize
 from cellcutter_core.regions import Box, cut_out, interesting_region
 from cellcutter_core.runs.choices import Choices, Source, keys
 from cellcutter_core.runs.draft import markers_digest
@@ -133,7 +134,7 @@ def image() -> Image:
     return _part(f"{keys(chosen)['image']} {chosen.source.truth}")
 
 
-def pixel_size() -> float | None:
+def pixel_size() -> PixelSize | None:
     """Micrometres a pixel, as chosen or as the file says."""
     return state.choices().pixel_size or whole_image().pixel_size
 

@@ -50,10 +50,8 @@ def data_code(choices: Choices, image: Image, region: Box) -> str:
             else f"image = read_image({source.name!r}{chosen})"
         )
     if source.truth is not None:
-        imports.append("from cellcutter_core.images import read_labels")
-        top, left, bottom, right = region
-        part = f"[{top}:{bottom}, {left}:{right}]" if reduced else ""
-        lines.append(f"image = image.with_truth(read_labels({source.truth.name!r}){part})")
+        imports.append("from cellcutter_core.images import read_truth")
+        lines.append(f"image = image.with_truth(read_truth({source.truth.name!r}, image))")
     if reduced or choices.cell is not None or choices.nucleus is not None:
         cell = [image.channels[index] for index in image.cell]
         nucleus = "none" if image.nucleus is None else image.channels[image.nucleus]
@@ -73,7 +71,8 @@ def cells_code(data: str, choices: Choices, image: Image, *, edited: bool) -> st
             data,
             ["from cellcutter_core.markers import Nuclei, marker_points, read_markers"],
             [
-                f'regions = read_markers("{MARKERS_FILE}", image.shape)',
+                'place = {"origin": image.origin, "whole_shape": image.whole_shape}',
+                f'regions = read_markers("{MARKERS_FILE}", image.shape, **place)',
                 "nuclei = Nuclei(regions, marker_points(regions))",
                 _COUNT_MARKERS,
             ],

@@ -12,9 +12,11 @@ from contextlib import suppress
 import streamlit as st
 
 from cellcutter_core.channel_names import differ_in_several_places
+from cellcutter_core.image_in_words import NOT_SQUARE, doubts, role_in_words
 from cellcutter_core.images import Image
+from cellcutter_core.pixel_size import in_words
 from cellcutter_core.runs.choices import Source
-from cellcutter_core.runs.draft import keep_file, together
+from cellcutter_core.runs.draft import is_label_file, keep_file, together
 from cellcutter_core.runs.sources import read_somehow, why_unreadable
 from pages.shared import cached, panels, state
 
@@ -63,13 +65,14 @@ def choose_image() -> Source:
         )
     else:
         st.file_uploader(
-            "TIFF, PNG, JPEG, npy, npz, zipped OME-Zarr, ND2, CZI or LIF",
-            type=panels.IMAGE_FILES,
+            panels.IMAGE_FORMATS,
+            type=[*panels.IMAGE_FILES, *panels.OUTLINE_FILES],
             accept_multiple_files=True,
             key="data_upload",
             on_change=_upload,
             help="Several files together are the channels of one image; take away by its cross "
-            "what does not belong to it. A label image among them has its true cells, for scores. "
+            "what does not belong to it. A label image among them, or outlines (ImageJ ROIs, "
+            "GeoJSON), are its true cells, for scores. "
             "They stay on the computer that runs this app.",
         )
         st.text_input(
@@ -96,15 +99,37 @@ def choose_image() -> Source:
 
 def enter_pixel_size() -> None:
     """What the file says, until somebody knows better."""
-    st.session_state.data_pixel_size = cached.pixel_size()
-    st.number_input(
-        "Pixel size in µm",
-        min_value=0.0,
-        key="data_pixel_size",
-        format="%g",
-        placeholder="not known",
-        on_change=lambda: state.choose(pixel_size=st.session_state.data_pixel_size or None),
-    )
+    size, of_file = cached.pixel_size(), cached.whole_image().pixel_size
+    if isinstance(size, tuple):
+        # Only a file says so: then both sides are to be seen, and can be corrected.
+        keys = {"data_pixel_height": "Pixel height in µm", "data_pixel_width": "Pixel width in µm"}
+        for (key, label), side, column in zip(keys.items(), size, st.columns(2), strict=True):
+            st.session_state[key] = side
+            column.number_input(
+                label, min_value=1e-6, key=key, format="%g", on_change=_change_sides
+            )
+        st.caption(NOT_SQUARE)
+    else:
+        st.session_state.data_pixel_size = size
+        st.number_input(
+            "Pixel size in µm",
+            min_value=0.0,
+            key="data_pixel_size",
+            format="%g",
+            placeholder="not known",
+            on_change=lambda: state.choose(pixel_size=st.session_state.data_pixel_size or None),
+        )
+    if state.choices().pixel_size is not None:
+        st.caption(f"As entered; the file says: {in_words(of_file)}.")
+    elif of_file is not None:
+        st.caption(f"As the file says: {in_words(of_file)}.")
+    else:
+        st.caption("The file does not say it: lengths are in pixels until you enter it.")
+
+
+def _change_sides() -> None:
+    now = st.session_state
+    state.choose(pixel_size=(now.data_pixel_height, now.data_pixel_width))
 
 
 def choose_roles(image: Image) -> None:
@@ -118,6 +143,7 @@ def choose_roles(image: Image) -> None:
         on_change=_change_roles,
         help="One channel or several. Guessed from names and contents until you choose.",
     )
+    roles[0].caption(role_in_words(image, "cell"))
     st.session_state.data_nucleus = (
         "none" if image.nucleus is None else image.channels[image.nucleus]
     )
@@ -128,6 +154,9 @@ def choose_roles(image: Image) -> None:
         on_change=_change_roles,
         help="Without a nucleus channel, markers are found in the cell channel.",
     )
+    roles[1].caption(role_in_words(image, "nucleus"))
+    for doubt in doubts(image):
+        st.warning(doubt, icon=":material/help:")
 
 
 def _change_kind() -> None:
@@ -177,7 +206,12 @@ def _take_files(kept: Sequence[Source]) -> None:
         else:
             _take(source)
     except ValueError:
-        wrong = {file.name: reason for file in kept if (reason := why_unreadable(file))}
+        # Of a label image among them something else is wrong, which was said.
+        wrong = {
+            file.name: reason
+            for file in kept
+            if not is_label_file(file) and (reason := why_unreadable(file))
+        }
         left = [file for file in kept if file.name not in wrong]
         if not (wrong and left):
             raise

@@ -16,9 +16,11 @@ from cellcutter_core.runs.draft import file_of, keep_file
 from pages.shared import code, panels, state
 
 
-def from_file(shape: tuple[int, int], origin: tuple[int, int]) -> None:
-    """Points, ROIs or a label image instead of what is found in a region of this shape, whose first
-    pixel lies there in the image.
+def from_file(
+    shape: tuple[int, int], origin: tuple[int, int], whole_shape: tuple[int, int] | None
+) -> None:
+    """Points, areas or a label image instead of what is found in a region of this shape, whose
+    first pixel lies there in the whole image.
     """
 
     def upload() -> None:
@@ -26,22 +28,40 @@ def from_file(shape: tuple[int, int], origin: tuple[int, int]) -> None:
         if given is None:
             return
         with panels.complaints():
-            file = file_of(keep_file(given.name, given.getvalue()))
-            regions = read_markers(file, shape, origin=origin)
+            file, source = file_of(keep_file(given.name, given.getvalue())), state.choices().source
+            left_out: list[str] = []
+            regions = read_markers(
+                file,
+                shape,
+                origin=origin,
+                whole_shape=whole_shape,
+                z=source.z,
+                t=source.t,
+                told=left_out.append,
+            )
             state.edit_markers(Nuclei(regions, marker_points(regions)))
+            st.session_state.cells_left_out = left_out
 
     with st.popover("From a file", icon=":material/upload:", width="stretch"):
         st.file_uploader(
-            "A list of points (CSV with row, col) or a label image, of this region, or ROIs of "
-            "ImageJ on the whole image (points or areas; .roi or .zip)",
-            type=["csv", "txt", "tsv", "roi", "zip", "tif", "tiff", "png", "npy", "npz"],
+            "A list of points (CSV with row, col), a label image, or points or areas as ROIs of "
+            "ImageJ (.roi or .zip) or GeoJSON, on the whole image",
+            type=panels.MARKER_FILES,
             key="cells_upload",
             on_change=upload,
         )
+    for line in st.session_state.pop("cells_left_out", ()):
+        st.warning(line, icon=":material/filter_alt:")
 
 
-def back_and_forth(markers: Nuclei, *, edited: bool) -> None:
-    """Undo, redo, start again, and the markers to take home."""
+def back_and_forth(
+    markers: Nuclei,
+    *,
+    edited: bool,
+    origin: tuple[int, int],
+    whole_shape: tuple[int, int] | None,
+) -> None:
+    """Undo, redo, start again, and the markers to take home, in the whole image."""
     with st.container(horizontal=True):
         st.button(
             "Undo",
@@ -65,8 +85,8 @@ def back_and_forth(markers: Nuclei, *, edited: bool) -> None:
         )
         st.download_button(
             "Markers",
-            partial(label_file, markers.regions),
+            partial(label_file, markers.regions, origin=origin, whole_shape=whole_shape),
             file_name=code.MARKERS_FILE,
             icon=":material/download:",
-            help="A label image of the markers, as The code below reads it.",
+            help="A label image of the markers in the whole image, as The code below reads it.",
         )

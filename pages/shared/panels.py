@@ -32,7 +32,20 @@ TITLES = {
 }
 
 # Endings of the files that a person may upload as an image.
-IMAGE_FILES = ["tif", "tiff", "png", "jpg", "jpeg", "npy", "npz", "zip", "nd2", "czi", "lif"]
+PICTURE_FILES = ["tif", "tiff", "png", "bmp", "gif", "webp", "jp2", "j2k", "jpx", "jpf"]
+IMAGE_FILES = [
+    *PICTURE_FILES,
+    *("jpg", "jpeg", "npy", "npz", "h5", "hdf5", "mat", "zip", "nd2", "czi", "lif"),
+]
+IMAGE_FORMATS = (
+    "TIFF, PNG, JPEG, BMP, GIF, WebP, JPEG 2000, npy, npz, HDF5, zipped OME-Zarr, ND2, CZI or LIF"
+)
+OUTLINE_FILES = ["roi", "geojson", "json"]
+MARKER_FILES = [
+    *("csv", "txt", "tsv", "zip", "npy", "npz", "h5", "hdf5"),
+    *OUTLINE_FILES,
+    *PICTURE_FILES,
+]
 
 
 def head(page: str) -> None:

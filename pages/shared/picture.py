@@ -25,6 +25,7 @@ import numpy.typing as npt
 import streamlit as st
 from PIL import Image
 
+from cellcutter_core.pixel_size import PixelSize, height_and_width
 from cellcutter_core.regions import Box
 from cellcutter_core.view.look import check_picture
 from cellcutter_core.view.render import Rgb
@@ -110,7 +111,7 @@ def region_picker(
     alt: str,
     scale: float = 1.0,
     shape: tuple[int, int] | None = None,
-    pixel_size: float | None = None,
+    pixel_size: PixelSize | None = None,
 ) -> Box:
     """Show a picture and let a person choose a rectangle on it.
 
@@ -130,8 +131,8 @@ def region_picker(
         Pixels of the picture for one of the image: 0.5 for a picture of half the height.
     shape : (H, W), optional
         Size of the image in px, where h / scale and w / scale do not give it exactly.
-    pixel_size : float, optional
-        Micrometres a pixel of the image, for a scale bar.
+    pixel_size : float or (float, float), optional
+        Micrometres a pixel of the image, or its height and width, for a scale bar along its width.
 
     Returns
     -------
@@ -155,7 +156,7 @@ def region_picker(
         "alt": alt,
         "box": list(box),
         "minSide": MIN_SIDE,
-        "pixelSize": pixel_size,
+        "pixelSize": pixel_size and height_and_width(pixel_size)[1],
         "seen": seen,
         "applied": seen,
     }
@@ -234,7 +235,7 @@ def cell_picker(
     alt: str,
     status: str,
     points: Sequence[tuple[int, int]] = (),
-    pixel_size: float | None = None,
+    pixel_size: PixelSize | None = None,
 ) -> Pick | None:
     """Show cells and let a person choose some by clicking.
 
@@ -253,8 +254,8 @@ def cell_picker(
         What is chosen, in words.
     points : sequence of (row, col)
         Where a cell is to be split; a click then is to move one of them.
-    pixel_size : float, optional
-        Micrometres a pixel, for a scale bar.
+    pixel_size : float or (float, float), optional
+        As for `region_picker`.
 
     Returns
     -------
@@ -276,7 +277,7 @@ def cell_picker(
         "outlines": [ring.ravel().tolist() for ring in outlines],
         "status": status,
         "points": [[int(row), int(col)] for row, col in points],
-        "pixelSize": pixel_size,
+        "pixelSize": pixel_size and height_and_width(pixel_size)[1],
         "seen": seen,
         "applied": seen,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -257,6 +258,40 @@ def test_files_uploaded_together_are_the_channels_of_one_image() -> None:
     app.file_uploader(key="data_upload").set_value(None).run()
     assert not app.exception
     assert chosen(app).source.title == "actin.tif and dapi.tif"
+
+
+def test_what_was_found_of_an_image_is_shown_with_how_sure_it_is() -> None:
+    image = sample((200, 200))
+    size = {"PhysicalSizeX": 0.2, "PhysicalSizeY": 0.4}
+    given = [
+        (f"s_w{number}.ome.tif", tiff(plane, ome=True, metadata={"axes": "YX", **size}), "")
+        for number, plane in enumerate((image.channel("nucleus"), image.channel("fluorescence")), 1)
+    ]
+    app = opened("data")
+    app.segmented_control(key="data_kind").set_value("file").run()
+    app.file_uploader(key="data_upload").set_value(given).run()
+    assert not app.exception
+    assert not app.error
+    # The names say nothing of what they show.
+    assert app.multiselect(key="data_cell").value == ["s_w2"]
+    assert app.selectbox(key="data_nucleus").value == "s_w1"
+    shown = [caption.value for caption in app.caption]
+    assert any(text.startswith("s_w1 (likely: it alone shows compact") for text in shown)
+    assert "As the file says: 0.4 µm high and 0.2 µm wide." in shown
+    assert any(text.startswith("Pixels are not square") for text in shown)
+    app.number_input(key="data_pixel_height").set_value(0.2).run()
+    assert not app.exception
+    assert chosen(app).pixel_size == 0.2
+    assert app.number_input(key="data_pixel_size").value == 0.2
+    shown = [caption.value for caption in app.caption]
+    assert "As entered; the file says: 0.4 µm high and 0.2 µm wide." in shown
+    app.selectbox(key="data_nucleus").select("none").run()
+    assert "none (chosen)" in [caption.value for caption in app.caption]
+    # A label image alone is told, and what was there stays.
+    labels = ("labels.tif", tiff(np.asarray(image.truth).astype(np.uint16)), "")
+    app.file_uploader(key="data_upload").set_value([labels]).run()
+    assert "labels.tif: is a label image" in app.error[0].value
+    assert chosen(app).source.file_names == ["s_w1.ome.tif", "s_w2.ome.tif"]
 
 
 def test_a_label_image_uploaded_with_an_image_is_its_truth() -> None:
@@ -668,19 +703,38 @@ def test_blobs_with_settings_that_contradict_each_other_are_told() -> None:
 
 def test_a_marker_file_takes_the_place_of_what_was_found() -> None:
     app = opened("cells")
-    csv = b"row,col\n30,30\n100,60\n"
+    # They are counted in the whole image, of which this is a region.
+    csv = b"row,col\n130,130\n200,160\n9,9\n"
     app.file_uploader(key="cells_upload").upload("points.csv", csv).run()
     assert not app.exception
     assert int(metric(app, "Markers")) == 2
     app.file_uploader(key="cells_upload").upload("bad.csv", b"row,col\n9999,1\n").run()
     assert "outside of the image" in app.error[0].value
     assert int(metric(app, "Markers")) == 2
-    # ROIs are of the whole image, of which this is a region.
     rois = roi_set(np.asarray(sample().truth))
     app.file_uploader(key="cells_upload").upload("RoiSet.zip", rois).run()
     assert not app.exception
     there = np.unique(np.asarray(sample().truth)[100:292, 100:292])
     assert int(metric(app, "Markers")) == len(there) - 1
+    # A detection is taken, and what was drawn around several is said to be left out.
+    ring = [[150, 150], [170, 150], [170, 170], [150, 170], [150, 150]]
+    shapes = [
+        {
+            "type": "Feature",
+            "geometry": {"type": "Polygon", "coordinates": [ring]},
+            "properties": {"objectType": sort},
+        }
+        for sort in ("annotation", "detection")
+    ]
+    app.file_uploader(key="cells_upload").upload("a.geojson", json.dumps(shapes).encode()).run()
+    assert not app.exception
+    assert int(metric(app, "Markers")) == 1
+    assert "a.geojson: 1 annotations are left out" in app.warning[0].value
+    # Which plane the image shows is not known.
+    planes = b"index,axis-0,axis-1,axis-2\n0,0,30,30\n1,1,60,60\n"
+    app.file_uploader(key="cells_upload").upload("napari.csv", planes).run()
+    assert "points in several planes, z = 0 to 1" in app.error[0].value
+    assert int(metric(app, "Markers")) == 1
 
 
 def test_selecting_a_marker_shows_its_crop() -> None:

@@ -11,12 +11,14 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import h5py
 import imagecodecs
 import numpy as np
 import tifffile
 from PIL import Image as Picture
 from roifile import ROI_TYPE, ImagejRoi
 
+from cellcutter_core.export.geojson import geojson
 from cellcutter_core.export.rois import roi_set
 
 SHAPE = (20, 30)
@@ -41,11 +43,64 @@ def picture_file(picture: Any, kind: str, **options: Any) -> bytes:
     return saved(picture.save, format=kind, **options)
 
 
+def turned(orientation: int) -> Any:
+    """Exif that says how a picture is to be turned."""
+    exif = Picture.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
+def hdf5(options: dict[str, Any] | None = None, **arrays: np.ndarray) -> bytes:
+    """An HDF5 file of data sets."""
+    file = io.BytesIO()
+    with h5py.File(file, "w") as opened:
+        for name, array in arrays.items():
+            opened.create_dataset(name, data=array, **(options or {}))
+    return file.getvalue()
+
+
 def point_roi(points: np.ndarray) -> bytes:
     """Points (row, col) as a ROI of ImageJ."""
     roi = ImagejRoi.frompoints(points[:, ::-1])
     roi.roitype = ROI_TYPE.POINT
     return roi.tobytes()
+
+
+def mm_stack(pixels: np.ndarray) -> bytes:
+    """A file as Micro-Manager writes it (MMStack), of (position, z, row, col) in 16 bits."""
+    n_positions, n_planes, n_rows, n_cols = pixels.shape
+    summary = json.dumps(
+        {
+            "MicroManagerVersion": "1.4.22",
+            "Prefix": "a",
+            "Frames": 1,
+            "Slices": n_planes,
+            "Channels": 1,
+            "Positions": n_positions,
+        }
+    ).encode()
+    start = 40 + len(summary)
+    n_bytes = 2 * n_rows * n_cols
+    about = b'{"a": 1}\0'
+    size = 162 + n_bytes + len(about)
+    frames, index = b"", b""
+    offsets = [start + size * number for number in range(n_positions * n_planes)]
+    for number, offset in enumerate(offsets):
+        position, z = divmod(number, n_planes)
+        tags = [
+            *((254, 0), (256, n_cols), (257, n_rows), (258, 16), (259, 1), (262, 1)),
+            *((273, offset + 162), (274, 1), (277, 1), (278, n_rows), (279, n_bytes), (284, 1)),
+        ]
+        entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+        entries += struct.pack("<HHII", 51123, 2, len(about), offset + 162 + n_bytes)
+        after = offsets[number + 1] if number + 1 < len(offsets) else 0
+        frames += struct.pack("<H", len(tags) + 1) + entries + struct.pack("<I", after)
+        frames += pixels[position, z].astype("<u2").tobytes() + about
+        index += struct.pack("<5I", 0, z, 0, position, offset)
+    at = start + len(frames)
+    header = b"II*\0" + struct.pack("<I", start) + struct.pack("<II", 54773648, at)
+    header += struct.pack("<6I", 0, 0, 0, 0, 2355492, len(summary)) + summary
+    return header + frames + struct.pack("<II", 3453623, n_positions * n_planes) + index
 
 
 def zipped_zarr(pixels: np.ndarray, *, version: int = 2, **more: Any) -> bytes:
@@ -140,10 +195,24 @@ def whole_files() -> Files:
         "gray.jpg": picture_file(gray, "JPEG"),
         "cmyk.jpg": picture_file(colour.convert("CMYK"), "JPEG", progressive=True),
         "animated.gif": picture_file(gray, "GIF", save_all=True, append_images=[gray.rotate(180)]),
-        "picture.webp": picture_file(colour, "WEBP"),
+        "picture.webp": picture_file(colour, "WEBP", lossless=True),
+        "lossy.webp": picture_file(colour, "WEBP"),
+        "animated.webp": picture_file(gray, "WEBP", save_all=True, append_images=[gray.rotate(9)]),
         "picture.bmp": picture_file(colour, "BMP"),
+        "palette.bmp": picture_file(colour.quantize(16), "BMP"),
+        "turned.jpg": picture_file(colour, "JPEG", exif=turned(6)),
+        "rgb16.png": imagecodecs.png_encode(np.moveaxis(three, 0, 2).copy()),
+        "gray16.jp2": imagecodecs.jpeg2k_encode(gray16, level=0, reversible=True),
+        "rgb.j2k": imagecodecs.jpeg2k_encode(rgb, codecformat="j2k", reversible=True),
+        "gray.h5": hdf5(gray16=gray16),
+        "chunks.h5": hdf5(
+            {"chunks": (8, 10), "compression": "gzip", "shuffle": True, "fletcher32": True},
+            gray16=gray16,
+        ),
+        "several.h5": hdf5(**{"a/gray16": gray16, "a/labels": labels, "table": points}),
         "points.roi": point_roi(points),
         "points.zip": roi_set(labels),
+        "points.geojson": json.dumps(geojson(labels)).encode(),
         "points.csv": b"label,row,col\n1,2.5,3\n2,10,20\n",
         "points.txt": "\ufeffY;X\n2,5;3\n10;20\n".encode(),
         "plain.txt": b"2 3\n10 20\n",
@@ -192,6 +261,16 @@ def with_tags(data: bytes, values: dict[int, int]) -> bytes:
     return bytes(changed)
 
 
+def huge_hdf5(shape: tuple[int, int], *, chunk: bytes = b"", **options: Any) -> bytes:
+    """An HDF5 file that says of itself that it has as many numbers, and has none or one chunk."""
+    file = io.BytesIO()
+    with h5py.File(file, "w") as opened:
+        made = opened.create_dataset("a", shape, "u2", maxshape=(None, None), **options)
+        if chunk:
+            made.id.write_direct_chunk((0, 0), chunk)
+    return file.getvalue()
+
+
 def _pages(n_pages: int, *, loop: bool = False) -> bytes:
     """A TIFF of as many pages of one pixel; in a loop, the last points to the first."""
     tags = [(256, 1), (257, 1), (258, 8), (259, 1), (262, 1), (273, 8), (278, 1), (279, 1)]
@@ -218,6 +297,15 @@ def bombs() -> Files:
     jpeg = bytearray(files["gray.jpg"])
     struct.pack_into(">HH", jpeg, jpeg.index(b"\xff\xc0") + 5, *huge)
     npy = npy_header(SHAPE) + bytes(1200)
+    deflated = zlib.compress(zeros, 1)
+    webp = bytearray(files["animated.webp"])
+    webp[24:30] = b"\xff" * 6
+    bmp = bytearray(files["picture.bmp"])
+    struct.pack_into("<ii", bmp, 18, *huge)
+    gif = bytearray(files["animated.gif"])
+    struct.pack_into("<HH", gif, 6, *huge)
+    jp2 = bytearray(files["gray16.jp2"])
+    struct.pack_into(">II", jp2, jp2.index(b"\xff\x4f\xff\x51") + 8, *huge)
     return {
         "huge.npy": npy_header(huge),
         "many axes.npy": npy_header((2,) * 60),
@@ -273,6 +361,15 @@ def bombs() -> Files:
             _chunk(b"iCCP", b"a\0\0" + zlib.compress(zeros[:50_000_000], 1)),
         ),
         "huge.jpg": bytes(jpeg),
+        "huge.webp": bytes(webp),
+        "huge.bmp": bytes(bmp),
+        "huge.gif": bytes(gif),
+        "huge.jp2": bytes(jp2),
+        "huge.h5": huge_hdf5(huge),
+        "huge chunk.h5": huge_hdf5(SHAPE, chunks=(2**14, 2**14)),
+        "chunk bomb.h5": huge_hdf5(SHAPE, chunk=deflated, compression="gzip", chunks=(32, 32)),
+        "deep.geojson": b"[" * 500_000,
+        "far.geojson": b'{"type": "MultiPoint", "coordinates": [[1e300, 1], [5, -1e300]]}',
         "one line.csv": b"1" * 1_000_000,
         "one quote.csv": b'row,col\n"' + b"1,2\n" * 100_000,
         "many.csv": b"row,col\n" + b"1,2\n" * 500_000,

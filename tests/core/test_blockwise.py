@@ -391,17 +391,24 @@ def test_the_command_line(place: Path, tmp_path: Path, capsys: Any) -> None:
 @pytest.mark.usefixtures("small_blocks")
 def test_a_region_of_it_lies_where_it_is_in_the_whole(place: Path, tmp_path: Path) -> None:
     command = ["apply", str(place / "run"), str(place / "large.ome.tif"), "--out", str(tmp_path)]
-    formats = ["--format", "labels", "--format", "geojson"]
+    formats = ["--format", "labels", "--format", "geojson", "--format", "table"]
     assert main([*command, *formats, "--region", "20,30,390,500"]) == 0
     labels = tifffile.imread(tmp_path / "large.ome-labels.tif")
-    assert labels.shape == (390, 500)
-    (geojson,) = tmp_path.glob("*.geojson")
-    rows, cols = np.mgrid[:390, :500] + 0.5
+    assert labels.shape == SHAPE
+    (geojson,), (table,) = tmp_path.glob("*.geojson"), tmp_path.glob("*cells.csv")
+    rows, cols = np.mgrid[: SHAPE[0], : SHAPE[1]] + 0.5
     drawn = np.zeros(labels.shape, int)
-    for feature in json.loads(geojson.read_text())["features"]:
-        inside = shapely.contains_xy(shape(feature["geometry"]), cols + 30, rows + 20)
+    written = json.loads(geojson.read_text())
+    for feature in written["features"]:
+        inside = shapely.contains_xy(shape(feature["geometry"]), cols, rows)
         drawn[inside] += int(feature["properties"]["name"])
     np.testing.assert_array_equal(drawn, labels)
+    assert written["cellcutter"]["region"] == {"row": 20, "col": 30}
+    with table.open(newline="") as file:
+        for line in csv.DictReader(file):
+            centre = np.argwhere(labels == int(line["id"])).mean(axis=0)
+            assert (float(line["row"]), float(line["col"])) == pytest.approx(centre)
+            assert (line["region_row"], line["region_col"]) == ("20", "30")
 
 
 @pytest.fixture
@@ -438,9 +445,10 @@ def test_it_is_watched_and_stopped_between_blocks(application: Application) -> N
 
 
 def test_what_imagej_cannot_hold_is_said_at_once(trained: Trained, tmp_path: Path) -> None:
-    large = LargeImage.held(trained.in_roles(large_sample()))
+    far = dataclasses.replace(large_sample(), origin=(60200, 0))
+    large = LargeImage.held(trained.in_roles(far))
     with pytest.raises(ValueError, match="a ROI of ImageJ ends at pixel 60535"):
-        trained.apply_in_blocks(large, {"rois": tmp_path / "r.zip"}, origin=(60200, 0))
+        trained.apply_in_blocks(large, {"rois": tmp_path / "r.zip"})
     assert not list(tmp_path.iterdir())
 
 

@@ -66,7 +66,7 @@ def test_what_is_said_decides(tmp_path: Path) -> None:
     image = read_channel_files([actin, other], nucleus_file=dapi)
     assert (image.channels, image.nucleus) == (("actin", "other", "dapi"), 2)
     image = read_channel_files([dapi, actin], nucleus_file=other)
-    assert (image.cell, image.nucleus) == ((0,), 2)
+    assert (image.cell, image.nucleus) == ((1,), 2)
     image = read_channel_files([dapi, actin, other], cell=["OTHER", 1], nucleus="none")
     assert (image.cell, image.nucleus) == ((2, 1), None)
     with pytest.raises(ValueError, match=r"^dapi\.tif: there is no channel 'x'; .*1 \(actin\)"):

@@ -64,6 +64,8 @@ def finished(image_file, tmp_path_factory):
 def test_segment_leaves_everything_that_it_promises(finished, image_file):
     out, done = finished
     assert "Epoch 0/2: before training" in done.stdout
+    # What TensorFlow says of the machine is not among it.
+    assert done.stderr == ""
     assert "Epoch 2/2: loss" in done.stdout
     assert "Against the truth: AP50" in done.stdout
     labels = tifffile.imread(out / "labels.tif")
@@ -153,6 +155,12 @@ def test_continue_needs_something_to_do(finished, tmp_path, capsys):
     assert "is not a run" in refused(capsys, "continue", tmp_path)
 
 
+def test_apply_says_nothing_but_what_it_did(finished, image_file, tmp_path):
+    done = command("apply", finished[0], image_file, "--out", tmp_path / "applied")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("1/1 ")
+
+
 def test_evaluate(finished, image_file, capsys):
     out, _ = finished
     assert main(["evaluate", str(out / "labels.tif"), str(image_file)]) == 0
@@ -176,6 +184,7 @@ def test_info_says_backend_and_device():
     assert done.returncode == 0
     assert "tensorflow" in done.stdout or os.environ.get("KERAS_BACKEND", "") in done.stdout
     assert "device" in done.stdout
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize(
@@ -263,7 +272,12 @@ def test_a_region_of_the_image(image_file, tmp_path, capsys):
     with np.load(image_file) as archive:
         expected = archive["image"][20:120, 10:130]
     run = Run(out)
-    assert run.inputs.image.shape[:2] == tifffile.imread(out / "labels.tif").shape == (100, 120)
+    assert run.inputs.image.shape[:2] == (100, 120)
+    # It is taken home where it lies in the whole image.
+    labels = tifffile.imread(out / "labels.tif")
+    assert labels.shape == np.load(image_file)["image"].shape[:2]
+    np.testing.assert_array_equal(labels[20:120, 10:130], run.epoch(1).labels)
+    assert np.count_nonzero(labels) == np.count_nonzero(run.epoch(1).labels)
     cell = run.description["channels"][0]
     assert cell == "fluorescence"
     np.testing.assert_array_equal(run.inputs.image[..., 0], expected[..., 0])

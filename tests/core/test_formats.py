@@ -27,8 +27,10 @@ from shapely.geometry import shape
 from cellcutter_core.__main__ import main
 from cellcutter_core.config import FROM_NOTHING
 from cellcutter_core.export import FORMATS, content, export, file_name
+from cellcutter_core.export.labels import label_file
 from cellcutter_core.export.table import cell_table
 from cellcutter_core.inputs import Inputs
+from cellcutter_core.markers import read_markers
 from cellcutter_core.pipeline import prepare
 from cellcutter_core.prediction import Drawing
 from cellcutter_core.runs.store import Run
@@ -418,20 +420,100 @@ def test_the_recipe_says_where_it_cannot_be_exact(run: Run) -> None:
     assert "continued for more epochs" in script()
 
 
-def test_a_region_is_put_where_it_was_cut_out(run: Run) -> None:
-    """ImageJ and QuPath open the whole image; the label image is of the region."""
+def of_region(run: Run, **more: object) -> Run:
+    """The same run, its image a region of a larger one."""
     file = run.path / "run.json"
     about = json.loads(file.read_text("utf-8"))
-    file.write_text(json.dumps(about | {"region": [200, 300, 296, 420]}), "utf-8")
-    again = Run(run.path)
+    file.write_text(json.dumps(about | {"region": [200, 300, 296, 420], **more}), "utf-8")
+    return Run(run.path)
+
+
+@pytest.mark.parametrize("whole", [[500, 600], None])
+def test_a_region_is_put_where_it_was_cut_out(run: Run, whole: list[int] | None) -> None:
+    """One frame for everything that leaves, that of the whole image."""
     labels = run.epoch(3).labels
-    np.testing.assert_array_equal(tifffile.imread(io.BytesIO(content(again, "labels"))), labels)
+    again = of_region(run, whole=whole, pixel_size=[0.4, 0.2])
     rows, cols = np.nonzero(labels == 1)
     box = (rows.min() + 200, cols.min() + 300, rows.max() + 201, cols.max() + 301)
+    centre = (rows.mean() + 200, cols.mean() + 300)
     roi = roifile.ImagejRoi.frombytes(unzipped(content(again, "rois"))["1.roi"])
     assert (roi.top, roi.left, roi.bottom, roi.right) == box
-    feature = json.loads(content(again, "geojson"))["features"][0]
+    cells = json.loads(content(again, "geojson"))
+    feature = cells["features"][0]
     assert shape(feature["geometry"]).bounds == (box[1], box[0], box[3], box[2])
+    measured = feature["properties"]["measurements"]
+    assert (measured["row"], measured["col"]) == pytest.approx(centre)
+    assert cells["cellcutter"]["region"] == {"row": 200, "col": 300}
+    assert cells["cellcutter"]["pixel_height_um"] == 0.4
+    first = next(csv.DictReader(content(again, "table").decode().splitlines()))
+    assert (float(first["row"]), float(first["col"])) == pytest.approx(centre)
+    assert (float(first["row_um"]), float(first["col_um"])) == pytest.approx(
+        (0.4 * centre[0], 0.2 * centre[1])
+    )
+    assert (first["region_row"], first["region_col"]) == ("200", "300")
+    assert (first["pixel_height_um"], first["pixel_width_um"]) == ("0.4", "0.2")
+    with tifffile.TiffFile(io.BytesIO(content(again, "labels"))) as tif:
+        written, about = tif.asarray(), tif.imagej_metadata or {}
+    assert (about["region_row"], about["region_col"]) == (200, 300)
+    if whole is None:
+        # It is not known how large the whole is: ImageJ's coordinates say where it lies.
+        np.testing.assert_array_equal(written, labels)
+        assert (about["xorigin"], about["yorigin"]) == (-300, -200)
+    else:
+        assert written.shape == (500, 600)
+        np.testing.assert_array_equal(written[200:296, 300:420], labels)
+        assert np.count_nonzero(written) == np.count_nonzero(labels)
+    zarr = unzipped(content(again, "ome-zarr"))
+    scales = json.loads(zarr["image.ome.zarr/.zattrs"])["multiscales"][0]["datasets"][0]
+    assert scales["coordinateTransformations"] == [
+        {"type": "scale", "scale": [1.0, 0.4, 0.2]},
+        {"type": "translation", "translation": [0.0, 80.0, 60.0]},
+    ]
     readme = unzipped(content(again, "all"))["README.md"].decode()
     assert "begins at row 200, column 300" in readme
+    assert "0.4 µm high and 0.2 µm wide" in readme
+    script = unzipped(content(again, "recipe"))["recipe/recipe.py"].decode()
+    place = f"origin=(200, 300), whole_shape={None if whole is None else tuple(whole)}"
+    assert f"pixel_size=(0.4, 0.2), {place})" in script
+
+
+def test_a_whole_image_says_nothing_of_a_region(run: Run) -> None:
     assert "begins at row" not in unzipped(content(run, "all"))["README.md"].decode()
+    assert "region" not in json.loads(content(run, "geojson"))["cellcutter"]
+    assert "region_row" not in content(run, "table").decode()
+    assert "origin=" not in unzipped(content(run, "recipe"))["recipe/recipe.py"].decode()
+
+
+def test_what_leaves_comes_in_at_the_same_place(run: Run, tmp_path: Path) -> None:
+    """Labels, ROIs and points of a region are its markers again, also at another region."""
+    again = of_region(run, whole=[500, 600])
+    labels = run.epoch(3).labels
+    for format in ("labels", "rois", "table"):
+        file = tmp_path / f"{format}{'.zip' if format == 'rois' else ''}"
+        file.write_bytes(content(again, format))
+        where = {"whole_shape": (500, 600), "radius": 0}
+        found = read_markers(file, labels.shape, origin=(200, 300), **where)
+        if format == "table":
+            rows, cols = np.nonzero(found)
+            centres = [np.argwhere(labels == cell).mean(0) for cell in np.unique(labels)[1:]]
+            np.testing.assert_allclose(
+                sorted(zip(rows.tolist(), cols.tolist(), strict=True)),
+                sorted(np.floor(np.array(centres) + 0.5).tolist()),
+            )
+        else:
+            np.testing.assert_array_equal(found > 0, labels > 0)
+        # A region that begins elsewhere has those that lie in it, moved.
+        other = read_markers(file, (60, 80), origin=(220, 310), **where)
+        np.testing.assert_array_equal(other > 0, found[20:80, 10:90] > 0)
+        with pytest.raises(ValueError, match=f"^{file.name}: "):
+            read_markers(file, (50, 50), origin=(0, 0), **where)
+    # A label image of the region alone is told by its size.
+    (tmp_path / "part.tif").write_bytes(label_file(labels))
+    found = read_markers(tmp_path / "part.tif", labels.shape, origin=(200, 300), **where)
+    np.testing.assert_array_equal(found > 0, labels > 0)
+    with pytest.raises(ValueError, match=r"or, in the whole image, \(500, 600\)"):
+        read_markers(tmp_path / "part.tif", (50, 50), origin=(200, 300), **where)
+    # What is wrong with points is said, wherever it is.
+    (tmp_path / "far.csv").write_text("row,col\n210,310\n20,590\n590,20\n")
+    with pytest.raises(ValueError, match=r"1 of 3 lie outside of the image of shape \(500, 600\)"):
+        read_markers(tmp_path / "far.csv", labels.shape, origin=(200, 300), **where)

@@ -8,10 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image as Picture
+from small_files import hdf5
 
 from cellcutter_core.__main__ import main
+from cellcutter_core.channel_files import read_channel_files
 from cellcutter_core.images import read_image
 from cellcutter_core.reading.label_images import shows_labels
+from cellcutter_core.reading.readers import read_contents
 from cellcutter_core.runs.draft import keep_file, together
 from cellcutter_core.runs.sources import read_source
 from cellcutter_core.runs.store import Run
@@ -48,12 +52,88 @@ def test_real_labels_are_told_from_real_images(shared_data: Path) -> None:
         np.zeros((9, 9, 1), int),
         np.ones((9, 9, 1), int),
         np.random.default_rng(0).integers(0, 9, (40, 40, 1)),
-        sample((64, 64)).truth[..., None].astype(float),
+        sample((64, 64)).truth[..., None] + 0.5 * (sample((64, 64)).truth[..., None] > 0),
         np.repeat(sample((64, 64)).truth[..., None], 3, axis=2),
     ],
 )
 def test_what_is_none(pixels: np.ndarray) -> None:
     assert not shows_labels(pixels)
+
+
+def kinds_of_label_files(folder: Path) -> list[Path]:
+    """One label image, written in the ways that programs write it."""
+    labels = np.asarray(sample((128, 128), seed=3).truth)
+    few = labels.astype(np.uint8)
+    palette = np.random.default_rng(0).integers(0, 65535, (3, 256), np.uint16)
+    made = {
+        "plain.tif": lambda file: tifffile.imwrite(file, labels.astype(np.uint16)),
+        "float.tif": lambda file: tifffile.imwrite(file, labels.astype(np.float32)),
+        "array.npy": lambda file: np.save(file, labels),
+        "palette.tif": lambda file: tifffile.imwrite(
+            file, few, photometric="palette", colormap=palette
+        ),
+        "gray.png": lambda file: Picture.fromarray(few).save(file),
+        "palette.png": lambda file: _in_colours(few).save(file),
+        "gray.bmp": lambda file: Picture.fromarray(few).save(file),
+        "gray.gif": lambda file: Picture.fromarray(few).save(file),
+        "colours.webp": lambda file: Picture.fromarray(few).save(file, lossless=True),
+        "array.h5": lambda file: file.write_bytes(hdf5(labels=labels)),
+    }
+    for name, write in made.items():
+        write(folder / name)
+    return [folder / name for name in made]
+
+
+def _in_colours(numbers: np.ndarray) -> Picture.Image:
+    picture = Picture.fromarray(numbers, "P")
+    picture.putpalette(np.random.default_rng(0).integers(0, 256, 768, np.uint8).tobytes())
+    return picture
+
+
+def test_it_is_no_image_to_segment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same answer wherever it is given."""
+    actin, _, _ = files(tmp_path)
+    (tmp_path / "labels").mkdir()
+    for file in kinds_of_label_files(tmp_path / "labels"):
+        said = rf"^{file.name}: is a label image, in which there are no cells to find"
+        with pytest.raises(ValueError, match=said):
+            read_image(file)
+        with pytest.raises(ValueError, match=said):
+            read_channel_files([actin, file])
+        # As labels it is read.
+        np.testing.assert_array_equal(
+            read_contents(file, as_stored=True).pixels[..., 0], sample((128, 128), seed=3).truth
+        )
+    out = tmp_path / "run"
+    assert main(["segment", str(file), "--out", str(out)]) == 2
+    assert "is a label image" in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(("name", "where"), [("a.vsi", ".ets"), ("a.mrxs", ".dat"), ("B.VSI", "")])
+def test_an_overview_is_no_image(tmp_path: Path, name: str, where: str) -> None:
+    """It begins as TIFF or JPEG does, and what it is an overview of lies elsewhere."""
+    plane = sample((128, 128), seed=3).channel("fluorescence")
+    if name == "a.mrxs":
+        Picture.fromarray((plane >> 8).astype(np.uint8)).save(tmp_path / name, "JPEG")
+    else:
+        tifffile.imwrite(tmp_path / name, plane)
+    with pytest.raises(ValueError, match=rf"^{name}: holds an overview alone.*{where}.*OME-TIFF"):
+        read_image(tmp_path / name)
+
+
+def test_the_thumbnail_of_a_raw_file_is_no_image(tmp_path: Path) -> None:
+    plane = sample((128, 128), seed=3).channel("fluorescence")
+    tifffile.imwrite(tmp_path / "a.dng", plane[::4, ::4], subfiletype=1)
+    with pytest.raises(ValueError, match=r"^a\.dng: holds a reduced image alone"):
+        read_image(tmp_path / "a.dng")
+
+
+def test_a_pointer_of_git_lfs(tmp_path: Path) -> None:
+    text = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+    (tmp_path / "a.tif").write_text(text)
+    with pytest.raises(ValueError, match=r"^a\.tif: is a pointer of Git LFS.*git lfs pull"):
+        read_image(tmp_path / "a.tif")
 
 
 def files(folder: Path) -> list[Path]:
@@ -81,9 +161,10 @@ def test_among_uploaded_files_it_is_the_truth(
     np.testing.assert_array_equal(image.truth, truth)
     part = read_source(source, region=(10, 20, 90, 100))
     np.testing.assert_array_equal(part.truth, truth[10:90, 20:100])
-    # One file of an image is as good; a label image alone is an image as any other.
+    # One file of an image is as good; a label image alone is none.
     assert together([kept[1], kept[2]]).truth == source.truth
-    assert together([kept[2]]).truth is None
+    with pytest.raises(ValueError, match="is a label image, in which there are no cells"):
+        read_source(together([kept[2]]))
     # An image with its truth beside it in its file is an image.
     save(sample((128, 128), seed=3), tmp_path / "with.npz")
     npz = keep_file("with.npz", (tmp_path / "with.npz").read_bytes())
@@ -110,7 +191,16 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     np.testing.assert_array_equal(*labels)
     assert Run(tmp_path / "no").truth is None
     capsys.readouterr()
-    assert main([*command[:-1], str(tmp_path / "run" / "labels.tif")]) == 2
+    # They lie in the whole image, as the truth does, which is scored where cells were looked for.
+    assert labels[0].shape == (128, 128)
+    assert not labels[0][100:].any()
+    assert not labels[0][:, 110:].any()
+    assert main(["evaluate", str(tmp_path / "run" / "labels.tif"), str(truth)]) == 0
+    said = capsys.readouterr()
+    assert "Scored in rows 0 to 99 and columns 0 to 109" in said.err
+    assert json.loads(said.out)["ap50"] == summary["scores"]["ap50"]
+    tifffile.imwrite(tmp_path / "part.tif", np.asarray(known.labels, np.uint16))
+    assert main([*command[:-1], str(tmp_path / "part.tif")]) == 2
     assert "actin.tif: truth has shape (100, 110)" in capsys.readouterr().err
 
 

@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image as Picture
+from small_files import hdf5
 
 from cellcutter_core.config import MarkerSettings
+from cellcutter_core.images import read_image, read_labels
 from cellcutter_core.markers import (
     Nuclei,
     blob_detection,
@@ -217,17 +220,156 @@ def test_lists_of_points_as_programs_write_them(tmp_path: Path, text: str) -> No
     np.testing.assert_array_equal(read_markers(file, SHAPE, radius=2), expected)
 
 
-@pytest.mark.parametrize("ending", ["tif", "png", "npy", "npz"])
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-16-le", "utf-16-be", "utf-8-sig"])
+def test_lists_of_points_in_the_encodings_of_programs(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "points.csv"
+    file.write_text("Zelle;Fläche µm²;X;Y\nä;5,5;30;3\nß;5;7;12,5\né;5;22;18\n", encoding=encoding)
+    expected = markers_from_points(POINTS, SHAPE, radius=2)
+    np.testing.assert_array_equal(read_markers(file, SHAPE, radius=2), expected)
+
+
+STACKED = "index,axis-0,axis-1,axis-2\n0,2,3,30\n1,2,12.5,7\n2,4,5,5\n3,2,18,22\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        STACKED,
+        STACKED.replace("axis", "centroid"),
+        "label,centroid-0,centroid-1,centroid-2\n9,2.2,3,30\n8,1.9,12.5,7\n7,4,5,5\n6,2,18,22\n",
+        "index,axis-0,axis-1,axis-2,axis-3\n0,0,2,3,30\n1,0,2,12.5,7\n2,0,4,5,5\n3,0,2,18,22\n",
+        "z,y,x\n2,3,30\n2,12.5,7\n4,5,5\n2,18,22\n",
+        "x;y;Z\n30;3;2\n7;12,5;2\n5;5;4\n22;18;2\n",
+        # ImageJ counts slices from 1.
+        " ,X,Y,Slice\n1,30,3,3\n2,7,12.5,3\n3,5,5,5\n4,22,18,3\n",
+    ],
+)
+def test_points_of_another_plane_are_left_out_and_told(tmp_path: Path, text: str) -> None:
+    """The last two of numbered columns are row and col, those before them the plane."""
+    (tmp_path / "a.csv").write_text(text)
+    told: list[str] = []
+    found = read_markers(tmp_path / "a.csv", SHAPE, radius=2, z=2, told=told.append)
+    np.testing.assert_array_equal(found, markers_from_points(POINTS, SHAPE, radius=2))
+    line = "a.csv: 1 of 4 points are left out: they do not lie in the plane z = 2"
+    assert told == [line]
+    with pytest.warns(UserWarning, match=line):
+        read_markers(tmp_path / "a.csv", SHAPE, z=2)
+    # A projection shows all of them.
+    assert read_markers(tmp_path / "a.csv", SHAPE, z="max").max() == 4
+    with pytest.raises(
+        ValueError, match=r"^a\.csv: has no points in the plane z = 9 .* z = 2 to 4"
+    ):
+        read_markers(tmp_path / "a.csv", SHAPE, z=9)
+    # Which of them a single plane is, nobody knows.
+    with pytest.raises(ValueError, match=r"^a\.csv: has points in several planes, z = 2 to 4, .*z"):
+        read_markers(tmp_path / "a.csv", SHAPE)
+
+
+def test_points_that_all_lie_in_one_plane_need_no_choice(tmp_path: Path) -> None:
+    text = "index,axis-0,axis-1,axis-2\n0,5,3,30\n1,5,12.5,7\n2,5,18,22\n"
+    (tmp_path / "a.csv").write_text(text)
+    found = read_markers(tmp_path / "a.csv", SHAPE, radius=2)
+    np.testing.assert_array_equal(found, markers_from_points(POINTS, SHAPE, radius=2))
+
+
+def test_points_of_a_series_are_those_of_its_time_point(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(STACKED)
+    (tmp_path / "b.csv").write_text("x,y,frame\n30,3,2\n7,12.5,2\n5,5,4\n22,18,2\n")
+    array = np.column_stack([[2, 2, 4, 2], [*POINTS[:2], (5, 5), POINTS[2]]])
+    np.save(tmp_path / "c.npy", array)
+    for name in ("a.csv", "b.csv", "c.npy"):
+        with pytest.warns(UserWarning, match=r"1 of 4 points .* the plane t = 2"):
+            found = read_markers(tmp_path / name, SHAPE, radius=2, t=2)
+        np.testing.assert_array_equal(found, markers_from_points(POINTS, SHAPE, radius=2))
+    with pytest.raises(
+        ValueError, match=r"one coordinate beside row and column, which may be z or t"
+    ):
+        read_markers(tmp_path / "a.csv", SHAPE, t=2, z=2)
+
+
+def test_shapes_of_napari_are_no_points(tmp_path: Path) -> None:
+    text = "index,shape-type,vertex-index,axis-0,axis-1\n0,polygon,0,1,2\n0,polygon,1,5,5\n"
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(ValueError, match=r"^a\.csv: is a list of napari's shapes"):
+        read_markers(tmp_path / "a.csv", SHAPE)
+
+
+@pytest.mark.parametrize("ending", ["tif", "png", "npy", "npz", "bmp", "gif", "webp", "h5", "jp2"])
 def test_label_images_in_every_format(tmp_path: Path, ending: str) -> None:
-    labels = markers_from_points(POINTS, SHAPE, radius=3).astype(np.uint16) * 300
+    small = ending in ("bmp", "gif", "webp")
+    factor = 70 if small else 300
+    labels = markers_from_points(POINTS, SHAPE, radius=3).astype(np.uint8 if small else np.uint16)
+    labels *= factor
     file = tmp_path / f"markers.{ending}"
     {
         "tif": lambda: tifffile.imwrite(file, labels),
         "png": lambda: Picture.fromarray(labels).save(file),
         "npy": lambda: np.save(file, labels),
         "npz": lambda: np.savez(file, labels=labels),
+        "bmp": lambda: Picture.fromarray(labels).save(file),
+        "gif": lambda: Picture.fromarray(labels).save(file),
+        "webp": lambda: Picture.fromarray(labels).save(file, lossless=True),
+        "h5": lambda: file.write_bytes(hdf5(labels=labels, raw=labels * 0.5)),
+        "jp2": lambda: file.write_bytes(imagecodecs.jpeg2k_encode(labels, reversible=True)),
     }[ending]()
-    np.testing.assert_array_equal(read_markers(file, SHAPE), labels // 300)
+    np.testing.assert_array_equal(read_markers(file, SHAPE), labels // factor)
+    np.testing.assert_array_equal(read_labels(file), labels)
+
+
+@pytest.mark.parametrize("ending", ["jpg", "webp"])
+def test_what_changes_numbers_holds_no_labels(tmp_path: Path, ending: str) -> None:
+    file = tmp_path / f"a.{ending}"
+    Picture.fromarray(markers_from_points(POINTS, SHAPE).astype(np.uint8)).save(file)
+    for read in (lambda: read_markers(file, SHAPE), lambda: read_labels(file)):
+        with pytest.raises(ValueError, match=rf"^a\.{ending}: .*changes numbers a little"):
+            read()
+
+
+def test_which_of_several_data_sets_holds_the_labels(tmp_path: Path) -> None:
+    labels = markers_from_points(POINTS, SHAPE)
+    (tmp_path / "a.h5").write_bytes(hdf5(cells=labels, nuclei=labels))
+    message = (
+        r"^a\.h5: holds 2 separate images \(cells, nuclei\), and it is not known which of them"
+    )
+    with pytest.raises(ValueError, match=message):
+        read_labels(tmp_path / "a.h5")
+    with pytest.raises(ValueError, match=message):
+        read_markers(tmp_path / "a.h5", SHAPE)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", ">f4", "?", "i8"])
+def test_labels_in_any_type_of_numbers(tmp_path: Path, dtype: str) -> None:
+    """Floats that are whole numbers are labels as truth and as markers alike."""
+    labels = markers_from_points(POINTS[:1], SHAPE, radius=3)
+    tifffile.imwrite(tmp_path / "a.tif", labels.astype(dtype), photometric="minisblack")
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.tif"), labels)
+    assert read_labels(tmp_path / "a.tif").dtype.kind in "iu"
+    np.testing.assert_array_equal(read_markers(tmp_path / "a.tif", SHAPE), labels)
+    if np.dtype(dtype).kind == "f":
+        tifffile.imwrite(tmp_path / "a.tif", labels.astype(dtype) / 2)
+        for read in (read_labels, lambda file: read_markers(file, SHAPE)):
+            with pytest.raises(ValueError, match=r"^a\.tif: .*whole|holds integers"):
+                read(tmp_path / "a.tif")
+
+
+def test_what_cellpose_pickles_is_said_how_to_save(tmp_path: Path) -> None:
+    labels = markers_from_points(POINTS, SHAPE)
+    found = {"outlines": labels, "colors": [], "masks": labels}
+    for name in ("a_seg.npy", "renamed.npy"):
+        np.save(tmp_path / name, found, allow_pickle=True)
+        for read in (read_labels, read_image, lambda file: read_markers(file, SHAPE)):
+            with pytest.raises(ValueError, match=rf"^{name}: is a file of Cellpose's own, pickled"):
+                read(tmp_path / name)
+    # What it says to do does it.
+    with pytest.raises(ValueError, match="in Python: ") as caught:
+        read_labels(tmp_path / "a_seg.npy")
+    command = str(caught.value).partition("in Python: ")[2]
+    folder = f"{str(tmp_path)!r} + '/' + "
+    command = command.replace("'masks.tif'", folder + "'masks.tif'")
+    exec(
+        command.replace("'a_seg.npy'", folder + "'a_seg.npy'"), {"numpy": np, "tifffile": tifffile}
+    )
+    np.testing.assert_array_equal(read_labels(tmp_path / "masks.tif"), labels)
 
 
 def test_an_array_of_points(tmp_path: Path) -> None:
@@ -250,7 +392,7 @@ def test_an_array_of_points(tmp_path: Path) -> None:
         ("3,30\nnan,5\n", r"points\[1\] is \(nan, 5.0\)"),
         ("3,30\n300,5\n", "1 of 2 lie outside"),
         ("3,30\n3,30\n", "same pixel"),
-        (b"\xff\xfe\x00\x01binary", "neither an image nor text"),
+        (b"\x00\x01binary", "neither an image nor text"),
         (b"\x89PNG\r\n\x1a\nbroken", "cannot be read"),
         (b"\x93NUMPYbroken", "save a plain array"),
     ],

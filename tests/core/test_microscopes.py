@@ -18,13 +18,20 @@ STARTS = {
 }
 
 
+@pytest.mark.parametrize("version", [(3, 11, 9), (3, 12, 1)])
 @pytest.mark.parametrize("kind", STARTS)
-def test_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+def test_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, version: tuple[int, ...]
+) -> None:
+    """Not what pip has none of: of czifile one that can read is only for Python 3.12 and later."""
     package, start = STARTS[kind]
     monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr(sys, "version_info", version)
     (tmp_path / f"a.{kind}").write_bytes(start)
-    message = rf"^a\.{kind}: is a {kind.upper()} file, .*'pip install {package}', or export"
-    with pytest.raises(ValueError, match=message):
+    install = rf"install it with 'pip install -U {package}', or export the file as OME-TIFF$"
+    if kind == "czi" and version < (3, 12):
+        install = "export the file as OME-TIFF, or install Python 3.12 or later"
+    with pytest.raises(ValueError, match=rf"^a\.{kind}: is a {kind.upper()} file, .*; {install}"):
         read_image(tmp_path / f"a.{kind}")
 
 
@@ -87,16 +94,18 @@ def found(axes: str, pixels: np.ndarray = PIXELS, **more: Any) -> dict[str, Any]
     }
 
 
-def stand_in(kind: str, axes: str) -> Any:
+def stand_in(kind: str, axes: str, sides: tuple[float, float] = (0.325, 0.325)) -> Any:
     """A module that answers as the package does, as far as it is asked."""
     image = Image(
         **found(
             axes,
             name="field",
-            coords={"X": np.arange(30) * 0.325e-6},
+            coords={
+                axis: np.arange(30) * side * 1e-6 for axis, side in zip("YX", sides, strict=True)
+            },
             channels={"GFP": {}, "DAPI": {}},
             metadata=Opened(channels=[Opened(channel=Opened(name=n)) for n in ("GFP", "DAPI")]),
-            voxel_size=lambda: Opened(x=0.325),
+            voxel_size=lambda: Opened(x=sides[1], y=sides[0]),
         )
     )
     return {
@@ -113,6 +122,14 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, module
     path.write_bytes(start)
     monkeypatch.setitem(sys.modules, package, module)
     return path
+
+
+@pytest.mark.parametrize("kind", STARTS)
+def test_pixels_that_are_not_square(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    path = installed(tmp_path, monkeypatch, kind, stand_in(kind, "ZCYX", (0.4, 0.2)))
+    assert read_image(path, z=1).pixel_size == pytest.approx((0.4, 0.2))
 
 
 @pytest.mark.parametrize("kind", STARTS)
@@ -274,13 +291,15 @@ def test_one_of_several_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     opened = Opened(scenes=dict(enumerate(images)), images=images, xml_element=xml)
     module = SimpleNamespace(CziFile=lambda path: opened, LifFile=lambda path: opened)
     path = installed(tmp_path, monkeypatch, kind, module)
-    scenes = [array for array in arrays if array.shape != (4, 6)]
+    # The thumbnail is counted after them.
+    scenes = [*(array for array in arrays if array.shape != (4, 6)), arrays[1]]
     for scene, expected in enumerate(scenes):
-        np.testing.assert_array_equal(read_image(path, scene=scene).pixels[..., 0], expected)
-    named = r"\(field 0, field 2, field 3, field 4, …\)"
+        shown = read_image(path, scene=scene, inverted=False).pixels[..., 0]
+        np.testing.assert_array_equal(shown, expected)
+    named = r"\(field 0 20 × 30, field 2 12 × 20, field 3 20 × 31, field 4 20 × 30, …\)"
     for how, message in (
         ({}, rf"holds 5 separate images {named}, .*; give scene=0 to 4$"),
-        ({"scene": 5}, r"scene is 5, but the file holds 5 image\(s\); allowed is 0 to 4$"),
+        ({"scene": 6}, r"scene is 6, but the file holds 6 image\(s\); allowed is 0 to 5$"),
     ):
         with pytest.raises(ValueError, match=rf"^a\.{kind}: {message}"):
             read_image(path, **how)

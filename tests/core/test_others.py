@@ -280,7 +280,7 @@ def test_uploaded_files_of_channels_are_put_together(
     assert [name for name, _ in refused] == ["B_dna.tif"]
     labels = tmp_path / "labels.tif"
     tifffile.imwrite(labels, np.asarray(sample((128, 128), seed=2).truth))
-    with pytest.raises(ValueError, match="is a label image, which is nothing to train on"):
+    with pytest.raises(ValueError, match="is a label image, in which there are no cells"):
         take_in(keep_file("labels.tif", labels.read_bytes()), choices, first)
     (taken,) = take_in(images[0], choices, first)
     assert taken.file_names == ["B_cyto.tif", "B_dna.tif"]

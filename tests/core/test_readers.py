@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image as Picture
+from small_files import hdf5, mm_stack
 
 from cellcutter_core.images import Image, read_image
-from cellcutter_core.reading.contents import Unreadable, memory_limit
+from cellcutter_core.reading.contents import Several, Unreadable, memory_limit
+from cellcutter_core.runs.given_files import scenes_of
 
 DTYPES = ["u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f4", "f8", ">u2", ">i4", ">f4", ">f8"]
 
@@ -76,13 +78,34 @@ def test_npy_channel_axis(tmp_path, shape, channels, order):
     np.testing.assert_array_equal(image.pixels, pixels)
 
 
+@pytest.mark.parametrize("suffix", ["npy", "npz", "tif", "h5"])
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 5, 20, 30, 1), (1, 1, 20, 30), (1, 20, 30), (20, 30, 1, 1), (1, 20, 30, 3)]
+)
+def test_axes_of_length_1_say_nothing(tmp_path, shape, suffix):
+    path, pixels = tmp_path / f"a.{suffix}", plane("u2", shape=shape)
+    {
+        "npy": lambda: np.save(path, pixels),
+        "npz": lambda: np.savez(path, pixels),
+        "tif": lambda: tifffile.imwrite(path, pixels, photometric="minisblack"),
+        "h5": lambda: path.write_bytes(hdf5(a=pixels)),
+    }[suffix]()
+    if shape == (20, 30, 1, 1) and suffix == "tif":
+        pytest.skip("are pages of one column to TIFF")
+    found = read_image(path, inverted=False).pixels
+    expected = pixels.squeeze()
+    if expected.ndim == 3 and expected.shape[2] != 3:
+        expected = np.moveaxis(expected, 0, 2)
+    np.testing.assert_array_equal(found.squeeze(), expected)
+
+
 @pytest.mark.parametrize(
     ("array", "message"),
     [
         (np.zeros(7), r"1 axis of lengths \(7,\)"),
         (np.zeros(()), r"0 axes of lengths \(\)"),
         (np.zeros((2, 3, 4, 5)), r"4 axes of lengths \(2, 3, 4, 5\)"),
-        (np.zeros((1, 2, 3, 4, 5)), "5 axes"),
+        (np.zeros((2, 2, 3, 4, 5)), "5 axes"),
         # As well a stack of planes as anything else.
         (np.zeros((9, 20, 30)), r"3 axes of lengths \(9, 20, 30\)"),
         (np.zeros((0, 5)), r"empty, its shape is \(0, 5\)"),
@@ -203,8 +226,10 @@ def test_png_with_16_bits_a_colour(tmp_path):
     chunks = [(b"IHDR", header), (b"IDAT", data), (b"IEND", b"")]
     path = tmp_path / "a.png"
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks))
-    with pytest.raises(ValueError, match=r"^a\.png: .*16 bits for each colour.*save it as TIFF"):
-        read_image(path)
+    # Pillow reads the upper 8 of them.
+    image = read_image(path, inverted=False)
+    assert image.pixels.tolist() == [[[1, 0x203, 0x405], [0x607, 0x809, 0xA0B]]]
+    assert image.channels == ("red", "green", "blue")
 
 
 def test_png_with_a_wrong_checksum(tmp_path):
@@ -400,7 +425,8 @@ def test_a_hyperstack(tmp_path, kind):
     "plane_choice",
     [
         *({"z": -1}, {"z": "min"}, {"z": 1.0}, {"z": True}, {"t": "max"}, {"z": ""}),
-        *({"scene": -1}, {"scene": "max"}, {"scene": True}),
+        *({"scene": -1}, {"scene": "max"}, {"scene": True}, {"scene": ""}, {"z": np.bool_(True)}),
+        {"z": np.float64(1)},
     ],
 )
 def test_a_plane_that_is_none(tmp_path, plane_choice):
@@ -426,18 +452,65 @@ def test_a_plane_of_an_image_with_one(tmp_path, name):
         read_image(path, scene=1)
 
 
-def test_tiff_with_a_thumbnail(tmp_path):
+def test_a_thumbnail_is_not_asked_about_but_can_be_chosen(tmp_path):
     path = tmp_path / "a.tif"
+    thumbnail, pixels = plane("u1", shape=(5, 5)), plane("u2")
+    copy = plane("u2", shape=(14, 21))
     with tifffile.TiffWriter(path) as tif:
-        tif.write(plane("u1", shape=(5, 6)), metadata=None)
-        tif.write(pixels := plane("u2"), metadata=None)
+        tif.write(thumbnail, metadata=None)
+        tif.write(pixels, metadata=None)
+        # Not that small, but said to be a copy.
+        tif.write(copy, metadata=None, subfiletype=1)
     np.testing.assert_array_equal(read_image(path).pixels[..., 0], pixels)
+    for scene, expected in enumerate((pixels, thumbnail, copy)):
+        found = read_image(path, scene=scene, inverted=False).pixels[..., 0]
+        np.testing.assert_array_equal(found, expected)
+    with pytest.raises(ValueError, match=r"the file holds 3 image\(s\); allowed is 0 to 2$"):
+        read_image(path, scene=3)
+
+
+@pytest.mark.parametrize("kind", ["ome", "shaped", "plain"])
+def test_images_of_unlike_size_are_asked_about(tmp_path, kind):
+    """A smaller one may be a stack with more pixels than a larger plane."""
+    path = tmp_path / "a.tif"
+    large, stack = plane("u2", shape=(192, 180)), plane("u2", shape=(9, 96, 90))
+    small = plane("u2", shape=(48, 60))
+    with tifffile.TiffWriter(path, ome=kind == "ome") as tif:
+        for pixels in (large, stack, small) if kind != "plain" else (large, stack[0], small):
+            axes = {"axes": "YX" if pixels.ndim == 2 else "ZYX"}
+            tif.write(pixels, metadata=None if kind == "plain" else axes, photometric="minisblack")
+    listed = r"192 × 180, .*96 × 90, .*48 × 60"
+    with pytest.raises(Several, match=rf"holds 3 separate images \(.*{listed}\).*scene=0 to 2$"):
+        read_image(path)
+    np.testing.assert_array_equal(read_image(path, scene=0).pixels[..., 0], large)
+    plane_of = {} if kind == "plain" else {"z": 0}
+    np.testing.assert_array_equal(read_image(path, scene=1, **plane_of).pixels[..., 0], stack[0])
+    np.testing.assert_array_equal(read_image(path, scene=2).pixels[..., 0], small)
+    assert scenes_of(path) == [0, 1, 2]
+
+
+def test_positions_of_micro_manager_are_images(tmp_path):
+    path = tmp_path / "a_MMStack.tif"
+    pixels = plane("u2", shape=(3, 2, 20, 30))
+    path.write_bytes(mm_stack(pixels))
+    with tifffile.TiffFile(path) as tif:
+        assert [(series.kind, series.axes) for series in tif.series] == [("mmstack", "RZYX")]
+    with pytest.raises(Several, match=r"holds 3 separate images .*position 2\), .*scene=0 to 2$"):
+        read_image(path)
+    with pytest.raises(ValueError, match=r"stack with axes ZYX .* give z=0 to 1"):
+        read_image(path, scene=2)
+    for scene in range(3):
+        found = read_image(path, scene=scene, z=1).pixels[..., 0]
+        np.testing.assert_array_equal(found, pixels[scene, 1])
+        found = read_image(path, scene=scene, z="max", region=(2, 3, 18, 29)).pixels[..., 0]
+        np.testing.assert_array_equal(found, pixels[scene, :, 2:18, 3:29].max(0))
+    assert scenes_of(path) == [0, 1, 2]
 
 
 def test_tiff_with_several_positions(tmp_path):
     path = tmp_path / "a.tif"
     with tifffile.TiffWriter(path, ome=True) as tif:
-        tif.write(plane("u2", shape=(5, 6)), metadata={"Name": "label", "PhysicalSizeX": 9.0})
+        tif.write(plane("u2", shape=(5, 5)), metadata={"Name": "label", "PhysicalSizeX": 9.0})
         for seed in range(3):
             about = {"Name": f"well {seed}", "axes": "CYX", "PhysicalSizeX": 0.5 + seed}
             names = {"Name": [f"membrane {seed}", "DAPI"]}
@@ -454,8 +527,10 @@ def test_tiff_with_several_positions(tmp_path):
         assert image.pixel_size == 0.5 + seed
     region = read_image(path, scene=2, region=(3, 4, 18, 29)).pixels
     np.testing.assert_array_equal(region, image.pixels[3:18, 4:29])
-    with pytest.raises(ValueError, match=r"scene is 3, .* 3 image\(s\); allowed is 0 to 2$"):
-        read_image(path, scene=3)
+    # The label of the slide comes after them.
+    assert read_image(path, scene=3).shape == (5, 5)
+    with pytest.raises(ValueError, match=r"scene is 4, .* 4 image\(s\); allowed is 0 to 3$"):
+        read_image(path, scene=4)
 
 
 def test_one_plane_of_one_of_several_stacks(tmp_path):
@@ -475,7 +550,7 @@ def test_one_plane_of_one_of_several_stacks(tmp_path):
     ("pixels", "options", "message"),
     [
         (plane("f4").astype(complex), {}, "complex"),
-        (plane("u1", shape=(2, 20, 30)), {"metadata": {"axes": "RYX"}}, "axis R of length 2"),
+        (plane("u1", shape=(2, 20, 30)), {"metadata": {"axes": "HYX"}}, "axis H of length 2"),
         (plane("u1", shape=(2, 5, 20, 30)), {}, "does not say what its axes are"),
         (plane("u1", shape=(2, 20, 30, 3)), {"photometric": "rgb"}, "is a stack with axes ZYXS"),
         (np.full((20, 30), np.nan, "f4"), {}, "600 pixel"),
@@ -539,7 +614,13 @@ def test_no_such_file(tmp_path):
         (b"", "is empty"),
         (b"x", "not an image in a known format"),
         (b"row,col\n1,2\n", "not an image in a known format"),
-        (b"GIF89a" + bytes(20), "give TIFF, PNG, JPEG, .npy, .npz or OME-Zarr"),
+        (b"GIF89a" + bytes(20), "cannot be read, it may be damaged"),
+        (
+            b"%PDF-1.7" + bytes(20),
+            "give TIFF, PNG, JPEG, BMP, GIF, WebP, JPEG 2000, .npy, .npz, HDF5",
+        ),
+        (b"BMI,x,y and z\n1,2\n", "not an image in a known format"),
+        (b'{"type": "Point"}', "is any other JSON, and no image"),
     ],
 )
 def test_not_an_image(tmp_path, content, message):
@@ -567,14 +648,60 @@ def test_messages_are_one_line_whatever_the_name(tmp_path):
 def test_a_zip_archive_of_something_else(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("readme.txt", "no arrays")
-    with pytest.raises(ValueError, match=r"^a\.npz: is a zip archive without arrays"):
+    with pytest.raises(ValueError, match=r"^a\.npz: is a zip archive of readme.txt; unpack it"):
         read_image(tmp_path / "a.npz")
+    with zipfile.ZipFile(tmp_path / "tiffs.zip", "w") as archive:
+        for number in range(30):
+            archive.writestr(f"field {number}.tif", b"II*\0")
+    message = r"^tiffs\.zip: is a zip archive of field 0\.tif, field 1\.tif.* …; unpack it and give"
+    with pytest.raises(ValueError, match=message):
+        read_image(tmp_path / "tiffs.zip")
 
 
 def test_the_name_of_a_file_does_not_matter(tmp_path):
     path = tmp_path / "picture.jpg"
     tifffile.imwrite(path, pixels := plane("u2"))
     np.testing.assert_array_equal(read_image(path).pixels[..., 0], pixels)
+
+
+# What is asked for
+
+
+@pytest.mark.parametrize("number", [int, str, np.int64, np.uint8])
+def test_numbers_of_numpy_are_numbers(tmp_path, number):
+    stack = plane("u2", shape=(2, 3, 20, 30))
+    path = save_tiff(tmp_path, stack, ome=True, metadata={"axes": "TZYX"})
+    found = read_image(path, t=number(1), z=number(2), scene=number(0)).pixels[..., 0]
+    np.testing.assert_array_equal(found, stack[1, 2])
+    box = [np.int32(number(n)) for n in (2, 3, 18, 29)]
+    found = read_image(path, t=1, z=2, region=box).pixels[..., 0]
+    np.testing.assert_array_equal(found, stack[1, 2, 2:18, 3:29])
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.png", "a.tif", "a.npz"])
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"region": (0, 0, 50)}, r"region is \(0, 0, 50\); give four whole numbers"),
+        ({"region": (0, 0, 5.5, 9)}, "give four whole numbers"),
+        ({"region": "0,0,5,5"}, "give four whole numbers"),
+        ({"region": 7}, "give four whole numbers"),
+        ({"region": (0, 0, None, 9)}, "give four whole numbers"),
+        ({"region": (0, 0, 0, 9)}, "rows 0 to 0 and columns 0 to 9 does not lie"),
+        ({"reduced_to": 0}, "reduced_to is 0; give pixels, at least 1"),
+        ({"reduced_to": "small"}, "reduced_to is 'small'"),
+    ],
+)
+def test_what_is_asked_for_is_not_taken_for_damage(tmp_path, name, how, message):
+    path, pixels = tmp_path / name, plane("u1")
+    {
+        "a.npy": lambda: np.save(path, pixels),
+        "a.npz": lambda: np.savez(path, image=pixels),
+        "a.png": lambda: Picture.fromarray(pixels).save(path),
+        "a.tif": lambda: tifffile.imwrite(path, pixels),
+    }[name]()
+    with pytest.raises(ValueError, match=rf"^a\.\w+: .*{message}"):
+        read_image(path, **how)
 
 
 # The size limit

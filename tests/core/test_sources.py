@@ -70,6 +70,14 @@ def test_an_uploaded_file_is_itself() -> None:
     assert whole_image_files(run) == ([file_of(source)], {"z": 1, "inverted": False})
 
 
+def test_the_whole_image_has_the_pixel_size_of_the_run() -> None:
+    """Which a person may have entered, and an image from an address has in no file."""
+    about = {"choices": {"source": {"kind": "sample", "seed": 1}}, "pixel_size": [0.4, 0.2]}
+    run: Any = Described(**about)
+    files, how = whole_image_files(run)
+    assert read_image(files[0], **how).pixel_size == (0.4, 0.2)
+
+
 @pytest.mark.parametrize("inverted", [False, True])
 def test_channels_in_several_files_become_one(inverted: bool) -> None:
     planes = [tiff(p, p // 2, axes="ZYX") for p in (PIXELS, PIXELS[::-1])]

@@ -1,0 +1,89 @@
+"""Units of length as files spell them."""
+
+from __future__ import annotations
+
+import math
+import re
+
+# µm in each, by what stands before "m" or "metre".
+_SYMBOLS = {
+    "a": 1e-12,
+    "f": 1e-9,
+    "p": 1e-6,
+    "n": 1e-3,
+    "µ": 1.0,
+    "u": 1.0,
+    "mc": 1.0,
+    "m": 1e3,
+    "c": 1e4,
+    "d": 1e5,
+    "": 1e6,
+    "k": 1e9,
+}
+_PREFIXES = {
+    "atto": 1e-12,
+    "femto": 1e-9,
+    "pico": 1e-6,
+    "nano": 1e-3,
+    "micro": 1.0,
+    "mikro": 1.0,
+    "milli": 1e3,
+    "centi": 1e4,
+    "zenti": 1e4,
+    "deci": 1e5,
+    "": 1e6,
+    "kilo": 1e9,
+}
+_OTHERS = {
+    "µ": 1.0,
+    "mu": 1.0,
+    "micron": 1.0,
+    "å": 1e-4,
+    "ångström": 1e-4,
+    "angstrom": 1e-4,
+    "in": 25400.0,
+    "inch": 25400.0,
+    "inche": 25400.0,
+    '"': 25400.0,
+    "zoll": 25400.0,
+    "thou": 25.4,
+    "mil": 25.4,
+}
+
+_SYMBOL = re.compile(rf"({'|'.join(_SYMBOLS)})m")
+_WORD = re.compile(rf"({'|'.join(_PREFIXES)})[\s-]?m[eè]t(?:er|re|ro)")
+_PER_PIXEL = re.compile(r"\s*(?:/|per)\s*(?:px|pix|pixels?)$")
+
+
+def in_micrometres(length: float, unit: str) -> float | None:
+    """A length in µm; None where it is no positive number, or nobody knows what the unit is.
+
+    Both signs for micro occur, escapes of them, and what is left where one was read in a wrong
+    encoding.
+
+    Examples
+    --------
+    >>> in_micrometres(325, "nm"), in_micrometres(5e-7, "m"), in_micrometres(0.5, "Micrometers")
+    (0.325, 0.5, 0.5)
+    >>> in_micrometres(1, "pixel")
+    """
+    factor = micrometres_of(unit)
+    size = math.nan if factor is None else length * factor
+    return size if math.isfinite(size) and size > 0 else None
+
+
+def micrometres_of(unit: str) -> float | None:
+    """µm in a unit; None of one that is not known."""
+    text = re.sub(r"\\u00b5|\\u03bc|\\xb5|&micro;|&#181;|μ|Âµ|Î¼|�", "µ", unit.strip(), flags=re.I)
+    # Of two letters, a capital first one is another prefix: "Mm" is a megametre.
+    if re.fullmatch(r"[A-Z]m", text) and text[0] not in "NU":
+        return None
+    text = _PER_PIXEL.sub("", text.lower()).strip(" .()[]")
+    for known in (text, text.removesuffix("s")):
+        if known in _OTHERS:
+            return _OTHERS[known]
+        if found := _SYMBOL.fullmatch(known):
+            return _SYMBOLS[found[1]]
+        if found := _WORD.fullmatch(known):
+            return _PREFIXES[found[1]]
+    return None
