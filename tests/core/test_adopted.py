@@ -75,7 +75,7 @@ def test_it_is_done_once_and_stands_in_the_run(tmp_path):
     assert again.description["image"] == "mine.tif"
     assert again.config == CONFIG
     assert changed(keys(choices), again.description["keys"]) == ()
-    other = choices.with_setting("mask", "prior", 0.5)
+    other = choices.with_setting("markers", "diameter", 20.0)
     assert changed(keys(other), again.description["keys"]) != ()
     # The same image has the same name, whoever adopts it.
     assert adopt(again) == choices
