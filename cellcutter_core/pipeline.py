@@ -255,6 +255,7 @@ def checked_markers(inputs: Inputs, config: Config) -> Inputs:
     """
     if inputs.final or inputs.nuclei is None or not is_checked(config):
         return inputs
+    backend()  # It loads the framework without what that writes on the terminal.
     data = make_dataset(inputs, config)
     cells = draw_cells(starting_network(config, data), data, inputs, config).labels
     n = len(inputs.points) + 1

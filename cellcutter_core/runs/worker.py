@@ -100,6 +100,7 @@ def _work(
     last = run.progress.epochs if epochs is None else epochs
     begun = bool(run.progress.epoch_events)
     run.record("started", pid=os.getpid(), host=socket.gethostname(), epochs=last, **versions())
+    where = backend()
     if is_checked(config) and not begun:
         run.check_markers(lambda found: checked_markers(found, config))
     inputs = run.inputs
@@ -110,7 +111,6 @@ def _work(
             others.append((make_dataset(other.inputs, config), other.inputs))
     _record_baselines(run, inputs, truth)
 
-    where = backend()
     earlier = [event for event in run.events() if event["kind"] == "device"]
     precision = config.training.precision
     if precision == "auto":
