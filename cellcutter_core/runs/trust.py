@@ -124,7 +124,7 @@ def about_dropped(run: Run) -> str | None:
     before = n + len(run.inputs.points)
     return (
         f"{n} of {before} markers {'was' if n == 1 else 'were'} dropped before training: the "
-        "taught network sees no cell of their own there, as where a nucleus was found in two parts."
+        "taught network sees no separate cell there, as where a nucleus was found in two parts."
     )
 
 
