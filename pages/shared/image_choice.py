@@ -143,7 +143,9 @@ def choose_roles(image: Image) -> None:
         on_change=_change_roles,
         help="One channel or several. Guessed from names and contents until you choose.",
     )
-    roles[0].caption(role_in_words(image, "cell"))
+    # Of the samples nothing was guessed.
+    if "cell" in image.reasons:
+        roles[0].caption(role_in_words(image, "cell"))
     st.session_state.data_nucleus = (
         "none" if image.nucleus is None else image.channels[image.nucleus]
     )
@@ -154,7 +156,8 @@ def choose_roles(image: Image) -> None:
         on_change=_change_roles,
         help="Without a nucleus channel, markers are found in the cell channel.",
     )
-    roles[1].caption(role_in_words(image, "nucleus"))
+    if "nucleus" in image.reasons:
+        roles[1].caption(role_in_words(image, "nucleus"))
     for doubt in doubts(image):
         st.warning(doubt, icon=":material/help:")
 
