@@ -414,7 +414,7 @@ def _other_images(
 
 def _tell_remarks(image: Image) -> None:
     for note in image.remarks:
-        print(f"Look closely. {note}", flush=True)
+        _tell(f"Look closely. {note}")
 
 
 def _box(given: str | None) -> tuple[int, int, int, int] | None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cellcutter_core.baseline import seed_labels
 from cellcutter_core.guidance import Guidance, Territory
+from cellcutter_core.labels import new_numbers
 
 
 class _Arrays:
@@ -61,8 +62,7 @@ class Inputs(_Arrays):
         ----------
         kept : (N,) bool
         """
-        numbers = np.append(0, np.where(kept, np.cumsum(kept), 0)).astype(np.int32)
-        regions = None if self.nuclei is None else numbers[self.nuclei]
+        regions = None if self.nuclei is None else new_numbers(kept)[self.nuclei]
         return replace(self, points=self.points[kept], nuclei=regions, final=True)
 
     @property

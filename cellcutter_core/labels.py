@@ -112,6 +112,29 @@ def compact(labels: LabelImage) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.i
     return image, ids.astype(np.int64)
 
 
+def new_numbers(kept: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
+    """The number that each label gets where only some of the labels 1..N are kept.
+
+    Parameters
+    ----------
+    kept : (N,) bool
+        Of the labels 1..N.
+
+    Returns
+    -------
+    (N + 1,) int32 array
+        For the labels 0..N: 1, 2, 3 ... for those that are kept, 0 for background and the others.
+
+    Examples
+    --------
+    >>> new_numbers(np.array([True, False, True])).tolist()
+    [0, 1, 0, 2]
+    """
+    numbers = np.zeros(len(kept) + 1, np.int32)
+    numbers[1:][kept] = np.arange(1, np.count_nonzero(kept) + 1)
+    return numbers
+
+
 def along_border(labels: LabelImage) -> LabelImage:
     """The labels of the pixels at the border of the image, those in its corners more than once.
 

@@ -16,6 +16,7 @@ from cellcutter_core.blockwise.finding import Found
 from cellcutter_core.blockwise.large_image import LargeImage
 from cellcutter_core.config import Config
 from cellcutter_core.inputs import PartInputs
+from cellcutter_core.labels import new_numbers
 from cellcutter_core.network.taught import N_CHANNELS, read_taught
 from cellcutter_core.pipeline import (
     certain_regions,
@@ -164,10 +165,8 @@ def _draw_block(
     of_all: NDArray[Any],
 ) -> tuple[NDArray[np.intp], Drawing]:
     """Which cells have their marker in a block, and their labels, counted among these."""
-    cells = np.flatnonzero(lie_in(found.points, around))
-    numbers = np.zeros(len(found.points) + 1, np.int32)
-    numbers[cells + 1] = np.arange(1, len(cells) + 1)
-    nuclei = numbers[nuclei]
+    there = lie_in(found.points, around)
+    cells, nuclei = np.flatnonzero(there), new_numbers(there)[nuclei]
     mask = found.mask(around)
     if not (len(cells) and mask.any()):
         return cells, Drawing(

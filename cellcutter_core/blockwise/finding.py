@@ -14,6 +14,7 @@ from cellcutter_core.blockwise.large_image import LargeImage
 from cellcutter_core.config import Config
 from cellcutter_core.graph_cut import find_mask
 from cellcutter_core.images import Image
+from cellcutter_core.labels import new_numbers
 from cellcutter_core.markers import Nuclei, cell_size
 from cellcutter_core.nuclei.region_outlines import Faint, brighter_than_haze
 from cellcutter_core.nuclei.regions import NUCLEI_BETWEEN, nucleus_diameter, region_heights
@@ -59,12 +60,11 @@ class Found:
         ----------
         kept : (N,) bool
         """
-        numbers = np.append(0, np.where(kept, np.cumsum(kept), 0)).astype(np.int32)
         return replace(
             self,
             points=self.points[kept],
             cell_diameter=self.cell_diameter * float(np.sqrt(len(kept) / np.count_nonzero(kept))),
-            _numbers=numbers[self._numbers],
+            _numbers=new_numbers(kept)[self._numbers],
         )
 
     def nuclei(self, box: Box) -> NDArray[np.int32]:
@@ -158,9 +158,7 @@ def _markers(
         kept, _ = brighter_than_haze(
             rise, area, clear, between=NUCLEI_BETWEEN, faint=Faint.nothing()
         )
-    numbers = np.zeros(n_found + 1, np.int32)
-    numbers[1:][kept] = np.arange(1, np.count_nonzero(kept) + 1)
-    return store, numbers, np.concatenate(points)[kept].astype(np.float64)
+    return store, new_numbers(kept), np.concatenate(points)[kept].astype(np.float64)
 
 
 def _inside(core: Box, around: Box, diameter: float) -> Box:

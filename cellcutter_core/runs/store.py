@@ -198,24 +198,27 @@ class Run(Journal):
         """What the run was given."""
         return Inputs.from_arrays(_load(self.path / "inputs.npz"))
 
-    def check_markers(self, check: Callable[[Inputs], Inputs]) -> None:
-        """Leave out the markers that a check drops, of the run's own image and of its others.
+    def check_markers(self, check: Callable[[Inputs], NDArray[np.bool_]]) -> None:
+        """Drop markers of the run's own image and of its others, where they are not final.
 
         Before the first epoch alone. What was dropped is recorded, see `dropped_markers`.
+
+        Parameters
+        ----------
+        check : callable
+            (N,) bool of some inputs: which of their markers stay.
         """
         before = self.inputs
         if not before.final:
-            after = check(before)
-            stayed = {tuple(point) for point in after.points.tolist()}
-            dropped = [point for point in before.points.tolist() if tuple(point) not in stayed]
+            kept = check(before)
             # In this order: a process that ends in between does both once more.
-            self.record("markers", dropped=dropped)
-            _save(self.path / "inputs.npz", replace(after, final=True).arrays())
+            self.record("markers", dropped=before.points[~kept].tolist())
+            _save(self.path / "inputs.npz", before.only(kept).arrays())
         for file, other in zip(self.other_files, self.others, strict=True):
             if not other.inputs.final:
                 with naming(other.image.name):
-                    checked = replace(check(other.inputs), final=True)
-                _save(file, replace(other, inputs=checked).arrays())
+                    kept = check(other.inputs)
+                _save(file, replace(other, inputs=other.inputs.only(kept)).arrays())
 
     @property
     def dropped_markers(self) -> list[tuple[float, float]]:

@@ -28,9 +28,9 @@ from cellcutter_core.metrics import score
 from cellcutter_core.network.taught import taught_digest
 from cellcutter_core.pipeline import (
     baselines,
-    checked_markers,
     is_checked,
     make_dataset,
+    markers_with_cells,
     naming,
     starting_network,
     train_and_draw,
@@ -102,7 +102,7 @@ def _work(
     run.record("started", pid=os.getpid(), host=socket.gethostname(), epochs=last, **versions())
     where = backend()
     if is_checked(config) and not begun:
-        run.check_markers(lambda found: checked_markers(found, config))
+        run.check_markers(lambda found: markers_with_cells(found, config))
     inputs = run.inputs
     data = make_dataset(inputs, config)
     others = []

@@ -151,8 +151,8 @@ def waited(compute: Callable[[], T], note: DeltaGenerator | None = None) -> T:
             return found
         except NotYet as waits:
             seconds = time.monotonic() - start
+            note = st.empty() if note is None else note
             if line is None and seconds > CANCEL_AFTER:
-                note = st.empty() if note is None else note
                 with note.container(horizontal=True, vertical_alignment="center"):
                     line = st.empty()
                     st.button(
@@ -161,7 +161,5 @@ def waited(compute: Callable[[], T], note: DeltaGenerator | None = None) -> T:
                         on_click=_cancel,
                         args=(waits.slot,),
                     )
-            elif line is None:
-                note = st.empty() if note is None else note
             # Writing is also what lets Streamlit break off here when the visitor goes on.
-            (line or note or st).caption(f":material/hourglass_top: Computing, {seconds:.0f} s")
+            (line or note).caption(f":material/hourglass_top: Computing, {seconds:.0f} s")
