@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from cellcutter_core.runs.store import Run
 
 # Milliseconds; these machines may be busy with other things.
 SOON = TRAINED = 1000 * LONGEST
+# After this a click is taken to be lost.
+CLICKED = 60_000
 REAL = ROOT.parent / "shared" / "data" / "bbbc018_ht29" / "00733.npz"
 PAGES = ("data", "mask", "cells", "train", "compare", "results", "apply")
 
@@ -33,9 +37,20 @@ def visit(page: Any, server: Server, path: str = "") -> None:
 
 
 def go(page: Any, name: str) -> None:
-    """To another page by the row of links at the top."""
-    page.locator(LINKS).filter(has_text=name).click()
-    page.get_by_role("heading", name=name, level=1).wait_for(timeout=SOON)
+    """To another page by the row of links at the top.
+
+    On a busy machine a link can move between the press and the release of the button, and the
+    browser then makes no click of it. A visitor clicks again, and so does this.
+    """
+    from playwright.sync_api import TimeoutError
+
+    heading = page.get_by_role("heading", name=name, level=1)
+    end = time.monotonic() + LONGEST
+    while not heading.count():
+        assert time.monotonic() < end, f"clicks on {name} lead nowhere"
+        page.locator(LINKS).filter(has_text=name).click()
+        with suppress(TimeoutError):
+            heading.wait_for(timeout=CLICKED)
     settled(page)
 
 
