@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from cellcutter_core.runs.spare import SPARE
-from pages.shared import caching, state
+from cellcutter_core.jobs.warm_process import SPARE
+from pages.shared import state
+from pages.shared.caching import stores
 from pages.shared.panels import TITLES
 
 st.set_page_config(page_title="cellcutter", page_icon="🔬", layout="wide")
@@ -21,6 +22,6 @@ if wanted := st.session_state.pop(state.WANTED_PAGE, None):
 try:
     current.run()
 finally:
-    caching.hand_back()
+    stores.hand_back()
     # A visitor who has seen a page may start a training, and need not wait for TensorFlow then.
     SPARE.start(after=2.0)

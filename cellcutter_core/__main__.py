@@ -22,10 +22,10 @@ from cellcutter_core.config import (
     settings_help,
     starting,
 )
-from cellcutter_core.pixel_size import from_words, in_words, of_sides
+from cellcutter_core.images.pixel_size import format_pixel_size, from_words, of_sides
 
 if TYPE_CHECKING:
-    from cellcutter_core.images import Image
+    from cellcutter_core.images.image import Image
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -292,20 +292,15 @@ def _number_or_word(given: str | None) -> int | str | None:
 
 
 def _segment(chosen: argparse.Namespace) -> None:
-    from cellcutter_core.channel_files import read_channel_files
-    from cellcutter_core.image_in_words import lines_of
-    from cellcutter_core.images import read_image, read_truth
-    from cellcutter_core.pipeline import (
-        make_dataset,
-        naming,
-        prepare,
-        seen_names,
-        unseen_channels,
-    )
-    from cellcutter_core.regions import cut_out, whole
+    from cellcutter_core.images.description import lines_of
+    from cellcutter_core.images.file_sets.channel_files import read_channel_files
+    from cellcutter_core.images.image import read_image, read_truth
+    from cellcutter_core.images.regions import cut_out, whole
+    from cellcutter_core.pipeline import naming, prepare, seen_names, unseen_channels
     from cellcutter_core.runs.others import find_others
     from cellcutter_core.runs.store import Run
-    from cellcutter_core.samples import sample
+    from cellcutter_core.simulation.sample import sample
+    from cellcutter_core.training.datasets import make_dataset
 
     config = _config(chosen)
     region = _box(chosen.region)
@@ -327,7 +322,7 @@ def _segment(chosen: argparse.Namespace) -> None:
             image = read_channel_files(files, nucleus_file=chosen.nucleus_file, **how)
             files += [] if chosen.nucleus_file is None else [chosen.nucleus_file]
     if chosen.truth is not None:
-        image = image.with_truth(read_truth(chosen.truth, image, told=_tell))
+        image = image.with_truth(read_truth(chosen.truth, image, report=_tell))
     out = chosen.out or Path(f"cellcutter-{Path(image.name).stem}")
     if (out / "run.json").exists():
         raise ValueError(
@@ -338,7 +333,7 @@ def _segment(chosen: argparse.Namespace) -> None:
     print(f"Finding cell area and nuclei in {image.name} …", flush=True)
     _tell_remarks(image)
     with naming(image.name) if chosen.others else nullcontext():
-        inputs, truth = prepare(image, config, markers=chosen.markers, told=_tell)
+        inputs, truth = prepare(image, config, markers=chosen.markers, report=_tell)
         # What is wrong with them is said before anything is written.
         make_dataset(inputs, config)
     more = _other_images(chosen, config, image, files)
@@ -378,12 +373,12 @@ def _other_images(
     """More images to train on, each read when it is asked for, in the roles of the first; `files`
     are those of its channels where it is in several.
     """
-    from cellcutter_core.channel_names import ChannelNames
+    from cellcutter_core.images.file_sets.alike import seen_instead
+    from cellcutter_core.images.file_sets.channel_names import ChannelNames
+    from cellcutter_core.images.file_sets.given_files import ImageFiles, image_files, scenes_of
+    from cellcutter_core.images.formats.zarr_places import is_address
+    from cellcutter_core.images.parts import Plane
     from cellcutter_core.pipeline import seen_names
-    from cellcutter_core.reading.parts import Plane
-    from cellcutter_core.reading.zarr_places import is_address
-    from cellcutter_core.runs.alike import seen_instead
-    from cellcutter_core.runs.given_files import Place, image_files, scenes_of
     from cellcutter_core.runs.others import read_other
 
     # The names of files say the roles where each channel has its own.
@@ -391,7 +386,7 @@ def _other_images(
     roles = {} if channels else {"cell": chosen.cell_channel, "nucleus": chosen.nucleus_channel}
     how = {**_reading(chosen), **roles}
     own = None if chosen.image is None else Path(chosen.image).resolve()
-    places: list[tuple[str | Place, Plane]] = [
+    places: list[tuple[str | ImageFiles, Plane]] = [
         (given, None) for given in chosen.others if is_address(given)
     ]
     found = image_files([given for given in chosen.others if not is_address(given)])
@@ -447,14 +442,14 @@ def _continue(chosen: argparse.Namespace) -> None:
 
 def _train(run: Any, epochs: int | None) -> None:
     from cellcutter_core import results
-    from cellcutter_core.runs.bar import progress_bar
+    from cellcutter_core.jobs.progress_bar import progress_bar
+    from cellcutter_core.jobs.worker import work
     from cellcutter_core.runs.trust import about_dropped, doubts
-    from cellcutter_core.runs.worker import work
 
     with progress_bar(run, epochs) as show:
         work(run, epochs=epochs, on_event=show)
     summary = results.write(run)
-    print(results.in_words(summary))
+    print(results.format_summary(summary))
     print(f"Results in {run.path}/: labels.tif, overlay.png, borders.png, result.json")
     if dropped := about_dropped(run):
         print(dropped)
@@ -464,14 +459,17 @@ def _train(run: Any, epochs: int | None) -> None:
 
 
 def _apply(chosen: argparse.Namespace) -> None:
-    from cellcutter_core.backend import backend
-    from cellcutter_core.runs.applying import Trained
-    from cellcutter_core.runs.applying_to_files import apply_to_files
-    from cellcutter_core.runs.bar import share_bar
-    from cellcutter_core.runs.given_files import image_files, named_images
-    from cellcutter_core.runs.given_files import in_words as place_in_words
-    from cellcutter_core.runs.outcomes import SUMMARY, USUAL_FORMATS, check_free
-    from cellcutter_core.runs.sources import channel_names_of
+    from cellcutter_core.apply.applying import Trained
+    from cellcutter_core.apply.applying_to_files import apply_to_files
+    from cellcutter_core.apply.outcomes import SUMMARY, USUAL_FORMATS, check_free
+    from cellcutter_core.choices.sources import channel_names_of
+    from cellcutter_core.images.file_sets.given_files import (
+        describe_files,
+        image_files,
+        named_images,
+    )
+    from cellcutter_core.jobs.progress_bar import share_bar
+    from cellcutter_core.network.backend import backend
     from cellcutter_core.runs.store import Run
 
     formats = list(dict.fromkeys(chosen.format or USUAL_FORMATS))
@@ -500,14 +498,14 @@ def _apply(chosen: argparse.Namespace) -> None:
             **reading,
         )
         for number, (outcome, _) in enumerate(found, 1):
-            size = in_words(of_sides(outcome.pixel_height_um, outcome.pixel_width_um))
+            size = format_pixel_size(of_sides(outcome.pixel_height_um, outcome.pixel_width_um))
             done = f"{outcome.cells_in_words}, {outcome.seconds:.1f} s, pixel size {size}"
             said = f"failed: {outcome.error}" if outcome.error else done
             remark = f"; the network {outcome.remark}" if outcome.remark else ""
             which = f" (scene {scenes[outcome.name]})" if outcome.name in scenes else ""
             place = files[outcome.name]
             folder = (place if isinstance(place, Path) else place[0]).parent
-            file = f"{folder / place_in_words(place)}{which}"
+            file = f"{folder / describe_files(place)}{which}"
             print(f"{number}/{len(files)} {file}: {said}{remark}", flush=True)
             errors.append(outcome.error)
     print(f"Results in {chosen.out}/: {SUMMARY} and those of each image")
@@ -536,15 +534,15 @@ def _export(chosen: argparse.Namespace) -> None:
 
 
 def _teach(chosen: argparse.Namespace) -> None:
-    from cellcutter_core.backend import backend
-    from cellcutter_core.teaching import Recipe, teach
+    from cellcutter_core.network.backend import backend
+    from cellcutter_core.training.teaching import Recipe, teach
 
     if chosen.out.suffix != ".npz":
         raise ValueError(f"--out is {chosen.out}, but the file is an .npz; end its name in .npz")
     changed = {"steps": chosen.steps, "seed": chosen.seed}
     recipe = Recipe().replace(**{k: v for k, v in changed.items() if v is not None})
     backend()
-    teach(chosen.out, recipe, workers=max(chosen.workers, 1), told=_tell)
+    teach(chosen.out, recipe, workers=max(chosen.workers, 1), report=_tell)
     print(f"Weights in {chosen.out}")
 
 
@@ -553,7 +551,7 @@ def _tell(line: str) -> None:
 
 
 def _sample(chosen: argparse.Namespace) -> None:
-    from cellcutter_core.samples import sample, save
+    from cellcutter_core.simulation.sample import sample, save
 
     image = sample((chosen.size, chosen.size), seed=chosen.seed)
     save(image, chosen.out)
@@ -562,10 +560,10 @@ def _sample(chosen: argparse.Namespace) -> None:
 
 
 def _evaluate(chosen: argparse.Namespace) -> None:
-    from cellcutter_core.export.labels import segmented_region
-    from cellcutter_core.images import read_labels
-    from cellcutter_core.metrics import score
-    from cellcutter_core.reading.drawn import is_drawn
+    from cellcutter_core.evaluation.metrics import score
+    from cellcutter_core.export.formats.labels import segmented_region
+    from cellcutter_core.images.drawn import is_drawn
+    from cellcutter_core.images.image import read_labels
 
     # Outlines do not say how large their image is; the other file may.
     shapes: list[tuple[int, int] | None] = [
@@ -573,7 +571,7 @@ def _evaluate(chosen: argparse.Namespace) -> None:
         for file in (chosen.truth, chosen.labels)
     ]
     labels, truth = (
-        read_labels(file, shape=shape, told=_tell)
+        read_labels(file, shape=shape, report=_tell)
         for file, shape in zip((chosen.labels, chosen.truth), shapes, strict=True)
     )
     region = segmented_region(chosen.labels)
@@ -591,8 +589,8 @@ def _evaluate(chosen: argparse.Namespace) -> None:
 
 def _info(chosen: argparse.Namespace) -> None:
     from cellcutter_core import __version__
-    from cellcutter_core.backend import backend
-    from cellcutter_core.runs.worker import versions
+    from cellcutter_core.jobs.worker import versions
+    from cellcutter_core.network.backend import backend
 
     del chosen
     where = backend()

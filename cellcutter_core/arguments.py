@@ -1,4 +1,7 @@
-"""What a caller gave in place of what is wanted, and what to give: said in one line."""
+"""What is wrong with an argument, and what to give instead, in one line.
+
+Arrays whose axes can be meant in two ways are asked about, and never guessed.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,13 @@ import os
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+MOST_CHANNELS = 32
+"""No image has more channels than this."""
+
+MOST_COLOURS = 4
+"""A last axis as short as this holds colours, not columns."""
 
 
 def check_argument(value: Any, kind: type, name: str, advice: str) -> None:
@@ -27,15 +37,17 @@ def check_argument(value: Any, kind: type, name: str, advice: str) -> None:
         If it is not of that type.
     """
     if not isinstance(value, kind):
-        raise ValueError(f"{name} is {in_words(value)}, but has to be of {kind.__name__}; {advice}")
+        raise ValueError(
+            f"{name} is {describe_value(value)}, but has to be of {kind.__name__}; {advice}"
+        )
 
 
-def in_words(value: Any) -> str:
+def describe_value(value: Any) -> str:
     """What a value is, in a few words.
 
     Examples
     --------
-    >>> in_words(np.zeros((2, 3))), in_words("a.tif"), in_words(None)
+    >>> describe_value(np.zeros((2, 3))), describe_value("a.tif"), describe_value(None)
     ('an array of shape (2, 3)', "'a.tif'", 'None')
     """
     if isinstance(value, np.ndarray):
@@ -45,3 +57,43 @@ def in_words(value: Any) -> str:
     if isinstance(value, type):
         return f"the class {value.__name__} itself"
     return f"an object of {type(value).__name__}"
+
+
+def check_channels_last(image: NDArray[Any], name: str) -> None:
+    """Raise a ValueError where (H, W, K) looks like channels or planes first.
+
+    Parameters
+    ----------
+    image : array
+        Of any number of axes; only those of three are looked at.
+    name : str
+        What the caller calls it, for the message.
+    """
+    if image.ndim != 3:
+        return
+    n_channels = image.shape[2]
+    if n_channels > MOST_CHANNELS or n_channels > min(image.shape[:2]):
+        raise ValueError(
+            f"{name} has the shape {image.shape}, which is {n_channels} channels if its axes are "
+            f"(row, column, channel); where channels come first give np.moveaxis({name}, 0, -1), "
+            f"of a stack one plane, {name}[0]"
+        )
+
+
+def check_planes_first(image: NDArray[Any], name: str) -> None:
+    """Raise a ValueError where (D, H, W) looks like an image whose last axis is colours.
+
+    Parameters
+    ----------
+    image, name
+        As for `check_channels_last`.
+    """
+    if image.ndim != 3:
+        return
+    n_cols = image.shape[2]
+    if 1 < n_cols <= MOST_COLOURS < min(image.shape[:2]):
+        raise ValueError(
+            f"{name} has the shape {image.shape}, which is {image.shape[0]} planes of {n_cols} "
+            "columns if its axes are (plane, row, column); of an image with channels give one, "
+            f"{name}[..., 0], and of a stack np.moveaxis({name}, -1, 0)"
+        )

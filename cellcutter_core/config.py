@@ -104,13 +104,13 @@ class MaskSettings(Settings):
         gt=0,
         le=10,
         json_schema_extra={"steps": _SIGMAS},
-        description="How large a step in intensity makes an outline cheap, in units of the "
+        description="The step in intensity at which an outline becomes cheap, in units of the "
         "scaled image.",
     )
     scaling: Literal["minmax", "robust"] = Field(
         "minmax",
-        description="How intensities are brought to 0..1: by minimum and maximum as published, "
-        "or by percentiles, so that one hot pixel changes nothing.",
+        description="How intensities are scaled to 0..1: by minimum and maximum as published, or "
+        "by percentiles, which ignore single hot pixels.",
     )
 
 
@@ -119,16 +119,16 @@ class MarkerSettings(Settings):
 
     automatic: bool = Field(
         True,
-        description="Find the region of each nucleus with nothing to set, or of each cell where "
-        "there is no nucleus channel; otherwise blobs as published.",
+        description="Find the region of each nucleus (or of each cell, without a nucleus channel) "
+        "automatically; otherwise detect blobs as published.",
     )
     diameter: float | None = Field(
         None,
         ge=6,
         le=512,
         json_schema_extra={"everyday": [6.0, 120.0, 1.0]},
-        description="Automatic only: typical diameter of a nucleus in pixels (of a cell where "
-        "there is no nucleus channel); larger joins more, smaller splits more. "
+        description="Automatic only: typical diameter of a nucleus in pixels (of a cell without a "
+        "nucleus channel); larger joins more, smaller splits more. "
         "None estimates it from the image.",
     )
     min_sigma: float = Field(
@@ -189,8 +189,8 @@ class CropSettings(Settings):
     )
     intensity: Literal["linear", "log"] = Field(
         "linear",
-        description="Show the network intensities as they are, or their logarithm, in which dim "
-        "cells are as clear as bright ones.",
+        description="Show the network the intensities, or their logarithm, which makes dim cells "
+        "as clear as bright ones.",
     )
     with_nucleus: bool = Field(
         False, description="Show the network the nucleus channel too, where there is one."
@@ -198,13 +198,13 @@ class CropSettings(Settings):
 
 
 class NetworkSettings(Settings):
-    """The UNet that decides, for each pixel of a crop, whether it belongs to the crop's cell."""
+    """The UNet: it gives the probability that a pixel of a crop belongs to the crop's cell."""
 
     start: Start = Field(
         "nothing",
-        description="Where training on the image begins: with a network that was taught on "
-        "simulated cells and sees markers and path labels too, or with random weights and the "
-        "cell channel alone, as published.",
+        description="Where training on the image starts: from a network that was taught on "
+        "simulated cells and sees markers and paths too, or from random weights and the cell "
+        "channel alone, as published.",
     )
     depth: Literal[3, 4] = Field(4, description="How many times the UNet halves the resolution.")
     channels: int = Field(
@@ -215,8 +215,8 @@ class NetworkSettings(Settings):
     )
     stem: Literal[1, 2] = Field(
         1,
-        description="1 works at full resolution as published; 2 at half, with the full resolution "
-        "in the channels at input and output: about four times faster.",
+        description="1 works at full resolution as published; 2 works at half resolution, which is "
+        "about four times faster.",
     )
 
 
@@ -229,18 +229,17 @@ class TrainingSettings(Settings):
         1e-3,
         gt=0,
         le=1,
-        description="Step length of the Adam optimiser at the start. A network that was taught "
-        "wants a smaller one (0.0005) than one that begins with nothing (0.003).",
+        description="Learning rate of the Adam optimiser at the start. A taught network needs a "
+        "smaller one (0.0005) than one that starts from nothing (0.003).",
     )
     schedule: Literal["constant", "cosine"] = Field(
         "constant",
-        description="Keep the step length as published, or let it fall to a twentieth by the end.",
+        description="Keep the learning rate as published, or let it fall to a twentieth.",
     )
     check_markers: bool = Field(
         False,
-        description="Before training, drop each marker where the taught network says that it has "
-        "no cell of its own, as of a nucleus that was found in two parts. Markers set by hand or "
-        "from a file stay.",
+        description="Before training, drop the markers for which the taught network finds no cell, "
+        "such as the second half of a split nucleus. Markers set by hand or from a file stay.",
     )
     area: int | None = Field(
         640,
@@ -256,21 +255,27 @@ class TrainingSettings(Settings):
         64,
         ge=1,
         le=65_536,
-        description="How many crops pass through the network together: memory. The loss and its "
-        "gradient are the same for any number; batch normalisation takes its statistics from them.",
+        description="How many crops pass through the network together; more need more memory. The "
+        "loss and its gradient do not depend on it, except through batch normalisation.",
     )
     lam: float = Field(
-        1.0, ge=0, le=100, description="λ: weight of overlap and background against area reward."
+        1.0,
+        ge=0,
+        le=100,
+        description="λ: weight of overlap and background against area reward.",
     )
     beta: float = Field(-20.0, ge=-1000, le=0, description="β: log-penalty of a background pixel.")
     nucleus_weight: float = Field(
         0.0,
         ge=0,
         le=100,
-        description="Weight of what is certain: that a cell's own nucleus belongs to it.",
+        description="Weight of the term that the pixels of a nucleus belong to its own cell.",
     )
     clip_norm: float | None = Field(
-        None, gt=0, le=1e6, description="Longest gradient that is followed; None for any."
+        None,
+        gt=0,
+        le=1e6,
+        description="Gradients are shortened to this norm; None leaves them.",
     )
     symmetries: Literal["none", "flips", "all"] = Field(
         "flips",
@@ -287,7 +292,7 @@ class TrainingSettings(Settings):
     warm_up_radius: float = Field(
         5.0, gt=0, le=256, description="Radius of those discs in pixels of the crop."
     )
-    seed: int = Field(0, ge=0, lt=2**32, description="Seed of everything random.")
+    seed: int = Field(0, ge=0, lt=2**32, description="Random seed.")
     precision: Literal["auto", "float32", "mixed_bfloat16"] = Field(
         "auto", description="Arithmetic of the network; auto measures which is faster here."
     )
@@ -298,8 +303,8 @@ class LabelSettings(Settings):
 
     fill: bool = Field(
         False,
-        description="Keep of each cell what hangs together with its nucleus, and give the cell "
-        "area that is left to the nearest cell. Not in the paper.",
+        description="Keep only the part of each cell that is connected to its nucleus, and give "
+        "the rest of the mask to the nearest cell. Not in the paper.",
     )
 
 

@@ -1,4 +1,4 @@
-"""What a label image is: the one check of it, its ids without gaps, its outlines.
+"""What a label image is: the one check of it, its ids without gaps, its outlines, discs at points.
 
 A label image is a (row, col) array of integers in which 0 is background and every other value is
 the id of one cell. Ids need not be consecutive, and a cell need not be in one piece.
@@ -185,3 +185,87 @@ def outlines(labels: npt.ArrayLike, *, width: int = 1) -> npt.NDArray[np.bool_]:
         edge |= ring
         rest[ring] = 0
     return edge
+
+
+def markers_from_points(
+    points: npt.ArrayLike, shape: tuple[int, int], *, radius: float = 3.0
+) -> npt.NDArray[np.int32]:
+    """Draw a disc around each point.
+
+    Parameters
+    ----------
+    points : (N, 2) array
+        (row, col) in pixels, pixel centres at whole numbers.
+    shape : (int, int)
+        (H, W) of the image.
+    radius : float
+        Of the discs in pixels, at least 0. Where discs meet each pixel goes to the nearest point.
+
+    Returns
+    -------
+    (H, W) int32
+        1..N in the order of the points.
+
+    Raises
+    ------
+    ValueError
+        If there are no points, or they are no (N, 2) finite numbers, lie outside of the image, or
+        two are in the same pixel; or if `radius` is negative.
+
+    Examples
+    --------
+    >>> markers_from_points([(0, 1), (1, 4)], (2, 6), radius=1)
+    array([[1, 1, 1, 0, 2, 0],
+           [0, 1, 0, 2, 2, 2]], dtype=int32)
+    """
+    from skimage.segmentation import expand_labels
+
+    if not (np.isfinite(radius) and radius >= 0):
+        raise ValueError(f"radius is {radius}, but a marker has a radius of at least 0 pixels")
+    pixels = point_pixels(points, shape)
+    seeds = np.zeros(shape, np.int32)
+    seeds[tuple(pixels.T)] = np.arange(1, len(pixels) + 1)
+    return np.asarray(expand_labels(seeds, radius), np.int32)
+
+
+def point_pixels(points: npt.ArrayLike, shape: tuple[int, int]) -> npt.NDArray[np.int64]:
+    """The pixels that points are in, or one line on what is wrong with the points."""
+    given: npt.NDArray[Any] = np.asarray(points)
+    if given.size == 0:
+        raise ValueError(
+            "points is empty, but at least one marker is needed; give (row, col) pairs"
+        )
+    if given.ndim != 2 or given.shape[1] != 2 or given.dtype.kind not in "iuf":
+        raise ValueError(
+            f"points is {given.dtype} of shape {given.shape}, but has to be numbers of shape "
+            "(N, 2): one (row, col) for each marker"
+        )
+    if not np.isfinite(given).all():
+        bad = int(np.flatnonzero(~np.isfinite(given).all(axis=1))[0])
+        raise ValueError(
+            f"points[{bad}] is {tuple(given[bad].tolist())}, which is no place in an image; leave "
+            "the point out"
+        )
+    rounded = np.floor(given.astype(np.float64) + 0.5)
+    # Compared as floats: what lies far outside is no int64.
+    outside = ((rounded < 0) | (rounded >= shape)).any(axis=1)
+    if outside.any():
+        bad = int(np.flatnonzero(outside)[0])
+        hint = "give (row, col), not (x, y)" if _fits_turned(rounded, shape) else "leave them out"
+        raise ValueError(
+            f"points: {np.count_nonzero(outside)} of {len(rounded)} lie outside of the image of "
+            f"shape {tuple(shape)}, first points[{bad}] = {tuple(given[bad].tolist())}; {hint}"
+        )
+    pixels = rounded.astype(np.int64)
+    _, first, times = np.unique(pixels, axis=0, return_index=True, return_counts=True)
+    if (times > 1).any():
+        bad = int(first[times > 1].min())
+        raise ValueError(
+            f"points: {int((times[times > 1] - 1).sum())} too many in the same pixel as another, "
+            f"first at (row, col) {tuple(pixels[bad].tolist())}; give each cell one point"
+        )
+    return pixels
+
+
+def _fits_turned(pixels: npt.NDArray[np.float64], shape: tuple[int, int]) -> bool:
+    return bool(((pixels[:, ::-1] >= 0) & (pixels[:, ::-1] < shape)).all())

@@ -13,38 +13,26 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
-from cellcutter_core.arguments import check_argument, in_words
-from cellcutter_core.backend import Precision, backend, fastest_precision
-from cellcutter_core.baseline import filled_labels, watershed_labels
-from cellcutter_core.config import QUICK, Config, check_current
-from cellcutter_core.crops import Dataset
-from cellcutter_core.given_markers import read_markers
-from cellcutter_core.graph_cut import find_mask
-from cellcutter_core.images import Image
-from cellcutter_core.inputs import Inputs, Truth
-from cellcutter_core.markers import Nuclei, cores, find_cells, find_nuclei, marker_points
-from cellcutter_core.network.taught import read_taught
-from cellcutter_core.nuclei.given import given_cover
-from cellcutter_core.prediction import Drawing, draw
-from cellcutter_core.scaling import logarithms, nearest, resized
-from cellcutter_core.training import Epoch, EpochZero, Step, Training, Validation
-from cellcutter_core.unet import UNet
-
-# An image is never enlarged or reduced by more than this to bring its cells to the wanted size.
-LARGEST_SCALE = 4.0
-# Radius in crop pixels at which the network sees a marker of which only the point is known.
-POINT_RADIUS = 3
-# A marker has no cell of its own where its cell is less than so many times as large as its region,
-# and this share of what is usual: of a nucleus that was found in two parts the second has nothing
-# but itself in the lessons. On nine images of BBBC018 one of 32 cells below 1.6 was right, and 0.83
-# of those from 2 to 3; the median was 3.5 to 13.
-LEAST_SPREAD, LEAST_SHARE = 1.6, 0.45
-# Where more than this share of the markers had to go, the network knows nothing of such an image.
-MOST_DROPPED = 0.2
-# Where all cells together are less probable than this, the nearest is as good a guess.
-LEAST_PROBABILITY = 0.05
+from cellcutter_core.arguments import check_argument, describe_value
+from cellcutter_core.config import QUICK, Config
+from cellcutter_core.images.image import Image
+from cellcutter_core.markers.finding import Nuclei, cores, find_cells, find_nuclei, marker_points
+from cellcutter_core.markers.given_extent import given_cover
+from cellcutter_core.markers.given_markers import read_markers
+from cellcutter_core.mask.graph_cut import find_mask
+from cellcutter_core.network.backend import backend, fastest_precision
+from cellcutter_core.paths.watershed import watershed_labels
+from cellcutter_core.training.crops import Dataset
+from cellcutter_core.training.datasets import make_dataset
+from cellcutter_core.training.inputs import Inputs, Truth
+from cellcutter_core.training.loop import (
+    Training,
+    starting_network,
+    train_and_draw,
+)
+from cellcutter_core.training.marker_check import checked_markers
+from cellcutter_core.training.prediction import Drawing, draw_cells
 
 
 def prepare(
@@ -52,7 +40,7 @@ def prepare(
     config: Config,
     *,
     markers: str | os.PathLike[str] | None = None,
-    told: Callable[[str], None] | None = None,
+    report: Callable[[str], None] | None = None,
 ) -> tuple[Inputs, Truth | None]:
     """Find cell area and nuclei as the settings want them.
 
@@ -64,7 +52,7 @@ def prepare(
         A file of markers, see `read_markers`, to take instead of finding them; those of the plane
         of a stack that the image says it is. They lie in the whole image, also where the image is
         a region of it.
-    told : optional
+    report : optional
         See `read_markers`.
 
     Returns
@@ -80,7 +68,7 @@ def prepare(
         If no marker is found, or the mask is all cell or all background.
     """
     check_request(image, config)
-    nuclei = find_markers(image, config, markers=markers, told=told)
+    nuclei = find_markers(image, config, markers=markers, report=report)
     given = markers is not None
     area = find_area(image, config, nuclei, given=given)
     return inputs_of(image, config, nuclei, area, final=given), truth_of(image)
@@ -105,7 +93,7 @@ def find_markers(
     config: Config,
     *,
     markers: str | os.PathLike[str] | None = None,
-    told: Callable[[str], None] | None = None,
+    report: Callable[[str], None] | None = None,
     like: Image | None = None,
 ) -> Nuclei:
     """One marker a cell: from a file, the nucleus channel, or else the cell channel.
@@ -114,7 +102,7 @@ def find_markers(
     ----------
     image : Image
     config : Config
-    markers, told : optional
+    markers, report : optional
         See `prepare`.
     like : Image, optional
         Pixels of all of the image that this is a part of: they say what is dark and bright where
@@ -133,7 +121,7 @@ def find_markers(
             whole_shape=image.whole_shape,
             z=image.z,
             t=image.t,
-            told=told,
+            report=report,
         )
         return Nuclei(regions, marker_points(regions))
     if image.nucleus is not None:
@@ -227,64 +215,6 @@ def inputs_of(
     channels = seen_channels(image, config)
     regions = certain_regions(image, config, nuclei.regions)
     return Inputs(image.pixels[..., channels], mask, points, regions, final)
-
-
-def is_checked(config: Config) -> bool:
-    """Whether the taught network checks the markers that were found."""
-    return config.training.check_markers and config.network.start == "simulated"
-
-
-def checked_markers(inputs: Inputs, config: Config) -> Inputs:
-    """Without the markers of which the taught network says that they have no cell of their own.
-
-    Parameters
-    ----------
-    inputs : Inputs
-    config : Config
-        Nothing is dropped unless `is_checked`.
-
-    Returns
-    -------
-    Inputs
-        The same where nothing is to be checked: markers that are final stay.
-
-    Raises
-    ------
-    ValueError
-        What `make_dataset` raises.
-    """
-    if inputs.final or not is_checked(config):
-        return inputs
-    return inputs.only(markers_with_cells(inputs, config))
-
-
-def markers_with_cells(inputs: Inputs, config: Config) -> NDArray[np.bool_]:
-    """(N,) bool: which markers have a cell of their own, as the taught network draws them.
-
-    Markers of which only the point is known have one.
-
-    Raises
-    ------
-    ValueError
-        What `make_dataset` raises.
-    """
-    if inputs.nuclei is None:
-        return np.ones(len(inputs.points), bool)
-    backend()  # It loads the framework without what that writes on the terminal.
-    data = make_dataset(inputs, config)
-    cells = draw_cells(starting_network(config, data), data, inputs, config).labels
-    n = len(inputs.points) + 1
-    areas, regions = (np.bincount(of.ravel(), minlength=n)[1:] for of in (cells, inputs.nuclei))
-    return have_cells(areas, regions)
-
-
-def have_cells(
-    areas: NDArray[np.integer[Any]], regions: NDArray[np.integer[Any]]
-) -> NDArray[np.bool_]:
-    """(N,) bool: which markers have a cell of their own, by the areas of cells and of markers."""
-    spread = areas / np.maximum(regions, 1)
-    kept = np.asarray(spread >= min(LEAST_SPREAD, LEAST_SHARE * float(np.median(spread))))
-    return kept if kept.mean() >= 1 - MOST_DROPPED else np.ones(len(kept), bool)
 
 
 def certain_regions(image: Image, config: Config, regions: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -427,7 +357,9 @@ def segment_together(
         What `segment` raises, beginning with the name of the image.
     """
     if isinstance(images, Image | str | os.PathLike) or not isinstance(images, Iterable):
-        raise ValueError(f"images is {in_words(images)}; give a list of images, or call segment")
+        raise ValueError(
+            f"images is {describe_value(images)}; give a list of images, or call segment"
+        )
     images = list(images)
     if not images:
         raise ValueError("there is no image to segment; give one at least")
@@ -524,189 +456,6 @@ def _segmented(
     return [drawing, *(draw_cells(network, *other, config) for other in others)]
 
 
-def starting_network(
-    config: Config,
-    data: Dataset,
-    *,
-    precision: Precision = "float32",
-    weights: Sequence[NDArray[Any]] | None = None,
-) -> UNet:
-    """The network as training on an image begins with it.
-
-    Parameters
-    ----------
-    config : Config
-    data : Dataset
-        The crops it is for.
-    precision : {"float32", "mixed_bfloat16"}
-    weights : sequence of arrays, optional
-        To begin with instead of those that the settings say.
-
-    Returns
-    -------
-    UNet
-        Taught on simulated cells, or with weights that are random when it is first used.
-    """
-    network = UNet(config.network, precision=precision)
-    if weights is None and config.network.start == "simulated":
-        weights = read_taught()[0]
-    if weights is not None:
-        network.set_weights(list(weights), data.n_channels)
-    return network
-
-
-def scale_for(inputs: Inputs, config: Config) -> float:
-    """Crop pixels for each pixel of the image."""
-    # Without a marker there is no size of a cell; `Dataset` says so.
-    if not len(inputs.points):
-        return 1.0
-    return scale_of_cells(inputs.cell_diameter, inputs.mask.shape, config)
-
-
-def scale_of_cells(diameter: float, shape: tuple[int, ...], config: Config) -> float:
-    """Crop pixels for each pixel of an image of that shape whose cells have that diameter."""
-    wanted = config.crops.cell_size
-    if wanted is None:
-        return 1.0
-    scale = float(np.clip(wanted / diameter, 1 / LARGEST_SCALE, LARGEST_SCALE))
-    # An image that was large enough for crops shall be so still.
-    return float(max(scale, min(1.0, config.crops.size / 2 / min(shape))))
-
-
-def make_dataset(inputs: Inputs, config: Config) -> Dataset:
-    """The crops of an image, in the size and intensities in which the network sees them.
-
-    Raises
-    ------
-    ValueError
-        If the mask is empty or full, the settings are of an earlier version, or for what `Dataset`
-        refuses.
-    """
-    check_current(config)
-    if not inputs.mask.any():
-        raise ValueError(
-            "the mask has no cell area at all; raise prior, or choose the automatic mask"
-        )
-    # A part may well lie in the middle of cells.
-    if inputs.mask.all() and inputs.like is None:
-        raise ValueError(
-            "the mask has no background at all; lower prior, or choose the automatic mask"
-        )
-    scale = scale_for(inputs, config)
-    image, like = inputs.image.astype(np.float32), inputs.like
-    if config.crops.intensity == "log":
-        image = logarithms(image, like=like)
-        like = None if like is None else logarithms(like)
-    mask, nuclei = inputs.mask, inputs.nuclei
-    taught = config.network.start == "simulated"
-    if taught:
-        # One channel, however many there are: it was taught with one.
-        image = image.mean(axis=-1, keepdims=True)
-        like = None if like is None else like.mean(axis=-1, keepdims=True)
-    territory = inputs.territory if taught else None
-    shape = tuple(round(n * scale) for n in mask.shape)
-    if 2 * min(shape) < config.crops.size:
-        rows, cols = mask.shape
-        # None is made smaller than that.
-        larger = f", enlarged {scale:.2g} times for its cells to have the wanted size,"
-        so = larger if scale > 1 else ""
-        raise ValueError(
-            f"the image of {rows}×{cols} pixels{so} is smaller than half of one crop of "
-            f"{config.crops.size}×{config.crops.size}; choose a smaller crop size or a larger image"
-        )
-    if scale != 1:
-        image = np.stack([resized(image[..., c], shape) for c in range(image.shape[-1])], axis=-1)
-        mask = resized(mask.astype(np.float32), shape) > 0.5
-        nuclei = None if nuclei is None else nearest(nuclei, shape)
-        territory = None if territory is None else territory.resized(shape)
-    factors = np.array(mask.shape) / inputs.mask.shape
-    points = np.clip((inputs.points + 0.5) * factors - 0.5, 0, np.array(mask.shape) - 1)
-    if taught:
-        nuclei = shown_markers(nuclei, points, mask.shape)
-    return Dataset(
-        image,
-        points,
-        ~mask,
-        crop_size=config.crops.size,
-        sigma=config.crops.sigma,
-        nuclei=nuclei,
-        territory=territory,
-        like=like,
-    )
-
-
-def shown_markers(
-    regions: NDArray[np.int32] | None, points: NDArray[np.float64], shape: tuple[int, ...]
-) -> NDArray[np.int32]:
-    """(H, W) region of each marker that the network sees: a small disc where it is a point.
-
-    Regions that hardly have a pixel left after rescaling are points too.
-    """
-    from skimage.segmentation import expand_labels
-
-    shown = np.zeros(shape, np.int32) if regions is None else regions.copy()
-    area = np.bincount(shown.ravel(), minlength=len(points) + 1)[1:]
-    small = area < 4
-    rows, cols = np.round(points[small]).astype(int).T
-    alone = np.zeros(shape, np.int32)
-    alone[rows, cols] = np.flatnonzero(small) + 1
-    discs = expand_labels(alone, POINT_RADIUS)
-    return np.where((discs > 0) & ((shown == 0) | (alone > 0)), discs, shown).astype(np.int32)
-
-
-def draw_cells(network: UNet, data: Dataset, inputs: Inputs, config: Config) -> Drawing:
-    """The labels of the whole image as the settings want them drawn."""
-    shape = inputs.mask.shape
-    if not config.labels.fill:
-        return draw(network, data, shape=shape)
-    # Where cells compete nobody may have more than half; the most probable still is the best guess.
-    drawing = draw(network, data, shape=shape, at_least=LEAST_PROBABILITY)
-    labels = np.where(inputs.mask, drawing.labels, 0).astype(np.int32)
-    labels = filled_labels(
-        labels,
-        inputs.mask,
-        inputs.points,
-        inputs.nuclei,
-        # What began with nothing is shown as it is, without what the image says by other means.
-        guidance=inputs.guidance if config.network.start == "simulated" else None,
-    )
-    return Drawing(labels, drawing.borders, drawing.probability)
-
-
-def train_and_draw(
-    training: Training,
-    data: Dataset,
-    inputs: Inputs,
-    config: Config,
-    *,
-    epochs: int | None = None,
-    epoch_0: bool = True,
-    stop: Callable[[], bool] = lambda: False,
-) -> Iterator[Step | tuple[EpochZero | Epoch, Drawing]]:
-    """Train, and draw the whole image before the first step and after every epoch.
-
-    Parameters
-    ----------
-    training : Training
-        Of `data`, and perhaps of more datasets.
-    data, inputs, config
-        The image, as `make_dataset` got it.
-    epochs, stop
-        See `Training.run`.
-    epoch_0 : bool
-        Whether to draw what the network says before the first step. Where epochs are done already
-        that was long ago, and nothing is drawn.
-    """
-    if epoch_0 and not training.epochs_done and not stop():
-        zero = training.epoch_zero()
-        yield zero, draw_cells(training.network, data, inputs, config)
-    for event in training.run(epochs=epochs, stop=stop):
-        if isinstance(event, Step):
-            yield event
-            continue
-        yield event, draw_cells(training.network, data, inputs, config)
-
-
 def baselines(inputs: Inputs) -> dict[str, NDArray[np.int32]]:
     """The cells that mask and nuclei give by themselves, by the names of `BASELINES`.
 
@@ -720,29 +469,3 @@ def baselines(inputs: Inputs) -> dict[str, NDArray[np.int32]]:
         "paths": inputs.territory.labels,
         "watershed": watershed_labels(inputs.nuclei, inputs.mask, points=inputs.points),
     }
-
-
-def validation_crops(
-    truth: Truth | None, inputs: Inputs, data: Dataset, config: Config
-) -> Validation | None:
-    """The validation crops of a file as crops of the dataset, or None where there are none."""
-    if truth is None or truth.crop_cells is None:
-        return None
-    assert truth.crop_points is not None
-    assert truth.crop_corners is not None
-    distances, cells = cKDTree(inputs.points).query(truth.crop_points)
-    # A marker that is not where the file had one has no true cell.
-    known = distances < config.crops.sigma
-    if not known.any():
-        return None
-    side, half = data.crop_size, data.crop_size // 2
-    found = []
-    for cell, corner, crop in zip(
-        cells[known], truth.crop_corners[known], truth.crop_cells[known], strict=True
-    ):
-        whole = np.zeros(inputs.mask.shape, np.int32)
-        whole[tuple(slice(c, c + n) for c, n in zip(corner, crop.shape, strict=True))] = crop
-        padded = np.pad(nearest(whole, data.shape), half)
-        row, col = data.origins[cell] + half
-        found.append(padded[row : row + side, col : col + side] > 0)
-    return Validation(cells[known], np.stack(found))

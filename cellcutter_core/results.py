@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from cellcutter_core.baseline import BASELINES
 from cellcutter_core.export import export, write_json
+from cellcutter_core.paths.watershed import BASELINES
 from cellcutter_core.runs.store import Run
 
 
@@ -14,7 +14,7 @@ def write(run: Run) -> dict[str, Any]:
     """Write labels.tif, overlay.png, borders.png and result.json of a run's last epoch.
 
     Where it was trained on more images, what was found in them is written too, unless the training
-    has done that at its end, see `cellcutter_core.runs.others_found.write_others`.
+    has done that at its end, see `cellcutter_core.apply.training_images.write_others`.
 
     Returns
     -------
@@ -26,7 +26,7 @@ def write(run: Run) -> dict[str, Any]:
     ValueError
         If the run has no epoch yet, or its folder cannot be written.
     """
-    from cellcutter_core.runs.others_found import found_in_others, write_others
+    from cellcutter_core.apply.training_images import found_in_others, write_others
 
     for name in ("labels", "overlay", "borders"):
         export(run, name, run.path)
@@ -67,7 +67,7 @@ def summarise(run: Run) -> dict[str, Any]:
     }
 
 
-def in_words(summary: dict[str, Any]) -> str:
+def format_summary(summary: dict[str, Any]) -> str:
     """The two lines that the command line closes with."""
     epochs = "1 epoch" if summary["epochs"] == 1 else f"{summary['epochs']} epochs"
     text = (

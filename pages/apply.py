@@ -2,9 +2,8 @@
 
 import streamlit as st
 
-from cellcutter_core.runs.outcomes import USUAL_FORMATS
-from pages.shared import code, panels, state
-from pages.shared.applied import (
+from cellcutter_core.apply.outcomes import USUAL_FORMATS
+from pages.parts.apply.application import (
     choose_application,
     choose_images,
     choose_outcome,
@@ -12,6 +11,7 @@ from pages.shared.applied import (
     take_home,
     watch,
 )
+from pages.shared import code, panels, state
 from pages.shared.opened import opened_run
 
 state.enter("apply")

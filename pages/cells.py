@@ -5,15 +5,16 @@ import plotly.graph_objects as go
 import streamlit as st
 from numpy.typing import NDArray
 
-from cellcutter_core.crops import Dataset
-from cellcutter_core.editing import add_marker, move_marker, remove_marker
-from cellcutter_core.markers import Nuclei
+from cellcutter_core.markers.editing import add_marker, move_marker, remove_marker
+from cellcutter_core.markers.finding import Nuclei
+from cellcutter_core.training.crops import Dataset
 from cellcutter_core.view.figures import crop_gallery
 from cellcutter_core.view.render import composite
-from pages.shared import cached, code, panels, state
-from pages.shared.marker_controls import back_and_forth, from_file
-from pages.shared.picture import marker_editor
+from pages.parts.cells.marker_controls import back_and_forth, from_file
+from pages.shared import code, panels, state
+from pages.shared.caching import cached
 from pages.shared.settings import setting
+from pages.shared.viewer.picture import marker_editor
 
 CROPS_A_PAGE = 24
 

@@ -4,13 +4,13 @@ import streamlit as st
 
 from cellcutter_core.runs.folder import find_run, list_runs
 from cellcutter_core.view.figures import loss_curves
+from pages.parts.compare.against_truth import against_truth
+from pages.parts.compare.film import film
+from pages.parts.compare.scores import scores
+from pages.parts.compare.side_by_side import against_baselines, two_epochs, two_runs
 from pages.shared import code, panels, state
-from pages.shared.against_truth import against_truth
-from pages.shared.film import film
 from pages.shared.opened import opened_run
 from pages.shared.run_words import run_name
-from pages.shared.scores import scores
-from pages.shared.side_by_side import against_baselines, two_epochs, two_runs
 
 MODES = {
     "film": ("Epochs", film),
@@ -63,7 +63,7 @@ def losses() -> None:
     if not chosen:
         st.info("Choose at least one run.", icon=":material/info:")
         return
-    with panels.told():
+    with panels.show_errors():
         found = {name: find_run(name) for name in chosen}
         training = run.config.training
         panels.chart(

@@ -2,19 +2,21 @@
 
 import streamlit as st
 
-from cellcutter_core.reading.contents import LIMIT_NAME
-from cellcutter_core.regions import Box, whole
-from pages.shared import cached, code, panels, state
-from pages.shared.channels import channel_card
+from cellcutter_core.images.contents import LIMIT_NAME
+from cellcutter_core.images.parts import Region
+from cellcutter_core.images.regions import whole
+from pages.parts.data.channel_card import channel_card
+from pages.shared import code, panels, state
+from pages.shared.caching import cached
 from pages.shared.image_choice import choose_image, choose_roles, enter_pixel_size
-from pages.shared.picture import region_picker
+from pages.shared.viewer.picture import region_picker
 
 # The longest side of the picture to choose a region on, in pixels.
 LARGEST_PICTURE = 1024
 NOTEBOOK_VIEW = (100, 200, 300, 400)
 
 
-def choose_region(chosen: Box) -> None:
+def choose_region(chosen: Region) -> None:
     """Take a part to work on; the usual one is as if none had been chosen."""
     state.choose(region=None if chosen == cached.usual_region() else chosen)
     st.rerun()
@@ -115,7 +117,7 @@ with chosen_on:
 if picked != box:
     choose_region(picked)
 if image.full_shape is not None:
-    with panels.told():
+    with panels.show_errors():
         cached.image()
 
 panels.footer("data", code.data_code(state.choices(), image, box))

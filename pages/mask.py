@@ -7,15 +7,16 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from cellcutter_core.config import PAPER, MaskSettings
-from cellcutter_core.metrics import mask_iou
+from cellcutter_core.evaluation.metrics import mask_iou
 from cellcutter_core.pipeline import check_area, is_covered
 from cellcutter_core.view.render import mask_outline
-from pages.shared import cached, code, panels, state
-from pages.shared.aside import NotYet, rest
-from pages.shared.linked import linked_panes
-from pages.shared.mask_controls import suit, switch, take
-from pages.shared.mask_grid import PARAMETERS, mask_grid
+from pages.parts.mask.controls import suit, switch, take
+from pages.parts.mask.grid import PARAMETERS, mask_grid
+from pages.shared import code, panels, state
+from pages.shared.caching import cached
+from pages.shared.caching.in_child import NotYet, rest
 from pages.shared.settings import setting
+from pages.shared.viewer.linked import linked_panes
 
 
 def _mask_or_preview() -> tuple[NDArray[np.bool_], float | None]:
@@ -75,11 +76,11 @@ pending = False
 with view:
     panels.wait_for_consent("mask")
     note = st.empty()
-    with panels.told():
+    with panels.show_errors():
         mask, seconds = _mask_or_preview()
         pending = seconds is None
         if not pending:
-            with panels.told():
+            with panels.show_errors():
                 check_area(mask, state.choices().config)
         black_and_white = np.repeat(np.where(mask, np.uint8(255), np.uint8(0))[..., None], 3, 2)
         linked_panes(

@@ -5,12 +5,13 @@ from functools import partial
 
 import streamlit as st
 
+from cellcutter_core.choices.choices import Choices
 from cellcutter_core.config import QUICK
-from cellcutter_core.runs.choices import Choices
 from cellcutter_core.view.look import illustration
 from cellcutter_core.view.marks import markers_picture
 from cellcutter_core.view.render import Rgb, composite, mask_outline, probability_colors
-from pages.shared import cached, cached_runs, panels, start, state
+from pages.shared import panels, start, state
+from pages.shared.caching import cached, cached_runs
 from pages.shared.image_choice import offer_own_image
 from pages.shared.run_words import STALE, with_others
 
@@ -49,7 +50,7 @@ with words:
         if run_sample:
             state.take(Choices(config=QUICK))
         if train or run_sample:
-            with panels.told():
+            with panels.show_errors():
                 start.start_run()
                 panels.go("train")
         if st.button("Use your own image", icon=":material/upload:", type="tertiary"):
@@ -82,7 +83,7 @@ with hero:
 place = st.empty()
 steps: dict[str, Callable[[], Rgb]] = {"Image": cached.picture}
 if not cached.is_large():
-    with panels.told():
+    with panels.show_errors():
         points, picture = cached.markers().points, cached.picture()
         steps["Mask"] = partial(mask_outline, picture, cached.mask())
         steps["Markers and crops"] = partial(

@@ -3,18 +3,19 @@
 import numpy as np
 import streamlit as st
 
-from cellcutter_core.pixel_size import checked
+from cellcutter_core.images.pixel_size import checked
 from cellcutter_core.view.figures import histogram
-from pages.shared import cached, cached_runs, code, panels, state
-from pages.shared.cell_list import cell_list, choose, chosen_cells, filters, in_words
-from pages.shared.correcting import correcting, move_point, parts, split_points
-from pages.shared.downloads import downloads
+from pages.parts.results.cell_list import cell_list, choose, chosen_cells, column_title, filters
+from pages.parts.results.correcting import correcting, move_point, parts, split_points
+from pages.parts.results.downloads import downloads
+from pages.parts.results.measured import measured, picture
+from pages.parts.results.training_images import others_found
+from pages.shared import code, panels, state
+from pages.shared.caching import cached, cached_runs
 from pages.shared.epochs import choose_epoch
-from pages.shared.measured import measured, picture
 from pages.shared.opened import opened_run
-from pages.shared.others_found import others_found
-from pages.shared.picture import cell_picker
 from pages.shared.run_words import doubts_note
+from pages.shared.viewer.picture import cell_picker
 
 MOST_BARS = 40
 
@@ -26,7 +27,7 @@ number = choose_epoch("Cells after epoch", run, run.epochs, usual=run.epochs[-1]
 cells = panels.needs(lambda: measured(run, number))
 table = cells.table
 place = f"{run.path.name}_{number}"
-with panels.told():
+with panels.show_errors():
     doubts_note(cached_runs.run_doubts(run))
 if not len(table["id"]):
     st.warning("There is no cell in this epoch; look at another one.", icon=":material/warning:")
@@ -69,21 +70,21 @@ if kept.any():
         index=2,
         key="results_column",
         persist_state="session",
-        format_func=in_words,
+        format_func=column_title,
     )
     panels.chart(
         cached.drawn(
             f"column {cells.key} {column} {np.packbits(kept).tobytes().hex()}",
             lambda: histogram(
                 table[column][kept],
-                name=in_words(column),
+                name=column_title(column),
                 counted="cells",
                 most_bars=MOST_BARS,
                 log=False,
             ),
         ),
         key="results_histogram",
-        alt=f"Histogram of {in_words(column)} over {kept.sum()} cells",
+        alt=f"Histogram of {column_title(column)} over {kept.sum()} cells",
     )
 
 downloads(run, number, cells, kept)

@@ -2,12 +2,13 @@
 
 import streamlit as st
 
-from pages.shared import cached, cached_runs, code, panels, state
+from pages.parts.train.run_controls import start_button, stop_or_go_on
+from pages.parts.train.run_list import all_runs
+from pages.parts.train.run_progress import results, watch
+from pages.parts.train.run_settings import run_settings
+from pages.shared import code, panels, state
+from pages.shared.caching import cached, cached_runs
 from pages.shared.other_images import other_images
-from pages.shared.run_controls import start_button, stop_or_go_on
-from pages.shared.run_list import all_runs
-from pages.shared.run_progress import results, watch
-from pages.shared.run_settings import run_settings
 from pages.shared.run_troubles import troubles
 from pages.shared.run_words import (
     choices_note,
@@ -36,16 +37,16 @@ if opened is not None:
     choices_note()
     troubles(opened, now)
     if not is_going and not now.collapsed:
-        with panels.told():
+        with panels.show_errors():
             doubts_note(cached_runs.run_doubts(opened))
     standing = st.container()
     stop_or_go_on(opened, now, going=is_going)
-    with panels.told():
+    with panels.show_errors():
         results(opened, now)
 
 all_runs(opened.path.name if opened else None)
 
-with panels.told():
+with panels.show_errors():
     data = code.data_code(state.choices(), cached.whole_image(), cached.region())
     edited = state.edited_markers() is not None
     panels.footer("train", code.train_code(data, state.choices(), edited=edited))

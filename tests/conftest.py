@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cellcutter_core.runs.spare import SPARE
+from cellcutter_core.jobs.warm_process import SPARE
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 

@@ -6,20 +6,20 @@ by `image_content`. The functions for single things stand beside them.
 """
 
 from cellcutter_core.export.exporting import content, export, file_name, image_content, image_format
-from cellcutter_core.export.figures import figures, figures_file
-from cellcutter_core.export.film import film
 from cellcutter_core.export.format import Format
-from cellcutter_core.export.formats import FORMATS, IMAGE_FORMATS
-from cellcutter_core.export.geojson import geojson, geojson_file
-from cellcutter_core.export.labels import label_file, write_labels
-from cellcutter_core.export.ome_zarr import ome_zarr
+from cellcutter_core.export.formats.figures import figures, figures_file
+from cellcutter_core.export.formats.film import film
+from cellcutter_core.export.formats.geojson import geojson, geojson_file
+from cellcutter_core.export.formats.labels import label_file, write_labels
+from cellcutter_core.export.formats.ome_zarr import ome_zarr
+from cellcutter_core.export.formats.rois import roi_set
+from cellcutter_core.export.formats.table import cell_table, table_file
 from cellcutter_core.export.outlines import cell_outlines
 from cellcutter_core.export.picture import png_file, write_png
 from cellcutter_core.export.record import json_file, write_json
+from cellcutter_core.export.registry import FORMATS, IMAGE_FORMATS
 from cellcutter_core.export.result import Result
-from cellcutter_core.export.rois import roi_set
 from cellcutter_core.export.segmented import Segmented
-from cellcutter_core.export.table import cell_table, table_file
 
 __all__ = [
     "FORMATS",

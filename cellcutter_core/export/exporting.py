@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from cellcutter_core.export.archive import zipped
 from cellcutter_core.export.format import Format
-from cellcutter_core.export.formats import FORMATS, IMAGE_FORMATS
+from cellcutter_core.export.registry import FORMATS, IMAGE_FORMATS
 from cellcutter_core.export.result import Result
 from cellcutter_core.export.segmented import Segmented
 from cellcutter_core.files import atomic

@@ -10,10 +10,10 @@ from typing import IO, Any
 import numpy as np
 
 from cellcutter_core.export.archive import add_entry
-from cellcutter_core.export.geojson import about_frame, compact_json, geojson, geojson_file
-from cellcutter_core.export.rois import rois
+from cellcutter_core.export.formats.geojson import about_frame, compact_json, geojson, geojson_file
+from cellcutter_core.export.formats.rois import rois
+from cellcutter_core.export.formats.table import table_file
 from cellcutter_core.export.segmented import Segmented
-from cellcutter_core.export.table import table_file
 
 
 class InParts(ABC):

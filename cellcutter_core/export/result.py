@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from cellcutter_core.export.segmented import Segmented
-from cellcutter_core.pixel_size import PixelSize, checked
+from cellcutter_core.images.pixel_size import PixelSize, checked
 from cellcutter_core.runs.corrections import Correction, corrected, corrections_of
 
 if TYPE_CHECKING:
-    from cellcutter_core.inputs import Inputs
-    from cellcutter_core.prediction import Drawing
     from cellcutter_core.runs.store import Run
+    from cellcutter_core.training.inputs import Inputs
+    from cellcutter_core.training.prediction import Drawing
 
 
 class Result(Segmented):

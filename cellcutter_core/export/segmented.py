@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from cellcutter_core.export.table import cell_table
-from cellcutter_core.pixel_size import PixelSize
+from cellcutter_core.export.formats.table import cell_table
+from cellcutter_core.images.pixel_size import PixelSize
 from cellcutter_core.view.coloring import marker_colors
 from cellcutter_core.view.render import composite
 
 if TYPE_CHECKING:
-    from cellcutter_core.inputs import Inputs
-    from cellcutter_core.prediction import Drawing
+    from cellcutter_core.training.inputs import Inputs
+    from cellcutter_core.training.prediction import Drawing
 
 
 class Segmented(ABC):

@@ -1,1 +1,1 @@
-"""How a step of training is computed on each backend."""
+"""The network: UNet, backends, compiled steps, the taught weights."""

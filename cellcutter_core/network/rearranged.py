@@ -117,7 +117,7 @@ def rearranged(model: Any) -> Any:
     Parameters
     ----------
     model : keras.Model
-        Layers with one output each, as `cellcutter_core.unet` makes them. It stays as it is.
+        Layers with one output each, as `UNet` makes them. It stays as it is.
 
     Returns
     -------

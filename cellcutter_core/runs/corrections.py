@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
 from cellcutter_core.files import atomic
-from cellcutter_core.guidance import Guidance
+from cellcutter_core.paths.cheapest_paths import Guidance
+from cellcutter_core.runs.splitting import Point, split_cell
 from cellcutter_core.runs.store import Run
-from cellcutter_core.splitting import Point, split_cell
 
 
 class Correction(BaseModel):

@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellcutter_core.channel_names import ChannelNames
 from cellcutter_core.config import Config
-from cellcutter_core.images import Image
-from cellcutter_core.inputs import Inputs
-from cellcutter_core.pipeline import check_seen, make_dataset, naming, prepare
-from cellcutter_core.pixel_size import height_and_width, of_sides
-from cellcutter_core.reading.readers import n_images
-from cellcutter_core.runs.alike import Where, read_alike
-from cellcutter_core.runs.given_files import of_scene
+from cellcutter_core.images.file_sets.alike import Where, read_alike
+from cellcutter_core.images.file_sets.channel_names import ChannelNames
+from cellcutter_core.images.file_sets.given_files import of_scene
+from cellcutter_core.images.image import Image
+from cellcutter_core.images.pixel_size import height_and_width, of_sides
+from cellcutter_core.images.readers import n_images
+from cellcutter_core.pipeline import check_seen, naming, prepare
+from cellcutter_core.training.datasets import make_dataset
+from cellcutter_core.training.inputs import Inputs
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@
       run.json          name, time, settings, versions
       inputs.npz        what is trained on: image, mask, markers, nuclei
       others/0001.npz   another image to train on, with its mask and markers; beside it what was
-                        found in it, see `runs.others_found.write_others`
+                        found in it, see `apply.training_images.write_others`
       start.npz         weights to begin with, of a run that was trained again from another
       truth.npz         true labels and validation crops, if known; read for scores alone
       events.jsonl      one line for each thing that happened
@@ -13,7 +13,7 @@
       model.keras       the network of the last epoch
       state.npz         weights and optimiser of the last epoch, to go on from
       baseline.npz      labels of the baselines, see `pipeline.baselines`
-      applied/          what its network found in other images, see `runs.application`
+      applied/          what its network found in other images, see `apply.application`
       log.txt           what the process printed
       stop              there when somebody asked the run to stop
   lock              there while a process works on the run
@@ -38,15 +38,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cellcutter_core.baseline import BASELINES
 from cellcutter_core.config import Config
 from cellcutter_core.files import atomic
-from cellcutter_core.inputs import Inputs, Truth
+from cellcutter_core.paths.watershed import BASELINES
 from cellcutter_core.pipeline import naming
-from cellcutter_core.prediction import Drawing
 from cellcutter_core.runs.journal import Journal
 from cellcutter_core.runs.lock import alive
 from cellcutter_core.runs.others import Other
+from cellcutter_core.training.inputs import Inputs, Truth
+from cellcutter_core.training.prediction import Drawing
 
 Status = Literal["queued", "running", "stopped", "finished", "failed", "crashed"]
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cellcutter_core.prediction import Drawing
 from cellcutter_core.runs.store import Run
+from cellcutter_core.training.prediction import Drawing
 
 # At epoch 0 the taught network claims 0.70 to 0.94 of the mask on the nine of BBBC018 (the one of
 # 0.70 has AP50 0.91 in the end), 0.80 on a sample of EBImage, 0.95 on the built-in sample, and 0.61

@@ -1,0 +1,1 @@
+"""Arrays and records to pictures and Plotly figures."""

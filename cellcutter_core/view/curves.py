@@ -9,8 +9,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from cellcutter_core.baseline import BASELINES
-from cellcutter_core.metrics import THRESHOLDS
+from cellcutter_core.evaluation.metrics import THRESHOLDS
+from cellcutter_core.paths.watershed import BASELINES
 from cellcutter_core.view.charts import AXIS, PANEL_HEIGHT, charted, shade
 from cellcutter_core.view.look import (
     FONT_SIZE,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cellcutter_core.gaps import gaps
+from cellcutter_core.images.guesses.gaps import gaps
 from cellcutter_core.labels import check_labels, outlines
 from cellcutter_core.view.coloring import label_colors
 
@@ -68,7 +68,7 @@ def display_window(
 ) -> tuple[float, float]:
     """The intensities to show as black and as white: two percentiles of the channel.
 
-    Parts of a mosaic that were not imaged, see `cellcutter_core.gaps`, do not count.
+    Parts of a mosaic that were not imaged, see `cellcutter_core.images.guesses.gaps`, do not count.
 
     Parameters
     ----------

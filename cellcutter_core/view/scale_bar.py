@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
-from cellcutter_core.pixel_size import PixelSize, height_and_width
+from cellcutter_core.images.pixel_size import PixelSize, height_and_width
 from cellcutter_core.view.render import Rgb
 
 # Of the picture's width; the bar is the round length that is nearest to it.

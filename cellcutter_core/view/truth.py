@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from cellcutter_core.evaluation.metrics import errors
+from cellcutter_core.evaluation.overlap import match, overlap
 from cellcutter_core.labels import LabelImage, check_labels, compact
-from cellcutter_core.metrics import errors
-from cellcutter_core.overlap import match, overlap
 from cellcutter_core.view.look import AMBER, AQUA, BLUE, CORAL, LAVENDER
 from cellcutter_core.view.render import Color, Rgb, check_rgb, dimmed, visible_outlines
 

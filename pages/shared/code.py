@@ -11,19 +11,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cellcutter_core.choices.choices import Choices
+from cellcutter_core.choices.sources import as_seen
 from cellcutter_core.config import PAPER, PRESETS, Config
-from cellcutter_core.images import Image
+from cellcutter_core.images.file_sets.given_files import ImageFiles
+from cellcutter_core.images.image import Image
+from cellcutter_core.images.parts import Region
+from cellcutter_core.images.regions import whole
 from cellcutter_core.pipeline import is_covered
-from cellcutter_core.regions import Box, whole
-from cellcutter_core.runs.choices import Choices
-from cellcutter_core.runs.given_files import Place
-from cellcutter_core.runs.sources import as_seen
 
 MARKERS_FILE = "markers.tif"
 INSTALL = "# Once, in the folder of the program: pip install ."
 
 
-def data_code(choices: Choices, image: Image, region: Box) -> str:
+def data_code(choices: Choices, image: Image, region: Region) -> str:
     """The image and the part of it to work on; `image` is the whole, or what is seen of it."""
     reduced = image.full_shape is not None
     source = choices.source
@@ -33,12 +34,12 @@ def data_code(choices: Choices, image: Image, region: Box) -> str:
         lines.append(f"image = sample(seed={source.seed})")
     elif source.kind == "paper":
         imports.append("from cellcutter_core import read_image")
-        imports.append("from cellcutter_core.paper_data import fetch_paper")
+        imports.append("from cellcutter_core.images.paper_data import fetch_paper")
         lines.append(f'image = read_image(fetch_paper("{source.name}"))')
     else:
         several = source.file_names
         imports.append(
-            "from cellcutter_core.channel_files import read_channel_files"
+            "from cellcutter_core.images.file_sets.channel_files import read_channel_files"
             if source.more
             else "from cellcutter_core import read_image"
         )
@@ -50,14 +51,14 @@ def data_code(choices: Choices, image: Image, region: Box) -> str:
             else f"image = read_image({source.name!r}{chosen})"
         )
     if source.truth is not None:
-        imports.append("from cellcutter_core.images import read_truth")
+        imports.append("from cellcutter_core.images.image import read_truth")
         lines.append(f"image = image.with_truth(read_truth({source.truth.name!r}, image))")
     if reduced or choices.cell is not None or choices.nucleus is not None:
         cell = [image.channels[index] for index in image.cell]
         nucleus = "none" if image.nucleus is None else image.channels[image.nucleus]
         lines.append(f"image = image.with_roles(cell={cell!r}, nucleus={nucleus!r})")
     if not reduced and region != whole(image.shape):
-        imports.append("from cellcutter_core.regions import cut_out")
+        imports.append("from cellcutter_core.images.regions import cut_out")
         lines.append(f"image = cut_out(image, {tuple(region)})")
     lines.append('print(image.name, image.shape, *image.channels, sep=", ")')
     return _script(imports, lines)
@@ -69,7 +70,7 @@ def cells_code(data: str, choices: Choices, image: Image, *, edited: bool) -> st
     if edited:
         return _more(
             data,
-            ["from cellcutter_core.markers import Nuclei, marker_points, read_markers"],
+            ["from cellcutter_core.markers.finding import Nuclei, marker_points, read_markers"],
             [
                 'place = {"origin": image.origin, "whole_shape": image.whole_shape}',
                 f'regions = read_markers("{MARKERS_FILE}", image.shape, **place)',
@@ -80,14 +81,14 @@ def cells_code(data: str, choices: Choices, image: Image, *, edited: bool) -> st
     imports = ["from cellcutter_core.config import MarkerSettings"] if settings else []
     given = f", MarkerSettings({settings})" if settings else ""
     if image.nucleus is not None:
-        imports.append("from cellcutter_core.markers import find_nuclei")
+        imports.append("from cellcutter_core.markers.finding import find_nuclei")
         channel = image.channels[image.nucleus]
         lines = [f"nuclei = find_nuclei(image.channel({channel!r}){given})", _COUNT_MARKERS]
         return _more(data, imports, lines)
     imports += [
-        "from cellcutter_core.graph_cut import find_mask",
+        "from cellcutter_core.mask.graph_cut import find_mask",
         "from cellcutter_core.config import MaskSettings",
-        "from cellcutter_core.markers import find_cells",
+        "from cellcutter_core.markers.finding import find_cells",
     ]
     mask = _arguments(choices.config.mask, type(choices.config.mask)())
     return _more(
@@ -140,7 +141,7 @@ def mask_code(cells: str, choices: Choices, image: Image, *, edited: bool) -> st
         cells,
         [
             "from cellcutter_core.config import MaskSettings",
-            "from cellcutter_core.graph_cut import find_mask",
+            "from cellcutter_core.mask.graph_cut import find_mask",
         ],
         [
             f"settings = MaskSettings({_arguments(settings, type(settings)())})",
@@ -163,7 +164,7 @@ def train_code(data: str, choices: Choices, *, edited: bool) -> str:
         if choices.source.more:
             imports += [
                 "from pathlib import Path",
-                "from cellcutter_core.channel_names import ChannelNames",
+                "from cellcutter_core.images.file_sets.channel_names import ChannelNames",
             ]
         together = f"segment_together([image, *others], config{markers})"
         lines = [*_others_code(choices), f"drawing, *of_others = {together}", *_SAVE]
@@ -220,7 +221,7 @@ def results_code(path: str, epoch: int) -> str:
 
 def apply_code(
     path: str,
-    files: Mapping[str, Place],
+    files: Mapping[str, ImageFiles],
     *,
     scenes: Mapping[str, int],
     formats: Sequence[str],
@@ -241,8 +242,8 @@ def apply_code(
         [
             "from pathlib import Path",
             _FIND,
-            "from cellcutter_core.runs.applying import Trained",
-            "from cellcutter_core.runs.applying_to_files import apply_to_files",
+            "from cellcutter_core.apply.applying import Trained",
+            "from cellcutter_core.apply.applying_to_files import apply_to_files",
         ],
         [
             *_found(path),

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from cellcutter_core.runs.store import Run
 from cellcutter_core.view.render import Color, Rgb
 from cellcutter_core.view.truth import DIFFERENCE_COLORS, difference_picture
-from pages.shared import cached_runs
-from pages.shared.linked import linked_panes
+from pages.shared.caching import cached_runs
+from pages.shared.viewer.linked import linked_panes
 
 
 def choose_epoch(

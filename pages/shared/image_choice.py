@@ -11,14 +11,15 @@ from contextlib import suppress
 
 import streamlit as st
 
-from cellcutter_core.channel_names import differ_in_several_places
-from cellcutter_core.image_in_words import NOT_SQUARE, doubts, role_in_words
-from cellcutter_core.images import Image
-from cellcutter_core.pixel_size import in_words
-from cellcutter_core.runs.choices import Source
-from cellcutter_core.runs.draft import is_label_file, keep_file, together
-from cellcutter_core.runs.sources import read_somehow, why_unreadable
-from pages.shared import cached, panels, state
+from cellcutter_core.choices.choices import Source
+from cellcutter_core.choices.draft import is_label_file, keep_file, together
+from cellcutter_core.choices.sources import read_somehow, why_unreadable
+from cellcutter_core.images.description import NOT_SQUARE, doubts, role_in_words
+from cellcutter_core.images.file_sets.channel_names import differ_in_several_places
+from cellcutter_core.images.image import Image
+from cellcutter_core.images.pixel_size import format_pixel_size
+from pages.shared import panels, state
+from pages.shared.caching import cached
 
 # Which of the `KINDS` below a source is of.
 KIND_OF = {"sample": "sample", "paper": "paper", "file": "file", "web": "file"}
@@ -120,9 +121,9 @@ def enter_pixel_size() -> None:
             on_change=lambda: state.choose(pixel_size=st.session_state.data_pixel_size or None),
         )
     if state.choices().pixel_size is not None:
-        st.caption(f"As entered; the file says: {in_words(of_file)}.")
+        st.caption(f"As entered; the file says: {format_pixel_size(of_file)}.")
     elif of_file is not None:
-        st.caption(f"As the file says: {in_words(of_file)}.")
+        st.caption(f"As the file says: {format_pixel_size(of_file)}.")
     else:
         st.caption("The file does not say it: lengths are in pixels until you enter it.")
 

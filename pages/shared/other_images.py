@@ -7,10 +7,11 @@ from typing import Any
 
 import streamlit as st
 
-from cellcutter_core.runs.choices import Source
-from cellcutter_core.runs.chosen_others import images_of, take_in
-from cellcutter_core.runs.draft import keep_file
-from pages.shared import cached, cached_others, panels, state
+from cellcutter_core.choices.choices import Source
+from cellcutter_core.choices.chosen_others import images_of, take_in
+from cellcutter_core.choices.draft import keep_file
+from pages.shared import panels, state
+from pages.shared.caching import cached, cached_others
 
 TURN = "train_others_turn"
 REFUSED = "train_others_refused"
@@ -34,7 +35,7 @@ def other_images() -> None:
             "on one image, so give it more epochs where there are many. What it finds in them is "
             "on the page Results."
         )
-        with panels.told():
+        with panels.show_errors():
             _add()
         _say_refused()
         if chosen:

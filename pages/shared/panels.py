@@ -10,8 +10,9 @@ from typing import Any
 import streamlit as st
 
 from cellcutter_core.view import figures
-from pages.shared import cached, state, steps
-from pages.shared.aside import Cancelled, ask_again
+from pages.shared import state, steps
+from pages.shared.caching import cached
+from pages.shared.caching.in_child import Cancelled, ask_again
 
 EXPLAINED = Path(__file__).parent.parent / "explained"
 
@@ -71,7 +72,7 @@ def _pipeline() -> None:
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def show_errors() -> Iterator[None]:
     """What the core refuses is said in its own words, on the page; the rest of the page stays."""
     try:
         yield

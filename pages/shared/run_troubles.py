@@ -7,7 +7,8 @@ import streamlit as st
 from cellcutter_core.config import Config, is_current
 from cellcutter_core.runs.journal import Journal
 from cellcutter_core.runs.store import Progress, Run
-from pages.shared import cached_runs, panels
+from pages.shared import panels
+from pages.shared.caching import cached_runs
 
 LOG_LINES = 40
 
@@ -35,7 +36,7 @@ def troubles(run: Run, now: Progress) -> None:
     if now.status == "queued" and run.path in [left.path for left in jobs.left_behind()]:
         st.warning("The app was closed before it was this run's turn.", icon=":material/update:")
         if st.button("Put it into the queue again", key="train_again"):
-            with panels.told():
+            with panels.show_errors():
                 jobs.submit(run)
                 st.rerun()
 

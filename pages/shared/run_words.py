@@ -49,18 +49,18 @@ def progress_line(now: Progress) -> str:
     """Where a run stands, in one line."""
     done = f"epoch {min(now.epochs_done + 1, now.epochs)} of {now.epochs}"
     epochs = f"{now.epochs_done} {'epoch' if now.epochs_done == 1 else 'epochs'}"
-    left = "" if now.seconds_left is None else f", about {in_words(now.seconds_left)} left"
+    left = "" if now.seconds_left is None else f", about {format_duration(now.seconds_left)} left"
     return {
         "queued": "Waiting for its turn",
         "running": f"Training: {done}{left}",
         "stopped": f"Stopped after {now.epochs_done} of {now.epochs} epochs",
-        "finished": f"Finished: {epochs} in {in_words(now.seconds)}",
+        "finished": f"Finished: {epochs} in {format_duration(now.seconds)}",
         "failed": f"Failed: {now.message}",
         "crashed": f"Crashed: {now.message}",
     }[now.status]
 
 
-def in_words(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A duration as people say it."""
     if seconds < 90:
         return f"{max(round(seconds), 1)} s"

@@ -12,10 +12,9 @@ from typing import Any
 
 import streamlit as st
 
-from cellcutter_core.markers import Nuclei
-from cellcutter_core.runs.adopted import adopt
-from cellcutter_core.runs.choices import Choices, Source, changed, keys
-from cellcutter_core.runs.draft import (
+from cellcutter_core.choices.adopted import adopt
+from cellcutter_core.choices.choices import Choices, Source, changed, keys
+from cellcutter_core.choices.draft import (
     Draft,
     described,
     file_of,
@@ -23,6 +22,7 @@ from cellcutter_core.runs.draft import (
     keys_then,
     markers_digest,
 )
+from cellcutter_core.markers.finding import Nuclei
 from cellcutter_core.runs.folder import find_run
 from cellcutter_core.runs.store import Run
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import streamlit as st
 
+from cellcutter_core.apply.application import Application, applications
+from cellcutter_core.choices.draft import keys_then
+from cellcutter_core.jobs.queue import is_left_behind
 from cellcutter_core.pipeline import check_area
-from cellcutter_core.runs.application import Application, applications
-from cellcutter_core.runs.draft import keys_then
-from cellcutter_core.runs.jobs import is_left_behind
 from cellcutter_core.runs.store import Progress, Run
-from pages.shared import cached, state
-from pages.shared.aside import NotYet
+from pages.shared import state
+from pages.shared.caching import cached
+from pages.shared.caching.in_child import NotYet
 
 # In colour, in shape and in words: colour alone does not reach everybody.
 MARKS = {

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from cellcutter_core.runs.application import Application
-from cellcutter_core.runs.spare import SPARE
+from cellcutter_core.apply.application import Application
+from cellcutter_core.jobs.waiting import seconds_left, seconds_to_wait
+from cellcutter_core.jobs.warm_process import SPARE
 from cellcutter_core.runs.store import Run
-from cellcutter_core.runs.waiting import seconds_left, seconds_to_wait
-from pages.shared import cached_runs
-from pages.shared.run_words import in_words
+from pages.shared.caching import cached_runs
+from pages.shared.run_words import format_duration
 
 
 def waiting_line(job: Run | Application) -> str:
@@ -43,7 +43,7 @@ def _starts(ahead: list[Run | Application], begins: str) -> str:
     seconds = seconds_to_wait(ahead, n_workers=cached_runs.jobs().n_workers, needs=_needs)
     if seconds is None:
         return f". {begins} when they end: how long they take is not known yet"
-    return f". {begins} in about {in_words(seconds)}"
+    return f". {begins} in about {format_duration(seconds)}"
 
 
 def _needs(job: Run | Application) -> float | None:

@@ -17,18 +17,18 @@ from numpy.typing import NDArray
 from patience import LONGEST
 from streamlit.testing.v1 import AppTest
 
+from cellcutter_core.choices.choices import Choices
+from cellcutter_core.choices.draft import Draft, described
 from cellcutter_core.config import QUICK, Config
-from cellcutter_core.inputs import Inputs, Truth
-from cellcutter_core.metrics import score
+from cellcutter_core.evaluation.metrics import score
+from cellcutter_core.images.regions import cut_out
+from cellcutter_core.jobs.queue import Jobs
 from cellcutter_core.pipeline import find_area, find_markers, inputs_of, truth_of
-from cellcutter_core.prediction import Drawing
-from cellcutter_core.regions import cut_out
-from cellcutter_core.runs.choices import Choices
-from cellcutter_core.runs.draft import Draft, described
 from cellcutter_core.runs.folder import runs_folder
-from cellcutter_core.runs.jobs import Jobs
 from cellcutter_core.runs.store import Run
-from cellcutter_core.samples import sample
+from cellcutter_core.simulation.sample import sample
+from cellcutter_core.training.inputs import Inputs, Truth
+from cellcutter_core.training.prediction import Drawing
 
 ROOT = Path(__file__).parents[2]
 REGION = (0, 0, 128, 160)
@@ -153,7 +153,7 @@ def dead_process() -> int:
 def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """A folder for runs, a queue that only notes what it is asked for, and empty caches."""
     monkeypatch.setenv("CELLCUTTER_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setattr("cellcutter_core.runs.sources.sample", _sample)
+    monkeypatch.setattr("cellcutter_core.choices.sources.sample", _sample)
     notes: list[tuple[Any, ...]] = []
 
     def note(kind: str) -> Callable[..., None]:

@@ -15,12 +15,12 @@ import tifffile
 from made_runs import as_of_before, asked, dead_process, linked, make_run, open_page, shown, words
 from streamlit.testing.v1 import AppTest
 
+from cellcutter_core.apply.application import Application, applications
+from cellcutter_core.apply.outcomes import Outcome, summary_file
 from cellcutter_core.export import write_png
-from cellcutter_core.images import read_image
-from cellcutter_core.runs.application import Application, applications
-from cellcutter_core.runs.outcomes import Outcome, summary_file
+from cellcutter_core.images.image import read_image
 from cellcutter_core.runs.store import Run
-from cellcutter_core.samples import sample
+from cellcutter_core.simulation.sample import sample
 
 __all__ = ["asked"]
 

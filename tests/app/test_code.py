@@ -16,24 +16,24 @@ import tifffile
 from patience import LONGEST
 from streamlit.testing.v1 import AppTest
 
+from cellcutter_core.apply.application import Application
+from cellcutter_core.apply.applying import apply_run
+from cellcutter_core.choices.choices import Choices, Source
+from cellcutter_core.choices.chosen_others import read_chosen
+from cellcutter_core.choices.draft import Draft, described, file_of, keep_file, together
+from cellcutter_core.choices.sources import read_source
 from cellcutter_core.config import QUICK
-from cellcutter_core.editing import add_marker, remove_marker
-from cellcutter_core.images import read_image
-from cellcutter_core.markers import Nuclei, find_nuclei
+from cellcutter_core.images.file_sets.given_files import named_images
+from cellcutter_core.images.image import read_image
+from cellcutter_core.images.regions import cut_out
+from cellcutter_core.jobs.worker import work
+from cellcutter_core.markers.editing import add_marker, remove_marker
+from cellcutter_core.markers.finding import Nuclei, find_nuclei
 from cellcutter_core.pipeline import find_area, find_markers, prepare
-from cellcutter_core.regions import cut_out
-from cellcutter_core.runs.application import Application
-from cellcutter_core.runs.applying import apply_run
-from cellcutter_core.runs.choices import Choices, Source
-from cellcutter_core.runs.chosen_others import read_chosen
-from cellcutter_core.runs.draft import Draft, described, file_of, keep_file, together
 from cellcutter_core.runs.folder import runs_folder
-from cellcutter_core.runs.given_files import named_images
 from cellcutter_core.runs.others import find_others
-from cellcutter_core.runs.sources import read_source
 from cellcutter_core.runs.store import Run
-from cellcutter_core.runs.worker import work
-from cellcutter_core.samples import sample, save
+from cellcutter_core.simulation.sample import sample, save
 from pages.shared.code import MARKERS_FILE, config_code
 
 APP = str(Path(__file__).parents[2] / "app.py")

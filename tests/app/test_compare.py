@@ -22,7 +22,7 @@ from made_runs import (
 from PIL import Image as Picture
 
 from cellcutter_core.config import FROM_NOTHING
-from cellcutter_core.metrics import score
+from cellcutter_core.evaluation.metrics import score
 from cellcutter_core.view.truth import compare_truth
 
 __all__ = ["asked"]

@@ -14,15 +14,15 @@ from patience import LONGEST
 from streamlit.testing.v1 import AppTest
 from test_memory import arrays_held_by
 
+from cellcutter_core.apply.outcomes import Outcome
+from cellcutter_core.apply.training_images import zip_of_others
+from cellcutter_core.choices.choices import Choices
+from cellcutter_core.choices.draft import Draft, described, file_of, keep_file
 from cellcutter_core.config import QUICK, starting
 from cellcutter_core.export import write_png
-from cellcutter_core.runs.choices import Choices
-from cellcutter_core.runs.draft import Draft, described, file_of, keep_file
 from cellcutter_core.runs.folder import find_run, list_runs
 from cellcutter_core.runs.others import find_others
-from cellcutter_core.runs.others_found import zip_of_others
-from cellcutter_core.runs.outcomes import Outcome
-from cellcutter_core.samples import sample, save
+from cellcutter_core.simulation.sample import sample, save
 
 __all__ = ["asked"]
 

@@ -9,15 +9,15 @@ from patience import LONGEST
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from pages.shared import picture
-from pages.shared.picture import Edit
+from pages.shared.viewer import picture
+from pages.shared.viewer.picture import Edit
 
 
 def page() -> None:
     import numpy as np
     import streamlit as st
 
-    from pages.shared.picture import marker_editor, region_picker
+    from pages.shared.viewer.picture import marker_editor, region_picker
 
     rgb = np.zeros((100, 150, 3), np.uint8)
     st.session_state.setdefault("box", (0, 0, 200, 200))

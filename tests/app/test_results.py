@@ -12,13 +12,13 @@ import tifffile
 from made_runs import as_of_before, asked, make_run, open_page, shown, words
 from streamlit.testing.v1 import AppTest
 
+from cellcutter_core.choices.choices import Choices
 from cellcutter_core.export import FORMATS, Result, content
-from cellcutter_core.runs.choices import Choices
 from cellcutter_core.runs.corrections import keep_corrections
 from cellcutter_core.runs.folder import find_run
 from cellcutter_core.runs.store import Run
-from pages.shared.downloads import OF_KEPT
-from pages.shared.picture import Pick
+from pages.parts.results.downloads import OF_KEPT
+from pages.shared.viewer.picture import Pick
 
 __all__ = ["asked"]
 

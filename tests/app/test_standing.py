@@ -10,14 +10,14 @@ import pytest
 from made_runs import REGION, asked, dead_process, make_run, open_page, shown, words
 from streamlit.testing.v1 import AppTest
 
+from cellcutter_core.apply.application import Application
+from cellcutter_core.choices.choices import Choices, Source
+from cellcutter_core.choices.draft import Draft, keep_file
 from cellcutter_core.config import PAPER
+from cellcutter_core.images.regions import cut_out
 from cellcutter_core.pipeline import find_markers
-from cellcutter_core.regions import cut_out
-from cellcutter_core.runs.application import Application
-from cellcutter_core.runs.choices import Choices, Source
-from cellcutter_core.runs.draft import Draft, keep_file
 from cellcutter_core.runs.folder import find_run
-from cellcutter_core.samples import sample
+from cellcutter_core.simulation.sample import sample
 
 __all__ = ["asked"]
 

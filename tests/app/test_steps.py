@@ -15,15 +15,15 @@ import tifffile
 from patience import LONGEST
 from streamlit.testing.v1 import AppTest
 
+from cellcutter_core.choices.choices import Choices, Source, keys
+from cellcutter_core.choices.draft import Draft, keep_file, markers_digest
 from cellcutter_core.config import PAPER
-from cellcutter_core.export.ome_zarr import ome_zarr
-from cellcutter_core.export.rois import roi_set
-from cellcutter_core.images import Image
-from cellcutter_core.runs.choices import Choices, Source, keys
-from cellcutter_core.runs.draft import Draft, keep_file, markers_digest
-from cellcutter_core.samples import sample, save
+from cellcutter_core.export.formats.ome_zarr import ome_zarr
+from cellcutter_core.export.formats.rois import roi_set
+from cellcutter_core.images.image import Image
+from cellcutter_core.simulation.sample import sample, save
 from pages.shared import state
-from pages.shared.picture import Edit
+from pages.shared.viewer.picture import Edit
 
 APP = str(Path(__file__).parents[2] / "app.py")
 
@@ -371,7 +371,7 @@ def test_an_address_is_read_from_the_public_internet_alone(
             raise ValueError("stack.zarr: is a stack; give z=0 to 3")
         return sample((96, 120))
 
-    monkeypatch.setattr("cellcutter_core.runs.sources.read_image", read)
+    monkeypatch.setattr("cellcutter_core.choices.sources.read_image", read)
     app = opened("data")
     app.segmented_control(key="data_kind").set_value("file").run()
     app.text_input(key="data_address").set_value(" https://example.org/stack.zarr ").run()
@@ -479,8 +479,8 @@ def test_the_papers_image_without_a_network_says_so_until_the_next_choice(
     def offline(name: str) -> Path:
         raise ValueError(f"{name} cannot be fetched: there is no network")
 
-    monkeypatch.setattr("cellcutter_core.paper_data.fetch_paper", offline)
-    monkeypatch.setattr("cellcutter_core.runs.sources.fetch_paper", offline)
+    monkeypatch.setattr("cellcutter_core.images.paper_data.fetch_paper", offline)
+    monkeypatch.setattr("cellcutter_core.choices.sources.fetch_paper", offline)
     app = opened("data")
     before = chosen(app)
     app.segmented_control(key="data_kind").set_value("paper").run()

@@ -25,13 +25,13 @@ from made_runs import (
 )
 from patience import LONGEST
 
+from cellcutter_core.choices.draft import file_of
 from cellcutter_core.config import PAPER, QUICK, Config, is_current, starting
-from cellcutter_core.images import read_image
+from cellcutter_core.images.image import read_image
+from cellcutter_core.jobs.queue import Jobs
 from cellcutter_core.runs.deleted import delete_run
-from cellcutter_core.runs.draft import file_of
 from cellcutter_core.runs.folder import find_run, list_runs
-from cellcutter_core.runs.jobs import Jobs
-from pages.shared.run_controls import shorter
+from pages.parts.train.run_controls import shorter
 
 __all__ = ["asked"]
 

@@ -18,17 +18,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from cellcutter_core.backend import backend, fastest_precision  # noqa: E402
 from cellcutter_core.config import PAPER, QUICK, Config  # noqa: E402
-from cellcutter_core.pipeline import (  # noqa: E402
-    draw_cells,
-    make_dataset,
-    prepare,
-    starting_network,
-)
-from cellcutter_core.runs.estimate import forward_cost  # noqa: E402
-from cellcutter_core.samples import sample  # noqa: E402
-from cellcutter_core.training import Step, Training  # noqa: E402
+from cellcutter_core.jobs.estimate import forward_cost  # noqa: E402
+from cellcutter_core.network.backend import backend, fastest_precision  # noqa: E402
+from cellcutter_core.pipeline import prepare  # noqa: E402
+from cellcutter_core.simulation.sample import sample  # noqa: E402
+from cellcutter_core.training.datasets import make_dataset  # noqa: E402
+from cellcutter_core.training.loop import Step, Training, starting_network  # noqa: E402
+from cellcutter_core.training.prediction import draw_cells  # noqa: E402
 
 
 def main() -> None:

@@ -26,9 +26,9 @@ from skimage.filters import threshold_li
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from cellcutter_core.foreground.evidence import evidence  # noqa: E402
-from cellcutter_core.graph_cut import graph_cut  # noqa: E402
-from cellcutter_core.samples import sample  # noqa: E402
+from cellcutter_core.mask.evidence import evidence  # noqa: E402
+from cellcutter_core.mask.graph_cut import graph_cut  # noqa: E402
+from cellcutter_core.simulation.sample import sample  # noqa: E402
 
 Image = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -63,7 +63,7 @@ def _make(folder: Path, side: int) -> None:
     import numpy as np
     import tifffile
 
-    from cellcutter_core.samples import sample
+    from cellcutter_core.simulation.sample import sample
 
     image = sample((side, side), seed=1)
     names = {"axes": "CYX", "Channel": {"Name": list(image.channels)}}
@@ -73,10 +73,10 @@ def _make(folder: Path, side: int) -> None:
 
 
 def _apply(way: str, path: Path, folder: Path) -> dict[str, float]:
-    from cellcutter_core.blockwise.large_image import LargeImage
-    from cellcutter_core.export.labels import write_labels
-    from cellcutter_core.reading.contents import LIMIT_NAME
-    from cellcutter_core.runs.applying import Trained
+    from cellcutter_core.apply.applying import Trained
+    from cellcutter_core.export.formats.labels import write_labels
+    from cellcutter_core.images.contents import LIMIT_NAME
+    from cellcutter_core.large.large_image import LargeImage
     from cellcutter_core.runs.store import Run
 
     file, out = folder / "image.ome.tif", folder / f"{way}.tif"
@@ -120,7 +120,7 @@ def _agreement(folder: Path) -> str:
     import numpy as np
     import tifffile
 
-    from cellcutter_core.metrics import score
+    from cellcutter_core.evaluation.metrics import score
 
     truth = np.load(folder / "truth.npy")
     at_once, in_blocks = (tifffile.imread(folder / f"{w}.tif") for w in ("at once", "in blocks"))

@@ -26,10 +26,10 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from cellcutter_core.config import MarkerSettings  # noqa: E402
-from cellcutter_core.images import read_image  # noqa: E402
-from cellcutter_core.markers import Nuclei, find_cells, find_nuclei  # noqa: E402
-from cellcutter_core.metrics import score  # noqa: E402
-from cellcutter_core.samples import sample  # noqa: E402
+from cellcutter_core.evaluation.metrics import score  # noqa: E402
+from cellcutter_core.images.image import read_image  # noqa: E402
+from cellcutter_core.markers.finding import Nuclei, find_cells, find_nuclei  # noqa: E402
+from cellcutter_core.simulation.sample import sample  # noqa: E402
 
 # What the paper's notebook calls blob_detection with.
 NOTEBOOK = MarkerSettings(automatic=False, min_sigma=5, max_sigma=10, threshold=0.1)

@@ -25,8 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from cellcutter_core.config import MarkerSettings  # noqa: E402
-from cellcutter_core.graph_cut import automatic_mask, graph_cut  # noqa: E402
-from cellcutter_core.markers import find_nuclei  # noqa: E402
+from cellcutter_core.markers.finding import find_nuclei  # noqa: E402
+from cellcutter_core.mask.graph_cut import automatic_mask, graph_cut  # noqa: E402
 
 Image = NDArray[Any]
 Mask = NDArray[np.bool_]

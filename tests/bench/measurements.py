@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from cellcutter_core.crops import Dataset
-    from cellcutter_core.unet import UNet
+    from cellcutter_core.network.unet import UNet
+    from cellcutter_core.training.crops import Dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -65,7 +65,7 @@ def _make_fields(file: Path) -> Measurement:
     from published import AREA, CROP
     from scipy.ndimage import center_of_mass
 
-    from cellcutter_core.samples import sample
+    from cellcutter_core.simulation.sample import sample
 
     image = sample((SIDE, SIDE))
     assert image.truth is not None
@@ -110,7 +110,7 @@ def _graph_cut_published(file: Path, *, parameters: dict[str, float]) -> Measure
 
 
 def _graph_cut_ours(file: Path, *, parameters: dict[str, float]) -> Measurement:
-    from cellcutter_core.graph_cut import graph_cut
+    from cellcutter_core.mask.graph_cut import graph_cut
 
     return _cut(graph_cut, file, parameters)
 
@@ -140,9 +140,9 @@ def _step_ours(file: Path, *, precision: str = "auto") -> Measurement:
     import keras
     import numpy as np
 
-    from cellcutter_core.backend import backend
     from cellcutter_core.config import PAPER
-    from cellcutter_core.network.engine import Engine
+    from cellcutter_core.network.backend import backend
+    from cellcutter_core.training.engine import Engine
 
     fields = _fields(file)
     keras.utils.set_random_seed(0)
@@ -196,7 +196,7 @@ def _draw_published(file: Path) -> Measurement:
 def _draw_ours(file: Path, *, precision: str = "auto") -> Measurement:
     import keras
 
-    from cellcutter_core.prediction import draw
+    from cellcutter_core.training.prediction import draw
 
     fields = _fields(file)
     keras.utils.set_random_seed(0)
@@ -212,7 +212,7 @@ def _draw_ours(file: Path, *, precision: str = "auto") -> Measurement:
 
 def _dataset(fields: dict[str, NDArray[Any]]) -> Dataset:
     from cellcutter_core.config import PAPER
-    from cellcutter_core.crops import Dataset
+    from cellcutter_core.training.crops import Dataset
 
     return Dataset(
         fields["cell"],
@@ -225,9 +225,9 @@ def _dataset(fields: dict[str, NDArray[Any]]) -> Dataset:
 
 def _network(precision: Any) -> UNet:
     """The network as the worker of a run makes it."""
-    from cellcutter_core.backend import backend, fastest_precision
     from cellcutter_core.config import PAPER
-    from cellcutter_core.unet import UNet
+    from cellcutter_core.network.backend import backend, fastest_precision
+    from cellcutter_core.network.unet import UNet
 
     if precision == "auto":
         precision = fastest_precision(
@@ -249,10 +249,10 @@ def _same(file: Path) -> Measurement:
     import numpy as np
     import published
 
-    from cellcutter_core.backend import backend
     from cellcutter_core.config import PAPER
-    from cellcutter_core.network.engine import Engine
-    from cellcutter_core.prediction import draw
+    from cellcutter_core.network.backend import backend
+    from cellcutter_core.training.engine import Engine
+    from cellcutter_core.training.prediction import draw
 
     fields = _fields(file)
     keras.utils.set_random_seed(0)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from cellcutter_core.overlap import overlap
+from cellcutter_core.evaluation.overlap import overlap
 
 
 def true_cells_of(labels: NDArray[Any], truth: NDArray[Any]) -> NDArray[np.int64]:

@@ -251,9 +251,9 @@ def _memory(pid: int) -> float:
 
 
 def _large_draft() -> str:
-    from cellcutter_core.runs.choices import Choices
-    from cellcutter_core.runs.draft import Draft, keep_file
-    from cellcutter_core.samples import sample, save
+    from cellcutter_core.choices.choices import Choices
+    from cellcutter_core.choices.draft import Draft, keep_file
+    from cellcutter_core.simulation.sample import sample, save
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "large.npz"

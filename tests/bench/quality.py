@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING, Any
 from quality_report import pair, report, write_plots
 
 if TYPE_CHECKING:
-    from cellcutter_core.images import Image
+    from cellcutter_core.images.image import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -155,18 +155,13 @@ class _Clock:
 
 def _trained(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Scores of the baselines, and of every epoch of one training from epoch 0."""
-    from cellcutter_core.backend import backend, fastest_precision
     from cellcutter_core.config import PRESETS
-    from cellcutter_core.metrics import score
-    from cellcutter_core.pipeline import (
-        baselines,
-        checked_markers,
-        make_dataset,
-        prepare,
-        starting_network,
-        train_and_draw,
-    )
-    from cellcutter_core.training import Training
+    from cellcutter_core.evaluation.metrics import score
+    from cellcutter_core.network.backend import backend, fastest_precision
+    from cellcutter_core.pipeline import baselines, prepare
+    from cellcutter_core.training.datasets import make_dataset
+    from cellcutter_core.training.loop import Training, starting_network, train_and_draw
+    from cellcutter_core.training.marker_check import checked_markers
 
     clock = _Clock(chosen.started)
     (file,), (group,) = chosen.images, chosen.groups
@@ -228,8 +223,8 @@ def _trained(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def _image(file: Path, group: str, clock: _Clock) -> Image:
-    from cellcutter_core.images import Image, read_image
-    from cellcutter_core.samples import sample
+    from cellcutter_core.images.image import Image, read_image
+    from cellcutter_core.simulation.sample import sample
 
     if group == "sample":
         return sample()

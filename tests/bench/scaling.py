@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--make", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.make:
-        from cellcutter_core.samples import sample, save
+        from cellcutter_core.simulation.sample import sample, save
 
         save(sample((chosen.one,) * 2), chosen.make)
         return
@@ -65,16 +65,11 @@ def main() -> None:
 
 def _measured(file: Path) -> list[str]:
     from cellcutter_core.config import QUICK
-    from cellcutter_core.images import read_image
-    from cellcutter_core.pipeline import (
-        draw_cells,
-        find_area,
-        find_markers,
-        inputs_of,
-        make_dataset,
-        starting_network,
-    )
-    from cellcutter_core.training import Step, Training
+    from cellcutter_core.images.image import read_image
+    from cellcutter_core.pipeline import find_area, find_markers, inputs_of
+    from cellcutter_core.training.datasets import make_dataset
+    from cellcutter_core.training.loop import Step, Training, starting_network
+    from cellcutter_core.training.prediction import draw_cells
 
     config = QUICK.replace(training=QUICK.training.replace(epochs=1, steps=STEPS, warm_up=0))
     image = read_image(file)

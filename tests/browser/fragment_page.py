@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from pages.shared.picture import marker_editor
+from pages.shared.viewer.picture import marker_editor
 
 state = st.session_state
 state.setdefault("points", [])

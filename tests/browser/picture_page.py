@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from pages.shared.picture import marker_editor, region_picker
+from pages.shared.viewer.picture import marker_editor, region_picker
 
 st.set_page_config(layout="wide")
 

@@ -19,11 +19,11 @@ from PIL import Image
 from serving import ROOT, Server
 from test_app import SOON, go, no_trouble, settled, visit
 
+from cellcutter_core.apply.application import Application
+from cellcutter_core.apply.outcomes import USUAL_FORMATS
 from cellcutter_core.export import FORMATS
-from cellcutter_core.runs.application import Application
-from cellcutter_core.runs.outcomes import USUAL_FORMATS
 from cellcutter_core.runs.store import Run
-from cellcutter_core.samples import sample, save
+from cellcutter_core.simulation.sample import sample, save
 
 # Of a network that is trained in a moment; its cells are none to look at.
 SMALL = (
@@ -46,7 +46,7 @@ def run(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Run:
     )
     made = Run(path)
     application = Application.create(made, {"third": folder / "third.npz"}, formats=USUAL_FORMATS)
-    _python("-m", "cellcutter_core.runs.application", str(application.path))
+    _python("-m", "cellcutter_core.apply.application", str(application.path))
     return made
 
 

@@ -12,9 +12,9 @@ from PIL import Image
 
 from cellcutter_core.config import QUICK
 from cellcutter_core.export import content
-from cellcutter_core.inputs import Inputs
-from cellcutter_core.prediction import Drawing
 from cellcutter_core.runs.store import Run
+from cellcutter_core.training.inputs import Inputs
+from cellcutter_core.training.prediction import Drawing
 
 
 @pytest.fixture

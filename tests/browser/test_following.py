@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 from serving import Server
 from test_app import SOON, go, no_trouble, settled, visit
 
+from cellcutter_core.choices.choices import Choices
+from cellcutter_core.choices.draft import described
 from cellcutter_core.config import QUICK
-from cellcutter_core.inputs import Inputs
-from cellcutter_core.metrics import score
+from cellcutter_core.evaluation.metrics import score
+from cellcutter_core.images.regions import cut_out
 from cellcutter_core.pipeline import baselines, prepare
-from cellcutter_core.prediction import Drawing
-from cellcutter_core.regions import cut_out
-from cellcutter_core.runs.choices import Choices
-from cellcutter_core.runs.draft import described
 from cellcutter_core.runs.store import Run
-from cellcutter_core.samples import sample
+from cellcutter_core.simulation.sample import sample
+from cellcutter_core.training.inputs import Inputs
+from cellcutter_core.training.prediction import Drawing
 
 REGION = (0, 0, 128, 160)
 

@@ -11,10 +11,10 @@ from patience import LONGEST
 from serving import Server
 
 from cellcutter_core.config import QUICK
-from cellcutter_core.inputs import Inputs
-from cellcutter_core.prediction import Drawing
 from cellcutter_core.runs.corrections import corrected, corrections_of
 from cellcutter_core.runs.store import Run
+from cellcutter_core.training.inputs import Inputs
+from cellcutter_core.training.prediction import Drawing
 
 SOON = 1000 * LONGEST
 SHAPE = (200, 260)

@@ -31,9 +31,9 @@ if __name__ == "__main__":
 
 from small_files import SHAPE, bombs, picture_file, saved, tiff, whole_files  # noqa: E402
 
-from cellcutter_core.given_markers import read_markers  # noqa: E402
-from cellcutter_core.images import Image, read_image, read_labels  # noqa: E402
-from cellcutter_core.reading.contents import Unreadable  # noqa: E402
+from cellcutter_core.images.contents import Unreadable  # noqa: E402
+from cellcutter_core.images.image import Image, read_image, read_labels  # noqa: E402
+from cellcutter_core.markers.given_markers import read_markers  # noqa: E402
 
 MAX_BYTES = 1024**2
 MEMORY = 128 * 1024**2

@@ -18,8 +18,8 @@ import tifffile
 from PIL import Image as Picture
 from roifile import ROI_TYPE, ImagejRoi
 
-from cellcutter_core.export.geojson import geojson
-from cellcutter_core.export.rois import roi_set
+from cellcutter_core.export.formats.geojson import geojson
+from cellcutter_core.export.formats.rois import roi_set
 
 SHAPE = (20, 30)
 

@@ -16,7 +16,7 @@ from PIL import Image as Picture
 
 from cellcutter_core.__main__ import main
 from cellcutter_core.runs.store import Run
-from cellcutter_core.samples import sample, save
+from cellcutter_core.simulation.sample import sample, save
 
 TINY = [
     "--start", "nothing",
@@ -220,7 +220,7 @@ def test_what_kind_of_picture_it_is_can_be_said(monkeypatch, capsys):
         said.append((inverted, stained))
         raise ValueError("enough")
 
-    monkeypatch.setattr("cellcutter_core.images.read_image", read)
+    monkeypatch.setattr("cellcutter_core.images.image.read_image", read)
     assert "enough" in refused(capsys, "segment", "x.tif")
     assert "enough" in refused(capsys, "segment", "x.tif", "--inverted", "--no-stained")
     assert said == [(None, None), (True, False)]
@@ -233,7 +233,7 @@ def test_which_image_plane_and_time_point_can_be_said(monkeypatch, capsys):
         said.append((z, t, scene))
         raise ValueError("enough")
 
-    monkeypatch.setattr("cellcutter_core.images.read_image", read)
+    monkeypatch.setattr("cellcutter_core.images.image.read_image", read)
     assert "enough" in refused(capsys, "segment", "x.czi")
     assert "enough" in refused(capsys, "segment", "x.czi", "--scene", 2, "--z", "max", "--t", 0)
     assert said == [(None, None, None), ("max", 0, 2)]

@@ -10,34 +10,33 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cellcutter_core.baseline import BASELINES, filled_labels, watershed_labels
 from cellcutter_core.config import PAPER, QUICK, Config, CropSettings, LabelSettings
-from cellcutter_core.crops import Dataset
-from cellcutter_core.guidance import Guidance
-from cellcutter_core.images import Image
-from cellcutter_core.inputs import Inputs, Truth
+from cellcutter_core.images.formats.validation import Validation
+from cellcutter_core.images.image import Image
+from cellcutter_core.images.scaling import nearest, resized
+from cellcutter_core.markers.given_extent import given_cover
 from cellcutter_core.network.taught import read_taught
-from cellcutter_core.nuclei.given import given_cover
+from cellcutter_core.paths.cheapest_paths import Guidance
+from cellcutter_core.paths.watershed import BASELINES, filled_labels, watershed_labels
 from cellcutter_core.pipeline import (
-    LARGEST_SCALE,
-    POINT_RADIUS,
     baselines,
-    draw_cells,
-    have_cells,
-    make_dataset,
     prepare,
-    scale_for,
     segment,
     segment_inputs,
+)
+from cellcutter_core.training.crops import Dataset
+from cellcutter_core.training.datasets import (
+    LARGEST_SCALE,
+    POINT_RADIUS,
+    make_dataset,
+    scale_for,
     shown_markers,
-    starting_network,
-    train_and_draw,
     validation_crops,
 )
-from cellcutter_core.prediction import draw
-from cellcutter_core.reading.validation import Validation
-from cellcutter_core.scaling import nearest, resized
-from cellcutter_core.training import Step
+from cellcutter_core.training.inputs import Inputs, Truth
+from cellcutter_core.training.loop import Step, starting_network, train_and_draw
+from cellcutter_core.training.marker_check import have_cells
+from cellcutter_core.training.prediction import draw, draw_cells
 
 
 def array(text: str) -> np.ndarray:

@@ -1,0 +1,311 @@
+"""A run applied to other images in a process of its own, in a directory beside the run.
+
+    RUN/applied/ID/
+      application.json  its images, formats, and how the images are read
+      events.jsonl      one line for each image
+      results/          the files of each image, and summary.csv
+      previews/         small pictures of each image, without and with its cells
+      log.txt           what the process printed
+      stop              there when somebody asked it to stop
+      lock              there while a process works on it
+
+``python -m cellcutter_core.apply.application DIRECTORY`` works on one. Started again on the same
+directory, it goes on with the images that are left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from cellcutter_core.apply.applied_image import Applied
+from cellcutter_core.apply.applying import Trained
+from cellcutter_core.apply.applying_to_files import apply_to_files
+from cellcutter_core.apply.in_blocks import InBlocks
+from cellcutter_core.apply.outcomes import USUAL_FORMATS, Outcome
+from cellcutter_core.config import check_current
+from cellcutter_core.export import png_file
+from cellcutter_core.export.archive import FolderFiles, zipped
+from cellcutter_core.files import atomic
+from cellcutter_core.images.file_sets.given_files import ImageFiles
+from cellcutter_core.processes.ending import asked_to_end, come_last
+from cellcutter_core.runs.folder import new_run_id
+from cellcutter_core.runs.journal import Journal
+from cellcutter_core.runs.lock import alive, held
+from cellcutter_core.runs.store import Run, Status
+from cellcutter_core.view.render import Rgb, overlay
+
+# The longest side of a preview in pixels: about a column of the page.
+PREVIEW = 900
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the events of an application amount to.
+
+    Attributes
+    ----------
+    status, message : str
+        As of a run, see `Progress`.
+    outcomes : tuple of Outcome
+        Of the images that are done, in the order of the application.
+    now : str
+        The name of the image that is next or being worked on; empty where none is left.
+    n : int
+        How many images there are in all.
+    share : float
+        Of the work on that image what is done, as far as it is known: of a large one, which is
+        worked on in blocks.
+    """
+
+    status: Status
+    message: str
+    outcomes: tuple[Outcome, ...]
+    now: str
+    n: int
+    share: float = 0.0
+
+    @property
+    def n_left(self) -> int:
+        """How many images are still to be done."""
+        return self.n - len(self.outcomes)
+
+
+class Application(Journal):
+    """The directory of an application.
+
+    Attributes
+    ----------
+    files : dict of str to Path or tuple of Path
+        The images by name, see `named_images`.
+    scenes : dict of str to int
+        Which one of its file an image is, see `named_images`.
+    formats : list of str
+    how : dict
+        How the images are read, see `Trained.read`.
+    created : float
+        Seconds since 1970.
+
+    Raises
+    ------
+    ValueError
+        If the folder is none that `Application.create` wrote.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__(path)
+        try:
+            said = json.loads((self.path / "application.json").read_text("utf-8"))
+            self.files: dict[str, ImageFiles] = {
+                name: Path(file) if isinstance(file, str) else tuple(map(Path, file))
+                for name, file in said["files"].items()
+            }
+            self.scenes: dict[str, int] = said.get("scenes", {})
+            self.formats: list[str] = said["formats"]
+            self.how: dict[str, Any] = said["how"]
+            self.created = float(said["created"])
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{self.path} is no application of a run ({error}); apply the run again"
+            ) from None
+
+    @staticmethod
+    def is_at(path: str | os.PathLike[str]) -> bool:
+        """Whether there is one in that folder."""
+        return (Path(path) / "application.json").exists()
+
+    @classmethod
+    def create(
+        cls,
+        run: Run,
+        files: Mapping[str, ImageFiles],
+        *,
+        scenes: Mapping[str, int] | None = None,
+        formats: Sequence[str] = USUAL_FORMATS,
+        how: Mapping[str, Any] | None = None,
+    ) -> Application:
+        """Write a new one, ready to be worked on.
+
+        Parameters
+        ----------
+        run : Run
+        files : mapping of str to Path or tuple of Path
+            The images by name, see `named_images`.
+        scenes : mapping of str to int, optional
+            Which one of its file an image is, see `named_images`.
+        formats : sequence of str
+            Names in `cellcutter_core.export.IMAGE_FORMATS`.
+        how : mapping, optional
+            How the images are read, see `Trained.read`.
+
+        Raises
+        ------
+        ValueError
+            If there is no file, the run is of an earlier version, or the folder cannot be written.
+        """
+        check_current(run.config)
+        if not files:
+            raise ValueError("there is no image to apply the run to; choose one at least")
+        path = run.path.absolute() / "applied" / new_run_id()
+        try:
+            (path / "previews").mkdir(parents=True)
+        except OSError as error:
+            raise ValueError(f"cannot write {path}: {error.strerror}") from error
+        said = {
+            "created": time.time(),
+            "files": {
+                name: str(place.absolute())
+                if isinstance(place, Path)
+                else [str(file.absolute()) for file in place]
+                for name, place in files.items()
+            },
+            "scenes": dict(scenes or {}),
+            "formats": list(formats),
+            "how": dict(how or {}),
+        }
+        with atomic(path / "application.json") as temporary:
+            temporary.write_text(json.dumps(said, indent=1), "utf-8")
+        return cls(path)
+
+    @property
+    def run(self) -> Run:
+        """The run that is applied."""
+        return Run(self.path.parent.parent)
+
+    @property
+    def results(self) -> Path:
+        """The folder of everything that is taken home."""
+        return self.path / "results"
+
+    def preview(self, name: str, kind: Literal["image", "cells"] = "cells") -> Path:
+        """The file of a small picture of an image, without or with its cells."""
+        return self.path / "previews" / f"{name}-{kind}.png"
+
+    def download(self) -> bytes:
+        """The content of a zip of everything in `results`."""
+        return zipped(FolderFiles(self.results))
+
+    @property
+    def progress(self) -> Standing:
+        """Where it stands now."""
+        return standing(self.events(), list(self.files), alive=partial(alive, self.path))
+
+
+def applications(run: Run) -> Iterator[Application]:
+    """The applications of a run, newest first; damaged ones are left out."""
+    for path in sorted((run.path / "applied").glob("*"), reverse=True):
+        with contextlib.suppress(ValueError):
+            yield Application(path)
+
+
+def standing(
+    events: Sequence[Mapping[str, Any]],
+    names: Sequence[str],
+    *,
+    alive: Callable[..., bool] = lambda pid, host: True,
+) -> Standing:
+    """What the events of an application amount to. Pure: only `alive` is asked, as in `progress`.
+
+    An image that went wrong before a start of the process counts as left, to be tried again.
+    """
+    status: Status = "queued"
+    message, share = "", 0.0
+    started: Mapping[str, Any] = {}
+    done: dict[str, Outcome] = {}
+    for event in events:
+        match event["kind"]:
+            case "queued":
+                status, message = "queued", ""
+                done = {name: one for name, one in done.items() if not one.error}
+            case "started":
+                status, message, started, share = "running", "", event, 0.0
+            case "part":
+                share = event["share"]
+            case "image":
+                done[event["outcome"]["name"]], share = Outcome(**event["outcome"]), 0.0
+            case "finished" | "stopped" | "failed" as end:
+                status, message = end, event.get("message", "")
+    if status == "running" and not alive(started.get("pid"), started.get("host")):
+        status = "crashed"
+        message = "the process ended without a word, perhaps for want of memory; continue"
+    left = [name for name in names if name not in done]
+    ordered = tuple(done[name] for name in names if name in done)
+    return Standing(status, message, ordered, left[0] if left else "", len(names), share)
+
+
+def work(application: Application, *, stop: Callable[[], bool] = lambda: False) -> None:
+    """Apply the run to the images that are left, or until it is asked to stop.
+
+    Raises
+    ------
+    ValueError
+        If the run has no network, or another process works on this; the first is recorded as well.
+    """
+    with held(application.path):
+        try:
+            _work(application, stop)
+        except BaseException as error:
+            reason = str(error) or type(error).__name__
+            application.record("failed", message=" ".join(reason.split()))
+            raise
+
+
+def _work(application: Application, stop: Callable[[], bool]) -> None:
+    now = application.progress
+    application.record("started", pid=os.getpid(), host=socket.gethostname())
+    done = {outcome.name for outcome in now.outcomes}
+    left = {name: file for name, file in application.files.items() if name not in done}
+    for outcome, applied in apply_to_files(
+        Trained(application.run),
+        left,
+        application.results,
+        scenes=application.scenes,
+        formats=application.formats,
+        earlier=now.outcomes,
+        stop=lambda: stop() or application.asked_to_stop,
+        progress=lambda name, share: application.record("part", name=name, share=share),
+        **application.how,
+    ):
+        if applied is not None:
+            _write_previews(application, outcome.name, applied)
+        application.record("image", outcome=asdict(outcome))
+    application.record("stopped" if application.progress.n_left else "finished")
+
+
+def _write_previews(application: Application, name: str, applied: Applied | InBlocks) -> None:
+    step = -(-max(applied.labels.shape) // PREVIEW)
+    colors = applied.colors if isinstance(applied, Applied) else None
+    pictures: dict[Literal["image", "cells"], Rgb] = {
+        "image": applied.picture,
+        "cells": overlay(applied.picture, applied.labels, colors=colors),
+    }
+    for kind, picture in pictures.items():
+        with atomic(application.preview(name, kind)) as temporary:
+            temporary.write_bytes(png_file(picture[::step, ::step]))
+
+
+def main(arguments: list[str]) -> int:
+    """Exit code 0 when it finished or was stopped, 2 when it could not work."""
+    if len(arguments) != 1:
+        print("usage: python -m cellcutter_core.apply.application DIRECTORY", file=sys.stderr)
+        return 2
+    come_last()
+    try:
+        work(Application(arguments[0]), stop=asked_to_end())
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

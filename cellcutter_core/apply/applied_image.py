@@ -1,0 +1,102 @@
+"""Another image with the cells that the network of a run found in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellcutter_core.config import Config
+from cellcutter_core.export import Segmented
+from cellcutter_core.images.image import Image
+from cellcutter_core.images.pixel_size import PixelSize
+from cellcutter_core.labels import along_border
+from cellcutter_core.pipeline import seen_names, unseen_channels
+from cellcutter_core.training.inputs import Inputs
+from cellcutter_core.training.prediction import Drawing
+
+
+class Applied(Segmented):
+    """Another image with the cells that the network of a run found in it.
+
+    Attributes
+    ----------
+    image : Image
+    config : Config
+        The settings of the run.
+    """
+
+    def __init__(
+        self,
+        image: Image,
+        config: Config,
+        inputs: Inputs,
+        drawing: Drawing,
+    ) -> None:
+        self.image, self.config = image, config
+        self._inputs, self._drawing = inputs, drawing
+
+    @property
+    def origin(self) -> tuple[int, int]:
+        """(row, col) of the first pixel in the image that this is a region of."""
+        return self.image.origin
+
+    @property
+    def whole_shape(self) -> tuple[int, int] | None:
+        """Rows and columns of that image, where this is a region of it and they are known."""
+        return self.image.whole_shape
+
+    @property
+    def drawing(self) -> Drawing:
+        """Labels, borders and probability."""
+        return self._drawing
+
+    @property
+    def inputs(self) -> Inputs:
+        """What the network saw, with the cell area and the markers found on this image."""
+        return self._inputs
+
+    @cached_property
+    def unseen(self) -> Mapping[str, NDArray[Any]]:
+        """(H, W) channels that the network did not see, by name."""
+        return unseen_channels(self.image, self.config)
+
+    @property
+    def channels(self) -> list[str]:
+        """A name for each channel that the network saw."""
+        return seen_names(self.image, self.config)
+
+    @property
+    def with_nucleus(self) -> bool:
+        """Whether the last of several channels that the network saw shows nuclei."""
+        return self.config.crops.with_nucleus
+
+    @property
+    def pixel_size(self) -> PixelSize | None:
+        """Micrometres per pixel, where the image's file says so."""
+        return self.image.pixel_size
+
+    @property
+    def image_name(self) -> str:
+        """What the image is called."""
+        return self.image.name
+
+    @property
+    def areas(self) -> NDArray[np.int64]:
+        """(N,) pixels of each cell."""
+        areas = np.bincount(self.labels.ravel())[1:]
+        return areas[areas > 0]
+
+    @property
+    def n_at_border(self) -> int:
+        """How many cells the border of the image may cut off."""
+        edge = along_border(self.labels)
+        return len(np.unique(edge[edge > 0]))
+
+    @property
+    def mask_fraction(self) -> float:
+        """Share of the image that is cell."""
+        return float(self.inputs.mask.mean())

@@ -1,0 +1,175 @@
+"""The network of a run on many images, and what it finds in them as files."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cellcutter_core.apply.applied_image import Applied
+from cellcutter_core.apply.applying import Trained
+from cellcutter_core.apply.in_blocks import InBlocks, forget_left_over
+from cellcutter_core.apply.outcomes import USUAL_FORMATS, Outcome, outputs, write_summary
+from cellcutter_core.export import image_content
+from cellcutter_core.files import atomic
+from cellcutter_core.images.file_sets.given_files import ImageFiles, describe_files
+from cellcutter_core.images.pixel_size import height_and_width
+from cellcutter_core.images.readers import one_line
+from cellcutter_core.large.large_image import LargeImage
+
+
+class _Stopped(Exception):
+    """Somebody asked to stop in the middle of an image."""
+
+
+def apply_to_files(
+    trained: Trained,
+    files: Mapping[str, ImageFiles],
+    folder: Path,
+    *,
+    scenes: Mapping[str, int] | None = None,
+    formats: Sequence[str] = USUAL_FORMATS,
+    earlier: Sequence[Outcome] = (),
+    stop: Callable[[], bool] = lambda: False,
+    progress: Callable[[str, float], None] = lambda name, share: None,
+    **how: Any,
+) -> Iterator[tuple[Outcome, Applied | InBlocks | None]]:
+    """Apply a network to many images, and write what it finds.
+
+    Parameters
+    ----------
+    trained : Trained
+    files : mapping of str to Path or tuple of Path
+        The images, each under the name that those of its files will begin with, see `names_for`.
+    scenes : mapping of str to int, optional
+        Of those that are not alone in their file, which one of it they are, see `named_images`.
+    folder : Path
+        Made where it is not there. Files in it are replaced, see `check_free`.
+    formats : sequence of str
+        Names in `cellcutter_core.export.IMAGE_FORMATS`.
+    earlier : sequence of Outcome
+        Of images done before, for the summary.
+    stop : callable
+        Asked before every image, and before every block of one that is worked on in blocks.
+    progress : callable
+        Told the name of such an image, and the share of the work on it that is done.
+    how
+        As for `Trained.read`.
+
+    Yields
+    ------
+    outcome : Outcome
+    applied : Applied, InBlocks or None
+        `InBlocks` where the image is too large to be worked on at once; None where something is
+        wrong with it, and the others go on.
+
+    Raises
+    ------
+    ValueError
+        If a format is none for images, or the folder cannot be made.
+    """
+    outputs("", formats)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"cannot write {folder}: {error.strerror}; choose another") from error
+    forget_left_over(folder)
+    done = list(earlier)
+    for name, file in files.items():
+        if stop():
+            return
+        one = {"scene": scenes[name]} if scenes and name in scenes else {}
+        targets = {format: folder / target for format, target in outputs(name, formats).items()}
+
+        def report(share: float, name: str = name) -> None:
+            if stop():
+                raise _Stopped
+            progress(name, share)
+
+        def find(
+            file: ImageFiles = file,
+            reading: Mapping[str, Any] = {**how, **one},
+            targets: Mapping[str, Path] = targets,
+            report: Callable[[float], None] = report,
+        ) -> Applied | InBlocks:
+            image = trained.open(file, **reading)
+            if isinstance(image, LargeImage):
+                return trained.apply_in_blocks(image, targets, progress=report)
+            applied = trained.apply(image)
+            write_formats(applied, targets)
+            return applied
+
+        try:
+            outcome, applied = outcome_of(name, describe_files(file), find, remark=trained.remark)
+        except _Stopped:
+            return
+        done.append(outcome)
+        write_summary(folder, done)
+        yield outcome, applied
+
+
+def write_formats(applied: Applied, targets: Mapping[str, Path]) -> None:
+    """Write an image with its cells: format → file. All of them or, if one fails, none."""
+    made = {target: image_content(applied, format) for format, target in targets.items()}
+    with ExitStack() as stack:
+        for target, content in made.items():
+            stack.enter_context(atomic(target)).write_bytes(content)
+
+
+def outcome_of(
+    name: str,
+    image: str,
+    find: Callable[[], Applied | InBlocks],
+    *,
+    remark: Callable[[Applied | InBlocks], str] = lambda found: "",
+) -> tuple[Outcome, Applied | InBlocks | None]:
+    """What became of an image, whatever goes wrong with it.
+
+    Parameters
+    ----------
+    name, image : str
+        See `Outcome`.
+    find : callable
+        Finds its cells and writes them.
+    remark : callable
+        What there is to say of them, or nothing.
+    """
+    start = time.perf_counter()
+    try:
+        found = find()
+    except _Stopped:
+        raise
+    # Whatever it is, frameworks have many kinds of it: the other images shall not suffer.
+    except Exception as error:
+        reason = one_line(error) or type(error).__name__
+        if isinstance(error, MemoryError):
+            reason = "there is not enough memory; cut it into smaller images"
+        elif not isinstance(error, ValueError):
+            reason = f"{type(error).__name__}: {reason}"
+        reason = reason.removeprefix(f"{one_line(image)}: ")
+        return Outcome(name, image, time.perf_counter() - start, reason), None
+    seconds = time.perf_counter() - start
+    return Outcome(name, image, seconds, **_measures(found), remark=remark(found)), found
+
+
+def _measures(found: Applied | InBlocks) -> dict[str, Any]:
+    areas, size = found.areas, found.pixel_size
+    measures: dict[str, Any] = {
+        "cells": len(areas),
+        "cells_at_border": found.n_at_border,
+        "mask_fraction": found.mask_fraction,
+    }
+    if len(areas):
+        for which, area in (("mean", np.mean(areas)), ("median", np.median(areas))):
+            measures[f"{which}_area"] = float(area)
+            if size is not None:
+                measures[f"{which}_area_um2"] = float(area) * math.prod(height_and_width(size))
+    if size is not None:
+        sides = height_and_width(size)
+        measures |= zip(("pixel_height_um", "pixel_width_um"), sides, strict=True)
+    return measures

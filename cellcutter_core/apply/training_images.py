@@ -1,0 +1,73 @@
+"""What the network of a run finds in the other images that it was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from cellcutter_core.apply.applied_image import Applied
+from cellcutter_core.apply.applying import Trained
+from cellcutter_core.apply.applying_to_files import outcome_of, write_formats
+from cellcutter_core.apply.outcomes import USUAL_FORMATS, Outcome, outputs, write_summary
+from cellcutter_core.export.archive import FolderFiles, zipped
+from cellcutter_core.images.file_sets.given_files import names_for
+from cellcutter_core.runs.others import Other
+from cellcutter_core.runs.store import Run
+
+
+def write_others(run: Run, *, formats: Sequence[str] = USUAL_FORMATS) -> list[Outcome]:
+    """Write the cells of the other images that a run was trained on into its folder `others`.
+
+    They are those of the network after the last epoch. What was written before is replaced, and
+    what became of each is recorded in the run, see `found_in_others`.
+
+    Returns
+    -------
+    list of Outcome
+        One for each of them in their order.
+
+    Raises
+    ------
+    ValueError
+        What `Trained` raises, and if the folder cannot be written.
+    """
+    trained, folder = Trained(run), run.path / "others"
+    others = run.others
+    done = []
+    names = names_for([Path(other.image.name) for other in others])
+    for name, other in zip(names, others, strict=True):
+        targets = {format: folder / target for format, target in outputs(name, formats).items()}
+
+        def find(other: Other = other, targets: Mapping[str, Path] = targets) -> Applied:
+            applied = trained.draw(other.image, other.inputs)
+            write_formats(applied, targets)
+            return applied
+
+        done.append(outcome_of(name, other.image.name, find)[0])
+        run.record("other", outcome=asdict(done[-1]))
+    write_summary(folder, done)
+    return done
+
+
+def found_in_others(run: Run) -> list[Outcome]:
+    """What was found in the other images by the network after the last epoch of a run.
+
+    Returns
+    -------
+    list of Outcome
+        In their order; of none that `write_others` has not done since that epoch.
+    """
+    found: dict[str, Outcome] = {}
+    for event in run.events():
+        if event["kind"] == "epoch":
+            found = {}
+        elif event["kind"] == "other":
+            found[event["outcome"]["name"]] = Outcome(**event["outcome"])
+    return list(found.values())
+
+
+def zip_of_others(run: Run) -> bytes:
+    """The content of a zip of what `write_others` wrote, and `found_in_others` says."""
+    given = [file.name for file in run.other_files]
+    return zipped(FolderFiles(run.path / "others", without=given))

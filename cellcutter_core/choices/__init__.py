@@ -1,0 +1,1 @@
+"""What a person has chosen on the way to a run, kept on disk."""

@@ -1,0 +1,176 @@
+"""A run trained again from its corrected cells: other markers, the network that it has learnt."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from cellcutter_core.choices.choices import Choices
+from cellcutter_core.choices.draft import described, markers_digest
+from cellcutter_core.config import check_current
+from cellcutter_core.labels import compact, markers_from_points
+from cellcutter_core.markers.editing import RADIUS
+from cellcutter_core.markers.finding import Nuclei, marker_points
+from cellcutter_core.runs.corrections import Correction, corrected, corrections_of
+from cellcutter_core.runs.store import Run
+from cellcutter_core.training.datasets import make_dataset
+from cellcutter_core.training.inputs import Inputs
+
+
+def corrected_inputs(
+    inputs: Inputs, labels: NDArray[np.int32], corrections: Sequence[Correction]
+) -> Inputs:
+    """What to train on so that the cells become those that were corrected.
+
+    A deleted cell has no marker and its pixels are background; merged cells have one marker; of a
+    split cell each part has its own: what of the old nucleus its point lies in, else a disc around
+    the point. All other markers stay as they are.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        Those of the run.
+    labels : (H, W) int32
+        Its cells as they were drawn, in which cell k is that of marker k.
+    corrections : sequence of Correction
+        Of these cells.
+
+    Returns
+    -------
+    Inputs
+        Markers are numbered anew, in the order of their cells' ids.
+
+    Raises
+    ------
+    ValueError
+        If no marker is left.
+    """
+    regions = inputs.nuclei
+    if regions is None:
+        regions = markers_from_points(inputs.points, inputs.mask.shape)
+    cells = labels
+    for correction in corrections:
+        after = corrected(
+            cells,
+            [correction],
+            guidance=inputs.guidance if correction.kind == "split" else None,
+        )
+        if correction.kind == "split":
+            regions = _with_parts(regions, cells, after, correction)
+        else:
+            regions = corrected(regions, [correction])
+        cells = after
+    numbers, ids = compact(regions)
+    if not len(ids):
+        raise ValueError("every cell is deleted, and training needs one; take back a deletion")
+    touched = {cell for one in corrections for cell in one.cells}
+    points = marker_points(numbers).astype(np.float64)
+    for place, cell in enumerate(ids.tolist()):
+        # As exact as they were given.
+        if cell not in touched and cell <= len(inputs.points):
+            points[place] = inputs.points[cell - 1]
+    new = np.isin(regions, [cell for cell in touched if cell > 0])
+    mask = (inputs.mask & ~((labels > 0) & (cells == 0))) | new
+    return Inputs(inputs.image, mask, points, numbers, final=True)
+
+
+def train_again(
+    run: Run, epoch: int, path: str | os.PathLike[str], *, epochs: int | None = None
+) -> Run:
+    """A new run of the same image from the corrected cells of an epoch and the run's network.
+
+    Parameters
+    ----------
+    run : Run
+        It stays as it is. More images that it was trained on are trained on again.
+    epoch : int
+        Whose cells were corrected.
+    path : path
+        A new folder.
+    epochs : int, optional
+        Default half of those that the run was to have: the network knows the image.
+
+    Returns
+    -------
+    Run
+        Ready to be worked on. It begins with the weights after the last epoch of `run`, without a
+        warm-up; its description says under "from" where it comes from.
+
+    Raises
+    ------
+    ValueError
+        If the run has no such epoch or no network, there is nothing to train on, or the run is of
+        an earlier version.
+    """
+    check_current(run.config)
+    drawing, corrections = run.epoch(epoch), corrections_of(run, epoch)
+    state = run.load_state()
+    if state is None:
+        raise ValueError(
+            "this run has no network to begin with; continue it for an epoch, or start a new one"
+        )
+    before = run.inputs
+    inputs = corrected_inputs(before, drawing.labels, corrections)
+    training = run.config.training.replace(
+        epochs=epochs or max(1, run.config.training.epochs // 2), warm_up=0
+    )
+    config = run.config.replace(training=training)
+    # What is wrong with them is said before anything is written.
+    make_dataset(inputs, config)
+    about = {
+        **_described(run, inputs),
+        "from": {"run": run.path.absolute().name, "epoch": epoch, "corrections": len(corrections)},
+    }
+    return Run.create(
+        path,
+        inputs,
+        config,
+        truth=run.truth,
+        unseen=run.unseen,
+        others=run.others,
+        start=state[1],
+        description=about,
+    )
+
+
+def _described(run: Run, inputs: Inputs) -> Mapping[str, Any]:
+    """What the run says of itself, with these markers as edited by hand."""
+    about = {
+        name: value for name, value in run.description.items() if name not in ("created", "config")
+    }
+    points: Any = inputs.points
+    assert inputs.nuclei is not None
+    # Choices of another version: then nobody can say what is out of date.
+    with contextlib.suppress(KeyError, TypeError, ValueError):
+        edits = markers_digest(Nuclei(inputs.nuclei, points))
+        about |= {**described(Choices(**about["choices"]), edits=edits), "edits": edits}
+    return about
+
+
+def _with_parts(
+    regions: NDArray[np.int32],
+    before: NDArray[np.int32],
+    after: NDArray[np.int32],
+    split: Correction,
+) -> NDArray[np.int32]:
+    """The regions of markers after a cell was split."""
+    old = regions == split.cells[0]
+    result = np.where(old, 0, regions).astype(np.int32)
+    if (before == after).all():
+        return regions  # It was passed over.
+    rows, cols = np.ogrid[: regions.shape[0], : regions.shape[1]]
+    for cell, (row, col) in zip(split.cells, split.points, strict=True):
+        part = after == cell
+        pieces, _ = ndimage.label(old & part, np.ones((3, 3)))
+        if pieces[row, col]:
+            result[pieces == pieces[row, col]] = cell
+        else:
+            near = (rows - row) ** 2 + (cols - col) ** 2 <= RADIUS**2
+            result[near & part & (result == 0)] = cell
+    return result

@@ -1,0 +1,238 @@
+"""Choices on their way to a run, kept on disk so that a reloaded page finds them again.
+
+RUNS/.drafts/ID/choices.json        what was chosen
+RUNS/.drafts/ID/markers-KEY.npz     markers edited by hand, for one region of one image
+RUNS/.drafts/ID/seen.json           under which key a person has seen which step
+RUNS/.files/DIGEST/NAME             what was uploaded, each content once
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cellcutter_core.choices.choices import Choices, KeptFile, Source, keys
+from cellcutter_core.files import atomic
+from cellcutter_core.images.drawn import is_drawn
+from cellcutter_core.images.guesses.label_images import shows_labels
+from cellcutter_core.images.readers import read_contents
+from cellcutter_core.markers.finding import Nuclei
+from cellcutter_core.runs.folder import new_run_id, runs_folder, valid_id
+
+
+class Draft:
+    """The choices under one id; nothing is on disk before something is saved.
+
+    Parameters
+    ----------
+    draft_id : str, optional
+        As it stands in the URL; a new one without.
+
+    Raises
+    ------
+    ValueError
+        If it is no id.
+    """
+
+    def __init__(self, draft_id: str | None = None) -> None:
+        self.id = valid_id(draft_id) if draft_id else new_run_id()
+        self._folder = runs_folder() / ".drafts" / self.id
+
+    @property
+    def exists(self) -> bool:
+        """Whether something was saved under this id."""
+        return (self._folder / "choices.json").exists()
+
+    def load(self) -> Choices:
+        """What was saved last; the defaults where nothing was.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged.
+        """
+        file = self._folder / "choices.json"
+        try:
+            return Choices(**json.loads(file.read_text("utf-8")))
+        except FileNotFoundError:
+            return Choices()
+        except (OSError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"the choices in {file} cannot be read ({error}); choose the image anew"
+            ) from None
+
+    def save(self, choices: Choices) -> None:
+        """Keep these choices.
+
+        Raises
+        ------
+        ValueError
+            If the folder cannot be written.
+        """
+        _make_folder(self._folder)
+        with atomic(self._folder / "choices.json") as temporary:
+            temporary.write_text(choices.model_dump_json(indent=1), "utf-8")
+
+    def seen(self) -> dict[str, dict[str, bool]]:
+        """The steps that a person has looked at, as `save_seen` was given them."""
+        try:
+            found = json.loads((self._folder / "seen.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def save_seen(self, seen: Mapping[str, Mapping[str, bool]]) -> None:
+        """Keep under which keys a person has looked at each step, and whether it was sound.
+
+        Nothing is kept before something was chosen, and none of it is worth a message.
+        """
+        if self.exists:
+            with contextlib.suppress(OSError), atomic(self._folder / "seen.json") as temporary:
+                temporary.write_text(json.dumps(seen), "utf-8")
+
+    def markers(self, choices: Choices) -> Nuclei | None:
+        """Markers edited by hand for this image and region, or None."""
+        file = self._markers_file(choices)
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                return Nuclei(archive["regions"], archive["points"])
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise ValueError(
+                f"the edited markers in {file} cannot be read ({error}); start again with the "
+                "automatic ones"
+            ) from None
+
+    def save_markers(self, choices: Choices, markers: Nuclei | None) -> None:
+        """Keep markers for this image and region; None goes back to those that are found."""
+        file = self._markers_file(choices)
+        if markers is None:
+            file.unlink(missing_ok=True)
+            return
+        _make_folder(self._folder)
+        with atomic(file) as temporary, temporary.open("wb") as stream:
+            np.savez_compressed(stream, regions=markers.regions, points=markers.points)
+
+    def _markers_file(self, choices: Choices) -> Path:
+        return self._folder / f"markers-{keys(choices)['image']}.npz"
+
+
+def markers_digest(markers: Nuclei | None) -> str:
+    """A short name for edited markers, empty for None; see `keys`."""
+    if markers is None:
+        return ""
+    parts = (markers.regions, markers.points.astype(np.float64))
+    return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()[:16]
+
+
+def keep_file(name: str, content: bytes) -> Source:
+    """Keep an uploaded file; the same content is kept once.
+
+    Parameters
+    ----------
+    name : str
+        What the person calls it; folders in it are dropped.
+    content : bytes
+
+    Raises
+    ------
+    ValueError
+        If it is empty or cannot be written.
+    """
+    if not content:
+        raise ValueError(f"{name} is empty; choose another file")
+    digest = hashlib.sha256(content).hexdigest()
+    plain = Path(name.replace("\\", "/")).name[-120:] or "image"
+    source = Source(kind="file", name=plain, digest=digest)
+    path = file_of(source)
+    if not path.exists():
+        _make_folder(path.parent)
+        with atomic(path) as temporary:
+            temporary.write_bytes(content)
+    return source
+
+
+def together(sources: Sequence[Source]) -> Source:
+    """Kept files as the channels of one image, in the order of their names.
+
+    A label image or outlines beside others are its true cells.
+
+    Raises
+    ------
+    ValueError
+        If several are label images.
+    """
+    ordered = sorted(sources, key=lambda source: (source.name, source.digest))
+    labels = [one for one in ordered if is_label_file(one)] if len(ordered) > 1 else []
+    if len(labels) > 1:
+        raise ValueError(
+            f"{labels[0].name} and {labels[1].name} are both label images, of which one can be the "
+            "true cells of an image; take the others away"
+        )
+    first, *rest = (one for one in ordered if one not in labels)
+    truth = _kept(labels[0]) if labels else None
+    return first.replace(more=[_kept(one) for one in rest], truth=truth)
+
+
+def _kept(source: Source) -> KeptFile:
+    return KeptFile(name=source.name, digest=source.digest)
+
+
+def is_label_file(source: Source) -> bool:
+    """Whether a kept file is a label image, or holds outlines."""
+    if is_drawn(file_of(source)):
+        return True
+    try:
+        return shows_labels(read_contents(file_of(source), as_stored=True).pixels)
+    except ValueError:
+        return False
+
+
+def files_of(source: Source) -> list[Path]:
+    """Where the files of an image are kept, none where it comes from elsewhere."""
+    files: list[Source | KeptFile] = [source, *source.more]
+    return [file_of(file) for file in files] if source.kind == "file" else []
+
+
+def file_of(source: Source | KeptFile) -> Path:
+    """Where an uploaded file is kept."""
+    return runs_folder() / ".files" / source.digest / Path(source.name).name
+
+
+def described(choices: Choices, *, edits: str = "") -> Mapping[str, Any]:
+    """What a run's description says of the choices it was started from."""
+    return {
+        "choices": choices.model_dump(mode="json"),
+        "keys": dict(keys(choices, edits=edits)),
+        "image": choices.source.title,
+    }
+
+
+def keys_then(description: Mapping[str, Any]) -> Mapping[str, str]:
+    """The `keys` of the choices that a run was started from, by what its description says.
+
+    They are made anew, for the stored ones are those of the settings that there were at that time.
+    Only where the choices cannot be read are the stored ones taken.
+    """
+    try:
+        return keys(Choices(**description["choices"]), edits=description.get("edits", ""))
+    except (TypeError, ValueError):
+        stored: Mapping[str, str] = description["keys"]
+        return stored
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"cannot write {folder}: {error.strerror}; set CELLCUTTER_RUNS to a folder that can be "
+            "written"
+        ) from error

@@ -1,0 +1,217 @@
+"""What a run, or any image with its cells, is taken home as, for the command line and the app."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TypeVar
+
+from cellcutter_core.export.format import Format
+from cellcutter_core.export.formats.bundle import bundle
+from cellcutter_core.export.formats.figures import figures_file
+from cellcutter_core.export.formats.film import film
+from cellcutter_core.export.formats.geojson import about_frame, geojson_file
+from cellcutter_core.export.formats.labels import label_file
+from cellcutter_core.export.formats.ome_zarr import FOLDER, ome_zarr
+from cellcutter_core.export.formats.recipe import recipe
+from cellcutter_core.export.formats.rois import roi_set
+from cellcutter_core.export.formats.table import table_file
+from cellcutter_core.export.picture import png_file
+from cellcutter_core.export.result import Result
+from cellcutter_core.export.segmented import Segmented
+from cellcutter_core.view.render import Rgb, borders_picture, overlay
+from cellcutter_core.view.scale_bar import with_scale_bar
+
+T = TypeVar("T", bound=Segmented)
+
+
+def _labels(result: Segmented) -> bytes:
+    return label_file(
+        result.labels,
+        pixel_size=result.pixel_size,
+        origin=result.origin,
+        whole_shape=result.whole_shape,
+    )
+
+
+def _png(picture: Rgb, result: Segmented) -> bytes:
+    return png_file(with_scale_bar(picture, result.pixel_size))
+
+
+def _zarr(result: Segmented) -> dict[str, bytes]:
+    names, pixels = result.all_channels
+    files = ome_zarr(
+        pixels,
+        result.labels,
+        name=result.image_name,
+        channels=names,
+        nucleus=result.nucleus,
+        pixel_size=result.pixel_size,
+        origin=result.origin,
+        table=result.table,
+        colors=result.colors,
+    )
+    return {f"{FOLDER}/{name}": content for name, content in files.items()}
+
+
+def _overlay(result: Segmented) -> Rgb:
+    return overlay(result.picture, result.labels, colors=result.colors)
+
+
+def _film(result: Result) -> bytes:
+    epochs = [number for number in result.epochs if number <= result.epoch]
+    picture = partial(overlay, result.picture, colors=result.colors)
+    return film((f"epoch {number}", picture(result.run.epoch(number).labels)) for number in epochs)
+
+
+def _model(result: Result) -> bytes:
+    last = result.epochs[-1]
+    if result.epoch != last:
+        raise ValueError(
+            f"a run keeps the network of its last epoch alone, which is {last}, "
+            f"not of epoch {result.epoch}"
+        )
+    try:
+        return result.run.model_file.read_bytes()
+    except FileNotFoundError:
+        raise ValueError("the run has no model; continue it for an epoch") from None
+
+
+def _all(result: Result) -> dict[str, bytes]:
+    return bundle(result, [one for one in FORMATS.values() if one.name != "all"])
+
+
+def _format(
+    name: str,
+    title: str,
+    file: str,
+    about: str,
+    opens_with: str,
+    content: Callable[[T], bytes],
+) -> Format[T]:
+    """A format of one file."""
+    return Format(name, title, file, about, opens_with, lambda result: {file: content(result)})
+
+
+def _named(*formats: Format[T]) -> dict[str, Format[T]]:
+    return {one.name: one for one in formats}
+
+
+IMAGE_FORMATS: Mapping[str, Format[Segmented]] = _named(
+    _format(
+        "labels",
+        "Label image",
+        "labels.tif",
+        "each pixel's value is the number of its cell, 0 is background; TIFF of 16 or 32 bit "
+        "with the pixel size; as large as the whole image, 0 beside the region",
+        "Fiji, napari, CellProfiler, Python, MATLAB",
+        _labels,
+    ),
+    _format(
+        "rois",
+        "ImageJ ROI set",
+        "RoiSet.zip",
+        "a ROI for each cell along the edges of its pixels, named by its number; on the whole "
+        "image, whatever the region",
+        "ImageJ and Fiji: drop it on the window, or ROI Manager, More, Open",
+        lambda result: roi_set(result.labels, origin=result.origin),
+    ),
+    _format(
+        "geojson",
+        "GeoJSON",
+        "cells.geojson",
+        "a detection for each cell with its number, colour and measurements; on the whole "
+        "image, whatever the region",
+        "QuPath 0.4 or later: drop it on the open image; any GIS",
+        lambda result: geojson_file(
+            result.labels,
+            result.table,
+            origin=result.origin,
+            colors=result.colors,
+            about=about_frame(result),
+        ),
+    ),
+    _format(
+        "table",
+        "Table of cells",
+        "cells.csv",
+        "a line for each cell: place in the whole image, size, form, intensities, whether it "
+        "touches the border; pixel size and place of the region in columns",
+        "Excel, LibreOffice, R, pandas",
+        lambda result: table_file(result.table),
+    ),
+    Format(
+        "ome-zarr",
+        "OME-Zarr",
+        f"{FOLDER}.zip",
+        "image and cells as labels in OME-Zarr 0.4: a folder, zipped where it comes alone",
+        "napari with napari-ome-zarr, Fiji with MoBIE, Python with ome-zarr",
+        _zarr,
+    ),
+    _format(
+        "overlay",
+        "Overlay",
+        "overlay.png",
+        "the cells in colour over the image, with a scale bar where the pixel size is known",
+        "any browser, slides, a paper",
+        lambda result: _png(_overlay(result), result),
+    ),
+    _format(
+        "borders",
+        "Borders",
+        "borders.png",
+        "the outline that the network drew for each cell; yellow where two lie on each other",
+        "any browser, slides, a paper",
+        lambda result: _png(borders_picture(result.drawing.borders), result),
+    ),
+)
+"""Those of them that need an image with its cells alone, by name."""
+
+FORMATS: Mapping[str, Format[Result]] = {
+    **IMAGE_FORMATS,
+    **_named(
+        _format(
+            "film",
+            "Film over epochs",
+            "film.gif",
+            "how the cells became what they are, a frame for each epoch",
+            "any browser, slides",
+            _film,
+        ),
+        _format(
+            "figures",
+            "Figures",
+            "figures.html",
+            "losses and scores over the epochs, histograms of area and intensity; buttons above "
+            "each save it as PNG or SVG",
+            "any browser, without a network",
+            figures_file,
+        ),
+        Format(
+            "recipe",
+            "Recipe",
+            "recipe.zip",
+            "settings, image, mask and markers with a script and a notebook that make the same "
+            "labels",
+            "Python with cellcutter_core, Jupyter",
+            lambda result: {f"recipe/{name}": data for name, data in recipe(result).items()},
+        ),
+        _format(
+            "model",
+            "Trained network",
+            "model.keras",
+            "the network after the last epoch",
+            "Keras 3, on TensorFlow, JAX or PyTorch",
+            _model,
+        ),
+        Format(
+            "all",
+            "Everything",
+            "cellcutter.zip",
+            "all of these, with a README",
+            "any computer unpacks it",
+            _all,
+        ),
+    ),
+}
+"""Name → format, in the order in which people want them."""

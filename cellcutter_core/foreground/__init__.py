@@ -1,1 +1,0 @@
-"""Where there are cells: the evidence of each pixel, and the cheapest cut through it."""

@@ -1,0 +1,1 @@
+"""Images: from files to an `Image` with named channels in roles."""

@@ -1,0 +1,193 @@
+"""One image whose channels lie in files of their own."""
+
+from __future__ import annotations
+
+import bisect
+import dataclasses
+import os
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from cellcutter_core.images.contents import TooLarge, check_size, memory_limit
+from cellcutter_core.images.file_sets.channel_names import stem_of
+from cellcutter_core.images.guesses.roles import (
+    Which,
+    find_cell,
+    guess_roles,
+    known_nucleus,
+    name_channels,
+    varies,
+)
+from cellcutter_core.images.image import Image, read_image
+from cellcutter_core.images.parts import Plane, Region
+from cellcutter_core.images.pixel_size import PixelSize
+
+File = str | os.PathLike[str]
+
+
+def read_channel_files(
+    files: Sequence[File],
+    *,
+    nucleus_file: File | None = None,
+    cell: Which | Sequence[Which] | None = None,
+    nucleus: Which | None = None,
+    z: Plane = None,
+    t: Plane = None,
+    scene: Plane = None,
+    region: Region | None = None,
+    reduced_to: int | None = None,
+    inverted: bool | Sequence[bool] | None = None,
+    stained: bool | Sequence[bool] | None = None,
+    pixel_size: PixelSize | None = None,
+    max_bytes: int | None = None,
+) -> Image:
+    """Read the channels of one image from several files.
+
+    A file of one channel gives it its name, without the ending; one of several channels puts its
+    name before theirs. Of a picture tinted in one colour that colour is the channel.
+
+    Parameters
+    ----------
+    files : sequence of paths
+        Anything that `read_image` reads, all of the same size. Truth, markers and the like are
+        those of the first one.
+    nucleus_file : path, optional
+        One more file, which shows the nuclei. Default: guessed from the names of the files.
+    cell, nucleus, z, t, scene, region, reduced_to : optional
+        As for `read_image`, the same for all files.
+    inverted, stained : bool, optional
+        As for `read_image`, for all but `nucleus_file`, or one for each of `files`; by default each
+        file is judged alone.
+    pixel_size : optional
+        As for `read_image`. Default: what the first file that knows it says.
+    max_bytes : int, optional
+        As for `read_image`, for all files together.
+
+    Returns
+    -------
+    Image
+        Called by the first file. Numbers are as in the files, in a data type that holds all.
+
+    Raises
+    ------
+    ValueError
+        What `read_image` raises, and if the files have different sizes (the message names two).
+    """
+    if nucleus_file is not None and nucleus is not None:
+        raise ValueError("nucleus and nucleus_file both say what shows the nuclei; give one")
+    limit = memory_limit() if max_bytes is None else max_bytes
+    images: list[Image] = []
+    all_files = [*files, *([] if nucleus_file is None else [nucleus_file])]
+    turned, section = (_for_each(said, files) for said in (inverted, stained))
+    for number, file in enumerate(all_files):
+        images.append(
+            read_image(
+                file,
+                z=z,
+                t=t,
+                scene=scene,
+                region=region,
+                reduced_to=reduced_to,
+                inverted=turned[number],
+                stained=section[number],
+                pixel_size=pixel_size,
+                max_bytes=limit,
+            )
+        )
+        _check_fits(images, limit)
+    images = [_without_tint(image) for image in images]
+    n_channels = [len(image.channels) for image in images]
+    starts = np.cumsum([0, *n_channels]).tolist()
+    pixels = np.concatenate([image.pixels for image in images], axis=2)
+    stems = [stem_of(image.name) for image in images]
+    names = name_channels(_names(images, stems), n_channels=pixels.shape[2], colour=False)
+    at: int | Literal["none"] | None = None
+    if nucleus_file is not None:
+        at = starts[-2] + images[-1].cell[0]
+    elif nucleus is not None:
+        at = known_nucleus(nucleus, names, name=images[0].name)
+    roles = guess_roles(
+        pixels,
+        _said(images, stems),
+        named=True,
+        colour=False,
+        cell=None if cell is None else find_cell(cell, names, name=images[0].name),
+        nucleus=at,
+    )
+    chosen = roles.cell
+    if roles.reasons["cell"].sure not in ("chosen", "sure"):
+        # Of a file of several channels, that one which shows the cell where it is read alone.
+        holder = bisect.bisect_right(starts, chosen[0]) - 1
+        own = tuple(starts[holder] + index for index in images[holder].cell)
+        chosen = chosen if roles.nucleus in own else own
+    sizes = [image.pixel_size for image in images if image.pixel_size is not None]
+    return dataclasses.replace(
+        images[0],
+        pixels=pixels,
+        channels=names,
+        cell=chosen,
+        nucleus=roles.nucleus,
+        masks={},
+        pixel_size=sizes[0] if sizes else None,
+        appearances=tuple(image.appearances[0] for image in images),
+        reasons=roles.reasons,
+    ).with_roles()
+
+
+def _for_each(said: bool | Sequence[bool] | None, files: Sequence[File]) -> list[bool | None]:
+    """What is said of each of the files, and nothing of one more."""
+    if said is None or isinstance(said, bool):
+        return [*([said] * len(files)), None]
+    if len(said) != len(files):
+        raise ValueError(f"{len(said)} values are given for {len(files)} files; give one for each")
+    return [*said, None]
+
+
+def _check_fits(images: Sequence[Image], limit: int) -> None:
+    """Refuse the last one if it is not of the size of the first, or is too much."""
+    first, last = images[0], images[-1]
+    if last.shape != first.shape:
+        (rows, cols), (other_rows, other_cols) = first.shape, last.shape
+        raise ValueError(
+            f"{first.name} has {rows} × {cols} pixels and {last.name} {other_rows} × {other_cols}; "
+            "the channels of one image have the same size, choose files that belong together"
+        )
+    try:
+        check_size(sum(image.pixels.nbytes for image in images), limit)
+    except TooLarge as error:
+        raise TooLarge(f"{last.name}: with the other files {error}") from None
+
+
+def _without_tint(image: Image) -> Image:
+    """A colour picture without the colours that are the same everywhere."""
+    if image.channels != ("red", "green", "blue"):
+        return image
+    kept = tuple(index for index in range(3) if varies(image.pixels[..., index]))
+    (seen,) = image.appearances
+    return dataclasses.replace(
+        image,
+        pixels=image.pixels[..., list(kept)],
+        appearances=(seen.keep(kept),),
+        channels=tuple(image.channels[index] for index in kept),
+        cell=tuple(kept.index(index) for index in image.cell),
+        nucleus=None,
+    )
+
+
+def _said(images: Sequence[Image], stems: Sequence[str]) -> list[str]:
+    """What the names of files say of each channel, and those that the files give it."""
+    return [
+        stem if channel == "gray" else f"{stem} {channel}"
+        for image, stem in zip(images, stems, strict=True)
+        for channel in image.channels
+    ]
+
+
+def _names(images: Sequence[Image], stems: Sequence[str]) -> list[str]:
+    return [
+        stem if len(image.channels) == 1 else f"{stem} {channel}"
+        for image, stem in zip(images, stems, strict=True)
+        for channel in image.channels
+    ]

@@ -1,0 +1,170 @@
+"""Which images are meant by the files and folders that a person names, and what each is called."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from cellcutter_core.images.file_sets.channel_names import ChannelNames
+from cellcutter_core.images.formats.zarr_places import is_zarr_folder
+from cellcutter_core.images.parts import Plane
+from cellcutter_core.images.readers import is_image_file, n_images
+
+ImageFiles = Path | tuple[Path, ...]
+"""The file of an image, or the files of its channels."""
+
+IMAGE_ENDINGS = (
+    *(".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".jp2"),
+    *(".nd2", ".czi", ".lif"),
+)
+"""Of files that are images by their names; arrays may be anything."""
+
+
+def image_files(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """Files as they are, and of folders the images in them, in the order of their names.
+
+    A file that is called as an image is one, to be told of where it cannot be read. The folder of
+    an OME-Zarr is an image, and so is a zip archive with one.
+
+    Raises
+    ------
+    ValueError
+        If a folder has no image file or cannot be read.
+    """
+    return list(dict.fromkeys(file for path in paths for file in _images_of(Path(path))))
+
+
+def names_for(files: Sequence[Path]) -> list[str]:
+    """A name of its own for each image, which those of its files will begin with.
+
+    It is the file's name without its ending, of an OME-Zarr without all of them; where several have
+    the same one, with the folder in front, and where that does not help with a number.
+
+    Examples
+    --------
+    >>> names_for([Path(file) for file in ("a.tif", "day1/b.tif", "day2/b.tif", "day2/b.png")])
+    ['a', 'day1-b', 'day2-b', 'day2-b-2']
+    """
+    # File systems may not tell capitals from small letters.
+    plain = [_without_ending(file) for file in files]
+    stems = [name.casefold() for name in plain]
+    taken = {stem for stem in stems if stems.count(stem) == 1}
+    names = []
+    for file, name, stem in zip(files, plain, stems, strict=True):
+        if stems.count(stem) > 1:
+            place = file.parent.name.replace("..", "")
+            first = name = f"{place}-{name}" if place else name
+            number = 1
+            while name.casefold() in taken:
+                number += 1
+                name = f"{first}-{number}"
+            taken.add(name.casefold())
+        names.append(name)
+    return names
+
+
+def named_images(
+    files: Sequence[Path],
+    *,
+    scene: Plane = None,
+    with_folders: bool = True,
+    channels: ChannelNames | None = None,
+) -> tuple[dict[str, ImageFiles], dict[str, int]]:
+    """The images in files, of one that holds several all of them.
+
+    Parameters
+    ----------
+    files : sequence of Path
+    scene : int or str, optional
+        Take only this one of each file.
+    with_folders : bool
+        Whether the folder tells files of the same name apart, and which files are of one image.
+    channels : ChannelNames, optional
+        How files are called that are the channels of one image.
+
+    Returns
+    -------
+    files : dict of str to Path or tuple of Path
+        The file of each image, or of its channels, under its name, see `names_for`. Also those of
+        which a channel is missing or there twice, which is said when they are read.
+    scenes : dict of str to int
+        Which image of its file it is, for those that are not alone in it.
+    """
+    places: Sequence[ImageFiles] = files
+    if channels is not None:
+        places = channels.images(files, with_folders=with_folders)
+    images: list[tuple[ImageFiles, int | None]] = []
+    called = []
+    for place in places:
+        if isinstance(place, tuple):
+            assert channels is not None
+            images.append((place, None))
+            # The ending of a file is none of its name.
+            called.append(place[0].with_name(f"{channels.name_of(place)}.tif"))
+            continue
+        for one in scenes_of(place, scene=scene):
+            images.append((place, one))
+            called.append(place if one is None else of_scene(place, one))
+    names = names_for(called if with_folders else [Path(file.name) for file in called])
+    return (
+        {name: place for name, (place, _) in zip(names, images, strict=True)},
+        {name: one for name, (_, one) in zip(names, images, strict=True) if one is not None},
+    )
+
+
+def describe_files(place: ImageFiles) -> str:
+    """What a person calls the file of an image, or the files of its channels.
+
+    Examples
+    --------
+    >>> describe_files(Path("day1/a.tif"))
+    'a.tif'
+    >>> describe_files((Path("day1/a_ch0.tif"), Path("day1/a_ch1.tif")))
+    'a_ch0.tif with a_ch1.tif'
+    """
+    if isinstance(place, Path):
+        return place.name
+    first, *more = (file.name for file in place)
+    return f"{first} with {', '.join(more)}" if more else first
+
+
+def scenes_of(file: Path, *, scene: Plane = None) -> list[int | None]:
+    """The images of a file by their numbers; None alone where it holds one, or `scene` is given."""
+    n = 1 if scene is not None else n_images(file)
+    return [None] if n == 1 else list(range(n))
+
+
+def of_scene(file: Path, scene: int | str) -> Path:
+    """What one of several images in a file is called, as if it were a file of its own.
+
+    Examples
+    --------
+    >>> of_scene(Path("day1/plate.lif"), 2).name
+    'plate-scene2.lif'
+    """
+    called = re.sub(r"[^\w.-]+", "-", str(scene)).strip("-")
+    return file.with_name(f"{_without_ending(file)}-scene{called}{file.suffix}")
+
+
+def _without_ending(file: Path) -> str:
+    zarr = re.fullmatch(r"(.+?)(\.ome)?\.zarr(\.zip)?", file.name, re.IGNORECASE)
+    return zarr[1] if zarr else file.stem
+
+
+def _is_called_so(file: Path) -> bool:
+    return file.suffix.lower() in IMAGE_ENDINGS and file.is_file() and not file.name.startswith(".")
+
+
+def _images_of(path: Path) -> list[Path]:
+    if not path.is_dir() or is_zarr_folder(path):
+        return [path]
+    try:
+        inside = sorted(path.iterdir())
+    except OSError as error:
+        raise ValueError(f"cannot read the folder {path}: {error.strerror}") from error
+    found = [file for file in inside if is_image_file(file) or _is_called_so(file)]
+    if not found:
+        raise ValueError(f"there is no image file in the folder {path}; give another one")
+    return found

@@ -1,0 +1,222 @@
+"""NumPy's own files, .npy and .npz. Nothing pickled is ever opened.
+
+An .npz file is a zip archive of .npy files, and each of those begins with a header that gives
+shape and data type: both are read, and added up, without unpacking the pixels. Formats: the
+documentation of `numpy.lib.format`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import zipfile
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from cellcutter_core.images.axes import (
+    channel_axis,
+    channels_last,
+    to_channels_last,
+    without_idle_axes,
+)
+from cellcutter_core.images.contents import Array, Contents, Unreadable, check_header, check_size
+from cellcutter_core.images.parts import Part, Stored
+
+Header = tuple[tuple[int, ...], np.dtype[Any]]
+
+PAPER_CHANNELS = ("fluorescence", "bright field", "nucleus")
+
+SEEN_OF_OBJECTS = 4096
+"""So many bytes of pickled objects tell those of Cellpose."""
+
+MOST_LISTED = 10
+"""As many arrays are listed in a message."""
+
+SMALLEST_IMAGE = 16
+"""Fewer rows or columns than this are a table, such as a list of points, and no image."""
+
+
+def read_npy(path: Path, part: Part, max_bytes: int) -> Contents:
+    """Read a .npy file that holds an image of two or three axes, or a region of it.
+
+    Raises
+    ------
+    Unreadable
+        If it is no image, is cut short, is pickled or is larger than `max_bytes`.
+    """
+    with path.open("rb") as file:
+        header = _header(file)
+        start = file.read(SEEN_OF_OBJECTS) if header[1].hasobject else b""
+    if path.name.endswith("_seg.npy") or b"outlines" in start or b"masks" in start:
+        _refuse_cellpose(path, header)
+    check_header(*header)
+    part.which_scene()
+    stored = Stored(header[0], "", header[1], lambda index: _of_npy(path, index)).without_idle()
+    axes = {None: "YX", 0: "CYX", 2: "YXC"}[channel_axis(stored.shape)]
+    stored = dataclasses.replace(stored, axes=axes)
+    array, axes = part.read(stored, max_bytes=max_bytes)
+    return Contents(
+        to_channels_last(array, axes),
+        full_shape=part.full_shape(stored.shape, stored.axes),
+        whole_shape=part.whole_shape(stored.shape, stored.axes),
+    )
+
+
+def _refuse_cellpose(path: Path, header: Header) -> None:
+    """Say how to save what Cellpose found so that it can be read."""
+    if header[1].hasobject:
+        raise Unreadable(
+            "is a file of Cellpose's own, pickled Python objects, which can run any code when "
+            "opened and are never read; save its masks as PNG or TIFF (in Cellpose File, Save "
+            "masks as PNG/tif), or in Python: tifffile.imwrite('masks.tif', "
+            f"numpy.load({path.name!r}, allow_pickle=True).item()['masks'])"
+        )
+
+
+def _of_npy(path: Path, index: tuple[int | slice, ...]) -> Array:
+    """A part of an array, which otherwise stays in its file."""
+    with path.open("rb") as file:
+        header = _header(file)
+        _check_complete(path.stat().st_size - file.tell(), _n_bytes(header))
+    return np.array(np.lib.format.open_memmap(path, mode="r")[index])
+
+
+def read_npz(path: Path, max_bytes: int) -> Contents:
+    """Read an .npz file in one of three layouts.
+
+    1. That of the paper's files: `data` (H, W, 6) with fluorescence, bright field, nucleus, marker
+       labels, and a mask each for fluorescence and bright field; `test_id` (K,) and `test_label`
+       (K, S, S) for validation.
+    2. `image` (H, W, C) or (H, W), and beside it, where there, `channels` (C names), `cells`,
+       `nuclei` (label images) and `ignore` (bool). An array `markers` in it is truth, and not read.
+    3. Any archive with exactly one array that can be an image.
+
+    Raises
+    ------
+    Unreadable
+        If it is none of these, or what is to be read from it is damaged, pickled or, added up,
+        larger than `max_bytes`.
+    """
+    with zipfile.ZipFile(path) as archive:
+        headers = _headers(archive)
+        data_shape = headers["data"][0] if "data" in headers else ()
+        of_the_paper = len(data_shape) == 3 and data_shape[2] == 6
+        beside: tuple[str, ...] = ()
+        if of_the_paper:
+            image, beside = "data", ("test_id", "test_label")
+        elif "image" in headers:
+            image, beside = "image", ("channels", "cells", "nuclei", "ignore")
+        else:
+            image = _only_image(headers)
+        keys = [image, *(key for key in beside if key in headers)]
+        for key in keys:
+            # The names of channels are the one array of text.
+            if key != "channels" or headers[key][1].kind not in "US":
+                check_header(*headers[key], what=f"the array {key!r}")
+        check_size(sum(_n_bytes(headers[key]) for key in keys), max_bytes)
+        n_names = math.prod(headers["channels"][0]) if "channels" in keys else None
+        shape = without_idle_axes(headers[image][0])
+        channel_axis(shape, n_names=n_names)
+        arrays = {key: _member(archive, key) for key in keys}
+    if of_the_paper:
+        return _paper(arrays)
+    names = arrays.pop("channels", None)
+    return Contents(
+        pixels=channels_last(arrays.pop(image).reshape(shape), n_names=n_names),
+        channels=None if names is None else tuple(names.astype(str).ravel().tolist()),
+        companions=arrays,
+    )
+
+
+def _paper(arrays: dict[str, Array]) -> Contents:
+    data = arrays.pop("data")
+    return Contents(
+        # A copy, so that six channels are not kept alive for three.
+        pixels=data[..., :3].copy(),
+        channels=PAPER_CHANNELS,
+        companions={
+            "markers": data[..., 3].copy(),
+            "mask fluorescence": data[..., 4] > 0,
+            "mask bright field": data[..., 5] > 0,
+            **arrays,
+        },
+    )
+
+
+def _headers(archive: zipfile.ZipFile) -> dict[str, Header]:
+    headers = {}
+    for info in archive.infolist():
+        if info.filename.endswith(".npy"):
+            key = info.filename.removesuffix(".npy")
+            with archive.open(info) as file:
+                headers[key] = _header(file)
+                if not headers[key][1].hasobject:
+                    present, promised = info.file_size - file.tell(), _n_bytes(headers[key])
+                    _check_complete(present, promised, what=f"the array {key!r}")
+    if not headers:
+        names = [info.filename for info in archive.infolist() if not info.is_dir()]
+        listed = ", ".join(name[:40] for name in names[:MOST_LISTED])
+        more = ", …" if len(names) > MOST_LISTED else ""
+        raise Unreadable(
+            f"is a zip archive of {listed}{more}; unpack it and give the image in it"
+            if names
+            else "is an empty zip archive; give an image"
+        )
+    return headers
+
+
+def _only_image(headers: dict[str, Header]) -> str:
+    if len(headers) == 1:
+        return next(iter(headers))
+    images = [
+        key
+        for key, (shape, dtype) in headers.items()
+        if len(without_idle_axes(shape)) in (2, 3)
+        and sorted(shape)[-2] >= SMALLEST_IMAGE
+        and dtype.kind in "biuf"
+    ]
+    if len(images) == 1:
+        return images[0]
+    described = [f"{key[:40]} {shape} {dtype}" for key, (shape, dtype) in headers.items()]
+    found = ", ".join(described[:MOST_LISTED]) + (" …" if len(described) > MOST_LISTED else "")
+    count = "none" if not images else f"{len(images)}"
+    raise Unreadable(
+        f"holds the arrays {found}, of which {count} can be the image; save the one that is "
+        "under the name 'image'"
+    )
+
+
+def _header(file: IO[bytes]) -> Header:
+    version = np.lib.format.read_magic(file)
+    if version == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    elif version == (2, 0):
+        shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+    else:
+        # Version 3 is for structured arrays, which are no images.
+        raise Unreadable(f"has an array of format {version}; save a plain array of numbers")
+    return shape, dtype
+
+
+def _n_bytes(header: Header) -> int:
+    shape, dtype = header
+    return math.prod(shape) * dtype.itemsize
+
+
+def _check_complete(present: int, promised: int, *, what: str = "the image") -> None:
+    if present < promised:
+        raise Unreadable(
+            f"{what} is cut short, {present} bytes where its header promises {promised}; "
+            "copy or save it again"
+        )
+
+
+def _member(archive: zipfile.ZipFile, key: str) -> Array:
+    with archive.open(f"{key}.npy") as file:
+        array = np.lib.format.read_array(file, allow_pickle=False)
+        # The archive's checksum is compared where the end is reached, which must be here.
+        if file.read(1):
+            raise Unreadable(f"the array {key!r} is followed by other bytes; save it again")
+        return np.asarray(array)

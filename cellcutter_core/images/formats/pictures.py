@@ -1,0 +1,274 @@
+"""Pictures: PNG, JPEG, BMP, GIF, WebP and JPEG 2000.
+
+Pillow reads them, but where it would keep 8 of 16 bits: colour PNG and JPEG 2000 are unpacked by
+imagecodecs. A picture that says how it is to be turned (the orientation of Exif) is turned so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    WebPImagePlugin,
+)
+
+from cellcutter_core.images.axes import to_channels_last
+from cellcutter_core.images.contents import (
+    Array,
+    Contents,
+    Unreadable,
+    check_size,
+    region_that_fits,
+)
+from cellcutter_core.images.guesses.label_images import refuse_labels
+from cellcutter_core.images.parts import Part, Stored, of_frames
+
+# Pillow's modes that hold gray values, and the type of those. "I" is how Pillow before 11.3 holds
+# the 16 bits of a gray PNG.
+GRAY: dict[str, npt.DTypeLike] = {
+    "1": np.uint8,
+    "L": np.uint8,
+    "I;16": np.uint16,
+    "I;16B": np.uint16,
+    "I": np.uint16,
+}
+
+# The classes are called directly because `PIL.Image.open` has a size limit of its own, which is a
+# setting of the whole process.
+PILLOW: dict[str, Callable[[IO[bytes]], ImageFile.ImageFile]] = {
+    "png": PngImagePlugin.PngImageFile,
+    "jpeg": JpegImagePlugin.JpegImageFile,
+    "bmp": BmpImagePlugin.BmpImageFile,
+    "gif": GifImagePlugin.GifImageFile,
+    "webp": WebPImagePlugin.WebPImageFile,
+}
+
+KINDS = (*PILLOW, "jpeg2000")
+
+ORIENTATION = 0x0112
+"""The tag of Exif, and of TIFF, that says how a picture is to be turned."""
+
+TURNED: dict[int, Callable[[Array], Array]] = {
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: pixels[::-1].swapaxes(0, 1),
+    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
+    8: lambda pixels: pixels[:, ::-1].swapaxes(0, 1),
+}
+"""(H, W, C) pixels as they are to be seen, by that tag; with 1 they are as they lie there."""
+
+MOST_BOXES = 10_000
+
+
+def read_picture(
+    path: Path, part: Part, max_bytes: int, *, kind: str, as_stored: bool = False
+) -> Contents:
+    """Read a picture.
+
+    Gray values stay as they are (8 or 16 bit; 1 bit as 0 and 1), and colours of 16 bits. Colours of
+    any other kind, also those of a palette or for print, become red, green and blue of 8 bits; but
+    with `as_stored` a palette gives its numbers. Transparency is dropped. The frames of an animated
+    one are time points, or planes where one is asked for.
+
+    Parameters
+    ----------
+    path : Path
+    part : Part
+    max_bytes : int
+    kind : one of `KINDS`
+    as_stored : bool
+        The numbers are labels.
+
+    Raises
+    ------
+    Unreadable
+        If it needs more than `max_bytes`, is animated and no frame is chosen, or is to hold labels
+        but compressed so that numbers do not stay as they were.
+    """
+    with path.open("rb") as file:
+        if as_stored and (kind == "jpeg" or (kind == "webp" and file.read(16)[12:] == b"VP8 ")):
+            raise Unreadable(
+                f"is compressed as {'JPEG' if kind == 'jpeg' else 'lossy WebP'}, which changes "
+                "numbers a little, and labels are numbers; save them as PNG or TIFF"
+            )
+        file.seek(0)
+        if kind == "jpeg2000":
+            return _with_one_plane(_jpeg2000(path, max_bytes), part)
+        if kind == "png":
+            # Pillow skips the checksums of the pixels unless asked to verify, which ends its use.
+            PngImagePlugin.PngImageFile(file).verify()
+            file.seek(0)
+        if kind == "webp":
+            # Pillow takes memory for it when it opens it: two canvases of four colours.
+            rows, cols = _shape_of_webp(file.read(32))
+            check_size(8 * rows * cols, max_bytes, advice="make it smaller")
+            file.seek(0)
+        picture = PILLOW[kind](file)
+        check_picture(picture, max_bytes)
+        if getattr(picture, "n_frames", 1) > 1:
+            return _of_frames(picture, part, max_bytes)
+        return _with_one_plane(_contents(picture, path, as_stored), part)
+
+
+def _with_one_plane(contents: Contents, part: Part) -> Contents:
+    """What was read whole, if what is asked for is in it."""
+    part.which_scene()
+    part.check_plane(contents.pixels.shape, "YXC")
+    part.inside(*contents.pixels.shape[:2])
+    contents.whole = True
+    return contents
+
+
+def check_picture(picture: ImageFile.ImageFile, max_bytes: int) -> None:
+    """Refuse a picture by its header."""
+    n_pixels, gray = picture.width * picture.height, GRAY.get(_gray_mode(picture))
+    # Deep colours are unpacked with transparency, which is dropped.
+    n_bytes = 8 if _has_deep_colours(picture) else np.dtype(gray).itemsize if gray else 3
+    _check_fits(picture.height, picture.width, n_pixels * n_bytes, max_bytes)
+
+
+def _check_fits(n_rows: int, n_cols: int, n_bytes: int, max_bytes: int) -> None:
+    # Rows cannot be skipped in it.
+    fits = region_that_fits((n_rows, n_cols), n_bytes, max_bytes)
+    check_size(n_bytes, max_bytes, advice=f"save a region of at most {fits} pixels, or all smaller")
+
+
+def _gray_mode(picture: ImageFile.ImageFile) -> str:
+    return "L" if picture.mode == "LA" else picture.mode
+
+
+def _has_deep_colours(picture: ImageFile.ImageFile) -> bool:
+    """Whether it is a PNG of which Pillow would keep 8 of the 16 bits of each colour."""
+    deep = bool(picture.tile) and "16B" in str(picture.tile[0].args)
+    return deep and picture.mode not in ("I", "I;16", "I;16B")
+
+
+def _contents(picture: ImageFile.ImageFile, path: Path, as_stored: bool) -> Contents:
+    if _has_deep_colours(picture):
+        import imagecodecs
+
+        deep = imagecodecs.png_decode(path.read_bytes())
+        deep = deep.reshape(*deep.shape[:2], -1)
+        pixels, colour = deep[..., : 1 if deep.shape[2] < 3 else 3], deep.shape[2] > 2
+    elif picture.mode == "P" and as_stored and not _is_gray_gif(picture):
+        pixels, colour = np.array(picture)[..., None], False
+    elif (mode := _gray_mode(picture)) in GRAY:
+        gray = picture if picture.mode == mode else picture.convert(mode)
+        pixels, colour = np.asarray(gray).astype(GRAY[mode])[..., None], False
+    else:
+        if picture.mode == "P" and not as_stored:
+            # In colours they would no longer be told.
+            refuse_labels(np.array(picture)[..., None])
+        pixels, colour = np.array(picture.convert("RGB")), True
+    turned = TURNED.get(_orientation(picture))
+    return Contents(turned(pixels) if turned else pixels, colour=colour)
+
+
+def _is_gray_gif(picture: ImageFile.ImageFile) -> bool:
+    """Whether a palette has nothing but grays, of a GIF, which numbers those that occur anew."""
+    if not isinstance(picture, GifImagePlugin.GifImageFile):
+        return False
+    red, green, blue = np.reshape(picture.getpalette() or [0, 0, 0], (-1, 3)).T
+    return bool((red == green).all() and (red == blue).all())
+
+
+def _orientation(picture: ImageFile.ImageFile) -> int:
+    # What cannot be understood there is no reason not to read the pixels.
+    with contextlib.suppress(Exception):
+        return int(picture.getexif().get(ORIENTATION, 1))
+    return 1
+
+
+def _of_frames(picture: Any, part: Part, max_bytes: int) -> Contents:
+    """One of the frames of an animated picture, or their maximum."""
+    part.which_scene()
+    axis = "Z" if part.z is not None and part.t is None else "T"
+    shape = (int(picture.n_frames), picture.height, picture.width, 3)
+
+    def read(index: tuple[int | slice, ...]) -> Array:
+        def frame(number: int) -> Array:
+            picture.seek(number)
+            check_picture(picture, max_bytes)
+            pixels = np.array(picture.convert("RGB"))
+            if pixels.shape != shape[1:]:
+                raise Unreadable("has frames of unlike size; save one of them")
+            return pixels[index[1:]]
+
+        return of_frames(shape, index, frame, lead=1)
+
+    stored = Stored(shape, f"{axis}YXC", np.dtype(np.uint8), read)
+    pixels = to_channels_last(*part.read(stored, max_bytes=max_bytes))
+    return Contents(
+        pixels,
+        colour=True,
+        full_shape=part.full_shape(shape, stored.axes),
+        whole_shape=part.whole_shape(shape, stored.axes),
+    )
+
+
+def _shape_of_webp(start: bytes) -> tuple[int, int]:
+    """Rows and columns, by the first chunk of the file."""
+    kind, body = start[12:16], start[20:].ljust(12, b"\0")
+    if kind == b"VP8X":
+        cols, rows = (int.from_bytes(body[at : at + 3], "little") + 1 for at in (4, 7))
+    elif kind == b"VP8L":
+        bits = int.from_bytes(body[1:5], "little")
+        cols, rows = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    elif kind == b"VP8 ":
+        cols, rows = (length & 0x3FFF for length in struct.unpack("<HH", body[6:10]))
+    else:
+        raise Unreadable("is a damaged WebP; copy or save it again")
+    return rows, cols
+
+
+def _jpeg2000(path: Path, max_bytes: int) -> Contents:
+    import imagecodecs
+
+    data = path.read_bytes()
+    n_rows, n_cols, n_samples = _size_of_jpeg2000(data)
+    # OpenJPEG holds every number twice in 32 bits, beside what comes out.
+    _check_fits(n_rows, n_cols, 12 * n_rows * n_cols * n_samples, max_bytes)
+    pixels = imagecodecs.jpeg2k_decode(data, numthreads=1)
+    pixels = pixels.reshape(*pixels.shape[:2], -1)
+    if pixels.shape[2] in (2, 4):
+        pixels = pixels[..., :-1]
+    return Contents(pixels, colour=pixels.shape[2] == 3)
+
+
+def _size_of_jpeg2000(data: bytes) -> tuple[int, int, int]:
+    """Rows, columns and samples a pixel, as the compressed data say that come in the last box."""
+    at = 0
+    for _ in range(MOST_BOXES):
+        if data[at : at + 4] == b"\xff\x4f\xff\x51":
+            break
+        length, kind = struct.unpack(">I4s", data[at : at + 8].ljust(8, b"\0"))
+        header = 8
+        if length == 1:
+            (length,), header = struct.unpack(">Q", data[at + 8 : at + 16].ljust(8, b"\0")), 16
+        if kind == b"jp2c":
+            at += header
+        elif length < header:
+            break
+        else:
+            at += length
+    size = data[at : at + 42]
+    if not size.startswith(b"\xff\x4f\xff\x51") or len(size) < 42:
+        raise Unreadable("is a damaged JPEG 2000; copy or save it again")
+    right, bottom, left, top = struct.unpack(">4I", size[8:24])
+    (n_samples,) = struct.unpack(">H", size[40:42])
+    if right <= left or bottom <= top or not n_samples:
+        raise Unreadable("is a damaged JPEG 2000; copy or save it again")
+    return bottom - top, right - left, n_samples

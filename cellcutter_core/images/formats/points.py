@@ -1,0 +1,232 @@
+"""Lists of points from text and .npy files, read line by line: a list is small, a file may not be.
+
+The messages here are without the file's name, as in `cellcutter_core.images.contents`.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import math
+import warnings
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellcutter_core.images.contents import Unreadable
+from cellcutter_core.images.planes import UNNAMED, Planes
+
+# What columns of coordinates are called, here and by programs that write lists of points.
+ROW_NAMES = ("row", "r", "y", "ym")
+COL_NAMES = ("col", "column", "c", "x", "xm")
+# What napari and scikit-image call them: the last two are row and column, those before are planes.
+NUMBERED = ("axis-", "centroid-")
+# What tells the plane. ImageJ counts from 1 and writes capitals.
+PLANE_NAMES = {
+    "z": ("z", 0),
+    "plane": ("z", 0),
+    "slice": ("z", 0),
+    "t": ("t", 0),
+    "frame": ("t", 0),
+}
+OF_IMAGEJ = {"Slice": ("z", 1), "Frame": ("t", 1)}
+
+# A list of points is a small file of short lines: what is larger is none.
+LARGEST_LIST = 64 * 1024**2
+LONGEST_LINE = 100_000
+# So many bytes at the beginning of a text tell how it is encoded.
+SEEN_OF_TEXT = 4096
+
+MOST_PLANES = 2
+"""A point has at most so many coordinates before row and column: t and z."""
+
+
+@dataclass(frozen=True)
+class PointList:
+    """Points of a file.
+
+    Attributes
+    ----------
+    points : (N, 2) array
+        (row, col).
+    planes : see `cellcutter_core.images.planes`
+    """
+
+    points: NDArray[Any]
+    planes: Planes = ()
+
+
+def numpy_points(file: Path, shape: tuple[int, int], *, max_bytes: int) -> PointList | None:
+    """The points in an .npy file, or None if what it holds is no list of points.
+
+    That has two columns, row and column, or up to two more before them, t and z. An image of
+    `shape` is none.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
+    except Exception:
+        # NumPy evaluates headers, which fails in many ways; the reader of images says how.
+        return None
+    fits = found.ndim == 2 and 2 <= found.shape[1] <= 2 + MOST_PLANES and found.nbytes <= max_bytes
+    if not fits or (found.shape == tuple(shape) and found.shape[1] > 2):
+        return None
+    array = np.array(found)
+    if array.dtype.kind not in "iuf":
+        return PointList(array) if array.shape[1] == 2 else None
+    return _last_two(array)
+
+
+def _last_two(columns: NDArray[Any]) -> PointList:
+    """Row and column are the last of the columns, those before them say the plane."""
+    before = columns[:, :-2].T.astype(np.float64)
+    return PointList(columns[:, -2:], [(UNNAMED, column) for column in before])
+
+
+def text_points(file: Path) -> PointList:
+    """The points of a text file, one a line (see `read_markers` for the columns).
+
+    It may be encoded as UTF-8, UTF-16 or, as older programs of Windows write, cp1252.
+
+    Returns
+    -------
+    PointList
+        Of float64; N can be 0.
+
+    Raises
+    ------
+    Unreadable
+        If it is too large or no text, has no columns of coordinates, or a point is no two numbers.
+    """
+    if file.stat().st_size > LARGEST_LIST:
+        raise Unreadable("is too large for a list of points; give one (row, col) a line")
+    for encoding in _encodings(file):
+        try:
+            with file.open(encoding=encoding) as opened:
+                return _points(_lines(opened))
+        except UnicodeError:
+            continue
+        except csv.Error:
+            break
+    raise Unreadable("is neither an image nor text; give a label image or a list of points")
+
+
+def _encodings(file: Path) -> list[str]:
+    """How a text may be encoded, by how it begins."""
+    with file.open("rb") as opened:
+        start = opened.read(SEEN_OF_TEXT)
+    for mark, encoding in (
+        (codecs.BOM_UTF8, "utf-8-sig"),
+        (codecs.BOM_UTF16_LE, "utf-16"),
+        (codecs.BOM_UTF16_BE, "utf-16"),
+    ):
+        if start.startswith(mark):
+            return [encoding]
+    # Without a mark: of what lists are made every second byte is 0.
+    pairs = len(start) // 2
+    if pairs and start[1::2].count(0) > 0.9 * pairs and 0 not in start[::2]:
+        return ["utf-16-le"]
+    if pairs and start[::2].count(0) > 0.9 * pairs and 0 not in start[1::2]:
+        return ["utf-16-be"]
+    return ["utf-8", "cp1252"]
+
+
+def _lines(opened: TextIO) -> Iterator[str]:
+    """The lines that say something."""
+    while line := opened.readline(LONGEST_LINE):
+        if len(line) == LONGEST_LINE or any(c < " " and c not in "\t\n\r\f\v" for c in line):
+            raise csv.Error
+        if line.strip() and not line.startswith("#"):
+            yield line
+
+
+def _points(lines: Iterator[str]) -> PointList:
+    first = next(lines, None)
+    if first is None:
+        raise Unreadable("is empty; give one (row, col) a line")
+    separator = next((mark for mark in ";\t," if mark in first), None)
+    names = next(_split(iter([first]), separator))
+    numbers = array("d")
+    planes: list[tuple[str, int, int]] = []
+    if all(_number(name, separator) is not None for name in names):
+        row, col = 0, 1
+        if len(names) != 2:
+            raise Unreadable(
+                f"has {len(names)} columns without names, but row and col are two; name the "
+                "columns in a first line, row,col"
+            )
+        numbers.extend(float(_number(name, separator) or 0) for name in names)
+    else:
+        row, col, planes = _columns(names)
+    wanted = [row, col, *(column for _, column, _ in planes)]
+    for line in _split(lines, separator):
+        entries = [line[column] if column < len(line) else "" for column in wanted]
+        found = [_number(entry, separator) for entry in entries]
+        if found[0] is None or found[1] is None:
+            raise Unreadable(
+                f"point {len(numbers) // len(wanted) + 1} has row {entries[0][:40]!r} and col "
+                f"{entries[1][:40]!r}, which are not two numbers; correct it or leave it out"
+            )
+        # A point that does not say its plane lies in all of them.
+        numbers.extend(math.nan if number is None else number for number in found)
+    table = np.array(numbers, np.float64).reshape(-1, len(wanted))
+    return PointList(
+        table[:, :2],
+        [(name, table[:, 2 + n] - first) for n, (name, _, first) in enumerate(planes)],
+    )
+
+
+def _columns(names: Sequence[str]) -> tuple[int, int, list[tuple[str, int, int]]]:
+    """Columns of row and col; of each that tells the plane its name, column and first number."""
+    lower = [name.lower() for name in names]
+    if "vertex-index" in lower:
+        raise Unreadable(
+            "is a list of napari's shapes, not of points; save a layer of points or labels"
+        )
+    known = any(name in lower for name in (*ROW_NAMES, *COL_NAMES))
+    for start in NUMBERED if not known else ():
+        places = [f"{start}{n}" for n in range(len(names)) if f"{start}{n}" in lower]
+        if len(places) > 1 and f"{start}0" in places:
+            *before, row, col = (lower.index(place) for place in places)
+            return row, col, [(UNNAMED, column, 0) for column in before]
+    row, col = _column(lower, ROW_NAMES), _column(lower, COL_NAMES)
+    planes: list[tuple[str, int, int]] = []
+    for column, name in enumerate(names):
+        report = OF_IMAGEJ.get(name) or PLANE_NAMES.get(name.lower())
+        if report is not None and report[0] not in [one for one, _, _ in planes]:
+            planes.append((report[0], column, report[1]))
+    return row, col, planes
+
+
+def _split(lines: Iterator[str], separator: str | None) -> Iterator[list[str]]:
+    """The columns of each line."""
+    if separator is None:
+        yield from (line.split() for line in lines)
+    else:
+        for line in csv.reader(lines, delimiter=separator):
+            yield [entry.strip() for entry in line]
+
+
+def _column(names: Sequence[str], known: Sequence[str]) -> int:
+    for name in known:
+        if name in names:
+            return names.index(name)
+    listed = ", ".join(name[:40] for name in names[:20]) + (" …" if len(names) > 20 else "")
+    raise Unreadable(
+        f"has columns {listed}, none of which is {known[0]}; name the columns of the points row "
+        "and col, or y and x"
+    )
+
+
+def _number(entry: str, separator: str | None) -> float | None:
+    """The number; where the comma does not separate columns it can be the decimal mark."""
+    try:
+        return float(entry if separator == "," else entry.replace(",", "."))
+    except ValueError:
+        return None

@@ -1,0 +1,406 @@
+"""Arrays of Zarr 2 and 3, of which those chunks are read that are needed.
+
+Written after the two specifications (https://zarr-specs.readthedocs.io). Chunks are unpacked with
+imagecodecs, which reads TIFF as well, so nothing more has to be installed; and no chunk unpacks to
+more than its array says.
+"""
+
+from __future__ import annotations
+
+import bz2
+import json
+import lzma
+import math
+import struct
+import zlib
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice, product
+from typing import Any
+
+import numpy as np
+
+from cellcutter_core.images.contents import Array, Unreadable
+from cellcutter_core.images.formats.zarr_stores import LARGEST_METADATA, Store
+
+MOST_CHUNKS = 100_000
+"""Chunks of one plane or region. More would take minutes to find."""
+
+# A chunk that did not become smaller, with what its format puts around it.
+_AROUND = 65536
+_MISSING = 2**64 - 1
+_MOST_OF_LZMA = 100 * 1024**2
+
+Index = tuple[int | slice, ...]
+
+
+@dataclass(frozen=True)
+class Codec:
+    """One step by which the bytes of a chunk were made, to be taken back."""
+
+    name: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Shards:
+    """Files of several chunks each, with a list of their places at one end.
+
+    Attributes
+    ----------
+    counts : chunks of a file, along each axis
+    at_start : the list comes first
+    checksum : bytes that follow on the list
+    found : lists by the file, as they are read
+    """
+
+    counts: tuple[int, ...]
+    at_start: bool
+    checksum: int
+    found: dict[str, bytes | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ZarrArray:
+    """An array, not read yet.
+
+    Attributes
+    ----------
+    store, path : where its files are
+    shape, chunks : lengths of the axes, of all and of a chunk
+    dtype : data type, in the byte order of the chunks
+    fill : what stands where there is no chunk
+    codecs : in the order in which they were applied
+    name_of : gives the file of a chunk
+    shards : where the chunks lie, if there are several in a file
+    """
+
+    store: Store
+    path: str
+    shape: tuple[int, ...]
+    chunks: tuple[int, ...]
+    dtype: np.dtype[Any]
+    fill: Any
+    codecs: tuple[Codec, ...]
+    name_of: Callable[[tuple[int, ...]], str]
+    shards: Shards | None = None
+
+    @property
+    def bytes_of_chunk(self) -> int:
+        """Unpacked."""
+        return math.prod(self.chunks) * self.dtype.itemsize
+
+    def read(self, index: Index) -> Array:
+        """A part of the array, by one number or slice for each axis."""
+        spans = [
+            range(length)[at] if isinstance(at, slice) else range(at, at + 1)
+            for at, length in zip(index, self.shape, strict=True)
+        ]
+        touched = [
+            range(span.start // size, (span.stop - 1) // size + 1)
+            for span, size in zip(spans, self.chunks, strict=True)
+        ]
+        if math.prod(map(len, touched)) > MOST_CHUNKS:
+            raise Unreadable(
+                f"has its {[len(span) for span in spans]} pixels in more than {MOST_CHUNKS} "
+                "chunks; save it with larger ones"
+            )
+        found = np.full([len(span) for span in spans], self.fill, self.dtype)
+        places = product(*touched)
+        with ThreadPoolExecutor(self.store.parallel) as pool:
+            # As many at once as are read at once, so that few chunks are in memory.
+            while several := list(islice(places, self.store.parallel)):
+                for place, chunk in zip(several, pool.map(self._chunk, several), strict=True):
+                    if chunk is not None:
+                        _put(chunk, found, place=place, sizes=self.chunks, spans=spans)
+        return found[tuple(slice(None) if isinstance(at, slice) else 0 for at in index)]
+
+    def _chunk(self, place: tuple[int, ...]) -> Array | None:
+        most = self.bytes_of_chunk * 9 // 8 + _AROUND
+        if self.shards is None:
+            data = self.store.get(f"{self.path}{self.name_of(place)}", most)
+        else:
+            data = self._of_shard(place, self.shards, most)
+        if data is None:
+            return None
+        return unpacked(data, self.codecs, shape=self.chunks, dtype=self.dtype)
+
+    def _of_shard(self, place: tuple[int, ...], shards: Shards, most: int) -> bytes | None:
+        """The bytes of a chunk that lies with others in one file."""
+        pairs = list(zip(place, shards.counts, strict=True))
+        path = f"{self.path}{self.name_of(tuple(at // n for at, n in pairs))}"
+        if path not in shards.found:
+            n_bytes = 16 * math.prod(shards.counts) + shards.checksum
+            listed = self.store.get_range(path, 0 if shards.at_start else None, n_bytes)
+            if listed is not None and len(listed) < n_bytes:
+                raise Unreadable(f"has a damaged file {path}: it ends before its list of chunks")
+            shards.found[path] = None if listed is None else listed[: 16 * math.prod(shards.counts)]
+        listed = shards.found[path]
+        if listed is None:
+            return None
+        places = np.frombuffer(listed, "<u8").reshape(*shards.counts, 2)
+        offset, length = (int(number) for number in places[tuple(at % n for at, n in pairs)])
+        if offset == length == _MISSING:
+            return None
+        if length > most or offset > 2**62:
+            raise Unreadable(f"has a damaged file {path}: a chunk of {length} bytes at {offset}")
+        return self.store.get_range(path, offset, length)
+
+
+def _put(
+    chunk: Array,
+    found: Array,
+    *,
+    place: tuple[int, ...],
+    sizes: tuple[int, ...],
+    spans: list[range],
+) -> None:
+    """Copy what a chunk has of the wanted part."""
+    source, target = [], []
+    for number, size, span in zip(place, sizes, spans, strict=True):
+        start, stop = max(number * size, span.start), min((number + 1) * size, span.stop)
+        source.append(slice(start - number * size, stop - number * size))
+        target.append(slice(start - span.start, stop - span.start))
+    found[tuple(target)] = chunk[tuple(source)]
+
+
+# What the metadata say --------------------------------------------------------------------------
+
+
+def read_json(store: Store, path: str) -> dict[str, Any] | None:
+    """A file of metadata, None where there is none.
+
+    Raises
+    ------
+    Unreadable
+        If it is no JSON object.
+    """
+    data = store.get(path, LARGEST_METADATA)
+    if data is None:
+        return None
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        raise Unreadable(f"has a damaged file {path}; copy or save it again") from None
+    if not isinstance(found, dict):
+        raise Unreadable(f"has a damaged file {path}; copy or save it again")
+    return found
+
+
+def open_array(store: Store, path: str) -> ZarrArray:
+    """The array in a folder of a Zarr.
+
+    Raises
+    ------
+    Unreadable
+        If there is none, or it says something that is not known here.
+    """
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise Unreadable(f"names an array {path!r} outside of itself")
+    prefix = "".join(f"{part}/" for part in parts)
+    try:
+        if (about := read_json(store, f"{prefix}zarr.json")) is not None:
+            return _version_3(store, prefix, about)
+        if (about := read_json(store, f"{prefix}.zarray")) is not None:
+            return _version_2(store, prefix, about)
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
+        detail = f"{type(error).__name__}: {error}"
+        raise Unreadable(f"says of its array {path!r} what cannot be ({detail})") from None
+    raise Unreadable(f"lacks its array {path!r}; it may not be copied whole")
+
+
+def _version_2(store: Store, prefix: str, about: dict[str, Any]) -> ZarrArray:
+    if about.get("filters"):
+        raise Unreadable(f"has filters {about['filters']}, which are not known here; save it anew")
+    dtype = np.dtype(about["dtype"]) if isinstance(about["dtype"], str) else np.dtype("V")
+    codecs = []
+    shape, chunks = _lengths(about["shape"]), _lengths(about["chunks"])
+    if about.get("order", "C") == "F":
+        codecs.append(Codec("transpose", {"order": list(range(len(shape)))[::-1]}))
+    if (compressor := about.get("compressor")) is not None:
+        codecs.append(Codec(str(compressor["id"]), compressor))
+    mark = about.get("dimension_separator", ".")
+    return _checked(
+        ZarrArray(
+            *(store, prefix, shape, chunks, dtype, _fill(about.get("fill_value"), dtype)),
+            codecs=tuple(codecs),
+            name_of=lambda place: mark.join(map(str, place)) or "0",
+        )
+    )
+
+
+def _version_3(store: Store, prefix: str, about: dict[str, Any]) -> ZarrArray:
+    if about.get("node_type") != "array":
+        raise Unreadable(f"has no array in {prefix or 'its folder'}; it may not be copied whole")
+    if not isinstance(about["data_type"], str):
+        raise Unreadable(f"has numbers of type {about['data_type']}; save integers or floats")
+    if about["chunk_grid"]["name"] != "regular" or about.get("storage_transformers"):
+        raise Unreadable("has chunks of several sizes; save it with those of one")
+    codecs = _codecs(about["codecs"])
+    chunks, shards = _lengths(about["chunk_grid"]["configuration"]["chunk_shape"]), None
+    if codecs and codecs[0].name == "sharding_indexed":
+        chunks, codecs, shards = _sharded(chunks, codecs)
+    try:
+        dtype = _byte_order(np.dtype(about["data_type"]), codecs)
+    except TypeError:
+        raise Unreadable(f"has numbers of type {about['data_type']!r}, not known here") from None
+    naming = about["chunk_key_encoding"]
+    plain = naming["name"] == "v2"
+    mark = naming.get("configuration", {}).get("separator", "." if plain else "/")
+    start = "" if plain else f"c{mark}"
+    return _checked(
+        ZarrArray(
+            *(store, prefix, _lengths(about["shape"])),
+            chunks=chunks,
+            dtype=dtype,
+            fill=_fill(about.get("fill_value"), dtype),
+            codecs=codecs,
+            name_of=lambda place: start + mark.join(map(str, place)),
+            shards=shards,
+        )
+    )
+
+
+def _sharded(
+    outer: tuple[int, ...], codecs: tuple[Codec, ...]
+) -> tuple[tuple[int, ...], tuple[Codec, ...], Shards]:
+    """Chunks, their codecs and where they lie, from the files' shape and the codec of the files."""
+    settings = codecs[0].settings
+    chunks = _lengths(settings["chunk_shape"])
+    fit = len(chunks) == len(outer) and 0 not in chunks
+    if len(codecs) > 1 or not fit or any(o % c for o, c in zip(outer, chunks, strict=True)):
+        raise Unreadable(f"has files of {outer} numbers made of chunks of {chunks}, not known here")
+    counts = tuple(o // c for o, c in zip(outer, chunks, strict=True))
+    if math.prod(counts) > MOST_CHUNKS:
+        raise Unreadable(f"has {math.prod(counts)} chunks in a file; save it with larger ones")
+    index = [codec.name for codec in _codecs(settings["index_codecs"])]
+    if index not in (["bytes"], ["bytes", "crc32c"]):
+        raise Unreadable(f"has lists of chunks in {index}, not known here")
+    at_start = settings.get("index_location", "end") == "start"
+    return chunks, _codecs(settings["codecs"]), Shards(counts, at_start, 4 * (len(index) - 1))
+
+
+def _checked(array: ZarrArray) -> ZarrArray:
+    if len(array.chunks) != len(array.shape) or 0 in array.chunks or len(array.shape) > 32:
+        raise Unreadable(f"has an array of shape {array.shape} in chunks of {array.chunks}")
+    return array
+
+
+def _lengths(given: Any) -> tuple[int, ...]:
+    if not all(isinstance(length, int) and 0 <= length < 2**48 for length in given):
+        raise Unreadable(f"has an array or chunk of shape {given}")
+    return tuple(given)
+
+
+def _fill(value: Any, dtype: np.dtype[Any]) -> Any:
+    if value is None or dtype.kind not in "biuf":
+        return 0
+    try:
+        return np.array(float(value) if isinstance(value, str) else value).astype(dtype)[()]
+    except ValueError:
+        raise Unreadable(f"has {value!r} where it has no pixels, which is no number") from None
+
+
+def _codecs(given: Any) -> tuple[Codec, ...]:
+    return tuple(Codec(str(codec["name"]), codec.get("configuration") or {}) for codec in given)
+
+
+def _byte_order(dtype: np.dtype[Any], codecs: tuple[Codec, ...]) -> np.dtype[Any]:
+    """The data type as it is in the chunks, which a codec of version 3 says."""
+    big = any(c.name == "bytes" and c.settings.get("endian") == "big" for c in codecs)
+    return dtype.newbyteorder(">" if big else "<")
+
+
+# Chunks -----------------------------------------------------------------------------------------
+
+
+def unpacked(
+    data: bytes, codecs: tuple[Codec, ...], *, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> Array:
+    """The numbers of a chunk.
+
+    Raises
+    ------
+    Unreadable
+        If a codec is not known, or the chunk is damaged or not of the size that it shall have.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    orders = []
+    for codec in reversed(codecs):
+        if codec.name == "transpose":
+            orders.append([int(axis) for axis in codec.settings["order"]])
+        elif codec.name != "bytes":
+            unpack = UNPACK.get(codec.name)
+            if unpack is None:
+                raise Unreadable(f"is compressed with {codec.name}, which is not known here")
+            try:
+                data = unpack(data, size)
+            except Unreadable:
+                raise
+            except Exception as error:
+                raise Unreadable(
+                    f"has a damaged chunk ({codec.name}: {str(error)[:80]}); copy or save it again"
+                ) from None
+    if len(data) != size:
+        raise Unreadable(
+            f"has a damaged chunk, {len(data)} bytes where {size} are expected; copy or save it "
+            "again"
+        )
+    stored = list(range(len(shape)))
+    for order in reversed(orders):
+        if sorted(order) != list(range(len(shape))):
+            raise Unreadable(f"has axes in the order {order}, which is none")
+        stored = [stored[axis] for axis in order]
+    array = np.frombuffer(data, dtype).reshape([shape[axis] for axis in stored])
+    return array.transpose(np.argsort(stored))
+
+
+def _deflated(bits: int) -> Callable[[bytes, int], bytes]:
+    def unpack(data: bytes, size: int) -> bytes:
+        return zlib.decompressobj(bits).decompress(data, size + 1)
+
+    return unpack
+
+
+def _blosc(data: bytes, size: int) -> bytes:
+    import imagecodecs
+
+    # The header says the size of what comes out and of what is there, which the library believes.
+    if len(data) < 16 or struct.unpack("<I4xI", data[4:16]) != (size, len(data)):
+        raise ValueError("its header has other sizes")
+    return bytes(imagecodecs.blosc_decode(data, numthreads=1, out=size))
+
+
+def _zstd(data: bytes, size: int) -> bytes:
+    import imagecodecs
+
+    return bytes(imagecodecs.zstd_decode(data, out=size))
+
+
+def _lz4(data: bytes, size: int) -> bytes:
+    import imagecodecs
+
+    return bytes(imagecodecs.lz4_decode(data[4:], out=size))
+
+
+def _crc32c(data: bytes, size: int) -> bytes:
+    # A checksum that the standard library does not know; it is not compared.
+    del size
+    return data[:-4]
+
+
+UNPACK: dict[str, Callable[[bytes, int], bytes]] = {
+    "zlib": _deflated(zlib.MAX_WBITS),
+    "gzip": _deflated(zlib.MAX_WBITS | 16),
+    "bz2": lambda data, size: bz2.BZ2Decompressor().decompress(data, size + 1),
+    "lzma": lambda data, size: lzma.LZMADecompressor(memlimit=_MOST_OF_LZMA).decompress(
+        data, size + 1
+    ),
+    "blosc": _blosc,
+    "zstd": _zstd,
+    "lz4": _lz4,
+    "crc32c": _crc32c,
+}
+"""By the names of the codecs: unpacks to no more than one byte over the size."""

@@ -1,0 +1,202 @@
+"""Where the files of a Zarr lie: in a folder, in a zip archive, or on a web server."""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from urllib import error, parse, request
+
+from cellcutter_core.images.contents import Unreadable
+from cellcutter_core.images.formats.zarr_places import MARKS
+
+LARGEST_METADATA = 16 * 1024**2
+"""Bytes of a file that says what an array is. Those of large plates take a few megabytes."""
+
+SECONDS = 30.0
+"""A server that is silent for longer is given up."""
+
+
+class Store(Protocol):
+    """The files of a Zarr, by their path in it."""
+
+    @property
+    def parallel(self) -> int:
+        """How many files are read at once."""
+        ...
+
+    def get(self, path: str, limit: int) -> bytes | None:
+        """The content of a file, None where there is none; refused over `limit` bytes."""
+        ...
+
+    def get_range(self, path: str, start: int | None, length: int) -> bytes | None:
+        """Some bytes of a file, the last ones where `start` is None."""
+        ...
+
+
+def _check_length(path: str, length: int, limit: int) -> None:
+    if length > limit:
+        raise Unreadable(f"its file {path} has {length} bytes where at most {limit} are expected")
+
+
+@dataclass(frozen=True)
+class FolderStore:
+    """A folder of this computer."""
+
+    folder: Path
+    parallel: int = 1
+
+    def get(self, path: str, limit: int) -> bytes | None:
+        file = self.folder / path
+        if not file.is_file():
+            return None
+        _check_length(path, file.stat().st_size, limit)
+        return file.read_bytes()
+
+    def get_range(self, path: str, start: int | None, length: int) -> bytes | None:
+        file = self.folder / path
+        if not file.is_file():
+            return None
+        with file.open("rb") as opened:
+            opened.seek(max(0, file.stat().st_size - length) if start is None else start)
+            return opened.read(length)
+
+
+class ZipStore:
+    """A zip archive, with the Zarr in it or in a folder of it; see `is_zarr_archive`."""
+
+    parallel = 1
+
+    def __init__(self, path: Path) -> None:
+        self._archive = zipfile.ZipFile(path)
+        names = self._archive.namelist()
+        marked = (name.rpartition("/") for name in names)
+        root = min((folder for folder, _, name in marked if name in MARKS), key=len)
+        self._root = f"{root}/" if root else ""
+        self._names = set(names)
+
+    def get(self, path: str, limit: int) -> bytes | None:
+        name = self._root + path
+        if name not in self._names:
+            return None
+        _check_length(path, self._archive.getinfo(name).file_size, limit)
+        return self._archive.read(name)
+
+    def get_range(self, path: str, start: int | None, length: int) -> bytes | None:
+        name = self._root + path
+        if name not in self._names:
+            return None
+        with self._archive.open(name) as file:
+            size = self._archive.getinfo(name).file_size
+            file.seek(max(0, size - length) if start is None else start)
+            return file.read(length)
+
+
+class WebStore:
+    """A folder of a web server.
+
+    Parameters
+    ----------
+    address : str
+        http or https.
+    public_only : bool
+        Connect only to addresses of the public internet, and directly: for a server that reads
+        what its visitors name, which else could reach what is open to the server alone.
+    """
+
+    parallel = 8
+
+    def __init__(self, address: str, *, public_only: bool = False) -> None:
+        parts = parse.urlsplit(address)
+        if not parts.hostname or parts.username is not None:
+            raise Unreadable("is no address; give https://SERVER/PATH, without a password")
+        folder = parse.quote(parts.path.rstrip("/"), safe="/%:@!$&'()*+,;=~")
+        self._address = f"{parts.scheme}://{parts.netloc}{folder}/"
+        self._query = f"?{parts.query}" if parts.query else ""
+        opener = request.OpenerDirector()
+        handlers: list[Any] = [
+            request.HTTPDefaultErrorHandler(),
+            request.HTTPRedirectHandler(),
+            request.HTTPErrorProcessor(),
+            request.UnknownHandler(),
+        ]
+        if public_only:
+            handlers += [_PublicHTTP(), _PublicHTTPS()]
+        else:
+            handlers += [request.ProxyHandler(), request.HTTPHandler(), request.HTTPSHandler()]
+        for handler in handlers:
+            opener.add_handler(handler)
+        self._opener = opener
+
+    def get(self, path: str, limit: int) -> bytes | None:
+        found = self._fetch(path, {}, limit + 1)
+        if found is not None:
+            _check_length(path, len(found), limit)
+        return found
+
+    def get_range(self, path: str, start: int | None, length: int) -> bytes | None:
+        span = f"-{length}" if start is None else f"{start}-{start + length - 1}"
+        return self._fetch(path, {"Range": f"bytes={span}"}, length)
+
+    def _fetch(self, path: str, headers: dict[str, str], most: int) -> bytes | None:
+        url = self._address + parse.quote(path) + self._query
+        asked = request.Request(url, headers=headers | {"User-Agent": "cellcutter"})
+        try:
+            with self._opener.open(asked, timeout=SECONDS) as answer:
+                if headers and answer.status != 206:
+                    raise Unreadable("lies on a server that sends whole files only; download it")
+                data: bytes = answer.read(most)
+                return data
+        except error.HTTPError as problem:
+            # Stores of objects say 403 of what is not there, where they do not list what is.
+            if problem.code in (403, 404):
+                return None
+            raise Unreadable(f"cannot be fetched: {path} gave HTTP {problem.code}") from None
+        except (OSError, http.client.HTTPException) as problem:
+            reason = getattr(problem, "reason", None) or problem
+            if isinstance(reason, Unreadable):
+                raise reason from None
+            raise Unreadable(
+                f"cannot be fetched ({str(reason) or type(reason).__name__}); check the address "
+                "and the network"
+            ) from None
+
+
+def _check_public(connection: http.client.HTTPConnection) -> None:
+    """Refuse a computer that is not of the public internet, before anything is sent to it.
+
+    Whom the connection reached counts, not what the name meant a moment before.
+    """
+    reached = ipaddress.ip_address(connection.sock.getpeername()[0].partition("%")[0])
+    mapped = getattr(reached, "ipv4_mapped", None)
+    if not (mapped or reached).is_global or reached.is_multicast:
+        connection.close()
+        raise Unreadable(
+            "lies on a computer of a private network, from which the app reads nothing for its "
+            "visitors; use the command line, or upload it as a zip archive"
+        )
+
+
+class _PublicHTTPConnection(http.client.HTTPConnection):
+    def connect(self) -> None:
+        super().connect()
+        _check_public(self)
+
+
+class _PublicHTTPSConnection(http.client.HTTPSConnection):
+    def connect(self) -> None:
+        super().connect()
+        _check_public(self)
+
+
+class _PublicHTTP(request.HTTPHandler):
+    def http_open(self, asked: request.Request) -> Any:
+        return self.do_open(_PublicHTTPConnection, asked)
+
+
+class _PublicHTTPS(request.HTTPSHandler):
+    def https_open(self, asked: request.Request) -> Any:
+        return self.do_open(_PublicHTTPSConnection, asked)

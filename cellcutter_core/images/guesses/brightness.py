@@ -1,0 +1,144 @@
+"""Whether an image shows dark cells on a bright background, and the same image turned over.
+
+All that follows looks for cells brighter than what is around them, as in fluorescence.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cellcutter_core.images.guesses.clipping import bright_is_cell
+from cellcutter_core.images.guesses.gaps import gaps, in_gaps
+
+# Of images of at most this many pixels a side every pixel is looked at.
+SIDE = 512
+# Smooths noise away, of which the bright parts of a picture have more than the dark ones.
+SIGMA = 1.5
+
+LARGEST_SKEWNESS = -0.5
+SMALLEST_SHARE = 0.55
+LARGEST_ROUGHNESS = 0.6
+
+
+def dark_on_bright(pixels: npt.NDArray[Any], *, white_is_zero: bool = False) -> bool:
+    """Whether what a picture shows is darker than its background.
+
+    It is where three things hold: most of it is bright (Otsu's threshold), its intensities have
+    their long tail on the dark side, and its bright part is much the smoother one. Fluorescence
+    fails in all three, also where cells fill the image: they are bright, but not smooth. Phase
+    contrast fails in the second, because its halos are the extremes. In doubt it is not.
+    Overexposed cells pass in all three; their shape tells, see `clipping.py`.
+
+    Parameters
+    ----------
+    pixels : (H, W, C) array of finite numbers
+        One channel, or the colours of one picture.
+    white_is_zero : bool
+        The smaller the number, the brighter it is shown.
+
+    Returns
+    -------
+    bool
+    """
+    from scipy import ndimage
+    from skimage.filters import threshold_otsu
+
+    step = -(-max(pixels.shape[:2]) // SIDE)
+    sample = pixels[::step, ::step].mean(axis=2, dtype=np.float64)
+    imaged = _imaged(sample)
+    if white_is_zero:
+        sample = -sample
+    low, high = np.percentile(sample[imaged], [0.5, 99.5])
+    if not low < high:
+        return False
+    scaled = np.clip((sample - low) / (high - low), 0, 1)
+    smooth = ndimage.gaussian_filter(scaled, SIGMA)
+    away = smooth[imaged] - smooth[imaged].mean()
+    spread = float(np.sqrt((away**2).mean()))
+    if spread == 0 or float((away**3).mean()) / spread**3 > LARGEST_SKEWNESS:
+        return False
+    bright = smooth > threshold_otsu(smooth[imaged])
+    if not SMALLEST_SHARE < bright[imaged].mean() < 1:
+        return False
+    # Away from the border between them, which is steep on both sides.
+    parts = (bright & imaged, ~bright & imaged)
+    inside = [ndimage.binary_erosion(part, iterations=3) for part in parts]
+    if not all(part.any() for part in inside):
+        inside = list(parts)
+    slope = ndimage.gaussian_gradient_magnitude(scaled, SIGMA)
+    of_bright, of_dark = (float(np.median(slope[part])) for part in inside)
+    if not of_bright < LARGEST_ROUGHNESS * of_dark:
+        return False
+    # Cells that are overexposed are flat too, as the background of dark ones is.
+    usual = np.where(imaged, sample, np.median(sample[imaged]))
+    cleaned = ndimage.median_filter(usual, 3).astype(np.float32)
+    return bright_is_cell(cleaned) is not True
+
+
+def turned_over(
+    pixels: npt.NDArray[Any],
+    *,
+    brightest: npt.NDArray[Any] | None = None,
+    nothing: Sequence[float | None] | None = None,
+) -> npt.NDArray[Any]:
+    """Dark made bright: how far each pixel is below the brightest of its channel.
+
+    Parameters
+    ----------
+    pixels : (H, W, C) array of integers or floats
+    brightest : (C,) array of the same data type, optional
+        Of a part of an image the brightest of all of it; what is brighter counts as this.
+    nothing : sequence of C numbers or None, optional
+        Of a part of an image what `cellcutter_core.images.guesses.gaps.in_gaps` says of all of it.
+
+    Returns
+    -------
+    array of the same shape
+        Of the same data type; of the unsigned one of the same size where it is signed or bool.
+        Where nothing was imaged (see `gaps.py`) this is 0 too.
+
+    Examples
+    --------
+    >>> turned_over(np.array([[[250], [10]]], np.uint8))[..., 0]
+    array([[  0, 240]], dtype=uint8)
+    """
+    if pixels.dtype == np.bool_:
+        pixels = pixels.astype(np.uint8)
+    if nothing is None:
+        nothing = in_gaps(pixels)
+    empty = [
+        None if number is None else gaps(pixels[..., channel], nothing=number)
+        for channel, number in enumerate(nothing)
+    ]
+    if brightest is None:
+        brightest = pixels.max(axis=(0, 1))
+    else:
+        pixels = np.minimum(pixels, brightest)
+    if pixels.dtype.kind == "i":
+        # Differences of signed numbers fit into unsigned ones, and there they come out right.
+        unsigned = np.dtype(f"u{pixels.dtype.itemsize}")
+        brightest, pixels = brightest.view(unsigned), pixels.view(unsigned)
+    with np.errstate(over="ignore"):
+        turned = np.asarray(brightest - pixels)
+    if pixels.dtype.kind == "f" and not np.isfinite(turned).all():
+        turned = np.asarray(brightest / 2 - pixels / 2)
+    for index, where in enumerate(empty):
+        if where is not None:
+            turned[where, index] = 0
+    return turned
+
+
+def _imaged(sample: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """All but the gaps of a mosaic, and what lies so near that smoothing mixes them into it."""
+    from scipy import ndimage
+
+    nothing = gaps(sample)
+    if nothing is None:
+        return np.ones(sample.shape, np.bool_)
+    imaged = ~ndimage.binary_dilation(nothing, iterations=math.ceil(3 * SIGMA))
+    return imaged if imaged.any() else ~nothing

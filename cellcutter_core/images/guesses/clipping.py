@@ -1,0 +1,281 @@
+"""Pixels that were cut off at the top of the scale, and which part of a flat image is cells.
+
+Where an image is overexposed its cells are flat. So they are in what another program made of it, a
+probability map or a label image. How smooth a part of the image is says nothing there of what is
+background; its shape does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from cellcutter_core.images.guesses.gaps import gaps
+from cellcutter_core.labels import along_border
+
+Bools = npt.NDArray[np.bool_]
+
+LEAST_CLIPPED = 0.01
+"""A smaller share of pixels at the top of the scale does no harm."""
+
+TOP, PILED_UP = 0.03, 3.0
+"""Pixels were cut off where so many times more are at the top than in all of this share of the
+range below it."""
+
+PLATEAU, LEAST_PLATEAU = 0.05, 0.05
+"""An end of the range is a plateau where this share of the pixels lies in this share of it."""
+
+AT_TOP = 0.4
+"""Share of the pixels of cells at the top of the range from which on an image has two levels."""
+
+MOST_OUTSIDE, MOST_INSIDE = 0.25, 0.75
+"""Shares of the pixels of nuclei in one part of an image, from which on they tell what it is."""
+
+SOLID = 0.65
+"""Share of their convex hulls that cells fill, clumps of them too; 0.63 to 0.84 in overexposed
+images, 0.40 to 0.58 of the bright rest between dark cells."""
+
+EVEN = 0.75
+"""Pieces are of about one size where `n` is more than this share of their number."""
+
+SPECK = 30
+"""Smaller pieces, in pixels, do not count."""
+
+FLOOR, LEAST_AROUND, LEAST_GAPS = 0.15, 0.75, 5
+"""Gaps between cells go down to about the darkest of the image, in shares of its range, are a small
+part of it, and there are some. Dark cells differ."""
+
+NOISE_FALLS = 2.0
+"""How many times smaller the gradient of noise is after a Gaussian of 2 than after one of 1, at
+least. It was 2.2 to 2.6 in the background of nine overexposed images, and 1.2 to 1.6 in cells."""
+
+MOST_LOOKED_AT = 50
+"""So many gaps say how far down they go."""
+
+
+def at_top(channel: npt.NDArray[Any]) -> Bools | None:
+    """Where a channel was cut off at the top of its scale.
+
+    Parameters
+    ----------
+    channel : (H, W) array of finite numbers
+
+    Returns
+    -------
+    (H, W) bool or None
+        The pixels that have the largest number, where more than one in a hundred do, and many more
+        than have one that is nearly as large. None where nothing was cut off.
+    """
+    top, bottom = channel.max(), channel.min()
+    clipped = channel == top
+    if not bottom < top or clipped.mean() < LEAST_CLIPPED:
+        return None
+    below = float(top) - TOP * (float(top) - float(bottom))
+    rest = channel[~clipped]
+    if rest.max() > bottom:
+        # Where grey levels are few, the next one, however far down it is.
+        below = min(below, float(rest.max()))
+    nearly = np.count_nonzero(channel >= below) - np.count_nonzero(clipped)
+    return clipped if np.count_nonzero(clipped) > PILED_UP * nearly else None
+
+
+def clipped_share(channel: npt.NDArray[Any]) -> float:
+    """Share of the pixels that were cut off at the top of the scale, 0 where it does no harm.
+
+    Parameters
+    ----------
+    channel : (H, W) array of finite numbers
+        What was not imaged, see `cellcutter_core.images.guesses.gaps`, does not count.
+
+    Returns
+    -------
+    float in 0..1
+    """
+    clipped = at_top(_imaged(channel))
+    return 0.0 if clipped is None else float(clipped.mean())
+
+
+def _imaged(channel: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The channel, or all pixels of it that were imaged, in one row."""
+    nothing = gaps(channel)
+    return channel if nothing is None or nothing.all() else channel[~nothing][None]
+
+
+def clipping_notes(
+    pixels: npt.NDArray[Any], channels: Sequence[str], used: Iterable[int]
+) -> list[str]:
+    """A sentence for each channel in use of which many pixels were cut off at the top.
+
+    Parameters
+    ----------
+    pixels : (H, W, C) array
+    channels : sequence of C names
+    used : iterable of int
+        Indices of the channels to look at.
+    """
+    notes = []
+    for index in sorted(set(used)):
+        channel = _imaged(pixels[..., index])
+        clipped = at_top(channel)
+        if clipped is not None:
+            notes.append(
+                f"{clipped.mean():.0%} of the pixels of {channels[index]} have its highest value, "
+                f"{channel.max():g}: what is brighter was cut off, and cells are flat "
+                "there. Outlines are less sure; look at the mask, and expose less if you can."
+            )
+    return notes
+
+
+def middle_of_two(brightness: npt.NDArray[np.float32], level: float) -> float | None:
+    """The middle between the two levels of an image that has no more than two.
+
+    Parameters
+    ----------
+    brightness : (H, W) float32
+    level : float
+        What is above is cell.
+
+    Returns
+    -------
+    float or None
+        Half way between the medians of what is below and of the top of the range. None where much
+        of what is above is not at the top.
+    """
+    low, high = float(brightness.min()), float(brightness.max())
+    above = brightness > level
+    top = brightness >= high - PLATEAU * (high - low)
+    if not above.any() or above.all() or np.count_nonzero(top) < AT_TOP * np.count_nonzero(above):
+        return None
+    return float(np.median(brightness[~above]) + np.median(brightness[top])) / 2
+
+
+def bright_is_cell(image: npt.NDArray[np.float32], nuclei: Bools | None = None) -> bool | None:
+    """Whether the bright part of an image is cells, by its shape, where smoothness misleads.
+
+    Cells hold nuclei. They are many pieces, and background is one. Where cells are many and have
+    grown together, the gaps between them are small, and all go down to the background. Background
+    shows noise and no structure.
+
+    Parameters
+    ----------
+    image : (H, W) float32
+        Without hot pixels, not constant.
+    nuclei : (H, W) bool, optional
+        Where nuclei are, if that is known.
+
+    Returns
+    -------
+    bool or None
+        None where nothing speaks against what smoothness says.
+    """
+    from skimage.filters import threshold_otsu
+
+    smooth = np.asarray(ndimage.gaussian_filter(image, 1.5, truncate=3.0))
+    if not smooth.min() < smooth.max():
+        return None
+    bright = smooth > threshold_otsu(smooth)
+    if nuclei is not None and nuclei.any():
+        share = float(bright[nuclei].mean())
+        if not MOST_OUTSIDE < share < MOST_INSIDE:
+            return share > 0.5
+    low, high = float(image.min()), float(image.max())
+    margin = PLATEAU * (high - low)
+    flat_below = float((image <= low + margin).mean()) >= LEAST_PLATEAU
+    flat_above = float((image >= high - margin).mean()) >= LEAST_PLATEAU
+    clipped = at_top(image) is not None
+    made = (flat_below and flat_above) or _in_patches(image)
+    if not clipped and not flat_above and not made:
+        return None
+    pieces = Pieces(bright), Pieces(~bright)
+    n_bright, n_dark = (part.n for part in pieces)
+    if n_bright >= 3 and n_bright > 2 * n_dark and pieces[0].solid():
+        return True
+    if clipped and not pieces[1].even and _only_noise(image, ~bright):
+        return True
+    if n_dark >= 3 and n_dark > 2 * n_bright:
+        around = float(bright.mean()) > LEAST_AROUND
+        return True if clipped and around and pieces[1].floor(smooth) < FLOOR else None
+    if not made:
+        return None
+    if n_bright < 3 and n_dark < 3:
+        # Of a cell or two: background is what lies along the border.
+        return True if along_border(bright).mean() < 0.5 else None
+    # Nothing tells: fluorescence is the better guess.
+    return True
+
+
+class Pieces:
+    """The pieces of a part of an image.
+
+    Parameters
+    ----------
+    part : (H, W) bool
+    speck : int
+        Smaller pieces, in pixels, do not count.
+
+    Attributes
+    ----------
+    area : (N + 1,) float
+        Of each piece in pixels, 0 for the rest and for specks.
+    n : float
+        How many; where one is much larger than the others it counts for nearly all.
+    even : bool
+        Whether they are of about the same size, as cells are and gaps between cells are not.
+    """
+
+    def __init__(self, part: Bools, *, speck: int = SPECK) -> None:
+        self.labels, n_all = ndimage.label(part)
+        area = np.bincount(self.labels.ravel(), minlength=n_all + 1).astype(np.float64)
+        area[0] = 0
+        area[area < speck] = 0
+        self.area = area
+        total = float(area.sum())
+        self.n = total**2 / float((area**2).sum()) if total else 0.0
+        self.even = self.n > EVEN * np.count_nonzero(area)
+
+    def solid(self) -> bool:
+        """Whether they fill their convex hulls, as cells do and what is left between cells not."""
+        from skimage.measure import regionprops
+
+        # The largest are most of it.
+        ids = np.argsort(self.area)[::-1][:MOST_LOOKED_AT]
+        chosen = np.isin(self.labels, ids[self.area[ids] > 0])
+        found = regionprops(np.where(chosen, self.labels, 0))
+        hulls = float(sum(one.area_convex for one in found))
+        return bool(found) and float(sum(one.area for one in found)) > SOLID * hulls
+
+    def floor(self, smooth: npt.NDArray[np.float32]) -> float:
+        """How far above the darkest of the image the larger ones go down, in shares of its range;
+        1 where they are few.
+        """
+        large = self.area[self.area > 0]
+        ids = np.flatnonzero(self.area >= max(1.0, float(np.median(large))))
+        if len(ids) < LEAST_GAPS:
+            return 1.0
+        floors = [np.percentile(smooth[self.labels == one], 10) for one in ids[:MOST_LOOKED_AT]]
+        low = float(smooth.min())
+        return float(np.median(floors) - low) / (float(smooth.max()) - low)
+
+
+def _only_noise(image: npt.NDArray[np.float32], dark: Bools) -> bool:
+    """Whether the darkest shows noise alone, as background does, and nothing of a cell."""
+    inside = ndimage.binary_erosion(dark, iterations=5, border_value=1)
+    if not inside.any():
+        return False
+    inside &= image <= np.median(image[inside])
+    fine, coarse = (
+        float(np.median(ndimage.gaussian_gradient_magnitude(image, sigma, truncate=3.0)[inside]))
+        for sigma in (1, 2)
+    )
+    return fine > NOISE_FALLS * coarse
+
+
+def _in_patches(image: npt.NDArray[np.float32]) -> bool:
+    """Whether most of what is not darkest has the number of its neighbour, as in a label image."""
+    same = image[1:] == image[:-1]
+    seen = image[1:] > image.min()
+    return bool(np.count_nonzero(same & seen) > np.count_nonzero(seen) / 2)

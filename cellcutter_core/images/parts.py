@@ -1,0 +1,520 @@
+"""Which part of an image is read: of several images, planes and regions, or all of it made smaller.
+
+An image as it lies in a file says what it is; only what is asked for is read, after its size was
+held against the limit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+
+from cellcutter_core.images.axes import idle_axis
+from cellcutter_core.images.contents import (
+    Array,
+    Several,
+    Unreadable,
+    check_size,
+    region_that_fits,
+)
+
+Plane = int | str | None
+Region = tuple[int, int, int, int]
+"""First row, first column, and the row and column after the last."""
+
+MOST_PASSED = 8
+"""At most so many times the limit is passed through to make an image smaller."""
+
+BAND_SHARE = 1 / 16
+"""What is held at once of an image that is made smaller, as a share of the limit."""
+
+MOST_NAMED = 4
+MOST_LISTED = 20
+"""As many images of a file are named where one is asked about, and where one is not there."""
+
+SMALLEST_SCENE = 0.05
+"""Images whose planes have less than this share of the pixels of the largest are thumbnails."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An image as it lies in a file, whose planes and regions are read when they are asked for.
+
+    Attributes
+    ----------
+    shape : length of each axis
+    axes : one letter for each
+    dtype : data type of the numbers
+    read : gives a part of it, by one number or slice for each axis, as an array that may be changed
+    """
+
+    shape: tuple[int, ...]
+    axes: str
+    dtype: np.dtype[Any]
+    read: Callable[[tuple[int | slice, ...]], Array]
+
+    def turned(self, orientation: int) -> Stored:
+        """As it is to be seen, by the number that Exif and TIFF have for it.
+
+        Of a part that is asked for, the same part is read of what lies in the file.
+        """
+        rows, cols = self.axes.find("Y"), self.axes.find("X")
+        flip_rows, flip_cols = orientation in (3, 4, 6, 7), orientation in (2, 3, 7, 8)
+        swapped = orientation in (5, 6, 7, 8)
+        if not (flip_rows or flip_cols or swapped) or -1 in (rows, cols):
+            return self
+        shape = list(self.shape)
+        if swapped:
+            shape[rows], shape[cols] = shape[cols], shape[rows]
+
+        def read(index: tuple[int | slice, ...]) -> Array:
+            there = list(index)
+            if swapped:
+                there[rows], there[cols] = there[cols], there[rows]
+            for axis, flip in ((rows, flip_rows), (cols, flip_cols)):
+                if flip:
+                    there[axis] = _mirrored(there[axis], self.shape[axis])
+            part = self.read(tuple(there))
+            kept = [n for n, at in enumerate(index) if isinstance(at, slice)]
+            at_rows, at_cols = kept.index(rows), kept.index(cols)
+            flipped = [at for at, flip in ((at_rows, flip_rows), (at_cols, flip_cols)) if flip]
+            part = np.flip(part, tuple(flipped))
+            return np.swapaxes(part, at_rows, at_cols) if swapped else part
+
+        return Stored(tuple(shape), self.axes, self.dtype, read)
+
+    def without_idle(self) -> Stored:
+        """Without axes that say nothing, see `idle_axis`."""
+        n = idle_axis(self.shape)
+        return self if n is None else self.drop(n).without_idle()
+
+    def at(self, axis: str, place: int) -> Stored:
+        """What lies at one place of an axis, without that axis."""
+        return self.drop(self.axes.index(axis), place)
+
+    def drop(self, n: int, place: int = 0) -> Stored:
+        """What lies at one place of the n-th axis, without that axis."""
+        return Stored(
+            (*self.shape[:n], *self.shape[n + 1 :]),
+            self.axes[:n] + self.axes[n + 1 :],
+            self.dtype,
+            lambda index: self.read((*index[:n], place, *index[n:])),
+        )
+
+
+def _mirrored(span: int | slice, length: int) -> slice:
+    """The span of as many places from the other end of an axis."""
+    assert isinstance(span, slice), "rows and columns are read by spans"
+    start, stop, _ = span.indices(length)
+    return slice(length - stop, length - start)
+
+
+def of_frames(
+    shape: tuple[int, ...],
+    index: tuple[int | slice, ...],
+    frame: Callable[[int], Array],
+    *,
+    lead: int,
+) -> Array:
+    """A part of an image that lies in frames, one for each place along its first axes.
+
+    Parameters
+    ----------
+    shape : lengths of all axes
+    index : one number or slice for each of them
+    frame : gives, by its number, what the index says of a frame
+    lead : how many axes count frames; the last of them counts fastest
+    """
+    first = shape[:lead]
+    numbers = np.arange(math.prod(first)).reshape(first)[index[:lead]]
+    parts = ((at, frame(int(number))) for at, number in np.ndenumerate(numbers))
+    at, part = next(parts)
+    if numbers.size == 1:
+        return part.reshape(*np.shape(numbers), *part.shape)
+    found = np.empty((*np.shape(numbers), *part.shape), part.dtype)
+    found[at] = part
+    for at, part in parts:
+        found[at] = part
+    return found
+
+
+def in_memory(array: Array, axes: str) -> Stored:
+    """An array that is there already."""
+    return Stored(array.shape, axes, array.dtype, lambda index: np.array(array[index]))
+
+
+class _Sized(Protocol):
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> Any: ...
+
+
+Version = TypeVar("Version", bound=_Sized)
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Listed(Generic[Item]):
+    """One of the images of a file.
+
+    Attributes
+    ----------
+    name : what the file calls it, perhaps nothing
+    plane : rows and columns; 0 where it has none
+    image : what `Part.choose` returns of it
+    is_thumbnail : the file says that it is a smaller copy, or shows the label of a slide
+    """
+
+    name: str
+    plane: tuple[int, int]
+    image: Item
+    is_thumbnail: bool = False
+
+
+def checked_box(region: Any) -> Region:
+    """A region as four whole numbers.
+
+    Raises
+    ------
+    Unreadable
+        If it is something else.
+    """
+    numbers: list[int | None] = []
+    with contextlib.suppress(TypeError):
+        numbers = [_whole_number(value) for value in region]
+    if len(numbers) != 4 or None in numbers:
+        raise Unreadable(
+            f"region is {region!r}; give four whole numbers: its first row and column, and the row "
+            "and column after the last"
+        )
+    top, left, bottom, right = (number for number in numbers if number is not None)
+    return top, left, bottom, right
+
+
+def _whole_number(value: Any) -> int | None:
+    """A number of Python or NumPy as an int; None for anything else."""
+    if isinstance(value, bool | np.bool_):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+
+
+@dataclass(frozen=True)
+class Part:
+    """What to read of a file: which of its images, which plane of a stack, which region of that.
+
+    Attributes
+    ----------
+    z, t, scene : index from 0, 'max' (z only), a name (scene only), or None where not said
+    region : first row, first column, and those after the last; None for all of it
+    reduced_to : read every so many rows and columns of all, so that neither are more than this
+
+    Numbers may be those of NumPy.
+
+    Raises
+    ------
+    Unreadable
+        If one of them is something else.
+    """
+
+    z: Plane = None
+    t: Plane = None
+    scene: Plane = None
+    region: Region | None = None
+    reduced_to: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("z", "t", "scene"):
+            value = getattr(self, name)
+            if isinstance(value, str) and value.isascii() and value.isdigit():
+                value = int(value)
+            number = _whole_number(value)
+            is_word = isinstance(value, str) and (name == "scene" or (name, value) == ("z", "max"))
+            if not (value is None or (number is not None and number >= 0) or (is_word and value)):
+                more = {"z": " or 'max'", "t": "", "scene": " or the name of an image in the file"}
+                raise Unreadable(f"{name} is {value!r}; allowed is an index from 0{more[name]}")
+            object.__setattr__(self, name, value if number is None else number)
+        if self.region is not None:
+            object.__setattr__(self, "region", checked_box(self.region))
+        if self.reduced_to is not None:
+            side = _whole_number(self.reduced_to)
+            if side is None or side < 1:
+                raise Unreadable(f"reduced_to is {self.reduced_to!r}; give pixels, at least 1")
+            object.__setattr__(self, "reduced_to", side)
+
+    def which_scene(
+        self,
+        n: int = 1,
+        names: Sequence[str] = (),
+        *,
+        n_small: int = 0,
+        most_named: int = MOST_NAMED,
+    ) -> int:
+        """Which of the separate images of a file to read.
+
+        Parameters
+        ----------
+        n : int
+            How many it holds, without thumbnails.
+        names : sequence of str
+            What the file calls them, as far as it does.
+        n_small : int
+            How many thumbnails there are, which are counted after them.
+        most_named : int
+            As many are named in a message.
+
+        Raises
+        ------
+        Several
+            If there are several and none is chosen.
+        Unreadable
+            If the one that is chosen is not there.
+        """
+        if self.scene is None and n > 1:
+            named = ""
+            if len(names) == n + n_small and all(names[:n]):
+                listed = ", ".join(name[:60] for name in names[: min(n, most_named)])
+                named = f" ({listed}{', …' if n > most_named else ''})"
+            raise Several(
+                f"holds {n} separate images{named}, and one is segmented at a time; "
+                f"give scene=0 to {n - 1}",
+                n,
+            )
+        scene, last = self.scene or 0, n + n_small - 1
+        if isinstance(scene, str):
+            if names.count(scene) == 1:
+                return names.index(scene)
+            listed = ", ".join(name[:60] for name in names[:MOST_LISTED] if name)
+            called = f", called {listed}{', …' if len(names) > MOST_LISTED else ''}" * bool(listed)
+            raise Unreadable(
+                f"scene is {scene[:60]!r}, but the file holds {last + 1} image(s){called}; allowed "
+                f"is an index from 0 to {last} or one of the names"
+            )
+        if scene > last:
+            raise Unreadable(
+                f"scene is {scene}, but the file holds {last + 1} image(s); allowed is 0 to {last}"
+            )
+        return scene
+
+    def choose(self, images: Sequence[Listed[Item]], *, most_named: int = MOST_NAMED) -> Item:
+        """The image that is asked for, of all in a file.
+
+        Those that are not much smaller than the largest are counted in the order of the file, then
+        the others: thumbnails, labels of slides. These are never asked about, but can be chosen.
+
+        Parameters
+        ----------
+        images : sequence of Listed
+        most_named : int
+            As many are named where one is asked about.
+
+        Raises
+        ------
+        Several, Unreadable
+            As `which_scene`, and if none of them has rows and columns.
+        """
+        # A plane, not all of it: a stack may well lie beside a single picture.
+        areas = [one.plane[0] * one.plane[1] for one in images]
+        smallest = max(1, SMALLEST_SCENE * max(areas, default=0))
+        large, small = [], []
+        for one, area in zip(images, areas, strict=True):
+            if area >= smallest and not one.is_thumbnail:
+                large.append(one)
+            elif area:
+                small.append(one)
+        if not large:
+            large, small = small, []
+        if not large:
+            raise Unreadable("holds no image of rows and columns; export it as OME-TIFF")
+        several = [*large, *small]
+        names = [one.name for one in several]
+        if self.scene is None and len({one.plane for one in large}) > 1:
+            # Images of unlike size are told apart by that.
+            names = [f"{one.name} {one.plane[0]} × {one.plane[1]}".strip() for one in several]
+        at = self.which_scene(len(large), names, n_small=len(small), most_named=most_named)
+        return several[at].image
+
+    def read(self, stored: Stored, *, max_bytes: int) -> tuple[Array, str]:
+        """Read one plane, or the maximum of all along Z, one plane after the other.
+
+        Parameters
+        ----------
+        stored : Stored
+        max_bytes : int
+            For what is held at once: the plane, and of a projection two of them.
+
+        Returns
+        -------
+        array, axes
+            Without the axes Z and T.
+
+        Raises
+        ------
+        Unreadable
+            If an axis is longer than 1 and nothing is chosen, what is chosen is not there, or it
+            takes more than `max_bytes`.
+        """
+        self.check_plane(stored.shape, stored.axes)
+        sizes = dict(zip(stored.axes, stored.shape, strict=True))
+        chosen: dict[str, int | slice] = {axis: slice(None) for axis in stored.axes}
+        chosen |= {
+            axis: 0 if choice == "max" else int(choice or 0)
+            for axis, choice in (("Z", self.z), ("T", self.t))
+            if axis in sizes
+        }
+        if self.region is not None and "Y" in sizes and "X" in sizes:
+            rows, cols = self.inside(sizes["Y"], sizes["X"])
+            chosen |= {"Y": rows, "X": cols}
+        depth = sizes.get("Z", 1) if self.z == "max" else 1
+        plane = {axis: len(span) for axis, span in spans_of(chosen, stored.shape).items()}
+        every = self._every(plane)
+        self._check_memory(plane, stored.dtype, depth=depth, every=every, max_bytes=max_bytes)
+        band = int(BAND_SHARE * max_bytes)
+        array = _read_every(stored, chosen, every, band)
+        for z in range(1, depth):
+            np.maximum(array, _read_every(stored, chosen | {"Z": z}, every, band), out=array)
+        return array, stored.axes.replace("Z", "").replace("T", "")
+
+    def full_shape(self, shape: tuple[int, ...], axes: str) -> tuple[int, int] | None:
+        """Rows and columns of an image of which not all are read; None where all are."""
+        sizes = dict(zip(axes, shape, strict=True))
+        return (sizes["Y"], sizes["X"]) if self._every(sizes) > 1 else None
+
+    def whole_shape(self, shape: tuple[int, ...], axes: str) -> tuple[int, int] | None:
+        """Rows and columns of an image of which a region is read; None where all of it is."""
+        sizes = dict(zip(axes, shape, strict=True))
+        inside = self.region is not None and "Y" in sizes and "X" in sizes
+        return (sizes["Y"], sizes["X"]) if inside else None
+
+    def version(self, versions: Sequence[Version], axes: str) -> Version:
+        """The one to read of an image and smaller versions of it, of which it is the first.
+
+        That is the smallest one not smaller than `reduced_to`, so mostly the image itself. What has
+        other planes or numbers than the image is no version of it.
+        """
+        first = versions[0]
+        if self.reduced_to is None:
+            return first
+
+        def planes(version: Version) -> list[int]:
+            return [n for n, axis in zip(version.shape, axes, strict=True) if axis not in "YX"]
+
+        def side(version: Version) -> int:
+            return max(n for n, axis in zip(version.shape, axes, strict=True) if axis in "YX")
+
+        large = [
+            version
+            for version in versions
+            if len(version.shape) == len(axes)
+            and (planes(version), version.dtype) == (planes(first), first.dtype)
+            and side(version) >= self.reduced_to
+        ]
+        return min(large, key=side, default=first)
+
+    def _every(self, sizes: Mapping[str, int]) -> int:
+        """How far the rows and columns that are read lie apart."""
+        if self.reduced_to is None or "Y" not in sizes or "X" not in sizes:
+            return 1
+        return -(-max(sizes["Y"], sizes["X"]) // self.reduced_to)
+
+    def check_plane(self, shape: tuple[int, ...], axes: str) -> None:
+        """Refuse a stack of which no plane is chosen, and a plane that it has not.
+
+        Raises
+        ------
+        Unreadable
+        """
+        missing = []
+        for letter, choice in (("Z", self.z), ("T", self.t)):
+            length = shape[axes.index(letter)] if letter in axes else 1
+            name = letter.lower()
+            if choice is None and length > 1:
+                projection = ", or z='max' for the maximum projection" if letter == "Z" else ""
+                missing.append(f"{name}=0 to {length - 1}{projection}")
+            elif isinstance(choice, int) and choice >= length:
+                raise Unreadable(
+                    f"{name} is {choice}, but {name} has {length} plane(s) here; "
+                    f"allowed is 0 to {length - 1}"
+                )
+        if missing:
+            raise Unreadable(
+                f"is a stack with axes {axes} of lengths {shape}, and one plane is "
+                f"segmented at a time; give {' and '.join(missing)}"
+            )
+
+    def inside(self, n_rows: int, n_cols: int) -> tuple[slice, slice]:
+        """Rows and columns of the region in an image of this size.
+
+        Raises
+        ------
+        Unreadable
+            If it is empty or reaches beyond.
+        """
+        top, left, bottom, right = self.region or (0, 0, n_rows, n_cols)
+        if not (0 <= top < bottom <= n_rows and 0 <= left < right <= n_cols):
+            raise Unreadable(
+                f"has {n_rows} rows and {n_cols} columns, in which the region of rows {top} to "
+                f"{bottom} and columns {left} to {right} does not lie; choose one that does"
+            )
+        return slice(top, bottom), slice(left, right)
+
+    def _check_memory(
+        self,
+        plane: Mapping[str, int],
+        dtype: np.dtype[Any],
+        *,
+        depth: int,
+        every: int,
+        max_bytes: int,
+    ) -> None:
+        """Refuse what takes too much when so many planes of these lengths are read."""
+        n_bytes = math.prod(plane.values()) * dtype.itemsize
+        held = n_bytes * (2 if depth > 1 else 1)
+        if "Y" not in plane or "X" not in plane:
+            check_size(held, max_bytes)
+            return
+        if every > 1 and n_bytes * depth <= MOST_PASSED * max_bytes:
+            rows = n_bytes // plane["Y"] * every
+            held = held // every**2 + max(int(BAND_SHARE * max_bytes), rows)
+        other = f"one plane (z=0 to {depth - 1}), or " if n_bytes <= max_bytes else ""
+        fits = region_that_fits((plane["Y"], plane["X"]), held, max_bytes)
+        advice = f"read {other}a region of at most {fits} pixels (--region on the command line)"
+        check_size(held, max_bytes, advice=advice)
+
+
+def spans_of(chosen: Mapping[str, int | slice], shape: tuple[int, ...]) -> dict[str, range]:
+    """What is chosen of each axis that is not chosen at one place, of an image of that shape."""
+    return {
+        axis: range(length)[index]
+        for (axis, index), length in zip(chosen.items(), shape, strict=True)
+        if isinstance(index, slice)
+    }
+
+
+def _read_every(
+    stored: Stored, chosen: Mapping[str, int | slice], every: int, band_bytes: int
+) -> Array:
+    """Every so many rows and columns of what is chosen, of which a band is held at once."""
+    if every == 1:
+        return stored.read(tuple(chosen.values()))
+    spans = spans_of(chosen, stored.shape)
+    rows = spans["Y"]
+    row_bytes = math.prod(map(len, spans.values())) // len(rows) * stored.dtype.itemsize
+    height = every * max(1, band_bytes // (row_bytes * every))
+    thin = tuple(slice(None, None, every if axis in "YX" else None) for axis in spans)
+    bands = []
+    for top in range(rows.start, rows.stop, height):
+        band = slice(top, min(top + height, rows.stop))
+        # A copy: what is not wanted of the band is to go.
+        bands.append(stored.read(tuple((dict(chosen) | {"Y": band}).values()))[thin].copy())
+    return np.concatenate(bands, axis=list(spans).index("Y"))

@@ -1,0 +1,325 @@
+"""Image files to arrays: finds the format, and makes one line of whatever goes wrong.
+
+Libraries that read images fail in a hundred ways on a damaged file. Here every failure becomes a
+`ValueError` of one line that begins with the file's name.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from cellcutter_core.images.contents import Array, Contents, Several, Unreadable, memory_limit
+from cellcutter_core.images.drawn import is_drawn
+from cellcutter_core.images.formats.zarr_places import is_address, is_zarr_archive, is_zarr_folder
+from cellcutter_core.images.guesses.gaps import is_gap
+from cellcutter_core.images.parts import Part, Plane, Region
+
+# How each format begins; an OME-Zarr is a folder, or a zip archive as .npz is.
+NPY = (b"\x93NUMPY",)
+NPZ = (b"PK\x03\x04", b"PK\x05\x06")
+ND2 = (b"\xda\xce\xbe\n",)
+CZI = (b"ZISRAWFILE",)
+LIF = (b"p\0\0\0",)
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+# MATLAB's begins with a text of its own.
+HDF5 = (b"\x89HDF\r\n\x1a\n", b"MATLAB 7.3 MAT")
+PICTURES = {
+    "png": (b"\x89PNG\r\n\x1a\n",),
+    "jpeg": (b"\xff\xd8\xff",),
+    "gif": (b"GIF87a", b"GIF89a"),
+    "jpeg2000": (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"),
+}
+BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
+
+GIT_LFS = (b"version https://git-lfs",)
+
+POINTERS = {
+    ".vsi": "in the .ets files of a folder beside it (cellSens, OlyVIA)",
+    ".mrxs": "in the .dat files of a folder beside it (MIRAX)",
+}
+"""By the ending of their names, as they begin as TIFF and JPEG do: what lies elsewhere."""
+
+HDF5_ENDINGS = (".h5", ".hdf5", ".hdf")
+"""In a folder those are images; others of the format are anything, such as models."""
+
+
+def picture_kind(start: bytes) -> str | None:
+    """What kind of picture a file is that begins so; None for anything else."""
+    for kind, starts in PICTURES.items():
+        if start.startswith(starts):
+            return kind
+    if start.startswith(b"RIFF") and start[8:12] == b"WEBP":
+        return "webp"
+    # These two letters alone may begin a text.
+    length = int.from_bytes(start[14:16], "little")
+    return "bmp" if start.startswith(b"BM") and length in BMP_HEADERS else None
+
+
+def has_known_start(start: bytes) -> bool:
+    """Whether a file that begins so, with at least 16 bytes of it, is of a known format."""
+    known = TIFF + NPY + NPZ + ND2 + CZI + LIF + HDF5
+    return start.startswith(known) or picture_kind(start) is not None
+
+
+def read_contents(
+    path: Path | str,
+    *,
+    z: Plane = None,
+    t: Plane = None,
+    scene: Plane = None,
+    region: Region | None = None,
+    reduced_to: int | None = None,
+    as_stored: bool = False,
+    public_only: bool = False,
+    max_bytes: int | None = None,
+) -> Contents:
+    """Read the arrays of an image file.
+
+    The format is known by how the file begins; what its name ends in does not matter.
+
+    Parameters
+    ----------
+    path : Path or str
+        A file, the folder of an OME-Zarr, or the address (http or https) of one.
+    z, t : int, 'max' (z only) or None
+        Which plane of a stack, from 0.
+    scene : int, optional
+        Which image of a file that holds several, from 0.
+    region : (row, col, row, col), optional
+        First row and column of the part to read, and those after the last. A file that can only be
+        read as a whole comes as a whole, and its `Contents.whole` is True.
+    reduced_to : int, optional
+        Read every so many rows and columns, so that neither are more than this. A file that can
+        only be read as a whole comes as it is, and `Contents.full_shape` is None.
+    as_stored : bool
+        The numbers of a palette and not its colours, as for labels.
+    public_only : bool
+        See `cellcutter_core.images.formats.zarr_stores.WebStore`.
+    max_bytes : int, optional
+        Refuse what takes more memory, from its header alone. Default: `memory_limit`.
+
+    Raises
+    ------
+    ValueError
+        Whatever is wrong. One line, beginning with the file's name; a `TooLarge` or `Several` where
+        it is that.
+    """
+    name = file_name(path)
+    limit = memory_limit() if max_bytes is None else max_bytes
+    try:
+        _refuse_pointer(path)
+        with warnings.catch_warnings():
+            # Libraries warn of odd metadata; what matters for the pixels is checked.
+            warnings.simplefilter("ignore")
+            part = Part(z, t, scene, region, reduced_to)
+            if is_address(path) or is_zarr_folder(Path(path)):
+                contents = _read_zarr(path, part, limit, public_only)
+            else:
+                contents = _read(Path(path), _start(Path(path)), part, as_stored, limit)
+        contents.pixels = _plain(contents.pixels)
+        return contents
+    except Unreadable as error:
+        error.args = (f"{name}: {one_line(error)}",)
+        raise error from None
+    except Exception as error:
+        detail = one_line(f"{type(error).__name__}: {error}")[:200]
+        raise ValueError(
+            f"{name}: cannot be read, it may be damaged or incomplete ({detail}); "
+            "copy or save it again"
+        ) from error
+
+
+def read_label_contents(path: Path | str, *, max_bytes: int | None = None) -> Contents:
+    """The arrays of a file of labels, of which nobody chooses one of several images.
+
+    Raises
+    ------
+    ValueError
+        As `read_contents`.
+    """
+    try:
+        contents = read_contents(path, as_stored=True, max_bytes=max_bytes)
+        pixels = contents.pixels
+        # Some formats have colours only.
+        if contents.colour and all(
+            np.array_equal(pixels[..., 0], pixels[..., other]) for other in (1, 2)
+        ):
+            contents.pixels, contents.colour = np.ascontiguousarray(pixels[..., :1]), False
+        return contents
+    except Several as error:
+        raise Unreadable(
+            f"{str(error).partition(', and one is')[0]}, and it is not known which of them the "
+            "labels are; save those in a file of their own"
+        ) from None
+
+
+def _refuse_pointer(path: Path | str) -> None:
+    """Refuse a file that says where an image lies and holds an overview of it, or not even that."""
+    if not is_address(path) and (lies := POINTERS.get(Path(path).suffix.lower())):
+        raise Unreadable(
+            f"holds an overview alone, the image itself lies {lies}, which is not supported; "
+            "export the image as OME-TIFF"
+        )
+
+
+def n_images(path: Path | str) -> int:
+    """How many separate images a file holds, as far as its header tells; 1 where it cannot be read.
+
+    Pixels are not read.
+    """
+    try:
+        read_contents(path, max_bytes=0)
+    except Several as error:
+        return error.n
+    except ValueError:
+        pass
+    return 1
+
+
+def is_image_file(path: Path) -> bool:
+    """Whether a file begins as one of a known format does; hidden ones are none.
+
+    An archive of anything begins as an .npz file does, which is told by its ending, and others by
+    a Zarr that lies in them. Of folders those of an OME-Zarr are images.
+    """
+    if path.name.startswith("."):
+        return False
+    if not path.is_file():
+        return is_zarr_folder(path)
+    try:
+        start = _start(path)
+        if start.startswith(NPZ):
+            return path.suffix.lower() == ".npz" or is_zarr_archive(path)
+        if start.startswith(HDF5):
+            return path.suffix.lower() in HDF5_ENDINGS
+    except (Unreadable, OSError, BadZipFile):
+        return False
+    return has_known_start(start)
+
+
+def file_name(path: Path | str) -> str:
+    """The name of a file as messages begin with it; of an address the last part of its path."""
+    if is_address(path):
+        path = str(path).split("?")[0].rstrip("/")
+    return one_line(Path(path).name or path)
+
+
+def one_line(text: object) -> str:
+    """The text with every run of white space, line breaks too, made one space.
+
+    What a terminal or a page would obey, not show (escape sequences, changes of the direction of
+    text, bytes that are no text), becomes �.
+    """
+    line = " ".join(str(text).split())
+    return line if line.isprintable() else "".join(c if c.isprintable() else "�" for c in line)
+
+
+def _start(path: Path) -> bytes:
+    """The first bytes of the file."""
+    try:
+        if path.is_dir():
+            raise Unreadable("is a folder and no OME-Zarr; give one image file in it")
+        with path.open("rb") as file:
+            start = file.read(16)
+    except FileNotFoundError:
+        raise Unreadable(f"no such file (looked for {path.absolute()}); check the path") from None
+    except OSError as error:
+        reason = error.strerror or error
+        raise Unreadable(f"cannot be opened, {reason}; check its path and permissions") from None
+    if not start:
+        raise Unreadable("is empty (0 bytes); copy or save it again")
+    return start
+
+
+def _read_zarr(path: Path | str, part: Part, max_bytes: int, public_only: bool) -> Contents:
+    from cellcutter_core.images.formats.ome_zarr import read_ome_zarr
+    from cellcutter_core.images.formats.zarr_stores import FolderStore, WebStore
+
+    if is_address(path):
+        return read_ome_zarr(WebStore(str(path), public_only=public_only), part, max_bytes)
+    return read_ome_zarr(FolderStore(Path(path)), part, max_bytes)
+
+
+def _read(path: Path, start: bytes, part: Part, as_stored: bool, max_bytes: int) -> Contents:
+    # Imported when needed: tifffile and Pillow together take a tenth of a second.
+    if start.startswith(TIFF):
+        from cellcutter_core.images.formats.tiff import read_tiff
+
+        return read_tiff(path, part, max_bytes, as_stored=as_stored)
+    for kind, starts in (("nd2", ND2), ("czi", CZI), ("lif", LIF)):
+        if start.startswith(starts):
+            from cellcutter_core.images.formats.microscopes import read_microscope
+
+            return read_microscope(path, part, max_bytes, kind=kind)
+    if (picture := picture_kind(start)) is not None:
+        from cellcutter_core.images.formats.pictures import read_picture
+
+        return read_picture(path, part, max_bytes, kind=picture, as_stored=as_stored)
+    if start.startswith(HDF5):
+        from cellcutter_core.images.formats.hdf5 import read_hdf5
+
+        return read_hdf5(path, part, max_bytes, of_labels=as_stored)
+    if start.startswith(NPY):
+        from cellcutter_core.images.formats.numpy_files import read_npy
+
+        return read_npy(path, part, max_bytes)
+    if is_drawn(path):
+        raise Unreadable(
+            "holds points or outlines, or is any other JSON, and no image; give ROIs of ImageJ and "
+            "GeoJSON as markers or true cells of one"
+        )
+    if start.startswith(NPZ):
+        from cellcutter_core.images.formats.numpy_files import read_npz
+
+        if is_zarr_archive(path):
+            from cellcutter_core.images.formats.ome_zarr import read_ome_zarr
+            from cellcutter_core.images.formats.zarr_stores import ZipStore
+
+            return read_ome_zarr(ZipStore(path), part, max_bytes)
+        contents = read_npz(path, max_bytes)
+        # There are no planes in it; what is asked for must be the only one.
+        part.which_scene()
+        part.check_plane(contents.pixels.shape, "YXC")
+        part.inside(*contents.pixels.shape[:2])
+        contents.whole = True
+        return contents
+    if start.startswith(tuple(mark[:16] for mark in GIT_LFS)):
+        raise Unreadable(
+            "is a pointer of Git LFS and not the file itself; fetch that with 'git lfs pull'"
+        )
+    raise Unreadable(
+        "is not an image in a known format; give TIFF, PNG, JPEG, BMP, GIF, WebP, JPEG 2000, .npy, "
+        ".npz, HDF5 or OME-Zarr (files of microscopes: ND2, CZI and LIF are read with their "
+        "packages; export others as OME-TIFF)"
+    )
+
+
+def _plain(pixels: Array) -> Array:
+    """The pixels in C order, in a data type of this machine, and all finite.
+
+    NaN in a frame around the image, or in the empty parts of a mosaic, becomes the smallest number
+    of its channel.
+    """
+    dtype = pixels.dtype.newbyteorder("=")
+    if dtype.kind == "f":
+        # What comes after works in 32-bit floats.
+        limit = np.finfo(np.float32).max
+        for index in range(pixels.shape[2]):
+            channel = pixels[..., index]
+            with np.errstate(all="ignore"):
+                bad = ~(np.abs(channel) <= limit)
+            n_bad = int(np.count_nonzero(bad))
+            if n_bad and bool(np.isnan(channel[bad]).all()) and is_gap(bad):
+                # Registered and stitched images say so that nothing was imaged there.
+                pixels = pixels if pixels.flags.writeable else pixels.copy()
+                pixels[bad, index] = channel[~bad].min()
+            elif n_bad:
+                raise Unreadable(
+                    f"{n_bad} pixel(s) of channel {index} are NaN, infinite or beyond 32-bit "
+                    "floats; replace them by numbers, for example with numpy.nan_to_num"
+                )
+    return np.ascontiguousarray(pixels, dtype=np.float32 if dtype == np.float16 else dtype)

@@ -1,0 +1,149 @@
+"""A part of an image, worked on as if it were the whole."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from cellcutter_core.images.formats.validation import Validation
+from cellcutter_core.images.guesses.gaps import filled_gaps
+from cellcutter_core.images.image import Image
+from cellcutter_core.images.parts import Region
+
+
+def cut_out(image: Image, box: Region) -> Image:
+    """The pixels of a box with all that is known of them.
+
+    Parameters
+    ----------
+    image : Image
+    box : (row, col, row, col)
+        First row and column, and those after the last.
+
+    Returns
+    -------
+    Image
+        Views, no copies, with its place in the whole image. Validation crops stay if they lie in
+        the box whole.
+
+    Raises
+    ------
+    ValueError
+        If the box is empty or reaches beyond the image, or a channel in use is constant in it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image = Image(np.arange(12).reshape(3, 4, 1), ("cell",))
+    >>> cut_out(image, (1, 0, 3, 2)).pixels[..., 0]
+    array([[4, 5],
+           [8, 9]])
+    """
+    top, left, bottom, right = box
+    n_rows, n_cols = image.shape
+    if not (0 <= top < bottom <= n_rows and 0 <= left < right <= n_cols):
+        raise ValueError(
+            f"the region {box} does not lie in the image of {n_rows}×{n_cols} pixels; choose rows "
+            f"from 0 to {n_rows} and columns from 0 to {n_cols}"
+        )
+    if box == (0, 0, n_rows, n_cols):
+        return image
+    part = (slice(top, bottom), slice(left, right))
+    planes: dict[str, Any] = {
+        name: None if plane is None else plane[part]
+        for name, plane in (
+            ("markers", image.markers),
+            ("truth", image.truth),
+            ("truth_nuclei", image.truth_nuclei),
+            ("ignore", image.ignore),
+        )
+    }
+    cropped = dataclasses.replace(
+        image,
+        pixels=image.pixels[part],
+        masks={name: mask[part] for name, mask in image.masks.items()},
+        validation=_validation(image.validation, box),
+        origin=(image.origin[0] + top, image.origin[1] + left),
+        whole_shape=image.whole_shape or image.shape,
+        **planes,
+    )
+    # Says so where the region holds nothing to see.
+    return cropped.with_roles()
+
+
+def _validation(known: Validation | None, box: Region) -> Validation | None:
+    if known is None:
+        return None
+    corners = known.corners - np.array(box[:2], np.int32)
+    last = np.array(box[2:]) - np.array(box[:2]) - known.crop_size
+    inside = np.all((corners >= 0) & (corners <= last), axis=1)
+    if not inside.any():
+        return None
+    return Validation(corners[inside], known.crops[inside], known.markers[inside])
+
+
+def whole(shape: tuple[int, int]) -> Region:
+    """The box of all pixels."""
+    return (0, 0, *shape)
+
+
+def interesting_region(image: Image, side: int = 512) -> Region:
+    """The square of this side in which there is most to see.
+
+    That is where the cell channel varies most over a few pixels: cells have edges and texture,
+    background has neither. Brightness counts by its logarithm, so that one bright clump does not
+    outweigh a field of dim cells.
+
+    Parameters
+    ----------
+    image : Image
+        Perhaps shown smaller than it is, see `Image.full_shape`.
+    side : int
+        In pixels. A smaller image is taken whole along that axis.
+
+    Returns
+    -------
+    Box
+        In rows and columns of the whole image.
+    """
+    if image.full_shape is not None:
+        shown_as = image.full_shape[0] / image.shape[0]
+        box = interesting_region(
+            dataclasses.replace(image, full_shape=None), max(1, round(side / shown_as))
+        )
+        height, width = (min(side, n) for n in image.full_shape)
+        top = min(round(box[0] * shown_as), image.full_shape[0] - height)
+        left = min(round(box[1] * shown_as), image.full_shape[1] - width)
+        return (top, left, top + height, left + width)
+    n_rows, n_cols = image.shape
+    height, width = min(side, n_rows), min(side, n_cols)
+    if (height, width) == image.shape:
+        return whole(image.shape)
+    step = max(1, min(height, width) // 128)
+    cell = filled_gaps(image.pixels[..., image.cell[0]])[::step, ::step].astype(np.float32)
+    low, high = np.percentile(cell, [1, 99])
+    level = np.log1p(np.clip(cell - low, 0, None) / max(0.05 * float(high - low), 1e-12))
+    detail = np.abs(level - ndimage.uniform_filter(level, 9))
+    top, left = (int(step * at) for at in _densest(detail, -(-height // step), -(-width // step)))
+    top, left = min(top, n_rows - height), min(left, n_cols - width)
+    return (top, left, top + height, left + width)
+
+
+def _densest(field: npt.NDArray[np.float32], n_rows: int, n_cols: int) -> tuple[int, int]:
+    """First row and column of the window with the largest sum; of equal ones the most central."""
+    total = np.zeros((field.shape[0] + 1, field.shape[1] + 1))
+    total[1:, 1:] = field.cumsum(0, dtype=np.float64).cumsum(1)
+    sums = (
+        total[n_rows:, n_cols:]
+        - total[:-n_rows, n_cols:]
+        - total[n_rows:, :-n_cols]
+        + total[:-n_rows, :-n_cols]
+    )
+    best = np.argwhere(sums >= 0.999 * sums.max())
+    middle = (np.array(sums.shape) - 1) / 2
+    row, col = best[np.argmin(((best - middle) ** 2).sum(axis=1))]
+    return int(row), int(col)

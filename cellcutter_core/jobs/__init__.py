@@ -1,0 +1,1 @@
+"""Where runs execute: the queue, the worker process, the warm process."""

@@ -1,0 +1,451 @@
+"""The queue of runs, and of their applications: submit one, see where it stands, cancel it.
+
+Each is worked on by a child process of its own, which an executor's task starts and waits for.
+On one machine the tasks are threads; on a cluster they may be those of
+``dask.distributed.Client(address).get_executor()``, with the runs on a shared file system. Nothing
+but strings goes to a task, and all that becomes of a run is in its directory.
+
+A run outlives the server that started it: hours of training shall not hang on a terminal that is
+closed, and the page finds the run again from its directory. Whoever wants it to end stops it, on
+the page or by making the file `stop` in its directory. What waited for its turn does not start
+without a server; `Jobs.left_behind` finds it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Any
+
+from cellcutter_core.apply.application import Application
+from cellcutter_core.config import check_current
+from cellcutter_core.jobs.warm_process import SPARE
+from cellcutter_core.processes.child import environment, module_command
+from cellcutter_core.processes.threads import Threads
+from cellcutter_core.runs.folder import list_runs, runs_folder
+from cellcutter_core.runs.lock import holder, process_exists
+from cellcutter_core.runs.store import Run
+
+# A run that was asked to stop does so after its current step, or after the drawing of an epoch.
+# Past this many seconds it is ended, which costs no more than the epoch that it was in.
+GRACE = 30.0
+# After a signal to end, until it is killed.
+LAST_GRACE = 5.0
+_LOOK_EVERY = 0.25
+
+Job = Run | Application
+
+_SERVER = uuid.uuid4().hex
+_going: set[str] = set()
+
+
+class Jobs:
+    """A queue of runs.
+
+    Parameters
+    ----------
+    executor : concurrent.futures.Executor, optional
+        Where tasks run; default threads here, as many as CELLCUTTER_WORKERS says, else one: two
+        trainings at once on one machine are each half as fast.
+
+    Raises
+    ------
+    ValueError
+        If CELLCUTTER_WORKERS is no number of workers.
+
+    Attributes
+    ----------
+    n_workers : int
+        How many tasks run at once; 1 where that is the matter of an executor that was given.
+    """
+
+    def __init__(self, executor: Executor | None = None) -> None:
+        self.n_workers = _n_workers() if executor is None else 1
+        self._executor = executor or Threads(self.n_workers)
+        # By absolute path, in the order of the queue.
+        self._futures: dict[str, Future[None]] = {}
+        self._lock = threading.Lock()
+
+    def submit(self, run: Run, *, epochs: int | None = None) -> None:
+        """Put a run at the end of the queue: a new one, or one to go on with.
+
+        Parameters
+        ----------
+        run : Run
+        epochs : int, optional
+            Train to this epoch; default the one it was last to train to.
+
+        Raises
+        ------
+        ValueError
+            If it is running or waiting already, has that many epochs already, or is of an earlier
+            version.
+        """
+        check_current(run.config)
+        if epochs is not None:
+            run.config.training.replace(epochs=epochs)  # Within the bounds, or it says so.
+        with self._lock:
+            now = run.progress
+            if now.status == "running":
+                raise ValueError("this run is still going; stop it first, or wait until it is done")
+            path = str(run.path.absolute())
+            if self._waits(path):
+                raise ValueError("this run waits for its turn already")
+            last = epochs or now.epochs
+            if now.epochs_done >= last:
+                raise ValueError(
+                    f"this run has {now.epochs_done} epochs already; "
+                    "choose a larger number of epochs to go on with it"
+                )
+            self._queue(run, train_in_child, str(last), epochs=last)
+
+    def apply(self, application: Application) -> None:
+        """Put the application of a run at the end of the queue, a new one or one to go on with.
+
+        Raises
+        ------
+        ValueError
+            If it is going or waiting already, all its images are done, or its run is of an earlier
+            version.
+        """
+        check_current(application.run.config)
+        with self._lock:
+            now = application.progress
+            if now.status == "running" or self._waits(str(application.path.absolute())):
+                raise ValueError("this is going on already; wait until it is done")
+            if not now.n_left:
+                raise ValueError("all these images are done already; choose others")
+            self._queue(application, apply_in_child)
+
+    def _queue(self, job: Job, task: Callable[..., None], *args: str, **values: Any) -> None:
+        """Put a job at the end of the queue. The lock is held."""
+        path = str(job.path.absolute())
+        job.forget_stop()
+        ticket = uuid.uuid4().hex
+        job.record(
+            "queued",
+            **values,
+            ticket=ticket,
+            server=_SERVER,
+            pid=os.getpid(),
+            host=socket.gethostname(),
+        )
+        self._futures = {
+            other: future
+            for other, future in self._futures.items()
+            if other != path and not future.done()
+        }
+        try:
+            future = self._executor.submit(task, path, *args, ticket)
+        except RuntimeError as error:
+            message = f"the run could not be put into the queue ({error}); start it again"
+            job.record("failed", message=message)
+            raise ValueError(message) from error
+        self._futures[path] = future
+        future.add_done_callback(lambda done: _lost(done, path, ticket))
+
+    def cancel(self, run: Job) -> None:
+        """Take a run out of the queue, or stop it if it is running; at its end nothing happens.
+
+        It returns at once. A running one keeps its last whole epoch, an application its last whole
+        image; one that does not stop by itself is ended after `GRACE` seconds.
+        """
+        status = run.progress.status
+        if status not in ("queued", "running"):
+            return
+        run.ask_to_stop()
+        with self._lock:
+            future = self._futures.get(str(run.path.absolute()))
+        if status == "queued":
+            # If it is just being started, it finds that it was asked to stop.
+            if future is None or not future.running():
+                run.record("stopped")
+            if future is not None:
+                future.cancel()
+        elif future is None or future.done():
+            # Started by a server that is gone, or from the command line: nobody waits for it.
+            threading.Thread(target=_end, args=(str(run.path),), daemon=True).start()
+
+    def position(self, run: Job) -> int | None:
+        """1 for the run that starts next, and so on; None for one that does not wait here."""
+        path = str(run.path.absolute())
+        with self._lock:
+            waiting = [other for other in self._futures if self._waits(other)]
+        return waiting.index(path) + 1 if path in waiting else None
+
+    def ahead(self, job: Job | None = None) -> list[Job]:
+        """What comes before one that waits here, in order: what goes on, then what starts sooner.
+
+        Parameters
+        ----------
+        job : Run or Application, optional
+            Default one that would be submitted now.
+
+        Returns
+        -------
+        list of Run or Application
+            Empty for one that does not wait here.
+        """
+        path = "" if job is None else str(job.path.absolute())
+        with self._lock:
+            there = {other: self._waits(other) for other in self._futures}
+            going = [
+                other
+                for other, future in self._futures.items()
+                if not there[other] and not future.done()
+            ]
+        waiting = [other for other, waits in there.items() if waits]
+        if job is not None:
+            if path not in waiting:
+                return []
+            waiting = waiting[: waiting.index(path)]
+        found = []
+        for other in (*going, *waiting):
+            with contextlib.suppress(ValueError):  # Deleted.
+                found.append(_job(other))
+        return found
+
+    def _waits(self, path: str) -> bool:
+        future = self._futures.get(path)
+        if future is None or future.done() or future.running():
+            return False
+        # Executors elsewhere do not tell a task that waits from one that runs; the run does.
+        try:
+            return _job(path).progress.status == "queued"
+        except ValueError:
+            return False  # Deleted.
+
+    def left_behind(self) -> list[Run]:
+        """Runs that waited when their server ended, oldest first; `submit` queues them again."""
+        summaries, _ = list_runs()
+        found = []
+        for summary in reversed(summaries):
+            if summary.status != "queued":
+                continue
+            with contextlib.suppress(ValueError):
+                run = Run(runs_folder() / summary.id)
+                if is_left_behind(run):
+                    found.append(run)
+        return found
+
+
+def is_left_behind(job: Job) -> bool:
+    """Whether it still waits for its turn, but the server that queued it has ended."""
+    queued = _last_queued(job)
+    return job.progress.status == "queued" and queued is not None and not _serves(queued)
+
+
+def train_in_child(path: str, epochs: str, ticket: str) -> None:
+    """The task: start a child process that trains the run in `path`, and wait for its end.
+
+    Parameters
+    ----------
+    path : str
+        The run's directory, absolute.
+    epochs : str
+        Train to this epoch.
+    ticket : str
+        Of the event that queued it; with another one by now, the run is not ours to start.
+    """
+    try:
+        run = Run(path)
+    except ValueError:
+        return  # Deleted while it waited.
+
+    def begin() -> subprocess.Popen[Any]:
+        return SPARE.take(path, epochs, run.log_file) or _child(run, child_command(path, epochs))
+
+    try:
+        _in_child(run, begin, ticket, what="training")
+    finally:
+        SPARE.done()
+
+
+def apply_in_child(path: str, ticket: str) -> None:
+    """The task: start a child process for the application in `path`, and wait for its end."""
+    try:
+        application = Application(path)
+    except ValueError:
+        return  # Deleted while it waited.
+
+    def begin() -> subprocess.Popen[Any]:
+        return _child(application, application_command(path))
+
+    _in_child(application, begin, ticket, what="application")
+
+
+def _child(job: Job, command: list[str]) -> subprocess.Popen[Any]:
+    with job.log_file.open("ab") as log:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment(),
+            # Not ended by Ctrl-C in the server's terminal, and all its processes as one.
+            start_new_session=True,
+        )
+
+
+def _in_child(
+    job: Job, begin: Callable[[], subprocess.Popen[Any]], ticket: str, *, what: str
+) -> None:
+    if job.progress.status != "queued" or not _holds(job, ticket):
+        return
+    if job.asked_to_stop:
+        job.record("stopped")
+        return
+    try:
+        child = begin()
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            job.record(
+                "failed",
+                message=f"the {what} could not be started: {error.strerror} "
+                f"({error.filename}); check the installation, then start it again",
+            )
+        return
+    path = str(job.path)
+    _going.add(path)
+    try:
+        _wait(child, job)
+    finally:
+        _going.discard(path)
+    if child.returncode:
+        with contextlib.suppress(OSError):
+            _record_end(job, ticket, what=what)
+
+
+def child_command(path: str, epochs: str) -> list[str]:
+    """The command that trains a run."""
+    return [*module_command("cellcutter_core.jobs.worker"), path, epochs]
+
+
+def application_command(path: str) -> list[str]:
+    """The command that applies a run to images."""
+    return [*module_command("cellcutter_core.apply.application"), path]
+
+
+def _wait(child: subprocess.Popen[Any], run: Job) -> None:
+    """Until the child has ended, by force if it was asked to stop long ago."""
+
+    def ended() -> bool:
+        try:
+            child.wait(_LOOK_EVERY)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    _watch(ended, lambda: run.asked_to_stop, lambda number: _signal(child.pid, number))
+
+
+def _end(path: str) -> None:
+    """Wait until a run that nobody here started has stopped, and end it if it does not."""
+    run = _job(path)
+    by = holder(run.path)
+    if by is None or by.pid is None or by.host != socket.gethostname():
+        return
+    pid = by.pid
+
+    def ended() -> bool:
+        time.sleep(_LOOK_EVERY)
+        return holder(run.path) != by
+
+    _watch(ended, lambda: run.asked_to_stop, lambda number: _signal(pid, number))
+    with contextlib.suppress(OSError):
+        if run.progress.status == "crashed":
+            run.record("stopped")
+
+
+def _watch(
+    ended: Callable[[], bool], asked: Callable[[], bool], end: Callable[[int], None]
+) -> None:
+    since: float | None = None
+    signals = [(GRACE, signal.SIGTERM), (GRACE + LAST_GRACE, getattr(signal, "SIGKILL", 15))]
+    while not ended():
+        if since is None:
+            since = time.monotonic() if asked() else None
+        elif signals and time.monotonic() - since > signals[0][0]:
+            end(signals.pop(0)[1])
+
+
+def _signal(pid: int, number: int) -> None:
+    """To the process and, where it leads a group of its own, to all of that."""
+    with contextlib.suppress(OSError):
+        if hasattr(os, "killpg") and os.getpgid(pid) == pid:
+            os.killpg(pid, number)
+        else:
+            os.kill(pid, number)
+
+
+def _record_end(run: Job, ticket: str, *, what: str) -> None:
+    """Say why a child ended that could not say so itself."""
+    status = run.progress.status
+    if not _holds(run, ticket) or holder(run.path) is not None:
+        return  # It was queued again meanwhile, or another process works on it.
+    if status in ("queued", "running", "crashed") and run.asked_to_stop:
+        run.record("stopped")
+    elif status == "queued":
+        lines = run.log_file.read_text("utf-8", "replace").split("\n")
+        last = next(
+            (line.strip() for line in reversed(lines) if line.strip()), "it printed nothing"
+        )
+        run.record("failed", message=f"the {what} could not be started: {last[:300]}")
+
+
+def _lost(future: Future[None], path: str, ticket: str) -> None:
+    """Say so in the run when the executor could not do its task."""
+    if future.cancelled() or future.exception() is None:
+        return
+    with contextlib.suppress(OSError, ValueError):
+        run = _job(path)
+        if _holds(run, ticket) and run.progress.status == "queued":
+            reason = " ".join(str(future.exception()).split())
+            run.record("failed", message=f"the queue lost this run ({reason}); start it again")
+
+
+def _job(path: str) -> Job:
+    return Application(path) if Application.is_at(path) else Run(path)
+
+
+def _last_queued(run: Job) -> dict[str, Any] | None:
+    return next((event for event in reversed(run.events()) if event["kind"] == "queued"), None)
+
+
+def _holds(run: Job, ticket: str) -> bool:
+    queued = _last_queued(run)
+    return queued is not None and queued.get("ticket") == ticket
+
+
+def _serves(queued: dict[str, Any]) -> bool:
+    """Whether the server that queued a run may still start it."""
+    if queued.get("server") == _SERVER or queued.get("host") != socket.gethostname():
+        return True  # Of servers on other machines nothing can be said from here.
+    pid = queued.get("pid")
+    # In a container a server started anew has the number of the one before.
+    return isinstance(pid, int) and pid != os.getpid() and process_exists(pid)
+
+
+def _n_workers() -> int:
+    given = os.environ.get("CELLCUTTER_WORKERS", "1")
+    if not given.isdecimal() or int(given) < 1:
+        raise ValueError(f"CELLCUTTER_WORKERS must be a number of at least 1, got {given!r}")
+    return int(given)
+
+
+@atexit.register
+def _say_what_goes_on() -> None:
+    for path in sorted(_going):
+        with contextlib.suppress(ValueError):
+            if _job(path).progress.status == "running":
+                what = "A training" if isinstance(_job(path), Run) else "An application"
+                print(f"{what} goes on without the server; to end it: touch {path}/stop")

@@ -1,0 +1,92 @@
+"""How long something waits for its turn: by what is left of all that comes before it."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Callable, Sequence
+from statistics import mean
+
+from cellcutter_core.apply.application import Application, applications
+from cellcutter_core.jobs.estimate import estimate_seconds
+from cellcutter_core.runs.store import Run
+
+# What was asked to stop still ends its step, or the drawing of an epoch.
+STOPPING = 5.0
+
+
+def seconds_to_wait(
+    ahead: Sequence[Run | Application],
+    *,
+    n_workers: int,
+    needs: Callable[[Run | Application], float | None],
+) -> float | None:
+    """Seconds until something starts that has these before it.
+
+    Parameters
+    ----------
+    ahead : sequence of Run or Application
+        In the order of the queue, as `Jobs.ahead` gives them.
+    n_workers : int
+        How many of them are worked on at once.
+    needs : callable
+        How long one of them still takes, such as `seconds_left`; None where nobody knows.
+
+    Returns
+    -------
+    float or None
+        None where it is not known of one of them.
+    """
+    free = [0.0] * n_workers
+    for job in ahead:
+        seconds = needs(job)
+        if seconds is None:
+            return None
+        heapq.heapreplace(free, free[0] + seconds)
+    return free[0]
+
+
+def seconds_left(job: Run | Application, *, device: str | None = None) -> float | None:
+    """How long a run or an application still takes, one that goes on or one that waits.
+
+    Parameters
+    ----------
+    job : Run or Application
+    device : str, optional
+        What it runs on, as for `estimate_seconds`.
+
+    Returns
+    -------
+    float or None
+        None for an application of which no image is done, and none was before with this network.
+    """
+    if job.asked_to_stop:
+        return STOPPING
+    return _of_images(job) if isinstance(job, Application) else _of_training(job, device)
+
+
+def _of_training(run: Run, device: str | None) -> float:
+    now = run.progress
+    if now.status == "running" and now.seconds_left is not None:
+        return now.seconds_left
+    left = max(now.epochs - now.epochs_done, 0)
+    if not left:
+        return 0.0
+    training = run.config.training.replace(epochs=left)
+    config = run.config.replace(training=training)
+    seconds, _ = estimate_seconds(run.inputs, config, device=device)
+    if now.status == "running":
+        # Before its first step: what it took so far is of that.
+        seconds -= time.time() - _last(run, "started")
+    return max(seconds, 1.0)
+
+
+def _of_images(application: Application) -> float | None:
+    took = [one.seconds for one in application.progress.outcomes if not one.error]
+    for other in applications(application.run):
+        took = took or [one.seconds for one in other.progress.outcomes if not one.error]
+    return mean(took) * application.progress.n_left if took else None
+
+
+def _last(run: Run, kind: str) -> float:
+    return max((event["time"] for event in run.events() if event["kind"] == kind), default=0.0)

@@ -1,0 +1,220 @@
+"""The cells of a large image by a trained network, block by block."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from cellcutter_core.config import Config
+from cellcutter_core.images.parts import Region
+from cellcutter_core.labels import new_numbers
+from cellcutter_core.large.blocks import blocks_of, lie_in, pixels_of, with_margin
+from cellcutter_core.large.finding import Found
+from cellcutter_core.large.large_image import LargeImage
+from cellcutter_core.network.taught import N_CHANNELS, read_taught
+from cellcutter_core.network.unet import UNet
+from cellcutter_core.pipeline import certain_regions, seen_channels
+from cellcutter_core.training.datasets import make_dataset, scale_of_cells
+from cellcutter_core.training.inputs import PartInputs
+from cellcutter_core.training.marker_check import have_cells
+from cellcutter_core.training.prediction import Drawing, draw_cells
+
+SMALL = 4096
+"""Longest side in pixels of the pictures of a large image."""
+
+
+@dataclass(frozen=True, eq=False)
+class Reduced:
+    """A large image and its cells, every so many pixels of them, to look at.
+
+    Attributes
+    ----------
+    every : int
+        How far the rows and columns lie apart.
+    image : (h, w, C) array
+        The channels that the network saw.
+    labels : (h, w) int32
+    borders : (h, w) uint8
+        Of each square of so many pixels the highest, for thin outlines to stay.
+    """
+
+    every: int
+    image: NDArray[Any]
+    labels: NDArray[np.int32]
+    borders: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """What was drawn.
+
+    Attributes
+    ----------
+    boxes : (N, 4) int64
+        First row and column of each cell, and those after the last; all 0 where it has no pixel.
+    areas : (N,) int64
+        In pixels.
+    reduced : Reduced
+    """
+
+    boxes: NDArray[np.int64]
+    areas: NDArray[np.int64]
+    reduced: Reduced
+
+
+def draw(
+    network: UNet,
+    large: LargeImage,
+    found: Found,
+    config: Config,
+    labels: NDArray[np.integer[Any]],
+    *,
+    done: Callable[[], None] = lambda: None,
+) -> Drawn:
+    """Draw every cell into a label image.
+
+    Parameters
+    ----------
+    network : UNet
+    large : LargeImage
+    found : Found
+        Its cell area and markers.
+    config : Config
+    labels : (H, W) array of integers
+        All 0, perhaps in a file. Gets the number of each cell, that of its marker counted from 1.
+    done : callable
+        Called after every block.
+    """
+    seen = seen_channels(large.sample, config)
+    every = -(-max(large.shape) // SMALL)
+    small = tuple(-(-n // every) for n in large.shape)
+    reduced = Reduced(
+        every,
+        np.zeros((*small, len(seen)), large.sample.pixels.dtype),
+        np.zeros(small, np.int32),
+        np.zeros(small, np.uint8),
+    )
+    n = len(found.points)
+    boxes = np.zeros((n, 4), np.int64)
+    boxes[:, :2] = large.shape
+    drawn = Drawn(boxes, np.zeros(n, np.int64), reduced)
+    of_all = large.sample.pixels[..., seen]
+    scale = scale_of_cells(found.cell_diameter, large.shape, config)
+    margin = math.ceil(config.crops.size / scale)
+    for core in blocks_of(large.shape):
+        around = with_margin(core, margin, large.shape)
+        part = pixels_of(core, around)
+        pixels = large.read(around).pixels[..., seen]
+        nuclei = certain_regions(large.sample, config, found.nuclei(around))
+        cells, drawing = _draw_block(network, found, config, around, pixels, nuclei, of_all)
+        numbered = np.append(0, cells + 1)[drawing.labels[part]]
+        labels[pixels_of(core)] = numbered
+        _measure(drawn, core, cells, drawing.labels[part])
+        _reduce(reduced, core, pixels[part], numbered, drawing.borders[part])
+        done()
+    drawn.boxes[drawn.areas == 0] = 0
+    return drawn
+
+
+def checked(
+    large: LargeImage,
+    found: Found,
+    config: Config,
+    labels: NDArray[np.integer[Any]],
+    *,
+    done: Callable[[], None] = lambda: None,
+) -> Found:
+    """Without the markers that have no cell of their own, as `pipeline.checked_markers` finds them.
+
+    Parameters
+    ----------
+    large, found, config, done
+        As for `draw`.
+    labels : (H, W) array of integers
+        Gets what the taught network draws, to be drawn over.
+    """
+    network = UNet(config.network)
+    network.set_weights(list(read_taught()[0]), N_CHANNELS)
+    drawn = draw(network, large, found, config, labels, done=done)
+    n = len(found.points) + 1
+    regions = np.zeros(n, np.int64)
+    for core in blocks_of(large.shape):
+        certain = certain_regions(large.sample, config, found.nuclei(core))
+        regions += np.bincount(certain.ravel(), minlength=n)
+    return found.only(have_cells(drawn.areas, regions[1:]))
+
+
+def _draw_block(
+    network: UNet,
+    found: Found,
+    config: Config,
+    around: Region,
+    pixels: NDArray[Any],
+    nuclei: NDArray[np.int32],
+    of_all: NDArray[Any],
+) -> tuple[NDArray[np.intp], Drawing]:
+    """Which cells have their marker in a block, and their labels, counted among these."""
+    there = lie_in(found.points, around)
+    cells, nuclei = np.flatnonzero(there), new_numbers(there)[nuclei]
+    mask = found.mask(around)
+    if not (len(cells) and mask.any()):
+        return cells, Drawing(
+            nuclei, np.zeros(nuclei.shape, np.uint8), np.zeros(nuclei.shape, np.float32)
+        )
+    inputs = PartInputs(
+        pixels,
+        mask,
+        found.points[cells] - np.array(around[:2]),
+        nuclei,
+        of_all=of_all,
+        diameter_of_all=found.cell_diameter,
+    )
+    return cells, draw_cells(network, make_dataset(inputs, config), inputs, config)
+
+
+def _measure(
+    drawn: Drawn, core: Region, cells: NDArray[np.intp], labels: NDArray[np.int32]
+) -> None:
+    """Add what a block holds of each cell."""
+    drawn.areas[cells] += np.bincount(labels.ravel(), minlength=len(cells) + 1)[1:]
+    top, left = core[:2]
+    for cell, place in zip(cells, ndimage.find_objects(labels, len(cells)), strict=True):
+        if place is not None:
+            rows, cols = place
+            box = drawn.boxes[cell]
+            box[:2] = np.minimum(box[:2], (top + rows.start, left + cols.start))
+            box[2:] = np.maximum(box[2:], (top + rows.stop, left + cols.stop))
+
+
+def _reduce(
+    reduced: Reduced,
+    core: Region,
+    pixels: NDArray[Any],
+    labels: NDArray[np.int32],
+    borders: NDArray[np.uint8],
+) -> None:
+    """Write every so many pixels of a block."""
+    every = reduced.every
+    # Of rows and columns those that are taken, as seen from the block and in the picture.
+    first = [-start % every for start in core[:2]]
+    place = tuple(
+        slice(-(-start // every), -(-stop // every))
+        for start, stop in zip(core[:2], core[2:], strict=True)
+    )
+    thin = (slice(first[0], None, every), slice(first[1], None, every))
+    reduced.image[place] = pixels[thin]
+    reduced.labels[place] = labels[thin]
+    # The squares in which the block has its pixels; those at its rim it shares with others.
+    squares, cuts = [], []
+    for start, stop in zip(core[:2], core[2:], strict=True):
+        number = np.arange(start, stop) // every
+        cuts.append(np.flatnonzero(np.diff(number, prepend=-1)))
+        squares.append(slice(int(number[0]), int(number[-1]) + 1))
+    highest = np.maximum.reduceat(np.maximum.reduceat(borders, cuts[0], 0), cuts[1], 1)
+    np.maximum(reduced.borders[tuple(squares)], highest, out=reduced.borders[tuple(squares)])

@@ -1,0 +1,243 @@
+"""Cell area and markers of a large image, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellcutter_core.config import Config
+from cellcutter_core.images.image import Image
+from cellcutter_core.images.parts import Region
+from cellcutter_core.images.regions import interesting_region
+from cellcutter_core.labels import new_numbers
+from cellcutter_core.large.blocks import blocks_of, lie_in, pixels_of, with_margin
+from cellcutter_core.large.large_image import LargeImage
+from cellcutter_core.markers.finding import Nuclei, cell_size
+from cellcutter_core.markers.nucleus_regions import NUCLEI_BETWEEN, nucleus_diameter, region_heights
+from cellcutter_core.markers.region_outlines import Faint, brighter_than_haze
+from cellcutter_core.mask.graph_cut import find_mask
+from cellcutter_core.pipeline import find_area, find_markers, is_covered
+
+LOOKED_AT = 1536
+"""Side in pixels of the region by which the size of nuclei is estimated."""
+
+MARGIN, DIAMETERS = 128, 6
+"""The margin in which nuclei and cell area are found: so many pixels, or diameters of a nucleus."""
+
+
+LARGEST_DIAMETER = 512
+"""That the settings allow, in pixels."""
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Cell area and markers of a large image, in files.
+
+    Attributes
+    ----------
+    points : (N, 2) float
+        (row, col) of each cell's marker.
+    cell_diameter : float
+        See `Inputs.cell_diameter`.
+    mask_fraction : float
+        Share of the image that is cell.
+    """
+
+    points: NDArray[np.float64]
+    cell_diameter: float
+    mask_fraction: float
+    _regions: NDArray[np.int32]
+    _numbers: NDArray[np.int32]
+    _mask: NDArray[np.bool_]
+
+    def only(self, kept: NDArray[np.bool_]) -> Found:
+        """Without some of the markers, and those that stay numbered anew.
+
+        Parameters
+        ----------
+        kept : (N,) bool
+        """
+        return replace(
+            self,
+            points=self.points[kept],
+            cell_diameter=self.cell_diameter * float(np.sqrt(len(kept) / np.count_nonzero(kept))),
+            _numbers=new_numbers(kept)[self._numbers],
+        )
+
+    def nuclei(self, box: Region) -> NDArray[np.int32]:
+        """Regions of the nuclei in a box, labelled 1..N in the order of all points."""
+        return self._numbers[self._regions[pixels_of(box)]]
+
+    def mask(self, box: Region) -> NDArray[np.bool_]:
+        """True where there are cells in a box."""
+        return np.array(self._mask[pixels_of(box)])
+
+
+def find(
+    large: LargeImage, config: Config, folder: Path, *, done: Callable[[], None] = lambda: None
+) -> Found:
+    """Find cell area and nuclei as the settings want them.
+
+    Parameters
+    ----------
+    large : LargeImage
+    config : Config
+    folder : Path
+        For files, 5 bytes for each pixel. They are needed as long as what is returned.
+    done : callable
+        Called after every block, twice for each.
+
+    Raises
+    ------
+    ValueError
+        If no marker is found anywhere.
+    """
+    config = with_diameter(large, config)
+    regions, numbers, points = _markers(large, config, folder / "nuclei", done)
+    mask = _area(large, config, folder / "mask", regions, numbers, done)
+    n_pixels = sum(int(np.count_nonzero(mask[pixels_of(box)])) for box in blocks_of(large.shape))
+    if not n_pixels:
+        raise ValueError(
+            "the mask calls no pixel cell; raise mask.prior, or choose the automatic mask"
+        )
+    diameter = float(2 * np.sqrt(n_pixels / (np.pi * len(points))))
+    return Found(points, diameter, n_pixels / mask.size, regions, numbers, mask)
+
+
+def with_diameter(large: LargeImage, config: Config) -> Config:
+    """The settings with a size of nuclei, or of cells where nothing shows nuclei, for all blocks.
+
+    It is estimated where there is most to see. Settings that need none stay as they are.
+    """
+    if not config.markers.automatic or config.markers.diameter is not None:
+        return config
+    sample = large.sample
+    shows = list(sample.cell) if sample.nucleus is None else [sample.nucleus]
+    seen = sample.with_roles(cell=[sample.channels[index] for index in shows])
+    window = large.read(interesting_region(seen, LOOKED_AT))
+    if window.nucleus is None:
+        cell = window.pixels[..., list(window.cell)]
+        diameter = cell_size(cell, mask=find_mask(cell, config.mask))
+    else:
+        diameter = nucleus_diameter(window.pixels[..., window.nucleus])
+    return config.replace(markers=config.markers.replace(diameter=min(diameter, LARGEST_DIAMETER)))
+
+
+def _markers(
+    large: LargeImage, config: Config, file: Path, done: Callable[[], None]
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]:
+    """Regions of all that was taken for a nucleus; which of them are, renumbered; their points."""
+    store = np.memmap(file, np.int32, "w+", shape=large.shape)
+    diameter = config.markers.diameter or 2 * config.markers.max_sigma
+    points: list[NDArray[np.float64]] = []
+    heights: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
+    n_found, wrong = 0, ValueError(f"{large.sample.name}: there is nothing to see in it")
+    for core in blocks_of(large.shape):
+        around = with_margin(core, _margin(config), large.shape)
+        image = large.read(around)
+        try:
+            nuclei = find_markers(image, config, like=large.sample)
+        except ValueError as error:
+            # There are none in this block.
+            wrong = error
+        else:
+            new = _paste(nuclei, store[pixels_of(around)], n_found, _inside(core, around, diameter))
+            points.append(nuclei.points[new] + np.array(around[:2]))
+            heights.append(_heights(image, nuclei, config, new))
+            n_found += len(points[-1])
+        done()
+    if not n_found:
+        raise wrong
+    rise, area = (np.concatenate(part) for part in zip(*heights, strict=True))
+    kept = np.ones(n_found, bool)
+    if config.markers.automatic and large.sample.nucleus is not None:
+        clear = np.ones(n_found, bool)
+        kept, _ = brighter_than_haze(
+            rise, area, clear, between=NUCLEI_BETWEEN, faint=Faint.nothing()
+        )
+    return store, new_numbers(kept), np.concatenate(points)[kept].astype(np.float64)
+
+
+def _inside(core: Region, around: Region, diameter: float) -> Region:
+    """Where the markers of a block are: a little more than the block, for a nucleus on its rim may
+    have its marker on this side as seen from there, and on that side as seen from here.
+    """
+    reach = round(diameter / 2)
+    row, col = around[:2]
+    return (
+        core[0] - row - reach,
+        core[1] - col - reach,
+        core[2] - row + reach,
+        core[3] - col + reach,
+    )
+
+
+def _paste(
+    nuclei: Nuclei, store: NDArray[np.int32], n_found: int, inside: Region
+) -> NDArray[np.bool_]:
+    """Write those that no other block has found; which they are."""
+    taken = store > 0
+    area = np.bincount(nuclei.regions.ravel())[1:]
+    known = np.bincount(nuclei.regions[taken], minlength=len(area) + 1)[1:]
+    rows, cols = np.round(nuclei.points).astype(int).T
+    alone: NDArray[np.bool_] = (known <= area / 2) & ~taken[rows, cols]
+    new = lie_in(nuclei.points, inside) & alone
+    numbers = np.zeros(len(area) + 1, np.int32)
+    numbers[1:][new] = n_found + np.arange(1, np.count_nonzero(new) + 1)
+    written = numbers[nuclei.regions]
+    free = ~taken & (written > 0)
+    store[free] = written[free]
+    return new
+
+
+def _heights(
+    image: Image, nuclei: Nuclei, config: Config, which: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    if image.nucleus is None or config.markers.diameter is None:
+        return np.ones(np.count_nonzero(which)), np.ones(np.count_nonzero(which))
+    plane = image.pixels[..., image.nucleus]
+    rise, area = region_heights(plane, nuclei.regions, diameter=config.markers.diameter)
+    return np.maximum(rise[which], np.finfo(float).tiny), area[which]
+
+
+def _area(
+    large: LargeImage,
+    config: Config,
+    file: Path,
+    regions: NDArray[np.int32],
+    numbers: NDArray[np.int32],
+    done: Callable[[], None],
+) -> NDArray[np.bool_]:
+    """True where there are cells."""
+    store = np.memmap(file, np.bool_, "w+", shape=large.shape)
+    covered = is_covered(large.sample, config)
+    for core in blocks_of(large.shape):
+        around = with_margin(core, 0 if covered else _margin(config), large.shape)
+        nuclei = numbers[regions[pixels_of(around)]]
+        # Where no nucleus is there is no cell, whatever a cut of background and noise says.
+        image = None if covered or not nuclei.any() else large.read(around)
+        area = nuclei > 0
+        if image is not None:
+            area = _area_of(image, config, nuclei, large.sample)
+        store[pixels_of(core)] = area[pixels_of(core, around)]
+        done()
+    return store
+
+
+def _area_of(
+    image: Image, config: Config, nuclei: NDArray[np.int32], sample: Image
+) -> NDArray[np.bool_]:
+    try:
+        return find_area(image, config, Nuclei(nuclei, np.zeros((0, 2), np.int32)), like=sample)
+    except ValueError:
+        # There is nothing beside the nuclei, or nothing else to see.
+        return nuclei > 0
+
+
+def _margin(config: Config) -> int:
+    diameter = config.markers.diameter or 2 * config.markers.max_sigma
+    return max(MARGIN, round(DIAMETERS * diameter))

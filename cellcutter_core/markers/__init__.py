@@ -1,0 +1,1 @@
+"""Markers: where each cell is, found, given by the user, or edited."""

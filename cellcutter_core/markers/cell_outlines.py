@@ -1,0 +1,104 @@
+"""How large cells are whose outlines are stained: where they are looked for in the right size, the
+borders between them lie on the lines of the image.
+
+Looked for too small, cells are cut where there is no line; too large, lines run through them. So
+the image tells by itself which diameter is right, whatever its magnification.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from cellcutter_core.images.local_contrast import Floats
+from cellcutter_core.markers.nucleus_regions import (
+    SMALLEST_DIAMETER,
+    WORKING_DIAMETER,
+    busiest_window,
+    nucleus_regions,
+    reduced,
+)
+from cellcutter_core.paths.cheapest_paths import bright_line
+
+# Diameters are tried from this one on, each twice the one before, and then those half way to the
+# neighbours of the best.
+FIRST = 2**0.5 * SMALLEST_DIAMETER
+HALF_WAY = 2**0.5
+
+# The largest is this share of the image's shorter side: there have to be borders to look at.
+LARGEST = 1 / 3
+
+# Pixels; a window of this side is enough to look at.
+WINDOW = 640
+
+# Lengths in diameters of a cell: the sigma that lines are seen with, and how far from a line a
+# border still lies on it. In pixels at least 1 and 2.
+WIDTH, NEAR = 1 / 40, 1 / 20
+
+# What curves down more than this share of the image is a line.
+LINES = 0.85
+
+# How well lines and borders have to agree, from 0 for chance to 1: 0.85 to 0.95 at the right
+# diameter where outlines are stained, up to 0.75 at any where they are not.
+LEAST_AGREEMENT = 0.8
+
+
+def outline_diameter(log: Floats, mask: NDArray[np.bool_] | None = None) -> float | None:
+    """Typical diameter in pixels of cells that are dark inside and have bright outlines.
+
+    Parameters
+    ----------
+    log : (H, W) float32
+        Intensities, compared by their ratio.
+    mask : (H, W) bool, optional
+        True where there are cells.
+
+    Returns
+    -------
+    float or None
+        None where no size of cells agrees with the lines of the image: it shows something else.
+    """
+    # The insides of small cells may be dark enough to pass for background.
+    inside = np.ones(log.shape, bool) if mask is None else ndimage.binary_fill_holes(mask)
+    window = busiest_window(inside, WINDOW)
+    log, inside = log[window], inside[window]
+
+    @cache
+    def agreement(diameter: float) -> float:
+        factor = max(1, int(diameter / WORKING_DIAMETER))
+        return _agreement(reduced(log, factor), inside[::factor, ::factor], diameter / factor)
+
+    n = int(np.log2(max(LARGEST * min(log.shape) / FIRST, 1))) + 1
+    best = max((FIRST * 2**k for k in range(n)), key=agreement)
+    smaller = max(best / HALF_WAY, SMALLEST_DIAMETER)
+    best = max((best, smaller, best * HALF_WAY), key=agreement)
+    return best if agreement(best) > LEAST_AGREEMENT else None
+
+
+def _agreement(log: Floats, inside: NDArray[np.bool_], diameter: float) -> float:
+    """How well the borders between cells of a diameter agree with the lines of the image.
+
+    The harmonic mean of the share of borders that lie on lines and of lines that borders lie on,
+    each as Cohen's kappa: 0 where they agree by chance, 1 where they agree everywhere.
+    """
+    from skimage.segmentation import watershed
+
+    regions = nucleus_regions(-log, diameter=diameter, linear_below=1.0)
+    lines = bright_line(log, max(1.0, WIDTH * diameter))
+    cells = watershed(lines, np.where(inside, regions, 0), mask=inside)
+    near = max(2, round(NEAR * diameter))
+    # The outline of the mask is stained as well, and is no border between cells.
+    inner = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1] > near
+    border = inner & (ndimage.maximum_filter(cells, 3) != cells)
+    if not border.any():
+        return 0.0
+    strong = inner & (lines > np.percentile(lines[inner], 100 * LINES))
+    kappas = []
+    for one, other in ((border, strong), (strong, border)):
+        reached = ndimage.distance_transform_edt(~other) <= near
+        chance = float(reached[inner].mean())
+        kappas.append((float(reached[one].mean()) - chance) / max(1 - chance, 1e-12))
+    return 2 * kappas[0] * kappas[1] / sum(kappas) if min(kappas) > 0 else 0.0

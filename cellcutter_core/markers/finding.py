@@ -1,0 +1,330 @@
+"""Markers: where each cell is, one marker a cell.
+
+They come from the nucleus channel, with nothing to set (`nucleus_regions`) or as the
+paper finds them (`blob_detection`); from the cell channel where there is no nucleus channel; or
+from the user, as points or as a label image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+
+from cellcutter_core.arguments import check_channels_last
+from cellcutter_core.config import MarkerSettings
+from cellcutter_core.images.guesses.gaps import filled_gaps, frame
+from cellcutter_core.labels import check_labels, compact, markers_from_points
+from cellcutter_core.markers.cell_bodies import cell_diameter, cell_regions
+from cellcutter_core.markers.given_markers import number_markers, read_markers
+from cellcutter_core.markers.nucleus_regions import checked_plane, nucleus_regions
+
+__all__ = [
+    "Nuclei",
+    "blob_detection",
+    "find_cells",
+    "find_nuclei",
+    "marker_points",
+    "markers_from_points",
+    "number_markers",
+    "read_markers",
+    "typical_diameter",
+]
+
+Labels = NDArray[np.int32]
+
+DEFAULT = MarkerSettings()
+
+# A marker from the cell channel is the inner part of what was found, down to this share of its
+# depth: how far the cell reaches is for the network to say.
+CORE = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Nuclei:
+    """The markers of an image, one for each cell.
+
+    Attributes
+    ----------
+    regions : (H, W) int32
+        0 for background, 1..N for markers: the nucleus of each cell where there is a nucleus
+        channel, else pixels that are in the cell.
+    points : (N, 2) int32
+        (row, col) of a pixel inside each region, ``points[k - 1]`` for region k.
+    """
+
+    regions: Labels
+    points: NDArray[np.int32]
+
+
+def find_nuclei(
+    nucleus: ArrayLike, settings: MarkerSettings = DEFAULT, *, like: ArrayLike | None = None
+) -> Nuclei:
+    """Find the nuclei in the nucleus channel as the settings want it.
+
+    Parameters
+    ----------
+    nucleus : (H, W) array, integer or float
+    settings : MarkerSettings
+        Automatic: `nucleus_regions`. Otherwise `blob_detection`.
+    like : (h, w) array, optional
+        Pixels of all of the image that this is a part of, for `blob_detection`.
+
+    Returns
+    -------
+    Nuclei
+
+    Raises
+    ------
+    ValueError
+        If none are found (the message says what to try), or `nucleus` is no finite (H, W) image.
+    """
+    if not settings.automatic:
+        return _blobs(nucleus, settings, like)
+    regions = nucleus_regions(nucleus, diameter=settings.diameter)
+    return _found(regions, settings, "check that the nucleus channel is the right one")
+
+
+def find_cells(
+    cell: ArrayLike,
+    settings: MarkerSettings = DEFAULT,
+    *,
+    mask: NDArray[np.bool_] | None = None,
+    like: ArrayLike | None = None,
+) -> Nuclei:
+    """Find one place in each cell where there is no nucleus channel.
+
+    Parameters
+    ----------
+    cell : (H, W) or (H, W, C) array, integer or float
+        One or several channels that show the cell. Of several the mean is looked at, each scaled
+        to its own range.
+    settings : MarkerSettings
+        Automatic: `cell_regions`. Otherwise `blob_detection`.
+    mask : (H, W) bool, optional
+        True where there are cells; helps the automatic search.
+    like : (h, w) or (h, w, C) array, optional
+        Pixels of all of the image that this is a part of, for `blob_detection`.
+
+    Returns
+    -------
+    Nuclei
+        Each region is the inner part of what was found of the cell: how far the cell reaches is
+        for others to say.
+
+    Raises
+    ------
+    ValueError
+        If none are found (the message says what to try), `cell` is no finite image, or `mask` is
+        no mask of its shape.
+    """
+    if not settings.automatic:
+        judged = None if like is None else _one_plane(like, like)
+        return _blobs(_one_plane(cell, like), settings, judged)
+    image = _one_plane(cell)
+    regions = cores(cell_regions(image, mask=mask, diameter=settings.diameter))
+    return _found(regions, settings, "choose a nucleus channel, or give the diameter of a cell")
+
+
+def cell_size(cell: ArrayLike, *, mask: NDArray[np.bool_] | None = None) -> float:
+    """Diameter in pixels that `find_cells` takes of cells if the settings have none.
+
+    Parameters
+    ----------
+    cell, mask
+        As for `find_cells`.
+    """
+    return cell_diameter(_one_plane(cell), mask=mask)
+
+
+def blob_detection(
+    nucleus: ArrayLike,
+    max_sigma: float = 10,
+    min_sigma: float = 3,
+    threshold: float = 0.01,
+    *,
+    like: ArrayLike | None = None,
+) -> Labels:
+    """Mark each bright blob of the nucleus channel, as the paper does.
+
+    The image is brought to mean 0 and variance 1; blobs are the maxima of the determinant of its
+    Hessian over space and scale; those on pixels darker than the mean are dropped. Each blob
+    becomes a disc of radius ``max_sigma - 2``, cut half way to its neighbours.
+
+    Parameters
+    ----------
+    nucleus : (H, W) array, integer or float
+    max_sigma, min_sigma : float
+        Largest and smallest blob to look for, as a Gaussian sigma in pixels. The radius of a blob
+        is about its sigma.
+    threshold : float
+        How pronounced a blob has to be; lower finds more.
+    like : (h, w) array, optional
+        Pixels of all of the image that this is a part of: mean and variance are theirs.
+
+    Returns
+    -------
+    (H, W) int32
+        0 for background, 1..N for markers. All 0 if there are no blobs.
+
+    Raises
+    ------
+    ValueError
+        If `nucleus` is no finite (H, W) image, or not 0 < min_sigma <= max_sigma, or `threshold`
+        is not positive.
+
+    References
+    ----------
+    Din & Yu (2021), Scientific Reports 11, 23995, and their notebook.
+    """
+    from skimage.feature import blob_doh
+    from skimage.filters import gaussian
+    from skimage.segmentation import expand_labels
+
+    MarkerSettings(automatic=False, min_sigma=min_sigma, max_sigma=max_sigma, threshold=threshold)
+    image = checked_plane(nucleus, "nucleus").astype(np.float64)
+    mean, spread = image.mean(), image.std()
+    if like is not None:
+        # On the scale from 0 to 1 that the image is on by now.
+        low, high = (float(end(nucleus)) for end in (np.min, np.max))
+        judged = (np.asarray(like, np.float64) - low) / max(high - low, np.finfo(float).tiny)
+        mean, spread = judged.mean(), judged.std()
+    standard = (image - mean) / (spread if spread > 0 else 1)
+    blobs = blob_doh(standard, max_sigma=max_sigma, min_sigma=min_sigma, threshold=threshold)
+    rows, cols = np.round(blobs[:, :2]).astype(int).T
+    # The determinant is as large for a dark blob as for a bright one.
+    bright = gaussian(standard)[rows, cols] > 0
+    seeds = np.zeros(image.shape, np.int32)
+    seeds[rows[bright], cols[bright]] = np.arange(1, np.count_nonzero(bright) + 1)
+    return np.asarray(expand_labels(seeds, max(max_sigma - 2, 0)), np.int32)
+
+
+def marker_points(labels: ArrayLike) -> NDArray[np.int32]:
+    """A pixel inside each marker: the one that is farthest from the marker's outline.
+
+    Of several, the one nearest to the marker's centre of mass.
+
+    Parameters
+    ----------
+    labels : (H, W) array of integers
+        0 for background.
+
+    Returns
+    -------
+    (N, 2) int32
+        (row, col), in the order of the ids that occur.
+
+    Examples
+    --------
+    >>> marker_points(np.array([[5, 5, 5, 0, 2], [5, 5, 5, 0, 2], [5, 5, 5, 0, 2]]))
+    array([[1, 4],
+           [1, 1]], dtype=int32)
+    """
+    regions, ids = compact(check_labels(labels, "markers"))
+    pixels = np.argwhere(regions)
+    owner = regions[tuple(pixels.T)]
+    area = np.maximum(np.bincount(owner, minlength=len(ids) + 1), 1)
+    middle = [np.bincount(owner, p, minlength=len(ids) + 1) / area for p in pixels.T]
+    away = np.sum([(p - m[owner]) ** 2 for p, m in zip(pixels.T, middle, strict=True)], axis=0)
+    order = np.lexsort((-away, _depth(regions)[tuple(pixels.T)]))
+    deepest = np.zeros(len(ids) + 1, np.int64)
+    # Of all that is written to one place the last stays: the deepest pixel.
+    deepest[owner[order]] = order
+    return pixels[deepest[1:]].astype(np.int32)
+
+
+def typical_diameter(mask: NDArray[np.bool_], n_markers: int) -> float:
+    """Diameter in pixels of a disc with the area of a cell: the mask shared out over the markers.
+
+    Parameters
+    ----------
+    mask : (H, W) bool
+        True where there are cells.
+    n_markers : int
+
+    Returns
+    -------
+    float
+        2·√(area / (π·n_markers)).
+
+    Raises
+    ------
+    ValueError
+        If the mask is empty or there are no markers.
+    """
+    area = int(np.count_nonzero(mask))
+    if not area:
+        raise ValueError("mask is empty, so cells have no size; choose the automatic mask")
+    if n_markers < 1:
+        raise ValueError(f"n_markers is {n_markers}, but at least one marker is needed")
+    return float(2 * np.sqrt(area / (np.pi * n_markers)))
+
+
+def cores(regions: Labels) -> Labels:
+    """(H, W) int32: the inner part of each region, down to half of its depth."""
+    depth = _depth(regions)
+    deepest = np.zeros(int(regions.max()) + 1)
+    np.maximum.at(deepest, regions.ravel(), depth.ravel())
+    return np.where(depth >= CORE * deepest[regions], regions, 0).astype(np.int32)
+
+
+def _depth(regions: Labels) -> NDArray[np.float64]:
+    """Distance of each pixel of a region to the nearest that is not of it; 0 in the background."""
+    # Outside of the image is outside of every region: points stay away from its edge.
+    padded = np.pad(regions, 1)
+    inner = padded > 0
+    for one, other in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+        same = padded[one] == padded[other]
+        inner[one] &= same
+        inner[other] &= same
+    depth = ndimage.distance_transform_edt(inner)[1:-1, 1:-1]
+    return np.where(regions > 0, depth + 1, 0.0)
+
+
+def _one_plane(cell: ArrayLike, like: ArrayLike | None = None) -> NDArray[Any]:
+    """The sum of all channels, each scaled by the way from its 1st to its 99th percentile, or by
+    that of all of the image that this is a part of.
+    """
+    image: NDArray[Any] = np.asarray(cell)
+    if image.ndim != 3 or image.size == 0:
+        return image
+    check_channels_last(image, "cell")
+    if image.shape[2] == 1:
+        return image[..., 0]
+    planes = [checked_plane(image[..., channel], "cell") for channel in range(image.shape[2])]
+    judged = np.stack(planes, axis=-1)
+    if like is not None:
+        planes = list(np.moveaxis(image.astype(np.float64), -1, 0))
+        judged = np.asarray(like)
+    low, high = np.percentile(judged, [1, 99], axis=(0, 1))
+    spread = np.where(high > low, high - low, 1)
+    return np.asarray(sum(p / s for p, s in zip(planes, spread, strict=True)))
+
+
+def _blobs(image: ArrayLike, settings: MarkerSettings, like: ArrayLike | None) -> Nuclei:
+    plane = np.asarray(image)
+    if plane.ndim == 2 and plane.size and frame(plane) is not None:
+        plane = filled_gaps(plane)
+    found = blob_detection(
+        plane, settings.max_sigma, settings.min_sigma, settings.threshold, like=like
+    )
+    if not found.any():
+        raise ValueError(
+            f"no markers found with threshold {settings.threshold:g} and sigmas "
+            f"{settings.min_sigma:g} to {settings.max_sigma:g}; lower the threshold, or choose "
+            "automatic markers"
+        )
+    return Nuclei(found, marker_points(found))
+
+
+def _found(regions: Labels, settings: MarkerSettings, remedy: str) -> Nuclei:
+    if not regions.any():
+        size = "" if settings.diameter is None else f" of about {settings.diameter:g} pixels"
+        raise ValueError(
+            f"no markers found: nothing{size} stands out from background and noise; {remedy}, or "
+            "give markers in a file"
+        )
+    return Nuclei(regions, marker_points(regions))

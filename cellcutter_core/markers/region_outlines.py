@@ -1,0 +1,253 @@
+"""Outlines of found regions, and which of the regions stand out: steps shared by all that finds
+nuclei or cells in an image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from cellcutter_core.images.local_contrast import Labels, LocalContrast
+from cellcutter_core.labels import along_border, compact
+
+# Surroundings of a region, in diameters of a nucleus from its outline.
+RING = (0.08, 0.3)
+
+# Where an outline lies between the surroundings (0) and the plateau (1): half way for a sharp edge
+# that the optics blurred, a little lower for a round nucleus, which is dimmer where it is thin.
+OUTLINE_AT = 0.45
+
+# No bump of the noise rises higher than this, in standard deviations of the noise: 5.0 in images of
+# nothing but noise.
+NOISE_REACHES = 6.0
+
+# No outline is moved outwards by more than this, in diameters.
+FARTHEST = 0.15
+
+
+def outlined(labels: Labels, contrast: LocalContrast) -> Labels:
+    """Put the outline of each region half way between its plateau and its own surroundings.
+
+    Parameters
+    ----------
+    labels : (H, W) int32
+        Roughly the regions.
+    contrast : LocalContrast
+        Of the image they are of.
+
+    Returns
+    -------
+    (H, W) int32
+        With the same ids. Regions may fall apart here; `tidied` mends that.
+    """
+    distance, nearest = _nearest(labels)
+    plateau, around = _plateau_and_surroundings(labels, contrast, distance, nearest)
+    limit = (around + OUTLINE_AT * (plateau - around)).astype(np.float32)
+    inside = (distance < FARTHEST * contrast.diameter) & (contrast.height > limit[nearest])
+    return np.where(inside & (nearest > 0), nearest, 0).astype(np.int32)
+
+
+@dataclass(frozen=True)
+class Faint:
+    """What did not stand out: the logarithms of how far it did, and how much each counts."""
+
+    log_rise: NDArray[np.float64]
+    weight: NDArray[np.float64]
+
+    @classmethod
+    def nothing(cls) -> Faint:
+        return cls(np.empty(0), np.empty(0))
+
+    def and_more(self, log_rise: NDArray[np.float64], weight: NDArray[np.float64]) -> Faint:
+        return Faint(np.append(self.log_rise, log_rise), np.append(self.weight, weight))
+
+
+def standing_out(
+    labels: Labels,
+    contrast: LocalContrast,
+    *,
+    smallest: float,
+    between: tuple[float, float],
+    faint: Faint | None = None,
+) -> tuple[Labels, Faint]:
+    """Keep the regions that stand out from their surroundings as those of the nuclei do.
+
+    Nuclei and what is none (haze, cytoplasm, debris) differ in brightness by far more than nuclei
+    among themselves, but by how much is known to the image alone. The limit is where fewest
+    regions are, `between` two shares of the typical brightness.
+
+    Parameters
+    ----------
+    labels : (H, W) int32
+    contrast : LocalContrast
+    smallest : float
+        Drop regions of a smaller diameter, in diameters of a nucleus.
+    between : (float, float)
+        Lower and upper share of the typical height above the surroundings; typical is what half
+        of all light is in regions above.
+    faint : Faint, optional
+        What an earlier look dropped. Where nothing is left there may have been a crowd.
+
+    Returns
+    -------
+    labels : (H, W) int32
+        Renumbered 1..N.
+    faint : Faint
+        What has been dropped by now.
+    """
+    faint = Faint.nothing() if faint is None else faint
+    if not labels.any():
+        return labels, faint
+    rise, area = rises(labels, contrast)
+    large = area >= np.pi / 4 * (smallest * contrast.diameter) ** 2
+    ids = np.flatnonzero(large & (rise > 0))
+    clear = rise[ids] > NOISE_REACHES * contrast.noise_left
+    keep = np.zeros(len(rise), dtype=bool)
+    if clear.any():
+        kept, faint = brighter_than_haze(rise[ids], area[ids], clear, between=between, faint=faint)
+        keep[ids[kept]] = True
+    return compact(np.where(keep[labels], labels, 0))[0], faint
+
+
+def rises(
+    labels: Labels, contrast: LocalContrast
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """For each label from 0 how high it rises above its surroundings, and its area in pixels."""
+    plateau, around = _plateau_and_surroundings(labels, contrast, *_nearest(labels))
+    area = np.bincount(labels.ravel(), minlength=len(plateau)).astype(np.float64)
+    area[0] = 0
+    return plateau - around, area
+
+
+def brighter_than_haze(
+    rise: NDArray[np.float64],
+    area: NDArray[np.float64],
+    clear: NDArray[np.bool_],
+    *,
+    between: tuple[float, float],
+    faint: Faint,
+) -> tuple[NDArray[np.bool_], Faint]:
+    """Which of some regions are above the limit of which `standing_out` tells.
+
+    Parameters
+    ----------
+    rise, area : (N,) float
+        Above 0.
+    clear : (N,) bool
+        Of which this is no noise; at least one of them.
+    between, faint
+        As for `standing_out`.
+
+    Returns
+    -------
+    kept : (N,) bool
+    faint : Faint
+    """
+    log_rise = np.log(rise)
+    weight = np.sqrt(np.minimum(area, np.median(area[clear])))
+    typical = weighted_median(log_rise[clear], (area * rise)[clear])
+    lowest, highest = np.log(between)
+    limits = typical + np.linspace(float(lowest), float(highest), 60)
+    crowd = sum(
+        np.exp(-0.5 * ((limits[:, None] - where) / 0.25) ** 2) @ how_much
+        for where, how_much in ((log_rise, weight), (faint.log_rise, faint.weight))
+    )
+    kept = clear & (log_rise > limits[np.argmin(crowd)])
+    return kept, faint.and_more(log_rise[~kept], weight[~kept])
+
+
+def weighted_median(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    """The value below which half of the weight lies."""
+    order = np.argsort(values)
+    weight = np.cumsum(weights[order])
+    return float(values[order[min(np.searchsorted(weight, weight[-1] / 2), len(order) - 1)]])
+
+
+def tidied(labels: Labels, radius: float) -> Labels:
+    """Open each region by a disc, keep its largest part, fill its holes.
+
+    Parameters
+    ----------
+    labels : (H, W) int32
+    radius : float
+        Of the disc in pixels. Regions that do not hold it are dropped. The image is taken to go on
+        beyond its edge, so that nothing is rounded off there.
+
+    Returns
+    -------
+    (H, W) int32
+        With the same ids, each a single 4-connected part.
+    """
+    width = int(np.ceil(radius)) + 2
+    padded = np.pad(labels, width, mode="edge")
+    inner = padded > 0
+    for one, other in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+        same = padded[one] == padded[other]
+        inner[one] &= same
+        inner[other] &= same
+    # `inner` has lost the outermost pixel of each region already.
+    core = ndimage.distance_transform_edt(inner) > max(radius - 1, 0)
+    if not core.any():
+        return np.zeros_like(labels)
+    distance, where = ndimage.distance_transform_edt(~core, return_indices=True)
+    own = padded[tuple(where)] == padded
+    opened = np.where(own & (distance <= radius + 0.5), padded, 0)
+    return _without_holes(_largest_parts(opened[width:-width, width:-width]))
+
+
+def _largest_parts(labels: Labels) -> Labels:
+    from skimage.measure import label as connected
+
+    parts, n_parts = connected(labels, connectivity=1, return_num=True)
+    if not n_parts:
+        return labels
+    area = np.bincount(parts.ravel(), minlength=n_parts + 1)
+    owner = np.zeros(n_parts + 1, np.int64)
+    owner[parts.ravel()] = labels.ravel()
+    owner[0] = 0
+    order = np.lexsort((area, owner))
+    is_largest = np.append(owner[order][1:] != owner[order][:-1], True)
+    keep = np.zeros(n_parts + 1, dtype=bool)
+    keep[order[is_largest]] = True
+    keep[0] = False
+    return np.where(keep[parts], labels, 0).astype(np.int32)
+
+
+def _without_holes(labels: Labels) -> Labels:
+    """Fill background that is enclosed by a single region."""
+    holes, n_holes = ndimage.label(labels == 0)
+    lowest = np.full(n_holes + 1, np.iinfo(np.int32).max)
+    highest = np.zeros(n_holes + 1, np.int32)
+    for one, other in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+        for hole, beside in ((holes[one], labels[other]), (holes[other], labels[one])):
+            touch = (hole > 0) & (beside > 0)
+            np.minimum.at(lowest, hole[touch], beside[touch])
+            np.maximum.at(highest, hole[touch], beside[touch])
+    fill = lowest == highest
+    fill[along_border(holes)] = False
+    return np.where(fill[holes] & (holes > 0), highest[holes], labels).astype(np.int32)
+
+
+def _nearest(labels: Labels) -> tuple[NDArray[np.float64], Labels]:
+    """For each pixel its distance to a region, and the id of that region."""
+    if not labels.any():
+        return np.full(labels.shape, np.inf), labels
+    distance, where = ndimage.distance_transform_edt(labels == 0, return_indices=True)
+    return distance, labels[tuple(where)]
+
+
+def _plateau_and_surroundings(
+    labels: Labels,
+    contrast: LocalContrast,
+    distance: NDArray[np.float64],
+    nearest: Labels,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """For each label from 0: height of its inside, height of what is free around it."""
+    start, end = (share * contrast.diameter for share in RING)
+    ring = (distance > max(1.0, start)) & (distance < max(end, 2.5))
+    plateau = contrast.plateaus(labels)
+    around = contrast.quantiles(nearest, 0.25, where=ring)
+    return plateau, np.minimum(around, plateau)

@@ -1,0 +1,1 @@
+"""The mask: where there are cells, found by a graph cut."""

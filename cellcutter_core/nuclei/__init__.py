@@ -1,1 +1,0 @@
-"""Nuclei, or cell bodies where there are none: their regions and outlines."""

@@ -1,0 +1,1 @@
+"""What needs no training: the cheapest paths to the markers, and the watershed."""

@@ -1,1 +1,0 @@
-"""Files of each format, and what their channels show."""

@@ -1,0 +1,1 @@
+"""Training: crops, the loss, the training loop, and the prediction for a whole image."""

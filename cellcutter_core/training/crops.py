@@ -1,0 +1,372 @@
+"""One crop around every marker, with its position embedding, in batches of fixed shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from cellcutter_core.arguments import check_argument, check_channels_last
+from cellcutter_core.labels import check_labels
+from cellcutter_core.paths.cheapest_paths import HIGHEST_LOG_ODDS, Territory
+
+T = TypeVar("T", bound=np.generic)
+
+
+def check_dataset(data: Any) -> None:
+    """Refuse anything but a `Dataset`, and say how to make one.
+
+    Raises
+    ------
+    ValueError
+    """
+    check_argument(data, Dataset, "data", "make one with Dataset(image, markers, ~mask)")
+
+
+class Dataset:
+    """The crops of one image.
+
+    Parameters
+    ----------
+    image : (H, W) or (H, W, C) array
+        One or several channels; each is brought to zero mean and unit variance.
+    markers : (H, W) integer array or (N, 2) array
+        A marker label image, 0 where there is none; or one point (row, col) a cell.
+    background : (H, W) bool array, optional
+        True where there is no cell. This is the inverse of a mask: `Dataset(..., ~mask)`.
+        Without it nowhere is background.
+    crop_size : int
+        Side S of a crop in pixels; even.
+    sigma : float
+        Width of the position embedding exp(-d²/2σ²) in pixels, d the distance to the crop's centre.
+    nuclei : (H, W) integer array, optional
+        Nucleus regions, labelled like the markers (1..N in the order of the points). Pixels of a
+        cell's own nucleus are certainly its own, those of other nuclei certainly not.
+    territory : Territory, optional
+        Each pixel's cell by the cheapest path to a marker, labelled like the markers. With it a
+        crop shows three more channels between image and position embedding: its own marker and all
+        others (1 where they are, from `nuclei`), and the path log-odds, scaled to -1..1.
+    like : (h, w, C) array, optional
+        Pixels of all of the image that this is a part of: mean and variance are theirs.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit each other or channels seem to come first, there is no marker, a
+        marker lies outside of the image, `markers` is no label image with 0 between markers (a
+        mask, or one with negative numbers), all markers lie on background, the image is smaller
+        than half a crop, or a channel is constant.
+
+    Notes
+    -----
+    Cells at the border are kept: their crops reach beyond the image, where the image is the mean
+    of each channel (0 after standardising) and everything is background. Nothing is copied up
+    front; crops are gathered from the padded image when they are asked for.
+    """
+
+    def __init__(
+        self,
+        image: ArrayLike,
+        markers: ArrayLike,
+        background: ArrayLike | None = None,
+        *,
+        crop_size: int = 64,
+        sigma: float = 15.0,
+        nuclei: ArrayLike | None = None,
+        territory: Territory | None = None,
+        like: ArrayLike | None = None,
+    ) -> None:
+        pixels = np.asarray(image, np.float32)
+        if pixels.ndim == 2:
+            pixels = pixels[..., None]
+        if pixels.ndim != 3:
+            raise ValueError(f"image must be (H, W) or (H, W, C), got shape {pixels.shape}")
+        check_channels_last(pixels, "image")
+        self.shape: tuple[int, int] = pixels.shape[:2]
+        if crop_size % 2 or crop_size < 2:
+            raise ValueError(f"crop_size must be even and at least 2, got {crop_size}")
+        # What of a crop lies beyond the image is background, so half of one is enough.
+        if 2 * min(self.shape) < crop_size:
+            raise ValueError(
+                f"the image is {self.shape[0]}×{self.shape[1]} pixels, smaller than half of one "
+                f"crop of {crop_size}×{crop_size}; choose a smaller crop size or a larger image"
+            )
+        self.crop_size = crop_size
+        self.sigma = float(sigma)
+        self.points = _points(markers, self.shape)
+        self._half = crop_size // 2
+        self.padded_image = self._pad(
+            _standardise(pixels, pixels if like is None else np.asarray(like)), 0
+        )
+        outside = np.zeros(self.shape, bool)
+        if background is not None:
+            outside = _background(background, self.points, self.shape)
+        self.padded_background = self._pad(outside, True)
+        regions = np.zeros(self.shape, np.int32)
+        if nuclei is not None:
+            given = _same_shape("nuclei", nuclei, self.shape)
+            regions = check_labels(given, "nuclei").astype(np.int32)
+            if regions.max(initial=0) > len(self.points):
+                raise ValueError(
+                    f"nuclei has labels up to {regions.max()}, but there are only "
+                    f"{len(self.points)} markers; label nuclei 1..N in the order of the markers"
+                )
+        self.padded_nuclei = self._pad(regions, 0)
+        self.padded_territory: NDArray[np.int32] | None = None
+        self.padded_log_odds: NDArray[np.float32] | None = None
+        if territory is not None:
+            if nuclei is None:
+                raise ValueError("territory is shown together with markers; give nuclei too")
+            owner = _same_shape("territory", territory.labels, self.shape).astype(np.int32)
+            log_odds = _same_shape("log-odds", territory.log_odds, self.shape)
+            self.padded_territory = self._pad(owner, 0)
+            # Beyond the image there is no cell, as certainly as anywhere.
+            self.padded_log_odds = self._pad(log_odds.astype(np.float32), log_odds.max())
+        self.set_targets(np.zeros(self.shape, np.int32))
+
+    def set_targets(self, labels: ArrayLike) -> None:
+        """Set what a warm-up teaches.
+
+        Parameters
+        ----------
+        labels : (H, W) integer array
+            Pixels of each cell, 1..N in the order of the points; 0 where there is none.
+        """
+        targets = _same_shape("targets", labels, self.shape).astype(np.int32)
+        self.padded_targets = self._pad(targets, 0)
+
+    def discs(self, radius: float) -> NDArray[np.int32]:
+        """(H, W) labels of discs around the markers, which the nearest marker gets where they meet.
+
+        The paper's fake labels for a warm-up: its radius is 5 pixels.
+        """
+        from skimage.segmentation import expand_labels
+
+        points = np.zeros(self.shape, np.int32)
+        rows, cols = np.round(self.points).astype(int).T
+        points[rows, cols] = np.arange(1, len(self) + 1)
+        return np.asarray(expand_labels(points, distance=radius), np.int32)
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    @property
+    def image(self) -> NDArray[np.float32]:
+        """(H, W, C) the image as the network sees it, without what is added around it."""
+        return self.padded_image[self._half : -self._half, self._half : -self._half]
+
+    @property
+    def n_channels(self) -> int:
+        """Channels of a crop: those of the image, what shows markers, the position embedding."""
+        return int(self.padded_image.shape[-1]) + (3 if self.shows_markers else 0) + 1
+
+    @property
+    def shows_markers(self) -> bool:
+        """Whether crops show markers and path log-odds."""
+        return self.padded_territory is not None
+
+    @cached_property
+    def origins(self) -> NDArray[np.intp]:
+        """(N, 2) row and column of each crop's first pixel; negative where it leaves the image."""
+        return np.round(self.points).astype(np.intp) - self._half
+
+    @cached_property
+    def embedding(self) -> NDArray[np.float32]:
+        """(S, S) position embedding, 1 at the marker."""
+        d = np.arange(self.crop_size, dtype=np.float32) - self._half
+        return np.asarray(np.exp(-(d[:, None] ** 2 + d**2) / (2 * self.sigma**2)), np.float32)
+
+    @property
+    def n_at_border(self) -> int:
+        """How many crops reach beyond the image."""
+        last = np.array(self.shape) - self.crop_size
+        return int(np.any((self.origins < 0) | (self.origins > last), axis=1).sum())
+
+    def crops(self, cells: ArrayLike) -> NDArray[np.float32]:
+        """The crops of some cells as the network gets them.
+
+        Parameters
+        ----------
+        cells : (n,) int
+            Positions in `points`.
+
+        Returns
+        -------
+        (n, S, S, `n_channels`) float32
+        """
+        chosen = np.asarray(cells, np.intp)
+        out = np.empty((len(chosen), self.crop_size, self.crop_size, self.n_channels), np.float32)
+        n_image = self.padded_image.shape[-1]
+        out[..., :n_image] = self.windows(self.padded_image, chosen)
+        if self.shows_markers:
+            regions = self.windows(self.padded_nuclei, chosen)
+            own = regions == chosen[:, None, None] + 1
+            out[..., n_image] = own
+            out[..., n_image + 1] = (regions > 0) & ~own
+            out[..., n_image + 2] = self._log_odds(chosen) / HIGHEST_LOG_ODDS
+        out[..., -1] = self.embedding
+        return out
+
+    def _log_odds(self, cells: NDArray[np.intp]) -> NDArray[np.float32]:
+        """(n, S, S) path log-odds of each pixel to belong to the crop's cell."""
+        assert self.padded_territory is not None
+        assert self.padded_log_odds is not None
+        own = self.windows(self.padded_territory, cells) == cells[:, None, None] + 1
+        log_odds = self.windows(self.padded_log_odds, cells)
+        return np.where(own, log_odds, -log_odds)
+
+    def batches(self, size: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
+        """All crops in order, `size` at a time: (n,) positions and (`size`, S, S, C + 1) crops.
+
+        The last batch repeats crops to keep its shape; use its first n.
+        """
+        for start in range(0, len(self), size):
+            cells = np.arange(start, min(start + size, len(self)))
+            yield cells, self.crops(filled(cells, size)[0])
+
+    def cells_in_area(self, rng: np.random.Generator, area: int) -> NDArray[np.intp]:
+        """Cells whose crop begins in a random square of side `area`, as the paper draws a step.
+
+        Where the image is smaller than the square, these are all cells.
+        """
+        extent = np.maximum(np.array(self.shape) - self.crop_size + 1 - area, 0)
+        corner = rng.integers(0, extent + 1)
+        # A square at the very edge also takes the crops that begin beyond it.
+        low = np.where(corner == 0, -self._half, corner)
+        high = np.where(corner == extent, np.array(self.shape), corner + area)
+        inside = np.all((self.origins >= low) & (self.origins < high), axis=1)
+        return np.flatnonzero(inside)
+
+    def neighbours(self, rng: np.random.Generator, n: int) -> NDArray[np.intp]:
+        """The `n` cells nearest to a random cell (all, where there are fewer)."""
+        if n >= len(self):
+            return np.arange(len(self))
+        centre = self.points[rng.integers(len(self))]
+        return np.sort(self._tree.query(centre, k=range(1, n + 1))[1]).astype(np.intp)
+
+    @cached_property
+    def _tree(self) -> cKDTree:
+        return cKDTree(self.points)
+
+    def _pad(self, field: NDArray[T], value: float) -> NDArray[T]:
+        widths = [(self._half, self._half)] * 2 + [(0, 0)] * (field.ndim - 2)
+        return np.pad(field, widths, constant_values=value)
+
+    def windows(self, padded: NDArray[T], cells: NDArray[np.intp]) -> NDArray[T]:
+        """What the crops of some cells show of a field that is padded by half a crop all round."""
+        views = np.lib.stride_tricks.sliding_window_view(padded, (self.crop_size,) * 2, axis=(0, 1))
+        rows, cols = (self.origins[cells] + self._half).T
+        gathered = views[rows, cols]
+        return np.moveaxis(gathered, 1, -1) if padded.ndim == 3 else gathered
+
+
+def filled(cells: NDArray[np.intp], size: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Some cells in a batch of fixed size.
+
+    Returns
+    -------
+    cells : (`size`,) int
+        The given cells, repeated to fill the batch: what fills it are real crops, so that batch
+        normalisation sees nothing else.
+    valid : (`size`,) float32
+        1 for the given cells, 0 for their repetitions.
+    """
+    if not 1 <= len(cells) <= size:
+        raise ValueError(f"a batch of {size} takes 1 to {size} crops, got {len(cells)}")
+    return np.resize(cells, size), (np.arange(size) < len(cells)).astype(np.float32)
+
+
+def _points(markers: ArrayLike, shape: tuple[int, int]) -> NDArray[np.float64]:
+    given = np.asarray(markers)
+    if given.shape == shape and not (given.ndim == 2 and given.shape[1] == 2):
+        _check_marker_image(given)
+        # Not regionprops: two sums over the image find all centroids at once.
+        labels, where = np.unique(given[given > 0], return_inverse=True)
+        count = np.bincount(where)
+        points = np.stack(
+            [np.bincount(where, weights=axis) / count for axis in np.nonzero(given > 0)], axis=1
+        ) if len(labels) else np.empty((0, 2))  # fmt: skip
+    elif given.ndim == 2 and given.shape[1] == 2:
+        points = given.astype(np.float64)
+    else:
+        raise ValueError(
+            f"markers must be a label image of the image's shape {shape} or (N, 2) points "
+            f"(row, col), got shape {given.shape}"
+        )
+    if not len(points):
+        raise ValueError("there is no marker; find or draw at least one, one for each cell")
+    inside = np.all((points >= 0) & (points <= np.array(shape) - 1), axis=1)
+    if not inside.all():
+        first = tuple(points[~inside][0].tolist())
+        raise ValueError(
+            f"{np.sum(~inside)} of {len(points)} markers lie outside of the image "
+            f"{shape[0]}×{shape[1]}, the first at (row, col) = {first}; "
+            "remove them, or check that points are given as (row, col)"
+        )
+    return points
+
+
+def _check_marker_image(markers: NDArray[Any]) -> None:
+    """Raise a ValueError where markers are no label image, or background has a number in it."""
+    if not np.issubdtype(markers.dtype, np.integer):
+        raise ValueError(f"a marker label image must be of integers, got {markers.dtype}")
+    check_labels(markers, "markers")
+    largest = int(markers.max())
+    if markers.all() or (
+        # Of unsigned numbers less one, 0 becomes the largest there is.
+        largest == np.iinfo(markers.dtype).max and np.mean(markers == largest) > 0.5
+    ):
+        raise ValueError(
+            f"markers has the number {largest} where there is no marker, or no pixel between "
+            "markers; background is 0, and markers count from 1"
+        )
+    ids = markers[markers > 0]
+    if ids.size and ids.min() == ids.max() and ndimage.label(markers, np.ones((3, 3)))[1] > 1:
+        raise ValueError(
+            "markers has one number in several pieces, as a mask has; give each marker a number of "
+            "its own, for example with skimage.measure.label"
+        )
+
+
+def _background(
+    background: ArrayLike, points: NDArray[np.float64], shape: tuple[int, int]
+) -> NDArray[np.bool_]:
+    given = _same_shape("background", background, shape)
+    if given.dtype != np.bool_ and not np.isin(given, (0, 1)).all():
+        raise ValueError(
+            f"background holds {given.dtype} from {np.min(given)} to {np.max(given)}, but has to "
+            "be True where there is no cell; of a label image give labels == 0"
+        )
+    outside = given.astype(bool)
+    rows, cols = np.round(points).astype(int).T
+    # A single marker may well have lost its few pixels of a mask that was made smaller.
+    if outside.all() or (len(points) > 1 and outside[rows, cols].all()):
+        raise ValueError(
+            "background is True at every marker, so there is nowhere a cell could be; it is True "
+            "where there is no cell: of a mask give ~mask"
+        )
+    return outside
+
+
+def _same_shape(name: str, field: ArrayLike, shape: tuple[int, int]) -> NDArray[np.generic]:
+    array = np.asarray(field)
+    if array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}, the image {shape}; they must be equal")
+    return array
+
+
+def _standardise(pixels: NDArray[np.float32], like: NDArray[Any]) -> NDArray[np.float32]:
+    if not np.all(np.isfinite(pixels)):
+        raise ValueError("the image has pixels that are not finite; replace them by numbers")
+    mean = like.mean(axis=(0, 1), dtype=np.float64)
+    deviation = like.std(axis=(0, 1), dtype=np.float64)
+    if np.any(deviation == 0):
+        raise ValueError(
+            f"channel {int(np.argmin(deviation))} of the image is constant; leave it out"
+        )
+    return np.asarray((pixels - mean) / deviation, np.float32)

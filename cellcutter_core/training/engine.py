@@ -1,0 +1,304 @@
+"""One optimiser step: which crops, turned how, through the network, into the loss.
+
+Crops are gathered, turned and compared inside the compiled step, from the padded image that lies
+on the device. All that travels in a step is which crops, and how they are turned.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellcutter_core.config import TrainingSettings
+from cellcutter_core.network.backend import Backend
+from cellcutter_core.network.compiled import compiled
+from cellcutter_core.paths.cheapest_paths import HIGHEST_LOG_ODDS
+from cellcutter_core.training.crops import Dataset, filled
+from cellcutter_core.training.loss import self_supervised_loss
+
+PARTS = ("loss", "area", "overlap", "background", "certain")
+
+
+class Shape(NamedTuple):
+    """What a compiled step has to know of a dataset beforehand."""
+
+    width: int
+    n_pixels: int
+    crop_size: int
+    shows_markers: bool
+
+
+class Engine:
+    """A network, its optimiser and the compiled steps that train it.
+
+    Parameters
+    ----------
+    model : keras.Model
+        (N, S, S, C) crops → (N, S, S, 1) logits; trained in place.
+    settings : TrainingSettings
+        λ, β, weights, learning rate and how many crops pass at once.
+    where : Backend
+        What it runs on.
+    extent : (rows, cols), optional
+        The largest padded image of those to come: all lie on the device in one of that size, for
+        which a step is compiled once. Default: each in its own size.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        settings: TrainingSettings,
+        where: Backend,
+        extent: tuple[int, int] | None = None,
+    ) -> None:
+        import keras
+
+        from cellcutter_core.network.rearranged import rearranged
+
+        self.settings = settings
+        self.where = where
+        self._extent = extent
+        model = rearranged(model)
+        self._optimizer = keras.optimizers.Adam(settings.learning_rate, clipnorm=settings.clip_norm)
+        self._optimizer.build(model.trainable_variables)
+        self._run = compiled(
+            where.name, model, self._optimizer, self._objective, _spread, gpu=where.gpu
+        )
+        self._datasets: dict[Dataset, tuple[Shape, dict[str, Any]]] = {}
+        self._targets: dict[Dataset, NDArray[np.int32]] = {}
+
+    @property
+    def state(self) -> list[NDArray[Any]]:
+        """The optimiser's variables, with which a training can go on at another time."""
+        from keras import ops
+
+        self._run.write_back()
+        return [np.asarray(ops.convert_to_numpy(v.value)) for v in self._optimizer.variables]
+
+    def restore(self, state: list[NDArray[Any]]) -> None:
+        """Set what `state` gave. Raises ValueError where it belongs to another network."""
+        variables = self._optimizer.variables
+        if [v.shape for v in state] != [tuple(v.shape) for v in variables]:
+            raise ValueError(
+                "this optimiser state belongs to another network; continue with the network "
+                "settings that the run was started with"
+            )
+        for variable, value in zip(variables, state, strict=True):
+            variable.assign(value)
+        self._run.read()
+
+    def write_back(self) -> None:
+        """Bring the Keras model up to date with the last step."""
+        self._run.write_back()
+
+    def step(
+        self,
+        data: Dataset,
+        cells: NDArray[np.intp],
+        symmetries: NDArray[np.int64],
+        *,
+        learning_rate: float,
+        target_weight: float,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> dict[str, float] | None:
+        """One optimiser step on some crops of one image.
+
+        Crops that do not fit through the network together pass in several batches. A first pass
+        then finds what each crop does to the others, and the summed gradient of the batches is
+        that of all crops at once.
+
+        Parameters
+        ----------
+        data : Dataset
+        cells, symmetries : (n,) int
+            Which crops, and for each its symmetry of the square: bit 1 mirrors columns, bit 2
+            rows, bit 4 exchanges rows and columns.
+        learning_rate : float
+        target_weight : float
+            0 for the self-supervised loss, 1 for the cross-entropy with the dataset's targets,
+            or between.
+        stop : callable
+            Asked between batches. When it says True the step is given up: no weight is trained.
+
+        Returns
+        -------
+        dict or None
+            The `PARTS`, summed over the batches; None where it was given up.
+        """
+        shape, fields = self._on_device(data)
+        n_batches = math.ceil(len(cells) / self.settings.crops_at_once)
+        size = self.settings.crops_at_once
+        if not self.where.compiles:
+            # Only where every new shape is compiled anew must there be one shape alone.
+            size = min(size, math.ceil(math.ceil(len(cells) / n_batches) / 8) * 8)
+        inputs = []
+        for part, turns in zip(
+            np.array_split(cells, n_batches), np.array_split(symmetries, n_batches), strict=True
+        ):
+            places, valid = filled(part, size)
+            inputs.append(
+                {
+                    "cells": places.astype(np.int32),
+                    "origins": (data.origins[places] + data.crop_size // 2).astype(np.int32),
+                    "turns": np.resize(turns, size).astype(np.int32),
+                    "valid": valid,
+                    "share": np.float32(len(part) / len(cells)),
+                    "target_weight": np.float32(target_weight),
+                }
+            )
+        if n_batches == 1:
+            record = self._run.step(shape, fields, inputs[0], learning_rate)
+            return dict(zip(PARTS, np.asarray(record, float).tolist(), strict=True))
+        spread = []
+        for x in inputs:
+            if stop():
+                return None
+            spread.append(self._run.forward(shape, fields, x))
+        everything = sum(spread[1:], start=spread[0])
+        records, gradients = [], None
+        for x, own in zip(inputs, spread, strict=True):
+            if stop():
+                return None
+            record, new = self._run.gradients(shape, fields, x, everything - own)
+            records.append(np.asarray(record, float))
+            gradients = new if gradients is None else [
+                a + b for a, b in zip(gradients, new, strict=True)
+            ]  # fmt: skip
+        self._run.apply(gradients, learning_rate)
+        return dict(zip(PARTS, np.sum(records, axis=0).tolist(), strict=True))
+
+    def _on_device(self, data: Dataset) -> tuple[Shape, dict[str, Any]]:
+        from keras import ops
+
+        n_rows, n_cols = self._extent or data.padded_background.shape
+
+        def whole(field: NDArray[Any]) -> NDArray[Any]:
+            # What is added lies beyond all crops.
+            more = (n_rows - field.shape[0], n_cols - field.shape[1])
+            return np.pad(field, [(0, n) for n in more] + [(0, 0)] * (field.ndim - 2))
+
+        def flat(field: NDArray[Any], dtype: str) -> Any:
+            return ops.convert_to_tensor(whole(field).ravel(), dtype)
+
+        if data not in self._datasets:
+            n_pixels = n_rows * n_cols
+            shape = Shape(n_cols, n_pixels, data.crop_size, data.shows_markers)
+            self._datasets[data] = (
+                shape,
+                {
+                    "image": ops.convert_to_tensor(whole(data.padded_image).reshape(n_pixels, -1)),
+                    "background": flat(data.padded_background, "float32"),
+                    "nuclei": flat(data.padded_nuclei, "int32"),
+                    "embedding": ops.convert_to_tensor(data.embedding.ravel(), "float32"),
+                },
+            )
+            if data.padded_territory is not None and data.padded_log_odds is not None:
+                self._datasets[data][1].update(
+                    territory=flat(data.padded_territory, "int32"),
+                    log_odds=flat(data.padded_log_odds, "float32"),
+                )
+        shape, fields = self._datasets[data]
+        # Targets are the one field that changes; they are replaced, never written into.
+        if self._targets.get(data) is not data.padded_targets:
+            self._targets[data] = data.padded_targets
+            fields["targets"] = flat(data.padded_targets, "int32")
+        return shape, fields
+
+    def _objective(
+        self,
+        network: Callable[[Any], Any],
+        shape: Shape,
+        fields: dict[str, Any],
+        x: dict[str, Any],
+        outside: Any,
+    ) -> tuple[Any, Any]:
+        """The number that is made small, and its `PARTS` for the record."""
+        from keras import ops
+
+        s = self.settings
+        pixels, crops, background, nucleus = _gathered(shape, fields, x)
+        logits = network(crops)[..., 0]
+        loss, parts = self_supervised_loss(
+            logits,
+            pixels,
+            background,
+            n_pixels=shape.n_pixels,
+            lam=s.lam,
+            beta=s.beta,
+            valid=x["valid"],
+            outside=None if outside is None else ops.take(outside, pixels, axis=0),
+        )
+        n = ops.maximum(ops.sum(x["valid"]), 1.0)
+        valid = x["valid"][:, None, None] / n
+        log_p = ops.log_sigmoid(logits)
+        log_q = ops.log_sigmoid(-logits)
+        certain = -s.nucleus_weight * ops.sum(nucleus * log_p * valid)
+        own = ops.equal(ops.take(fields["targets"], pixels), x["cells"][:, None, None] + 1)
+        target = ops.cast(own, "float32")
+        aimed = -ops.sum((target * log_p + (1 - target) * log_q) * valid)
+        w = x["target_weight"]
+        objective = (1 - w) * (loss + certain) + w * aimed
+        record = ops.stack([loss, parts["area"], parts["overlap"], parts["background"], certain])
+        return objective * x["share"], record * x["share"]
+
+
+def _spread(
+    network: Callable[[Any], Any], shape: Shape, fields: dict[str, Any], x: dict[str, Any]
+) -> Any:
+    """(P, 2): at each pixel of the image the sums of log(1 - p) and p over the batch's crops."""
+    from keras import ops
+
+    pixels, crops, _, _ = _gathered(shape, fields, x)
+    logits = network(crops)[..., 0]
+    both = ops.stack([ops.log_sigmoid(-logits), ops.sigmoid(logits)], axis=-1)
+    both = both * x["valid"][:, None, None, None]
+    return ops.segment_sum(
+        ops.reshape(both, (-1, 2)), ops.reshape(pixels, (-1,)), num_segments=shape.n_pixels
+    )
+
+
+def _log_odds(fields: dict[str, Any], x: dict[str, Any], pixels: Any) -> Any:
+    """Path log-odds of a batch's pixels."""
+    from keras import ops
+
+    own = ops.equal(ops.take(fields["territory"], pixels), x["cells"][:, None, None] + 1)
+    log_odds = ops.take(fields["log_odds"], pixels)
+    return ops.where(own, log_odds, -log_odds)
+
+
+def _gathered(shape: Shape, fields: dict[str, Any], x: dict[str, Any]) -> tuple[Any, Any, Any, Any]:
+    """Pixel numbers, crops, background and own nucleus of a batch, each turned, on the device."""
+    from keras import ops
+
+    side = shape.crop_size
+    turns = x["turns"][:, None, None]
+    a = ops.arange(side, dtype="int32")[None, :, None]
+    b = ops.arange(side, dtype="int32")[None, None, :]
+    swap = ops.not_equal(ops.bitwise_and(turns, 4), 0)
+    rows, cols = ops.where(swap, b, a), ops.where(swap, a, b)
+    rows = ops.where(ops.not_equal(ops.bitwise_and(turns, 2), 0), side - 1 - rows, rows)
+    cols = ops.where(ops.not_equal(ops.bitwise_and(turns, 1), 0), side - 1 - cols, cols)
+    origins = x["origins"]
+    pixels = (origins[:, :1, None] + rows) * shape.width + origins[:, 1:, None] + cols
+    embedding = ops.take(fields["embedding"], rows * side + cols)
+    regions = ops.take(fields["nuclei"], pixels)
+    own = ops.equal(regions, x["cells"][:, None, None] + 1)
+    nucleus = ops.cast(own, "float32")
+    other = ops.cast(ops.logical_and(regions > 0, ops.logical_not(own)), "float32")
+    shown = []
+    if shape.shows_markers:
+        shown = [nucleus, other, _log_odds(fields, x, pixels) / HIGHEST_LOG_ODDS]
+    crops = ops.concatenate(
+        [
+            ops.take(fields["image"], pixels, axis=0),
+            *(field[..., None] for field in shown),
+            embedding[..., None],
+        ],
+        axis=-1,
+    )
+    background = ops.maximum(ops.take(fields["background"], pixels), other) * (1 - nucleus)
+    return pixels, crops, background, nucleus

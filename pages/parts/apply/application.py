@@ -1,0 +1,251 @@
+"""A run on other images: choose them, watch, look at what was found, take it home."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from cellcutter_core.apply.application import Application, Standing, applications
+from cellcutter_core.apply.outcomes import USUAL_FORMATS
+from cellcutter_core.choices.draft import file_of, keep_file
+from cellcutter_core.choices.sources import channel_names_of, is_of_a_part, whole_image_files
+from cellcutter_core.config import is_current
+from cellcutter_core.export import IMAGE_FORMATS
+from cellcutter_core.images.file_sets.given_files import named_images
+from cellcutter_core.jobs.queue import is_left_behind
+from cellcutter_core.runs.store import Run
+from pages.shared import panels
+from pages.shared.caching import cached_runs
+from pages.shared.image_table import (
+    choose_one,
+    picture_in,
+    say_what_else_it_saw,
+    say_what_is_wrong,
+)
+from pages.shared.run_troubles import end_of_log
+from pages.shared.run_words import format_duration
+from pages.shared.viewer.linked import linked_panes
+from pages.shared.waiting import waiting_line
+
+BRIGHTNESS = {"As each picture says": None, "Dark on bright": True, "Bright on dark": False}
+
+
+def choose_images(run: Run) -> None:
+    """Files to apply the run to, how to read them, and what to make of them."""
+    # Another key is another, empty widget: what was uploaded is on disk, and its memory goes.
+    turn = st.session_state.setdefault("apply_turn", 0)
+    given = st.file_uploader(
+        f"Images: {panels.IMAGE_FORMATS}",
+        type=panels.IMAGE_FILES,
+        accept_multiple_files=True,
+        key=f"apply_files_{turn}",
+        help="As many as you like. They stay on the computer that runs this app.",
+    )
+    with st.expander("How they are read, and what is made of them", icon=":material/tune:"):
+        how = _how_to_read(run)
+        formats = st.multiselect(
+            "Files for each image",
+            list(IMAGE_FORMATS),
+            default=USUAL_FORMATS,
+            format_func=lambda name: IMAGE_FORMATS[name].title,
+            key="apply_formats",
+            persist_state="session",
+        )
+    with st.container(horizontal=True):
+        start = st.button(
+            "Apply",
+            icon=":material/play_arrow:",
+            type="primary",
+            disabled=not (given and formats and is_current(run.config)),
+            key="apply_start",
+        )
+        start_whole = is_of_a_part(run) and st.button(
+            "The whole of this run's image",
+            icon=":material/fullscreen:",
+            disabled=not (formats and is_current(run.config)),
+            key="apply_whole",
+            help="It was trained on a region. Mask and nuclei are found anew on all of it.",
+        )
+    if start:
+        with panels.show_errors():
+            sources = [keep_file(one.name, one.getvalue()) for one in given]
+            _begin(run, [file_of(source) for source in sources], formats, how)
+    if start_whole:
+        with panels.show_errors(), st.spinner("Reading the whole image …"):
+            files, own = whole_image_files(run)
+            _begin(run, files, formats, own)
+
+
+def _begin(run: Run, files: list[Path], formats: list[str], how: dict[str, Any]) -> None:
+    # The folders in which they are kept are no names for people.
+    named, scenes = named_images(
+        files, scene=how.get("scene"), with_folders=False, channels=channel_names_of(run)
+    )
+    made = Application.create(run, named, scenes=scenes, formats=formats, how=how)
+    cached_runs.jobs().apply(made)
+    st.session_state.apply_turn += 1
+    st.session_state.pop(f"apply_shown_{run.path.name}", None)
+    st.rerun()
+
+
+def _how_to_read(run: Run) -> dict[str, Any]:
+    """What `Trained.read` is given; nothing of it where an image is read as that of the run."""
+    own = run.description.get("reading", {})
+    how: dict[str, Any] = {}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        labels = {
+            "scene": ("Image in the file", "all there are"),
+            "t": ("Time point (t)", "not chosen"),
+            "z": ("Plane of stacks (z)", "not chosen"),
+        }
+        for name, (label, usual) in labels.items():
+            said = name in own and name != "scene"
+            how[name] = st.number_input(
+                label,
+                min_value=0,
+                value=None,
+                placeholder=f"as the run: {own[name]}" if said else usual,
+                key=f"apply_{name}",
+                persist_state="session",
+                width=180,
+            )
+        for name, label in {"cell": "Cells are shown by", "nucleus": "Nuclei are shown by"}.items():
+            channel = st.text_input(
+                label,
+                placeholder="as in the run",
+                key=f"apply_{name}",
+                persist_state="session",
+                width=180,
+                help="The name of a channel, or its number from 0. As long as you do not say it, "
+                "channels have the roles that those of the same names have in the run.",
+            )
+            how[name] = channel.strip() or None
+        if st.toggle("Maximum over planes", key="apply_projected", persist_state="session"):
+            how["z"] = "max"
+        which = st.selectbox(
+            "Cells are",
+            list(BRIGHTNESS),
+            key="apply_brightness",
+            persist_state="session",
+            width=220,
+        )
+    how["inverted"] = BRIGHTNESS[which]
+    return {name: value for name, value in how.items() if value is not None}
+
+
+def choose_application(run: Run) -> Application | None:
+    """The application to look at: the last one, unless another is chosen."""
+    there = {one.path.name: one for one in applications(run)}
+    if not there:
+        return None
+    if len(there) == 1:
+        return next(iter(there.values()))
+    chosen = st.selectbox(
+        "Applied",
+        list(there),
+        format_func=lambda name: _title(there[name]),
+        key=f"apply_shown_{run.path.name}",
+    )
+    return there[chosen]
+
+
+def _title(one: Application) -> str:
+    n = len(one.files)
+    when = time.strftime("%d %b %H:%M:%S", time.localtime(one.created))
+    return f"{when} · {n} {'image' if n == 1 else 'images'}"
+
+
+def watch(shown: Application, n_drawn: int, status_drawn: str) -> None:
+    """How far it is, every second; what changes with an image is drawn by the page."""
+    now = shown.progress
+    if (len(now.outcomes), now.status) != (n_drawn, status_drawn):
+        st.rerun()
+    st.progress((len(now.outcomes) + now.share) / now.n, text=_line(shown, now))
+
+
+def _line(shown: Application, now: Standing) -> str:
+    done = f"{len(now.outcomes)} of {now.n} {'image' if now.n == 1 else 'images'}"
+    if shown.asked_to_stop and now.status in ("queued", "running"):
+        return f"Stopping after this {'block' if now.share else 'image'} …"
+    if now.status == "queued":
+        return waiting_line(shown)
+    if now.status == "running" and now.share:
+        return f"{done}; now {now.now}, which is large and worked on in blocks: {now.share:.0%}"
+    if now.status == "running":
+        seconds = [one.seconds for one in now.outcomes if not one.error]
+        if not seconds:
+            return f"{done}; now {now.now}. The network is being loaded, which takes some seconds"
+        return f"{done}; now {now.now}, about {format_duration(np.mean(seconds) * now.n_left)} left"
+    if now.status == "finished":
+        seconds = format_duration(sum(one.seconds for one in now.outcomes))
+        n_wrong = sum(bool(one.error) for one in now.outcomes)
+        return f"Finished: {done} in {seconds}" + (f", {n_wrong} without cells" if n_wrong else "")
+    return f"{now.status.capitalize()} after {done}"
+
+
+def go_on_or_stop(shown: Application, now: Standing) -> None:
+    """Stop while it goes, go on where it ended too early, and say what went wrong."""
+    jobs = cached_runs.jobs()
+    if now.status in ("failed", "crashed"):
+        st.error(f"**It {now.status}:** {now.message}", icon=":material/error:")
+        end_of_log(shown)
+    left_behind = is_left_behind(shown)
+    if left_behind:
+        st.warning("The app was closed before it was its turn.", icon=":material/update:")
+    if now.status in ("queued", "running") and not left_behind:
+        if st.button("Stop", icon=":material/stop:", key="apply_stop"):
+            jobs.cancel(shown)
+            st.rerun()
+    elif now.n_left and st.button(
+        f"Continue with {now.n_left} more",
+        icon=":material/resume:",
+        key="apply_continue",
+        disabled=not is_current(shown.run.config),
+    ):
+        with panels.show_errors():
+            jobs.apply(shown)
+            st.rerun()
+
+
+def choose_outcome(shown: Application, now: Standing) -> None:
+    """A row for each image that is done, and pictures of the one that is chosen."""
+    if not now.outcomes:
+        return
+    say_what_is_wrong(now.outcomes)
+    say_what_else_it_saw(now.outcomes)
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        chosen = choose_one(now.outcomes, key=f"apply_table_{shown.path.name}")
+    with right:
+        if chosen.error:
+            st.error(f"**{chosen.image}:** {chosen.error}", icon=":material/error:")
+            return
+        cells = chosen.cells_in_words
+        linked_panes(
+            {
+                chosen.image: picture_in(str(shown.preview(chosen.name, "image"))),
+                cells: picture_in(str(shown.preview(chosen.name, "cells"))),
+            },
+            n_columns=2,
+            key="apply_pictures",
+            place=f"{shown.path.name} {chosen.name}",
+            alt=f"{chosen.image} without and with its {cells} in colours",
+        )
+
+
+def take_home(shown: Application, now: Standing) -> None:
+    """Everything that was made, in one file."""
+    st.download_button(
+        "Download all",
+        shown.download,
+        f"{shown.run.path.name}-applied-{shown.path.name}.zip",
+        icon=":material/download:",
+        on_click="ignore",
+        disabled=all(one.error for one in now.outcomes),
+        key="apply_download",
+        help="The files of each image, and summary.csv with a line for each.",
+    )

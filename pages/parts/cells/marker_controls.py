@@ -1,0 +1,92 @@
+"""On the page Cells: markers from a file, to a file, and back to what they were.
+
+What a widget calls is kept with all that its module holds, for as long as Streamlit keeps the
+visitor's session. So it is here, where no image is, and not on the page.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import streamlit as st
+
+from cellcutter_core.choices.draft import file_of, keep_file
+from cellcutter_core.export import label_file
+from cellcutter_core.markers.finding import Nuclei, marker_points, read_markers
+from pages.shared import code, panels, state
+
+
+def from_file(
+    shape: tuple[int, int], origin: tuple[int, int], whole_shape: tuple[int, int] | None
+) -> None:
+    """Points, areas or a label image instead of what is found in a region of this shape, whose
+    first pixel lies there in the whole image.
+    """
+
+    def upload() -> None:
+        given = st.session_state.cells_upload
+        if given is None:
+            return
+        with panels.complaints():
+            file, source = file_of(keep_file(given.name, given.getvalue())), state.choices().source
+            left_out: list[str] = []
+            regions = read_markers(
+                file,
+                shape,
+                origin=origin,
+                whole_shape=whole_shape,
+                z=source.z,
+                t=source.t,
+                report=left_out.append,
+            )
+            state.edit_markers(Nuclei(regions, marker_points(regions)))
+            st.session_state.cells_left_out = left_out
+
+    with st.popover("From a file", icon=":material/upload:", width="stretch"):
+        st.file_uploader(
+            "A list of points (CSV with row, col), a label image, or points or areas as ROIs of "
+            "ImageJ (.roi or .zip) or GeoJSON, on the whole image",
+            type=panels.MARKER_FILES,
+            key="cells_upload",
+            on_change=upload,
+        )
+    for line in st.session_state.pop("cells_left_out", ()):
+        st.warning(line, icon=":material/filter_alt:")
+
+
+def back_and_forth(
+    markers: Nuclei,
+    *,
+    edited: bool,
+    origin: tuple[int, int],
+    whole_shape: tuple[int, int] | None,
+) -> None:
+    """Undo, redo, start again, and the markers to take home, in the whole image."""
+    with st.container(horizontal=True):
+        st.button(
+            "Undo",
+            icon=":material/undo:",
+            on_click=state.undo,
+            disabled=not st.session_state.get(state.UNDO),
+        )
+        st.button(
+            "Redo",
+            icon=":material/redo:",
+            on_click=state.redo,
+            disabled=not st.session_state.get(state.REDO),
+        )
+        st.button(
+            "Start again",
+            icon=":material/restart_alt:",
+            on_click=state.edit_markers,
+            args=(None,),
+            disabled=not edited,
+            help="Back to the markers as they are found; undo brings yours back.",
+        )
+        st.download_button(
+            "Markers",
+            partial(label_file, markers.regions, origin=origin, whole_shape=whole_shape),
+            file_name=code.MARKERS_FILE,
+            icon=":material/download:",
+            help="A label image of the markers in the whole image, as The code below reads it.",
+        )

@@ -1,0 +1,139 @@
+"""Results side by side: of two epochs, of two runs, of an epoch and the baselines."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from cellcutter_core.choices.choices import changed
+from cellcutter_core.paths.watershed import BASELINES
+from cellcutter_core.runs.folder import RunSummary, find_run, list_runs
+from cellcutter_core.runs.names import differences
+from cellcutter_core.runs.store import Run
+from cellcutter_core.view.figures import panes
+from pages.parts.compare.scores import Shown
+from pages.shared import panels
+from pages.shared.caching import cached_runs
+from pages.shared.epochs import against, choose_epoch, difference, labels_of, show, since
+from pages.shared.run_words import run_name
+
+
+def two_epochs(run: Run, epochs: list[int]) -> Shown:
+    """Two epochs, at first epoch 0 and the last, and what changed from one to the other."""
+    left, right = st.columns(2)
+    with left:
+        first = choose_epoch("Left", run, epochs, usual=epochs[0], key="compare_left")
+    with right:
+        second = choose_epoch(
+            "Right", run, epochs, usual=epochs[-1], key="compare_right", follow=True
+        )
+    with panels.show_errors():
+        pictures = {f"Epoch {first}": cached_runs.run_cells(run, first)}
+        # Titles are names: a second picture of the same epoch would replace the first.
+        if second != first:
+            pictures[f"Epoch {second}"] = cached_runs.run_cells(run, second)
+        pictures["Difference"] = difference(run, labels_of(run, first), labels_of(run, second))
+        panels.chart(
+            panes(pictures, n_columns=3, legend=since(f"epoch {first}"), uirevision=run.path.name),
+            key="compare_side_by_side",
+            zoom=True,
+            alt="Two epochs side by side: " + ", ".join(pictures),
+        )
+    return Shown(sorted({first, second}))
+
+
+def against_baselines(run: Run, epochs: list[int]) -> Shown:
+    """An epoch beside what the same mask and nuclei give by themselves."""
+    number = choose_epoch(
+        "Epoch", run, epochs, usual=epochs[-1], key="compare_baselines", follow=True
+    )
+    with panels.show_errors():
+        found = cached_runs.run_baselines(run.path.name)
+        first = next(iter(found))
+        pictures = {BASELINES[name]: cached_runs.run_cells(run, name) for name in found}
+        pictures[f"Epoch {number}"] = cached_runs.run_cells(run, number)
+        title = f"Difference to {BASELINES[first].lower()}"
+        pictures[title] = difference(run, found[first], labels_of(run, number))
+        legend = against(BASELINES[first].lower())
+        show(run, pictures, n_columns=3 if len(found) == 1 else 2, legend=legend)
+    return Shown([number])
+
+
+def two_runs(run: Run, epochs: list[int]) -> Shown:
+    """The last epochs of this run and of another, and in what they differ."""
+    last = epochs[-1]
+    others = runs_like(run)
+    if not others:
+        st.info(
+            "There is no other run with epochs. Start a second one with other settings.",
+            icon=":material/info:",
+        )
+        panels.link("train")
+        return Shown([last])
+    names = {summary.id: run_name(summary) for summary in others}
+    name = st.selectbox("The other run", list(names), format_func=names.get, key="compare_other")
+    with panels.show_errors():
+        other = find_run(name)
+        what_differs(run, other)
+        show_two_runs(run, other, last=last)
+        scored = {event["epoch"]: event for event in other.progress.epoch_events}
+        if (event := scored.get(other.epochs[-1])) and event.get("scores"):
+            title = f"The other, epoch {other.epochs[-1]}"
+            return Shown([last], {title: {**event["scores"], "miou": event.get("miou")}})
+    return Shown([last])
+
+
+def what_differs(run: Run, other: Run) -> None:
+    """A row for each setting, image or marker in which two runs differ."""
+    found = differences(run.description, other.description)
+    if not found:
+        st.caption(
+            "Both were made in the same way. What differs between them is chance, the computer or "
+            "how many epochs each has."
+        )
+        return
+    st.dataframe(
+        {
+            "What differs": list(found),
+            "This run": [one for one, _ in found.values()],
+            "The other": [other for _, other in found.values()],
+        },
+        hide_index=True,
+        key="compare_differences",
+        alt="What differs between the two runs",
+    )
+
+
+def runs_like(run: Run) -> list[RunSummary]:
+    """All other runs with epochs; those that can be laid over this one come first."""
+    region = run.description.get("region")
+    others = [one for one in list_runs()[0] if one.epochs_done and one.id != run.path.name]
+    return sorted(others, key=lambda one: one.description.get("region") != region)
+
+
+def show_two_runs(run: Run, other: Run, *, last: int) -> None:
+    """This run after its last epoch and the other after its own, as far as they can be compared."""
+    theirs, ours = cached_runs.last_epoch(other).labels, labels_of(run, last)
+    if theirs.shape != ours.shape:
+        sizes = [" × ".join(map(str, shape)) for shape in (ours.shape, theirs.shape)]
+        st.info(
+            f"This run has {sizes[0]} pixels and the other {sizes[1]}, so they can not be "
+            "laid over each other. Choose a run of the same region.",
+            icon=":material/info:",
+        )
+        return
+    pictures = {
+        f"This run, epoch {last}": cached_runs.run_cells(run, last),
+        f"The other, epoch {other.epochs[-1]}": cached_runs.run_cells(other, other.epochs[-1]),
+    }
+    legend = {}
+    steps = changed(run.description.get("keys", {}), other.description.get("keys", {}))
+    points = [cached_runs.run_inputs(one.path.name)[0].points for one in (run, other)]
+    if "image" in steps:
+        st.warning("These runs are of different images or regions.", icon=":material/info:")
+    elif not np.array_equal(*points):
+        st.caption("They have different markers, so there is no difference to show by cell.")
+    else:
+        pictures["Difference"] = difference(run, theirs, ours)
+        legend = against("the other run")
+    show(run, pictures, n_columns=len(pictures), legend=legend)

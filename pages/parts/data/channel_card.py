@@ -1,0 +1,79 @@
+"""A channel on the page Data: its picture, its display window and its histogram."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+
+from cellcutter_core.choices.choices import Source
+from cellcutter_core.images.image import Image
+from cellcutter_core.view.histogram import counted_in_bars
+from cellcutter_core.view.intensities import intensities
+from cellcutter_core.view.render import display_window
+from pages.shared.caching import cached
+
+# The longest side of the picture of a channel, in pixels.
+LARGEST_PICTURE = 384
+
+
+def channel_card(image: Image, index: int, *, source: Source) -> None:
+    """What a channel of the whole image shows, in a frame."""
+    channel, name = image.pixels[..., index], image.channels[index]
+    roles = {"cells": index in image.cell, "nuclei": index == image.nucleus}
+    role = " and ".join(name for name in roles if roles[name]) or "unused"
+    key = f"{source.model_dump_json()} {index}"
+    low, high, usual = cached.drawn(f"range {key}", lambda: _range(channel))
+    # Another image, even of the same name, has another range.
+    slider = f"data_window_{key}"
+    window = st.session_state.get(slider, usual)
+    with st.container(border=True):
+        st.image(
+            cached.drawn(f"channel {key} {window}", lambda: _png(channel, window)),
+            caption=f"{name} ({role}): {low:g} to {high:g}",
+            width="stretch",
+            output_format="PNG",
+            alt=f"Channel {name}, which shows {role}",
+        )
+        if high > low:
+            st.slider(
+                "Display window",
+                low,
+                high,
+                usual,
+                key=slider,
+                persist_state="session",
+                format="%g",
+                help="Changes only this picture.",
+            )
+        alt = f"Histogram of {name}, {low:g} to {high:g}"
+        # Counted once, however often the window is moved.
+        bars = cached.drawn(f"bars {key}", lambda: counted_in_bars(channel, name=name))
+        st.html(
+            cached.drawn(
+                f"histogram {key} {window}",
+                lambda: intensities(bars, window, span=(low, high), alt=alt),
+            )
+        )
+
+
+def _range(channel: NDArray[np.generic]) -> tuple[float, float, tuple[float, float]]:
+    """Lowest and highest intensity, and between which the picture shows them at first."""
+    low, high = float(channel.min()), float(channel.max())
+    # To four digits, as a person would say it; never beyond what there is.
+    black, white = (min(max(float(f"{at:.4g}"), low), high) for at in display_window(channel))
+    return low, high, (black, white)
+
+
+def _png(channel: NDArray[np.generic], window: tuple[float, float]) -> bytes:
+    """The channel within its display window, small."""
+    step = -(-max(channel.shape) // LARGEST_PICTURE)
+    shown = (channel[::step, ::step].astype(np.float32) - window[0]) / max(
+        window[1] - window[0], 1e-9
+    )
+    file = io.BytesIO()
+    Pillow.fromarray((255 * np.clip(shown, 0, 1)).astype(np.uint8)).save(file, "PNG")
+    return file.getvalue()

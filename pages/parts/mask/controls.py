@@ -1,0 +1,36 @@
+"""What the controls of the page Mask do.
+
+Apart from the page: Streamlit keeps what a control calls, and with it all that its module holds.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from cellcutter_core.config import PAPER, MaskSettings
+from pages.shared import panels, state
+from pages.shared.caching import cached
+
+
+def switch() -> None:
+    """Automatic or not; what it begins with then suits the image, unless it was chosen by hand."""
+    if st.session_state["mask_automatic"]:
+        state.choose_setting("mask", "automatic", True)
+        return
+    now = state.choices().config.mask
+    begun_with = (PAPER.mask, st.session_state.get("mask_suited"))
+    if now.replace(automatic=False) in [one.replace(automatic=False) for one in begun_with if one]:
+        suit()
+    else:
+        state.choose_setting("mask", "automatic", False)
+
+
+def suit() -> None:
+    """Take values that suit the image."""
+    with panels.complaints():
+        st.session_state["mask_suited"] = cached.suited_mask_settings()
+        take(st.session_state["mask_suited"])
+
+
+def take(settings: MaskSettings) -> None:
+    state.choose(config=state.choices().config.replace(mask=settings))

@@ -1,0 +1,51 @@
+"""On the page Mask: what other settings would give."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import streamlit as st
+
+from cellcutter_core.config import MaskSettings
+from cellcutter_core.view.figures import parameter_grid
+from pages.shared import panels, state
+from pages.shared.caching import cached
+
+PARAMETERS = ("prior", "max_weight", "sigma")
+
+
+@st.fragment
+def mask_grid(settings: MaskSettings) -> None:
+    """Masks over a range of two settings; one click takes a pair of values."""
+    st.caption("The graph cut over a range of two parameters. Choose one to take its values.")
+    pairs = {" and ".join(pair): pair for pair in combinations(PARAMETERS, 2)}
+    chosen_pair = st.segmented_control(
+        "Parameters", list(pairs), default="prior and max_weight", key="mask_grid_pair"
+    )
+    if chosen_pair is None:
+        return
+    pair = pairs[chosen_pair]
+    with panels.show_errors():
+        around = cached.suited_mask_settings() if settings.automatic else settings
+        priors = cached.priors()
+        spans = {
+            "prior": priors[len(priors) // 8 :: max(len(priors) // 4, 1)],
+            "max_weight": (0.0, 0.5, 2.0, 10.0),
+            "sigma": tuple(float(f"{factor * around.sigma:.2g}") for factor in (0.5, 2, 4)),
+        }
+        values = [tuple(sorted({*spans[name], getattr(around, name)})) for name in pair]
+        masks = cached.grid_of_masks(around, pair, *values)
+        current = None if settings.automatic else tuple(getattr(settings, name) for name in pair)
+        chosen = panels.chart_to_choose(
+            parameter_grid(masks, cached.picture(), *values, names=pair, current=current),
+            key="mask_grid",
+            alt=f"Masks for {len(values[0])} values of {pair[0]} and {len(values[1])} of {pair[1]}",
+        )
+        if chosen is not None:
+            row, col = chosen
+            state.choose(
+                config=state.choices().config.replace(
+                    mask=around.replace(automatic=False, **{pair[0]: row, pair[1]: col})
+                )
+            )
+            st.rerun()

@@ -1,0 +1,166 @@
+"""Corrections of the cells by hand: delete, merge, split, undo; and training again from them."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from cellcutter_core.choices.again import train_again
+from cellcutter_core.config import is_current
+from cellcutter_core.export.outlines import Ring, cell_outlines
+from cellcutter_core.runs.corrections import Correction, corrections_of, keep_corrections, new_id
+from cellcutter_core.runs.folder import new_run_path
+from cellcutter_core.runs.splitting import Point, is_in, proposed_points, split_cell
+from cellcutter_core.runs.store import Run
+from pages.parts.results.cell_list import choose
+from pages.parts.results.measured import Measured, measured
+from pages.shared import panels, state
+from pages.shared.caching import cached_runs
+
+
+def correcting(run: Run, epoch: int, cells: Measured, chosen: list[int], *, key: str) -> None:
+    """Buttons for what can be done with the chosen cells, and to take it back."""
+    done = corrections_of(run, epoch)
+    redo = st.session_state.setdefault(f"results_redo_{key}", [])
+    points = split_points(cells, chosen, key=key)
+
+    def correct(correction: Correction) -> None:
+        redo.clear()
+        leave_whole(key)
+        _keep(run, epoch, [*done, correction])
+
+    def take_back() -> None:
+        redo.append(done[-1])
+        leave_whole(key)
+        _keep(run, epoch, done[:-1])
+
+    def do_again() -> None:
+        leave_whole(key)
+        _keep(run, epoch, [*done, redo.pop()])
+
+    def begin() -> None:
+        proposed = proposed_points(measured(run, epoch).labels, chosen[0])
+        if proposed is None:
+            state.complain("this cell is a single pixel, which cannot be split; delete it")
+        else:
+            st.session_state[f"results_split_{key}"] = proposed
+
+    def divide() -> None:
+        new = new_id(measured(run, epoch).labels, [*done, *redo], n_markers=_n_markers(run))
+        correct(Correction(kind="split", cells=(chosen[0], new), points=points))
+        choose(new, chosen, key=key)
+
+    def whole(kind: str) -> None:
+        correct(Correction(kind=kind, cells=tuple(chosen)))
+
+    if points is None:
+        buttons = [
+            ("Delete", ":material/delete:", chosen, whole, ("delete",)),
+            ("Merge", ":material/join:", len(chosen) > 1, whole, ("merge",)),
+            ("Split", ":material/call_split:", len(chosen) == 1, begin, ()),
+            ("Undo", ":material/undo:", done, take_back, ()),
+            ("Redo", ":material/redo:", redo, do_again, ()),
+        ]
+    else:
+        buttons = [
+            ("Split here", ":material/call_split:", True, divide, ()),
+            ("Leave whole", ":material/close:", True, leave_whole, (key,)),
+        ]
+    with st.container(horizontal=True, key="results_corrections"):
+        for label, icon, enabled, act, arguments in buttons:
+            st.button(
+                label,
+                icon=icon,
+                type="primary" if label == "Split here" else "secondary",
+                disabled=not enabled,
+                on_click=act,
+                args=arguments,
+                key=f"results_{label.lower().replace(' ', '_')}",
+            )
+    n = len(done)
+    if points is not None:
+        st.caption("Each of the two points belongs in a nucleus. Click in the cell to move them.")
+    elif not n:
+        st.caption("Choose cells in the picture or in the table to delete, merge or split them.")
+    else:
+        st.caption(f"{n} {'correction' if n == 1 else 'corrections'}, kept with the run")
+        again(run, epoch, done)
+
+
+# Splitting ----------------------------------------------------------------------------------------
+
+
+def split_points(cells: Measured, chosen: list[int], *, key: str) -> tuple[Point, Point] | None:
+    """Where the chosen cell is to be split, or None while none is."""
+    points = st.session_state.get(f"results_split_{key}")
+    if points is None:
+        return None
+    if len(chosen) != 1 or not all(is_in(cells.labels, point, chosen[0]) for point in points):
+        leave_whole(key)  # Another one was chosen.
+        return None
+    return points
+
+
+def parts(run: Run, cells: Measured, cell: int, points: tuple[Point, Point]) -> list[Ring]:
+    """The outlines of the two parts that a cell would be split into."""
+    new = int(cells.labels.max()) + 1
+    guidance = cached_runs.run_inputs(run.path.name)[0].guidance
+    found = split_cell(cells.labels, cell, points, new=new, guidance=guidance)
+    found[(found != cell) & (found != new)] = 0
+    return [ring for pieces in cell_outlines(found).values() for piece in pieces for ring in piece]
+
+
+def move_point(
+    cells: Measured, cell: int, points: tuple[Point, Point], to: Point | None, *, key: str
+) -> None:
+    """Move the nearer of two points, if that is a pixel of the cell; to nowhere leaves it whole."""
+    if to is None:
+        leave_whole(key)
+    elif is_in(cells.labels, to, cell) and to not in points:
+        one, other = points
+        away = [(row - to[0]) ** 2 + (col - to[1]) ** 2 for row, col in points]
+        moved = (to, other) if away[0] <= away[1] else (one, to)
+        st.session_state[f"results_split_{key}"] = moved
+
+
+def leave_whole(key: str) -> None:
+    """No cell is to be split any more."""
+    st.session_state.pop(f"results_split_{key}", None)
+
+
+# Training again -----------------------------------------------------------------------------------
+
+
+def again(run: Run, epoch: int, done: list[Correction]) -> None:
+    """Offer a new run from the corrected cells."""
+    with st.popover(
+        "Train again from here",
+        icon=":material/model_training:",
+        width="stretch",
+        disabled=not is_current(run.config),
+    ):
+        st.markdown(
+            "A new run of this image that begins with the network of this one. **Its markers are "
+            "those of the corrected cells**: a split cell has two, merged cells have one, a "
+            "deleted one has none, and its area is background."
+        )
+        usual = max(1, run.config.training.epochs // 2)
+        epochs = st.number_input(
+            "Epochs", 1, 10_000, usual, key=f"results_again_{run.path.name}_{epoch}", width=150
+        )
+        if st.button("Start", icon=":material/play_arrow:", type="primary", key="results_again"):
+            with panels.show_errors():
+                # Whoever looks at the run with its own choices gets those of the new one as well.
+                follow = "choices" in run.description and not state.differing(run)
+                new = train_again(run, epoch, new_run_path(), epochs=int(epochs))
+                cached_runs.jobs().submit(new)
+                state.open_run(new.path.name, with_choices=follow)
+                panels.go("train")
+
+
+def _n_markers(run: Run) -> int:
+    return len(cached_runs.run_inputs(run.path.name)[0].points)
+
+
+def _keep(run: Run, epoch: int, corrections: list[Correction]) -> None:
+    with panels.complaints():
+        keep_corrections(run, epoch, corrections)

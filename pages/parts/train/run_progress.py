@@ -1,0 +1,123 @@
+"""Watch a run: where it stands every second, its cells and curves after every epoch."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from cellcutter_core.runs.store import Progress, Run
+from cellcutter_core.runs.trust import about_dropped
+from cellcutter_core.view.render import probability_colors
+from pages.shared import panels
+from pages.shared.caching import cached_runs
+from pages.shared.run_words import came_from, progress_line
+from pages.shared.viewer.linked import linked_panes
+from pages.shared.waiting import waiting_line
+
+
+def watch(run: Run, n_drawn: int, status_drawn: str) -> None:
+    """Progress of the run, every second; what only changes with an epoch is drawn by the page."""
+    now = run.progress
+    if (len(now.epoch_events), now.status) != (n_drawn, status_drawn):
+        st.rerun()
+    done = now.epochs_done * now.steps + now.step
+    line = waiting_line(run) if now.status == "queued" else progress_line(now)
+    if now.status in ("failed", "crashed"):
+        line = f"{now.epochs_done} of {now.epochs} epochs are kept"
+    if now.status == "running" and not done:
+        what = "first step" if now.epoch_events else "network"
+        line = f"Starting: the {what} is being built, which takes some seconds"
+    if now.status == "running" and now.epochs_done == now.epochs and run.other_files:
+        line = "Trained; now finding the cells of the other images"
+    if run.asked_to_stop and now.status in ("queued", "running"):
+        line = "Stopping …"
+    st.progress(min(done / max(now.epochs * now.steps, 1), 1.0), text=line)
+    if now.status == "running" and not run.asked_to_stop:
+        st.caption(stop_line(now))
+    st.caption(device_line(run))
+
+
+def stop_line(now: Progress) -> str:
+    """What stopping now would keep, and what it would lose."""
+    kept = "nothing is kept yet: the first epoch is not done"
+    if now.epochs_done:
+        kept = f"epoch {now.epochs_done} is kept"
+    elif now.epoch_events:
+        kept = "epoch 0 is kept, from before training"
+    lost = f"; step {now.step} of {now.steps} in the next epoch is lost" if now.step else ""
+    return f"If you stop now, {kept}{lost}."
+
+
+def device_line(run: Run) -> str:
+    """Which run it is, where it is trained, and on how much."""
+    parts = [f"Run {run.path.name}"]
+    found = [event for event in run.events() if event["kind"] == "device"]
+    if found:
+        event = found[-1]
+        parts += [f"{event['device']}, {event['precision']}", f"{event['n_cells']} cells"]
+        if n_others := len(run.other_files):
+            images = "1 other image" if n_others == 1 else f"{n_others} other images"
+            parts.append(f"{event.get('n_cells_of_others', 0)} in {images}")
+    return " · ".join([*parts, *filter(None, [came_from(run.description)])])
+
+
+def results(run: Run, now: Progress) -> None:
+    """Cells and probability after the last epoch, and how loss and scores went."""
+    pictures(run)
+    losses, scores = cached_runs.run_curves(run, now)
+    if not now.trained_events:
+        # In its place, and not yet a chart: to load what draws it takes from the training.
+        for figure, name in ((losses, "The loss is"), (scores, "Scores are")):
+            if figure is not None:
+                with st.container(height=figure.layout.height, border=False):
+                    st.caption(f"{name} drawn here from the first epoch on.")
+        return
+    found = f"loss {now.trained_events[-1]['loss']:.1f} after epoch {now.epochs_done}"
+    panels.chart(
+        losses, key="train_loss", alt=f"Loss over the epochs with its three parts: {found}"
+    )
+    if now.continued:
+        st.caption(continued_line(run, now))
+    if scores is not None:
+        panels.chart(
+            scores,
+            key="train_scores",
+            alt="Agreement with the truth over the epochs; dashed lines are the cheapest paths "
+            "and the watershed",
+        )
+
+
+def continued_line(run: Run, now: Progress) -> str:
+    """What a dotted line in the chart means, and why the loss may jump there."""
+    where = " and ".join(str(epoch) for epoch in now.continued)
+    why = (
+        "The learning rate falls over all epochs of a run. With more of them to come it was high "
+        "again, so the loss may jump there and takes some epochs to come back."
+        if run.config.training.schedule == "cosine"
+        else "Network and optimiser went on from where they were."
+    )
+    return f"Dotted: the run was continued after epoch {where}. {why}"
+
+
+def pictures(run: Run) -> None:
+    """The image, its cells and probability after the last epoch; epoch 0 is the first."""
+    image = cached_runs.run_picture(run.path.name)
+    if run.epochs:
+        number = run.epochs[-1]
+        title = f"Cells after epoch {number}" if number else "Epoch 0: before training"
+        cells = cached_runs.run_cells(run, number)
+        probability = probability_colors(cached_runs.epoch_of(run, number).probability)
+        alt = f"{title} in colours over the image, and the highest probability of any cell"
+    else:
+        # In its place from the start.
+        title = "Cells"
+        cells = probability = image // 4
+        alt = "The image; its cells and their probability are here from epoch 0 on"
+    linked_panes(
+        {"Image": image, title: cells, "Probability": probability},
+        n_columns=3,
+        key="train_pictures",
+        place=run.path.name,
+        alt=alt,
+    )
+    if dropped := about_dropped(run):
+        st.caption(dropped)

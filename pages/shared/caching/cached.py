@@ -1,0 +1,330 @@
+"""The core's results for the present choices, each computed once while nothing it needs changes.
+
+Caches hold few entries and, but for the built-in sample, belong to the session, so that memory
+comes back when visitors leave. Arrays are shared between reruns and never written to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+from streamlit.delta_generator import DeltaGenerator
+
+from cellcutter_core.choices.choices import Choices, Source, keys
+from cellcutter_core.choices.draft import markers_digest
+from cellcutter_core.choices.sources import open_source, read_region
+from cellcutter_core.config import Config, MaskSettings
+from cellcutter_core.images.image import Image
+from cellcutter_core.images.parts import Region
+from cellcutter_core.images.pixel_size import PixelSize
+from cellcutter_core.images.regions import cut_out, interesting_region
+from cellcutter_core.markers.finding import Nuclei
+from cellcutter_core.mask.graph_cut import mask_grid, preview_mask, prior_steps, suited_settings
+from cellcutter_core.pipeline import find_area, find_markers, inputs_of, truth_of
+from cellcutter_core.training.crops import Dataset
+from cellcutter_core.training.datasets import make_dataset
+from cellcutter_core.training.inputs import Inputs, Truth
+from cellcutter_core.view.render import Rgb, composite, overlay
+from pages.shared import state
+from pages.shared.caching.in_child import aside, waited
+from pages.shared.caching.stores import kept
+
+# A larger region is not computed again before somebody asks for it.
+LARGEST_AT_ONCE = 1_200_000
+
+
+# The image ----------------------------------------------------------------------------------------
+
+
+@kept(4, spinner="Reading the image …")
+def _image(source: str) -> Image:
+    return open_source(Source.model_validate_json(source))
+
+
+def whole_image(choices: Choices | None = None) -> Image:
+    """The whole image with the chosen roles, or if it is too large, as `open_source` shows it.
+
+    Raises
+    ------
+    ValueError
+        What `read_image` and `fetch_paper` raise.
+    """
+    chosen = choices or state.choices()
+    image = _image(chosen.source.model_dump_json())
+    if chosen.cell is not None or chosen.nucleus is not None:
+        image = image.with_roles(cell=chosen.cell and list(chosen.cell), nucleus=chosen.nucleus)
+    return image
+
+
+def remarks() -> list[str]:
+    """Sentences on what to know of the channels in use, see `Image.remarks`."""
+    found = whole_image()
+    source = state.choices().source.model_dump_json()
+    notes: list[str] = drawn(
+        f"remarks {source} {found.cell} {found.nucleus}", lambda: found.remarks
+    )
+    return notes
+
+
+def as_judged(source: Source) -> Source:
+    """The same source, without what the picture is judged to be anyway."""
+    for name in ("stained", "inverted"):
+        value = getattr(source, name)
+        if value is None:
+            continue
+        judged = source.replace(**{name: None})
+        with suppress(ValueError):
+            if getattr(_image(judged.model_dump_json()), name) == value:
+                source = judged
+    return source
+
+
+def whole_shape() -> tuple[int, int]:
+    """Rows and columns of the whole image, also where only a smaller one is shown of it."""
+    image = whole_image()
+    return image.full_shape or image.shape
+
+
+@kept(4)
+def _interesting(source: str, cell: tuple[str, ...] | None) -> Region:
+    chosen = Choices(source=Source.model_validate_json(source), cell=cell)
+    return interesting_region(whole_image(chosen))
+
+
+def usual_region() -> Region:
+    """The part to work on as long as none is chosen: where there is most to see."""
+    chosen = state.choices()
+    return _interesting(chosen.source.model_dump_json(), chosen.cell)
+
+
+def region() -> Region:
+    """The part of the image to work on."""
+    return state.choices().region or usual_region()
+
+
+@kept(4)
+def _part(key: str) -> Image:
+    # A page asks for it many times, and an image looks at all its pixels when it is made.
+    del key
+    whole, chosen = whole_image(), state.choices()
+    if whole.full_shape is not None:
+        return read_region(chosen.source, region(), whole)
+    return cut_out(whole, region())
+
+
+def image() -> Image:
+    """The part of the image to work on, as an image of its own.
+
+    Raises
+    ------
+    ValueError
+        As `whole_image`, and where the region does not lie in the image.
+    """
+    chosen = state.choices()
+    return _part(f"{keys(chosen)['image']} {chosen.source.truth}")
+
+
+def pixel_size() -> PixelSize | None:
+    """Micrometres a pixel, as chosen or as the file says."""
+    return state.choices().pixel_size or whole_image().pixel_size
+
+
+# Its mask and markers -----------------------------------------------------------------------------
+
+
+def is_large() -> bool:
+    """Whether the region is too large to be computed while a person waits."""
+    top, left, bottom, right = region()
+    return (bottom - top) * (right - left) > LARGEST_AT_ONCE
+
+
+def _digest() -> str:
+    return markers_digest(state.edited_markers())
+
+
+def step_keys() -> dict[str, str]:
+    """`keys` of the present choices."""
+    return dict(keys(state.choices(), edits=_digest()))
+
+
+@kept(4)
+def _found_markers(key: str, _image: Image, _config: Config) -> Nuclei:
+    return aside("markers", f"markers {key}", find_markers, _image, _config)[0]
+
+
+def found_markers() -> Nuclei:
+    """The markers as they are found, without changes by hand."""
+    made = keys(state.choices())
+    # Without a nucleus channel they are looked for in the mask.
+    key = made["markers"] if image().nucleus is not None else f"{made['markers']} {made['mask']}"
+    return waited(lambda: _found_markers(key, image(), state.choices().config))
+
+
+def markers() -> Nuclei:
+    """The markers to work with: as changed by hand, or else as found."""
+    return state.edited_markers() or found_markers()
+
+
+@kept(8)
+def _mask(
+    key: str, _image: Image, _config: Config, _markers: Nuclei, _given: bool, _ask: bool
+) -> tuple[NDArray[np.bool_], float]:
+    # In a child: a slider on its way asks for many, and nobody else waits for this one.
+    find = partial(find_area, given=_given)
+    return aside("mask", f"mask {key}", find, _image, _config, _markers, ask=_ask)
+
+
+def timed_mask(note: DeltaGenerator | None = None) -> tuple[NDArray[np.bool_], float]:
+    """(H, W) bool of the region, True where there are cells; and the seconds that it took."""
+    return waited(lambda: known_mask(ask=True), note)
+
+
+def known_mask(*, ask: bool = False) -> tuple[NDArray[np.bool_], float]:
+    """As `timed_mask`, without waiting.
+
+    Raises
+    ------
+    NotYet
+        If it has to be computed first; with `ask` that has begun.
+    """
+    given = state.edited_markers() is not None
+    return _mask(step_keys()["mask"], image(), state.choices().config, markers(), given, ask)
+
+
+def mask() -> NDArray[np.bool_]:
+    """(H, W) bool of the region, True where there are cells."""
+    return timed_mask()[0]
+
+
+@kept(4)
+def _mask_preview(key: str, _image: Image, _config: Config) -> NDArray[np.bool_]:
+    cell = _image.pixels[..., list(_image.cell)]
+    return aside("preview", f"preview {key}", preview_mask, cell, _config.mask)[0]
+
+
+def mask_preview(note: DeltaGenerator | None = None) -> NDArray[np.bool_]:
+    """Nearly the mask that the chosen parameters will give."""
+    key, config = step_keys()["mask"], state.choices().config
+    return waited(lambda: _mask_preview(key, image(), config), note)
+
+
+@kept(4)
+def _prior_steps(key: str, _image: Image, _settings: MaskSettings) -> tuple[float, ...]:
+    del key
+    return prior_steps(_image.pixels[..., list(_image.cell)], _settings)
+
+
+def priors() -> tuple[float, ...]:
+    """The priors between which the mask of this image goes from nothing to everything."""
+    settings = state.choices().config.mask
+    return _prior_steps(f"{step_keys()['image']} {settings.scaling}", image(), settings)
+
+
+@kept(4)
+def _suited(
+    key: str, _image: Image, _settings: MaskSettings, _like: NDArray[np.bool_] | None
+) -> MaskSettings:
+    del key
+    return suited_settings(_image.pixels[..., list(_image.cell)], _settings, like=_like)
+
+
+def suited_mask_settings() -> MaskSettings:
+    """The graph cut to start from on this image, near the automatic mask where that is at hand.
+
+    Raises
+    ------
+    ValueError
+        What the core refuses.
+    """
+    chosen = state.choices().with_setting("mask", "automatic", True)
+    settings = state.choices().config.mask
+    key = keys(chosen, edits=_digest())["mask"]
+    like = None
+    if not is_large():
+        given = state.edited_markers() is not None
+        like = _mask(key, image(), chosen.config, markers(), given, False)[0]
+    return _suited(f"{key} {settings.scaling} {is_large()}", image(), settings, like)
+
+
+def inputs() -> tuple[Inputs, Truth | None]:
+    """What a run would be given now."""
+    edited = state.edited_markers() is not None
+    found = inputs_of(image(), state.choices().config, markers(), mask(), final=edited)
+    return found, truth_of(image())
+
+
+@st.cache_resource(max_entries=2, scope="session", show_spinner="Cutting out crops …")
+def _dataset(key: str, _inputs: Inputs, _choices: Choices) -> Dataset:
+    del key
+    return make_dataset(_inputs, _choices.config)
+
+
+def dataset() -> Dataset:
+    """The crops that a run would be trained on now.
+
+    Raises
+    ------
+    ValueError
+        What the core refuses.
+    """
+    return _dataset(step_keys()["training"], inputs()[0], state.choices())
+
+
+@kept(4)
+def _mask_grid(key: str, _image: Image, _settings: MaskSettings, *values: Any) -> NDArray[np.bool_]:
+    cell = _image.pixels[..., list(_image.cell)]
+    return aside("grid", f"grid {key} {values}", mask_grid, cell, _settings, *values)[0]
+
+
+def grid_of_masks(
+    settings: MaskSettings,
+    names: tuple[str, str],
+    rows: tuple[float, ...],
+    cols: tuple[float, ...],
+) -> NDArray[np.bool_]:
+    """(R, C, H, W) masks over a range of two settings; the others are those given."""
+    rest = settings.model_dump(exclude={*names, "automatic"})
+    key = f"{step_keys()['image']} {rest}"
+    return waited(lambda: _mask_grid(key, image(), settings, names, rows, cols))
+
+
+# Pictures -----------------------------------------------------------------------------------------
+
+
+@kept(6)
+def _picture(key: str, _image: Image) -> Rgb:
+    del key
+    return composite(_image.pixels, cell=_image.cell, nucleus=_image.nucleus)
+
+
+def picture() -> Rgb:
+    """(H, W, 3) the region, cells in grey and nuclei in blue."""
+    return _picture(step_keys()["image"], image())
+
+
+def whole_picture(step: int) -> Rgb:
+    """(H, W, 3) every so many pixels of the whole image, as `picture` shows them."""
+    image = whole_image()
+    source = state.choices().source.model_dump_json()
+    return drawn(
+        f"whole {source} {image.cell} {image.nucleus} {step}",
+        lambda: composite(image.pixels[::step, ::step], cell=image.cell, nucleus=image.nucleus),
+    )
+
+
+@kept(12)
+def drawn(key: str, _make: Callable[[], Any]) -> Any:
+    """A picture or figure, made again only under another key: a page asks at every rerun."""
+    del key
+    return _make()
+
+
+def overlaid(labels: NDArray[np.int32]) -> Rgb:
+    """The region with cells in colours."""
+    return overlay(picture(), labels)

@@ -1,0 +1,96 @@
+"""What is known of the other images that the next run is to train on.
+
+Of an image only what is said of it is kept, not its pixels: there may be many of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import streamlit as st
+
+from cellcutter_core.choices.choices import Choices, Source
+from cellcutter_core.choices.chosen_others import kept_place, read_chosen
+from cellcutter_core.images.file_sets.alike import seen_instead
+from cellcutter_core.pipeline import naming, seen_channels, seen_names
+from cellcutter_core.runs.others import Other, prepare_other
+from pages.shared import state
+from pages.shared.caching import cached
+from pages.shared.caching.in_child import aside, waited
+
+COUNTED = "cells_of_others"
+
+
+class Facts(NamedTuple):
+    """What the list of other images says of one: its size, what shows cells and nuclei, and what
+    the network sees there instead of the channels of the present image.
+    """
+
+    shape: tuple[int, int]
+    cell: list[str]
+    nucleus: str
+    instead: str
+
+
+@st.cache_data(max_entries=128, scope="session", show_spinner=False)
+def _facts(
+    key: str, _other: Source, _choices: Choices, _roles: dict[str, Any], _seen: list[str]
+) -> Facts:
+    del key
+    image = read_chosen(_other, _choices, _roles)
+    here = seen_names(image, _choices.config)
+    instead = seen_instead(here, _seen, _choices.source.channel_names)
+    return Facts(image.shape, **image.roles, instead=instead)
+
+
+def facts(other: Source) -> Facts:
+    """What one of the chosen others is, read once.
+
+    Raises
+    ------
+    ValueError
+        If it is not here any more or cannot be read, and what `cached.image` raises.
+    """
+    choices, image = state.choices(), cached.image()
+    seen = seen_names(image, choices.config)
+    key = f"{other} {choices.reading_of(other)} {image.roles} {seen}"
+    return _facts(key, other, choices, image.roles, seen)
+
+
+def prepared(other: Source) -> Other:
+    """One of the chosen others with its cell area and markers, found in a child process.
+
+    Raises
+    ------
+    ValueError
+        What `kept_place` and the core refuse. It begins with the name of the image.
+    """
+    choices, image = state.choices(), cached.image()
+    n_channels = len(seen_channels(image, choices.config))
+    # The child may run in another folder: it is told where the file is and how to read it.
+    given = (
+        kept_place(other),
+        image.roles,
+        choices.source.channel_names,
+        choices.config,
+        n_channels,
+        choices.reading_of(other),
+    )
+    key = f"other {given}"
+    with naming(other.name):
+        found = waited(lambda: aside("other", key, prepare_other, *given)[0], st.empty())
+    st.session_state.setdefault(COUNTED, {})[_counted_as(other)] = len(found.inputs.points)
+    return found
+
+
+def n_cells(other: Source) -> int | None:
+    """How many cells one of the chosen others has, where it was prepared like this before."""
+    return st.session_state.get(COUNTED, {}).get(_counted_as(other))
+
+
+def _counted_as(other: Source) -> str:
+    """What the number of its cells depends on."""
+    choices = state.choices()
+    config = choices.config
+    chosen = (choices.reading_of(other), choices.cell, choices.nucleus, choices.source)
+    return f"{other} {chosen} {config.mask} {config.markers}"

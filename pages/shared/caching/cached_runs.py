@@ -1,0 +1,225 @@
+"""What is known of runs, each read or computed once: the queue, what a run was given and made.
+
+As in `cached`, results belong to the session and are never written to. An epoch is known by the
+time of its file, for a run that is deleted or continued may write another one of that number.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from cellcutter_core.config import Config
+from cellcutter_core.jobs.estimate import estimate_seconds
+from cellcutter_core.jobs.queue import Jobs
+from cellcutter_core.jobs.warm_process import SPARE
+from cellcutter_core.pipeline import baselines
+from cellcutter_core.runs.folder import find_run
+from cellcutter_core.runs.store import Progress, Run
+from cellcutter_core.runs.trust import doubts
+from cellcutter_core.training.inputs import Inputs, Truth
+from cellcutter_core.training.prediction import Drawing
+from cellcutter_core.view.coloring import marker_colors
+from cellcutter_core.view.curves import loss_curves, score_curves
+from cellcutter_core.view.render import Rgb, composite, overlay
+from cellcutter_core.view.truth import Compared, compare_truth, numbered_by_markers
+from pages.shared import state
+from pages.shared.caching import cached
+
+
+@st.cache_resource
+def jobs() -> Jobs:
+    """The one queue of this server."""
+    return Jobs()
+
+
+# Before a run -------------------------------------------------------------------------------------
+
+
+@st.cache_data(max_entries=8, ttl=60, scope="session", show_spinner=False)
+def _estimate(key: str, device: str | None, _inputs: Inputs, _config: Config) -> tuple[float, str]:
+    del key
+    return estimate_seconds(_inputs, _config, device=device)
+
+
+def estimate(like: Run | None = None) -> tuple[float, str]:
+    """Seconds that a training with the present choices would take, and what says so.
+
+    Parameters
+    ----------
+    like : Run, optional
+        One that was given what would be given now: nothing has to be computed to look at it.
+
+    Raises
+    ------
+    ValueError
+        As `cached.inputs`.
+    """
+    given, _ = cached.inputs() if like is None else run_inputs(like.path.name)
+    key = cached.step_keys()["training"]
+    return _estimate(key, SPARE.known(), given, state.choices().config)
+
+
+# What a run was given -----------------------------------------------------------------------------
+
+
+@st.cache_resource(max_entries=2, scope="session", show_spinner=False)
+def run_inputs(run_id: str) -> tuple[Inputs, Truth | None]:
+    """What a run was given. It never changes."""
+    opened = find_run(run_id)
+    return opened.inputs, opened.truth
+
+
+def true_labels(run_id: str) -> NDArray[np.int32] | None:
+    """(H, W) the true cells of a run's image, or None where they are not known."""
+    _, truth = run_inputs(run_id)
+    return None if truth is None else truth.labels
+
+
+@st.cache_data(max_entries=3, scope="session", show_spinner=False)
+def run_picture(run_id: str) -> Rgb:
+    """The cell channels of a run's image, in grey."""
+    given, _ = run_inputs(run_id)
+    return composite(given.image, cell=range(given.image.shape[-1]))
+
+
+@st.cache_data(max_entries=3, scope="session", show_spinner=False)
+def run_colors(run_id: str) -> NDArray[np.int64]:
+    """The colour of each cell of a run: the same in all its epochs and baselines."""
+    return marker_colors(run_inputs(run_id)[0].points)
+
+
+@st.cache_data(max_entries=2, scope="session", show_spinner=False)
+def run_truth(run_id: str) -> Rgb:
+    """The image of a run with the true cells, in the colours of the cells of their markers.
+
+    Raises
+    ------
+    ValueError
+        If they are not known.
+    """
+    labels = true_labels(run_id)
+    if labels is None:
+        raise ValueError("the true cells of this run's image are not known")
+    numbered = numbered_by_markers(labels, run_inputs(run_id)[0].points)
+    return overlay(run_picture(run_id), numbered, colors=run_colors(run_id))
+
+
+# What it made -------------------------------------------------------------------------------------
+
+
+@st.cache_resource(max_entries=6, scope="session", show_spinner=False)
+def _epoch(run_id: str, number: int, stamp: float) -> Drawing:
+    del stamp
+    return find_run(run_id).epoch(number)
+
+
+def stamp(opened: Run, number: int) -> float:
+    """The time of an epoch's file."""
+    file = opened.path / "epochs" / f"{number:04d}.npz"
+    return file.stat().st_mtime if file.exists() else 0.0
+
+
+def epoch_of(opened: Run, number: int) -> Drawing:
+    """What an epoch of a run looks like.
+
+    Raises
+    ------
+    ValueError
+        If there is no such epoch.
+    """
+    return _epoch(opened.path.name, number, stamp(opened, number))
+
+
+def last_epoch(opened: Run) -> Drawing:
+    """What the last stored epoch of a run looks like."""
+    return epoch_of(opened, opened.epochs[-1])
+
+
+@st.cache_resource(max_entries=2, scope="session", show_spinner=False)
+def run_baselines(run_id: str) -> dict[str, NDArray[np.int32]]:
+    """The baselines of a run, by their names. One of long ago has a single one."""
+    return find_run(run_id).baselines or baselines(run_inputs(run_id)[0])
+
+
+def _cells(opened: Run, which: int | str) -> tuple[str, str, float, NDArray[np.int32]]:
+    """Cells of an epoch, or of the baseline of that name, after what they are known by."""
+    name = opened.path.name
+    if isinstance(which, str):
+        return name, which, 0.0, run_baselines(name)[which]
+    return name, str(which), stamp(opened, which), epoch_of(opened, which).labels
+
+
+@st.cache_data(max_entries=24, scope="session", show_spinner=False)
+def _run_overlay(run_id: str, name: str, stamp: float, _labels: NDArray[np.int32]) -> Rgb:
+    del name, stamp
+    return overlay(run_picture(run_id), _labels, colors=run_colors(run_id))
+
+
+def run_cells(opened: Run, which: int | str) -> Rgb:
+    """The image of a run with the cells of an epoch, or of a baseline, in colours.
+
+    Raises
+    ------
+    ValueError
+        If there is no such epoch.
+    """
+    return _run_overlay(*_cells(opened, which))
+
+
+@st.cache_resource(max_entries=8, scope="session", show_spinner=False)
+def _against_truth(run_id: str, name: str, stamp: float, _labels: NDArray[np.int32]) -> Compared:
+    del name, stamp
+    _, truth = run_inputs(run_id)
+    if truth is None or truth.labels is None:
+        raise ValueError("this run has no true cells to compare with")
+    return compare_truth(_labels, truth.labels, ignore=truth.ignore)
+
+
+def against_truth(opened: Run, which: int | str) -> Compared:
+    """Which cells of an epoch, or of a baseline, are right.
+
+    Raises
+    ------
+    ValueError
+        If the run has no truth or there is no such epoch.
+    """
+    return _against_truth(*_cells(opened, which))
+
+
+@st.cache_data(max_entries=8, scope="session", show_spinner=False)
+def _doubts(run_id: str, stamp: float) -> list[str]:
+    del stamp
+    return doubts(find_run(run_id))
+
+
+def run_doubts(opened: Run) -> list[str]:
+    """Why the cells of a run are better not trusted, see `trust.doubts`."""
+    return _doubts(opened.path.name, stamp(opened, opened.epochs[-1])) if opened.epochs else []
+
+
+@st.cache_resource(max_entries=6, scope="session", show_spinner=False)
+def _run_curves(run_id: str, key: str, _now: Progress) -> tuple[Any, Any]:
+    del key
+    opened = find_run(run_id)
+    training, events = opened.config.training, _now.epoch_events
+    warm_up = training.warm_up / training.steps
+    losses = loss_curves(
+        {"Loss": events}, warm_up=warm_up, epochs=_now.epochs, continued=_now.continued
+    )
+    if training.nucleus_weight > 0 and not _now.trained_events:
+        # Room for the fourth part from the start: nothing moves when it comes.
+        losses.layout.height = loss_curves({"": [{"epoch": 1, "certain": 1.0}]}).layout.height
+    if run_inputs(run_id)[1] is None:
+        return losses, None
+    levels = opened.baseline_scores
+    return losses, score_curves({"Network": events}, baselines=levels, epochs=_now.epochs)
+
+
+def run_curves(opened: Run, now: Progress) -> tuple[Any, Any]:
+    """Figures of loss and scores over the epochs of a run; None for scores without truth."""
+    last = now.epoch_events[-1]["time"] if now.epoch_events else now.status
+    return _run_curves(opened.path.name, f"{now.epochs_done} {now.epochs} {last}", now)
