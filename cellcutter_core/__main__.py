@@ -22,7 +22,7 @@ from cellcutter_core.config import (
     settings_help,
     starting,
 )
-from cellcutter_core.images.pixel_size import format_pixel_size, from_words, of_sides
+from cellcutter_core.images.pixel_size import PixelSize, format_pixel_size, from_words, of_sides
 
 if TYPE_CHECKING:
     from cellcutter_core.images.image import Image
@@ -179,6 +179,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="file or folder to write to (default: RUN-FILE in the current folder)",
     )
+    _pixel_size_option(home, "what the run says")
     home.set_defaults(command=_export)
 
     sample = commands.add_parser(
@@ -250,12 +251,7 @@ def _reading_options(command: argparse.ArgumentParser) -> None:
         help="part of the image to work on: its first row and column from 0, and its size in "
         "pixels; what lies beside it takes no memory, but in pictures and .npz",
     )
-    command.add_argument(
-        "--pixel-size",
-        metavar="UM",
-        help="micrometres per pixel, such as 0.325, or where pixels are not square x=0.2,y=0.4 "
-        "(default: what the file says)",
-    )
+    _pixel_size_option(command, "what the file says")
     command.add_argument("--z", help="plane of a stack: a number from 0, or 'max' for the maximum")
     command.add_argument("--t", type=int, help="time point of a series, from 0")
     command.add_argument(
@@ -275,6 +271,19 @@ def _reading_options(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _pixel_size_option(command: argparse.ArgumentParser, default: str) -> None:
+    command.add_argument(
+        "--pixel-size",
+        metavar="UM",
+        help="micrometres per pixel, such as 0.325, or where pixels are not square x=0.2,y=0.4 "
+        f"(default: {default})",
+    )
+
+
+def _pixel_size(chosen: argparse.Namespace) -> PixelSize | None:
+    return None if chosen.pixel_size is None else from_words(chosen.pixel_size)
+
+
 def _reading(chosen: argparse.Namespace) -> dict[str, Any]:
     """What `_reading_options` were given, as `read_image` takes it."""
     return {
@@ -283,7 +292,7 @@ def _reading(chosen: argparse.Namespace) -> dict[str, Any]:
         "scene": _number_or_word(chosen.scene),
         "inverted": chosen.inverted,
         "stained": chosen.stained,
-        "pixel_size": None if chosen.pixel_size is None else from_words(chosen.pixel_size),
+        "pixel_size": _pixel_size(chosen),
     }
 
 
@@ -331,7 +340,7 @@ def _segment(chosen: argparse.Namespace) -> None:
         )
     print("\n".join(lines_of(image)))
     print(f"Finding cell area and nuclei in {image.name} …", flush=True)
-    _tell_remarks(image)
+    _tell_remarks(image.name, image.remarks)
     with naming(image.name) if chosen.others else nullcontext():
         inputs, truth = prepare(image, config, markers=chosen.markers, report=_tell)
         # What is wrong with them is said before anything is written.
@@ -403,13 +412,13 @@ def _other_images(
         instead = seen_instead(seen_names(image, config), seen_names(first, config), channels)
         remark = f"; the network {instead}" if instead else ""
         print(f"Finding cell area and nuclei in {image.name}{remark} …", flush=True)
-        _tell_remarks(image)
+        _tell_remarks(image.name, [*image.remarks, *image.size_notes])
         yield image
 
 
-def _tell_remarks(image: Image) -> None:
-    for note in image.remarks:
-        _tell(f"Look closely. {note}")
+def _tell_remarks(name: str, remarks: Sequence[str]) -> None:
+    for remark in remarks:
+        _tell(f"Look closely at {name}. {remark}")
 
 
 def _box(given: str | None) -> tuple[int, int, int, int] | None:
@@ -497,7 +506,7 @@ def _apply(chosen: argparse.Namespace) -> None:
             progress=progress,
             **reading,
         )
-        for number, (outcome, _) in enumerate(found, 1):
+        for number, (outcome, applied) in enumerate(found, 1):
             size = format_pixel_size(of_sides(outcome.pixel_height_um, outcome.pixel_width_um))
             done = f"{outcome.cells_in_words}, {outcome.seconds:.1f} s, pixel size {size}"
             said = f"failed: {outcome.error}" if outcome.error else done
@@ -507,6 +516,7 @@ def _apply(chosen: argparse.Namespace) -> None:
             folder = (place if isinstance(place, Path) else place[0]).parent
             file = f"{folder / describe_files(place)}{which}"
             print(f"{number}/{len(files)} {file}: {said}{remark}", flush=True)
+            _tell_remarks(f"{describe_files(place)}{which}", applied.remarks if applied else ())
             errors.append(outcome.error)
     print(f"Results in {chosen.out}/: {SUMMARY} and those of each image")
     _tell_failed(errors, "images")
@@ -530,7 +540,8 @@ def _export(chosen: argparse.Namespace) -> None:
             print(f"{'':<{width}}  opens with: {one.opens_with}")
         return
     out = chosen.out or Path(file_name(run, chosen.format, chosen.epoch))
-    print(f"Wrote {export(run, chosen.format, out, chosen.epoch)}")
+    size = _pixel_size(chosen)
+    print(f"Wrote {export(run, chosen.format, out, chosen.epoch, pixel_size=size)}")
 
 
 def _teach(chosen: argparse.Namespace) -> None:

@@ -49,6 +49,8 @@ with facts:
             else ""
         )
     )
+    for note in image.truth_notes:
+        st.warning(f"True cells: {note}.", icon=":material/layers:")
     if image.full_shape is not None:
         st.caption(
             f"Too large to be read whole: it is shown {shown_as:.3g} times smaller, and of the "
@@ -118,6 +120,8 @@ if picked != box:
     choose_region(picked)
 if image.full_shape is not None:
     with panels.show_errors():
-        cached.image()
+        # Its true cells are read with the region.
+        for note in cached.image().truth_notes:
+            st.warning(f"True cells: {note}.", icon=":material/layers:")
 
 panels.footer("data", code.data_code(state.choices(), image, box))

@@ -80,6 +80,11 @@ class Applied(Segmented):
         return self.image.pixel_size
 
     @property
+    def remarks(self) -> list[str]:
+        """What to know of its channels and its pixel size, see `Image`."""
+        return [*self.image.remarks, *self.image.size_notes]
+
+    @property
     def image_name(self) -> str:
         """What the image is called."""
         return self.image.name

@@ -57,6 +57,8 @@ class InBlocks:
         How many cells the border of the image may cut off.
     mask_fraction : float
         Share of the image that is cell.
+    remarks : list of str
+        What to know of its channels and its pixel size, see `Image`.
     """
 
     channels: list[str]
@@ -66,6 +68,7 @@ class InBlocks:
     areas: NDArray[np.int64]
     n_at_border: int
     mask_fraction: float
+    remarks: list[str]
 
 
 def apply_in_blocks(
@@ -177,4 +180,5 @@ def _applied(
         drawn.areas[there],
         int(np.count_nonzero(edge & there)),
         found.mask_fraction,
+        [*large.sample.remarks, *large.sample.size_notes],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from collections import deque
 from collections.abc import Callable
@@ -156,7 +157,9 @@ def read_source(source: Source, **part: Any) -> Image:
     image = read_channel_files(files, **how) if source.more else read_image(files[0], **how)
     if source.truth is None or image.full_shape is not None:
         return image
-    return image.with_truth(read_truth(file_of(source.truth), image))
+    left_out: list[str] = []
+    truth = read_truth(file_of(source.truth), image, report=left_out.append)
+    return dataclasses.replace(image.with_truth(truth), truth_notes=tuple(left_out))
 
 
 def file_names_of(run: Run) -> list[str]:

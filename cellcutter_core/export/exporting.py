@@ -15,6 +15,7 @@ from cellcutter_core.export.registry import FORMATS, IMAGE_FORMATS
 from cellcutter_core.export.result import Result
 from cellcutter_core.export.segmented import Segmented
 from cellcutter_core.files import atomic
+from cellcutter_core.images.pixel_size import PixelSize
 
 if TYPE_CHECKING:
     from cellcutter_core.runs.store import Run
@@ -23,7 +24,12 @@ T = TypeVar("T", bound=Segmented)
 
 
 def content(
-    run: Run, format: str, epoch: int | None = None, *, cells: npt.ArrayLike | None = None
+    run: Run,
+    format: str,
+    epoch: int | None = None,
+    *,
+    cells: npt.ArrayLike | None = None,
+    pixel_size: PixelSize | None = None,
 ) -> bytes:
     """The content of an exported file, for a download button.
 
@@ -37,6 +43,8 @@ def content(
     cells : array of int, optional
         Ids of the cells that are in the file; default all. Borders, film, figures, recipe and
         network are of all cells in any case.
+    pixel_size : float or (float, float), optional
+        µm per pixel, or height and width where it is not square; default what the run says.
 
     Returns
     -------
@@ -46,10 +54,10 @@ def content(
     Raises
     ------
     ValueError
-        If there is no such format or epoch, the run has nothing to export yet, or a package that
-        the format needs is not installed.
+        If there is no such format or epoch, the run has nothing to export yet, the pixel size is no
+        positive number, or a package that the format needs is not installed.
     """
-    result = Result(run, epoch)
+    result = Result(run, epoch, pixel_size=pixel_size)
     return _packed(result if cells is None else result.only(cells), _known(format))
 
 
@@ -75,12 +83,19 @@ def image_content(cells: Segmented, format: str) -> bytes:
     return _packed(cells, image_format(format))
 
 
-def export(run: Run, format: str, path: str | os.PathLike[str], epoch: int | None = None) -> Path:
+def export(
+    run: Run,
+    format: str,
+    path: str | os.PathLike[str],
+    epoch: int | None = None,
+    *,
+    pixel_size: PixelSize | None = None,
+) -> Path:
     """Write a run in one of `FORMATS` to a file.
 
     Parameters
     ----------
-    run, format, epoch
+    run, format, epoch, pixel_size
         As for `content`.
     path : path
         The file, which is replaced if it is there; or a folder, in which it gets its usual name.
@@ -95,7 +110,7 @@ def export(run: Run, format: str, path: str | os.PathLike[str], epoch: int | Non
     ValueError
         As `content`, and if the file cannot be written.
     """
-    made = content(run, format, epoch)
+    made = content(run, format, epoch, pixel_size=pixel_size)
     file = Path(path)
     if file.is_dir():
         file = file / _known(format).file

@@ -29,6 +29,8 @@ class Result(Segmented):
         Default the last.
     inputs : Inputs, optional
         What the run was given, where it has been read already.
+    pixel_size : optional
+        Micrometres per pixel, where they differ from what the run says.
 
     Raises
     ------
@@ -36,9 +38,17 @@ class Result(Segmented):
         If the run has no epoch yet, or not this one.
     """
 
-    def __init__(self, run: Run, epoch: int | None = None, *, inputs: Inputs | None = None) -> None:
+    def __init__(
+        self,
+        run: Run,
+        epoch: int | None = None,
+        *,
+        inputs: Inputs | None = None,
+        pixel_size: PixelSize | None = None,
+    ) -> None:
         self.run = run
         self._inputs = inputs
+        self._pixel_size = checked(pixel_size)
         self.epochs = run.epochs
         if not self.epochs:
             raise ValueError(
@@ -96,7 +106,7 @@ class Result(Segmented):
     @property
     def pixel_size(self) -> PixelSize | None:
         """Micrometres per pixel, where the image's file or a person says so."""
-        return checked(self.run.description.get("pixel_size"))
+        return self._pixel_size or checked(self.run.description.get("pixel_size"))
 
     @property
     def origin(self) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,11 +66,13 @@ class Several(Unreadable):
     ----------
     n : int
         How many they are.
+    titles : sequence of str
+        Name and shape of each, as far as the file says them, and of the thumbnails after them.
     """
 
-    def __init__(self, message: str, n: int) -> None:
+    def __init__(self, message: str, n: int, titles: Sequence[str] = ()) -> None:
         super().__init__(message)
-        self.n = n
+        self.n, self.titles = n, titles
 
 
 @dataclass
@@ -83,6 +86,7 @@ class Contents:
     colour : True where three channels are the red, green and blue of a colour picture
     companions : arrays that lie beside the pixels, under the names the file gives them
     pixel_size : µm per pixel, or None
+    size_notes : sentences on where that is from, where it is less sure than usual
     white_is_zero : True where the file says that the smallest number is shown white
     whole : True where all of the image was read, though only a region was asked for
     full_shape : rows and columns of the image where every so many of them were read, else None
@@ -94,6 +98,7 @@ class Contents:
     colour: bool = False
     companions: dict[str, Array] = field(default_factory=dict)
     pixel_size: PixelSize | None = None
+    size_notes: tuple[str, ...] = ()
     white_is_zero: bool = False
     whole: bool = False
     full_shape: tuple[int, int] | None = None

@@ -21,6 +21,7 @@ def lines_of(image: Image) -> list[str]:
     return [
         f"{image.name}: {n_rows} × {n_cols} pixels{part}, {channels} of {image.pixels.dtype}",
         f"  pixel size: {pixel_size_in_words(image.pixel_size)}",
+        *(f"  Look closely. {note}" for note in image.size_notes),
         *(f"  {ROLES[role]}: {role_in_words(image, role)}" for role in ROLES),
         *(f"  Look closely. {doubt}" for doubt in doubts(image)),
     ]

@@ -19,7 +19,7 @@ from cellcutter_core.images.formats.validation import Validation, paper_validati
 from cellcutter_core.images.formats.zarr_places import is_address
 from cellcutter_core.images.guesses.appearance import Appearance, interpret
 from cellcutter_core.images.guesses.clipping import clipping_notes
-from cellcutter_core.images.guesses.gaps import frame_notes
+from cellcutter_core.images.guesses.gaps import gap_notes
 from cellcutter_core.images.guesses.intensity import normalise
 from cellcutter_core.images.guesses.label_images import refuse_labels
 from cellcutter_core.images.guesses.roles import (
@@ -83,6 +83,8 @@ class Image:
         Masks given with the image, under the name of the channel each is for. True on cells.
     truth : (H, W) int32 array or None
         Labels of the true cells, or of the true nuclei where there is only that.
+    truth_notes : tuple of str
+        A sentence on what of the true cells' file was left out; mostly none.
     truth_nuclei : (H, W) int32 array or None
         Labels of the true nuclei.
     ignore : (H, W) bool array or None
@@ -91,6 +93,9 @@ class Image:
         Crops of which the true cell is known.
     pixel_size : float, (float, float) or None
         µm per pixel, or where it is not square its height and width.
+    size_notes : tuple of str
+        Sentences on that where it is less sure than usual, as where the files of its channels
+        disagree; mostly none.
     full_shape : (int, int) or None
         Rows and columns of the image where these are only every so many of them, to look at; the
         size of a pixel is that of all.
@@ -122,10 +127,12 @@ class Image:
     markers: Array | None = None
     masks: Mapping[str, Array] = field(default_factory=dict)
     truth: Array | None = None
+    truth_notes: tuple[str, ...] = ()
     truth_nuclei: Array | None = None
     ignore: Array | None = None
     validation: Validation | None = None
     pixel_size: PixelSize | None = None
+    size_notes: tuple[str, ...] = ()
     full_shape: tuple[int, int] | None = None
     origin: tuple[int, int] = (0, 0)
     whole_shape: tuple[int, int] | None = None
@@ -244,10 +251,11 @@ class Image:
     def remarks(self) -> list[str]:
         """Sentences on what to know of the channels in use before their cells are trusted.
 
-        A frame around the image, and many pixels that were cut off at the top; not where the image
-        was turned over, so that the top is the dark end of its file.
+        A frame around the image, empty parts of a mosaic, and many pixels that were cut off at the
+        top; not where the image was turned over, so that the top is the dark end of its file.
         """
-        notes = frame_notes(self.pixels[..., self.cell[0]])
+        every = -(-(self.full_shape or self.shape)[0] // self.shape[0])
+        notes = gap_notes(self.pixels[..., self.cell[0]], every=every)
         if self.inverted:
             return notes
         used = [*self.cell, *([] if self.nucleus is None else [self.nucleus])]
@@ -471,6 +479,7 @@ def read_image(
         nucleus=roles.nucleus,
         reasons=roles.reasons,
         pixel_size=contents.pixel_size if pixel_size is None else _given_size(pixel_size, name),
+        size_notes=contents.size_notes if pixel_size is None else (),
         full_shape=contents.full_shape,
         origin=(0, 0) if part.region is None or contents.whole else part.region[:2],
         whole_shape=contents.whole_shape,

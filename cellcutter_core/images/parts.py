@@ -171,12 +171,20 @@ class Listed(Generic[Item]):
     plane : rows and columns; 0 where it has none
     image : what `Part.choose` returns of it
     is_thumbnail : the file says that it is a smaller copy, or shows the label of a slide
+    shape : lengths of all its axes, to be shown
     """
 
     name: str
     plane: tuple[int, int]
     image: Item
     is_thumbnail: bool = False
+    shape: tuple[int, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What a person tells it by."""
+        lengths = " × ".join(map(str, self.shape or self.plane))
+        return f"{self.name[:60]}, {lengths}" if self.name else lengths
 
 
 def checked_box(region: Any) -> Region:
@@ -259,6 +267,7 @@ class Part:
         *,
         n_small: int = 0,
         most_named: int = MOST_NAMED,
+        titles: Sequence[str] | None = None,
     ) -> int:
         """Which of the separate images of a file to read.
 
@@ -272,6 +281,8 @@ class Part:
             How many thumbnails there are, which are counted after them.
         most_named : int
             As many are named in a message.
+        titles : sequence of str, optional
+            See `Several`; default the names.
 
         Raises
         ------
@@ -289,6 +300,7 @@ class Part:
                 f"holds {n} separate images{named}, and one is segmented at a time; "
                 f"give scene=0 to {n - 1}",
                 n,
+                names if titles is None else titles,
             )
         scene, last = self.scene or 0, n + n_small - 1
         if isinstance(scene, str):
@@ -341,7 +353,13 @@ class Part:
         if self.scene is None and len({one.plane for one in large}) > 1:
             # Images of unlike size are told apart by that.
             names = [f"{one.name} {one.plane[0]} × {one.plane[1]}".strip() for one in several]
-        at = self.which_scene(len(large), names, n_small=len(small), most_named=most_named)
+        at = self.which_scene(
+            len(large),
+            names,
+            n_small=len(small),
+            most_named=most_named,
+            titles=[one.title for one in several],
+        )
         return several[at].image
 
     def read(self, stored: Stored, *, max_bytes: int) -> tuple[Array, str]:

@@ -9,6 +9,10 @@ PixelSize = float | tuple[float, float]
 """The side of a square pixel in µm, or height and width: the steps from row to row and from column
 to column."""
 
+LARGEST_OF_RESOLUTION = 10.0
+"""Resolution in pixels per inch, centimetre or metre is that of print or of a screen, such as 300
+dpi, where pixels would be larger than so many µm."""
+
 SAME = 1e-4
 """Height and width that differ by less than this share are the same, written in other digits."""
 
@@ -61,6 +65,18 @@ def of_sides(height: float | None, width: float | None) -> PixelSize | None:
 def height_and_width(pixel_size: PixelSize) -> tuple[float, float]:
     """Both sides in µm."""
     return pixel_size if isinstance(pixel_size, tuple) else (pixel_size, pixel_size)
+
+
+def are_same(one: PixelSize, other: PixelSize) -> bool:
+    """Whether two files say the same, perhaps in other digits.
+
+    Examples
+    --------
+    >>> are_same(0.325, 0.32501), are_same(0.325, 0.65), are_same(0.325, (0.325, 0.65))
+    (True, False, False)
+    """
+    sides = zip(height_and_width(one), height_and_width(other), strict=True)
+    return all(math.isclose(*both, rel_tol=SAME) for both in sides)
 
 
 def shown_every(pixel_size: PixelSize | None, every: int) -> PixelSize | None:

@@ -180,6 +180,20 @@ def n_images(path: Path | str) -> int:
     return 1
 
 
+def image_titles(path: Path | str) -> list[str]:
+    """Name and shape of each of several images in a file, in their order; empty where it holds one.
+
+    Pixels are not read.
+    """
+    try:
+        read_contents(path, max_bytes=0)
+    except Several as error:
+        return [one_line(title) for title in error.titles]
+    except ValueError:
+        pass
+    return []
+
+
 def is_image_file(path: Path) -> bool:
     """Whether a file begins as one of a known format does; hidden ones are none.
 

@@ -53,6 +53,7 @@ class LargeImage:
             cell=image.cell,
             nucleus=image.nucleus,
             pixel_size=image.pixel_size,
+            size_notes=image.size_notes,
             full_shape=image.shape,
             origin=image.origin,
             whole_shape=image.whole_shape,

@@ -122,6 +122,8 @@ def enter_pixel_size() -> None:
         )
     if state.choices().pixel_size is not None:
         st.caption(f"As entered; the file says: {format_pixel_size(of_file)}.")
+    elif notes := cached.whole_image().size_notes:
+        st.warning(" ".join(notes), icon=":material/help:")
     elif of_file is not None:
         st.caption(f"As the file says: {format_pixel_size(of_file)}.")
     else:
@@ -279,9 +281,20 @@ def _how_to_read(source: Source) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if source.scene is not None:
             st.session_state.data_scene = source.scene
-            st.number_input(
-                "Image in the file", 0, key="data_scene", on_change=take_scene, width=150
-            )
+            titles = cached.titles_in_file()
+            if source.scene < len(titles):
+                st.selectbox(
+                    "Image in the file",
+                    range(len(titles)),
+                    format_func=lambda number: f"{number}: {titles[number]}".rstrip(": "),
+                    key="data_scene",
+                    on_change=take_scene,
+                    width=300,
+                )
+            else:
+                st.number_input(
+                    "Image in the file", 0, key="data_scene", on_change=take_scene, width=150
+                )
         if source.z is not None:
             st.session_state.data_projected = source.z == "max"
             st.toggle("Maximum projection", key="data_projected", on_change=read_anew)

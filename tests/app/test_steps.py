@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import streamlit as st
@@ -18,6 +19,7 @@ from streamlit.testing.v1 import AppTest
 from cellcutter_core.choices.choices import Choices, Source, keys
 from cellcutter_core.choices.draft import Draft, keep_file, markers_digest
 from cellcutter_core.config import PAPER
+from cellcutter_core.export.formats.geojson import geojson
 from cellcutter_core.export.formats.ome_zarr import ome_zarr
 from cellcutter_core.export.formats.rois import roi_set
 from cellcutter_core.images.image import Image
@@ -172,18 +174,45 @@ def test_of_an_uploaded_file_with_several_images_one_is_chosen() -> None:
     assert not app.exception
     assert not app.error
     assert chosen(app).source.reading == {"scene": 0}
-    app.number_input(key="data_scene").set_value(1).run()
+    choice = app.selectbox(key="data_scene")
+    assert choice.options == ["0: Image0, 96 × 96", "1: Image1, 96 × 96"]
+    choice.select(1).run()
     assert not app.exception
     assert chosen(app).source.reading == {"scene": 1}
     script = next(code.value for code in app.code if "read_image" in code.value)
     assert "read_image('two.ome.tif', scene=1" in script
-    # Beyond the last one: told, and what was there before stays.
-    app.number_input(key="data_scene").set_value(2).run()
-    assert "scene is 2" in app.error[0].value
-    assert app.number_input(key="data_scene").value == 1
-    app.number_input(key="data_scene").set_value(0).run()
+    app.selectbox(key="data_scene").select(0).run()
     assert not app.error
     assert chosen(app).source.reading == {"scene": 0}
+
+
+def test_the_data_sets_of_an_hdf5_file_are_shown_with_names_and_shapes() -> None:
+    buffer = io.BytesIO()
+    pixels = sample((96, 120)).pixels
+    with h5py.File(buffer, "w") as file:
+        file["raw/cells"] = pixels[..., 0]
+        file["raw/stack"] = np.stack([pixels[..., 0], pixels[..., 2]] * 10)
+        file["points"] = np.zeros((40, 2))
+        file["raw/[a](b) $x$"] = pixels[:48, :60, 2]
+    app = opened("data")
+    app.segmented_control(key="data_kind").set_value("file").run()
+    app.file_uploader(key="data_upload").upload("a.h5", buffer.getvalue()).run()
+    assert not app.exception
+    assert not app.error
+    choice = app.selectbox(key="data_scene")
+    assert choice.options == [
+        "0: raw/[a](b) $x$, 48 × 60",
+        "1: raw/cells, 96 × 120",
+        "2: raw/stack, 20 × 96 × 120",
+    ]
+    assert any("48 × 60 pixels, 1 channel" in m.value for m in app.markdown)
+    choice.select(1).run()
+    assert any("96 × 120 pixels, 1 channel" in m.value for m in app.markdown)
+    # A stack gets a plane to begin with.
+    app.selectbox(key="data_scene").select(2).run()
+    assert not app.exception
+    assert not app.error
+    assert chosen(app).source.reading == {"scene": 2, "z": "max"}
 
 
 def test_an_image_is_turned_over_and_back() -> None:
@@ -258,6 +287,51 @@ def test_files_uploaded_together_are_the_channels_of_one_image() -> None:
     app.file_uploader(key="data_upload").set_value(None).run()
     assert not app.exception
     assert chosen(app).source.title == "actin.tif and dapi.tif"
+
+
+def test_true_cells_that_lie_in_another_plane_are_said() -> None:
+    image = sample((96, 120))
+    assert image.truth is not None
+    drawn = geojson(image.truth)
+    for number, cell in enumerate(drawn["features"]):
+        cell["geometry"]["plane"] = {"z": 1 if number < 3 else 0}
+    stack = np.stack([image.pixels[..., 0]] * 2)
+    given = [
+        ("cells.tif", tiff(stack, imagej=True, metadata={"axes": "ZYX"}), ""),
+        ("truth.geojson", json.dumps(drawn).encode(), ""),
+    ]
+    app = opened("data")
+    app.segmented_control(key="data_kind").set_value("file").run()
+    app.file_uploader(key="data_upload").set_value(given).run()
+    assert not app.exception
+    # In the projection there are all of them.
+    assert chosen(app).source.z == "max"
+    assert not any("left out" in warning.value for warning in app.warning)
+    app.toggle(key="data_projected").set_value(False).run()
+    assert not app.exception
+    n = len(drawn["features"])
+    said = f"truth.geojson: 3 of {n} areas are left out: they do not lie in the plane z = 0"
+    assert [w.value for w in app.warning if "left out" in w.value] == [f"True cells: {said}."]
+    # It is said as often as the page is seen.
+    assert any("left out" in warning.value for warning in app.run().warning)
+
+
+def test_pixel_sizes_that_disagree_are_said() -> None:
+    image = sample((96, 120))
+    given = []
+    for name, size in (("actin", 0.2), ("dapi", 0.4)):
+        about = {"axes": "YX", "PhysicalSizeX": size, "PhysicalSizeY": size}
+        plane = image.channel("nucleus" if name == "dapi" else "fluorescence")
+        given.append((f"{name}.ome.tif", tiff(plane, ome=True, metadata=about), ""))
+    app = opened("data")
+    app.segmented_control(key="data_kind").set_value("file").run()
+    app.file_uploader(key="data_upload").set_value(given).run()
+    assert not app.exception
+    said = "actin.ome.tif 0.2 µm and dapi.ome.tif 0.4 µm. That of actin.ome.tif is used."
+    assert any(said in warning.value for warning in app.warning)
+    assert app.number_input(key="data_pixel_size").value == 0.2
+    app.number_input(key="data_pixel_size").set_value(0.3).run()
+    assert not any("different pixel sizes" in warning.value for warning in app.warning)
 
 
 def test_what_was_found_of_an_image_is_shown_with_how_sure_it_is() -> None:
@@ -595,6 +669,22 @@ def test_a_mask_that_was_cancelled_is_computed_when_asked_for() -> None:
     app.button(key="again_aside_mask").click().run()
     assert not app.exception
     assert not any("Cancelled" in info.value for info in app.info)
+    assert metric(app, "Cell area")
+
+
+def test_other_controls_work_after_a_mask_was_cancelled() -> None:
+    app = opened("mask")
+    key = keys(chosen(app), edits=markers_digest(None))["mask"]
+    st.cache_resource.clear()
+    app.session_state["aside_mask_cancelled"] = f"mask {key}"
+    # The grid has the cut of this image without the automatic mask to come near to.
+    app.toggle(key="mask_grid_shown").set_value(True).run()
+    assert not app.exception
+    assert sum("Cancelled" in info.value for info in app.info) == 1
+    app.toggle(key="mask_automatic").set_value(False).run()
+    assert not app.exception
+    assert not app.error
+    assert not chosen(app).config.mask.automatic
     assert metric(app, "Cell area")
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,12 +59,15 @@ def _wait_until_healthy(process: subprocess.Popen[bytes], *, url: str, log: Path
 
 
 @contextmanager
-def serving(script: Path, *, folder: Path) -> Iterator[Server]:
+def serving(
+    script: Path, *, folder: Path, streamlit: Sequence[str] = ("-m", "streamlit")
+) -> Iterator[Server]:
+    """Run a script of Streamlit, or of what is called like it."""
     url = f"http://127.0.0.1:{(port := _free_port())}"
     runs, log = folder / "runs", folder / "server.log"
     environment = os.environ | {"CELLCUTTER_RUNS": str(runs), "PYTHONPATH": str(ROOT)}
     command = [
-        *(sys.executable, "-m", "streamlit", "run", str(script)),
+        *(sys.executable, *streamlit, "run", str(script)),
         *("--server.headless", "true"),
         *("--server.address", "127.0.0.1"),
         *("--server.port", str(port)),

@@ -230,12 +230,23 @@ def npy_header(shape: tuple[int, ...], descr: str = "<u2") -> bytes:
     return file.getvalue()
 
 
-def _archive(members: dict[str, bytes]) -> bytes:
+def _archive(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+    with zipfile.ZipFile(file, "w", method, compresslevel=1) as archive:
         for name, data in members.items():
             archive.writestr(name, data)
     return file.getvalue()
+
+
+def with_length(data: bytes, name: str, *, packed: int, unpacked: int | None = None) -> bytes:
+    """A zip archive that says other lengths of an entry in its list, the last that names it."""
+    changed = bytearray(data)
+    at = data.rindex(name.encode()) - 46
+    assert data[at : at + 4] == b"PK\1\2"
+    struct.pack_into("<I", changed, at + 20, packed)
+    if unpacked is not None:
+        struct.pack_into("<I", changed, at + 24, unpacked)
+    return bytes(changed)
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
@@ -297,6 +308,7 @@ def bombs() -> Files:
     jpeg = bytearray(files["gray.jpg"])
     struct.pack_into(">HH", jpeg, jpeg.index(b"\xff\xc0") + 5, *huge)
     npy = npy_header(SHAPE) + bytes(1200)
+    long_header = b"\x93NUMPY\2\0" + struct.pack("<I", 2**31 - 1) + bytes(50)
     deflated = zlib.compress(zeros, 1)
     webp = bytearray(files["animated.webp"])
     webp[24:30] = b"\xff" * 6
@@ -313,6 +325,7 @@ def bombs() -> Files:
         "overflow.npy": npy_header((2**40, 2**40)),
         "negative.npy": npy_header((-1, 5)),
         "pickle.npy": saved(np.save, np.array([[{}, 1]], object)),
+        "long header.npy": long_header,
         "wide dtype.npy": npy_header((2, 2), "<U100000000"),
         "bomb.npz": _archive({"image.npy": npy_header((8000, 10_000)) + zeros}),
         "after.npz": _archive({"image.npy": npy + zeros}),
@@ -322,6 +335,15 @@ def bombs() -> Files:
         "names.npz": _archive(
             {"image.npy": npy, "channels.npy": npy_header((1,), "<U40000000") + zeros}
         ),
+        "long header.npz": _archive({"image.npy": long_header}),
+        "long entry.npz": with_length(files["truth.npz"], "image.npy", packed=2**30),
+        "short entry.npz": with_length(
+            _archive({"image.npy": npy_header((700, 700)) + bytes(980_000)}),
+            "image.npy",
+            packed=800,
+            unpacked=980_128,
+        ),
+        "bz2 bomb.npz": _archive({"image.npy": npy + zeros}, zipfile.ZIP_BZIP2),
         "2d.npz": saved(np.savez, data=np.arange(600).reshape(SHAPE)),
         "many.npz": _archive({f"a{index}.npy": npy for index in range(2000)}),
         "twice.npz": _archive({"image.npy": npy, "./image.npy": npy}),
@@ -338,6 +360,7 @@ def bombs() -> Files:
         "tiny chunks.zarr.zip": zipped_zarr(
             np.ones((1, *SHAPE)), shape=[1, 700, 700], chunks=[1, 1, 1]
         ),
+        "long entry.zarr.zip": with_length(files["zarr2.zip"], "0/.zarray", packed=2**30),
         "metadata bomb.zarr.zip": _archive({".zattrs": zeros}),
         "huge.tif": with_tags(plain, {256: huge[0], 257: huge[1]}),
         "huge packed.tif": with_tags(packed, {256: huge[0], 257: huge[1]}),

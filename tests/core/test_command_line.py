@@ -15,6 +15,7 @@ from patience import LONGEST
 from PIL import Image as Picture
 
 from cellcutter_core.__main__ import main
+from cellcutter_core.export.formats.geojson import geojson
 from cellcutter_core.runs.store import Run
 from cellcutter_core.simulation.sample import sample, save
 
@@ -161,6 +162,32 @@ def test_apply_says_nothing_but_what_it_did(finished, image_file, tmp_path):
     assert done.stdout.startswith("1/1 ")
 
 
+def test_apply_says_what_to_know_of_each_image(finished, tmp_path, capsys, monkeypatch):
+    out, _ = finished
+    pixels = sample((160, 160), seed=3).pixels[..., [0, 2]]
+    top = int(np.percentile(pixels[..., 0], 75))
+    white = np.dstack([np.minimum(pixels[..., 0], top), pixels[..., 1]])
+    framed = np.pad(pixels, ((9, 0), (0, 7), (0, 0)), constant_values=60_000)
+    for name, image in (("framed", framed), ("usual", pixels), ("white", white)):
+        np.savez(tmp_path / f"{name}.npz", image=image, channels=["fluorescence", "nucleus"])
+    files = [str(tmp_path / f"{name}.npz") for name in ("framed", "usual", "white")]
+
+    def told(to):
+        assert main(["apply", str(out), *files, "--out", str(tmp_path / to)]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        return [line for line in lines if line[:4] in ("1/3 ", "2/3 ", "3/3 ", "Look")]
+
+    lines = told("at-once")
+    starts = ["1/3 ", "Look closely at framed.npz. ", "2/3 ", "3/3 ", "Look closely at white.npz. "]
+    assert all(line.startswith(start) for line, start in zip(lines, starts, strict=True))
+    assert "(pixels: 9 above, 7 right)" in lines[1]
+    assert f"of fluorescence have its highest value, {top}:" in lines[4]
+    # Also of those that are worked on in blocks.
+    monkeypatch.setattr("cellcutter_core.apply.applying.AT_ONCE", 1000)
+    in_blocks = told("in-blocks")
+    assert [in_blocks[1], in_blocks[4]] == [lines[1], lines[4]]
+
+
 def test_evaluate(finished, image_file, capsys):
     out, _ = finished
     assert main(["evaluate", str(out / "labels.tif"), str(image_file)]) == 0
@@ -211,6 +238,27 @@ def test_what_was_cut_off_is_said(tmp_path, monkeypatch, capsys):
         out = capsys.readouterr().out
         assert ("cut off" in out) is said
         assert (f"highest value, {top}:" in out) is said
+
+
+def test_true_cells_in_another_plane_are_said(tmp_path, monkeypatch, capsys):
+    def find(image, config, **others):
+        raise ValueError(f"{len(np.unique(image.truth)) - 1} true cells")
+
+    monkeypatch.setattr("cellcutter_core.pipeline.prepare", find)
+    image = sample((160, 160), seed=3)
+    drawn = geojson(image.truth)
+    n = len(drawn["features"])
+    for number, cell in enumerate(drawn["features"]):
+        cell["geometry"]["plane"] = {"z": 1 if number < 3 else 0}
+    (tmp_path / "truth.geojson").write_text(json.dumps(drawn))
+    stack = np.stack([image.pixels[..., 0]] * 2)
+    tifffile.imwrite(tmp_path / "a.tif", stack, imagej=True, metadata={"axes": "ZYX"})
+    options = ["--z", "0", "--truth", str(tmp_path / "truth.geojson"), "--out", str(tmp_path / "r")]
+    assert main(["segment", str(tmp_path / "a.tif"), *options]) == 2
+    out, err = capsys.readouterr()
+    line = f"truth.geojson: 3 of {n} areas are left out: they do not lie in the plane z = 0"
+    assert line in out.splitlines()
+    assert f"{n - 3} true cells" in err
 
 
 def test_what_kind_of_picture_it_is_can_be_said(monkeypatch, capsys):
@@ -299,6 +347,32 @@ def test_an_export_of_what_was_segmented(finished, tmp_path, capsys):
     assert "mean_fluorescence" in header.split(",")
     assert len(rows) == json.loads((out / "result.json").read_text())["cells"]
     assert "is not a run" in refused(capsys, "export", tmp_path, "--format", "table")
+
+
+def test_an_export_takes_another_pixel_size(finished, tmp_path, capsys):
+    out, _ = finished
+
+    def exported(name, *options):
+        file = tmp_path / name
+        assert main(["export", str(out), "--format", file.stem, "--out", str(file), *options]) == 0
+        return file
+
+    def column(file, name):
+        return np.genfromtxt(file, delimiter=",", names=True)[name]
+
+    plain = exported("table.csv")
+    assert "area_um2" not in plain.read_text().splitlines()[0].split(",")
+    area = column(plain, "area")
+    sized = exported("table.csv", "--pixel-size", "x=0.5,y=0.25")
+    np.testing.assert_allclose(column(sized, "area_um2"), area * 0.125, rtol=1e-3)
+    with tifffile.TiffFile(exported("labels.tif", "--pixel-size", "0.5")) as tif:
+        pixels, units = tif.pages[0].tags["XResolution"].value
+        assert (tif.imagej_metadata["unit"], pixels / units) == ("um", 2)
+    # The run stays as it was.
+    assert exported("table.csv").read_text().splitlines()[0].count("_um") == 0
+    options = ["export", out, "--format", "table", "--out", tmp_path / "no.csv", "--pixel-size"]
+    assert "is no pixel size" in refused(capsys, *options, "0")
+    assert not (tmp_path / "no.csv").exists()
 
 
 def test_settings_lists_bounds(capsys):

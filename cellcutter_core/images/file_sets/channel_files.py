@@ -22,7 +22,7 @@ from cellcutter_core.images.guesses.roles import (
 )
 from cellcutter_core.images.image import Image, read_image
 from cellcutter_core.images.parts import Plane, Region
-from cellcutter_core.images.pixel_size import PixelSize
+from cellcutter_core.images.pixel_size import PixelSize, are_same, format_pixel_size
 
 File = str | os.PathLike[str]
 
@@ -122,7 +122,7 @@ def read_channel_files(
         holder = bisect.bisect_right(starts, chosen[0]) - 1
         own = tuple(starts[holder] + index for index in images[holder].cell)
         chosen = chosen if roles.nucleus in own else own
-    sizes = [image.pixel_size for image in images if image.pixel_size is not None]
+    sized = [image for image in images if image.pixel_size is not None]
     return dataclasses.replace(
         images[0],
         pixels=pixels,
@@ -130,10 +130,24 @@ def read_channel_files(
         cell=chosen,
         nucleus=roles.nucleus,
         masks={},
-        pixel_size=sizes[0] if sizes else None,
+        pixel_size=sized[0].pixel_size if sized else None,
+        size_notes=(*sized[0].size_notes, *_disagreement(sized)) if sized else (),
         appearances=tuple(image.appearances[0] for image in images),
         reasons=roles.reasons,
     ).with_roles()
+
+
+def _disagreement(sized: Sequence[Image]) -> tuple[str, ...]:
+    """A sentence where files say different pixel sizes, and which of them is used."""
+    said = [(image.name, image.pixel_size) for image in sized if image.pixel_size is not None]
+    for name, size in said[1:]:
+        first, used = said[0]
+        if not are_same(size, used):
+            return (
+                f"The files of its channels say different pixel sizes, {first} "
+                f"{format_pixel_size(used)} and {name} {format_pixel_size(size)}. That of {first} is used.",
+            )
+    return ()
 
 
 def _for_each(said: bool | Sequence[bool] | None, files: Sequence[File]) -> list[bool | None]:

@@ -21,12 +21,10 @@ from cellcutter_core.images.contents import Array, Contents, Unreadable, check_h
 from cellcutter_core.images.formats.numpy_files import SMALLEST_IMAGE
 from cellcutter_core.images.parts import MOST_LISTED, Listed, Part, Stored
 from cellcutter_core.images.pixel_size import PixelSize, of_sides
+from cellcutter_core.reading.zip_archives import LARGEST_RATIO
 
 MOST_OBJECTS = 10_000
 """Of a file with more groups and data sets the first are looked at."""
-
-LARGEST_RATIO = 1032
-"""How much deflated bytes can become at most."""
 
 DEFLATE = 1
 """The number of that filter in HDF5."""
@@ -99,7 +97,7 @@ def _images(file: Any) -> list[Listed[tuple[Any, str]]]:
                 return None
             if min(plane) >= SMALLEST_IMAGE:
                 is_thumbnail = "thumbnail" in name.lower()
-                found.append(Listed(name, plane, (item, axes), is_thumbnail))
+                found.append(Listed(name, plane, (item, axes), is_thumbnail, item.shape))
         return True if n_seen > MOST_OBJECTS else None
 
     # It comes by each object once, and by none in another file.

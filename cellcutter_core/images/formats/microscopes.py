@@ -207,7 +207,12 @@ def _scene(images: Sequence[tuple[str | None, Any]], part: Part) -> Any:
     """The image that is asked for, of all with their names."""
     return part.choose(
         [
-            Listed(str(name or ""), (one.sizes.get("Y", 0), one.sizes.get("X", 0)), one)
+            Listed(
+                str(name or ""),
+                (one.sizes.get("Y", 0), one.sizes.get("X", 0)),
+                one,
+                shape=tuple(one.sizes.values()),
+            )
             for name, one in images
         ]
     )

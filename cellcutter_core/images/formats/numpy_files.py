@@ -8,6 +8,7 @@ documentation of `numpy.lib.format`.
 from __future__ import annotations
 
 import dataclasses
+import io
 import math
 import zipfile
 from pathlib import Path
@@ -23,6 +24,7 @@ from cellcutter_core.images.axes import (
 )
 from cellcutter_core.images.contents import Array, Contents, Unreadable, check_header, check_size
 from cellcutter_core.images.parts import Part, Stored
+from cellcutter_core.reading.zip_archives import open_archive
 
 Header = tuple[tuple[int, ...], np.dtype[Any]]
 
@@ -33,6 +35,9 @@ SEEN_OF_OBJECTS = 4096
 
 MOST_LISTED = 10
 """As many arrays are listed in a message."""
+
+LONGEST_HEADER = 16 * 1024
+"""Bytes; NumPy itself reads no header of more than 10,000 letters."""
 
 SMALLEST_IMAGE = 16
 """Fewer rows or columns than this are a table, such as a list of points, and no image."""
@@ -47,7 +52,7 @@ def read_npy(path: Path, part: Part, max_bytes: int) -> Contents:
         If it is no image, is cut short, is pickled or is larger than `max_bytes`.
     """
     with path.open("rb") as file:
-        header = _header(file)
+        header = read_header(file)
         start = file.read(SEEN_OF_OBJECTS) if header[1].hasobject else b""
     if path.name.endswith("_seg.npy") or b"outlines" in start or b"masks" in start:
         _refuse_cellpose(path, header)
@@ -78,7 +83,7 @@ def _refuse_cellpose(path: Path, header: Header) -> None:
 def _of_npy(path: Path, index: tuple[int | slice, ...]) -> Array:
     """A part of an array, which otherwise stays in its file."""
     with path.open("rb") as file:
-        header = _header(file)
+        header = read_header(file)
         _check_complete(path.stat().st_size - file.tell(), _n_bytes(header))
     return np.array(np.lib.format.open_memmap(path, mode="r")[index])
 
@@ -99,7 +104,7 @@ def read_npz(path: Path, max_bytes: int) -> Contents:
         If it is none of these, or what is to be read from it is damaged, pickled or, added up,
         larger than `max_bytes`.
     """
-    with zipfile.ZipFile(path) as archive:
+    with open_archive(path) as archive:
         headers = _headers(archive)
         data_shape = headers["data"][0] if "data" in headers else ()
         of_the_paper = len(data_shape) == 3 and data_shape[2] == 6
@@ -151,7 +156,7 @@ def _headers(archive: zipfile.ZipFile) -> dict[str, Header]:
         if info.filename.endswith(".npy"):
             key = info.filename.removesuffix(".npy")
             with archive.open(info) as file:
-                headers[key] = _header(file)
+                headers[key] = read_header(file)
                 if not headers[key][1].hasobject:
                     present, promised = info.file_size - file.tell(), _n_bytes(headers[key])
                     _check_complete(present, promised, what=f"the array {key!r}")
@@ -188,15 +193,27 @@ def _only_image(headers: dict[str, Header]) -> str:
     )
 
 
-def _header(file: IO[bytes]) -> Header:
-    version = np.lib.format.read_magic(file)
+def read_header(file: IO[bytes]) -> Header:
+    """Shape and data type of an array, from the begin of its file; what follows is to be read next.
+
+    Raises
+    ------
+    Unreadable
+        If it is of a version that holds no plain array.
+    Exception
+        Whatever NumPy raises of one that is damaged. That may promise a length of 4 GB, of which no
+        more is read than an image has.
+    """
+    start = io.BytesIO(file.read(LONGEST_HEADER))
+    version = np.lib.format.read_magic(start)
     if version == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(start)
     elif version == (2, 0):
-        shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+        shape, _, dtype = np.lib.format.read_array_header_2_0(start)
     else:
         # Version 3 is for structured arrays, which are no images.
         raise Unreadable(f"has an array of format {version}; save a plain array of numbers")
+    file.seek(start.tell())
     return shape, dtype
 
 

@@ -33,6 +33,7 @@ from cellcutter_core.images.contents import (
 )
 from cellcutter_core.images.guesses.label_images import refuse_labels
 from cellcutter_core.images.parts import Part, Stored, of_frames
+from cellcutter_core.images.pixel_size import LARGEST_OF_RESOLUTION, PixelSize, of_sides
 
 # Pillow's modes that hold gray values, and the type of those. "I" is how Pillow before 11.3 holds
 # the 16 bits of a gray PNG.
@@ -71,6 +72,13 @@ TURNED: dict[int, Callable[[Array], Array]] = {
 """(H, W, C) pixels as they are to be seen, by that tag; with 1 they are as they lie there."""
 
 MOST_BOXES = 10_000
+
+MICROMETRES_OF_INCH = 25_400
+
+FROM_RESOLUTION = (
+    "The pixel size is the resolution that the picture has for printing, which programs keep where "
+    "they convert a microscope's TIFF, but may set as well."
+)
 
 
 def read_picture(
@@ -173,8 +181,28 @@ def _contents(picture: ImageFile.ImageFile, path: Path, as_stored: bool) -> Cont
             # In colours they would no longer be told.
             refuse_labels(np.array(picture)[..., None])
         pixels, colour = np.array(picture.convert("RGB")), True
-    turned = TURNED.get(_orientation(picture))
-    return Contents(turned(pixels) if turned else pixels, colour=colour)
+    orientation = _orientation(picture)
+    turned = TURNED.get(orientation)
+    size = _pixel_size(picture)
+    if isinstance(size, tuple) and orientation >= 5:
+        size = size[::-1]
+    return Contents(
+        turned(pixels) if turned else pixels,
+        colour=colour,
+        pixel_size=size,
+        size_notes=() if size is None else (FROM_RESOLUTION,),
+    )
+
+
+def _pixel_size(picture: ImageFile.ImageFile) -> PixelSize | None:
+    """µm per pixel, by the resolution of a PNG or JPEG, where that is none of print or screen."""
+    if not isinstance(picture, PngImagePlugin.PngImageFile | JpegImagePlugin.JpegImageFile):
+        return None
+    with contextlib.suppress(Exception):
+        of_width, of_height = picture.info["dpi"]
+        sides = [MICROMETRES_OF_INCH / float(dots) for dots in (of_height, of_width)]
+        return of_sides(*sides) if max(sides) <= LARGEST_OF_RESOLUTION else None
+    return None
 
 
 def _is_gray_gif(picture: ImageFile.ImageFile) -> bool:

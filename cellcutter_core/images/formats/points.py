@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellcutter_core.images.contents import Unreadable
+from cellcutter_core.images.formats.numpy_files import read_header
 from cellcutter_core.images.planes import UNNAMED, Planes
 
 # What columns of coordinates are called, here and by programs that write lists of points.
@@ -70,6 +71,8 @@ def numpy_points(file: Path, shape: tuple[int, int], *, max_bytes: int) -> Point
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            with file.open("rb") as opened:
+                read_header(opened)  # Refused where NumPy would take memory for what it promises.
             found: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
     except Exception:
         # NumPy evaluates headers, which fails in many ways; the reader of images says how.

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from cellcutter_core.images.contents import Unreadable
 from cellcutter_core.images.drawn import Drawn, Ring
 from cellcutter_core.images.planes import STACK
+from cellcutter_core.reading.zip_archives import open_archive
 
 ROI, ARCHIVE = b"Iout", b"PK\x03\x04"
 """How the files begin."""
@@ -84,13 +85,11 @@ def _contents(file: Path) -> list[tuple[str, bytes]]:
     if not zipfile.is_zipfile(file):
         return [(file.stem, file.read_bytes())]
     try:
-        with zipfile.ZipFile(file) as archive:
+        with open_archive(file) as archive:
             inside = [one for one in archive.infolist() if one.filename.lower().endswith(".roi")]
             size = sum(max(one.file_size, one.compress_size) for one in inside)
             if size > LARGEST_SET or len(inside) > MOST_ROIS:
                 raise Unreadable("is too large for a set of ROIs; save those of one image")
-            if any(one.compress_size > file.stat().st_size for one in inside):
-                raise zipfile.BadZipFile("entries are longer than the file")
             return [(Path(one.filename).stem, archive.read(one)) for one in inside]
     except (
         OSError, RuntimeError, NotImplementedError, EOFError, zlib.error, zipfile.BadZipFile

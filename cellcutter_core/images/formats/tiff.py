@@ -148,7 +148,8 @@ def _images(tif: tifffile.TiffFile) -> list[Listed[tuple[tifffile.TiffPageSeries
         for n in range(n_positions):
             name = f"{series.name} position {n}".strip() if n_positions > 1 else series.name
             place = n if POSITIONS in sizes else None
-            images.append(Listed(name, plane, (series, place), is_thumbnail))
+            shape = tuple(length for axis, length in sizes.items() if axis != POSITIONS)
+            images.append(Listed(name, plane, (series, place), is_thumbnail, shape))
     return images
 
 

@@ -10,12 +10,8 @@ from xml.etree import ElementTree
 
 import tifffile
 
-from cellcutter_core.images.pixel_size import PixelSize, of_sides
+from cellcutter_core.images.pixel_size import LARGEST_OF_RESOLUTION, PixelSize, of_sides
 from cellcutter_core.images.units import in_micrometres
-
-LARGEST_OF_TAGS = 10.0
-"""Resolution in inches and centimetres is that of print, such as 300 dpi, where pixels would be
-larger than so many µm."""
 
 RESOLUTION_UNITS = {2: "inch", 3: "cm", 4: "mm", 5: "µm"}
 
@@ -128,7 +124,7 @@ def _tags(page: Any) -> PixelSize | None:
     unit = RESOLUTION_UNITS[int(page.tags.valueof(296, default=2))]
     size = of_sides(*(_step(page, name, unit) for name in ("YResolution", "XResolution")))
     largest = max(size) if isinstance(size, tuple) else size or 0.0
-    printed = unit in ("inch", "cm") and largest > LARGEST_OF_TAGS
+    printed = unit in ("inch", "cm") and largest > LARGEST_OF_RESOLUTION
     return None if printed else size
 
 

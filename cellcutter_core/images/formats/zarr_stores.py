@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import ipaddress
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +11,7 @@ from urllib import error, parse, request
 
 from cellcutter_core.images.contents import Unreadable
 from cellcutter_core.images.formats.zarr_places import MARKS
+from cellcutter_core.reading.zip_archives import open_archive
 
 LARGEST_METADATA = 16 * 1024**2
 """Bytes of a file that says what an array is. Those of large plates take a few megabytes."""
@@ -71,7 +71,7 @@ class ZipStore:
     parallel = 1
 
     def __init__(self, path: Path) -> None:
-        self._archive = zipfile.ZipFile(path)
+        self._archive = open_archive(path)
         names = self._archive.namelist()
         marked = (name.rpartition("/") for name in names)
         root = min((folder for folder, _, name in marked if name in MARKS), key=len)
@@ -82,7 +82,8 @@ class ZipStore:
         name = self._root + path
         if name not in self._names:
             return None
-        _check_length(path, self._archive.getinfo(name).file_size, limit)
+        entry = self._archive.getinfo(name)
+        _check_length(path, max(entry.file_size, entry.compress_size), limit)
         return self._archive.read(name)
 
     def get_range(self, path: str, start: int | None, length: int) -> bytes | None:

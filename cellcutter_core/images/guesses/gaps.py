@@ -172,24 +172,34 @@ def _outermost(channel: npt.NDArray[Any], box: Region, side: int) -> npt.NDArray
     return np.asarray(line, np.float64)
 
 
-def frame_notes(channel: npt.NDArray[Any]) -> list[str]:
-    """A sentence where there is a frame around an image, and what becomes of it.
+def gap_notes(channel: npt.NDArray[Any], *, every: int = 1) -> list[str]:
+    """Sentences on a frame around an image and on empty parts of it, and what becomes of them.
 
     Parameters
     ----------
     channel : (H, W) array
+    every : int
+        It has every so many pixels of the image.
     """
-    box = frame(channel)
-    if box is None:
-        return []
-    top, left, bottom, right = box
+    notes = []
     n_rows, n_cols = channel.shape
-    widths = {"above": top, "below": n_rows - bottom, "left": left, "right": n_cols - right}
-    where = ", ".join(f"{width} {side}" for side, width in widths.items() if width)
-    return [
-        f"A frame of one colour lies around the image (pixels: {where}). It is taken for nothing: "
-        "no cell is looked for there."
-    ]
+    top, left, bottom, right = box = frame(channel) or (0, 0, n_rows, n_cols)
+    if box != (0, 0, n_rows, n_cols):
+        widths = {"above": top, "below": n_rows - bottom, "left": left, "right": n_cols - right}
+        where = ", ".join(f"{width * every} {side}" for side, width in widths.items() if width)
+        about = "about " if every > 1 else ""
+        notes.append(
+            f"A frame of one colour lies around the image (pixels: {about}{where}). It is taken "
+            "for nothing: no cell is looked for there."
+        )
+    empty = _in_mosaic(channel, None)
+    share = 0.0 if empty is None else np.count_nonzero(empty[top:bottom, left:right]) / empty.size
+    if share >= LEAST_SHARE:
+        notes.append(
+            f"{share:.0%} of the image has one value throughout, {channel.min():g}, like the empty "
+            "parts of a mosaic. They are taken for nothing: no cell is looked for there."
+        )
+    return notes
 
 
 def _in_mosaic(channel: npt.NDArray[Any], nothing: float | None) -> npt.NDArray[np.bool_] | None:

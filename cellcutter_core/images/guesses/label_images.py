@@ -28,7 +28,8 @@ def refuse_labels(pixels: npt.NDArray[Any]) -> None:
     if shows_labels(first if gray else pixels):
         raise Unreadable(
             "is a label image, in which there are no cells to find; give the image that its cells "
-            "are in"
+            "are in. If its numbers are intensities after all, add 0.5 to all of them and save it "
+            "as 32-bit floats: in Fiji Image, Type, 32-bit, then Process, Math, Add"
         )
 
 

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from streamlit.delta_generator import DeltaGenerator
 
 from cellcutter_core.choices.choices import Choices, Source, keys
-from cellcutter_core.choices.draft import markers_digest
+from cellcutter_core.choices.draft import files_of, markers_digest
 from cellcutter_core.choices.sources import open_source, read_region
 from cellcutter_core.config import Config, MaskSettings
 from cellcutter_core.images.image import Image
 from cellcutter_core.images.parts import Region
 from cellcutter_core.images.pixel_size import PixelSize
+from cellcutter_core.images.readers import image_titles
 from cellcutter_core.images.regions import cut_out, interesting_region
 from cellcutter_core.markers.finding import Nuclei
 from cellcutter_core.mask.graph_cut import mask_grid, preview_mask, prior_steps, suited_settings
@@ -32,7 +33,7 @@ from cellcutter_core.training.datasets import make_dataset
 from cellcutter_core.training.inputs import Inputs, Truth
 from cellcutter_core.view.render import Rgb, composite, overlay
 from pages.shared import state
-from pages.shared.caching.in_child import aside, waited
+from pages.shared.caching.in_child import NotYet, aside, waited
 from pages.shared.caching.stores import kept
 
 # A larger region is not computed again before somebody asks for it.
@@ -60,6 +61,17 @@ def whole_image(choices: Choices | None = None) -> Image:
     if chosen.cell is not None or chosen.nucleus is not None:
         image = image.with_roles(cell=chosen.cell and list(chosen.cell), nucleus=chosen.nucleus)
     return image
+
+
+@kept(4)
+def _image_titles(file: str) -> list[str]:
+    return image_titles(file)
+
+
+def titles_in_file() -> list[str]:
+    """Name and shape of each of several images in the chosen file; empty where it holds one."""
+    files = files_of(state.choices().source)
+    return list(_image_titles(str(files[0]))) if files else []
 
 
 def remarks() -> list[str]:
@@ -248,8 +260,10 @@ def suited_mask_settings() -> MaskSettings:
     like = None
     if not is_large():
         given = state.edited_markers() is not None
-        like = _mask(key, image(), chosen.config, markers(), given, False)[0]
-    return _suited(f"{key} {settings.scaling} {is_large()}", image(), settings, like)
+        # It may still be computed, or was cancelled.
+        with suppress(NotYet, ValueError):
+            like = _mask(key, image(), chosen.config, markers(), given, False)[0]
+    return _suited(f"{key} {settings.scaling} {like is not None}", image(), settings, like)
 
 
 def inputs() -> tuple[Inputs, Truth | None]:

@@ -9,7 +9,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from broken_files import READERS, campaign, make_case
-from small_files import SHAPE, whole_files
+from small_files import SHAPE, bombs, whole_files
 
 from cellcutter_core.images.image import read_image
 from cellcutter_core.markers.given_markers import read_markers
@@ -24,6 +24,30 @@ def test_every_end_is_a_result_or_a_clear_line() -> None:
     # Both happen, or this test shows nothing.
     counted = Counter(ended for _, ended, _ in ends)
     assert min(counted["result"], counted["refused"]) > 30
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("long header.npy", "expected 2147483647 bytes got 50"),
+        ("long header.npz", "expected 2147483647 bytes got 50"),
+        ("long entry.npz", "'image.npy' is longer in it than it can be"),
+        ("short entry.npz", "'image.npy' is longer in it than it can be"),
+        ("long entry.zarr.zip", "'0/.zarray' is longer in it than it can be"),
+        ("bz2 bomb.npz", "a method that is not read .number 12.; pack it again"),
+    ],
+)
+def test_no_memory_is_taken_for_what_a_header_promises(tmp_path, name, message) -> None:
+    path = tmp_path / name
+    path.write_bytes(bombs()[name])
+    for read in READERS.values():
+        tracemalloc.start()
+        try:
+            with pytest.raises(ValueError, match=message):
+                read(path)
+            assert tracemalloc.get_traced_memory()[1] < 5e6
+        finally:
+            tracemalloc.stop()
 
 
 def test_a_case_is_the_same_every_time() -> None:

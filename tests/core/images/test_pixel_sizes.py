@@ -6,19 +6,23 @@ import dataclasses
 import io
 import json
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
-from small_files import tiff
+from PIL import Image as Picture
+from small_files import picture_file, tiff, turned
 
 from cellcutter_core.choices.choices import Choices
 from cellcutter_core.export.formats.labels import label_file
 from cellcutter_core.export.formats.ome_zarr import ome_zarr
 from cellcutter_core.export.formats.table import cell_table
+from cellcutter_core.images.description import lines_of
 from cellcutter_core.images.file_sets.channel_files import read_channel_files
+from cellcutter_core.images.formats.pictures import FROM_RESOLUTION
 from cellcutter_core.images.image import Image, read_image
 from cellcutter_core.images.pixel_size import from_words
 from cellcutter_core.images.regions import cut_out
@@ -179,6 +183,45 @@ def test_what_a_tiff_says(tmp_path: Path, name: str) -> None:
     assert isinstance(image.pixel_size, tuple) == isinstance(size, tuple)
 
 
+def with_chunk(png: bytes, kind: bytes, data: bytes) -> bytes:
+    """A PNG with one more chunk after its header."""
+    crc = struct.pack(">I", zlib.crc32(kind + data))
+    return png[:33] + struct.pack(">I", len(data)) + kind + data + crc + png[33:]
+
+
+def picture(kind: str, dots: tuple[float, float] | None, **options: Any) -> bytes:
+    more = options if dots is None else {"dpi": dots, **options}
+    return picture_file(Picture.fromarray(PIXELS.astype(np.uint8)), kind, **more)
+
+
+@pytest.mark.parametrize(
+    ("content", "size"),
+    [
+        # 3,076,923 pixels per metre in a pHYs chunk.
+        (picture("PNG", (25400 / 0.325,) * 2), 0.325),
+        (picture("PNG", (25400 / 0.2, 25400 / 0.4)), (0.4, 0.2)),
+        # 50,800 per inch in the header of JFIF.
+        (picture("JPEG", (50_800, 50_800)), 0.5),
+        # It lies on its side.
+        (picture("JPEG", (50_800, 25_400), exif=turned(6)), (0.5, 1.0)),
+        # Those of screens, cameras and scanners.
+        *((picture(kind, (n, n)), None) for kind in ("PNG", "JPEG") for n in (72, 96, 300, 2400)),
+        *((picture(kind, None), None) for kind in ("PNG", "JPEG")),
+        # A ratio without a unit, and nothing.
+        (with_chunk(picture("PNG", None), b"pHYs", struct.pack(">IIB", 10**7, 10**7, 0)), None),
+        (with_chunk(picture("PNG", None), b"pHYs", struct.pack(">IIB", 0, 0, 1)), None),
+    ],
+)
+def test_the_resolution_of_a_picture(tmp_path: Path, content: bytes, size: Any) -> None:
+    image = read(tmp_path, content)
+    assert image.pixel_size == (None if size is None else pytest.approx(size, rel=1e-4))
+    # Where it is from is always said.
+    assert image.size_notes == (() if size is None else (FROM_RESOLUTION,))
+    said = read_channel_files([tmp_path / "a.tif", tmp_path / "a.tif"])
+    assert (said.pixel_size, said.size_notes) == (image.pixel_size, image.size_notes)
+    assert read(tmp_path, content, pixel_size=2).size_notes == ()
+
+
 def test_what_is_given_counts_more(tmp_path: Path) -> None:
     content = FILES["OME, both"][0]
     assert read(tmp_path, content, pixel_size=0.5).pixel_size == 0.5
@@ -187,6 +230,18 @@ def test_what_is_given_counts_more(tmp_path: Path) -> None:
     np.save(other, PIXELS)
     assert read_channel_files([other, tmp_path / "a.tif"]).pixel_size == (0.4, 0.2)
     assert read_channel_files([other, tmp_path / "a.tif"], pixel_size=0.5).pixel_size == 0.5
+    # That is said.
+    third = tmp_path / "c.tif"
+    third.write_bytes(tiff(PIXELS, resolution=(10_000, 10_000), resolutionunit="CENTIMETER"))
+    image = read_channel_files([other, third, tmp_path / "a.tif"])
+    assert image.pixel_size == 1.0
+    assert image.size_notes == (
+        "The files of its channels say different pixel sizes, c.tif 1 µm and a.tif "
+        "0.4 µm high and 0.2 µm wide. That of c.tif is used.",
+    )
+    assert f"  Look closely. {image.size_notes[0]}" in lines_of(image)
+    assert read_channel_files([third, tmp_path / "a.tif"], pixel_size=0.5).size_notes == ()
+    assert read_channel_files([other, tmp_path / "a.tif"]).size_notes == ()
     with pytest.raises(ValueError, match=r"^a\.tif: pixel_size is -1"):
         read(tmp_path, content, pixel_size=-1)
 

@@ -13,7 +13,7 @@ from small_files import hdf5
 from cellcutter_core.__main__ import main
 from cellcutter_core.images.contents import Several
 from cellcutter_core.images.image import read_image
-from cellcutter_core.images.readers import is_image_file
+from cellcutter_core.images.readers import image_titles, is_image_file
 from cellcutter_core.runs.store import Run
 from cellcutter_core.simulation.sample import sample
 
@@ -39,10 +39,12 @@ def test_the_only_image_needs_no_choice(tmp_path: Path) -> None:
 def test_which_data_set_is_asked_and_answered_by_name_or_number(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
     path.write_bytes(hdf5(**{"exported/raw": PLANE, "other": PLANE[:30], "stack": STACK}))
+    of_stack = " × ".join(map(str, STACK.shape))
     listed = r"exported/raw 40 × 60, other 30 × 60, stack 40 × 60"
     with pytest.raises(Several, match=rf"^a\.h5: holds 3 separate images \({listed}\)") as caught:
         read_image(path)
     assert caught.value.n == 3
+    assert image_titles(path) == ["exported/raw, 40 × 60", "other, 30 × 60", f"stack, {of_stack}"]
     for scene in (0, "0", "exported/raw", "/exported/raw"):
         np.testing.assert_array_equal(read_image(path, scene=scene).pixels[..., 0], PLANE)
     np.testing.assert_array_equal(read_image(path, scene="other").pixels[..., 0], PLANE[:30])

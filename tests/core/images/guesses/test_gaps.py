@@ -249,4 +249,17 @@ def test_nan_elsewhere_is_told(tmp_path: Path) -> None:
     mosaic[:200, :240], mosaic[150:350, 150:390] = channel, channel
     assert is_gap(np.isnan(mosaic))
     tifffile.imwrite(tmp_path / "mosaic.tif", mosaic)
-    assert np.isfinite(read_image(tmp_path / "mosaic.tif").pixels).all()
+    image = read_image(tmp_path / "mosaic.tif")
+    assert np.isfinite(image.pixels).all()
+    # Two tiles of 200 × 240 that overlap in 50 × 90 leave 68,500 of 160,000 pixels.
+    (note,) = image.remarks
+    assert note.startswith(f"43% of the image has one value throughout, {channel.min():g},")
+
+
+def test_of_a_frame_seen_smaller_the_width_is_that_of_the_whole() -> None:
+    channel, _ = in_8_bits()
+    image = Image(
+        np.pad(channel, 5, constant_values=255)[..., None], ("a",), full_shape=(840, 1000)
+    )
+    (note,) = image.remarks
+    assert "(pixels: about 20 above, 20 below, 20 left, 20 right)" in note

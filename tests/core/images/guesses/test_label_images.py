@@ -14,10 +14,13 @@ from small_files import hdf5
 from cellcutter_core.__main__ import main
 from cellcutter_core.choices.draft import keep_file, together
 from cellcutter_core.choices.sources import read_source
+from cellcutter_core.config import QUICK
+from cellcutter_core.evaluation.metrics import mask_iou
 from cellcutter_core.images.file_sets.channel_files import read_channel_files
 from cellcutter_core.images.guesses.label_images import shows_labels
 from cellcutter_core.images.image import read_image
 from cellcutter_core.images.readers import read_contents
+from cellcutter_core.pipeline import prepare
 from cellcutter_core.runs.store import Run
 from cellcutter_core.simulation.sample import sample, save
 
@@ -58,6 +61,22 @@ def test_real_labels_are_told_from_real_images(shared_data: Path) -> None:
 )
 def test_what_is_none(pixels: np.ndarray) -> None:
     assert not shows_labels(pixels)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_intensities_that_look_like_labels_have_a_way_in(dtype: type, tmp_path: Path) -> None:
+    truth = sample((160, 160), seed=3).truth
+    assert truth is not None
+    flat = truth.astype(dtype)
+    tifffile.imwrite(tmp_path / "flat.tif", flat)
+    with pytest.raises(ValueError, match=r"add 0\.5 to all of them and save it as 32-bit floats"):
+        read_image(tmp_path / "flat.tif")
+    # That is done.
+    tifffile.imwrite(tmp_path / "more.tif", flat.astype(np.float32) + np.float32(0.5))
+    image = read_image(tmp_path / "more.tif")
+    np.testing.assert_array_equal(image.pixels[..., 0], flat + np.float32(0.5))
+    mask = prepare(image, QUICK)[0].mask
+    assert mask_iou(mask, truth > 0) > 0.8
 
 
 def kinds_of_label_files(folder: Path) -> list[Path]:
