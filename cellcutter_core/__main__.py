@@ -133,7 +133,8 @@ def _parser() -> argparse.ArgumentParser:
     proceed = commands.add_parser(
         "continue",
         help="go on with a run that was stopped, crashed or is to have more epochs",
-        description="Go on with a run from its last whole epoch and write its results anew.",
+        description="Go on with a run where it stopped, also in the middle of an epoch, and write "
+        "its results anew. After a crash it goes on from what was saved last.",
     )
     proceed.add_argument("run", type=Path, help="the run's folder")
     proceed.add_argument("--epochs", type=int, help="train to this epoch (default: the run's)")
@@ -450,13 +451,28 @@ def _continue(chosen: argparse.Namespace) -> None:
 
 
 def _train(run: Any, epochs: int | None) -> None:
-    from cellcutter_core import results
     from cellcutter_core.jobs.progress_bar import progress_bar
     from cellcutter_core.jobs.worker import work
+    from cellcutter_core.processes.ending import asked_to_end
+
+    with progress_bar(run, epochs) as show, asked_to_end() as stop:
+        work(run, epochs=epochs, on_event=show, stop=stop)
+    now, interrupted = run.progress, stop()
+    if now.status == "stopped":
+        print(
+            f"Stopped after {now.kept}. To go on: python -m cellcutter_core continue {run.path}",
+            flush=True,
+        )
+    if now.epoch_events:
+        _write_results(run)
+    if now.status == "stopped" and interrupted:
+        raise KeyboardInterrupt
+
+
+def _write_results(run: Any) -> None:
+    from cellcutter_core import results
     from cellcutter_core.runs.trust import about_dropped, doubts
 
-    with progress_bar(run, epochs) as show:
-        work(run, epochs=epochs, on_event=show)
     summary = results.write(run)
     print(results.format_summary(summary))
     print(f"Results in {run.path}/: labels.tif, overlay.png, borders.png, result.json")

@@ -300,7 +300,8 @@ def main(arguments: list[str]) -> int:
         return 2
     come_last()
     try:
-        work(Application(arguments[0]), stop=asked_to_end())
+        with asked_to_end() as stop:
+            work(Application(arguments[0]), stop=stop)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2

@@ -99,8 +99,8 @@ def train_again(
     Returns
     -------
     Run
-        Ready to be worked on. It begins with the weights after the last epoch of `run`, without a
-        warm-up; its description says under "from" where it comes from.
+        Ready to be worked on. It begins with the weights that `run` has now, without a warm-up; its
+        description says under "from" where it comes from.
 
     Raises
     ------
@@ -134,7 +134,7 @@ def train_again(
         truth=run.truth,
         unseen=run.unseen,
         others=run.others,
-        start=state[1],
+        start=state.weights,
         description=about,
     )
 

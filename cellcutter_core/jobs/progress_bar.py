@@ -41,12 +41,14 @@ def progress_bar(run: Run, epochs: int | None = None) -> Iterator[Callable[[Any]
         disable=not console.is_terminal,
         transient=True,
     ) as bar:
-        done = run.progress.epochs_done
-        task = bar.add_task("", total=last * steps, completed=done * steps, loss=float("nan"))
+        now = run.progress
+        done = now.epochs_done * steps + now.step
+        task = bar.add_task("", total=last * steps, completed=done, loss=float("nan"))
 
         def show(event: Any) -> None:
             if hasattr(event, "step"):
-                bar.update(task, advance=1, loss=event.loss)
+                done = (event.epoch - 1) * steps + event.step
+                bar.update(task, completed=done, loss=event.loss)
                 return
             if event.epoch == 0:
                 bar.console.print(f"Epoch 0/{last}: before training", highlight=False)

@@ -35,8 +35,8 @@ from cellcutter_core.runs.folder import list_runs, runs_folder
 from cellcutter_core.runs.lock import holder, process_exists
 from cellcutter_core.runs.store import Run
 
-# A run that was asked to stop does so after its current step, or after the drawing of an epoch.
-# Past this many seconds it is ended, which costs no more than the epoch that it was in.
+# A run that was asked to stop does so within its current step, or after the drawing of an epoch.
+# Past this many seconds it is ended. The steps before a drawing are stored by then.
 GRACE = 30.0
 # After a signal to end, until it is killed.
 LAST_GRACE = 5.0
@@ -156,8 +156,8 @@ class Jobs:
     def cancel(self, run: Job) -> None:
         """Take a run out of the queue, or stop it if it is running; at its end nothing happens.
 
-        It returns at once. A running one keeps its last whole epoch, an application its last whole
-        image; one that does not stop by itself is ended after `GRACE` seconds.
+        It returns at once. A running one keeps all its whole steps, an application its whole
+        images; one that does not stop by itself is ended after `GRACE` seconds.
         """
         status = run.progress.status
         if status not in ("queued", "running"):

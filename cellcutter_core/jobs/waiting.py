@@ -75,6 +75,8 @@ def _of_training(run: Run, device: str | None) -> float:
     training = run.config.training.replace(epochs=left)
     config = run.config.replace(training=training)
     seconds, _ = estimate_seconds(run.inputs, config, device=device)
+    # Of the first of these epochs some steps may be done.
+    seconds *= 1 - now.step / (left * now.steps)
     if now.status == "running":
         # Before its first step: what it took so far is of that.
         seconds -= time.time() - _last(run, "started")

@@ -4,7 +4,8 @@ With ``--wait`` in place of them it loads everything and waits to be told, see `
 
 It reads the run directory, trains, and writes what happens into it; nobody else writes there but
 to ask it to stop, and a second one on the same directory is refused. Started again on the same
-directory, it goes on from the last whole epoch.
+directory, it goes on with the step after the last one that was saved. A stop saves every step that
+is done. Without one they are saved at the end of each epoch, which is what a crash leaves.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from cellcutter_core.paths.watershed import BASELINES
 from cellcutter_core.pipeline import baselines, naming
 from cellcutter_core.processes.ending import asked_to_end, come_last
 from cellcutter_core.runs.lock import held
-from cellcutter_core.runs.store import Run
+from cellcutter_core.runs.store import Run, State
 from cellcutter_core.training.datasets import make_dataset, validation_crops
 from cellcutter_core.training.inputs import Inputs, Truth
 from cellcutter_core.training.loop import starting_network, train_and_draw
@@ -56,7 +57,8 @@ def work(
     on_event : callable
         Gets every `Step`, `EpochZero` and `Epoch` of the training.
     stop : callable
-        Asked before every step beside `run.asked_to_stop`.
+        Asked before every step, and within one, beside `run.asked_to_stop`. The steps of an epoch
+        that is not whole are kept then.
 
     Raises
     ------
@@ -133,27 +135,40 @@ def _work(
     )
     state = run.load_state()
     if state is not None:
-        training.epochs_done, weights, training.optimizer_state = state
-        network.set_weights(weights, data.n_channels)
+        training.epochs_done, training.unfinished = state.epochs_done, state.unfinished
+        training.optimizer_state = state.optimizer
+        network.set_weights(state.weights, data.n_channels)
 
     def asked() -> bool:
         return stop() or run.asked_to_stop
+
+    def save() -> None:
+        optimizer = training.state  # Asked first: it brings the network up to date.
+        run.save_state(State(training.epochs_done, network.weights, optimizer, training.unfinished))
+        if training.unfinished:
+            last_step = training.unfinished[-1]
+            run.record("saved", epoch=last_step.epoch, step=last_step.step)
 
     for event in train_and_draw(
         training, data, inputs, config, epochs=last, epoch_0=not begun, stop=asked
     ):
         if isinstance(event, Step):
             run.record("step", **asdict(event))
+            if event.step == config.training.steps:
+                # The drawing may take long, and whoever asks to stop does not wait for ever.
+                save()
             on_event(event)
         else:
             epoch, drawing = event
             run.add_epoch(epoch.epoch, drawing)
             network.save(run.model_file)
-            run.save_state(epoch.epoch, network.weights, training.state)
+            save()
             scores = _scores(drawing.labels, truth)
             n_cells = len(np.unique(drawing.labels[drawing.labels > 0]))
             run.record("epoch", **asdict(epoch), n_cells=n_cells, scores=scores)
             on_event(epoch)
+    if training.unfinished:
+        save()
     if others and training.epochs_done:
         write_others(run)
     run.record("finished" if training.epochs_done >= last else "stopped")
@@ -213,10 +228,10 @@ def main(arguments: list[str]) -> int:
     if not folder or len(epochs) > 1 or not all(number.isdecimal() for number in epochs):
         print("usage: python -m cellcutter_core.jobs.worker RUN_DIR [EPOCHS]", file=sys.stderr)
         return 2
-    stop = asked_to_end()
     last = int(epochs[0]) if epochs else None
     try:
-        work(Run(Path(folder)), epochs=last, stop=stop)
+        with asked_to_end() as stop:
+            work(Run(Path(folder)), epochs=last, stop=stop)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2

@@ -5,18 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 
-def asked_to_end() -> Callable[[], bool]:
+@contextlib.contextmanager
+def asked_to_end() -> Iterator[Callable[[], bool]]:
     """Let a signal to end be obeyed after the present step.
 
-    Returns
-    -------
+    Yields
+    ------
     callable
         Whether a signal has come. A second one is obeyed at once.
     """
-    asked = False
+    asked, before = False, {}
 
     def ask(number: int, _: object) -> None:
         nonlocal asked
@@ -25,8 +26,12 @@ def asked_to_end() -> Callable[[], bool]:
 
     for name in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(ValueError):
-            signal.signal(name, ask)
-    return lambda: asked
+            before[name] = signal.signal(name, ask)
+    try:
+        yield lambda: asked
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
 
 
 def come_last() -> None:

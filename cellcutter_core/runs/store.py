@@ -11,7 +11,7 @@
       epochs/0001.npz   labels, borders and probability of an epoch; 0000.npz is what the network
                         said before it was trained on this image
       model.keras       the network of the last epoch
-      state.npz         weights and optimiser of the last epoch, to go on from
+      state.npz         what to go on from: weights, optimiser, steps done of an unfinished epoch
       baseline.npz      labels of the baselines, see `pipeline.baselines`
       applied/          what its network found in other images, see `apply.application`
       log.txt           what the process printed
@@ -30,10 +30,10 @@ import re
 import time
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,7 @@ from cellcutter_core.runs.journal import Journal
 from cellcutter_core.runs.lock import alive
 from cellcutter_core.runs.others import Other
 from cellcutter_core.training.inputs import Inputs, Truth
+from cellcutter_core.training.loop import Step
 from cellcutter_core.training.prediction import Drawing
 
 Status = Literal["queued", "running", "stopped", "finished", "failed", "crashed"]
@@ -66,9 +67,10 @@ class Progress:
     epochs_done, epochs : int
         How far it is, and how far it is to go. Epoch 0 is before the training and does not count.
     step, steps : int
-        The same within the epoch.
+        The same within the epoch after these. Where it does not run, `step` is the last one that
+        was kept: from there it goes on.
     seconds : float
-        Time spent on finished steps.
+        Time spent on the steps of whole epochs.
     seconds_left : float or None
         Estimate from the speed of the last epoch, or of the steps before there is one.
     collapsed : bool
@@ -96,6 +98,32 @@ class Progress:
     def trained_events(self) -> tuple[Mapping[str, Any], ...]:
         """The events of the epochs that were trained: all but epoch 0."""
         return tuple(event for event in self.epoch_events if event["epoch"])
+
+    @property
+    def kept(self) -> str:
+        """What was done, in words: "2 of 8 epochs and 12 of 32 steps of epoch 3"."""
+        epochs = f"{self.epochs_done} of {self.epochs} epochs"
+        if not self.step:
+            return epochs
+        return f"{epochs} and {self.step} of {self.steps} steps of epoch {self.epochs_done + 1}"
+
+
+class State(NamedTuple):
+    """All that a training needs to go on.
+
+    Attributes
+    ----------
+    epochs_done : int
+    weights, optimizer : list of array
+        After the last of `unfinished`, else after that epoch.
+    unfinished : list of Step
+        The steps that were done of the next epoch.
+    """
+
+    epochs_done: int
+    weights: list[NDArray[Any]]
+    optimizer: list[NDArray[Any]]
+    unfinished: list[Step]
 
 
 class Run(Journal):
@@ -346,21 +374,24 @@ class Run(Journal):
 
     # State to go on from ------------------------------------------------------------------------
 
-    def save_state(
-        self, epoch: int, weights: list[NDArray[Any]], optimizer: list[NDArray[Any]]
-    ) -> None:
-        """Store all that the next epoch needs, in one file: a crash leaves the last whole one."""
-        arrays = {f"weight{i:05d}": value for i, value in enumerate(weights)}
-        arrays |= {f"optimizer{i:05d}": value for i, value in enumerate(optimizer)}
-        _save(self.path / "state.npz", {"epoch": np.asarray(epoch), **arrays}, small=False)
+    def save_state(self, state: State) -> None:
+        """Store all that the next step needs, in one file: a crash leaves the last whole one."""
+        steps = json.dumps([asdict(step) for step in state.unfinished])
+        arrays = {"epoch": np.asarray(state.epochs_done), "unfinished": np.asarray(steps)}
+        arrays |= {f"weight{i:05d}": value for i, value in enumerate(state.weights)}
+        arrays |= {f"optimizer{i:05d}": value for i, value in enumerate(state.optimizer)}
+        _save(self.path / "state.npz", arrays, small=False)
 
-    def load_state(self) -> tuple[int, list[NDArray[Any]], list[NDArray[Any]]] | None:
-        """What `save_state` stored last: epoch, weights, optimiser; None before the first."""
+    def load_state(self) -> State | None:
+        """What `save_state` stored last; None before the first."""
         if not (self.path / "state.npz").exists():
             return None
         arrays = _load(self.path / "state.npz")
         optimizer = [arrays[name] for name in sorted(arrays) if name.startswith("optimizer")]
-        return int(arrays["epoch"]), weights_in(arrays), optimizer
+        # Runs of before kept whole epochs alone.
+        steps = json.loads(arrays["unfinished"].item()) if "unfinished" in arrays else []
+        unfinished = [Step(**step) for step in steps]
+        return State(int(arrays["epoch"]), weights_in(arrays), optimizer, unfinished)
 
 
 def weights_in(arrays: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
@@ -382,6 +413,8 @@ def progress(events: list[dict[str, Any]], config: Config, *, alive: Any = None)
     """
     status: Status = "queued"
     message, epochs, step = "", config.training.epochs, 0
+    # How many steps of the epoch that has begun are stored.
+    kept = 0
     started: Mapping[str, Any] = {}
     done: dict[int, Mapping[str, Any]] = {}
     # Of the last process that worked on it.
@@ -390,25 +423,27 @@ def progress(events: list[dict[str, Any]], config: Config, *, alive: Any = None)
     for event in events:
         match event["kind"]:
             case "queued":
-                status, message, step = "queued", "", 0
+                status, message, step = "queued", "", kept
                 epochs = event.get("epochs") or epochs
             case "started":
                 n_done = sum(number > 0 for number in done)
                 if n_done and event.get("epochs", 0) > started.get("epochs", epochs):
                     continued.append(n_done)
-                status, message, started = "running", "", event
+                status, message, step, started = "running", "", kept, event
                 epochs, taken = event.get("epochs", epochs), []
             case "step":
                 step = event["step"]
                 taken.append(event)
                 # Somebody else was working on it when it was put into a queue.
                 status = "running" if status == "queued" else status
+            case "saved":
+                kept = event["step"]
             case "epoch":
-                done[event["epoch"]], step = event, 0
+                done[event["epoch"]], step, kept = event, 0, 0
             case "finished" | "stopped" | "failed" as end:
-                status, message = end, event.get("message", "")
+                status, message, step = end, event.get("message", ""), kept
     if status == "running" and alive and not alive(started.get("pid"), started.get("host")):
-        status = "crashed"
+        status, step = "crashed", kept
         message = "the process ended without a word; see its log, then continue the run"
     ordered = tuple(done[number] for number in sorted(done))
     trained = [event for event in ordered if event["epoch"]]

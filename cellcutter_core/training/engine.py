@@ -62,7 +62,7 @@ class Engine:
         self.settings = settings
         self.where = where
         self._extent = extent
-        model = rearranged(model)
+        self._model = model = rearranged(model)
         self._optimizer = keras.optimizers.Adam(settings.learning_rate, clipnorm=settings.clip_norm)
         self._optimizer.build(model.trainable_variables)
         self._run = compiled(
@@ -122,7 +122,8 @@ class Engine:
             0 for the self-supervised loss, 1 for the cross-entropy with the dataset's targets,
             or between.
         stop : callable
-            Asked between batches. When it says True the step is given up: no weight is trained.
+            Asked between batches. When it says True the step is given up: weights, moving averages
+            and optimiser are what they were.
 
         Returns
         -------
@@ -160,8 +161,10 @@ class Engine:
             spread.append(self._run.forward(shape, fields, x))
         everything = sum(spread[1:], start=spread[0])
         records, gradients = [], None
+        before = self._moving
         for x, own in zip(inputs, spread, strict=True):
             if stop():
+                self._set_moving(before)
                 return None
             record, new = self._run.gradients(shape, fields, x, everything - own)
             records.append(np.asarray(record, float))
@@ -170,6 +173,22 @@ class Engine:
             ]  # fmt: skip
         self._run.apply(gradients, learning_rate)
         return dict(zip(PARTS, np.sum(records, axis=0).tolist(), strict=True))
+
+    @property
+    def _moving(self) -> list[NDArray[Any]]:
+        """What the passes of a step move before the optimiser does: moving averages."""
+        from keras import ops
+
+        if not self._model.non_trainable_variables:
+            return []
+        self._run.write_back()
+        # Copies, for on some backends these are the variables' own memory.
+        return [np.array(ops.convert_to_numpy(v)) for v in self._model.non_trainable_variables]
+
+    def _set_moving(self, values: list[NDArray[Any]]) -> None:
+        for variable, value in zip(self._model.non_trainable_variables, values, strict=True):
+            variable.assign(value)
+        self._run.read()
 
     def _on_device(self, data: Dataset) -> tuple[Shape, dict[str, Any]]:
         from keras import ops

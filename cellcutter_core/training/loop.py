@@ -132,7 +132,7 @@ class Validation:
 
 @dataclass
 class Training:
-    """A training that can be watched epoch by epoch, left, and gone on with.
+    """A training that can be watched step by step, left, and gone on with.
 
     Parameters
     ----------
@@ -148,7 +148,9 @@ class Training:
     epochs_done : int
         How many epochs the network has behind it.
     optimizer_state : list of arrays, optional
-        What `state` gave after that epoch; without it the optimiser starts anew.
+        What `state` gave when the training was left; without it the optimiser starts anew.
+    unfinished : list of Step
+        The steps that the network has behind it of the epoch after these.
     """
 
     data: Dataset | Sequence[Dataset]
@@ -157,6 +159,7 @@ class Training:
     validation: Validation | None = None
     epochs_done: int = 0
     optimizer_state: list[NDArray[Any]] | None = None
+    unfinished: list[Step] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if isinstance(self.data, Dataset) or not isinstance(self.data, Iterable):
@@ -179,6 +182,12 @@ class Training:
                     f"crop_size must be a multiple of {self.network.stride} for this network, "
                     f"got {dataset.crop_size}"
                 )
+        self.unfinished = list(self.unfinished)
+        if {step.epoch for step in self.unfinished} - {self.epochs_done + 1}:
+            raise ValueError(
+                f"unfinished has steps of another epoch than {self.epochs_done + 1}, the one after "
+                "epochs_done; give those of that epoch alone"
+            )
         self._engine: Engine | None = None
         self._chances = np.array([_steps_to_see_all(d, self.settings) for d in self._datasets])
         self._chances /= self._chances.sum()
@@ -208,8 +217,9 @@ class Training:
             Number of the last epoch; default that of the settings.
         stop : callable
             Asked before every step, and within one between batches of crops; when it says True the
-            stream ends at once. What was learnt since the last whole epoch is in the network, but
-            no other training can go on from within an epoch.
+            stream ends at once. A step that is given up changes nothing. Network, `state`,
+            `epochs_done` and `unfinished` are then all that another training needs to go on with
+            the next step as if there had been no stop.
 
         Yields
         ------
@@ -222,17 +232,19 @@ class Training:
         for epoch in range(self.epochs_done + 1, last + 1):
             # Each epoch has a stream of its own: one that is gone on with sees the same crops.
             rng = np.random.default_rng([s.seed, epoch])
-            steps: list[Step] = []
-            for index in range(s.steps):
+            for _ in self.unfinished:
+                self._draw(rng)
+            for index in range(len(self.unfinished), s.steps):
                 made = None
                 if not stop():
                     made = self._step(engine, rng, epoch, index, last * s.steps, stop)
                 if made is None:
                     engine.write_back()
                     return
-                steps.append(made)
+                self.unfinished.append(made)
                 yield made
             engine.write_back()
+            steps, self.unfinished = self.unfinished, []
             self.epochs_done = epoch
             yield self._epoch(epoch, steps, engine.where.device)
 
@@ -260,20 +272,13 @@ class Training:
     ) -> Step | None:
         s = self.settings
         start = time.perf_counter()
-        data = self._datasets[0]
-        # With one there is nothing to draw, and what is drawn after it stays what it was.
-        if len(self._datasets) > 1:
-            data = self._datasets[rng.choice(len(self._datasets), p=self._chances)]
-        cells = data.neighbours(rng, s.crops)
-        if s.area is not None:
-            drawn = (data.cells_in_area(rng, s.area) for _ in range(MOST_AREAS))
-            cells = next((found for found in drawn if len(found)), cells)
+        data, cells, symmetries = self._draw(rng)
         done = (epoch - 1) * s.steps + index
         warm = done < s.warm_up
         parts = engine.step(
             data,
             cells,
-            _symmetries(rng, s.symmetries, len(cells)),
+            symmetries,
             learning_rate=_learning_rate(s, done, total),
             target_weight=1.0 if warm else 0.0,
             stop=stop,
@@ -287,6 +292,20 @@ class Training:
             )
         seconds = time.perf_counter() - start
         return Step(epoch, index + 1, **parts, n_crops=len(cells), seconds=seconds, warming_up=warm)
+
+    def _draw(
+        self, rng: np.random.Generator
+    ) -> tuple[Dataset, NDArray[np.intp], NDArray[np.int64]]:
+        """Which crops of which image the next step has, and how each is turned."""
+        s, data = self.settings, self._datasets[0]
+        # With one there is nothing to draw, and what is drawn after it stays what it was.
+        if len(self._datasets) > 1:
+            data = self._datasets[rng.choice(len(self._datasets), p=self._chances)]
+        cells = data.neighbours(rng, s.crops)
+        if s.area is not None:
+            drawn = (data.cells_in_area(rng, s.area) for _ in range(MOST_AREAS))
+            cells = next((found for found in drawn if len(found)), cells)
+        return data, cells, _symmetries(rng, s.symmetries, len(cells))
 
     def _epoch(self, epoch: int, steps: list[Step], device: str) -> Epoch:
         seconds = sum(step.seconds for step in steps)

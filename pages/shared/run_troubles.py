@@ -24,7 +24,7 @@ def troubles(run: Run, now: Progress) -> None:
             icon=":material/error:",
         )
     if now.status in ("failed", "crashed"):
-        again = "go on from its last whole epoch" if now.epochs_done else "try it again"
+        again = f"go on after {now.kept}" if now.epochs_done or now.step else "try it again"
         # Of an earlier version it is told already that it cannot.
         advice = f" *Continue* lets it {again}." if is_current(run.config) else ""
         st.error(

@@ -53,7 +53,7 @@ def progress_line(now: Progress) -> str:
     return {
         "queued": "Waiting for its turn",
         "running": f"Training: {done}{left}",
-        "stopped": f"Stopped after {now.epochs_done} of {now.epochs} epochs",
+        "stopped": f"Stopped after {now.kept}",
         "finished": f"Finished: {epochs} in {format_duration(now.seconds)}",
         "failed": f"Failed: {now.message}",
         "crashed": f"Crashed: {now.message}",

@@ -16,7 +16,7 @@ from cellcutter_core.choices.choices import Choices
 from cellcutter_core.export import FORMATS, Result, content
 from cellcutter_core.runs.corrections import keep_corrections
 from cellcutter_core.runs.folder import find_run
-from cellcutter_core.runs.store import Run
+from cellcutter_core.runs.store import Run, State
 from pages.parts.results.downloads import OF_KEPT
 from pages.shared.viewer.picture import Pick
 
@@ -219,7 +219,7 @@ def test_a_split_is_given_up_by_escape_and_by_choosing_another_cell(run):
 
 
 def test_training_again_makes_a_run_of_the_corrected_cells(run, asked):
-    run.save_state(LAST, [np.ones(3)], [])
+    run.save_state(State(LAST, [np.ones(3)], [], []))
     app = open_page("results", run)
     ids = table(app)["id"].tolist()
     app = press(press(pick(app, run, ids[0]), "split"), "split_here")

@@ -474,15 +474,52 @@ def test_a_step_where_a_run_was_continued_is_explained():
     assert "the loss may jump" in text
 
 
-def test_before_a_stop_it_is_said_what_is_lost():
+def kept_line(run):
+    return next(line for line in words(open_page("train", run)).splitlines() if "you stop" in line)
+
+
+def test_before_a_stop_it_is_said_what_is_kept():
     run = make_run("a", epochs=(0, 1, 2), end=None)
-    assert "If you stop now, epoch 2 is kept." in words(open_page("train", run))
+    run.record("started", pid=os.getpid(), host=socket.gethostname(), epochs=9)
+    goes_on = "are kept; *Continue* goes on from there."
+    assert kept_line(run) == f"If you stop now, 2 of 9 epochs {goes_on}"
     run.record("step", epoch=3, step=1, seconds=0.5, n_crops=4, loss=1.0)
-    text = words(open_page("train", run))
-    assert "If you stop now, epoch 2 is kept; step 1 of 2 in the next epoch is lost." in text
-    early = make_run("b", epochs=(0,), end=None)
+    kept = "2 of 9 epochs and 1 of 2 steps of epoch 3"
+    assert kept_line(run) == f"If you stop now, {kept} {goes_on}"
+    early = make_run("b", epochs=(), end=None)
+    assert kept_line(early) == "If you stop now, nothing is kept yet: training has not begun."
+    early = make_run("c", epochs=(0,), end=None)
+    assert kept_line(early) == "If you stop now, epoch 0 is kept, from before training."
     early.record("step", epoch=1, step=1, seconds=0.5, n_crops=4, loss=1.0)
-    assert "epoch 0 is kept, from before training; step 1 of 2" in words(open_page("train", early))
+    kept = "0 of 3 epochs and 1 of 2 steps of epoch 1"
+    assert kept_line(early) == f"If you stop now, {kept} {goes_on}"
+
+
+def test_a_run_that_was_stopped_within_an_epoch_goes_on_from_there(asked):
+    run = make_run("r1", epochs=(0, 1, 2), end=None)
+    run.record("started", pid=os.getpid(), host=socket.gethostname(), epochs=9)
+    run.record("step", epoch=3, step=1, seconds=0.5, n_crops=4, loss=1.0)
+    run.record("saved", epoch=3, step=1)
+    run.record("stopped")
+    app = open_page("train", run)
+    (bar,) = app.get("progress")
+    kept = "2 of 9 epochs and 1 of 2 steps of epoch 3"
+    assert bar.proto.text == f"Stopped after {kept}"
+    assert bar.proto.value == int(100 * 5 / 18)
+    button = app.button(key="train_continue")
+    assert button.label == "Continue with 7 more epochs"
+    assert button.help == f"Goes on after {kept}. Epoch 3 is the first of them."
+    app = shown(app.number_input(key="train_more_r1_2").set_value(8).run())
+    # With more epochs than it was to have the learning rate is another one.
+    assert "learning rate" in app.button(key="train_continue").help
+    shown(app.button(key="train_continue").click().run())
+    assert asked == [("submit", "r1", {"epochs": 10})]
+    # A crash leaves the same.
+    run.record("started", pid=dead_process(), host=socket.gethostname(), epochs=9)
+    run.record("step", epoch=3, step=2, seconds=0.5, n_crops=4, loss=1.0)
+    app = open_page("train", run)
+    assert app.get("progress")[0].proto.text == f"{kept} are kept"
+    assert f"*Continue* lets it go on after {kept}." in words(app)
 
 
 def test_a_long_training_comes_with_a_way_to_a_short_one():

@@ -1,5 +1,6 @@
 """The command line as a user runs it: in processes of its own, on files, with mistakes."""
 
+import contextlib
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from PIL import Image as Picture
 
 from cellcutter_core.__main__ import main
 from cellcutter_core.export.formats.geojson import geojson
+from cellcutter_core.jobs import progress_bar as bar
 from cellcutter_core.runs.store import Run
 from cellcutter_core.simulation.sample import sample, save
 
@@ -141,6 +143,58 @@ def test_a_killed_run_is_read_back_and_gone_on_with(epoch, finished, image_file,
         else Run(killed).epoch(2).labels,
         tifffile.imread(out / "labels.tif"),
     )  # fmt: skip
+
+
+def test_ctrl_c_keeps_all_steps_and_continue_goes_on(
+    finished, image_file, tmp_path, capsys, monkeypatch
+):
+    out, stopped = finished[0], tmp_path / "run"
+    usual = signal.getsignal(signal.SIGINT)
+
+    @contextlib.contextmanager
+    def interrupting(*_):
+        def show(event):
+            if (event.epoch, getattr(event, "step", None)) == (2, 3):
+                signal.raise_signal(signal.SIGINT)
+
+        yield show
+
+    given = ["segment", str(image_file), "--out", str(stopped), "--epochs", "2", *TINY]
+    with monkeypatch.context() as patched:
+        patched.setattr(bar, "progress_bar", interrupting)
+        assert main(given) == 130
+    said = capsys.readouterr()
+    assert said.err == "cellcutter_core: interrupted\n"
+    line = "Stopped after 1 of 2 epochs and 3 of 4 steps of epoch 2. To go on: python -m "
+    assert f"{line}cellcutter_core continue {stopped}\n" in said.out
+    # What was found by then is there.
+    assert "cells after 1 epoch, " in said.out
+    assert (stopped / "labels.tif").exists()
+    assert signal.getsignal(signal.SIGINT) is usual
+
+    assert main(["continue", str(stopped)]) == 0
+    assert "Stopped" not in capsys.readouterr().out
+    losses = [
+        [event["loss"] for event in run.events() if "loss" in event]
+        for run in (Run(stopped), Run(out))
+    ]
+    assert losses[0] == losses[1]
+    np.testing.assert_array_equal(
+        tifffile.imread(stopped / "labels.tif"), tifffile.imread(out / "labels.tif")
+    )
+
+
+def test_ctrl_c_before_there_is_anything(image_file, tmp_path, capsys, monkeypatch):
+    def interrupted(*_):
+        signal.raise_signal(signal.SIGINT)
+        return {}
+
+    monkeypatch.setattr("cellcutter_core.jobs.worker.baselines", interrupted)
+    assert main(["segment", str(image_file), "--out", str(tmp_path / "run"), *TINY]) == 130
+    said = capsys.readouterr()
+    assert "Stopped after 0 of 30 epochs. To go on: " in said.out
+    assert said.err == "cellcutter_core: interrupted\n"
+    assert Run(tmp_path / "run").progress.status == "stopped"
 
 
 def test_no_second_run_in_a_folder(finished, image_file, capsys):

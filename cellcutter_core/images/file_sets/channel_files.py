@@ -145,7 +145,8 @@ def _disagreement(sized: Sequence[Image]) -> tuple[str, ...]:
         if not are_same(size, used):
             return (
                 f"The files of its channels say different pixel sizes, {first} "
-                f"{format_pixel_size(used)} and {name} {format_pixel_size(size)}. That of {first} is used.",
+                f"{format_pixel_size(used)} and {name} {format_pixel_size(size)}. That of "
+                f"{first} is used.",
             )
     return ()
 

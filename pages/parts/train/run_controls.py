@@ -132,10 +132,11 @@ def more_epochs(run: Run, now: Progress) -> None:
         icon=":material/resume:",
         key="train_continue",
         disabled=not is_current(run.config),
-        help="Goes on from the last whole epoch."
+        help=f"Goes on after {now.kept}."
+        + (f" Epoch {now.epochs_done + 1} is the first of them." if now.step else "")
         + (
             " The learning rate, which had fallen, is high again then: the loss may jump at first."
-            if run.config.training.schedule == "cosine"
+            if run.config.training.schedule == "cosine" and now.epochs_done + more > now.epochs
             else ""
         ),
     ):

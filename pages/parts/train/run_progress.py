@@ -22,7 +22,7 @@ def watch(run: Run, n_drawn: int, status_drawn: str) -> None:
     done = now.epochs_done * now.steps + now.step
     line = waiting_line(run) if now.status == "queued" else progress_line(now)
     if now.status in ("failed", "crashed"):
-        line = f"{now.epochs_done} of {now.epochs} epochs are kept"
+        line = f"{now.kept} are kept"
     if now.status == "running" and not done:
         what = "first step" if now.epoch_events else "network"
         line = f"Starting: the {what} is being built, which takes some seconds"
@@ -37,14 +37,12 @@ def watch(run: Run, n_drawn: int, status_drawn: str) -> None:
 
 
 def stop_line(now: Progress) -> str:
-    """What stopping now would keep, and what it would lose."""
-    kept = "nothing is kept yet: the first epoch is not done"
-    if now.epochs_done:
-        kept = f"epoch {now.epochs_done} is kept"
-    elif now.epoch_events:
-        kept = "epoch 0 is kept, from before training"
-    lost = f"; step {now.step} of {now.steps} in the next epoch is lost" if now.step else ""
-    return f"If you stop now, {kept}{lost}."
+    """What stopping now would keep."""
+    if now.epochs_done or now.step:
+        return f"If you stop now, {now.kept} are kept; *Continue* goes on from there."
+    if now.epoch_events:
+        return "If you stop now, epoch 0 is kept, from before training."
+    return "If you stop now, nothing is kept yet: training has not begun."
 
 
 def device_line(run: Run) -> str:

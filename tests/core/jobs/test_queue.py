@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 from patience import LONGEST
 
+from cellcutter_core import pipeline
 from cellcutter_core.config import Config, CropSettings, NetworkSettings, TrainingSettings
 from cellcutter_core.jobs import queue as jobs_module
 from cellcutter_core.jobs import worker
@@ -543,6 +545,93 @@ def test_a_run_that_stopped_at_epoch_0_goes_on_as_if_it_had_not(folder):
     # Epoch 0 is drawn once.
     drawn = [event["epoch"] for event in parts.events() if event["kind"] == "epoch"]
     assert drawn == [0, 1, 2]
+
+
+# Crops pass in two batches: it is asked before a step, and before each batch in both passes.
+IN_BATCHES = TINY.replace(training=TINY.training.replace(steps=3, crops_at_once=2))
+
+
+@pytest.fixture(scope="module")
+def never_stopped(tmp_path_factory):
+    run = new_run(tmp_path_factory.mktemp("never_stopped"), "a", IN_BATCHES)
+    work(run)
+    return run
+
+
+def same(run, whole):
+    """Whether two runs come to the same, with each step once."""
+    steps = [(e["epoch"], e["step"]) for e in run.events() if e["kind"] == "step"]
+    assert steps == [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3)]
+    assert losses(run) == losses(whole)
+    ends = [one.progress.trained_events for one in (run, whole)]
+    for name in ("loss", "area", "overlap", "background", "miou", "n_cells", "collapsed"):
+        assert [event[name] for event in ends[0]] == [event[name] for event in ends[1]]
+    states = [one.load_state() for one in (run, whole)]
+    np.testing.assert_equal(states[0], states[1])
+    for epoch in (1, 2):
+        np.testing.assert_equal(asdict(run.epoch(epoch)), asdict(whole.epoch(epoch)))
+
+
+@pytest.mark.parametrize("times", [[6], [9, 2, 2], [29]])
+def test_a_run_that_stopped_within_an_epoch_goes_on_as_if_it_had_not(folder, never_stopped, times):
+    """Stopped after it was asked so many times; the first one is before epoch 0."""
+    run = new_run(folder, "b", IN_BATCHES)
+    done = 0
+    for n_asked in times:
+        left = iter(range(n_asked))
+        work(run, stop=lambda left=left: next(left, None) is None)
+        # Going on it is not asked about epoch 0.
+        done += (n_asked - (not done)) // 5
+        now = run.progress
+        assert (now.status, now.epochs_done, now.step) == ("stopped", done // 3, done % 3)
+        assert now.kept.endswith(f" and {done % 3} of 3 steps of epoch {done // 3 + 1}")
+    work(run)
+    assert run.progress.status == "finished"
+    same(run, never_stopped)
+    # The time of an epoch is that of all its steps.
+    for event in run.progress.trained_events:
+        steps = [e for e in run.events() if e["kind"] == "step" and e["epoch"] == event["epoch"]]
+        assert event["seconds"] == pytest.approx(sum(step["seconds"] for step in steps))
+
+
+def test_a_crash_within_an_epoch_goes_on_from_the_steps_that_were_saved(folder, never_stopped):
+    run = new_run(folder, "b", IN_BATCHES)
+    work(run, stop=lambda: run.progress.step == 1)
+
+    def crash(event):
+        assert event.step == 2
+        raise SystemError
+
+    with pytest.raises(SystemError):
+        work(run, on_event=crash)
+    assert (run.progress.step, len(losses(run))) == (1, 2)
+    work(run)
+    # The second step was done twice, and counts once.
+    assert losses(run)[1] == losses(run)[2]
+    assert losses(run)[:2] + losses(run)[3:] == losses(never_stopped)
+    np.testing.assert_equal(run.load_state(), never_stopped.load_state())
+    assert [event["epoch"] for event in run.progress.trained_events] == [1, 2]
+
+
+def test_a_run_that_is_ended_while_an_epoch_is_drawn_has_all_its_steps(
+    folder, never_stopped, monkeypatch
+):
+    """Whoever asked to stop does not wait for ever, and a drawing may take long."""
+    run = new_run(folder, "b", IN_BATCHES)
+    draw_cells = pipeline.draw_cells
+
+    def ended(*given):
+        if run.epochs:
+            raise SystemError
+        return draw_cells(*given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline, "draw_cells", ended)
+        with pytest.raises(SystemError):
+            work(run)
+    assert run.progress.kept == "0 of 2 epochs and 3 of 3 steps of epoch 1"
+    work(run)
+    same(run, never_stopped)
 
 
 def test_a_run_that_stopped_before_anything_begins_with_epoch_0(folder):

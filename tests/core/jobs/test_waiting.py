@@ -85,6 +85,18 @@ def test_a_run_that_is_gone_on_with_needs_the_epochs_that_are_left(folder):
     assert seconds_left(run) == pytest.approx(whole)
 
 
+def test_steps_of_an_unfinished_epoch_are_not_waited_for(folder):
+    run = new_run(folder, "a")
+    whole, _ = estimate_seconds(run.inputs, TINY, device=None)
+    started(run)
+    run.record("step", epoch=1, step=1, seconds=9.0, n_crops=4)
+    run.record("saved", epoch=1, step=1)
+    run.record("stopped")
+    run.record("queued", epochs=2)
+    # One of two times two.
+    assert seconds_left(run) == pytest.approx(0.75 * whole)
+
+
 def test_of_an_application_nobody_knows_before_an_image_is_done(folder):
     run = new_run(folder, "a")
     made = Application.create(run, {name: folder / f"{name}.npz" for name in ("x", "y", "z")})

@@ -17,7 +17,7 @@ from cellcutter_core.export import export
 from cellcutter_core.jobs.queue import Jobs
 from cellcutter_core.jobs.worker import work
 from cellcutter_core.runs.folder import list_runs
-from cellcutter_core.runs.store import Run
+from cellcutter_core.runs.store import Run, State
 from cellcutter_core.training.inputs import Inputs
 from cellcutter_core.training.prediction import Drawing
 
@@ -113,7 +113,7 @@ def old_run(path: Path, config: dict[str, Any]) -> Run:
     run.add_epoch(1, Drawing(labels, (labels > 0).astype(np.uint8), labels > 0))
     run.record("epoch", epoch=1, seconds=1.0, loss=-1.0, scores=None)
     run.record("stopped")
-    run.save_state(1, [], [])
+    run.save_state(State(1, [], [], []))
     file = path / "run.json"
     about = json.loads(file.read_text("utf-8"))
     about["config"] = config

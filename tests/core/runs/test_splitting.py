@@ -233,7 +233,7 @@ def test_a_run_trained_again_has_the_extra_cell_and_begins_with_the_network(
     state = run.load_state()
     assert state is not None
     assert again.start is not None
-    for one, other in zip(again.start, state[1], strict=True):
+    for one, other in zip(again.start, state.weights, strict=True):
         np.testing.assert_array_equal(one, other)
 
     work(again)
@@ -247,7 +247,7 @@ def test_a_run_trained_again_has_the_extra_cell_and_begins_with_the_network(
     losses = [one.progress.trained_events[0]["loss"] for one in (again, cold)]
     assert losses[0] != losses[1]
     # And epoch 0 is what these weights say.
-    before = segment_inputs(again.inputs, again.config, until=0, start=state[1])
+    before = segment_inputs(again.inputs, again.config, until=0, start=state.weights)
     np.testing.assert_array_equal(again.epoch(0).labels, before.labels)
     assert not np.array_equal(again.epoch(0).probability, cold.epoch(0).probability)
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from cellcutter_core.config import QUICK, Config, TrainingSettings
-from cellcutter_core.runs.store import Run, progress
+from cellcutter_core.runs.store import Run, State, progress
 from cellcutter_core.training.inputs import Inputs, Truth
+from cellcutter_core.training.loop import Step
 from cellcutter_core.training.prediction import Drawing
 
 CONFIG = Config(training=TrainingSettings(epochs=4, steps=10))
@@ -157,14 +158,38 @@ def test_a_damaged_epoch_is_one_line(run):
 def test_state_comes_back(run):
     assert run.load_state() is None
     weights = [np.full((2, 2), i, np.float32) for i in range(12)]
-    run.save_state(3, weights, [np.asarray(7), np.ones(4)])
+    steps = [Step(4, n, -1 / 3, -0.1, 1e-30, 0.0, 0.0, 7, 0.25, warming_up=n == 1) for n in (1, 2)]
+    run.save_state(State(3, weights, [np.asarray(7), np.ones(4)], steps))
     state = run.load_state()
     assert state is not None
-    epoch, loaded, optimizer = state
-    assert epoch == 3
+    assert state.epochs_done == 3
     # Twelve: an order by name alone would put 10 before 2.
-    assert [int(w[0, 0]) for w in loaded] == list(range(12))
-    assert [v.shape for v in optimizer] == [(), (4,)]
+    assert [int(w[0, 0]) for w in state.weights] == list(range(12))
+    assert [v.shape for v in state.optimizer] == [(), (4,)]
+    assert state.unfinished == steps
+
+
+def test_a_state_of_before_has_whole_epochs_alone(run):
+    np.savez(run.path / "state.npz", epoch=3, weight00000=np.ones(2), optimizer00000=np.ones(3))
+    state = run.load_state()
+    assert state is not None
+    assert (state.epochs_done, state.unfinished) == (3, [])
+    assert (len(state.weights), len(state.optimizer)) == (1, 1)
+
+
+def test_a_state_that_is_not_written_whole_leaves_the_one_before(run, monkeypatch):
+    run.save_state(State(3, [np.ones(2)], [], []))
+
+    def torn(stream, **arrays):
+        stream.write(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(np, "savez", torn)
+    with pytest.raises(KeyboardInterrupt):
+        run.save_state(State(4, [np.zeros(2)], [], []))
+    state = run.load_state()
+    assert state is not None
+    assert (state.epochs_done, state.weights[0].tolist()) == (3, [1, 1])
 
 
 def test_torn_lines_are_ignored_and_mended(run):
@@ -225,6 +250,38 @@ def test_epoch_0_changes_nothing_of_the_progress_after_it():
     assert now.seconds == without.seconds
     assert now.trained_events == without.epoch_events
     assert [event["epoch"] for event in now.epoch_events] == [0, 1]
+
+
+def steps_of(epoch, *numbers):
+    return [{"kind": "step", "epoch": epoch, "step": n, "seconds": 2.0} for n in numbers]
+
+
+def test_a_run_that_was_stopped_within_an_epoch_has_the_steps_that_were_saved():
+    stopped = [
+        STARTED, epoch_event(1), *steps_of(2, 1, 2, 3),
+        {"kind": "saved", "epoch": 2, "step": 3}, {"kind": "stopped"},
+    ]  # fmt: skip
+    now = progress(stopped, CONFIG)
+    assert (now.status, now.epochs_done, now.step) == ("stopped", 1, 3)
+    assert now.kept == "1 of 4 epochs and 3 of 10 steps of epoch 2"
+    # Both while it waits to go on and before its next step.
+    for more in ([{"kind": "queued"}], [{"kind": "queued"}, STARTED]):
+        assert progress(stopped + more, CONFIG).step == 3
+    going = [*stopped, STARTED, *steps_of(2, 4, 5)]
+    now = progress(going, CONFIG)
+    assert (now.status, now.step) == ("running", 5)
+    assert now.seconds_left == pytest.approx(25 * 2)
+    # What was done after that is lost in a crash.
+    assert progress(going, CONFIG, alive=lambda *_: False).step == 3
+    assert progress([*going, {"kind": "failed", "message": "x"}], CONFIG).step == 3
+    # And with the end of the epoch it is all in there.
+    now = progress([*going, epoch_event(2), {"kind": "stopped"}], CONFIG)
+    assert (now.epochs_done, now.step, now.kept) == (2, 0, "2 of 4 epochs")
+
+
+def test_an_old_run_that_was_stopped_within_an_epoch_has_whole_epochs_alone():
+    now = progress([STARTED, epoch_event(1), *steps_of(2, 1, 2), {"kind": "stopped"}], CONFIG)
+    assert (now.epochs_done, now.step, now.kept) == (1, 0, "1 of 4 epochs")
 
 
 @pytest.mark.parametrize("end", ["finished", "stopped"])

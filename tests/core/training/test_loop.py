@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -181,6 +182,55 @@ def test_a_training_goes_on_as_if_it_had_never_stopped(
     assert gone_on.epochs_done == 4
 
 
+# Crops pass in two batches, so that it is asked five times a step: before it, and before each batch
+# in both passes.
+IN_BATCHES = USUAL.replace(crops_at_once=4, epochs=2)
+
+
+@pytest.fixture(scope="module")
+def in_batches(data: Dataset) -> tuple[list[Step | Epoch], UNet]:
+    """Two epochs that nobody stopped."""
+    unet = network("batch")
+    return list(train(data, unet, IN_BATCHES)), unet
+
+
+@pytest.mark.parametrize(
+    ("n_asked", "n_epochs", "n_steps"),
+    [
+        (5, 0, 1),  # After the first step.
+        (14, 0, 2),  # In the last batch of the last step of the first epoch ...
+        (24, 1, 1),  # ... and of a step in the middle of the second.
+    ],
+)
+def test_a_training_that_stopped_within_an_epoch_goes_on_with_the_next_step(
+    n_asked: int,
+    n_epochs: int,
+    n_steps: int,
+    data: Dataset,
+    in_batches: tuple[list[Step | Epoch], UNet],
+) -> None:
+    whole, trained = in_batches
+    asked = iter(range(n_asked))
+    first = network("batch")
+    begun = Training(data, first, IN_BATCHES)
+    events = list(begun.run(stop=lambda: next(asked, None) is None))
+    assert (begun.epochs_done, len(begun.unfinished)) == (n_epochs, n_steps)
+    weights, state = first.weights, begun.state
+
+    second = network("batch")
+    second.set_weights(weights, data.n_channels)
+    gone_on = Training(data, second, IN_BATCHES, None, begun.epochs_done, state, begun.unfinished)
+    events += gone_on.run()
+    assert without_seconds(events) == without_seconds(whole)
+    np.testing.assert_equal(second.weights, trained.weights)
+    assert (gone_on.epochs_done, gone_on.unfinished) == (2, [])
+
+
+def without_seconds(events: list[Step | Epoch]) -> list[dict[str, Any]]:
+    timed = {"seconds", "crops_per_second"}
+    return [{k: v for k, v in asdict(event).items() if k not in timed} for event in events]
+
+
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
 def test_one_object_goes_on_with_the_same_crops_and_learning_rates(
     schedule: str, data: Dataset, told: list[dict[str, Any]]
@@ -199,6 +249,45 @@ def test_one_object_goes_on_with_the_same_crops_and_learning_rates(
     assert training.epochs_done == 4
 
 
+@pytest.mark.parametrize("n_steps", range(7))
+@pytest.mark.parametrize("area", [None, 20])
+def test_after_a_stop_each_step_sees_what_it_would_have_seen(
+    area: int | None, n_steps: int, data: Dataset, told: list[dict[str, Any]]
+) -> None:
+    """On two images, one of which each step draws."""
+    settings = USUAL.replace(schedule="cosine", epochs=2, area=area)
+    both = [data, dataset(12)]
+    whole = list(train(both, network(), settings))
+    training = Training(both, network(), settings)
+    left = iter(range(n_steps))
+    events = list(training.run(stop=lambda: next(left, None) is None))
+    assert [step.step for step in training.unfinished] == [1, 2, 3][: n_steps % 3]
+    events += training.run()
+    assert without_seconds(events) == without_seconds(whole)
+    seen, seen_in_parts = told[:6], told[6:]
+    assert {id(step["data"]) for step in seen} == {id(one) for one in both}
+    for name in ("cells", "symmetries", "learning_rate"):
+        np.testing.assert_equal([s[name] for s in seen_in_parts], [s[name] for s in seen])
+    assert [step["data"] for step in seen_in_parts] == [step["data"] for step in seen]
+
+
+def test_an_epoch_of_which_all_steps_are_done_only_ends(
+    data: Dataset, told: list[dict[str, Any]]
+) -> None:
+    settings = USUAL.replace(epochs=1)
+    *steps, epoch = train(data, network(), settings)
+    assert len(told) == 3
+    (ended,) = Training(data, network(), settings, unfinished=steps).run(stop=lambda: True)
+    assert ended == epoch
+    assert len(told) == 3
+
+
+def test_steps_of_another_epoch_are_refused(data: Dataset, told: list[dict[str, Any]]) -> None:
+    *steps, _ = train(data, network(), USUAL.replace(epochs=1))
+    with pytest.raises(ValueError, match="steps of another epoch than 2"):
+        Training(data, network(), USUAL, epochs_done=1, unfinished=steps)
+
+
 def test_it_stops_within_one_step(data: Dataset, told: list[dict[str, Any]]) -> None:
     training = Training(data, network(), USUAL)
     asked = 0
@@ -214,7 +303,9 @@ def test_it_stops_within_one_step(data: Dataset, told: list[dict[str, Any]]) -> 
     assert len(told) == 5
     assert asked == 6
     assert training.epochs_done == 1
+    assert training.unfinished == events[4:]
     assert list(training.run(stop=lambda: True)) == []
+    assert training.unfinished == events[4:]
 
 
 def test_a_step_that_is_given_up_is_none(
@@ -232,6 +323,7 @@ def test_a_step_that_is_given_up_is_none(
     assert [type(event) for event in training.run(stop=stop)] == [Step]
     assert asked == [stop, stop]
     assert training.epochs_done == 0
+    assert [step.step for step in training.unfinished] == [1]
 
 
 def test_the_learning_rate_stays_or_falls_along_half_a_cosine(
