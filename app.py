@@ -1,4 +1,4 @@
-"""The browser app: `streamlit run app.py`. The frame around the pages, and who is let in where."""
+"""The browser app: `streamlit run app.py`. The frame around the pages."""
 
 import streamlit as st
 
@@ -13,15 +13,15 @@ PAGES = {
     name: st.Page(f"pages/{name}.py", title=title, default=name == "overview")
     for name, (title, _, _) in TITLES.items()
 }
-# Pages show the way themselves, with where one is on it (`panels.head`).
+# The navigation is hidden because each page shows the pipeline itself (`panels.head`).
 current = st.navigation(list(PAGES.values()), position="hidden")
 st.session_state[state.FRAMED] = True
-# A page that was opened directly came by here on its way.
+# A page that is opened directly comes here first (`state.enter`), and is opened from here.
 if wanted := st.session_state.pop(state.WANTED_PAGE, None):
     st.switch_page(PAGES[wanted], query_params=dict(st.query_params))
 try:
     current.run()
 finally:
     stores.hand_back()
-    # A visitor who has seen a page may start a training, and need not wait for TensorFlow then.
+    # A visitor may start a training soon. TensorFlow is loaded now, so that it need not wait.
     SPARE.start(after=2.0)

@@ -1,4 +1,4 @@
-"""The command line: the same work as the app's, without a browser.
+"""The command line: does what the app does, without a browser.
 
 python -m cellcutter_core segment IMAGE --out DIR
 """
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; exit code 0, or 2 after one line that says what is wrong."""
+    """Run one command; exit code 0, 2 after a one-line error message, or 130 if interrupted."""
     parser = _parser()
     chosen = parser.parse_args(arguments)
     try:
@@ -54,8 +54,8 @@ def _parser() -> argparse.ArgumentParser:
         "segment",
         help="find the cells of an image",
         description="Find the cells of an image: graph cut, markers, training on this very image, "
-        "labels. Without IMAGE it takes the built-in sample. Truth is used for scores alone, never "
-        "for training.",
+        "labels. Without IMAGE the built-in sample is used. The truth is used only for scores, "
+        "never for training.",
     )
     segment.add_argument(
         "image",
@@ -67,8 +67,8 @@ def _parser() -> argparse.ArgumentParser:
         "--truth",
         type=Path,
         metavar="LABELS",
-        help="the true cells, for scores alone: a label image (TIFF, PNG, .npy …), or outlines as "
-        "ROIs of ImageJ or GeoJSON",
+        help="the true cells, used only for scores: a label image (TIFF, PNG, .npy …), or outlines "
+        "as ImageJ ROIs or GeoJSON",
     )
     segment.add_argument(
         "--with",
@@ -76,9 +76,9 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         dest="others",
         metavar="IMAGE",
-        help="another image like IMAGE to train the same network on, or a folder of them; may be "
-        "given several times. Its cells are written to OUT/others; where that fails for one it is "
-        "said, and the exit code is 2",
+        help="another image like IMAGE to train the same network on, or a folder of such images; "
+        "may be given several times. Their cells are written to OUT/others. If an image fails, its "
+        "error is printed and the exit code is 2",
     )
     segment.add_argument(
         "--out",
@@ -94,22 +94,23 @@ def _parser() -> argparse.ArgumentParser:
     segment.add_argument(
         "--start",
         choices=list(STARTS),
-        help="where training begins, with what suits it: simulated, a network that was taught on "
-        "simulated cells; nothing, random weights as published (default: the preset's)",
+        help="what training begins with; it also sets network, crops and epochs. simulated: a "
+        "network that was taught on simulated cells; nothing: random weights, as published "
+        "(default: the preset's)",
     )
     segment.add_argument("--epochs", type=int, help="epochs to train (default: the preset's)")
-    segment.add_argument("--seed", type=int, help="seed of everything random (default: 0)")
+    segment.add_argument("--seed", type=int, help="seed of all random numbers (default: 0)")
     segment.add_argument(
         "--nucleus-file",
         metavar="FILE",
-        help="file that shows the nuclei, where they are not in IMAGE; of the same size",
+        help="file of the same size that shows the nuclei, if they are not in IMAGE",
     )
     segment.add_argument(
         "--channel-file",
         action="append",
         default=[],
         metavar="FILE",
-        help="file with another channel, called by its name; may be given several times",
+        help="file with another channel, which is named after the file; may be given several times",
     )
     _reading_options(segment)
     segment.add_argument(
@@ -117,24 +118,24 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="FILE",
         help="markers from a file: a CSV of points (row, col), a label image, or points or areas "
-        "as ROIs of ImageJ (.roi or .zip) or GeoJSON. They lie in all of IMAGE, also with "
-        "--region; a label image may be one of the region alone. Those in other planes of a stack "
-        "are left out, which is said",
+        "as ImageJ ROIs (.roi or .zip) or GeoJSON. Positions are those in the whole IMAGE, also "
+        "with --region; a label image may also cover only the region. Markers in other planes of a "
+        "stack are left out, with a message",
     )
     segment.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="any setting, such as training.learning_rate=0.01; see the command settings",
+        help="set any setting, for example training.learning_rate=0.01; see the command settings",
     )
     segment.set_defaults(command=_segment)
 
     proceed = commands.add_parser(
         "continue",
-        help="go on with a run that was stopped, crashed or is to have more epochs",
-        description="Go on with a run where it stopped, also in the middle of an epoch, and write "
-        "its results anew. After a crash it goes on from what was saved last.",
+        help="continue a run that was stopped or crashed, or train it for more epochs",
+        description="Continue a run where it stopped, also within an epoch, and write its results "
+        "again. After a crash it continues from what was saved last.",
     )
     proceed.add_argument("run", type=Path, help="the run's folder")
     proceed.add_argument("--epochs", type=int, help="train to this epoch (default: the run's)")
@@ -144,20 +145,21 @@ def _parser() -> argparse.ArgumentParser:
         "apply",
         help="find the cells of other images with the network of a run",
         description="Find the cells of other images with the network of a run after its last "
-        "epoch, without training. Mask and markers are found anew on each, with the run's "
-        "settings; an image that is too large to be worked on at once is done in blocks. Where "
-        "the run's image had its channels in several files, so have the others, by their names. "
-        "What is wrong with an image is said, and the others go on; then the exit code is 2.",
+        "epoch, without training. Mask and markers are found for each image with the run's "
+        "settings; a large image is done in blocks. If the channels of the run's image were in "
+        "several files, so must be those of the others; files that belong together are found by "
+        "their names. If an image fails, its error is printed, the others are still done, and the "
+        "exit code is 2.",
     )
     apply.add_argument("run", type=Path, help="the run's folder")
     apply.add_argument(
-        "image", nargs="+", type=Path, help="image files; a folder stands for all images in it"
+        "image", nargs="+", type=Path, help="image files, or folders for all images in them"
     )
     apply.add_argument("--out", type=Path, required=True, help="folder for the results")
     apply.add_argument(
         "--format",
         action="append",
-        help="labels, rois, table ... as of the command export; may be given several times "
+        help="labels, rois, table ..., as in the command export; may be given several times "
         "(default: labels, table, overlay)",
     )
     _reading_options(apply)
@@ -165,14 +167,14 @@ def _parser() -> argparse.ArgumentParser:
 
     home = commands.add_parser(
         "export",
-        help="take a run home: labels, ROIs, GeoJSON, table, pictures, film, recipe, model",
-        description="Write what a run found in a form that other programs open. Without --format "
-        "it lists the formats and what opens them.",
+        help="export a run: labels, ROIs, GeoJSON, table, pictures, film, recipe, model",
+        description="Write the results of a run in a format that other programs open. Without "
+        "--format, list the formats and the programs that open them.",
     )
     home.add_argument("run", type=Path, help="the run's folder")
-    home.add_argument("--format", help="labels, rois, table ...; without it all are listed")
+    home.add_argument("--format", help="labels, rois, table ...; if left out, all are listed")
     home.add_argument(
-        "--epoch", type=int, help="epoch to take, 0 is before training (default: the last)"
+        "--epoch", type=int, help="epoch to export; 0 is before training (default: the last)"
     )
     home.add_argument(
         "--out",
@@ -186,38 +188,42 @@ def _parser() -> argparse.ArgumentParser:
     sample = commands.add_parser(
         "sample",
         help="write the built-in sample to a file",
-        description="Write the built-in sample, a generated image of crowded cells with its exact "
-        "truth, as an .npz file that `segment` reads.",
+        description="Write the built-in sample as an .npz file that `segment` reads: a simulated "
+        "image of crowded cells with its exact truth.",
     )
     sample.add_argument("--out", type=Path, required=True, metavar="FILE.npz")
     sample.add_argument("--size", type=int, default=512, help="side in pixels (default: 512)")
-    sample.add_argument("--seed", type=int, default=0, help="another seed, another image")
+    sample.add_argument(
+        "--seed", type=int, default=0, help="each seed gives another image (default: 0)"
+    )
     sample.set_defaults(command=_sample)
 
     teach = commands.add_parser(
         "teach",
-        help="teach the network on simulated cells, as the shipped weights were",
+        help="teach the network on simulated cells, as for the weights in the package",
         description="Teach a network on simulated cells with exact truth and write its weights. "
-        "As it stands this gives the weights that the package ships, in about half an hour on two "
-        "cores; no real picture is used.",
+        "With the defaults it gives the weights in the package, in about half an hour on two "
+        "cores. No real image is used.",
     )
     teach.add_argument("--out", type=Path, required=True, metavar="FILE.npz")
     teach.add_argument("--steps", type=int, help="optimiser steps (default: the recipe's)")
-    teach.add_argument("--seed", type=int, help="seed of everything random (default: 0)")
+    teach.add_argument("--seed", type=int, help="seed of all random numbers (default: 0)")
     teach.add_argument(
-        "--workers", type=int, default=1, help="processes that make lessons (default: 1)"
+        "--workers", type=int, default=1, help="processes that simulate images (default: 1)"
     )
     teach.set_defaults(command=_teach)
 
     evaluate = commands.add_parser(
         "evaluate",
         help="score a label image against the truth",
-        description="Score a label image against the true one and print the scores as JSON.",
+        description="Score a label image against the truth and print the scores as JSON.",
     )
     evaluate.add_argument(
-        "labels", type=Path, help="label image, or outlines as ROIs of ImageJ or GeoJSON"
+        "labels", type=Path, help="label image, or outlines as ImageJ ROIs or GeoJSON"
     )
-    evaluate.add_argument("truth", type=Path, help="the true ones, or .npz with truth")
+    evaluate.add_argument(
+        "truth", type=Path, help="the true cells in such a file, or an .npz file with truth"
+    )
     evaluate.set_defaults(command=_evaluate)
 
     settings = commands.add_parser(
@@ -249,26 +255,26 @@ def _reading_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--region",
         metavar="ROW,COL,HEIGHT,WIDTH",
-        help="part of the image to work on: its first row and column from 0, and its size in "
-        "pixels; what lies beside it takes no memory, but in pictures and .npz",
+        help="part of the image to work on: its first row and column, from 0, and its size in "
+        "pixels. Only this part is read, except from pictures (PNG, JPEG ...) and .npz",
     )
     _pixel_size_option(command, "what the file says")
     command.add_argument("--z", help="plane of a stack: a number from 0, or 'max' for the maximum")
     command.add_argument("--t", type=int, help="time point of a series, from 0")
     command.add_argument(
         "--scene",
-        help="which image of a file that holds several, its number from 0 or its name, such as a "
-        "data set of HDF5; apply takes all",
+        help="image to take from a file that holds several: its number from 0, or its name, such "
+        "as that of an HDF5 data set (default for apply: all of them)",
     )
     command.add_argument(
         "--inverted",
         action=argparse.BooleanOptionalAction,
-        help="whether cells are dark on a bright background (default: found out)",
+        help="whether cells are dark on a bright background (default: detected)",
     )
     command.add_argument(
         "--stained",
         action=argparse.BooleanOptionalAction,
-        help="whether the colours are those of stains (default: found out)",
+        help="whether the colours are those of stains (default: detected)",
     )
 
 
@@ -286,7 +292,7 @@ def _pixel_size(chosen: argparse.Namespace) -> PixelSize | None:
 
 
 def _reading(chosen: argparse.Namespace) -> dict[str, Any]:
-    """What `_reading_options` were given, as `read_image` takes it."""
+    """Return the values of `_reading_options` as arguments of `read_image`."""
     return {
         "z": _number_or_word(chosen.z),
         "t": chosen.t,
@@ -336,15 +342,15 @@ def _segment(chosen: argparse.Namespace) -> None:
     out = chosen.out or Path(f"cellcutter-{Path(image.name).stem}")
     if (out / "run.json").exists():
         raise ValueError(
-            f"there is already a run in {out}; choose another folder with --out, or go on with it: "
-            f"python -m cellcutter_core continue {out}"
+            f"there is already a run in {out}; choose another folder with --out, or continue the "
+            f"run: python -m cellcutter_core continue {out}"
         )
     print("\n".join(lines_of(image)))
-    print(f"Finding cell area and nuclei in {image.name} …", flush=True)
+    print(f"Finding mask and markers in {image.name} …", flush=True)
     _tell_remarks(image.name, image.remarks)
     with naming(image.name) if chosen.others else nullcontext():
         inputs, truth = prepare(image, config, markers=chosen.markers, report=_tell)
-        # What is wrong with them is said before anything is written.
+        # An error in the crops is raised here, before anything is written.
         make_dataset(inputs, config)
     more = _other_images(chosen, config, image, files)
     others = find_others(more, config, n_channels=inputs.image.shape[-1])
@@ -352,7 +358,7 @@ def _segment(chosen: argparse.Namespace) -> None:
         "image": image.name,
         "pixel_size": image.pixel_size,
         **image.roles,
-        # Another image may have another pixel size.
+        # Without the pixel size: other images may have another one.
         "reading": {
             name: value
             for name, value in reading.items()
@@ -366,7 +372,7 @@ def _segment(chosen: argparse.Namespace) -> None:
     if region is not None:
         about |= {"region": region, "whole": image.whole_shape}
     if chosen.markers is not None:
-        beside = "; those beside the region are left out" if region is not None else ""
+        beside = "; markers outside the region are left out" if region is not None else ""
         print(f"{len(inputs.points)} markers from {Path(chosen.markers).name}{beside}", flush=True)
     if others:
         about["others"] = [other.image.name for other in others]
@@ -380,8 +386,9 @@ def _segment(chosen: argparse.Namespace) -> None:
 def _other_images(
     chosen: argparse.Namespace, config: Config, first: Image, files: Sequence[str | Path]
 ) -> Iterator[Image]:
-    """More images to train on, each read when it is asked for, in the roles of the first; `files`
-    are those of its channels where it is in several.
+    """Read the other images to train on, one at a time, with channel roles as in the first image.
+
+    `files` are the files of the first image if its channels are in several.
     """
     from cellcutter_core.images.file_sets.alike import seen_instead
     from cellcutter_core.images.file_sets.channel_names import ChannelNames
@@ -391,7 +398,7 @@ def _other_images(
     from cellcutter_core.pipeline import seen_names
     from cellcutter_core.runs.others import read_other
 
-    # The names of files say the roles where each channel has its own.
+    # If each channel has its own file, the names of the files give the roles.
     channels = ChannelNames.of([Path(file).name for file in files])
     roles = {} if channels else {"cell": chosen.cell_channel, "nucleus": chosen.nucleus_channel}
     how = {**_reading(chosen), **roles}
@@ -401,7 +408,7 @@ def _other_images(
     ]
     found = image_files([given for given in chosen.others if not is_address(given)])
     for place in channels.images(found) if channels else found:
-        # A folder or file of images may well hold the first one too.
+        # The folder or file may also hold the first image, which is left out.
         if isinstance(place, tuple):
             if place[0].resolve() != own:
                 places.append((place, how["scene"]))
@@ -412,7 +419,7 @@ def _other_images(
         image = read_other(where, first.roles, channels=channels, **{**how, "scene": scene})
         instead = seen_instead(seen_names(image, config), seen_names(first, config), channels)
         remark = f"; the network {instead}" if instead else ""
-        print(f"Finding cell area and nuclei in {image.name}{remark} …", flush=True)
+        print(f"Finding mask and markers in {image.name}{remark} …", flush=True)
         _tell_remarks(image.name, [*image.remarks, *image.size_notes])
         yield image
 
@@ -423,7 +430,7 @@ def _tell_remarks(name: str, remarks: Sequence[str]) -> None:
 
 
 def _box(given: str | None) -> tuple[int, int, int, int] | None:
-    """First row and column and those after the last, from ROW,COL,HEIGHT,WIDTH."""
+    """Return (first row, first column, end row, end column) from ROW,COL,HEIGHT,WIDTH."""
     if given is None:
         return None
     try:
@@ -439,12 +446,12 @@ def _continue(chosen: argparse.Namespace) -> None:
     run = Run(chosen.run)
     check_current(run.config)
     if run.progress.status == "running":
-        raise ValueError(f"the run in {chosen.run} is still going; stop it first, or wait")
+        raise ValueError(f"the run in {chosen.run} is still running; stop it first, or wait")
     last = chosen.epochs or run.progress.epochs
     if run.progress.epochs_done >= last:
         raise ValueError(
-            f"the run in {chosen.run} has {run.progress.epochs_done} epochs already; "
-            f"give --epochs a larger number than that"
+            f"the run in {chosen.run} already has {run.progress.epochs_done} epochs; "
+            f"set --epochs to a larger number"
         )
     run.forget_stop()
     _train(run, chosen.epochs)
@@ -504,9 +511,9 @@ def _apply(chosen: argparse.Namespace) -> None:
         scene=_number_or_word(chosen.scene),
         channels=channel_names_of(run),
     )
-    # What is wrong with the command is said before anything is computed.
+    # Errors in the command are raised before anything is computed.
     check_free(chosen.out, files, formats)
-    # Loaded so, TensorFlow keeps what it has to say of the machine to itself.
+    # Loaded in this way, TensorFlow does not print what it finds on the machine.
     backend()
     trained = Trained(run)
     roles = {"cell": chosen.cell_channel, "nucleus": chosen.nucleus_channel}
@@ -534,14 +541,14 @@ def _apply(chosen: argparse.Namespace) -> None:
             print(f"{number}/{len(files)} {file}: {said}{remark}", flush=True)
             _tell_remarks(f"{describe_files(place)}{which}", applied.remarks if applied else ())
             errors.append(outcome.error)
-    print(f"Results in {chosen.out}/: {SUMMARY} and those of each image")
+    print(f"Results in {chosen.out}/: {SUMMARY} and the files of each image")
     _tell_failed(errors, "images")
 
 
 def _tell_failed(errors: Sequence[str], what: str) -> None:
-    """End with an exit code that scripts see where one of several images has an error."""
+    """Raise an error if an image failed, so that the exit code tells scripts."""
     if failed := sum(map(bool, errors)):
-        raise ValueError(f"{failed} of {len(errors)} {what} failed; the reasons stand above")
+        raise ValueError(f"{failed} of {len(errors)} {what} failed; see the errors above")
 
 
 def _export(chosen: argparse.Namespace) -> None:
@@ -565,7 +572,7 @@ def _teach(chosen: argparse.Namespace) -> None:
     from cellcutter_core.training.teaching import Recipe, teach
 
     if chosen.out.suffix != ".npz":
-        raise ValueError(f"--out is {chosen.out}, but the file is an .npz; end its name in .npz")
+        raise ValueError(f"--out is {chosen.out}; give a name that ends in .npz")
     changed = {"steps": chosen.steps, "seed": chosen.seed}
     recipe = Recipe().replace(**{k: v for k, v in changed.items() if v is not None})
     backend()
@@ -592,7 +599,7 @@ def _evaluate(chosen: argparse.Namespace) -> None:
     from cellcutter_core.images.drawn import is_drawn
     from cellcutter_core.images.image import read_labels
 
-    # Outlines do not say how large their image is; the other file may.
+    # Files of outlines do not hold the size of their image; the other file may.
     shapes: list[tuple[int, int] | None] = [
         None if is_drawn(file) else read_labels(file).shape
         for file in (chosen.truth, chosen.labels)

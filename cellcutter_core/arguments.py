@@ -1,6 +1,6 @@
-"""What is wrong with an argument, and what to give instead, in one line.
+"""Checks of arguments. Each error says in one line what is wrong and what to give instead.
 
-Arrays whose axes can be meant in two ways are asked about, and never guessed.
+Where the order of an array's axes is ambiguous, the check raises instead of guessing.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ MOST_CHANNELS = 32
 """No image has more channels than this."""
 
 MOST_COLOURS = 4
-"""A last axis as short as this holds colours, not columns."""
+"""A last axis of at most this length holds colours, not columns."""
 
 
 def check_argument(value: Any, kind: type, name: str, advice: str) -> None:
-    """Refuse an argument of another type.
+    """Refuse an argument of the wrong type.
 
     Parameters
     ----------
     value : anything
     kind : type
-        What it has to be.
+        The type it must have.
     name : str
-        What the function calls it.
+        The name of the parameter, used in the message.
     advice : str
-        How to get one.
+        How to get a value of that type.
 
     Raises
     ------
     ValueError
-        If it is not of that type.
+        If `value` is not of that type.
     """
     if not isinstance(value, kind):
         raise ValueError(
@@ -43,7 +43,7 @@ def check_argument(value: Any, kind: type, name: str, advice: str) -> None:
 
 
 def describe_value(value: Any) -> str:
-    """What a value is, in a few words.
+    """Describe a value in a few words.
 
     Examples
     --------
@@ -65,9 +65,9 @@ def check_channels_last(image: NDArray[Any], name: str) -> None:
     Parameters
     ----------
     image : array
-        Of any number of axes; only those of three are looked at.
+        Any number of axes; only arrays with three axes are checked.
     name : str
-        What the caller calls it, for the message.
+        The caller's name for it, used in the message.
     """
     if image.ndim != 3:
         return
@@ -75,8 +75,8 @@ def check_channels_last(image: NDArray[Any], name: str) -> None:
     if n_channels > MOST_CHANNELS or n_channels > min(image.shape[:2]):
         raise ValueError(
             f"{name} has the shape {image.shape}, which is {n_channels} channels if its axes are "
-            f"(row, column, channel); where channels come first give np.moveaxis({name}, 0, -1), "
-            f"of a stack one plane, {name}[0]"
+            f"(row, column, channel); if channels come first give np.moveaxis({name}, 0, -1), "
+            f"if it is a stack give one plane, {name}[0]"
         )
 
 
@@ -94,6 +94,6 @@ def check_planes_first(image: NDArray[Any], name: str) -> None:
     if 1 < n_cols <= MOST_COLOURS < min(image.shape[:2]):
         raise ValueError(
             f"{name} has the shape {image.shape}, which is {image.shape[0]} planes of {n_cols} "
-            "columns if its axes are (plane, row, column); of an image with channels give one, "
-            f"{name}[..., 0], and of a stack np.moveaxis({name}, -1, 0)"
+            "columns if its axes are (plane, row, column); if it is an image with channels give "
+            f"one, {name}[..., 0], if it is a stack give np.moveaxis({name}, -1, 0)"
         )

@@ -13,13 +13,13 @@ from pathlib import Path
 def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Write a file under a temporary name and move it into place when it is complete.
 
-    A reader, and a run that is killed in the middle, see the old file or the new one and never a
-    half of it. When the body raises, the temporary file is removed and the old file stays.
+    A reader sees either the old file or the complete new one, even if the writer is killed half
+    way. When the body raises, the temporary file is removed and the old file stays.
 
     Parameters
     ----------
     path : path
-        Where the file shall be. Its folder must exist; a file already there is replaced.
+        Where the file will be. Its folder must exist; a file already there is replaced.
 
     Yields
     ------
@@ -47,7 +47,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except BaseException as error:
-        # Also on Ctrl-C. Where the folder itself is the trouble there is nothing to remove.
+        # Also on Ctrl-C. If the folder is missing or read-only, there is no file to remove.
         with contextlib.suppress(OSError):
             temporary.unlink()
         if isinstance(error, OSError):

@@ -1,4 +1,4 @@
-"""What a label image is: the one check of it, its ids without gaps, its outlines, discs at points.
+"""Label images: checking them, numbering ids without gaps, outlines, and discs around points.
 
 A label image is a (row, col) array of integers in which 0 is background and every other value is
 the id of one cell. Ids need not be consecutive, and a cell need not be in one piece.
@@ -15,13 +15,13 @@ LabelImage = npt.NDArray[np.integer[Any]]
 
 
 def check_labels(labels: npt.ArrayLike, name: str = "labels") -> LabelImage:
-    """Return `labels` as an array, or say why it is no label image.
+    """Return `labels` as an array, or say why it is not a label image.
 
     Parameters
     ----------
     labels : (H, W) array-like of integers
     name : str
-        What the caller calls it, for the message.
+        The caller's name for it, used in the message.
 
     Returns
     -------
@@ -47,15 +47,15 @@ def check_labels(labels: npt.ArrayLike, name: str = "labels") -> LabelImage:
     if np.issubdtype(image.dtype, np.signedinteger) and image.size and image.min() < 0:
         raise ValueError(
             f"{name} holds the value {image.min()}, but ids are positive and background is 0; "
-            "set what is no cell to 0"
+            "set all other pixels to 0"
         )
     return image
 
 
 def as_whole_numbers(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Floats that are whole numbers, and bool, as integers; anything else as it is.
+    """Convert bool and floats that are whole numbers to integers; return anything else unchanged.
 
-    Programs write labels as floats as well: those of ImageJ in 32 bits, those of NumPy in 64.
+    Some programs write labels as floats: ImageJ in 32 bits, NumPy in 64.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def as_whole_numbers(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """
     if values.dtype == np.bool_:
         return values.astype(np.uint8)
-    # Beyond these floats no longer tell one whole number from the next.
+    # From 2**53 on, float64 can't represent every whole number.
     if (
         values.dtype.kind == "f"
         and bool((np.abs(values) < 2**53).all())
@@ -105,7 +105,7 @@ def compact(labels: LabelImage) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.i
         numbers = np.zeros(largest + 1, np.int32)
         numbers[ids] = np.arange(1, len(ids) + 1)
         return numbers[labels], ids.astype(np.int64)
-    # A table up to the largest id could be gigabytes here: look the ids up instead.
+    # A table up to the largest id could take gigabytes here, so look the ids up instead.
     ids = np.unique(labels)
     ids = ids[ids > 0]
     image = np.searchsorted(ids, labels, side="right").astype(np.int32)
@@ -113,17 +113,17 @@ def compact(labels: LabelImage) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.i
 
 
 def new_numbers(kept: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
-    """The number that each label gets where only some of the labels 1..N are kept.
+    """The new number of each label when only some of the labels 1..N are kept.
 
     Parameters
     ----------
     kept : (N,) bool
-        Of the labels 1..N.
+        Whether each of the labels 1..N is kept.
 
     Returns
     -------
     (N + 1,) int32 array
-        For the labels 0..N: 1, 2, 3 ... for those that are kept, 0 for background and the others.
+        For the labels 0..N: 1, 2, 3 ... for those kept, 0 for background and for those dropped.
 
     Examples
     --------
@@ -136,7 +136,7 @@ def new_numbers(kept: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
 
 
 def along_border(labels: LabelImage) -> LabelImage:
-    """The labels of the pixels at the border of the image, those in its corners more than once.
+    """The labels of the pixels at the border of the image; corner pixels appear twice.
 
     Examples
     --------
@@ -161,8 +161,8 @@ def outlines(labels: npt.ArrayLike, *, width: int = 1) -> npt.NDArray[np.bool_]:
     Returns
     -------
     (H, W) bool array
-        True on pixels of a cell whose 4-neighbour is not of that cell. The edge of the image is no
-        outline: the cell goes on behind it.
+        True on pixels of a cell that have a 4-neighbour outside of that cell. The edge of the image
+        is not an outline, because the cell may continue beyond it.
 
     Examples
     --------
@@ -199,7 +199,8 @@ def markers_from_points(
     shape : (int, int)
         (H, W) of the image.
     radius : float
-        Of the discs in pixels, at least 0. Where discs meet each pixel goes to the nearest point.
+        Radius of the discs in pixels, at least 0. Where discs overlap, each pixel goes to the
+        nearest point.
 
     Returns
     -------
@@ -209,8 +210,8 @@ def markers_from_points(
     Raises
     ------
     ValueError
-        If there are no points, or they are no (N, 2) finite numbers, lie outside of the image, or
-        two are in the same pixel; or if `radius` is negative.
+        If there are no points, they are not (N, 2) finite numbers, one lies outside of the image,
+        or two are in the same pixel; or if `radius` is negative.
 
     Examples
     --------
@@ -229,7 +230,7 @@ def markers_from_points(
 
 
 def point_pixels(points: npt.ArrayLike, shape: tuple[int, int]) -> npt.NDArray[np.int64]:
-    """The pixels that points are in, or one line on what is wrong with the points."""
+    """(N, 2) int64: the pixels that points are in. A ValueError says what is wrong with them."""
     given: npt.NDArray[Any] = np.asarray(points)
     if given.size == 0:
         raise ValueError(
@@ -243,11 +244,11 @@ def point_pixels(points: npt.ArrayLike, shape: tuple[int, int]) -> npt.NDArray[n
     if not np.isfinite(given).all():
         bad = int(np.flatnonzero(~np.isfinite(given).all(axis=1))[0])
         raise ValueError(
-            f"points[{bad}] is {tuple(given[bad].tolist())}, which is no place in an image; leave "
-            "the point out"
+            f"points[{bad}] is {tuple(given[bad].tolist())}, which is not a position in an image; "
+            "leave the point out"
         )
     rounded = np.floor(given.astype(np.float64) + 0.5)
-    # Compared as floats: what lies far outside is no int64.
+    # Compared as floats, because a point far outside may not fit into int64.
     outside = ((rounded < 0) | (rounded >= shape)).any(axis=1)
     if outside.any():
         bad = int(np.flatnonzero(outside)[0])
@@ -261,7 +262,7 @@ def point_pixels(points: npt.ArrayLike, shape: tuple[int, int]) -> npt.NDArray[n
     if (times > 1).any():
         bad = int(first[times > 1].min())
         raise ValueError(
-            f"points: {int((times[times > 1] - 1).sum())} too many in the same pixel as another, "
+            f"points: {int((times[times > 1] - 1).sum())} in the same pixel as another, "
             f"first at (row, col) {tuple(pixels[bad].tolist())}; give each cell one point"
         )
     return pixels

@@ -1,7 +1,7 @@
-"""From an image to what is trained on, and from the trained network to the labels of the image.
+"""The steps of the pipeline in order: from an image to the inputs of a training, and to labels.
 
-The steps in between have modules of their own; here they are put in order, and the image is
-brought to the size in which the network sees it and back.
+Each step has its own module. Here they are put in order, and the image is scaled to the size at
+which the network sees it, and back.
 """
 
 from __future__ import annotations
@@ -42,30 +42,30 @@ def prepare(
     markers: str | os.PathLike[str] | None = None,
     report: Callable[[str], None] | None = None,
 ) -> tuple[Inputs, Truth | None]:
-    """Find cell area and nuclei as the settings want them.
+    """Find the mask and the markers of an image.
 
     Parameters
     ----------
     image : Image
     config : Config
     markers : path, optional
-        A file of markers, see `read_markers`, to take instead of finding them; those of the plane
-        of a stack that the image says it is. They lie in the whole image, also where the image is
-        a region of it.
+        A file of markers, see `read_markers`, to use instead of finding them. Of a stack, those in
+        the plane of the image are used. Positions are those in the whole image, even if the image
+        is a region of it.
     report : optional
         See `read_markers`.
 
     Returns
     -------
     inputs : Inputs
-        What is trained on.
+        What the network is trained on.
     truth : Truth or None
-        What the file knows of the right answer. Nothing in `inputs` comes from it.
+        The truth, if it is known. Nothing in `inputs` comes from it.
 
     Raises
     ------
     ValueError
-        If no marker is found, or the mask is all cell or all background.
+        If no marker is found, or the mask is True everywhere or nowhere.
     """
     check_request(image, config)
     nuclei = find_markers(image, config, markers=markers, report=report)
@@ -75,11 +75,12 @@ def prepare(
 
 
 def check_request(image: Image, config: Config) -> None:
-    """Refuse anything but an image and settings, and say how to get these.
+    """Check the types of image and settings; the error says how to get them.
 
     Raises
     ------
     ValueError
+        If `image` is no `Image` or `config` no `Config`.
     """
     given = repr(os.fspath(image)) if isinstance(image, str | os.PathLike) else "'my-image.tif'"
     advice = f"read a file with read_image({given}), or make one of an array: Image(array, names)"
@@ -96,7 +97,7 @@ def find_markers(
     report: Callable[[str], None] | None = None,
     like: Image | None = None,
 ) -> Nuclei:
-    """One marker a cell: from a file, the nucleus channel, or else the cell channel.
+    """Find one marker for each cell: in a file, the nucleus channel, or else the cell channels.
 
     Parameters
     ----------
@@ -105,13 +106,13 @@ def find_markers(
     markers, report : optional
         See `prepare`.
     like : Image, optional
-        Pixels of all of the image that this is a part of: they say what is dark and bright where
-        that is not found automatically.
+        Pixels of the whole image, if this is a part of it. Intensities are scaled by them if the
+        markers are not found automatically.
 
     Raises
     ------
     ValueError
-        If none is found, or the file holds none for this image.
+        If no marker is found, or the file holds none for this image.
     """
     if markers is not None:
         regions = read_markers(
@@ -142,16 +143,16 @@ def find_area(
     given: bool = False,
     like: Image | None = None,
 ) -> NDArray[np.bool_]:
-    """Where there are cells.
+    """Find the mask.
 
     Parameters
     ----------
     image : Image
     config : Config
     nuclei : Nuclei
-        Its markers.
+        The markers of the image.
     given : bool
-        The markers come from a person or a file.
+        Whether the markers come from a person or a file.
     like : Image, optional
         As for `find_markers`.
 
@@ -170,22 +171,23 @@ def find_area(
 
 
 def is_covered(image: Image, config: Config) -> bool:
-    """Whether the cell area is what the nuclei cover: where these alone are to be segmented.
+    """Return whether the marker regions are the mask: if the nuclei themselves are segmented.
 
-    Found automatically, each has its outline half way between its inside and its own surroundings,
-    so that the glow around a bright one is not taken for a dim one. Blobs are only somewhere in a
-    nucleus; the mask is found from the image then.
+    This needs automatic markers and an automatic mask. The outline of an automatic marker lies half
+    way between the intensity of its nucleus and that of its surroundings, so the glow around a
+    bright nucleus is not taken for a dim one. Markers from blobs are only points in a nucleus, so
+    with them the mask is found from the image.
     """
     automatic = config.markers.automatic and config.mask.automatic
     return automatic and image.cell == (image.nucleus,)
 
 
 def check_area(mask: NDArray[np.bool_], config: Config) -> None:
-    """Raise a ValueError where cells are everywhere or nowhere: nothing can be learnt then."""
+    """Raise a ValueError if the mask is True everywhere or nowhere: nothing can be learnt then."""
     share = float(mask.mean())
     if share in (0.0, 1.0):
         raise ValueError(
-            f"the mask calls {'no' if share == 0 else 'every'} pixel cell; "
+            f"the mask covers {'no' if share == 0 else 'every'} pixel; "
             f"{'raise' if share == 0 else 'lower'} mask.prior (now {config.mask.prior}), or choose "
             "the automatic mask"
         )
@@ -194,7 +196,7 @@ def check_area(mask: NDArray[np.bool_], config: Config) -> None:
 def inputs_of(
     image: Image, config: Config, nuclei: Nuclei, mask: NDArray[np.bool_], *, final: bool = False
 ) -> Inputs:
-    """What is trained on: the channels that the network sees, with cell area and markers.
+    """Return what is trained on: the channels that the network sees, the mask and the markers.
 
     Parameters
     ----------
@@ -218,10 +220,10 @@ def inputs_of(
 
 
 def certain_regions(image: Image, config: Config, regions: NDArray[np.int32]) -> NDArray[np.int32]:
-    """The pixels that surely are each cell's own: the regions of its marker.
+    """Return the pixels that certainly belong to each cell: the region of its marker.
 
-    Where nuclei alone are segmented they are all of the mask already. Of each only the inner part
-    is taken then, so that the taught network has the outlines between those that touch to say.
+    If the nuclei themselves are segmented, the markers fill the mask. Then only the inner part of
+    each is taken, so that the taught network decides on the borders between touching nuclei.
     """
     if config.network.start == "simulated" and is_covered(image, config):
         return cores(regions)
@@ -229,7 +231,7 @@ def certain_regions(image: Image, config: Config, regions: NDArray[np.int32]) ->
 
 
 def seen_channels(image: Image, config: Config) -> list[int]:
-    """Indices of the channels that the network sees: those of cells, then that of nuclei."""
+    """Return the indices of the channels that the network sees: cell channels, then nucleus."""
     channels = list(image.cell)
     if config.crops.with_nucleus and image.nucleus is not None and image.nucleus not in channels:
         channels.append(image.nucleus)
@@ -237,12 +239,12 @@ def seen_channels(image: Image, config: Config) -> list[int]:
 
 
 def check_seen(image: Image, config: Config, *, n_channels: int) -> tuple[int, ...]:
-    """The channels that the network sees of another image.
+    """Return the indices of the channels that the network sees of another image.
 
     Parameters
     ----------
     image : Image
-        Its channels in their roles.
+        The other image, with the roles of its channels.
     config : Config
     n_channels : int
         How many channels the network sees of the first image.
@@ -250,25 +252,25 @@ def check_seen(image: Image, config: Config, *, n_channels: int) -> tuple[int, .
     Raises
     ------
     ValueError
-        If they are more or fewer than those of the first image. The taught network sees the mean
-        of however many there are.
+        If their number differs from that of the first image and the network started from nothing.
+        The taught network takes any number, because it sees their mean.
     """
     seen = tuple(seen_channels(image, config))
     if len(seen) != n_channels and config.network.start == "nothing":
         raise ValueError(
-            f"the network would see {len(seen)} of its channels and {n_channels} of the first "
-            f"image; choose as many for cells and nuclei, of {', '.join(image.channels)}"
+            f"the network would see {len(seen)} of its channels but {n_channels} of the first "
+            f"image; choose {n_channels} for cells and nuclei, out of {', '.join(image.channels)}"
         )
     return seen
 
 
 def seen_names(image: Image, config: Config) -> list[str]:
-    """Names of the channels that the network sees, in the order of `seen_channels`."""
+    """Return the names of the channels that the network sees, in the order of `seen_channels`."""
     return [image.channels[index] for index in seen_channels(image, config)]
 
 
 def unseen_channels(image: Image, config: Config) -> dict[str, NDArray[Any]]:
-    """(H, W) the channels that the network does not see, by name."""
+    """Return the channels that the network does not see: name → (H, W) array."""
     seen = seen_channels(image, config)
     return {
         name: image.pixels[..., index]
@@ -278,7 +280,7 @@ def unseen_channels(image: Image, config: Config) -> dict[str, NDArray[Any]]:
 
 
 def truth_of(image: Image) -> Truth | None:
-    """What the file knows of the right answer, or None."""
+    """Return the truth of an image, or None if it is not known."""
     validation = image.validation
     if image.truth is None and validation is None:
         return None
@@ -301,7 +303,7 @@ def segment(
     markers: str | os.PathLike[str] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Drawing:
-    """All steps in one: image in, labels out.
+    """Run all steps of the pipeline: image in, labels out.
 
     Parameters
     ----------
@@ -311,7 +313,8 @@ def segment(
     markers : path, optional
         As for `prepare`.
     stop : callable
-        Asked before every step; the last whole epoch is what counts then.
+        Called before every step. If it returns True, training ends, and the result is that of the
+        last whole epoch.
 
     Returns
     -------
@@ -320,7 +323,7 @@ def segment(
     Raises
     ------
     ValueError
-        What `prepare` and `Dataset` raise, and if it was stopped before the first epoch ended.
+        As `prepare` and `Dataset`, and if it was stopped before the first epoch ended.
     """
     inputs, _ = prepare(image, config, markers=markers)
     return segment_inputs(inputs, config, stop=stop)
@@ -333,16 +336,16 @@ def segment_together(
     markers: str | os.PathLike[str] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> list[Drawing]:
-    """One network for several images, trained on the crops of all of them.
+    """Train one network on the crops of several images, and segment them all.
 
     Parameters
     ----------
     images : sequence of Image
-        Alike, with the same number of channels for the network to see. Cell area, markers and the
-        scale of crops are found on each by itself.
+        Similar images, with the same number of channels for the network to see. Mask, markers and
+        the scale of crops are found for each image separately.
     config : Config
     markers : path, optional
-        Of the first image, as for `prepare`.
+        Markers of the first image, as for `prepare`.
     stop
         As for `segment`.
 
@@ -354,7 +357,7 @@ def segment_together(
     Raises
     ------
     ValueError
-        What `segment` raises, beginning with the name of the image.
+        As `segment`; the message begins with the name of the image.
     """
     if isinstance(images, Image | str | os.PathLike) or not isinstance(images, Iterable):
         raise ValueError(
@@ -362,7 +365,7 @@ def segment_together(
         )
     images = list(images)
     if not images:
-        raise ValueError("there is no image to segment; give one at least")
+        raise ValueError("there is no image to segment; give at least one")
     for image in images:
         check_request(image, config)
     found: list[tuple[Dataset, Inputs]] = []
@@ -378,7 +381,7 @@ def segment_together(
 
 @contextmanager
 def naming(image: str) -> Iterator[None]:
-    """What is wrong begins with the name of the image, where there are several."""
+    """Put the name of the image in front of the message of a ValueError."""
     try:
         yield
     except ValueError as error:
@@ -394,18 +397,18 @@ def segment_inputs(
     start: Sequence[NDArray[Any]] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Drawing:
-    """Labels of an image whose mask and markers are known: training and drawing.
+    """Train on an image whose mask and markers are known, and return its labels.
 
     Parameters
     ----------
     inputs : Inputs
     config : Config
     others : sequence of Inputs, optional
-        Those of more images that the network is trained on.
+        Inputs of other images that the network is also trained on.
     until : int, optional
-        The last epoch to train, where not all of `config.training.epochs`. The learning rate falls
-        as for all of them, so that this is what a longer training had after that epoch. 0 trains
-        nothing: the labels are what the network says of the image before it was trained on it.
+        The last epoch to train; default `config.training.epochs`. The learning rate falls as for
+        all epochs, so the result equals that of the whole training after this epoch. With 0 nothing
+        is trained: the labels are those of epoch 0.
     start : sequence of arrays, optional
         Weights that the network begins with; default random ones.
     stop
@@ -418,7 +421,7 @@ def segment_inputs(
     Raises
     ------
     ValueError
-        What `make_dataset` raises, and if it was stopped before the first epoch ended.
+        As `make_dataset`, and if it was stopped before the first epoch ended.
     """
     checked = [checked_markers(given, config) for given in (inputs, *others)]
     found = [(make_dataset(given, config), given) for given in checked]
@@ -449,21 +452,24 @@ def _segmented(
             if event[0].epoch == until:
                 break
     if drawing is None:
-        raise ValueError("it was stopped before the first epoch ended; let it run for one epoch")
+        raise ValueError(
+            "training was stopped before the first epoch ended; let it run for one epoch"
+        )
     if others:
-        # Stopped in the middle of an epoch it has learnt more than what was drawn last.
+        # Stopped within an epoch, the network has learnt more than the last prediction shows.
         network.set_weights(weights, data.n_channels)
     return [drawing, *(draw_cells(network, *other, config) for other in others)]
 
 
 def baselines(inputs: Inputs) -> dict[str, NDArray[np.int32]]:
-    """The cells that mask and nuclei give by themselves, by the names of `BASELINES`.
+    """Compute the baselines: cells from mask and markers, without training.
 
     Returns
     -------
     dict of str to (H, W) int32
-        Cell k is that of point k - 1. Each pixel of the mask goes to the nucleus with the cheapest
-        path through the image ("paths"), or to the nearest one ("watershed").
+        Name in `BASELINES` → labels; cell k is that of point k - 1. Each pixel of the mask goes to
+        the marker with the cheapest path through the image ("paths"), or to the nearest marker
+        within the mask ("watershed").
     """
     return {
         "paths": inputs.territory.labels,

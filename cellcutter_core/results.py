@@ -1,4 +1,4 @@
-"""What a finished run leaves beside itself: label image, pictures, and a summary."""
+"""The results written into the folder of a finished run: labels, pictures and a summary."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from cellcutter_core.runs.store import Run
 def write(run: Run) -> dict[str, Any]:
     """Write labels.tif, overlay.png, borders.png and result.json of a run's last epoch.
 
-    Where it was trained on more images, what was found in them is written too, unless the training
-    has done that at its end, see `cellcutter_core.apply.training_images.write_others`.
+    If the run was trained on several images, the cells of the others are written as well, unless
+    the end of the training did it, see `cellcutter_core.apply.training_images.write_others`.
 
     Returns
     -------
@@ -39,7 +39,7 @@ def write(run: Run) -> dict[str, Any]:
 
 
 def summarise(run: Run) -> dict[str, Any]:
-    """Cells, epochs, seconds, device, losses, settings, and scores where there is truth."""
+    """Return cells, epochs, seconds, device, losses, settings, and scores if the truth is known."""
     events = run.events()
     progress = run.progress
     device: dict[str, Any] = next((e for e in reversed(events) if e["kind"] == "device"), {})
@@ -68,7 +68,7 @@ def summarise(run: Run) -> dict[str, Any]:
 
 
 def format_summary(summary: dict[str, Any]) -> str:
-    """The two lines that the command line closes with."""
+    """Return the lines that the command line prints at the end."""
     epochs = "1 epoch" if summary["epochs"] == 1 else f"{summary['epochs']} epochs"
     text = (
         f"{summary['cells']} cells after {epochs}, "
@@ -98,7 +98,7 @@ def format_summary(summary: dict[str, Any]) -> str:
 
 
 def _working_time(events: list[dict[str, Any]]) -> float:
-    """Seconds between each start of the process and what it said last."""
+    """Sum up the seconds from each start of the process to its last event."""
     seconds, start = 0.0, None
     for event in events:
         if event["kind"] == "started":

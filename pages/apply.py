@@ -1,4 +1,4 @@
-"""The network of the open run on other images, in a process of its own."""
+"""Apply the network of the open run to other images, in a separate process."""
 
 import streamlit as st
 
@@ -40,7 +40,7 @@ script = code.apply_code(
 panels.footer("apply", script)
 
 if shown is not None:
-    # Last, as on the page Train: it has the whole page drawn again with a new image or status.
+    # Last, as on the page Train: a new image or status makes the whole page rerun.
     with standing:
         st.fragment(watch, run_every=1.0 if is_going else None)(
             shown, len(now.outcomes), now.status

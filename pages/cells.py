@@ -1,4 +1,4 @@
-"""Where each cell is: markers to look at and to change, and the crops around them."""
+"""Show and edit the markers, one for each cell, and show the crops around them."""
 
 import numpy as np
 import plotly.graph_objects as go
@@ -20,19 +20,19 @@ CROPS_A_PAGE = 24
 
 
 def _gallery(data: Dataset, cells: NDArray[np.intp]) -> go.Figure:
-    """The crops of some cells, with everything that the network sees of them."""
+    """Draw the crops of some cells, with all channels that the network sees."""
     crops, ids = data.crops(cells), (cells + 1).tolist()
     if not data.shows_markers:
         return crop_gallery(crops[..., :-1], data.embedding, ids, n_columns=8)
     n = data.image.shape[-1]
-    # The own marker is the second channel of the picture.
+    # The cell's own marker is the channel after those of the image.
     others, paths = crops[..., n + 1], crops[..., n + 2]
     seen = crops[..., : n + 1]
     return crop_gallery(seen, data.embedding, ids, n_columns=8, others=others, paths=paths)
 
 
 def change(markers: Nuclei) -> None:
-    """Take markers as changed by hand; back to those that are found, nothing was changed."""
+    """Take edited markers. If they equal the found ones, there is no edit any more."""
     found = cached.found_markers()
     same = np.array_equal(markers.regions, found.regions) and np.array_equal(
         markers.points, found.points
@@ -56,7 +56,8 @@ with controls:
             setting("markers", name, disabled=edited)
     if edited:
         st.caption(
-            "Markers were changed by hand, so these settings wait. *Start again* goes back to them."
+            "You edited the markers, so these settings have no effect. *Start again* goes back to "
+            "the found markers."
         )
     from_file(image.shape, image.origin, image.whole_shape)
 
@@ -105,15 +106,15 @@ data = panels.needs(cached.dataset)
 numbers = st.columns(4)
 numbers[0].metric("Markers", len(markers.points))
 numbers[1].metric("Crops", len(data), help="One for each marker.")
-numbers[2].metric("At the border", data.n_at_border, help="Their crops reach beyond the region.")
+numbers[2].metric("At the border", data.n_at_border, help="Crops that reach beyond the region.")
 numbers[3].metric(
     "Mean cell diameter",
     f"{cached.inputs()[0].cell_diameter:.0f} px",
-    help="Of a disc as large as a cell is on average: cell area over number of markers.",
+    help="Diameter of a disc with the mean area of a cell: mask area divided by number of markers.",
 )
 n_pages = -(-len(data) // CROPS_A_PAGE)
 if chosen is not None:
-    st.caption(f"Cell {chosen + 1}, chosen in the image, and the cells nearest to it")
+    st.caption(f"Cell {chosen + 1}, selected in the image, and the cells nearest to it")
     distance = ((data.points - data.points[chosen]) ** 2).sum(axis=1)
     cells = np.argsort(distance, kind="stable")[: CROPS_A_PAGE // 2]
 else:

@@ -1,4 +1,4 @@
-"""Epoch against epoch, run against run, against the baselines and against the truth."""
+"""Compare epochs, runs and baselines with each other and with the truth."""
 
 import streamlit as st
 
@@ -39,7 +39,7 @@ mode = st.segmented_control(
 
 @st.fragment
 def shown() -> None:
-    """The pictures, and the scores of what is in them."""
+    """Show the pictures, and the scores of the epochs in them."""
     _, draw = MODES[mode]
     scores(run, draw(run, epochs))
 
@@ -49,7 +49,7 @@ shown()
 
 @st.fragment
 def losses() -> None:
-    """The loss of several runs in one figure."""
+    """Show the loss of several runs in one figure."""
     st.subheader("Loss of several runs", anchor=False)
     names = {summary.id: run_name(summary) for summary in list_runs()[0] if summary.epochs_done}
     chosen = st.multiselect(

@@ -1,4 +1,4 @@
-"""Choose an image, say what each channel is, and choose the part to work on."""
+"""Choose an image, the roles of its channels, and the region to work on."""
 
 import streamlit as st
 
@@ -17,7 +17,7 @@ NOTEBOOK_VIEW = (100, 200, 300, 400)
 
 
 def choose_region(chosen: Region) -> None:
-    """Take a part to work on; the usual one is as if none had been chosen."""
+    """Take a region to work on. The default region counts as no choice."""
     state.choose(region=None if chosen == cached.usual_region() else chosen)
     st.rerun()
 
@@ -32,7 +32,7 @@ with chooser:
 
 image = panels.needs(cached.whole_image)
 n_rows, n_cols = cached.whole_shape()
-# Of an image that is too large to be read only every so many pixels are shown.
+# An image that is too large to be read is shown at a reduced size.
 shown_as = n_rows / image.shape[0]
 top, left, bottom, right = box = cached.region()
 with facts:
@@ -40,11 +40,11 @@ with facts:
     st.markdown(
         f"**{source.title}**  \n{n_rows} × {n_cols} pixels, {len(image.channels)} "
         f"{'channel' if len(image.channels) == 1 else 'channels'}, {image.pixels.dtype}  \n"
-        + ("True cells are known: scores are shown.  \n" if has_truth else "")
+        + ("The true cells are known, so runs are scored.  \n" if has_truth else "")
         + (
-            "A stained section: density and hematoxylin."
+            "A stained section: separated into density and hematoxylin."
             if image.stained
-            else "Dark on a bright background: turned over."
+            else "Dark cells on a bright background: intensities are inverted."
             if image.inverted
             else ""
         )
@@ -53,17 +53,17 @@ with facts:
         st.warning(f"True cells: {note}.", icon=":material/layers:")
     if image.full_shape is not None:
         st.caption(
-            f"Too large to be read whole: it is shown {shown_as:.3g} times smaller, and of the "
-            "file only the region to work on is read; trained on it, the network finds the cells "
-            "of the whole image on the page Apply. The environment variable "
-            f"{LIMIT_NAME} sets how much memory an image may take."
+            f"The image is too large to be read whole. It is shown {shown_as:.3g} times smaller, "
+            "and only the region to work on is read from the file. The network is trained on that "
+            "region; the page Apply then finds the cells of the whole image. The environment "
+            f"variable {LIMIT_NAME} sets how much memory an image may take."
         )
     enter_pixel_size()
 
 st.subheader("Channels", anchor=False)
 choose_roles(image)
 if image.cell == (image.nucleus,):
-    st.caption("One channel for both: the nuclei themselves are segmented.")
+    st.caption("One channel has both roles: the nuclei themselves are segmented.")
 
 for note in cached.remarks():
     st.warning(note, icon=":material/visibility:")
@@ -82,7 +82,7 @@ step = -(-max(image.shape) // LARGEST_PICTURE)
 overview = cached.whole_picture(step)
 chosen_on, presets = st.columns([2, 1], gap="large")
 with presets:
-    if st.button("Where there is most to see", icon=":material/auto_awesome:", width="stretch"):
+    if st.button("Most interesting part", icon=":material/auto_awesome:", width="stretch"):
         state.choose(region=None)
         st.rerun()
     if st.button(
@@ -102,7 +102,7 @@ with presets:
         choose_region(NOTEBOOK_VIEW)
     whole_image = "a larger one" if image.full_shape is not None else "the whole image"
     st.caption(
-        "Everything that follows works on this region. A smaller one answers faster; take "
+        "All further steps work on this region. A small region is computed faster; choose "
         f"{whole_image} when the settings are right."
     )
     panels.next_step("mask")

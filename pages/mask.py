@@ -1,4 +1,4 @@
-"""Where there are cells: the graph cut, its settings, and what other settings would give."""
+"""Show where there are cells: the mask, its settings, and the masks of other settings."""
 
 from contextlib import suppress
 
@@ -20,7 +20,7 @@ from pages.shared.viewer.linked import linked_panes
 
 
 def _mask_or_preview() -> tuple[NDArray[np.bool_], float | None]:
-    """The mask and the seconds it took; while it is computed, a preview and None."""
+    """Return the mask and the seconds it took, or, while it is computed, a preview and None."""
     if state.choices().config.mask.automatic:
         return cached.timed_mask(note)
     try:
@@ -53,7 +53,7 @@ with controls:
             icon=":material/tune:",
             key="mask_suit",
             on_click=suit,
-            help="Values with which the cut of this image comes near the automatic mask.",
+            help="Sets values whose graph cut of this image is close to the automatic mask.",
         )
         st.button(
             "As published",
@@ -61,15 +61,15 @@ with controls:
             key="mask_published",
             on_click=take,
             args=(PAPER.mask.replace(automatic=False),),
-            help="Prior 0.985, max_weight 10 and sigma 0.03, which the paper's own images want.",
+            help="Prior 0.985, max_weight 10 and sigma 0.03: the values for the paper's images.",
         )
     if settings.automatic:
         st.caption(
-            "Nothing to set: the nuclei themselves are segmented, and the mask is what they cover. "
-            "Switch it off for the notebook's graph cut."
+            "Nothing to set: the nuclei themselves are segmented, so the mask is their markers. "
+            "Switch it off to use the graph cut of the paper's notebook."
             if is_covered(image, state.choices().config)
-            else "Nothing to set: the cut runs on how likely each pixel is cell, found from this "
-            "image. Switch it off for the notebook's graph cut."
+            else "Nothing to set: the graph cut uses the foreground probability of each pixel, "
+            "estimated from this image. Switch it off to use the graph cut of the paper's notebook."
         )
 
 pending = False
@@ -91,23 +91,23 @@ with view:
             n_columns=2,
             key="mask_panes",
             place=cached.step_keys()["image"],
-            alt=f"Image and mask; {mask.mean():.0%} of the region is cell",
+            alt=f"Image and mask; the mask covers {mask.mean():.0%} of the region",
         )
         numbers = st.columns(3)
-        numbers[0].metric("Cell area", f"{mask.mean():.1%}")
+        numbers[0].metric("Mask area", f"{mask.mean():.1%}")
         time_taken = "preview" if pending else f"{seconds:.2f} s"
-        numbers[1].metric("Time", time_taken, help="To compute it, when it was computed.")
+        numbers[1].metric("Time", time_taken, help="How long it took to compute this mask.")
         if image.truth is not None:
             agreement = mask_iou(mask, image.truth > 0, ignore=image.ignore)
             numbers[2].metric(
                 "IoU with the truth",
                 f"{agreement:.3f}",
-                help="Intersection over union of the mask and all true cells together.",
+                help="Intersection over union of the mask and the union of all true cells.",
             )
 
 if st.toggle("Try a range of parameters", key="mask_grid_shown", persist_state="session"):
     if cached.is_large():
-        st.info("The grid is for smaller regions; choose one on the page Data.")
+        st.info("The grid needs a smaller region; choose one on the page Data.")
     else:
         mask_grid(settings)
 
@@ -118,6 +118,6 @@ panels.footer("mask", code.mask_code(cells, state.choices(), image, edited=edite
 
 if pending:
     rest()
-    with suppress(ValueError):  # Told when the page comes round again.
+    with suppress(ValueError):  # The next rerun of the page shows the error.
         cached.timed_mask(note)
     st.rerun()

@@ -1,4 +1,4 @@
-"""The pipeline in one picture, and the sample end to end with one click."""
+"""Show the pipeline in one picture, and run the whole sample with one click."""
 
 from collections.abc import Callable
 from functools import partial
@@ -19,7 +19,7 @@ LARGEST = 600
 
 
 def shown(key: str, make: Callable[[], Rgb], *, caption: str, alt: str) -> None:
-    """An illustration. It is in the page itself: no second request, and no Plotly to wait for."""
+    """Show an illustration as a data URI: it needs no second request and no Plotly."""
     uri = cached.drawn(f"illustration {key}", lambda: illustration(make(), largest=LARGEST))
     st.image(uri, caption=caption, width="stretch", alt=alt)
 
@@ -32,8 +32,8 @@ with words:
     st.markdown(
         "**cellcutter** finds single cells in your microscope image without a single hand-drawn "
         "label. A graph cut finds where there are cells, and nuclei say where each cell is. A "
-        "small network, which was taught on simulated cells, is then trained on this very image, "
-        "to cover the cell area with cells that do not overlap."
+        "small network that was taught on simulated cells is then trained on this very image. It "
+        "learns to cover the mask with cells that do not overlap."
     )
     own = state.choices().source if state.choices().source.kind != "sample" else None
     with st.container(horizontal=True):
@@ -59,26 +59,26 @@ with words:
 
 image = panels.needs(cached.image)
 opened = state.run()
-# What training has made of this image: nothing else is shown as cells.
+# Only cells that a training on this image has found are shown as cells.
 stale = state.out_of_date(opened) if opened else ()
 trained = opened if opened and any(opened.epochs) and "image" not in stale else None
 last = trained.epochs[-1] if trained else 0
 with hero:
-    # Nothing has to be computed for it, so that it is there at once.
+    # This picture needs no computation, so it appears at once.
     title = state.choices().source.title
     if trained:
         shown(
             f"hero {trained.path.name} {last}",
             lambda: cached_runs.run_cells(trained, last),
             caption=f"Cells of {title}: run {trained.path.name}, epoch {last}",
-            alt="The present image with its cells",
+            alt="The current image with its cells",
         )
     else:
         shown(
             f"hero {cached.step_keys()['image']}",
             cached.picture,
             caption=title,
-            alt="The present image",
+            alt="The current image",
         )
 place = st.empty()
 steps: dict[str, Callable[[], Rgb]] = {"Image": cached.picture}
@@ -99,7 +99,7 @@ if not cached.is_large():
             steps[f"Cells, epoch {last}"] = partial(cached.overlaid, drawing.labels)
         else:
             only_cells = composite(image.pixels, cell=image.cell)
-            steps["Markers that become cells"] = partial(markers_picture, only_cells, points)
+            steps["Markers to become cells"] = partial(markers_picture, only_cells, points)
 known_by = cached.step_keys(), trained and (trained.path.name, last)
 with place.container():
     for number, (column, name) in enumerate(zip(st.columns(len(steps)), steps, strict=True), 1):
@@ -111,12 +111,10 @@ with place.container():
                 alt=f"Step {number}, {name}",
             )
 if trained and f"Cells, epoch {last}" in steps:
-    changed = f" Since then you changed the {STALE[stale[0]]}." if stale else ""
-    st.caption(
-        f"Probabilities and cells are those of run {trained.path.name} after epoch {last}.{changed}"
-    )
+    changed = f" You have changed the {STALE[stale[0]]} since then." if stale else ""
+    st.caption(f"Probabilities and cells come from run {trained.path.name}, epoch {last}.{changed}")
 elif not trained:
-    st.caption("Training makes the cells, one for each marker. Then the last picture shows them.")
+    st.caption("Training finds one cell for each marker. The last picture then shows the cells.")
     panels.link("train", "Train to see the cells")
 with st.expander("What happens here", icon=":material/school:"):
     st.markdown(panels.explanation("overview"))

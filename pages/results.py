@@ -1,4 +1,4 @@
-"""The cells one by one, measured, and everything to take home."""
+"""Show the cells one by one with their measurements, and offer the files to download."""
 
 import numpy as np
 import streamlit as st
@@ -30,7 +30,7 @@ place = f"{run.path.name}_{number}"
 with panels.show_errors():
     doubts_note(cached_runs.run_doubts(run))
 if not len(table["id"]):
-    st.warning("There is no cell in this epoch; look at another one.", icon=":material/warning:")
+    st.warning("There is no cell in this epoch; choose another one.", icon=":material/warning:")
     correcting(run, number, cells, [], key=place)
     others_found(run)
     st.stop()
@@ -43,7 +43,7 @@ with right:
     points = split_points(cells, chosen, key=place)
 with left:
     picked = cell_picker(
-        # Whoever looks for its nuclei has to see them.
+        # A cell to split is shown without its colour, so that its nuclei can be seen.
         picture(run, cells, kept, bare=None if points is None else chosen[0]),
         [ring for cell in chosen for piece in cells.outlines[cell] for ring in piece]
         if points is None

@@ -1,4 +1,4 @@
-"""Start a training, watch it, stop it, go on with it. It runs in a process of its own."""
+"""Start, watch, stop and continue a training. It runs in a separate process."""
 
 import streamlit as st
 
@@ -52,8 +52,8 @@ with panels.show_errors():
     panels.footer("train", code.train_code(data, state.choices(), edited=edited))
 
 if opened is not None:
-    # With a new epoch or another status it has the whole page drawn again, so it comes last: a
-    # button whose line was not reached by then would have been pressed in vain.
+    # A new epoch or status makes the whole page rerun. This comes last because a click is lost
+    # if the page reruns before it reaches the line of the button.
     with standing:
         watched = st.fragment(watch, run_every=1.0 if is_going else None)
         watched(opened, len(now.epoch_events), now.status)

@@ -1,1 +1,1 @@
-"""The network of a run on other images."""
+"""Apply the network of a run to other images."""

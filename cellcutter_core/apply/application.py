@@ -1,16 +1,16 @@
-"""A run applied to other images in a process of its own, in a directory beside the run.
+"""Applications: a run applied to other images in a separate process, in a folder within the run's.
 
     RUN/applied/ID/
-      application.json  its images, formats, and how the images are read
+      application.json  its images, formats, and how to read the images
       events.jsonl      one line for each image
       results/          the files of each image, and summary.csv
       previews/         small pictures of each image, without and with its cells
       log.txt           what the process printed
-      stop              there when somebody asked it to stop
-      lock              there while a process works on it
+      stop              exists if somebody asked it to stop
+      lock              exists while a process works on it
 
-``python -m cellcutter_core.apply.application DIRECTORY`` works on one. Started again on the same
-directory, it goes on with the images that are left.
+``python -m cellcutter_core.apply.application DIRECTORY`` executes an application. Started again on
+the same folder, it continues with the remaining images.
 """
 
 from __future__ import annotations
@@ -44,27 +44,27 @@ from cellcutter_core.runs.lock import alive, held
 from cellcutter_core.runs.store import Run, Status
 from cellcutter_core.view.render import Rgb, overlay
 
-# The longest side of a preview in pixels: about a column of the page.
+# The longest side of a preview in pixels: about the width of a column of the page.
 PREVIEW = 900
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What the events of an application amount to.
+    """The status of an application, computed from its events.
 
     Attributes
     ----------
     status, message : str
-        As of a run, see `Progress`.
+        As for a run, see `Progress`.
     outcomes : tuple of Outcome
-        Of the images that are done, in the order of the application.
+        Outcomes of the finished images, in the order of the application.
     now : str
-        The name of the image that is next or being worked on; empty where none is left.
+        Name of the current or next image; empty if none is left.
     n : int
-        How many images there are in all.
+        Number of all images.
     share : float
-        Of the work on that image what is done, as far as it is known: of a large one, which is
-        worked on in blocks.
+        Finished share of the work on the current image. It is known only for a large image, which
+        is done in blocks; else 0.
     """
 
     status: Status
@@ -76,29 +76,29 @@ class Standing:
 
     @property
     def n_left(self) -> int:
-        """How many images are still to be done."""
+        """Number of images that are not done yet."""
         return self.n - len(self.outcomes)
 
 
 class Application(Journal):
-    """The directory of an application.
+    """The folder of an application.
 
     Attributes
     ----------
     files : dict of str to Path or tuple of Path
         The images by name, see `named_images`.
     scenes : dict of str to int
-        Which one of its file an image is, see `named_images`.
+        Number of an image within its file, by name, see `named_images`.
     formats : list of str
     how : dict
-        How the images are read, see `Trained.read`.
+        Arguments of `Trained.read`.
     created : float
         Seconds since 1970.
 
     Raises
     ------
     ValueError
-        If the folder is none that `Application.create` wrote.
+        If the folder was not written by `Application.create`.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -115,12 +115,12 @@ class Application(Journal):
             self.created = float(said["created"])
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
-                f"{self.path} is no application of a run ({error}); apply the run again"
+                f"{self.path} is not the folder of an application ({error}); apply the run again"
             ) from None
 
     @staticmethod
     def is_at(path: str | os.PathLike[str]) -> bool:
-        """Whether there is one in that folder."""
+        """Return whether a folder is that of an application."""
         return (Path(path) / "application.json").exists()
 
     @classmethod
@@ -133,7 +133,7 @@ class Application(Journal):
         formats: Sequence[str] = USUAL_FORMATS,
         how: Mapping[str, Any] | None = None,
     ) -> Application:
-        """Write a new one, ready to be worked on.
+        """Write a new application, ready to be executed.
 
         Parameters
         ----------
@@ -141,11 +141,11 @@ class Application(Journal):
         files : mapping of str to Path or tuple of Path
             The images by name, see `named_images`.
         scenes : mapping of str to int, optional
-            Which one of its file an image is, see `named_images`.
+            Number of an image within its file, by name, see `named_images`.
         formats : sequence of str
             Names in `cellcutter_core.export.IMAGE_FORMATS`.
         how : mapping, optional
-            How the images are read, see `Trained.read`.
+            Arguments of `Trained.read`.
 
         Raises
         ------
@@ -154,7 +154,7 @@ class Application(Journal):
         """
         check_current(run.config)
         if not files:
-            raise ValueError("there is no image to apply the run to; choose one at least")
+            raise ValueError("there is no image to apply the run to; choose at least one")
         path = run.path.absolute() / "applied" / new_run_id()
         try:
             (path / "previews").mkdir(parents=True)
@@ -183,25 +183,25 @@ class Application(Journal):
 
     @property
     def results(self) -> Path:
-        """The folder of everything that is taken home."""
+        """The folder of all exported files."""
         return self.path / "results"
 
     def preview(self, name: str, kind: Literal["image", "cells"] = "cells") -> Path:
-        """The file of a small picture of an image, without or with its cells."""
+        """Return the file of a small picture of an image, without or with its cells."""
         return self.path / "previews" / f"{name}-{kind}.png"
 
     def download(self) -> bytes:
-        """The content of a zip of everything in `results`."""
+        """Return the content of a zip of everything in `results`."""
         return zipped(FolderFiles(self.results))
 
     @property
     def progress(self) -> Standing:
-        """Where it stands now."""
+        """The current status."""
         return standing(self.events(), list(self.files), alive=partial(alive, self.path))
 
 
 def applications(run: Run) -> Iterator[Application]:
-    """The applications of a run, newest first; damaged ones are left out."""
+    """Yield the applications of a run, newest first, without damaged ones."""
     for path in sorted((run.path / "applied").glob("*"), reverse=True):
         with contextlib.suppress(ValueError):
             yield Application(path)
@@ -213,9 +213,9 @@ def standing(
     *,
     alive: Callable[..., bool] = lambda pid, host: True,
 ) -> Standing:
-    """What the events of an application amount to. Pure: only `alive` is asked, as in `progress`.
+    """Compute the status of an application from its events. Pure, except that `alive` is called.
 
-    An image that went wrong before a start of the process counts as left, to be tried again.
+    An image that failed before the last start of the process counts as not done: it is tried again.
     """
     status: Status = "queued"
     message, share = "", 0.0
@@ -236,19 +236,19 @@ def standing(
                 status, message = end, event.get("message", "")
     if status == "running" and not alive(started.get("pid"), started.get("host")):
         status = "crashed"
-        message = "the process ended without a word, perhaps for want of memory; continue"
+        message = "the process ended without a message, perhaps for lack of memory; continue"
     left = [name for name in names if name not in done]
     ordered = tuple(done[name] for name in names if name in done)
     return Standing(status, message, ordered, left[0] if left else "", len(names), share)
 
 
 def work(application: Application, *, stop: Callable[[], bool] = lambda: False) -> None:
-    """Apply the run to the images that are left, or until it is asked to stop.
+    """Apply the run to the remaining images, until all are done or it is asked to stop.
 
     Raises
     ------
     ValueError
-        If the run has no network, or another process works on this; the first is recorded as well.
+        If the run has no network, which is also recorded, or another process works on this.
     """
     with held(application.path):
         try:
@@ -294,7 +294,7 @@ def _write_previews(application: Application, name: str, applied: Applied | InBl
 
 
 def main(arguments: list[str]) -> int:
-    """Exit code 0 when it finished or was stopped, 2 when it could not work."""
+    """Return exit code 0 if it finished or was stopped, 2 if it could not work."""
     if len(arguments) != 1:
         print("usage: python -m cellcutter_core.apply.application DIRECTORY", file=sys.stderr)
         return 2

@@ -1,4 +1,4 @@
-"""Another image with the cells that the network of a run found in it."""
+"""An image with the cells that the network of another image's run found in it."""
 
 from __future__ import annotations
 
@@ -41,32 +41,32 @@ class Applied(Segmented):
 
     @property
     def origin(self) -> tuple[int, int]:
-        """(row, col) of the first pixel in the image that this is a region of."""
+        """(row, col) of the first pixel in the whole image."""
         return self.image.origin
 
     @property
     def whole_shape(self) -> tuple[int, int] | None:
-        """Rows and columns of that image, where this is a region of it and they are known."""
+        """(rows, columns) of the whole image, if this is a region of it and they are known."""
         return self.image.whole_shape
 
     @property
     def drawing(self) -> Drawing:
-        """Labels, borders and probability."""
+        """The prediction: labels, borders and probability."""
         return self._drawing
 
     @property
     def inputs(self) -> Inputs:
-        """What the network saw, with the cell area and the markers found on this image."""
+        """What the network saw, with the mask and the markers found on this image."""
         return self._inputs
 
     @cached_property
     def unseen(self) -> Mapping[str, NDArray[Any]]:
-        """(H, W) channels that the network did not see, by name."""
+        """The channels that the network did not see: name → (H, W) array."""
         return unseen_channels(self.image, self.config)
 
     @property
     def channels(self) -> list[str]:
-        """A name for each channel that the network saw."""
+        """The names of the channels that the network saw."""
         return seen_names(self.image, self.config)
 
     @property
@@ -76,7 +76,7 @@ class Applied(Segmented):
 
     @property
     def pixel_size(self) -> PixelSize | None:
-        """Micrometres per pixel, where the image's file says so."""
+        """Micrometres per pixel, if the image's file gives it."""
         return self.image.pixel_size
 
     @property
@@ -86,22 +86,22 @@ class Applied(Segmented):
 
     @property
     def image_name(self) -> str:
-        """What the image is called."""
+        """The name of the image."""
         return self.image.name
 
     @property
     def areas(self) -> NDArray[np.int64]:
-        """(N,) pixels of each cell."""
+        """(N,) areas of the cells in pixels."""
         areas = np.bincount(self.labels.ravel())[1:]
         return areas[areas > 0]
 
     @property
     def n_at_border(self) -> int:
-        """How many cells the border of the image may cut off."""
+        """Number of cells that the border of the image may cut off."""
         edge = along_border(self.labels)
         return len(np.unique(edge[edge > 0]))
 
     @property
     def mask_fraction(self) -> float:
-        """Share of the image that is cell."""
+        """Share of the image that the mask covers."""
         return float(self.inputs.mask.mean())

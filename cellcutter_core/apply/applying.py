@@ -1,7 +1,7 @@
-"""Train here, apply there: the network of a run on other images.
+"""Apply the network of a run to other images.
 
-Mask and markers are found anew on each image, with the settings of the run; the crops get the scale
-that brings the cells of that image to the size in which the network saw those of its own.
+Mask and markers are found on each image with the settings of the run. Crops are scaled so that the
+network sees cells at the size that they had in its training.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from cellcutter_core.training.prediction import draw_cells
 
 
 class Trained:
-    """The network of a run after its last epoch, loaded once for as many images as one likes.
+    """The network of a run after its last epoch, loaded once for any number of images.
 
     Parameters
     ----------
@@ -42,11 +42,11 @@ class Trained:
     Attributes
     ----------
     epoch : int
-        The last of the run.
+        The last epoch of the run.
     channels : list of str
-        What the network saw of the run's own image.
+        The channels of the run's own image that the network saw.
     own_files : ChannelNames or None
-        How the files of the run's own image say their channels, where they do.
+        How the file names of the run's own image give the channels, if they do.
 
     Raises
     ------
@@ -72,45 +72,45 @@ class Trained:
             ) from error
 
     def read(self, path: Where, **how: Any) -> Image:
-        """Read another image as the run's own was read, its channels in the roles of that.
+        """Read another image like the run's own image, with the same roles of its channels.
 
         Parameters
         ----------
         path : path, or sequence of paths
-            A file, or those of its channels in the order of the run's own, see `named_images`.
+            A file, or the files of its channels in the order of the run's own, see `named_images`.
         how
-            As for `read_image`. What is not given, or None, is as for the run's own image: plane
-            and time point as chosen there; the channels of the same names, see `in_roles`. Which of
-            several images in a file says nothing of other files.
+            As for `read_image`. Arguments that are not given, or None, are those of the run's own
+            image: its plane and time point, and the roles of channels with the same names, see
+            `in_roles`. The scene is not taken over, because it says nothing about other files.
 
         Raises
         ------
         ValueError
-            What `read_alike` raises, and where the files of channels cannot be told by their names.
+            As `read_alike`, and if the files of channels cannot be told apart by their names.
         """
         image = read_alike(path, self.run.description, self.own_files, **self._reading(how))
         own = file_names_of(self.run)
         if self.own_files is None and len(image.channels) < len(own):
             raise ValueError(
-                f"{image.name}: has fewer channels than the run, whose files do not say channels "
-                f"by their names ({', '.join(own)}): give files that hold all channels, or train "
-                "on files that are called by them"
+                f"{image.name}: has fewer channels than the run, whose file names do not name the "
+                f"channels ({', '.join(own)}): give files that hold all channels, or train on "
+                "files that are named after their channels"
             )
         return image
 
     def open(self, path: Where, **how: Any) -> Image | LargeImage:
-        """As `read`, but for an image that is too large to be worked on at once.
+        """Read an image like `read`, or open it if it is large.
 
         Returns
         -------
         Image or LargeImage
-            The latter where it has more than `AT_ONCE` pixels; of one that takes more memory than
-            it may only what is looked at is read, where its format allows that.
+            The latter if it has more than `AT_ONCE` pixels. If it exceeds the memory limit, it is
+            read block by block, if its format allows that.
 
         Raises
         ------
         ValueError
-            What `read` raises.
+            As `read`.
         """
         try:
             image = self.read(path, **how)
@@ -129,32 +129,32 @@ class Trained:
         return LargeImage.held(image) if n_rows * n_cols > AT_ONCE else image
 
     def _reading(self, how: Mapping[str, Any]) -> dict[str, Any]:
-        """How another image is read, where that is said so or was for the run's own."""
+        """Return how to read another image: as given, or else as the run's own image."""
         own = {**self.run.description.get("reading", {}), "scene": None}
         return {**own, **{name: value for name, value in how.items() if value is not None}}
 
     def in_roles(self, image: Image, *, keep: Iterable[str] = ()) -> Image:
-        """The image with its channels in the roles that those of their names had in the run.
+        """Give the channels of an image the roles that the same names had in the run.
 
         Parameters
         ----------
         image : Image
         keep : iterable of {"cell", "nucleus"}
-            The roles that stay as they are.
+            Roles to leave unchanged.
 
         Returns
         -------
         Image
-            A role whose channels are not all there stays as it is, that is as it was guessed.
+            A role whose channels are not all in the image stays unchanged, as it was guessed.
         """
         return in_same_roles(image, self.run.description, self.own_files, keep=keep)
 
     def apply(self, image: Image) -> Applied:
-        """The cells of an image, whose channels have their roles.
+        """Find the cells of an image whose channels have their roles.
 
-        Cell area and markers are found as the settings of the run want it, also where those of the
-        run were edited by hand or came from a file: these belong to its own image. Without them,
-        the image of the run itself gets bit for bit the labels of its last epoch.
+        Mask and markers are found with the settings of the run, even if those of the run were
+        edited by hand or came from a file, because these belong to its own image. If they were not
+        edited, applying to the run's own image gives exactly the labels of its last epoch.
 
         Parameters
         ----------
@@ -163,8 +163,7 @@ class Trained:
         Raises
         ------
         ValueError
-            If the network saw another number of channels, or for what `prepare` and `make_dataset`
-            refuse.
+            If the network saw another number of channels, and as `prepare` and `make_dataset`.
         """
         self._check_seen(image)
         inputs = checked_markers(prepare(image, self.config)[0], self.config)
@@ -177,7 +176,7 @@ class Trained:
         *,
         progress: Callable[[float], None] = lambda share: None,
     ) -> InBlocks:
-        """As `apply`, of an image of which a block is held at a time; what is found is written.
+        """Find the cells of a large image block by block, like `apply`, and write them to files.
 
         Parameters
         ----------
@@ -188,54 +187,54 @@ class Trained:
         Raises
         ------
         ValueError
-            As `apply`, and what `apply_in_blocks` raises.
+            As `apply` and `apply_in_blocks`.
         """
         self._check_seen(large.sample)
         return apply_in_blocks(self.network, large, self.config, files, progress=progress)
 
     def _check_seen(self, image: Image) -> None:
         seen = seen_names(image, self.config)
-        # The taught network sees the mean of however many there are.
+        # The taught network sees the mean of any number of channels.
         taught = self.config.network.start == "simulated"
         if len(seen) != len(self.channels) and not taught:
             raise ValueError(
                 f"{image.name}: the network was trained on {_counted(self.channels)}, but would "
-                f"see {_counted(seen)} here; choose as many channels as in the run for cells and "
-                f"nuclei, of {', '.join(image.channels)}"
+                f"see {_counted(seen)} here; choose as many channels for cells and nuclei as in "
+                f"the run, out of {', '.join(image.channels)}"
             )
 
     def remark(self, applied: Applied | InBlocks) -> str:
-        """What the network saw here, where that has other names than in its run; else nothing."""
+        """Say which channels the network saw, if not those of the run's names; else empty."""
         return seen_instead(applied.channels, self.channels, self.own_files)
 
     def draw(self, image: Image, inputs: Inputs) -> Applied:
-        """The cells of an image whose cell area and markers are known."""
+        """Find the cells of an image whose mask and markers are known."""
         data = make_dataset(inputs, self.config)
         drawing = draw_cells(self.network, data, inputs, self.config)
         return Applied(image, self.config, inputs, drawing)
 
 
 def apply_run(run: Run, image: Image) -> Applied:
-    """The cells of another image by the network of a run.
+    """Find the cells of another image with the network of a run.
 
     Parameters
     ----------
     run : Run
-        With an epoch at least.
+        With at least one epoch.
     image : Image
-        Its channels get the roles of those of the same name in the run, where they are there. Mask
-        and markers are found anew with the run's settings; markers edited by hand, or from a file,
-        belong to the run's own image and do not carry over.
+        Its channels get the roles that the same names have in the run, if they exist. Mask and
+        markers are found with the run's settings. Markers edited by hand or from a file belong to
+        the run's own image and are not used.
 
     Returns
     -------
     Applied
-        `labels` are its cells.
+        Its `labels` are the cells.
 
     Raises
     ------
     ValueError
-        What `Trained` and `Trained.apply` raise.
+        As `Trained` and `Trained.apply`.
     """
     folder = run if isinstance(run, str | os.PathLike) else "results"
     check_argument(run, Run, "run", f"open its folder with Run({os.fspath(folder)!r})")

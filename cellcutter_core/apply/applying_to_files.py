@@ -1,4 +1,4 @@
-"""The network of a run on many images, and what it finds in them as files."""
+"""Apply the network of a run to many images and write the results to files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from cellcutter_core.large.large_image import LargeImage
 
 
 class _Stopped(Exception):
-    """Somebody asked to stop in the middle of an image."""
+    """Raised within an image if somebody asked to stop."""
 
 
 def apply_to_files(
@@ -39,25 +39,25 @@ def apply_to_files(
     progress: Callable[[str, float], None] = lambda name, share: None,
     **how: Any,
 ) -> Iterator[tuple[Outcome, Applied | InBlocks | None]]:
-    """Apply a network to many images, and write what it finds.
+    """Apply a network to many images, and write the results.
 
     Parameters
     ----------
     trained : Trained
     files : mapping of str to Path or tuple of Path
-        The images, each under the name that those of its files will begin with, see `names_for`.
+        Name → file or files of the image, see `names_for`. Names of results begin with this name.
     scenes : mapping of str to int, optional
-        Of those that are not alone in their file, which one of it they are, see `named_images`.
+        Name → number of the image within a file that holds several, see `named_images`.
     folder : Path
-        Made where it is not there. Files in it are replaced, see `check_free`.
+        Created if it does not exist. Files in it are replaced, see `check_free`.
     formats : sequence of str
         Names in `cellcutter_core.export.IMAGE_FORMATS`.
     earlier : sequence of Outcome
-        Of images done before, for the summary.
+        Outcomes of images that were done before, for the summary.
     stop : callable
-        Asked before every image, and before every block of one that is worked on in blocks.
+        Called before every image, and before every block of a large image. True stops the work.
     progress : callable
-        Told the name of such an image, and the share of the work on it that is done.
+        Called with the name of a large image, and the finished share of the work on it.
     how
         As for `Trained.read`.
 
@@ -65,13 +65,12 @@ def apply_to_files(
     ------
     outcome : Outcome
     applied : Applied, InBlocks or None
-        `InBlocks` where the image is too large to be worked on at once; None where something is
-        wrong with it, and the others go on.
+        `InBlocks` for a large image. None if the image failed; the others are still done.
 
     Raises
     ------
     ValueError
-        If a format is none for images, or the folder cannot be made.
+        If a format is not for images, or the folder cannot be created.
     """
     outputs("", formats)
     try:
@@ -114,7 +113,7 @@ def apply_to_files(
 
 
 def write_formats(applied: Applied, targets: Mapping[str, Path]) -> None:
-    """Write an image with its cells: format → file. All of them or, if one fails, none."""
+    """Write an image with its cells: format → file. Writes all files or, if one fails, none."""
     made = {target: image_content(applied, format) for format, target in targets.items()}
     with ExitStack() as stack:
         for target, content in made.items():
@@ -128,27 +127,27 @@ def outcome_of(
     *,
     remark: Callable[[Applied | InBlocks], str] = lambda found: "",
 ) -> tuple[Outcome, Applied | InBlocks | None]:
-    """What became of an image, whatever goes wrong with it.
+    """Find the cells of an image and return its outcome; an error becomes a part of the outcome.
 
     Parameters
     ----------
     name, image : str
         See `Outcome`.
     find : callable
-        Finds its cells and writes them.
+        Finds the cells and writes them.
     remark : callable
-        What there is to say of them, or nothing.
+        Returns a remark on the cells, or an empty text.
     """
     start = time.perf_counter()
     try:
         found = find()
     except _Stopped:
         raise
-    # Whatever it is, frameworks have many kinds of it: the other images shall not suffer.
+    # Every kind of error, because frameworks raise many: the other images must still be done.
     except Exception as error:
         reason = one_line(error) or type(error).__name__
         if isinstance(error, MemoryError):
-            reason = "there is not enough memory; cut it into smaller images"
+            reason = "there is not enough memory; cut the image into smaller ones"
         elif not isinstance(error, ValueError):
             reason = f"{type(error).__name__}: {reason}"
         reason = reason.removeprefix(f"{one_line(image)}: ")

@@ -1,6 +1,6 @@
-"""What is taken home of a large image: files that are written block by block.
+"""Export a large image with its cells: files that are written block by block.
 
-Each cell is written with the block that holds its marker.
+Each cell is written with the block that contains its marker.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class CellsOfBlocks:
     found : Found
     drawn : Drawn
     labels : (H, W) array of integers
-        The number of each cell, that of its marker counted from 1.
+        The label image; a cell has the number of its marker, counted from 1.
     """
 
     large: LargeImage
@@ -61,14 +61,14 @@ class CellsOfBlocks:
 
     @cached_property
     def picture(self) -> Rgb:
-        """(h, w, 3) every so many pixels of the image, as it is shown."""
+        """(h, w, 3) picture of the image at a reduced size."""
         n_seen = self.drawn.reduced.image.shape[-1]
         cell = tuple(index for index in range(n_seen) if index != self.nucleus)
         return composite(self.drawn.reduced.image, cell=cell, nucleus=self.nucleus)
 
     @property
     def nucleus(self) -> int | None:
-        """Index of the channel that shows nuclei, if the network saw one: the last that it saw."""
+        """Index of the channel that shows nuclei, if the network saw one: the last it saw."""
         n_seen = len(seen_channels(self.large.sample, self.config))
         return n_seen - 1 if n_seen > 1 and self.config.crops.with_nucleus else None
 
@@ -84,9 +84,9 @@ class CellsOfBlocks:
         Parameters
         ----------
         files : mapping of str to Path
-            Format, of `IMAGE_FORMATS` → the file to write.
+            Name of a format in `IMAGE_FORMATS` → the file to write.
         scratch : Path
-            Folder for what is needed meanwhile.
+            Folder for temporary files.
         done : callable
             Called `n_steps` times.
         """
@@ -114,7 +114,7 @@ class CellsOfBlocks:
     def _write_parts(
         self, files: Mapping[str, Path], done: Callable[[], None]
     ) -> dict[str, NDArray[Any]]:
-        """Write what grows by the cells of each block; their table where an OME-Zarr needs it."""
+        """Write the files that grow block by block; return the table if an OME-Zarr needs it."""
         shape, drawn, points = self.large.shape, self.drawn, self.found.points
         tables: list[dict[str, NDArray[Any]]] = []
         with ExitStack() as stack:
@@ -127,7 +127,7 @@ class CellsOfBlocks:
                 cells = np.flatnonzero(lie_in(points, core) & (drawn.areas > 0))
                 if len(cells) and (writers or "ome-zarr" in files):
                     box = _around(drawn.boxes[cells], shape)
-                    # Of all that lies there, the cells of this block.
+                    # Only the cells of this block, of all that lie there.
                     numbers = np.zeros(len(points) + 1, np.int32)
                     numbers[cells + 1] = cells + 1
                     own = numbers[self.labels[pixels_of(box)]]
@@ -177,12 +177,12 @@ class CellsOfBlocks:
 
 
 def n_steps(shape: tuple[int, int], formats: Container[str]) -> int:
-    """How often `CellsOfBlocks.write` says that something is done."""
+    """Return how often `CellsOfBlocks.write` calls `done`."""
     return len(blocks_of(shape)) + (len(blocks(shape)) if "ome-zarr" in formats else 0)
 
 
 class _Ordered:
-    """The planes of a large image, for an OME-Zarr."""
+    """The planes of a large image in the order of an OME-Zarr."""
 
     def __init__(self, large: LargeImage, order: Sequence[int]) -> None:
         self._large, self._order = large, list(order)
@@ -196,7 +196,7 @@ class _Ordered:
 
 
 class _Part(Applied):
-    """The cells of a block, measured where they lie in the image."""
+    """The cells of a block, measured in the coordinates of the whole image."""
 
     def __init__(
         self,
@@ -218,12 +218,12 @@ class _Part(Applied):
 
     @property
     def region(self) -> tuple[int, int]:
-        """As `Segmented` says."""
+        """See `Segmented.region`."""
         return self._region
 
 
 def _around(boxes: NDArray[np.int64], shape: tuple[int, int]) -> Region:
-    """A box that holds all of these, with a pixel around them where the image has one."""
+    """Return a box around all of these boxes, with a margin of one pixel within the image."""
     top, left = boxes[:, :2].min(axis=0).tolist()
     bottom, right = boxes[:, 2:].max(axis=0).tolist()
     return with_margin((top, left, bottom, right), 1, shape)

@@ -1,4 +1,4 @@
-"""The network of a run on an image that is too large to be worked on at once."""
+"""Apply the network of a run to a large image, block by block."""
 
 from __future__ import annotations
 
@@ -27,36 +27,36 @@ from cellcutter_core.training.marker_check import is_checked
 from cellcutter_core.view.render import Rgb
 
 SCRATCH = ".blocks-"
-"""What the folder begins with in which masks and labels lie while they are worked on."""
+"""Prefix of the temporary folder for masks and labels."""
 
 SCRATCH_BYTES = 9
-"""For each pixel: nuclei and labels of four bytes, and the mask."""
+"""Bytes per pixel: four each for nuclei and labels, one for the mask."""
 
 WAYS = 3
-"""How often each block is worked on before it is written: nuclei, cell area, drawing. Where markers
-are checked it is drawn twice."""
+"""How often each block is processed before it is written: markers, mask, prediction. If markers
+are checked, it is predicted twice."""
 
 
 @dataclass(frozen=True, eq=False)
 class InBlocks:
-    """A large image with its cells, to look at.
+    """A large image with its cells at a reduced size, to look at, and its measures.
 
     Attributes
     ----------
     channels : list of str
-        Names of those that the network saw.
+        Names of the channels that the network saw.
     pixel_size : float, (float, float) or None
-        Micrometres per pixel of the whole, see `Image`.
+        Micrometres per pixel of the whole image, see `Image`.
     picture : (h, w, 3) uint8
-        Of every so many pixels.
+        The image at a reduced size.
     labels : (h, w) int32
-        The same pixels.
+        The labels at the same pixels.
     areas : (N,) int64
-        Of each cell, in pixels of the whole.
+        Area of each cell, in pixels of the whole image.
     n_at_border : int
-        How many cells the border of the image may cut off.
+        Number of cells that the border of the image may cut off.
     mask_fraction : float
-        Share of the image that is cell.
+        Share of the image that the mask covers.
     remarks : list of str
         What to know of its channels and its pixel size, see `Image`.
     """
@@ -85,19 +85,20 @@ def apply_in_blocks(
     ----------
     network : UNet
     large : LargeImage
-        Its channels in their roles.
+        The image, with the roles of its channels.
     config : Config
     files : mapping of str to Path
-        Format, of `IMAGE_FORMATS` → the file to write. They appear when all of them are complete.
+        Name of a format in `IMAGE_FORMATS` → the file to write. The files appear together, when all
+        are complete.
     progress : callable
-        Called with the share of the work that is done. What it raises ends the work.
+        Called with the finished share of the work. An error that it raises ends the work.
 
     Raises
     ------
     ValueError
         If there is no cell, or a file cannot be read or written.
     """
-    # What cannot be written is said before it takes its time.
+    # Checked first, so that an error does not come after a long computation.
     if "rois" in files:
         check_extent(large.shape, large.sample.origin)
     ways = WAYS + is_checked(config)
@@ -108,8 +109,8 @@ def apply_in_blocks(
         n_done += 1
         progress(n_done / n)
 
-    # Beside what is written, where there has to be room anyway. Some systems remove no file that is
-    # still open, as it is where an error holds on to it.
+    # Temporary files are beside the results, where there must be room anyway. Errors are ignored:
+    # some systems cannot remove a file that is still open, for example because an error holds it.
     beside = next(iter(files.values())).parent if files else None
     with (
         TemporaryDirectory(prefix=SCRATCH, dir=beside, ignore_cleanup_errors=True) as folder,
@@ -131,25 +132,25 @@ def apply_in_blocks(
 
 
 def forget_left_over(folder: Path) -> None:
-    """Remove what processes left in a folder that were ended in the middle of a large image."""
+    """Remove temporary files of processes that were ended while they worked on a large image."""
     for scratch in folder.glob(f"{SCRATCH}*"):
         if holder(scratch) is None:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _check_room(folder: Path, large: LargeImage, formats: Container[str]) -> None:
-    """Refuse what the disk cannot hold: a file in memory that cannot grow ends the process."""
+    """Check the disk space: a process ends if a memory-mapped file cannot grow."""
     each, free = SCRATCH_BYTES, shutil.disk_usage(folder).free
     if "ome-zarr" in formats:
-        # Image and labels and all their smaller levels, which are a third of them, and these again
-        # while they are made.
+        # Image, labels and their smaller levels, which add a third; and these again while they are
+        # made.
         pixel = large.sample.pixels[0, 0]
         each += 5 / 3 * (pixel.nbytes + 4)
     needed = each * math.prod(large.shape)
     if needed > free:
         raise ValueError(
-            f"needs {needed / 1e9:.1f} GB on the disk of {folder.parent} while it is worked on, "
-            f"and {free / 1e9:.1f} GB are free; make room there, or take a region"
+            f"needs {needed / 1e9:.1f} GB on the disk of {folder.parent} for temporary files, "
+            f"but {free / 1e9:.1f} GB are free; make room there, or take a region"
         )
 
 

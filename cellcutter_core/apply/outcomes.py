@@ -1,4 +1,4 @@
-"""What became of each of several images, and the files that it is written to."""
+"""The outcome of each image that a network was applied to, and the names of its files."""
 
 from __future__ import annotations
 
@@ -17,30 +17,31 @@ SUMMARY = "summary.csv"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one image.
+    """The outcome of one image.
 
     Attributes
     ----------
     name : str
-        What the names of its files begin with.
+        The beginning of the names of its results.
     image : str
         The name of its file.
     seconds : float
     error : str
-        Why it has no cells, in one line; empty where all is well.
+        Why it has no cells, in one line; empty if it succeeded.
     cells : int or None
+        Number of cells.
     cells_at_border : int or None
-        Those that the border of the image may cut off.
+        Number of cells that the border of the image may cut off.
     mean_area, median_area : float or None
-        Of its cells, in pixels.
+        Mean and median area of its cells in pixels.
     mean_area_um2, median_area_um2 : float or None
-        The same in µm², where the pixel size is known.
+        The same in µm², if the pixel size is known.
     pixel_height_um, pixel_width_um : float or None
-        How large a pixel is, where that is known.
+        Size of a pixel in µm, if it is known.
     mask_fraction : float or None
-        Share of the image that is cell.
+        Share of the image that the mask covers.
     remark : str
-        Where the network saw channels of other names than in its run, which may be another stain.
+        Says if the network saw channels of other names than in its run, perhaps other stains.
     """
 
     name: str
@@ -60,23 +61,23 @@ class Outcome:
 
     @property
     def cells_in_words(self) -> str:
-        """How many cells it has."""
+        """The number of cells, in words."""
         return "1 cell" if self.cells == 1 else f"{self.cells} cells"
 
 
 def outputs(name: str, formats: Sequence[str]) -> dict[str, str]:
-    """Format → name of the file that it gives for an image of that name.
+    """Return the names of the result files of an image: format → file name.
 
     Raises
     ------
     ValueError
-        If there is no such format, or it is one of runs alone.
+        If there is no such format, or it is only for runs.
     """
     return {format: f"{name}-{image_format(format).file}" for format in formats}
 
 
 def check_free(folder: Path, names: Iterable[str], formats: Sequence[str]) -> None:
-    """Raise a ValueError where a file that is to be written is there already."""
+    """Raise a ValueError if a file that is to be written already exists."""
     files = [file for name in names for file in outputs(name, formats).values()]
     there = [file for file in (SUMMARY, *files) if (folder / file).exists()]
     if there:
@@ -92,7 +93,7 @@ def write_summary(folder: Path, outcomes: Sequence[Outcome]) -> None:
 
 
 def summary_file(outcomes: Sequence[Outcome]) -> bytes:
-    """The content of a CSV file with a line for each image; comma and decimal point, UTF-8."""
+    """Return the content of a CSV file with a row per image; commas, decimal points, UTF-8."""
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(field.name for field in fields(Outcome))

@@ -1,4 +1,4 @@
-"""What the network of a run finds in the other images that it was trained on."""
+"""The cells of the other images that a run was trained on."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from cellcutter_core.runs.store import Run
 def write_others(run: Run, *, formats: Sequence[str] = USUAL_FORMATS) -> list[Outcome]:
     """Write the cells of the other images that a run was trained on into its folder `others`.
 
-    They are those of the network after the last epoch. What was written before is replaced, and
-    what became of each is recorded in the run, see `found_in_others`.
+    The cells are those of the network after the last epoch. Earlier files are replaced. The outcome
+    of each image is recorded in the run, see `found_in_others`.
 
     Returns
     -------
     list of Outcome
-        One for each of them in their order.
+        One for each image, in their order.
 
     Raises
     ------
     ValueError
-        What `Trained` raises, and if the folder cannot be written.
+        As `Trained`, and if the folder cannot be written.
     """
     trained, folder = Trained(run), run.path / "others"
     others = run.others
@@ -51,12 +51,12 @@ def write_others(run: Run, *, formats: Sequence[str] = USUAL_FORMATS) -> list[Ou
 
 
 def found_in_others(run: Run) -> list[Outcome]:
-    """What was found in the other images by the network after the last epoch of a run.
+    """Return the outcomes of the other images with the network after the last epoch of a run.
 
     Returns
     -------
     list of Outcome
-        In their order; of none that `write_others` has not done since that epoch.
+        In the order of the images; only those that `write_others` has done since that epoch.
     """
     found: dict[str, Outcome] = {}
     for event in run.events():
@@ -68,6 +68,6 @@ def found_in_others(run: Run) -> list[Outcome]:
 
 
 def zip_of_others(run: Run) -> bytes:
-    """The content of a zip of what `write_others` wrote, and `found_in_others` says."""
+    """Return the content of a zip of all files that `write_others` wrote, with their outcomes."""
     given = [file.name for file in run.other_files]
     return zipped(FolderFiles(run.path / "others", without=given))

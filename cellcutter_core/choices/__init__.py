@@ -1,1 +1,1 @@
-"""What a person has chosen on the way to a run, kept on disk."""
+"""The user's choices for the next run, stored on disk."""

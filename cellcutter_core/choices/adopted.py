@@ -1,4 +1,4 @@
-"""Runs that this app did not start, from the command line or another machine, opened in it."""
+"""Open runs that this app did not start: from the command line or another machine."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from cellcutter_core.simulation.sample import save
 
 
 def adopt(run: Run) -> Choices:
-    """Give a run what those of the app have: its image as a file kept here, and its choices.
+    """Give a run what runs of the app have: its image as a file kept here, and its choices.
 
-    The image is what the run has of it, its channels and its truth; so are the other images that it
-    was trained on. What was chosen is written into the run's description, so that this is done
-    once.
+    The file holds the channels and the truth that are stored in the run. The same is done for the
+    other images that it was trained on. The choices are written into the run's description, so this
+    is done only once.
 
     Parameters
     ----------
     run : Run
-        One whose description has no choices, or whose images are not here.
+        A run whose description has no choices, or whose images are not here.
 
     Returns
     -------
     Choices
-        Those that would lead to this run.
+        The choices that lead to this run.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def adopt(run: Run) -> Choices:
         others=tuple(_kept(other.image) for other in run.others),
     )
     edits = ""
-    # Without roles it may lack channels that the network did not see, and so its nuclei.
+    # A run without roles may lack channels that the network did not see, and thus its nuclei.
     if "cell" not in about or about.get("markers") or about.get("edits"):
         inputs = run.inputs
         assert inputs.nuclei is not None
@@ -59,12 +59,12 @@ def adopt(run: Run) -> Choices:
 
 
 def _kept(image: Image) -> Source:
-    """An image as a file kept here."""
+    """Write an image to a file kept here."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"{Path(image.name).stem or 'image'}.npz"
         save(image, file)
         kept = keep_file(file.name, file.read_bytes())
-    # Bright cells by now, whatever its file had.
+    # Its intensities have already been inverted if necessary, so cells are bright.
     return kept.replace(inverted=False)
 
 

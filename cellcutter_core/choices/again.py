@@ -1,4 +1,4 @@
-"""A run trained again from its corrected cells: other markers, the network that it has learnt."""
+"""Train a run again from its corrected cells: with their markers and its trained network."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ from cellcutter_core.training.inputs import Inputs
 def corrected_inputs(
     inputs: Inputs, labels: NDArray[np.int32], corrections: Sequence[Correction]
 ) -> Inputs:
-    """What to train on so that the cells become those that were corrected.
+    """Return the inputs of a training that follow corrections of cells.
 
-    A deleted cell has no marker and its pixels are background; merged cells have one marker; of a
-    split cell each part has its own: what of the old nucleus its point lies in, else a disc around
-    the point. All other markers stay as they are.
+    A deleted cell has no marker, and its pixels are background. Merged cells have one marker. Each
+    part of a split cell has its own marker: the part of the old marker that contains its point, or
+    else a disc around the point. All other markers stay the same.
 
     Parameters
     ----------
     inputs : Inputs
-        Those of the run.
+        The inputs of the run.
     labels : (H, W) int32
-        Its cells as they were drawn, in which cell k is that of marker k.
+        Its predicted cells, in which cell k is that of marker k.
     corrections : sequence of Correction
-        Of these cells.
+        The corrections of these cells.
 
     Returns
     -------
     Inputs
-        Markers are numbered anew, in the order of their cells' ids.
+        Markers are renumbered in the order of their cells' ids.
 
     Raises
     ------
@@ -68,11 +68,11 @@ def corrected_inputs(
         cells = after
     numbers, ids = compact(regions)
     if not len(ids):
-        raise ValueError("every cell is deleted, and training needs one; take back a deletion")
+        raise ValueError("every cell is deleted, but training needs one; undo a deletion")
     touched = {cell for one in corrections for cell in one.cells}
     points = marker_points(numbers).astype(np.float64)
     for place, cell in enumerate(ids.tolist()):
-        # As exact as they were given.
+        # Unchanged points keep their exact position.
         if cell not in touched and cell <= len(inputs.points):
             points[place] = inputs.points[cell - 1]
     new = np.isin(regions, [cell for cell in touched if cell > 0])
@@ -83,24 +83,24 @@ def corrected_inputs(
 def train_again(
     run: Run, epoch: int, path: str | os.PathLike[str], *, epochs: int | None = None
 ) -> Run:
-    """A new run of the same image from the corrected cells of an epoch and the run's network.
+    """Make a new run on the same image from the corrected cells of an epoch and the run's network.
 
     Parameters
     ----------
     run : Run
-        It stays as it is. More images that it was trained on are trained on again.
+        The run, which does not change. The new run trains on its other images, too.
     epoch : int
-        Whose cells were corrected.
+        The epoch whose cells were corrected.
     path : path
         A new folder.
     epochs : int, optional
-        Default half of those that the run was to have: the network knows the image.
+        Default: half of the planned epochs of the run, because the network knows the image.
 
     Returns
     -------
     Run
-        Ready to be worked on. It begins with the weights that `run` has now, without a warm-up; its
-        description says under "from" where it comes from.
+        Ready to be trained. It begins with the weights that `run` has now, without a warm-up. Its
+        description names the old run under "from".
 
     Raises
     ------
@@ -121,7 +121,7 @@ def train_again(
         epochs=epochs or max(1, run.config.training.epochs // 2), warm_up=0
     )
     config = run.config.replace(training=training)
-    # What is wrong with them is said before anything is written.
+    # An error in the crops is raised here, before anything is written.
     make_dataset(inputs, config)
     about = {
         **_described(run, inputs),
@@ -140,13 +140,13 @@ def train_again(
 
 
 def _described(run: Run, inputs: Inputs) -> Mapping[str, Any]:
-    """What the run says of itself, with these markers as edited by hand."""
+    """Return the run's description, with these markers as edited by hand."""
     about = {
         name: value for name, value in run.description.items() if name not in ("created", "config")
     }
     points: Any = inputs.points
     assert inputs.nuclei is not None
-    # Choices of another version: then nobody can say what is out of date.
+    # Choices of another version cannot be compared, so nothing is reported as out of date.
     with contextlib.suppress(KeyError, TypeError, ValueError):
         edits = markers_digest(Nuclei(inputs.nuclei, points))
         about |= {**described(Choices(**about["choices"]), edits=edits), "edits": edits}
@@ -159,11 +159,11 @@ def _with_parts(
     after: NDArray[np.int32],
     split: Correction,
 ) -> NDArray[np.int32]:
-    """The regions of markers after a cell was split."""
+    """Return the regions of markers after a cell was split."""
     old = regions == split.cells[0]
     result = np.where(old, 0, regions).astype(np.int32)
     if (before == after).all():
-        return regions  # It was passed over.
+        return regions  # The split was ignored.
     rows, cols = np.ogrid[: regions.shape[0], : regions.shape[1]]
     for cell, (row, col) in zip(split.cells, split.points, strict=True):
         part = after == cell

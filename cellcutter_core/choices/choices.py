@@ -1,8 +1,7 @@
-"""What a person has chosen on the way to a run: image, channels, region, settings.
+"""The user's choices for the next run: image, channels, region, settings.
 
-Each choice decides some of the steps that follow. `keys` gives every step a name that changes
-when, and only when, something that decides it changes: what was made under another key is out of
-date.
+Each choice affects some of the steps. `keys` gives each step a key that changes if, and only if,
+something changes that affects the step. A result with another key is out of date.
 """
 
 from __future__ import annotations
@@ -26,86 +25,86 @@ from cellcutter_core.images.pixel_size import (
 from cellcutter_core.runs.names import in_effect
 
 STEPS = ("image", "mask", "markers", "training")
-"""In the order of the pipeline; a step is decided by those before it as well."""
+"""The steps in the order of the pipeline. Each one also depends on the steps before it."""
 
 
 class KeptFile(Settings):
     """An uploaded file."""
 
-    name: str = Field("", description="What the person calls it.")
+    name: str = Field("", description="The user's name of the file.")
     digest: str = Field(
         "", pattern="^[0-9a-f]*$", description="SHA-256 of the file, under which it is kept."
     )
 
 
 READING = ("z", "t", "scene", "inverted", "stained")
-"""What of a `Source` says how its file is to be read."""
+"""The fields of a `Source` that say how its file is read."""
 
 
 class Source(Settings):
     """Where the image comes from."""
 
     kind: Literal["sample", "paper", "file", "web"] = Field(
-        "sample", description="What `name` names."
+        "sample", description="The kind of source, which says what `name` means."
     )
     name: str = Field(
-        "", description="Of the paper's image (a1, a2, a3), of the file, or an address."
+        "", description="Name of the paper's image (a1, a2, a3) or of the file, or an address."
     )
-    seed: int = Field(0, ge=0, le=999, description="Of the built-in sample.")
+    seed: int = Field(0, ge=0, le=999, description="Seed of the built-in sample.")
     digest: str = Field(
         "", pattern="^[0-9a-f]*$", description="SHA-256 of the file, under which it is kept."
     )
     more: tuple[KeptFile, ...] = Field((), description="Files with more channels of the image.")
     truth: KeptFile | None = Field(
-        None, description="A label image of the true cells, for scores alone."
+        None, description="A label image of the true cells, used only for scores."
     )
     z: int | Literal["max"] | None = Field(
-        None, description="Plane of a stack, or its maximum projection; None where there is one."
+        None, description="Plane of a stack, or its maximum projection; None if there is one plane."
     )
     t: int | None = Field(
-        None, ge=0, description="Time point of a series; None where there is one."
+        None, ge=0, description="Time point of a series; None if there is one time point."
     )
     scene: int | None = Field(
-        None, ge=0, description="Image of a file that holds several; None where there is one."
+        None, ge=0, description="Number of the image in the file; None if it holds one."
     )
     inverted: bool | None = Field(
-        None, description="Whether cells are dark on bright; None as judged by the picture."
+        None, description="Whether cells are dark on bright; None: detected automatically."
     )
 
     stained: bool | None = Field(
-        None, description="Whether it is a stained section; None as judged by the picture."
+        None, description="Whether it is a stained section; None: detected automatically."
     )
 
     @model_validator(mode="after")
     def _address(self) -> Source:
-        # A path in this place would be read from the disk of the server.
+        # A path here would be read from the disk of the server.
         if self.kind == "web" and not is_address(self.name):
             raise ValueError(f"{self.name!r} is no address; give one that begins with https://")
         return self
 
     @property
     def reading(self) -> dict[str, Any]:
-        """How `read_image` is to read the file: what was chosen, by the names it has there."""
+        """The chosen arguments of `read_image` for this file."""
         return self.model_dump(include=set(READING), exclude_none=True)
 
     @property
     def file_names(self) -> list[str]:
-        """Those of all its channels."""
+        """The names of all files with channels of the image."""
         return [self.name, *(file.name for file in self.more)]
 
     @property
     def channel_names(self) -> ChannelNames | None:
-        """How its files say their channels; None where they are in one, or their names do not."""
+        """How the file names give the channels; None for a single file, or if names do not."""
         return ChannelNames.of(self.file_names)
 
     def is_same(self, other: Source) -> bool:
-        """Whether it is the same image or file, perhaps read in another way."""
+        """Return whether it is the same image or file, perhaps read in another way."""
         anyhow = dict.fromkeys((*READING, "truth"))
         return self.replace(**anyhow) == other.replace(**anyhow)
 
     @property
     def title(self) -> str:
-        """What a person calls it."""
+        """The name of the image for the user."""
         if self.kind == "sample":
             return f"Built-in sample {self.seed}"
         if self.kind == "web":
@@ -118,7 +117,7 @@ class Source(Settings):
 
 
 LARGEST_PIXEL = 1000.0
-"""In micrometres."""
+"""The largest pixel size in micrometres."""
 
 
 class Choices(Settings):
@@ -126,31 +125,31 @@ class Choices(Settings):
 
     source: Source = Source()
     cell: tuple[str, ...] | None = Field(
-        None, description="Channels that show the cells; None as guessed from the image."
+        None, description="Channels that show the cells; None: guessed from the image."
     )
     nucleus: str | None = Field(
-        None, description="Channel that shows the nuclei, 'none' without; None as guessed."
+        None, description="Channel that shows the nuclei, or 'none'; None: guessed."
     )
     pixel_size: float | tuple[float, float] | None = Field(
         None,
-        description="Micrometres a pixel, or its height and width; None as the file says.",
+        description="Micrometres per pixel, or its height and width; None: as in the file.",
     )
     region: tuple[int, int, int, int] | None = Field(
         None,
-        description="First row and column of the part to work on, and those after the last; "
-        "None where there is most to see.",
+        description="Region to work on: first row and column, end row and column (excluded); "
+        "None: the most interesting part.",
     )
     config: Config = Field(
-        QUICK, description="Always current: settings of an earlier version are taken as `renewed`."
+        QUICK, description="Always current: settings of an earlier version are `renewed`."
     )
     others: tuple[Source, ...] = Field(
-        (), description="Uploaded files of more images to train on, each an image of its own."
+        (), description="Uploaded files of other images to train on, each a separate image."
     )
 
     @field_validator("config")
     @classmethod
     def _current(cls, config: Config) -> Config:
-        # Here and nowhere else: drafts, runs that are duplicated or adopted all come by.
+        # The only place that renews: drafts, duplicated and adopted runs all pass here.
         return renewed(config)
 
     @field_validator("pixel_size")
@@ -162,16 +161,16 @@ class Choices(Settings):
         return size
 
     def reading_of(self, other: Source) -> dict[str, Any]:
-        """How `read_image` is to read one of the others: as the image, where it says nothing."""
+        """Return the arguments of `read_image` for an other image; by default as for the image."""
         return {**self.source.reading, **other.reading}
 
     def with_setting(self, group: str, name: str, value: Any) -> Choices:
-        """The same but for one setting; the preset's name stays, as what it was made from.
+        """Return choices with one setting changed; the name of their preset stays.
 
         Raises
         ------
         ValueError
-            If the value is out of bounds or does not go with the others.
+            If the value is out of bounds or does not fit the others.
         """
         config = self.config.model_dump()
         config[group][name] = value
@@ -179,24 +178,24 @@ class Choices(Settings):
 
 
 def keys(choices: Choices, *, edits: str = "") -> Mapping[str, str]:
-    """A short name for what decides each of the `STEPS`.
+    """Return for each of the `STEPS` a key of everything that affects it.
 
     Parameters
     ----------
     choices : Choices
     edits : str
-        A name for the markers as edited by hand, empty where they were not.
+        Digest of the edited markers; empty if there are none.
 
     Returns
     -------
     mapping of str to str
-        Equal keys: the step would come out the same.
+        With equal keys a step gives the same result.
     """
     config = in_effect(choices.config)
     markers = {"edits": edits} if edits else config["markers"]
     training: list[Any] = [config[name] for name in ("crops", "network", "training", "labels")]
     if choices.others:
-        # Their nuclei are found, also where those of the image itself were edited.
+        # Markers of other images are found, even if those of the image itself were edited.
         others = [_deciding(other) for other in choices.others]
         training += [{"others": others}, config["markers"]]
     decided = {
@@ -204,7 +203,7 @@ def keys(choices: Choices, *, edits: str = "") -> Mapping[str, str]:
             "source": _deciding(choices.source),
             **choices.model_dump(include={"cell", "nucleus", "region"}),
         },
-        # Nuclei are cell in the automatic mask, so markers decide it too.
+        # The automatic mask contains the markers, so it depends on them.
         "mask": [config["mask"], markers if config["mask"]["automatic"] else None],
         "markers": markers,
         "training": training,
@@ -218,12 +217,14 @@ def keys(choices: Choices, *, edits: str = "") -> Mapping[str, str]:
 
 
 def changed(now: Mapping[str, str], then: Mapping[str, str]) -> tuple[str, ...]:
-    """The steps that would come out differently now; the first is where the change begins."""
+    """Return the steps whose result would differ now; the change begins at the first."""
     return tuple(step for step in STEPS if now.get(step) != then.get(step))
 
 
 def _deciding(source: Source) -> dict[str, Any]:
-    """What of a source decides; keys of before there were scenes stay as they are."""
+    """Return the fields of a source that affect the steps. An unset scene is left out, so keys from
+    before scenes were introduced stay valid.
+    """
     return source.model_dump(exclude={"truth", *(["scene"] if source.scene is None else [])})
 
 

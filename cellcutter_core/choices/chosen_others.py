@@ -1,4 +1,4 @@
-"""The other images that a person has chosen to train on: taken in, found again and read."""
+"""The other images that the user has chosen to train on: check, find and read them."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from cellcutter_core.runs.others import read_other
 
 
 def kept_place(other: Source) -> ImageFiles:
-    """Where one of the other images is kept.
+    """Return where the files of one of the other images are kept.
 
     Raises
     ------
     ValueError
-        If it is not there any more. It begins with the name of the image.
+        If they no longer exist. The message begins with the name of the image.
     """
     files = files_of(other)
     if not all(file.exists() for file in files):
-        raise ValueError(f"{other.name}: is not kept here any more; take it away and add it again")
+        raise ValueError(f"{other.name}: is no longer kept here; remove it and add it again")
     return tuple(files) if other.more else files[0]
 
 
@@ -37,14 +37,14 @@ def read_chosen(other: Source, choices: Choices, roles: Mapping[str, Any]) -> Im
     other : Source
         An uploaded file, or those of its channels.
     choices : Choices
-        Those of the run: what `other` does not say of how it is read is as for its own image.
+        The choices of the run. Options that `other` does not set are those of the run's own image.
     roles : mapping
         `Image.roles` of the run's own image.
 
     Raises
     ------
     ValueError
-        What `kept_place` and `read_other` raise. It begins with the name of the image.
+        As `kept_place` and `read_other`; the message begins with the name of the image.
     """
     channels = choices.source.channel_names
     return read_other(kept_place(other), roles, channels=channels, **choices.reading_of(other))
@@ -53,13 +53,13 @@ def read_chosen(other: Source, choices: Choices, roles: Mapping[str, Any]) -> Im
 def images_of(
     kept: Sequence[Source], choices: Choices
 ) -> tuple[list[Source], list[tuple[str, str]]]:
-    """The images in uploaded files: where the run's own is in several, so is each of them.
+    """Group uploaded files into images. If the run's own image has several files, so has each.
 
     Returns
     -------
     images : list of Source
     refused : list of (str, str)
-        Files that belong to no image as it seems, and why.
+        Files that seem to belong to no image, and why.
     """
     channels = choices.source.channel_names
     if channels is None:
@@ -68,7 +68,7 @@ def images_of(
     images, refused = [], []
     for source in kept:
         if by_name.setdefault(source.name, source) != source:
-            reason = "there is another file of this name; rename it, or add them one by one"
+            reason = "there is another file with this name; rename it, or add them one by one"
             refused.append((source.name, reason))
     for place in channels.images([Path(name) for name in by_name]):
         files = [place] if isinstance(place, Path) else place
@@ -85,28 +85,28 @@ def images_of(
 
 
 def take_in(kept: Source, choices: Choices, first: Image) -> tuple[Source, ...]:
-    """How an uploaded file can be read as another image to train on, or as several.
+    """Check an uploaded file and return it as one or several other images to train on.
 
     Parameters
     ----------
     kept : Source
-        As `keep_file` returns it, or with more files, those of its channels.
+        As `keep_file` returns it, with more files if its channels are in several.
     choices : Choices
-        Those it is to be added to.
+        The choices that it is added to.
     first : Image
-        The run's own image, its channels in their roles.
+        The run's own image, with the roles of its channels.
 
     Returns
     -------
     tuple of Source
-        The file; with a scene, plane or time point where it needs another than the run's own image.
-        Of one that holds several images, each that is not trained on already.
+        The file, with a scene, plane or time point if it needs another one than the run's own
+        image. Of a file that holds several images, each one that is not trained on already.
 
     Raises
     ------
     ValueError
-        If it cannot be read, is there already, has the name of another one, or shows the network
-        another number of channels. It begins with the name of the file.
+        If it cannot be read, has been added already, has the name of another image, or shows the
+        network another number of channels. The message begins with the name of the file.
     """
     scenes = [None] if kept.more else scenes_of(file_of(kept))
     left = {one: kept.replace(scene=one) for one in scenes}
@@ -115,11 +115,11 @@ def take_in(kept: Source, choices: Choices, first: Image) -> tuple[Source, ...]:
             left.pop(None if None in left else there.scene, None)
             if not left:
                 which = "the image itself" if there is choices.source else there.name
-                raise ValueError(f"{kept.name}: is {which}, which is trained on already")
+                raise ValueError(f"{kept.name}: is {which}, which is already trained on")
         elif there.kind == "file" and there.name == kept.name:
             raise ValueError(
-                f"{kept.name}: there is another image of this name; rename the file, so that their "
-                "results can be told apart"
+                f"{kept.name}: there is another image with this name; rename the file, so that "
+                "their results can be told apart"
             )
     return tuple(_readable(one, choices, first) for one in left.values())
 

@@ -1,9 +1,9 @@
-"""Choices on their way to a run, kept on disk so that a reloaded page finds them again.
+"""Drafts: choices that are stored on disk, so that a reloaded page finds them again.
 
-RUNS/.drafts/ID/choices.json        what was chosen
+RUNS/.drafts/ID/choices.json        the choices
 RUNS/.drafts/ID/markers-KEY.npz     markers edited by hand, for one region of one image
-RUNS/.drafts/ID/seen.json           under which key a person has seen which step
-RUNS/.files/DIGEST/NAME             what was uploaded, each content once
+RUNS/.drafts/ID/seen.json           the keys of the steps that the user has looked at
+RUNS/.files/DIGEST/NAME             uploaded files, each content once
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from cellcutter_core.runs.folder import new_run_id, runs_folder, valid_id
 
 
 class Draft:
-    """The choices under one id; nothing is on disk before something is saved.
+    """The choices under one id. Nothing is on disk until something is saved.
 
     Parameters
     ----------
     draft_id : str, optional
-        As it stands in the URL; a new one without.
+        The id in the URL; default a new one.
 
     Raises
     ------
     ValueError
-        If it is no id.
+        If it is not a valid id.
     """
 
     def __init__(self, draft_id: str | None = None) -> None:
@@ -46,11 +46,11 @@ class Draft:
 
     @property
     def exists(self) -> bool:
-        """Whether something was saved under this id."""
+        """Return whether something was saved under this id."""
         return (self._folder / "choices.json").exists()
 
     def load(self) -> Choices:
-        """What was saved last; the defaults where nothing was.
+        """Return the choices saved last, or the defaults if nothing was saved.
 
         Raises
         ------
@@ -64,11 +64,11 @@ class Draft:
             return Choices()
         except (OSError, TypeError, ValueError) as error:
             raise ValueError(
-                f"the choices in {file} cannot be read ({error}); choose the image anew"
+                f"the choices in {file} cannot be read ({error}); choose the image again"
             ) from None
 
     def save(self, choices: Choices) -> None:
-        """Keep these choices.
+        """Store these choices.
 
         Raises
         ------
@@ -80,7 +80,7 @@ class Draft:
             temporary.write_text(choices.model_dump_json(indent=1), "utf-8")
 
     def seen(self) -> dict[str, dict[str, bool]]:
-        """The steps that a person has looked at, as `save_seen` was given them."""
+        """Return the steps that the user has looked at, as given to `save_seen`."""
         try:
             found = json.loads((self._folder / "seen.json").read_text("utf-8"))
         except (OSError, ValueError):
@@ -88,16 +88,16 @@ class Draft:
         return found if isinstance(found, dict) else {}
 
     def save_seen(self, seen: Mapping[str, Mapping[str, bool]]) -> None:
-        """Keep under which keys a person has looked at each step, and whether it was sound.
+        """Store for each step the keys that the user has looked at, and whether it was valid.
 
-        Nothing is kept before something was chosen, and none of it is worth a message.
+        Nothing is stored before something was chosen. A failure to write is ignored.
         """
         if self.exists:
             with contextlib.suppress(OSError), atomic(self._folder / "seen.json") as temporary:
                 temporary.write_text(json.dumps(seen), "utf-8")
 
     def markers(self, choices: Choices) -> Nuclei | None:
-        """Markers edited by hand for this image and region, or None."""
+        """Return the edited markers of this image and region, or None."""
         file = self._markers_file(choices)
         try:
             with np.load(file, allow_pickle=False) as archive:
@@ -107,11 +107,11 @@ class Draft:
         except (OSError, ValueError, KeyError, EOFError) as error:
             raise ValueError(
                 f"the edited markers in {file} cannot be read ({error}); start again with the "
-                "automatic ones"
+                "found markers"
             ) from None
 
     def save_markers(self, choices: Choices, markers: Nuclei | None) -> None:
-        """Keep markers for this image and region; None goes back to those that are found."""
+        """Store edited markers for this image and region; None removes them."""
         file = self._markers_file(choices)
         if markers is None:
             file.unlink(missing_ok=True)
@@ -125,7 +125,7 @@ class Draft:
 
 
 def markers_digest(markers: Nuclei | None) -> str:
-    """A short name for edited markers, empty for None; see `keys`."""
+    """Return a short digest of edited markers, empty for None; see `keys`."""
     if markers is None:
         return ""
     parts = (markers.regions, markers.points.astype(np.float64))
@@ -133,12 +133,12 @@ def markers_digest(markers: Nuclei | None) -> str:
 
 
 def keep_file(name: str, content: bytes) -> Source:
-    """Keep an uploaded file; the same content is kept once.
+    """Store an uploaded file; the same content is stored once.
 
     Parameters
     ----------
     name : str
-        What the person calls it; folders in it are dropped.
+        The user's name of the file; folders in it are dropped.
     content : bytes
 
     Raises
@@ -160,9 +160,9 @@ def keep_file(name: str, content: bytes) -> Source:
 
 
 def together(sources: Sequence[Source]) -> Source:
-    """Kept files as the channels of one image, in the order of their names.
+    """Combine kept files as the channels of one image, in the order of their names.
 
-    A label image or outlines beside others are its true cells.
+    A label image or outlines among them are its true cells.
 
     Raises
     ------
@@ -173,8 +173,8 @@ def together(sources: Sequence[Source]) -> Source:
     labels = [one for one in ordered if is_label_file(one)] if len(ordered) > 1 else []
     if len(labels) > 1:
         raise ValueError(
-            f"{labels[0].name} and {labels[1].name} are both label images, of which one can be the "
-            "true cells of an image; take the others away"
+            f"{labels[0].name} and {labels[1].name} are both label images, but only one can hold "
+            "the true cells of the image; remove the others"
         )
     first, *rest = (one for one in ordered if one not in labels)
     truth = _kept(labels[0]) if labels else None
@@ -186,7 +186,7 @@ def _kept(source: Source) -> KeptFile:
 
 
 def is_label_file(source: Source) -> bool:
-    """Whether a kept file is a label image, or holds outlines."""
+    """Return whether a kept file is a label image or holds outlines."""
     if is_drawn(file_of(source)):
         return True
     try:
@@ -196,18 +196,18 @@ def is_label_file(source: Source) -> bool:
 
 
 def files_of(source: Source) -> list[Path]:
-    """Where the files of an image are kept, none where it comes from elsewhere."""
+    """Return the paths of the kept files of an image; empty if it comes from elsewhere."""
     files: list[Source | KeptFile] = [source, *source.more]
     return [file_of(file) for file in files] if source.kind == "file" else []
 
 
 def file_of(source: Source | KeptFile) -> Path:
-    """Where an uploaded file is kept."""
+    """Return the path of an uploaded file."""
     return runs_folder() / ".files" / source.digest / Path(source.name).name
 
 
 def described(choices: Choices, *, edits: str = "") -> Mapping[str, Any]:
-    """What a run's description says of the choices it was started from."""
+    """Return the entries of a run's description that state the choices it was started from."""
     return {
         "choices": choices.model_dump(mode="json"),
         "keys": dict(keys(choices, edits=edits)),
@@ -216,10 +216,10 @@ def described(choices: Choices, *, edits: str = "") -> Mapping[str, Any]:
 
 
 def keys_then(description: Mapping[str, Any]) -> Mapping[str, str]:
-    """The `keys` of the choices that a run was started from, by what its description says.
+    """Return the `keys` of the choices that a run was started from, from its description.
 
-    They are made anew, for the stored ones are those of the settings that there were at that time.
-    Only where the choices cannot be read are the stored ones taken.
+    They are computed again, because stored keys hold only the settings that existed at that time.
+    The stored keys are used only if the choices cannot be read.
     """
     try:
         return keys(Choices(**description["choices"]), edits=description.get("edits", ""))

@@ -1,4 +1,4 @@
-"""The image that choices name, wherever it comes from."""
+"""Read the image that choices name, from any source."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from cellcutter_core.runs.store import Run
 from cellcutter_core.simulation.sample import sample, save
 
 LOOKED_AT = 1024
-"""Longest side in pixels of an image that is too large to be read, as it is shown."""
+"""Longest side in pixels at which an image that is too large to be read is shown."""
 
-# What to begin with. Which scene it is comes first: what it has of planes is known only then.
+# Values to try first. The scene comes first, because its planes are known only then.
 _BEGINNING: dict[str, Any] = {"scene": 0, "z": "max", "t": 0}
 
 
 def read_somehow(source: Source, read: Callable[[Source], Image]) -> tuple[Source, Image]:
-    """Read a source; with a scene, plane and time point to begin with where it needs one.
+    """Read a source, with an initial scene, plane and time point if it needs them.
 
-    What is tried is kept if something else is wrong then. So there are few tries, each of which
-    reads the header of the file anew.
+    A value that leads to a different error is kept. So there are few tries; each reads the header
+    of the file again.
 
     Parameters
     ----------
     source : Source
     read : callable
-        Reads it; raises a ValueError where that needs another scene, plane or time point, or
-        cannot be.
+        Reads it. It raises a ValueError if it needs another scene, plane or time point, or if it
+        cannot read the source.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def read_somehow(source: Source, read: Callable[[Source], Image]) -> tuple[Sourc
     Raises
     ------
     ValueError
-        If it cannot be read in any way: what was wrong with it as it is.
+        If it cannot be read in any way; the error is the one without the initial values.
     """
     try:
         return source, read(source)
@@ -74,7 +74,7 @@ def read_somehow(source: Source, read: Callable[[Source], Image]) -> tuple[Sourc
 
 
 def why_unreadable(source: Source) -> str:
-    """What is wrong with a source that cannot be read in any way; nothing where it can be."""
+    """Return why a source cannot be read in any way; empty if it can be read."""
     try:
         read_somehow(source, open_source)
     except ValueError as error:
@@ -83,14 +83,14 @@ def why_unreadable(source: Source) -> str:
 
 
 def open_source(source: Source) -> Image:
-    """The whole image, or where it is too large every so many pixels of it, to look at.
+    """Read the whole image; if it is too large, read it at a reduced size, to look at.
 
-    `Image.full_shape` tells which. Its regions are read by `read_region` then.
+    A reduced image has `Image.full_shape`. Its regions are read by `read_region`.
 
     Raises
     ------
     ValueError
-        What `read_source` raises; also where only all of an image that is too large can be read.
+        As `read_source`, and if an image that is too large can only be read whole.
     """
     try:
         return read_source(source)
@@ -103,7 +103,7 @@ def open_source(source: Source) -> Image:
 
 
 def as_seen(source: Source, seen: Image) -> dict[str, Any]:
-    """How a source is read, with what was judged by all of the image, as it is for every region."""
+    """Return how to read a source, with the values detected on the whole image, for its regions."""
     judged: dict[str, Any] = {}
     for name in ("inverted", "stained"):
         of_files = [getattr(one, name) for one in seen.appearances]
@@ -112,7 +112,7 @@ def as_seen(source: Source, seen: Image) -> dict[str, Any]:
 
 
 def read_region(source: Source, region: Region, seen: Image) -> Image:
-    """A part of an image that is too large to be read whole, with channels in the same roles.
+    """Read a region of an image that is too large to be read whole, with the same channel roles.
 
     Parameters
     ----------
@@ -124,26 +124,25 @@ def read_region(source: Source, region: Region, seen: Image) -> Image:
     Raises
     ------
     ValueError
-        What `read_source` raises; a `TooLarge` says which region fits.
+        As `read_source`; a `TooLarge` states which region fits.
     """
     return read_source(source, region=region, **as_seen(source, seen)).with_roles(**seen.roles)
 
 
 def read_source(source: Source, **part: Any) -> Image:
-    """The whole image, its channels in the roles that are guessed.
+    """Read the whole image, with guessed roles of its channels.
 
     Parameters
     ----------
     source : Source
     **part
-        `region` and the like, as for `read_image`, of an image that comes from a file or an
-        address; what is chosen of it otherwise holds for the rest.
+        Arguments of `read_image` such as `region`, for an image from a file or an address. Other
+        arguments are those of the source.
 
     Raises
     ------
     ValueError
-        What `read_image`, `read_channel_files`, `read_truth`, `Image.with_truth` and `fetch_paper`
-        raise.
+        As `read_image`, `read_channel_files`, `read_truth`, `Image.with_truth` and `fetch_paper`.
     """
     if source.kind == "sample":
         return sample(seed=source.seed)
@@ -151,7 +150,7 @@ def read_source(source: Source, **part: Any) -> Image:
         return read_image(fetch_paper(source.name))
     how = {**source.reading, **part}
     if source.kind == "web":
-        # Whoever sees the page chooses it, so it must not lead into the server's own network.
+        # Every visitor can choose the address, so it must not lead into the server's own network.
         return read_image(source.name, public_only=True, **how)
     files = files_of(source)
     image = read_channel_files(files, **how) if source.more else read_image(files[0], **how)
@@ -163,7 +162,7 @@ def read_source(source: Source, **part: Any) -> Image:
 
 
 def file_names_of(run: Run) -> list[str]:
-    """Those of the run's own image; none where that is not known."""
+    """Return the file names of the run's own image; empty if they are not known."""
     about = run.description
     if "files" in about:
         return list(about["files"])
@@ -171,12 +170,12 @@ def file_names_of(run: Run) -> list[str]:
 
 
 def channel_names_of(run: Run) -> ChannelNames | None:
-    """How the files of a run's own image say their channels; None where they do not."""
+    """Return how file names of a run's own image give the channels; None if they do not."""
     return ChannelNames.of(file_names_of(run))
 
 
 def is_of_a_part(run: Run) -> bool:
-    """Whether the run says that its image is a part of one."""
+    """Return whether the run's image is a region of a larger one, by its description."""
     region, whole = run.description.get("region"), run.description.get("whole")
     if not region or not whole or "choices" not in run.description:
         return False
@@ -184,7 +183,7 @@ def is_of_a_part(run: Run) -> bool:
 
 
 def whole_image_files(run: Run) -> tuple[list[Path], dict[str, Any]]:
-    """The whole image of a run that was trained on a part of it.
+    """Return the files of the whole image of a run that was trained on a region.
 
     Parameters
     ----------
@@ -194,18 +193,18 @@ def whole_image_files(run: Run) -> tuple[list[Path], dict[str, Any]]:
     Returns
     -------
     files : list of Path
-        A file with it, or those of its channels: what was uploaded or fetched, or where there is
-        nothing of it, a file that is written beside those that are kept.
+        The file of the image, or the files of its channels: those that were uploaded or fetched,
+        or else a file that is written beside the kept ones.
     how : dict
-        How `Trained.read` is to read it.
+        Arguments for `Trained.read`.
 
     Raises
     ------
     ValueError
-        What `read_source` raises, and if the file cannot be written.
+        As `read_source`, and if the file cannot be written.
     """
     source = Choices(**run.description["choices"]).source
-    # As the file says or a person did.
+    # As in the file or as entered.
     size = run.description.get("pixel_size")
     known = {} if size is None else {"pixel_size": size}
     if source.kind == "file":
@@ -217,7 +216,7 @@ def whole_image_files(run: Run) -> tuple[list[Path], dict[str, Any]]:
         file = Path(folder) / f"{Path(source.title).stem or 'image'}.npz"
         save(image, file)
         kept = keep_file(file.name, file.read_bytes())
-    # It has one image and plane, bright cells and the channels of stains already.
+    # A written file already has one image and plane, bright cells, and stains as channels.
     said = run.description.get("reading", {})
     first = {name: 0 for name in ("z", "t", "scene") if name in said}
     return [file_of(kept)], {**first, **known, "inverted": False, "stained": False}

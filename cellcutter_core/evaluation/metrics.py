@@ -19,16 +19,16 @@ THRESHOLDS: tuple[float, ...] = tuple(percent / 100 for percent in range(50, 100
 class Scores:
     """How well a label image agrees with the truth. All but the counts are from 0 to 1.
 
-    A cell and a true cell are matched where their IoU (intersection over union) is at least 0.5
-    (for `average_precision`: at least each threshold), each with at most one.
+    A cell and a true cell are matched if their IoU (intersection over union) is at least 0.5
+    (for `average_precision`: at least each threshold). Each is matched with at most one.
 
-    Where a ratio has nothing to divide by, it is 1 if there was no true cell and none was
-    found (nothing was wrong), and otherwise 0. It is never NaN.
+    A ratio with the denominator 0 is 1 if there is no true cell and none was found, because
+    nothing is wrong then, and otherwise 0. It is never NaN.
 
     Attributes
     ----------
     n_cells, n_true : int
-        Cells in the labels and in the truth, those that count (see `score`).
+        Number of cells in the labels and in the truth; ignored ones are not counted (see `score`).
     n_matched : int
         Pairs with IoU >= 0.5: the true positives.
     average_precision : tuple of float
@@ -36,12 +36,13 @@ class Scores:
         AP; it is the measure of the Data Science Bowl 2018 and of StarDist, not an area under a
         precision-recall curve.
     mean_iou : float
-        Mean IoU of the pairs matched at IoU >= 0.5: how well found cells are outlined, whatever
-        was missed. (Not the paper's mIOU, which is `miou`.)
+        Mean IoU of the pairs matched at IoU >= 0.5: how well the outlines of found cells fit;
+        missed cells do not count. (The paper's mIOU is `miou`.)
     mean_best_iou : float
-        Mean over the true cells of the best IoU that any cell has with it, missed ones included.
+        Best IoU of each true cell with any cell, averaged over all true cells, missed ones
+        included.
     foreground_iou : float
-        IoU of cell area against cell area, not asking which cell.
+        IoU of all cells together with all true cells together.
     """
 
     n_cells: int
@@ -95,7 +96,7 @@ class Scores:
         return self.n_cells == 0 and self.n_true == 0
 
     def as_dict(self) -> dict[str, Any]:
-        """Every score by its name, in types that JSON has."""
+        """Return every score by its name, in types that JSON has."""
         derived = ("ap50", "ap75", "mean_ap", "precision", "recall", "f1", "panoptic_quality")
         return {
             **asdict(self),
@@ -109,8 +110,8 @@ class Scores:
 class Errors:
     """Which cells are right and what is wrong with the others, by id.
 
-    `missed` and `false` are all that `matched` leaves over. `merged` and `split` say why some of
-    them are there; a large cell that swallowed a small one is merged and can be matched as well.
+    `missed` and `false` are all cells that are not in `matched`. `merged` and `split` explain some
+    of them. A large cell that covers a small one is merged, and can be matched as well.
 
     Attributes
     ----------
@@ -154,7 +155,7 @@ def score(
     Raises
     ------
     ValueError
-        If the shapes differ, or one of the arrays is not what is said above.
+        If the shapes differ, or one of the arrays is not of the kind described above.
 
     Notes
     -----
@@ -194,7 +195,7 @@ def score(
 def errors(
     labels: npt.ArrayLike, truth: npt.ArrayLike, *, ignore: npt.ArrayLike | None = None
 ) -> Errors:
-    """Say which cells are matched, missed, false, merged and split.
+    """Find which cells are matched, missed, false, merged and split.
 
     Parameters
     ----------
@@ -240,8 +241,8 @@ def miou(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
     Returns
     -------
     float
-        In [0, 1]. In each crop the IoU of the cell and that of its background, both averaged over
-        the crops, and the mean of the two. An IoU of nothing with nothing is 1.
+        In [0, 1]. The IoU of the cell and the IoU of the background are averaged over the crops,
+        and this is the mean of the two averages. The IoU of two empty masks is 1.
 
     Raises
     ------
@@ -278,7 +279,7 @@ def miou(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
         )
     both, either = (a & b).sum(axis=(1, 2)), (a | b).sum(axis=(1, 2))
     pixels = a.shape[1] * a.shape[2]
-    # What is outside of either is background in both, and the other way round.
+    # Pixels outside the union of the cells are the intersection of the backgrounds, and vice versa.
     pairs = ((both, either), (pixels - either, pixels - both))
     ious = [np.where(union > 0, part / np.maximum(union, 1), 1.0) for part, union in pairs]
     return float(np.mean(ious))
@@ -290,19 +291,19 @@ def mask_iou(
     *,
     ignore: npt.NDArray[np.bool_] | None = None,
 ) -> float:
-    """Intersection over union of a mask and the true cell area.
+    """Compute the intersection over union of a mask and the true mask.
 
     Parameters
     ----------
     mask, truth : (H, W) bool arrays
         True on cells.
     ignore : (H, W) bool array, optional
-        Pixels that are left out.
+        True on pixels to leave out.
 
     Returns
     -------
     float
-        In [0, 1]; of nothing with nothing 1.
+        In [0, 1]; 1 if both are empty.
 
     Raises
     ------
@@ -319,7 +320,7 @@ def mask_iou(
         if array.shape != mask.shape or array.dtype != np.bool_:
             raise ValueError(
                 f"{name} is {array.dtype} of shape {array.shape} and mask has shape {mask.shape}; "
-                "give bool arrays of one shape, of a label image labels > 0"
+                "give bool arrays of one shape; of a label image, give labels > 0"
             )
     counts = np.ones(mask.shape, bool) if ignore is None else ~ignore
     both, either = mask & truth & counts, (mask | truth) & counts
@@ -329,7 +330,7 @@ def mask_iou(
 def _several(
     keys: npt.NDArray[np.int64], values: npt.NDArray[np.int64]
 ) -> tuple[tuple[int, tuple[int, ...]], ...]:
-    """The keys that come with two values or more, each with its values."""
+    """Return the keys that have two or more values, each with its values."""
     groups: dict[int, list[int]] = {}
     for key, value in sorted(zip(keys.tolist(), values.tolist(), strict=True)):
         groups.setdefault(key, []).append(value)
@@ -337,5 +338,5 @@ def _several(
 
 
 def _ratio(part: float, whole: float, *, nothing: bool) -> float:
-    """`part` of `whole`; of no whole, 1 where there was nothing to get wrong and else 0."""
+    """Return `part` / `whole`; if `whole` is 0, 1 with `nothing` and else 0."""
     return float(part) / float(whole) if whole else float(nothing)

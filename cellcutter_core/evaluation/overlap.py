@@ -1,7 +1,6 @@
-"""The overlaps of two label images: which cells share pixels, how many, and which belong together.
+"""The overlaps of two label images: which cells share pixels, how many, and which ones match.
 
-Everything in the metrics is counted from this one table. It is sparse, because a cell overlaps few
-others.
+All metrics are computed from this one table. It is sparse, because a cell overlaps few others.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from cellcutter_core.labels import LabelImage, check_labels, compact
 
-# Bands of rows bound the memory: building the table takes several numbers for every pixel.
+# The table is built in bands of rows, because it takes several numbers for each pixel.
 _BAND_PIXELS = 1 << 21
 
 
@@ -26,15 +25,15 @@ class Overlap:
     Attributes
     ----------
     true_ids, label_ids : (T,), (L,) int64 arrays
-        The cells that count, ids ascending.
+        The cells that are not ignored, ids ascending.
     true_area, label_area : (T,), (L,) int64 arrays
         Their areas in counted pixels.
     true, label : (P,) int arrays
-        Each pair, as positions in `true_ids` and in `label_ids`.
+        The pairs, as positions in `true_ids` and in `label_ids`.
     area : (P,) int64 array
         The pixels they share.
     foreground : (int, int)
-        Counted pixels that are cell in both images, and in at least one.
+        Number of counted pixels that are cell in both images, and in at least one of them.
     """
 
     true_ids: npt.NDArray[np.int64]
@@ -72,7 +71,7 @@ def overlap(
     Raises
     ------
     ValueError
-        If the shapes differ, or one of the arrays is not what is said above.
+        If the shapes differ, or one of the arrays is not of the kind described above.
 
     Examples
     --------
@@ -104,7 +103,7 @@ def overlap(
         in_either += int(np.count_nonzero((i > 0) | (j > 0)))
         i, j = i[shared], j[shared]
         table += coo_array((np.ones(len(i), np.int64), (i, j)), shape=table.shape).tocsr()
-    # Drop background and what does not count; row and column 0 are background.
+    # Drop the background, which is row and column 0, and ignored cells.
     pairs = table[1:, 1:][true_stays][:, label_stays].tocoo()
     row, col = pairs.coords
     return Overlap(
@@ -134,7 +133,7 @@ def _counted(ignore: npt.ArrayLike | None, shape: tuple[int, ...]) -> npt.NDArra
 def _areas(
     image: LabelImage, n: int, counted: npt.NDArray[np.bool_] | None
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Area of each cell on counted pixels, and the positions of the cells that count."""
+    """Return the area of each cell on counted pixels, and the positions of cells not ignored."""
     whole = np.bincount(image.ravel(), minlength=n + 1)[1:]
     area = whole if counted is None else np.bincount(image[counted], minlength=n + 1)[1:]
     return area, np.flatnonzero(2 * area >= whole)
@@ -147,13 +146,13 @@ def match(table: Overlap, *, at_least: float) -> npt.NDArray[np.int64]:
     ----------
     table : Overlap
     at_least : float
-        The IoU that a pair must have, 0.5 or more. Above 0.5 two cells have no other partner; at
-        exactly 0.5 one of equally good partners is taken.
+        The IoU that a pair must have, 0.5 or more. Above 0.5 a cell has only one possible partner;
+        at exactly 0.5 one of two equally good partners is taken.
 
     Returns
     -------
     (M,) int64 array
-        Which of the pairs of `table`: positions in its `true`, `label`, `area` and `iou`.
+        The matched pairs: positions in `true`, `label`, `area` and `iou` of `table`.
     """
     close = np.flatnonzero(table.iou >= at_least)
     if len(close) == 0:

@@ -1,8 +1,8 @@
-"""Everything a user takes home: label images, ROIs, tables, pictures, recipes, records.
+"""Export the results of a run: label images, ROIs, tables, pictures, recipes, records.
 
-`FORMATS` lists what a finished run can be exported as; `export` writes it, `content` gives its
-bytes, `file_name` a name. `IMAGE_FORMATS` are those in which any image with its cells can be had,
-by `image_content`. The functions for single things stand beside them.
+`FORMATS` lists the formats that a run can be exported to. `export` writes a file, `content` returns
+its bytes and `file_name` its name. `IMAGE_FORMATS` are the formats for any image with its cells;
+`image_content` returns their bytes. The other functions write single kinds of files.
 """
 
 from cellcutter_core.export.exporting import content, export, file_name, image_content, image_format

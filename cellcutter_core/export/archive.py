@@ -1,4 +1,4 @@
-"""A zip whose bytes follow from its contents alone."""
+"""Zip archives whose bytes depend only on their contents."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
-# What is compressed already only gets slower by doing it again.
+# Files with these endings are already compressed, so they are only stored.
 _COMPRESSED = (".gif", ".keras", ".npz", ".png", ".zip")
-# The earliest date that a zip can hold: that of the export is no part of the result.
+# The earliest date that a zip can hold. The date of the export must not change the bytes.
 _DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def zipped(entries: Mapping[str, bytes]) -> bytes:
-    """The content of a zip file.
+    """Return the content of a zip file.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def zipped(entries: Mapping[str, bytes]) -> bytes:
     Returns
     -------
     bytes
-        The same for the same entries, whenever and wherever it is made.
+        The same for the same entries, at any time and on any machine.
 
     Examples
     --------
@@ -39,25 +39,25 @@ def zipped(entries: Mapping[str, bytes]) -> bytes:
 
 
 def add_entry(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
-    """Write one more file into a zip that is open for writing."""
+    """Add a file to a zip that is open for writing."""
     info = zipfile.ZipInfo(name, _DATE)
-    # Otherwise the file would say on which system it was made.
+    # Otherwise the archive would state the system on which it was made.
     info.create_system = 3
     info.external_attr = 0o644 << 16
-    # The chunks of a Zarr are called by numbers.
+    # The chunks of a Zarr have numbers as names.
     stored = name.endswith(_COMPRESSED) or name.rpartition("/")[2].isdigit()
     info.compress_type = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
     archive.writestr(info, content)
 
 
 class FolderFiles(Mapping[str, bytes]):
-    """The files of a folder by name, each read when it is asked for: together they may be large.
+    """The files of a folder by name. Each is read only on access, because they may be large.
 
     Parameters
     ----------
     folder : Path
     without : collection of str
-        Names that are left out.
+        Names to leave out.
     """
 
     def __init__(self, folder: Path, *, without: Collection[str] = ()) -> None:
@@ -67,7 +67,7 @@ class FolderFiles(Mapping[str, bytes]):
         return (self._folder / name).read_bytes()
 
     def __iter__(self) -> Iterator[str]:
-        # What is just being written has a hidden name.
+        # A file that is still being written has a hidden name.
         names = (file.name for file in self._folder.glob("*") if not file.name.startswith("."))
         return iter(sorted(name for name in names if name not in self._without))
 

@@ -1,4 +1,4 @@
-"""A run, or another image with its cells, in one of the formats: as bytes, and as a file."""
+"""Export a run, or another image with its cells, as bytes or to a file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def content(
     cells: npt.ArrayLike | None = None,
     pixel_size: PixelSize | None = None,
 ) -> bytes:
-    """The content of an exported file, for a download button.
+    """Return the content of an exported file, for a download button.
 
     Parameters
     ----------
@@ -39,22 +39,22 @@ def content(
     format : str
         A name in `FORMATS`.
     epoch : int, optional
-        Default the last.
+        Default: the last epoch.
     cells : array of int, optional
-        Ids of the cells that are in the file; default all. Borders, film, figures, recipe and
-        network are of all cells in any case.
+        Ids of the cells to export; default all. Borders, film, figures, recipe and network always
+        hold all cells.
     pixel_size : float or (float, float), optional
-        µm per pixel, or height and width where it is not square; default what the run says.
+        µm per pixel, or height and width if it is not square; default that of the run.
 
     Returns
     -------
     bytes
-        The same whenever it is asked for, as long as the run stays as it is.
+        The same bytes each time, as long as the run does not change.
 
     Raises
     ------
     ValueError
-        If there is no such format or epoch, the run has nothing to export yet, the pixel size is no
+        If there is no such format or epoch, the run has no epoch yet, the pixel size is not a
         positive number, or a package that the format needs is not installed.
     """
     result = Result(run, epoch, pixel_size=pixel_size)
@@ -62,7 +62,7 @@ def content(
 
 
 def image_content(cells: Segmented, format: str) -> bytes:
-    """The content of a file of any image with its cells, that of a run or another.
+    """Return the content of an exported file of any image with its cells.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def image_content(cells: Segmented, format: str) -> bytes:
     Raises
     ------
     ValueError
-        If there is no such format, it is one of runs alone, or a package that it needs is not
+        If there is no such format, it is only for runs, or a package that it needs is not
         installed.
     """
     return _packed(cells, image_format(format))
@@ -98,12 +98,13 @@ def export(
     run, format, epoch, pixel_size
         As for `content`.
     path : path
-        The file, which is replaced if it is there; or a folder, in which it gets its usual name.
+        The file, which is replaced if it exists; or a folder, in which the file gets its usual
+        name.
 
     Returns
     -------
     Path
-        Where the file is.
+        Path of the file.
 
     Raises
     ------
@@ -120,11 +121,11 @@ def export(
 
 
 def file_name(run: Run, format: str, epoch: int | None = None) -> str:
-    """What an exported file is called beside those of other runs and epochs.
+    """Return the name of an exported file, which is unique among runs and epochs.
 
     Examples
     --------
-    "my-run-labels.tif", and of a certain epoch "my-run-epoch3-labels.tif".
+    "my-run-labels.tif", or with `epoch` "my-run-epoch3-labels.tif".
 
     Raises
     ------
@@ -136,18 +137,18 @@ def file_name(run: Run, format: str, epoch: int | None = None) -> str:
 
 
 def image_format(format: str) -> Format[Segmented]:
-    """The format of that name, which any image with its cells can be written in.
+    """Return the format of that name for any image with its cells.
 
     Raises
     ------
     ValueError
-        If there is none, or it is one of runs alone. The message lists those there are.
+        If there is none, or it is only for runs. The message lists the formats.
     """
     if format in IMAGE_FORMATS:
         return IMAGE_FORMATS[format]
     listed = ", ".join(IMAGE_FORMATS)
     if format in FORMATS:
-        raise ValueError(f"the format {format} is one of runs alone; choose one of {listed}")
+        raise ValueError(f"the format {format} is only for runs; choose one of {listed}")
     raise ValueError(f"there is no format {format!r}; choose one of {listed}")
 
 
@@ -158,7 +159,7 @@ def _known(format: str) -> Format[Result]:
 
 
 def _packed(cells: T, chosen: Format[T]) -> bytes:
-    """One file: that of the format, or a zip of several."""
+    """Return the file of a format, or a zip if the format has several."""
     try:
         files: Mapping[str, bytes] = chosen.make(cells)
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""What a format says of itself."""
+"""The description of an export format."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ T = TypeVar("T", contravariant=True)
 
 @dataclass(frozen=True)
 class Format(Generic[T]):
-    """One form in which a `Segmented` image, or a `Result` of a run alone, is taken home.
+    """A format that a `Segmented` image, or only a `Result` of a run, can be exported to.
 
     Attributes
     ----------
     name : str
-        What the command line calls it.
+        Its name on the command line.
     title : str
-        What a person calls it.
+        Its name in the app.
     file : str
-        What the file is called if nobody says otherwise.
+        The usual name of the file.
     about : str
-        What is in it, in one line.
+        What the file holds, in one line.
     opens_with : str
         The programs that open it.
     make : callable
-        What is taken home → the files that it consists of: name → content. Several are one zip.
+        Takes the image or result and returns its files: name → content. Several files make one zip.
     """
 
     name: str

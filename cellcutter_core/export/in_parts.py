@@ -1,4 +1,4 @@
-"""Formats whose files grow part by part, for images too large to be held with their cells."""
+"""Formats that are written part by part, for images that do not fit into memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cellcutter_core.export.segmented import Segmented
 
 
 class InParts(ABC):
-    """A file that is open for writing.
+    """A file that is written part by part.
 
     Parameters
     ----------
@@ -30,11 +30,11 @@ class InParts(ABC):
 
     @abstractmethod
     def add(self, part: Segmented) -> None:
-        """Write the cells of one more part."""
+        """Write the cells of another part."""
 
     @abstractmethod
     def close(self) -> None:
-        """Write what ends the file."""
+        """Write the end of the file."""
 
 
 class Table(InParts):
@@ -85,4 +85,4 @@ class Rois(InParts):
 
 
 IN_PARTS: Mapping[str, type[InParts]] = {"table": Table, "geojson": Geojson, "rois": Rois}
-"""Name of a format → what writes it part by part."""
+"""Name of a format → the class that writes it part by part."""

@@ -1,4 +1,4 @@
-"""The outline of every cell along the edges of its pixels: the form that ROIs and polygons want."""
+"""The outline of every cell along the edges of its pixels, for ROIs and polygons."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cellcutter_core.labels import check_labels, compact
 Ring = npt.NDArray[np.int32]
 Piece = list[Ring]
 
-# Directions in which a side of a pixel is walked, its pixel to the right: east, south, west, north.
+# Directions of a pixel side, walked with its pixel to the right: east, south, west, north.
 _EAST, _SOUTH, _WEST, _NORTH = range(4)
 
 
@@ -31,12 +31,12 @@ def cell_outlines(
     Returns
     -------
     dict
-        Id → the pieces of that cell, ids ascending. A piece is what hangs together by sides of
-        pixels: its outer ring, then a ring for each hole. A ring is an (N, 2) int32 array of
-        (row, col) corners, closed without repeating the first. Corner (r, c) is the upper left one
-        of pixel (r, c), so that pixel (0, 0) spans 0 to 1. Outer rings run clockwise as seen on a
-        screen, holes the other way: even-odd and non-zero filling give the same, exactly the
-        pixels of the cell. No ring touches itself, so the pieces are valid polygons.
+        Id → the pieces of that cell, ids ascending. A piece is a 4-connected part of a cell: its
+        outer ring, then a ring for each hole. A ring is an (N, 2) int32 array of (row, col)
+        corners, closed without repeating the first. Corner (r, c) is the upper left one of pixel
+        (r, c), so pixel (0, 0) spans 0 to 1. Outer rings run clockwise as seen on a screen, holes
+        counterclockwise: even-odd and non-zero filling both give exactly the pixels of the cell.
+        No ring touches itself, so the pieces are valid polygons.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def cell_outlines(
 
 
 def _traced(pieces: npt.NDArray[Any]) -> dict[int, Piece]:
-    """Number of each piece → its rings, the outer one first."""
+    """Return the rings of each piece by its number, the outer ring first."""
     width = pieces.shape[1] + 1
     n_corners = (pieces.shape[0] + 1) * width
     keys, ends = _sides(pieces, width, n_corners)
@@ -75,17 +75,17 @@ def _traced(pieces: npt.NDArray[Any]) -> dict[int, Piece]:
     keys, ends = keys[order], ends[order]
     number, direction = keys // (4 * n_corners), keys % 4
     start = (keys // 4) % n_corners
-    # At a corner where a piece meets itself diagonally there are two ways on. The left one leads
-    # along the other pixel. Both pixels are in one piece, so a loop of it passes the corner and
-    # parts what is left and right of it: a ring that always takes the left turn comes by once.
+    # Where a piece touches itself diagonally, a ring can turn left or right. The left turn leads
+    # along the other pixel. Both pixels belong to one piece, so a closed path within it passes the
+    # corner and separates the two sides. A ring that always turns left thus passes here only once.
     follow = np.full(len(keys), -1, np.int64)
     for turn in (1, 0, 3):
         wanted = (number * n_corners + ends) * 4 + (direction + turn) % 4
         place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
         follow = np.where(keys[place] == wanted, place, follow)
     rings: dict[int, Piece] = {}
-    # A piece's sides come in the order of their corners: its first ring begins at its topmost
-    # corner, which no hole has.
+    # The sides of a piece are in the order of their corners. So its first ring begins at its
+    # topmost corner, which no hole contains.
     for ring in _cycles(follow):
         corners = start[ring[direction[ring] != direction[np.roll(ring, 1)]]]
         outline = np.stack([corners // width, corners % width], axis=1).astype(np.int32)
@@ -96,11 +96,11 @@ def _traced(pieces: npt.NDArray[Any]) -> dict[int, Piece]:
 def _sides(
     pieces: npt.NDArray[Any], width: int, n_corners: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Every side of a pixel where its piece ends: (piece, first corner, direction) in one number,
-    and the last corner."""
+    """Return every pixel side on the boundary of a piece: (piece, first corner, direction) in one
+    number, and the last corner."""
     padded = np.pad(pieces.astype(np.int64), 1)
     keys, ends = [], []
-    # Which neighbour is beyond the side, and first and last corner of it as seen from the pixel.
+    # The neighbour beyond the side, and the side's first and last corner, relative to the pixel.
     for direction, beyond, first, last in (
         (_EAST, (-1, 0), (0, 0), (0, 1)),
         (_SOUTH, (0, 1), (0, 1), (1, 1)),
@@ -116,7 +116,7 @@ def _sides(
 
 
 def _cycles(follow: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
-    """The cycles of a permutation, each from its lowest member, in the order of these."""
+    """Return the cycles of a permutation, each from its lowest member, in ascending order."""
     after, seen = follow.tolist(), bytearray(len(follow))
     cycles = []
     for first in range(len(after)):

@@ -1,4 +1,4 @@
-"""Pictures as files."""
+"""Write pictures to files."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def write_png(path: str | os.PathLike[str], rgb: npt.NDArray[np.uint8]) -> None:
     Parameters
     ----------
     path : path
-        The file; one already there is replaced.
+        The file; an existing one is replaced.
     rgb : (H, W, 3) or (H, W, 4) uint8 array
-        Red, green, blue and, where there are four, alpha.
+        Red, green, blue and, if there are four, alpha.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def write_png(path: str | os.PathLike[str], rgb: npt.NDArray[np.uint8]) -> None:
 
 
 def png_file(rgb: npt.NDArray[np.uint8]) -> bytes:
-    """The content of the file that `write_png` writes."""
+    """Return the content of the file that `write_png` writes."""
     picture = np.asarray(rgb)
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] not in (3, 4):
         raise ValueError(

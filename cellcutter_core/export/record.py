@@ -1,4 +1,4 @@
-"""A record as JSON that every reader accepts."""
+"""Write a record as JSON that every reader accepts."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from cellcutter_core.files import atomic
 def write_json(path: str | os.PathLike[str], mapping: Mapping[str, Any]) -> None:
     """Write a record as indented UTF-8 JSON that every reader accepts.
 
-    NumPy scalars and arrays become numbers and lists, paths become text. JSON knows no NaN and no
-    infinity: they become null, so that a diverged loss does not cost a finished run its record.
+    NumPy scalars and arrays become numbers and lists, paths become text. JSON has no NaN and no
+    infinity; they become null, so that a run whose loss diverged can still be written.
 
     Parameters
     ----------
     path : path
-        The file; one already there is replaced.
+        The file; an existing one is replaced.
     mapping : mapping
         Keys are strings.
 
@@ -32,7 +32,7 @@ def write_json(path: str | os.PathLike[str], mapping: Mapping[str, Any]) -> None
     ValueError
         If the file cannot be written.
     TypeError
-        If a value has no form in JSON.
+        If a value cannot be written in JSON.
     """
     content = json_file(mapping)
     with atomic(path) as temporary:
@@ -40,13 +40,13 @@ def write_json(path: str | os.PathLike[str], mapping: Mapping[str, Any]) -> None
 
 
 def json_file(mapping: Mapping[str, Any]) -> bytes:
-    """The content of the file that `write_json` writes."""
+    """Return the content of the file that `write_json` writes."""
     text = json.dumps(_plain(mapping), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     return text.encode("utf-8")
 
 
 def _plain(value: Any) -> Any:
-    """The same value in the types that JSON has."""
+    """Return the same value in types that JSON has."""
     if isinstance(value, np.generic | np.ndarray):
         value = value.tolist()
     if isinstance(value, Mapping):

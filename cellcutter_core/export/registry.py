@@ -1,4 +1,4 @@
-"""What a run, or any image with its cells, is taken home as, for the command line and the app."""
+"""The formats that a run, or any image with its cells, can be exported to."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def _model(result: Result) -> bytes:
     last = result.epochs[-1]
     if result.epoch != last:
         raise ValueError(
-            f"a run keeps the network of its last epoch alone, which is {last}, "
-            f"not of epoch {result.epoch}"
+            f"a run keeps only the network of its last epoch, which is {last}, "
+            f"not that of epoch {result.epoch}"
         )
     try:
         return result.run.model_file.read_bytes()
@@ -89,7 +89,7 @@ def _format(
     opens_with: str,
     content: Callable[[T], bytes],
 ) -> Format[T]:
-    """A format of one file."""
+    """Return a format that has one file."""
     return Format(name, title, file, about, opens_with, lambda result: {file: content(result)})
 
 
@@ -102,8 +102,8 @@ IMAGE_FORMATS: Mapping[str, Format[Segmented]] = _named(
         "labels",
         "Label image",
         "labels.tif",
-        "each pixel's value is the number of its cell, 0 is background; TIFF of 16 or 32 bit "
-        "with the pixel size; as large as the whole image, 0 beside the region",
+        "each pixel's value is the number of its cell, 0 is background; 16- or 32-bit TIFF with "
+        "the pixel size; as large as the whole image, 0 outside the region",
         "Fiji, napari, CellProfiler, Python, MATLAB",
         _labels,
     ),
@@ -111,8 +111,8 @@ IMAGE_FORMATS: Mapping[str, Format[Segmented]] = _named(
         "rois",
         "ImageJ ROI set",
         "RoiSet.zip",
-        "a ROI for each cell along the edges of its pixels, named by its number; on the whole "
-        "image, whatever the region",
+        "an ROI for each cell along the edges of its pixels, named by its number; in the "
+        "coordinates of the whole image",
         "ImageJ and Fiji: drop it on the window, or ROI Manager, More, Open",
         lambda result: roi_set(result.labels, origin=result.origin),
     ),
@@ -120,8 +120,8 @@ IMAGE_FORMATS: Mapping[str, Format[Segmented]] = _named(
         "geojson",
         "GeoJSON",
         "cells.geojson",
-        "a detection for each cell with its number, colour and measurements; on the whole "
-        "image, whatever the region",
+        "a detection for each cell with its number, colour and measurements; in the coordinates "
+        "of the whole image",
         "QuPath 0.4 or later: drop it on the open image; any GIS",
         lambda result: geojson_file(
             result.labels,
@@ -135,8 +135,8 @@ IMAGE_FORMATS: Mapping[str, Format[Segmented]] = _named(
         "table",
         "Table of cells",
         "cells.csv",
-        "a line for each cell: place in the whole image, size, form, intensities, whether it "
-        "touches the border; pixel size and place of the region in columns",
+        "a row for each cell: position in the whole image, size, shape, intensities, whether it "
+        "touches the border; pixel size and position of the region in columns",
         "Excel, LibreOffice, R, pandas",
         lambda result: table_file(result.table),
     ),
@@ -144,7 +144,7 @@ IMAGE_FORMATS: Mapping[str, Format[Segmented]] = _named(
         "ome-zarr",
         "OME-Zarr",
         f"{FOLDER}.zip",
-        "image and cells as labels in OME-Zarr 0.4: a folder, zipped where it comes alone",
+        "image and label image in OME-Zarr 0.4: a folder, zipped if downloaded alone",
         "napari with napari-ome-zarr, Fiji with MoBIE, Python with ome-zarr",
         _zarr,
     ),
@@ -152,7 +152,7 @@ IMAGE_FORMATS: Mapping[str, Format[Segmented]] = _named(
         "overlay",
         "Overlay",
         "overlay.png",
-        "the cells in colour over the image, with a scale bar where the pixel size is known",
+        "the cells in colour over the image, with a scale bar if the pixel size is known",
         "any browser, slides, a paper",
         lambda result: _png(_overlay(result), result),
     ),
@@ -160,12 +160,12 @@ IMAGE_FORMATS: Mapping[str, Format[Segmented]] = _named(
         "borders",
         "Borders",
         "borders.png",
-        "the outline that the network drew for each cell; yellow where two lie on each other",
+        "the outline that the network predicts for each cell; yellow where two overlap",
         "any browser, slides, a paper",
         lambda result: _png(borders_picture(result.drawing.borders), result),
     ),
 )
-"""Those of them that need an image with its cells alone, by name."""
+"""Name → format, of the formats that need only an image with its cells."""
 
 FORMATS: Mapping[str, Format[Result]] = {
     **IMAGE_FORMATS,
@@ -174,7 +174,7 @@ FORMATS: Mapping[str, Format[Result]] = {
             "film",
             "Film over epochs",
             "film.gif",
-            "how the cells became what they are, a frame for each epoch",
+            "how the cells change during training, a frame for each epoch",
             "any browser, slides",
             _film,
         ),
@@ -184,14 +184,14 @@ FORMATS: Mapping[str, Format[Result]] = {
             "figures.html",
             "losses and scores over the epochs, histograms of area and intensity; buttons above "
             "each save it as PNG or SVG",
-            "any browser, without a network",
+            "any browser, also offline",
             figures_file,
         ),
         Format(
             "recipe",
             "Recipe",
             "recipe.zip",
-            "settings, image, mask and markers with a script and a notebook that make the same "
+            "settings, image, mask and markers, with a script and a notebook that reproduce the "
             "labels",
             "Python with cellcutter_core, Jupyter",
             lambda result: {f"recipe/{name}": data for name, data in recipe(result).items()},
@@ -209,9 +209,9 @@ FORMATS: Mapping[str, Format[Result]] = {
             "Everything",
             "cellcutter.zip",
             "all of these, with a README",
-            "any computer unpacks it",
+            "any program that unpacks zip files",
             _all,
         ),
     ),
 }
-"""Name → format, in the order in which people want them."""
+"""Name → format, the most wanted ones first."""

@@ -1,4 +1,4 @@
-"""What is exported: an epoch of a run, with all that belongs to it."""
+"""What is exported: an epoch of a run with everything that belongs to it."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 
 class Result(Segmented):
-    """An epoch of a run; each part is read or computed once, when it is first asked for.
+    """An epoch of a run. Each part is read or computed once, on first access.
 
     Parameters
     ----------
     run : Run
     epoch : int, optional
-        Default the last.
+        Default: the last epoch.
     inputs : Inputs, optional
-        What the run was given, where it has been read already.
+        The inputs of the run, if they have been read already.
     pixel_size : optional
-        Micrometres per pixel, where they differ from what the run says.
+        Micrometres per pixel, if not those of the run.
 
     Raises
     ------
     ValueError
-        If the run has no epoch yet, or not this one.
+        If the run has no epoch yet, or does not have this one.
     """
 
     def __init__(
@@ -63,24 +63,24 @@ class Result(Segmented):
 
     @cached_property
     def drawing(self) -> Drawing:
-        """Labels and borders of the epoch."""
+        """The prediction of the epoch: labels and borders."""
         return self.run.epoch(self.epoch)
 
     @cached_property
     def corrections(self) -> list[Correction]:
-        """What was corrected by hand in this epoch."""
+        """The corrections by hand in this epoch."""
         return corrections_of(self.run, self.epoch)
 
     @cached_property
     def labels(self) -> npt.NDArray[np.int32]:
-        """(H, W) cells of the epoch, with corrections by hand."""
-        # What paths cost is computed from the whole image: only where it is asked for.
+        """(H, W) label image of the epoch, with corrections by hand."""
+        # The cost map is computed from the whole image, so only if a correction needs it.
         splits = any(one.kind == "split" for one in self.corrections)
         guidance = self.inputs.guidance if splits else None
         return corrected(self.drawing.labels, self.corrections, guidance=guidance)
 
     def only(self, cells: npt.ArrayLike) -> Result:
-        """The same with some of its cells alone.
+        """Return the same result with only some of its cells.
 
         Parameters
         ----------
@@ -95,39 +95,39 @@ class Result(Segmented):
 
     @cached_property
     def inputs(self) -> Inputs:
-        """What was trained on."""
+        """The inputs that the run was trained on."""
         return self.run.inputs if self._inputs is None else self._inputs
 
     @cached_property
     def unseen(self) -> dict[str, npt.NDArray[Any]]:
-        """(H, W) channels that the network did not see, by name."""
+        """The channels that the network did not see: name → (H, W) array."""
         return self.run.unseen
 
     @property
     def pixel_size(self) -> PixelSize | None:
-        """Micrometres per pixel, where the image's file or a person says so."""
+        """Micrometres per pixel, if the image's file or the user gives it."""
         return self._pixel_size or checked(self.run.description.get("pixel_size"))
 
     @property
     def origin(self) -> tuple[int, int]:
-        """(row, col) of the first pixel in the image that the region was cut out of."""
+        """(row, col) of the region's first pixel in the whole image."""
         row, col, *_ = self.run.description.get("region") or (0, 0)
         return int(row), int(col)
 
     @property
     def whole_shape(self) -> tuple[int, int] | None:
-        """Rows and columns of that image, where they are known."""
+        """(rows, columns) of the whole image, if they are known."""
         rows, cols = self.run.description.get("whole") or (0, 0)
         return (int(rows), int(cols)) if self.run.description.get("region") and rows else None
 
     @property
     def image_name(self) -> str:
-        """What the image is called."""
+        """The name of the image."""
         return str(self.run.description.get("image") or "image")
 
     @cached_property
     def channels(self) -> list[str]:
-        """A name for each channel that the network saw."""
+        """The names of the channels that the network saw."""
         count = self.inputs.image.shape[-1]
         names = self.run.description.get("channels") or []
         if len(names) == count == len(set(names)):

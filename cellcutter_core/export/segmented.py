@@ -1,4 +1,4 @@
-"""An image and its cells, with all that the formats of `IMAGE_FORMATS` need of them."""
+"""An image and its cells, with everything that `IMAGE_FORMATS` need."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ if TYPE_CHECKING:
 
 
 class Segmented(ABC):
-    """What a network found in an image; each part is computed once, when it is first asked for."""
+    """An image with the cells that a network found. Each part is computed once, on first access."""
 
     @property
     @abstractmethod
     def drawing(self) -> Drawing:
-        """Labels and borders as the network drew them."""
+        """The prediction of the network: labels and borders."""
 
     @property
     @abstractmethod
     def inputs(self) -> Inputs:
-        """What the network saw, with cell area and markers."""
+        """What the network saw, with mask and markers."""
 
     @property
     @abstractmethod
     def unseen(self) -> Mapping[str, npt.NDArray[Any]]:
-        """(H, W) channels that the network did not see, by name."""
+        """The channels that the network did not see: name → (H, W) array."""
 
     @property
     @abstractmethod
     def channels(self) -> Sequence[str]:
-        """A name for each channel that the network saw."""
+        """The names of the channels that the network saw."""
 
     @property
     @abstractmethod
@@ -51,12 +51,12 @@ class Segmented(ABC):
     @property
     @abstractmethod
     def pixel_size(self) -> PixelSize | None:
-        """Micrometres per pixel, where they are known, see `Image`."""
+        """Micrometres per pixel, if known, see `Image`."""
 
     @property
     @abstractmethod
     def image_name(self) -> str:
-        """What the image is called."""
+        """The name of the image."""
 
     @property
     def origin(self) -> tuple[int, int]:
@@ -65,27 +65,27 @@ class Segmented(ABC):
 
     @property
     def whole_shape(self) -> tuple[int, int] | None:
-        """Rows and columns of the whole image, where this is a region of it and they are known."""
+        """(rows, columns) of the whole image, if this is a region of it and they are known."""
         return None
 
     @property
     def region(self) -> tuple[int, int]:
-        """(row, col) where the region begins that was worked on, in the whole image."""
+        """(row, col) of the first pixel of the region that was worked on, in the whole image."""
         return self.origin
 
     @property
     def labels(self) -> npt.NDArray[np.int32]:
-        """(H, W) the cells."""
+        """(H, W) label image of the cells."""
         return self.drawing.labels
 
     @cached_property
     def colors(self) -> npt.NDArray[np.int64]:
-        """(N,) the colour of each cell, see `marker_colors`."""
+        """(N,) colour of each cell, see `marker_colors`."""
         return marker_colors(self.inputs.points)
 
     @cached_property
     def all_channels(self) -> tuple[list[str], npt.NDArray[Any]]:
-        """Names and (H, W, C) pixels: what the network saw, then what it did not."""
+        """Names and (H, W, C) pixels of all channels: first those that the network saw."""
         pixels = self.inputs.image
         unseen = {name: c for name, c in self.unseen.items() if name not in self.channels}
         planes = [pixels, *(channel[..., None] for channel in unseen.values())]
@@ -99,14 +99,14 @@ class Segmented(ABC):
 
     @cached_property
     def picture(self) -> npt.NDArray[np.uint8]:
-        """(H, W, 3): the image as it is shown, cells in grey."""
+        """(H, W, 3) picture of the image with cells in grey."""
         pixels = self.inputs.image
         cell = tuple(index for index in range(pixels.shape[-1]) if index != self.nucleus)
         return composite(pixels, cell=cell, nucleus=self.nucleus)
 
     @cached_property
     def table(self) -> dict[str, npt.NDArray[Any]]:
-        """The cells, measured; see `cell_table`."""
+        """The measurements of the cells, see `cell_table`."""
         names, pixels = self.all_channels
         return cell_table(
             self.labels,

@@ -1,1 +1,1 @@
-"""Images: from files to an `Image` with named channels in roles."""
+"""Images: from files to an `Image` whose channels have names and roles."""

@@ -7,13 +7,13 @@ import numpy as np
 from cellcutter_core.images.contents import Array, Unreadable
 
 MAX_CHANNELS = 8
-"""A third axis up to this length is taken for channels without being told."""
+"""A third axis of at most this length is taken for channels."""
 
 
 def idle_axis(shape: tuple[int, ...]) -> int | None:
-    """An axis of length 1 that says nothing, of an array of more than three; None without one.
+    """An axis of length 1 that can be dropped, if there are more than three axes; None without one.
 
-    Those before rows and columns come first.
+    Axes before rows and columns are found first.
 
     Examples
     --------
@@ -26,7 +26,7 @@ def idle_axis(shape: tuple[int, ...]) -> int | None:
 
 
 def without_idle_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape without what `idle_axis` finds.
+    """The shape without the axes that `idle_axis` finds.
 
     Examples
     --------
@@ -41,8 +41,8 @@ def without_idle_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
 def channel_axis(shape: tuple[int, ...], *, n_names: int | None = None) -> int | None:
     """Which axis of an image holds its channels.
 
-    With `n_names`, the axis of that length. Else it is the last axis if that has up to
-    `MAX_CHANNELS` entries, or the first if that has, or the last if it is shorter than the others.
+    With `n_names` it is the axis of that length. Otherwise it is the last axis if that has at most
+    `MAX_CHANNELS` entries, else the first if that has, else the last if it is the shortest.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def channel_axis(shape: tuple[int, ...], *, n_names: int | None = None) -> int |
     Raises
     ------
     Unreadable
-        If there is no telling, or there are not two or three axes.
+        If the axis cannot be told, or there are not two or three axes.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def channel_axis(shape: tuple[int, ...], *, n_names: int | None = None) -> int |
             return 2
     raise Unreadable(
         f"has {len(shape)} {'axis' if len(shape) == 1 else 'axes'} of lengths {shape}; an image "
-        f"has two, (rows, columns), or a third one last, up to {MAX_CHANNELS} channels; "
+        f"has two axes, (rows, columns), or a third one, last, of up to {MAX_CHANNELS} channels; "
         "save one plane in that order"
     )
 
@@ -89,12 +89,13 @@ def channels_last(array: Array, *, n_names: int | None = None) -> Array:
 
 
 def to_channels_last(array: Array, axes: str) -> Array:
-    """The array as (H, W, C), by the letters of its axes; samples of a colour are channels.
+    """The array as (H, W, C), given the letters of its axes; samples of a colour are channels.
 
     Raises
     ------
     Unreadable
-        If it has an axis longer than 1 beside rows Y, columns X, channels C and samples S.
+        If it lacks rows Y or columns X, or if an axis other than these, channels C and samples S is
+        longer than 1.
     """
     known = "YXCS"
     for axis, length in zip(axes, array.shape, strict=True):

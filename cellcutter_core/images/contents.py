@@ -1,7 +1,7 @@
-"""What all readers of image files share: what comes out of a file, and what is refused.
+"""Shared by all readers of image files: the contents of a file, and checks that refuse a file.
 
-A file is judged by its header (shape, data type, bytes) before memory is taken for its pixels. The
-messages here are without the file's name; `cellcutter_core.images.readers` puts it in front.
+A file is checked by its header (shape, data type, bytes) before memory is used for its pixels.
+Messages here lack the file's name; `cellcutter_core.images.readers` puts it in front.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cellcutter_core.images.pixel_size import PixelSize
 Array = npt.NDArray[Any]
 
 MAX_BYTES = 2 * 1024**3
-"""Largest image read unless told otherwise, in bytes as it lies in memory."""
+"""Largest image that is read by default, in bytes in memory."""
 
 LIMIT_NAME = "CELLCUTTER_IMAGE_LIMIT"
 """The environment variable that sets another limit, such as 8GB."""
@@ -34,12 +34,12 @@ _UNITS = {"": 1, "B": 1} | {
 
 
 def memory_limit() -> int:
-    """The most memory that an image may take, in bytes: `MAX_BYTES`, or what `LIMIT_NAME` says.
+    """The most memory that an image may take, in bytes: `MAX_BYTES`, or the value of `LIMIT_NAME`.
 
     Raises
     ------
     ValueError
-        If that is no size.
+        If that value is not a size.
     """
     given = os.environ.get(LIMIT_NAME, "").strip()
     if not given:
@@ -52,11 +52,11 @@ def memory_limit() -> int:
 
 
 class Unreadable(ValueError):
-    """What is wrong with a file and what would be right, still without the file's name."""
+    """Says what is wrong with a file and what to do, still without the file's name."""
 
 
 class TooLarge(Unreadable):
-    """What is to be read takes more memory than it may."""
+    """The requested part of a file needs more memory than allowed."""
 
 
 class Several(Unreadable):
@@ -65,9 +65,10 @@ class Several(Unreadable):
     Attributes
     ----------
     n : int
-        How many they are.
+        Number of images.
     titles : sequence of str
-        Name and shape of each, as far as the file says them, and of the thumbnails after them.
+        Name and shape of each image, as far as the file gives them, and of the thumbnails after
+        them.
     """
 
     def __init__(self, message: str, n: int, titles: Sequence[str] = ()) -> None:
@@ -77,20 +78,20 @@ class Several(Unreadable):
 
 @dataclass
 class Contents:
-    """What a file holds, as it says and no more.
+    """What a file holds, without any guesses.
 
     Attributes
     ----------
     pixels : (H, W, C) array
-    channels : names of the C channels, or None where the file gives none
-    colour : True where three channels are the red, green and blue of a colour picture
-    companions : arrays that lie beside the pixels, under the names the file gives them
+    channels : names of the C channels, or None if the file gives none
+    colour : True if three channels are the red, green and blue of a colour picture
+    companions : other arrays in the file, under the names the file gives them
     pixel_size : µm per pixel, or None
-    size_notes : sentences on where that is from, where it is less sure than usual
-    white_is_zero : True where the file says that the smallest number is shown white
-    whole : True where all of the image was read, though only a region was asked for
-    full_shape : rows and columns of the image where every so many of them were read, else None
-    whole_shape : rows and columns of the image where a region of it was read, else None
+    size_notes : sentences on the source of the pixel size, if it is less certain than usual
+    white_is_zero : True if the file says that the smallest number is shown white
+    whole : True if all of the image was read, although only a region was asked for
+    full_shape : rows and columns of the image if only every n-th of them was read, else None
+    whole_shape : rows and columns of the image if only a region of it was read, else None
     """
 
     pixels: Array
@@ -106,7 +107,7 @@ class Contents:
 
 
 def check_header(shape: tuple[int, ...], dtype: np.dtype[Any], *, what: str = "the image") -> None:
-    """Refuse what cannot be pixels or labels.
+    """Refuse arrays that cannot be pixels or labels.
 
     Raises
     ------
@@ -122,7 +123,7 @@ def check_header(shape: tuple[int, ...], dtype: np.dtype[Any], *, what: str = "t
         raise Unreadable(f"{what} holds complex numbers ({dtype}); save their absolute value")
     if dtype.kind not in "biuf" or dtype.itemsize > 8:
         raise Unreadable(
-            f"{what} has dtype {dtype}, which is no pixel; save integers, float32 or float64"
+            f"{what} has dtype {dtype}, but pixels are numbers; save integers, float32 or float64"
         )
     if min(shape, default=1) < 1:
         raise Unreadable(f"{what} is empty, its shape is {shape}; save it with pixels")
@@ -131,13 +132,13 @@ def check_header(shape: tuple[int, ...], dtype: np.dtype[Any], *, what: str = "t
 def check_size(
     n_bytes: int, max_bytes: int, *, advice: str = "cut out a region or make it smaller"
 ) -> None:
-    """Refuse what takes more memory than allowed.
+    """Refuse to use more memory than allowed.
 
     Parameters
     ----------
     n_bytes, max_bytes : int
     advice : str
-        What would fit.
+        How to make it fit.
 
     Raises
     ------
@@ -152,7 +153,7 @@ def check_size(
 
 
 def region_that_fits(plane: tuple[int, int], n_bytes: int, max_bytes: int) -> str:
-    """The largest region of the same form, as "rows × columns", where the plane takes too much."""
+    """The largest region that fits, as "rows × columns", with the proportions of the plane."""
     share = math.sqrt(max_bytes / n_bytes)
     rows, columns = (max(1, int(length * share)) for length in plane)
     return f"{rows} × {columns}"

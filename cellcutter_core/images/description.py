@@ -1,4 +1,4 @@
-"""What was read of an image and guessed of it, in lines for people."""
+"""Describes an image in lines of text: what was read, and what was guessed."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from cellcutter_core.images.image import Image
 from cellcutter_core.images.pixel_size import PixelSize, format_pixel_size
 
 NOT_SQUARE = (
-    "Pixels are not square: cells are found as if they were; areas and lengths in µm are right."
+    "Pixels are not square. Cells are found as if they were; areas and lengths in µm are right."
 )
 ROLES = {"cell": "cells", "nucleus": "nuclei"}
-"""What a role is called where it is shown."""
+"""The name of each role as it is shown."""
 
 
 def lines_of(image: Image) -> list[str]:
-    """Size, pixel size, and which channel shows what and why; doubts last."""
+    """Size, pixel size, and which channel has which role and why; doubts come last."""
     n_rows, n_cols = image.shape
     part = "" if image.whole_shape is None else " of {} × {}".format(*image.whole_shape)
     n_channels = len(image.channels)
@@ -40,14 +40,14 @@ def role_in_words(image: Image, role: str) -> str:
 
 
 def doubts(image: Image) -> list[str]:
-    """What speaks against the roles that were guessed."""
+    """Sentences on why guessed roles may be wrong."""
     return [reason.doubt for reason in image.reasons.values() if reason.doubt]
 
 
 def pixel_size_in_words(pixel_size: PixelSize | None) -> str:
-    """The size of a pixel, and what follows where it is not square or not known."""
+    """The size of a pixel, and what it means if pixels are not square or the size is not known."""
     if pixel_size is None:
-        return "not known, so nothing is measured in µm (--pixel-size says it)"
+        return "not known, so nothing is measured in µm (--pixel-size sets it)"
     if isinstance(pixel_size, tuple):
         return f"{format_pixel_size(pixel_size)}. {NOT_SQUARE}"
     return format_pixel_size(pixel_size)

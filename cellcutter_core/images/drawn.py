@@ -1,6 +1,6 @@
-"""What somebody drew on an image, ROIs of ImageJ or GeoJSON: points and areas, and pixels of these.
+"""Points and areas drawn on an image (ROIs of ImageJ or GeoJSON), and the pixels of areas.
 
-The messages here are without the file's name, as in `cellcutter_core.images.contents`.
+Messages here lack the file's name, as in `cellcutter_core.images.contents`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from cellcutter_core.images.parts import Plane
 from cellcutter_core.images.planes import Planes, Report, in_plane
 
 Ring = NDArray[np.float64]
-"""(n, 2) of (row, col), along the edges of pixels: the edge above the first row, and that left of
-the first column, is at 0."""
+"""(n, 2) of (row, col), in coordinates of pixel edges: 0 is the edge above the first row and left
+of the first column."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Drawn:
     points : (N, 2) int array
         (row, col) of their pixels.
     areas : list of (name, rings)
-        A pixel is in an area where it is inside an odd number of its rings.
+        A pixel is in an area if it is inside an odd number of its rings.
     of_points, of_areas : see `cellcutter_core.images.planes`
-    ignored : what of the file is neither marker nor cell, to be told; mostly empty
+    ignored : a line for the user on what was left out of the file; usually empty
     """
 
     points: NDArray[np.int64]
@@ -42,7 +42,9 @@ class Drawn:
     ignored: str = ""
 
     def in_plane(self, z: Plane, t: Plane, report: Report) -> Drawn:
-        """Those in the plane that an image shows, see `cellcutter_core.images.planes.in_plane`."""
+        """Keep those in the plane that an image shows, see
+        `cellcutter_core.images.planes.in_plane`.
+        """
         if self.ignored:
             report(self.ignored)
         points = in_plane(self.of_points, len(self.points), z=z, t=t, what="points", report=report)
@@ -66,12 +68,12 @@ def read_drawn(file: Path, *, nuclei: bool = False) -> Drawn:
     ----------
     file : Path
     nuclei : bool
-        Of a cell of QuPath its nucleus is taken, where it has one.
+        For a QuPath cell that has a nucleus, take the nucleus.
 
     Raises
     ------
     Unreadable
-        If it is damaged, too large, or holds what is neither point nor area.
+        If it is damaged, too large, or holds something other than points and areas.
     """
     from cellcutter_core.images.formats.geojson import is_geojson, read_geojson
     from cellcutter_core.images.formats.rois import read_rois
@@ -84,32 +86,32 @@ def area_labels(
     shape: tuple[int, int],
     origin: tuple[int, int] | None = None,
 ) -> NDArray[np.int32]:
-    """A number for each area; where they overlap, that of the first.
+    """Draw areas as a label image; where they overlap, the first wins.
 
     Parameters
     ----------
-    areas : as of `Drawn`
+    areas : as in `Drawn`
     shape : (int, int)
     origin : (int, int), optional
-        (row, col) of the first pixel, where that is a region of what was drawn on: areas beside it
-        are left out, perhaps all of them.
+        (row, col) of the first pixel, if the image is a region of the one that was drawn on. Areas
+        outside of the region are left out, perhaps all of them.
 
     Returns
     -------
     (H, W) int32
-        0 for background, 1..N.
+        0 for background, 1..N for areas.
 
     Raises
     ------
     Unreadable
-        If one has no pixel of its own.
+        If an area has no pixel of its own and no `origin` is given.
     """
     from skimage.draw import polygon
 
     regions = np.zeros(shape, np.int32)
     number = 0
     for name, rings in areas:
-        # There, whole numbers are the centres of pixels.
+        # `polygon` has pixel centres at whole numbers.
         first = np.array(origin or (0, 0)) + 0.5
         filled = [polygon(*(ring - first).T, shape) for ring in rings]
         flat = [np.ravel_multi_index(pixels, shape) for pixels in filled]
@@ -120,7 +122,7 @@ def area_labels(
         if not len(free):
             raise Unreadable(
                 f"ROI {name} has no pixel of its own in the image of {shape[0]} × {shape[1]}; "
-                "leave it out, or give ROIs of this very image"
+                "leave it out, or give ROIs of exactly this image"
             )
         number += 1
         regions.flat[free] = number

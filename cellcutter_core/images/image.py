@@ -1,4 +1,4 @@
-"""An image with its channels and what each of them is for, and how to read one from a file."""
+"""An image with its channels and their roles, and functions that read one from a file."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ __all__ = [
 ]
 
 
-# What lies beside the pixels, one number a pixel, and its data type.
+# Arrays with one number for each pixel that belong to an image, and their data types.
 PLANES = {"markers": np.int32, "truth": np.int32, "truth_nuclei": np.int32, "ignore": np.bool_}
 
 
@@ -65,7 +65,7 @@ PLANES = {"markers": np.int32, "truth": np.int32, "truth_nuclei": np.int32, "ign
 class Image:
     """One microscope image: its channels, their roles, and what else its file holds.
 
-    It cannot be changed: its arrays are read-only, and `with_roles` makes another image.
+    An image cannot be changed: its arrays are read-only, and `with_roles` makes a new image.
 
     Attributes
     ----------
@@ -75,43 +75,43 @@ class Image:
     cell : tuple of int
         The channels that show the cell, at least one.
     nucleus : int or None
-        The channel that shows the nuclei, if there is one. It can be a cell channel as well, where
-        the nuclei themselves are to be segmented.
+        The channel that shows the nuclei, if there is one. It can also be a cell channel, if the
+        nuclei themselves are to be segmented.
     markers : (H, W) int32 array or None
         Markers given with the image: 0 for background, one label for each.
     masks : mapping of str to (H, W) bool array
         Masks given with the image, under the name of the channel each is for. True on cells.
     truth : (H, W) int32 array or None
-        Labels of the true cells, or of the true nuclei where there is only that.
+        Labels of the true cells, or of the true nuclei if only these are known.
     truth_notes : tuple of str
-        A sentence on what of the true cells' file was left out; mostly none.
+        A sentence on what was left out of the true cells' file; usually empty.
     truth_nuclei : (H, W) int32 array or None
         Labels of the true nuclei.
     ignore : (H, W) bool array or None
         True on pixels to be left out of scoring.
     validation : Validation or None
-        Crops of which the true cell is known.
+        Crops with a known true cell.
     pixel_size : float, (float, float) or None
-        µm per pixel, or where it is not square its height and width.
+        µm per pixel, or height and width if it is not square.
     size_notes : tuple of str
-        Sentences on that where it is less sure than usual, as where the files of its channels
-        disagree; mostly none.
+        Sentences on the pixel size if it is less certain than usual, for example if the files of
+        its channels disagree; usually empty.
     full_shape : (int, int) or None
-        Rows and columns of the image where these are only every so many of them, to look at; the
-        size of a pixel is that of all.
+        Rows and columns of the full image, if `pixels` holds only every n-th of them for viewing.
+        `pixel_size` is that of the full image.
     origin : (int, int)
-        (row, col) of the first pixel in the whole image, where this is a region of it.
+        (row, col) of the first pixel in the whole image, if this is a region of it.
     whole_shape : (int, int) or None
-        Rows and columns of the whole image, where this is a region of it and they are known.
+        Rows and columns of the whole image, if this is a region of it and they are known.
     appearances : tuple of Appearance
-        What was judged of each of its files, and made cells bright in `pixels`.
+        How each of its files was interpreted so that cells are bright in `pixels`.
     z, t : int, 'max' (z only) or None
-        Which plane of a stack it is, from 0; None where it is the only one. Markers in other planes
-        are not its own.
+        The plane of a stack that it shows, from 0; None if there is only one. Markers in other
+        planes do not belong to it.
     reasons : mapping of str to Reason
-        Why the channels in the roles "cell" and "nucleus" have them, where that is known.
+        Why channels have the roles "cell" and "nucleus", if known.
     name : str
-        Where it comes from, a file name; messages begin with it.
+        The name of its file; messages begin with it.
 
     Raises
     ------
@@ -160,7 +160,7 @@ class Image:
             self._set(role, self._indices(role, getattr(self, role)))
         if not len(self.channels) == len(set(self.channels)) == n_channels:
             raise ValueError(
-                f"{self.name}: the channels of {n_channels} planes are called {self.channels}; "
+                f"{self.name}: the channels of {n_channels} planes are named {self.channels}; "
                 "give one name for each, all different"
             )
         roles = (*self.cell, *(() if self.nucleus is None else (self.nucleus,)))
@@ -180,7 +180,7 @@ class Image:
             self._set(key, None if plane is None else self._plane(key, plane, dtype))
 
     def _indices(self, role: str, given: Any) -> Any:
-        """The channels in a role as numbers of Python; one in that of the cell is a tuple too."""
+        """The channels of a role as Python numbers; for the role "cell" always a tuple."""
         if role == "nucleus" and given is None:
             return None
         several = given if isinstance(given, tuple | list) and role == "cell" else [given]
@@ -197,7 +197,7 @@ class Image:
         object.__setattr__(self, key, value)
 
     def _plane(self, key: str, plane: Array, dtype: npt.DTypeLike) -> Array:
-        """Labels or a mask beside the pixels, checked and in its data type."""
+        """Check labels or a mask, and convert them to their data type."""
         plane = np.asarray(plane)
         if plane.shape != self.shape or plane.dtype.kind not in "biuf":
             raise ValueError(
@@ -206,7 +206,7 @@ class Image:
             )
         whole = plane.dtype.kind != "f" or bool(np.all(plane == np.floor(plane)))
         largest = np.iinfo(np.int32).max
-        # Written so that NaN, which compares to nothing, is refused.
+        # Written so that NaN is refused, for which every comparison is False.
         if not (whole and plane.min() >= 0 and plane.max() <= largest):
             raise ValueError(
                 f"{self.name}: {key} has values from {plane.min()} to {plane.max()} (dtype "
@@ -231,8 +231,10 @@ class Image:
 
     @property
     def inverted(self) -> bool:
-        """Whether a file shows cells dark on a bright background; in `pixels` they are bright,
-        because its channels were turned over or the density of stains was taken.
+        """Whether a file shows cells dark on a bright background.
+
+        Cells are bright in `pixels` all the same: channels were inverted, or the density of stains
+        is used.
         """
         return any(one.inverted for one in self.appearances)
 
@@ -243,16 +245,17 @@ class Image:
 
     @property
     def roles(self) -> dict[str, Any]:
-        """What `with_roles` takes: names of the cell channels and of the nucleus or 'none'."""
+        """The arguments of `with_roles`: names of cell channels, and of the nucleus or 'none'."""
         nucleus = "none" if self.nucleus is None else self.channels[self.nucleus]
         return {"cell": [self.channels[index] for index in self.cell], "nucleus": nucleus}
 
     @property
     def remarks(self) -> list[str]:
-        """Sentences on what to know of the channels in use before their cells are trusted.
+        """Sentences on problems of the channels in use that can make cells less reliable.
 
-        A frame around the image, empty parts of a mosaic, and many pixels that were cut off at the
-        top; not where the image was turned over, so that the top is the dark end of its file.
+        These are a frame around the image, empty parts of a mosaic, and many pixels cut off at the
+        top of the scale. The latter is not checked if the image was inverted, because the top is
+        then the dark end.
         """
         every = -(-(self.full_shape or self.shape)[0] // self.shape[0])
         notes = gap_notes(self.pixels[..., self.cell[0]], every=every)
@@ -267,7 +270,7 @@ class Image:
         Raises
         ------
         ValueError
-            If there is no such channel. The message lists those there are.
+            If there is no such channel. The message lists the channels.
         """
         return find_channel(which, self.channels, name=self.name)
 
@@ -283,9 +286,9 @@ class Image:
         Parameters
         ----------
         cell : channel or sequence of channels, optional
-            By index or name. Default: as it is.
+            By index or name. Default: unchanged.
         nucleus : channel, optional
-            By index or name; 'none' for an image without one. Default: as it is.
+            By index or name; 'none' for an image without one. Default: unchanged.
 
         Raises
         ------
@@ -301,17 +304,17 @@ class Image:
         return _not_constant(dataclasses.replace(self, **roles, reasons=reasons))
 
     def with_truth(self, labels: Array) -> Image:
-        """The same image with its true cells, which are used for scores alone.
+        """The same image with its true cells, which are used only for scores.
 
         Parameters
         ----------
         labels : (H, W) array of integers
-            0 between cells, and a number of its own for each.
+            0 between cells, and a different number on each cell.
 
         Raises
         ------
         ValueError
-            If it is not of this size, or a mask that does not tell cells apart.
+            If it does not have the image's size, or is a mask that does not separate cells.
         """
         image = dataclasses.replace(self, truth=labels)
         assert image.truth is not None
@@ -320,25 +323,25 @@ class Image:
 
             if label(image.truth > 0).max() > 1:
                 raise ValueError(
-                    f"{self.name}: truth has one number in several pieces, as a mask has; give a "
-                    "label image, with a number of its own for each cell"
+                    f"{self.name}: truth has one number in several pieces, like a mask; give a "
+                    "label image, with a different number for each cell"
                 )
         return image
 
     def in_roles_of(self, roles: Mapping[str, Any], *, keep: Iterable[str] = ()) -> Image:
-        """The same image with its channels in the roles that those of their names have elsewhere.
+        """The same image with the roles of another image, found by the names of channels.
 
         Parameters
         ----------
         roles : mapping
-            What `roles` of another image is; names are the same in any case.
+            `roles` of the other image. Upper and lower case do not matter.
         keep : iterable of {"cell", "nucleus"}
             The roles that stay as they are.
 
         Returns
         -------
         Image
-            A role whose channels are not all there stays as it is.
+            A role stays as it is unless this image has all channels of it.
 
         Raises
         ------
@@ -351,7 +354,7 @@ class Image:
             chosen["cell"] = [here[name.lower()] for name in roles["cell"]]
         nucleus = roles["nucleus"]
         if nucleus == "none" and "cell" in chosen:
-            # Known by its names as an image of the same kind: nuclei are found as there.
+            # Its names show that it is an image of the same kind: use its nuclei in the same way.
             chosen["nucleus"] = "none"
         elif nucleus.lower() in here:
             chosen["nucleus"] = here[nucleus.lower()]
@@ -378,52 +381,52 @@ def read_image(
 ) -> Image:
     """Read an image from one of many formats.
 
-    They are TIFF, PNG, JPEG, BMP, GIF, WebP, JPEG 2000, .npy, .npz, HDF5 and OME-Zarr, and with
-    their packages ND2, CZI and LIF.
+    The formats are TIFF, PNG, JPEG, BMP, GIF, WebP, JPEG 2000, .npy, .npz, HDF5 and OME-Zarr, and
+    with their packages ND2, CZI and LIF.
 
-    What is read of each format stands in `cellcutter_core.reading`, and so does how the roles of
-    the channels are guessed (`cellcutter_core.images.guesses.roles`).
+    `cellcutter_core.images.formats` describes what is read of each format, and
+    `cellcutter_core.images.guesses.roles` how the roles of channels are guessed.
 
     Parameters
     ----------
     path : path or str
-        A file; of an OME-Zarr its folder, the folder in a zip archive, or its address (http or
-        https), with or without label images in it, which are not read.
+        A file. For an OME-Zarr: its folder, a zip archive of that folder, or its address (http or
+        https). Label images in an OME-Zarr are not read.
     cell : channel or sequence of channels, optional
-        What shows the cells, by index or name. Default: guessed.
+        The channels that show the cells, by index or name. Default: guessed.
     nucleus : channel, optional
-        What shows the nuclei, by index or name; 'none' if nothing does. Default: guessed.
+        The channel that shows the nuclei, by index or name; 'none' if there is none. Default:
+        guessed.
     z, t : int, optional
-        Which plane of a stack, from 0. `z` can be 'max' for the maximum projection. The frames of
-        an animated picture are time points, or planes where only `z` is given.
+        The plane of a stack, from 0. `z` can be 'max' for the maximum projection. The frames of an
+        animated picture are time points, or planes if only `z` is given.
     scene : int or str, optional
-        Which image of a file that holds several (LIF, scenes of CZI, positions of ND2 and
-        Micro-Manager, series of TIFF), from 0 in the order of the file; those that are much
-        smaller, as thumbnails are, come last and need not be chosen between. Also by its name, such
+        The image to read if the file holds several (LIF, scenes of CZI, positions of ND2 and
+        Micro-Manager, series of TIFF), from 0 in the order of the file. Much smaller images, such
+        as thumbnails, come last, and need no choice. An image can also be given by its name, such
         as that of a data set of HDF5.
     region : (row, col, row, col), optional
-        First row and column of the part to read, and those after the last. What lies beside it
-        takes no memory, but in pictures, .npz and some LIF.
+        First row and column of the part to read, and those after the last. The rest takes no
+        memory, except in pictures, .npz and some LIF.
     reduced_to : int, optional
-        Read every so many rows and columns, so that neither are more than this: to look at an image
-        that is too large to be read. Smaller versions that TIFF or OME-Zarr hold of it are used.
-        Pictures and .npz come as they are.
+        Read only every n-th row and column, so that there are at most this many of each, to view an
+        image that is too large to be read. Smaller versions in a TIFF or OME-Zarr are used.
+        Pictures and .npz are read in full.
     inverted : bool, optional
-        Whether cells are dark on a bright background, where all channels are turned over. Default:
-        judged by the picture, see `cellcutter_core.images.guesses.brightness`.
+        Whether cells are dark on a bright background. If so, all channels are inverted. Default:
+        judged by the pixels, see `cellcutter_core.images.guesses.brightness`.
     stained : bool, optional
-        Whether a colour picture is that of a stained section, which gets the channels 'density' and
-        'hematoxylin' beside red, green and blue. Default: judged by the picture, see
+        Whether a colour picture shows a stained section. If so, it gets the channels 'density' and
+        'hematoxylin' beside red, green and blue. Default: judged by the pixels, see
         `cellcutter_core.images.guesses.stains`.
     pixel_size : float or (float, float), optional
-        µm per pixel, or height and width where it is not square. Default: what the file says.
+        µm per pixel, or height and width if it is not square. Default: from the file.
     public_only : bool
-        Of addresses, read only those of the public internet: for a server that reads what its
-        visitors name.
+        Read only addresses of the public internet; for a server whose visitors give addresses.
     max_bytes : int, optional
-        The most memory that the pixels may take while they are read, in bytes; more is refused from
-        the header of the file. Default: `MAX_BYTES`, or what the environment variable
-        CELLCUTTER_IMAGE_LIMIT says.
+        The most memory that the pixels may take while they are read, in bytes. Larger images are
+        refused by the header of their file. Default: `MAX_BYTES`, or the value of the environment
+        variable CELLCUTTER_IMAGE_LIMIT.
 
     Returns
     -------
@@ -432,16 +435,17 @@ def read_image(
     Raises
     ------
     ValueError
-        If there is no such file, it is no image or a damaged one, needs more than `max_bytes`,
-        holds several images and none is chosen, is a stack and no plane is chosen, holds infinity,
-        or NaN elsewhere than in a frame around the image, shows labels and no intensities, lacks
-        the channel named, or a channel in use is constant. One line that begins with the file's
-        name; a `TooLarge` or `Several` where it is that.
+        If the file does not exist, is not an image, or is damaged; if it needs more than
+        `max_bytes`, holds several images and none is chosen, or is a stack and no plane is chosen;
+        if it holds infinity, or NaN outside of a frame around the image, or shows labels instead of
+        intensities; if a named channel does not exist, or a channel in use is constant. The message
+        is one line that begins with the file's name. The error is a `TooLarge` or `Several` in
+        these two cases.
     """
     if not isinstance(path, str | os.PathLike):
         raise ValueError(
-            f"path is {describe_value(path)}, but has to be that of a file; of an array make an "
-            "image with Image(array, names)"
+            f"path is {describe_value(path)}, but has to be the path of a file; to make an image "
+            "of an array use Image(array, names)"
         )
     path = str(path) if is_address(path) else Path(path)
     name = file_name(path)
@@ -505,19 +509,19 @@ def read_pixels(
     t: Plane = None,
     scene: Plane = None,
 ) -> Array:
-    """Read a part of an image that was looked at before.
+    """Read a part of an image that has been read before, interpreted in the same way.
 
     Parameters
     ----------
     path, region, z, t, scene
         As for `read_image`.
     appearance : Appearance
-        What was judged of it then.
+        How the whole image was interpreted.
 
     Returns
     -------
     (h, w, C) array
-        With the same channels as then, as bright.
+        With the same channels and the same brightness as in the whole image.
 
     Raises
     ------
@@ -543,20 +547,21 @@ def read_labels(
     report: Report | None = None,
     max_bytes: int | None = None,
 ) -> Array:
-    """Read a label image, the truth of an .npz file that holds an image with it, or outlines.
+    """Read labels from a label image, from an .npz file with truth, or from outlines.
 
     Parameters
     ----------
     path : path
-        A label image, of integers or of floats that are whole numbers, or the outlines of cells as
-        ROIs of ImageJ (.roi, or a set in a .zip) or GeoJSON. Where outlines overlap, a pixel is of
-        the first.
+        A label image, of integers or of floats that are whole numbers; an .npz file that holds an
+        image with its truth; or outlines of cells as ROIs of ImageJ (.roi, or a set in a .zip) or
+        GeoJSON. Where outlines overlap, a pixel belongs to the first.
     shape : (int, int), optional
-        Rows and columns of the image that outlines are for, which they do not say.
+        Rows and columns of the image. Needed for outlines.
     origin : (int, int), optional
-        (row, col) of its first pixel, where that is a region of the image that they were drawn on.
+        (row, col) of the image's first pixel, if it is a region of the one that was drawn on.
     z, t, report : optional
-        Which plane of a stack that is, and what is said of outlines in others: see `read_markers`.
+        The plane of a stack that the image shows, and where to report outlines in other planes,
+        see `read_markers`.
     max_bytes : int, optional
         As for `read_image`.
 
@@ -568,8 +573,8 @@ def read_labels(
     Raises
     ------
     ValueError
-        If the file cannot be read, is no image of one channel of whole numbers, holds points, or
-        outlines without `shape` to say how large their image is. One line that begins with the
+        If the file cannot be read, is not an image of one channel of whole numbers, holds points,
+        or holds outlines and `shape` is not given. The message is one line that begins with the
         file's name.
     """
     from cellcutter_core.images.drawn import area_labels, is_drawn, read_drawn
@@ -602,7 +607,7 @@ def read_labels(
     if labels.dtype.kind not in "iu":
         raise ValueError(
             f"{name}: holds numbers that are not whole ({labels.dtype}); a label image has a whole "
-            "number for each cell, 0 between them"
+            "number for each cell, and 0 between cells"
         )
     return labels
 
@@ -618,8 +623,8 @@ def read_truth(
     Parameters
     ----------
     path : path
-        As for `read_labels`; of all of the larger image. A label image may be one of the region
-        alone, where its size tells that.
+        As for `read_labels`, for the whole of the larger image. A label image may also cover the
+        region alone; its size tells.
     image : Image
     report : optional
         As for `read_labels`.
@@ -662,7 +667,7 @@ def _read_only(array: Array) -> Array:
 
 
 def _with_companions(image: Image, contents: Contents) -> Image:
-    """The image with what lies beside the pixels in an .npz file."""
+    """The image with the other arrays of an .npz file: markers, truth, masks and so on."""
     beside = contents.companions
     cells, nuclei = beside.get("cells"), beside.get("nuclei")
     image = dataclasses.replace(
@@ -679,8 +684,8 @@ def _with_companions(image: Image, contents: Contents) -> Image:
     for key in image.channels:
         mask = beside.get(f"mask {key}")
         if mask is not None:
-            # The original's code takes these masks for cells in one version and for background in
-            # another. Markers are on cells, so they tell.
+            # One version of the original code takes these masks as cells, another as background.
+            # Markers lie on cells, so they show which it is.
             inside = mask[markers > 0]
             masks[key] = ~mask if inside.size and inside.mean() < 0.5 else mask
     validation = None

@@ -1,7 +1,7 @@
-"""An image as the height of every pixel above its local background, on any scale of brightness.
+"""The height of every pixel above its local background, on any scale of brightness.
 
-What finds nuclei works on this and never on raw intensities, so that haze, uneven illumination and
-the camera's offset drop out, and a dim nucleus counts as much as a bright one beside it.
+Nuclei are searched in this and never in raw intensities. So haze, uneven illumination and the
+camera's offset drop out, and a dim nucleus counts as much as a bright one beside it.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ from scipy import ndimage
 Labels = NDArray[np.int32]
 Floats = NDArray[np.float32]
 
-# Levels of brightness that medians of regions are taken from: one level is a step of about 2 %.
+# Medians of regions are taken from this many levels of brightness; one is a step of about 2 %.
 N_LEVELS = 256
 
-# Share of the bright end below which differences are shown as they are rather than compressed.
+# Below this share of the bright end, heights are not compressed.
 LINEAR_BELOW = 0.02
 
-# What a Gaussian of sigma pixels leaves of white noise, times sigma: 1 / (2 √π).
+# The share of white noise left by a Gaussian of `sigma` pixels is this over sigma: 1 / (2 √π).
 AFTER_SMOOTHING = 0.28
 
 
 def blurred(image: Floats, sigma: float) -> Floats:
-    """The image after a Gaussian of `sigma` pixels; a sigma that does nothing costs nothing."""
+    """The image after a Gaussian of `sigma` pixels; below 0.3, the image itself."""
     if sigma < 0.3:
         return image
     return np.asarray(ndimage.gaussian_filter(image, sigma, truncate=3.0), np.float32)
 
 
 def noise_level(image: Floats, *, where: NDArray[np.bool_] | None = None) -> float:
-    """Standard deviation of the noise from pixel to pixel, of all or only of those in `where`.
+    """Standard deviation of pixel noise, in the whole image or only in `where`.
 
-    From the median of the second differences in both directions, to which smooth structure adds
-    nothing [1]_.
+    It comes from the median of second differences in both directions, which smooth structure does
+    not affect [1]_.
 
     References
     ----------
@@ -53,7 +53,7 @@ def noise_level(image: Floats, *, where: NDArray[np.bool_] | None = None) -> flo
 
 
 def compressed(height: Floats, *, noise: float, linear_below: float = LINEAR_BELOW) -> Floats:
-    """Height above background on a scale that is linear at the level of noise, logarithmic above.
+    """Height above background on a scale that is linear at the noise level, logarithmic above.
 
     Parameters
     ----------
@@ -61,32 +61,32 @@ def compressed(height: Floats, *, noise: float, linear_below: float = LINEAR_BEL
     noise : float
         Standard deviation of the noise, in units of `height`.
     linear_below : float
-        Share of the bright end up to which the scale is linear in any case.
+        The scale is linear at least up to this share of the bright end.
     """
     unit = max(3 * noise, linear_below * bright_end(height), 1e-3 * float(height.max()), 1e-12)
     return np.asarray(np.arcsinh(height / np.float32(unit)), np.float32)
 
 
 def bright_end(height: Floats) -> float:
-    """What all but half a percent of the pixels lie below."""
+    """The height that 99.5 % of the pixels lie below."""
     return float(np.percentile(height[::3, ::3], 99.5))
 
 
 def background(image: Floats, diameter: float) -> Floats:
-    """What lies between nuclei: a low percentile of the surroundings, smooth over the image.
+    """The background between nuclei: a low percentile of the surroundings, smoothed.
 
     Parameters
     ----------
     image : (H, W) float32
     diameter : float
-        Typical diameter of a nucleus in pixels. The surroundings are three of them wide.
+        Typical diameter of a nucleus in pixels. The surroundings are three diameters wide.
 
     Returns
     -------
     (H, W) float32
     """
     tile = max(2, round(diameter))
-    # A percentile is as good from an eighth of the rows and columns.
+    # About eight rows and columns of a tile are enough for a percentile.
     step = max(1, tile // 8)
     side = max(1, tile // step)
     coarse = image[::step, ::step]
@@ -118,11 +118,11 @@ class LocalContrast:
     Attributes
     ----------
     height : (H, W) float32
-        Smoothed a little, above the local background, at least 0.
+        Height above the local background, smoothed a little, at least 0.
     scaled : (H, W) float32
-        The same, `compressed`.
+        `height`, `compressed`.
     diameter, noise, bright : float
-        The noise of the unsmoothed image, and the bright end of `height`.
+        The given diameter, the noise of the unsmoothed image, and the bright end of `height`.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class LocalContrast:
         self.noise = noise_level(image)
         smooth = blurred(image, 0.1 * diameter)
         contrast = bright_end(smooth - background(smooth, diameter))
-        # As little smoothing as brings the noise down to a fortieth of the contrast, within reason.
+        # The least smoothing that brings the noise down to 1/40 of the contrast, within bounds.
         wanted = 40 * AFTER_SMOOTHING * self.noise / max(contrast, 1e-12)
         self.smoothing = float(np.clip(wanted, max(0.7, 0.04 * diameter), max(0.7, 0.1 * diameter)))
         smooth = blurred(image, self.smoothing)
@@ -152,18 +152,18 @@ class LocalContrast:
     def quantiles(
         self, labels: Labels, share: float, *, where: NDArray[np.bool_] | None = None
     ) -> NDArray[np.float64]:
-        """For each label from 0 the height that `share` of its pixels lie below; 0 for label 0.
+        """For each label from 0: the height that `share` of its pixels lie below; 0 for label 0.
 
-        Only pixels in `where` count; a label without any gets 0.
+        Only pixels in `where` count; a label without such pixels gets 0.
         """
         return self._quantiles(self._histograms(labels, where), share)
 
     def plateaus(
         self, labels: Labels, *, where: NDArray[np.bool_] | None = None
     ) -> NDArray[np.float64]:
-        """For each label from 0 the height of its inside: the median without its dim rim.
+        """For each label from 0: the height of its inside, which is its median without the dim rim.
 
-        The rim is what lies below half of the height that a tenth of the region exceeds.
+        The rim is all pixels below half of the region's 90th percentile.
         """
         counts = self._histograms(labels, where)
         half = np.arcsinh(self._quantiles(counts, 0.9) / 2 / max(self._unit, 1e-30)) / self._step

@@ -1,7 +1,7 @@
 """The paper's images and synthetic markers, fetched from the authors' repository on demand.
 
-They are not part of this project: https://github.com/jiyuuchc/cellcutter, commit aaef394. What
-arrives is checked by its git blob id, the name under which that commit knows the file's content.
+They are not part of this project: https://github.com/jiyuuchc/cellcutter, commit aaef394. Each
+download is checked by the git blob id that the file has in that commit.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cellcutter_core.files import atomic
 BASE_URL = "https://raw.githubusercontent.com/jiyuuchc/cellcutter/aaef394/data/"
 
 FOLDER_VARIABLE = "CELLCUTTER_DATA"
-"""Environment variable with the folder to keep the files in, in place of the user's cache."""
+"""Environment variable with the folder for the files, instead of the user's cache."""
 
 PAPER_FILES = {
     "a1": ("a1data.npz", "77292283e126cbaafd8512abddca6ab87c77bf96"),
@@ -28,7 +28,7 @@ PAPER_FILES = {
 """File name and git blob id of each."""
 
 TIMEOUT = (10, 60)
-"""Seconds to wait for a connection, and for the next bytes."""
+"""Seconds to wait for a connection, and then for the next bytes."""
 
 
 def fetch_paper(name: str, *, base_url: str = BASE_URL, blob_id: str | None = None) -> Path:
@@ -39,7 +39,7 @@ def fetch_paper(name: str, *, base_url: str = BASE_URL, blob_id: str | None = No
     name : {'a1', 'a2', 'a3', 'syn_marker'}
         An image, or the synthetic markers.
     base_url : str
-        Where the files lie: another address for a mirror.
+        The address of the folder with the files. Give another one to use a mirror.
     blob_id : str, optional
         The git blob id the file must have, 40 hexadecimal digits. Default: that of the commit.
 
@@ -47,14 +47,14 @@ def fetch_paper(name: str, *, base_url: str = BASE_URL, blob_id: str | None = No
     -------
     Path
         In the folder named by the environment variable CELLCUTTER_DATA, or else in the user's
-        cache folder. A file there whose content is not right is fetched again.
+        cache folder. A file there with wrong content is fetched again.
 
     Raises
     ------
     ValueError
-        If there is no such file in the paper's data, it cannot be fetched (no network) or is not
-        what it should be, or the folder cannot be written. One line that says which file to put
-        where by hand. What was in the folder stays as it was.
+        If `name` is not in the paper's data, the file cannot be fetched (no network) or has wrong
+        content, or the folder cannot be written. The message is one line that says which file to
+        put where by hand. Files in the folder stay as they were.
     """
     if name not in PAPER_FILES:
         raise ValueError(f"name is {name!r}, but the paper's data are {', '.join(PAPER_FILES)}")
@@ -90,7 +90,7 @@ def fetch_paper(name: str, *, base_url: str = BASE_URL, blob_id: str | None = No
 
 
 def git_blob_id(path: Path) -> str:
-    """The id git gives to a file's content: SHA-1 of 'blob', its size, a zero byte, the content."""
+    """The id of a file's content in git: SHA-1 of 'blob', its size, a zero byte, the content."""
     digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
@@ -104,7 +104,7 @@ def _folder() -> Path:
 
 
 def _reason(error: OSError) -> str:
-    """Why a download failed, in a few words; the text of requests is long and full of addresses."""
+    """Why a download failed, in a few words; the messages of requests are too long."""
     response = getattr(error, "response", None)
     if response is not None:
         response.close()  # requests leaves the connection of a refused download open

@@ -1,7 +1,6 @@
-"""Which part of an image is read: of several images, planes and regions, or all of it made smaller.
+"""Chooses and reads a part of a file: one of its images, a plane, a region, or a reduced version.
 
-An image as it lies in a file says what it is; only what is asked for is read, after its size was
-held against the limit.
+Only the requested part is read, after its size has been checked against the memory limit.
 """
 
 from __future__ import annotations
@@ -29,29 +28,29 @@ Region = tuple[int, int, int, int]
 """First row, first column, and the row and column after the last."""
 
 MOST_PASSED = 8
-"""At most so many times the limit is passed through to make an image smaller."""
+"""To reduce an image, at most this many times the memory limit is read in total."""
 
 BAND_SHARE = 1 / 16
-"""What is held at once of an image that is made smaller, as a share of the limit."""
+"""To reduce an image, this share of the memory limit is held at once."""
 
 MOST_NAMED = 4
 MOST_LISTED = 20
-"""As many images of a file are named where one is asked about, and where one is not there."""
+"""Most images of a file named in a message: if none is chosen, and if the chosen one is missing."""
 
 SMALLEST_SCENE = 0.05
-"""Images whose planes have less than this share of the pixels of the largest are thumbnails."""
+"""An image is a thumbnail if its plane has less than this share of the largest one's pixels."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """An image as it lies in a file, whose planes and regions are read when they are asked for.
+    """An image in a file, whose planes and regions are read on request.
 
     Attributes
     ----------
     shape : length of each axis
-    axes : one letter for each
+    axes : one letter for each axis
     dtype : data type of the numbers
-    read : gives a part of it, by one number or slice for each axis, as an array that may be changed
+    read : takes one number or slice for each axis, returns that part as a writable array
     """
 
     shape: tuple[int, ...]
@@ -60,9 +59,9 @@ class Stored:
     read: Callable[[tuple[int | slice, ...]], Array]
 
     def turned(self, orientation: int) -> Stored:
-        """As it is to be seen, by the number that Exif and TIFF have for it.
+        """Turn the image as it should be shown, given the orientation number of Exif and TIFF.
 
-        Of a part that is asked for, the same part is read of what lies in the file.
+        Only the requested part is read from the file.
         """
         rows, cols = self.axes.find("Y"), self.axes.find("X")
         flip_rows, flip_cols = orientation in (3, 4, 6, 7), orientation in (2, 3, 7, 8)
@@ -90,16 +89,16 @@ class Stored:
         return Stored(tuple(shape), self.axes, self.dtype, read)
 
     def without_idle(self) -> Stored:
-        """Without axes that say nothing, see `idle_axis`."""
+        """The image without the axes that `idle_axis` finds."""
         n = idle_axis(self.shape)
         return self if n is None else self.drop(n).without_idle()
 
     def at(self, axis: str, place: int) -> Stored:
-        """What lies at one place of an axis, without that axis."""
+        """The part at one index of an axis, without that axis."""
         return self.drop(self.axes.index(axis), place)
 
     def drop(self, n: int, place: int = 0) -> Stored:
-        """What lies at one place of the n-th axis, without that axis."""
+        """The part at one index of the n-th axis, without that axis."""
         return Stored(
             (*self.shape[:n], *self.shape[n + 1 :]),
             self.axes[:n] + self.axes[n + 1 :],
@@ -109,7 +108,7 @@ class Stored:
 
 
 def _mirrored(span: int | slice, length: int) -> slice:
-    """The span of as many places from the other end of an axis."""
+    """The same span counted from the other end of an axis."""
     assert isinstance(span, slice), "rows and columns are read by spans"
     start, stop, _ = span.indices(length)
     return slice(length - stop, length - start)
@@ -122,14 +121,14 @@ def of_frames(
     *,
     lead: int,
 ) -> Array:
-    """A part of an image that lies in frames, one for each place along its first axes.
+    """A part of an image that is stored in frames, one for each index of its first axes.
 
     Parameters
     ----------
     shape : lengths of all axes
-    index : one number or slice for each of them
-    frame : gives, by its number, what the index says of a frame
-    lead : how many axes count frames; the last of them counts fastest
+    index : one number or slice for each axis
+    frame : takes the number of a frame, returns the part of it that `index` selects
+    lead : number of axes that count frames; the last of them varies fastest
     """
     first = shape[:lead]
     numbers = np.arange(math.prod(first)).reshape(first)[index[:lead]]
@@ -145,7 +144,7 @@ def of_frames(
 
 
 def in_memory(array: Array, axes: str) -> Stored:
-    """An array that is there already."""
+    """An array that is already in memory, as a `Stored`."""
     return Stored(array.shape, axes, array.dtype, lambda index: np.array(array[index]))
 
 
@@ -167,10 +166,10 @@ class Listed(Generic[Item]):
 
     Attributes
     ----------
-    name : what the file calls it, perhaps nothing
-    plane : rows and columns; 0 where it has none
-    image : what `Part.choose` returns of it
-    is_thumbnail : the file says that it is a smaller copy, or shows the label of a slide
+    name : its name in the file, may be empty
+    plane : rows and columns; 0 if it has none
+    image : what `Part.choose` returns if it is chosen
+    is_thumbnail : True if the file says that it is a smaller copy, or shows the label of a slide
     shape : lengths of all its axes, to be shown
     """
 
@@ -182,18 +181,18 @@ class Listed(Generic[Item]):
 
     @property
     def title(self) -> str:
-        """What a person tells it by."""
+        """The name and shape of the image, as shown to the user."""
         lengths = " × ".join(map(str, self.shape or self.plane))
         return f"{self.name[:60]}, {lengths}" if self.name else lengths
 
 
 def checked_box(region: Any) -> Region:
-    """A region as four whole numbers.
+    """Check that a region is four whole numbers.
 
     Raises
     ------
     Unreadable
-        If it is something else.
+        If it is not.
     """
     numbers: list[int | None] = []
     with contextlib.suppress(TypeError):
@@ -208,7 +207,7 @@ def checked_box(region: Any) -> Region:
 
 
 def _whole_number(value: Any) -> int | None:
-    """A number of Python or NumPy as an int; None for anything else."""
+    """A whole number of Python or NumPy as an int; None for anything else."""
     if isinstance(value, bool | np.bool_):
         return None
     try:
@@ -219,20 +218,20 @@ def _whole_number(value: Any) -> int | None:
 
 @dataclass(frozen=True)
 class Part:
-    """What to read of a file: which of its images, which plane of a stack, which region of that.
+    """The part of a file to read: which image, which plane of a stack, which region.
 
     Attributes
     ----------
-    z, t, scene : index from 0, 'max' (z only), a name (scene only), or None where not said
-    region : first row, first column, and those after the last; None for all of it
-    reduced_to : read every so many rows and columns of all, so that neither are more than this
+    z, t, scene : index from 0, 'max' (z only), a name (scene only), or None if not given
+    region : first row, first column, and those after the last; None for all
+    reduced_to : read only every n-th row and column, so that there are at most this many of each
 
-    Numbers may be those of NumPy.
+    Numbers may be NumPy numbers.
 
     Raises
     ------
     Unreadable
-        If one of them is something else.
+        If a value is not allowed.
     """
 
     z: Plane = None
@@ -269,18 +268,18 @@ class Part:
         most_named: int = MOST_NAMED,
         titles: Sequence[str] | None = None,
     ) -> int:
-        """Which of the separate images of a file to read.
+        """The index of the image to read, of the separate images of a file.
 
         Parameters
         ----------
         n : int
-            How many it holds, without thumbnails.
+            Number of images, without thumbnails.
         names : sequence of str
-            What the file calls them, as far as it does.
+            Their names in the file, if it has any.
         n_small : int
-            How many thumbnails there are, which are counted after them.
+            Number of thumbnails. They are counted after the images.
         most_named : int
-            As many are named in a message.
+            Most images named in a message.
         titles : sequence of str, optional
             See `Several`; default the names.
 
@@ -289,7 +288,7 @@ class Part:
         Several
             If there are several and none is chosen.
         Unreadable
-            If the one that is chosen is not there.
+            If the chosen one does not exist.
         """
         if self.scene is None and n > 1:
             named = ""
@@ -319,23 +318,23 @@ class Part:
         return scene
 
     def choose(self, images: Sequence[Listed[Item]], *, most_named: int = MOST_NAMED) -> Item:
-        """The image that is asked for, of all in a file.
+        """The requested image, of all images in a file.
 
-        Those that are not much smaller than the largest are counted in the order of the file, then
-        the others: thumbnails, labels of slides. These are never asked about, but can be chosen.
+        Images are counted in the order of the file. Those much smaller than the largest come last:
+        thumbnails and labels of slides. They can be chosen, but never make a choice necessary.
 
         Parameters
         ----------
         images : sequence of Listed
         most_named : int
-            As many are named where one is asked about.
+            Most images named in the message of `Several`.
 
         Raises
         ------
         Several, Unreadable
             As `which_scene`, and if none of them has rows and columns.
         """
-        # A plane, not all of it: a stack may well lie beside a single picture.
+        # Planes are compared, because a file may hold a stack beside a single picture.
         areas = [one.plane[0] * one.plane[1] for one in images]
         smallest = max(1, SMALLEST_SCENE * max(areas, default=0))
         large, small = [], []
@@ -347,11 +346,11 @@ class Part:
         if not large:
             large, small = small, []
         if not large:
-            raise Unreadable("holds no image of rows and columns; export it as OME-TIFF")
+            raise Unreadable("holds no image with rows and columns; export it as OME-TIFF")
         several = [*large, *small]
         names = [one.name for one in several]
         if self.scene is None and len({one.plane for one in large}) > 1:
-            # Images of unlike size are told apart by that.
+            # Images of different sizes are told apart by their size.
             names = [f"{one.name} {one.plane[0]} × {one.plane[1]}".strip() for one in several]
         at = self.which_scene(
             len(large),
@@ -363,13 +362,13 @@ class Part:
         return several[at].image
 
     def read(self, stored: Stored, *, max_bytes: int) -> tuple[Array, str]:
-        """Read one plane, or the maximum of all along Z, one plane after the other.
+        """Read one plane, or the maximum of all planes along Z, one plane after the other.
 
         Parameters
         ----------
         stored : Stored
         max_bytes : int
-            For what is held at once: the plane, and of a projection two of them.
+            The most memory to use at once: for one plane, or for two in a projection.
 
         Returns
         -------
@@ -379,8 +378,8 @@ class Part:
         Raises
         ------
         Unreadable
-            If an axis is longer than 1 and nothing is chosen, what is chosen is not there, or it
-            takes more than `max_bytes`.
+            If Z or T is longer than 1 and no plane is chosen, the chosen plane does not exist, or
+            more than `max_bytes` are needed.
         """
         self.check_plane(stored.shape, stored.axes)
         sizes = dict(zip(stored.axes, stored.shape, strict=True))
@@ -404,21 +403,21 @@ class Part:
         return array, stored.axes.replace("Z", "").replace("T", "")
 
     def full_shape(self, shape: tuple[int, ...], axes: str) -> tuple[int, int] | None:
-        """Rows and columns of an image of which not all are read; None where all are."""
+        """Rows and columns of the full image if only every n-th is read, else None."""
         sizes = dict(zip(axes, shape, strict=True))
         return (sizes["Y"], sizes["X"]) if self._every(sizes) > 1 else None
 
     def whole_shape(self, shape: tuple[int, ...], axes: str) -> tuple[int, int] | None:
-        """Rows and columns of an image of which a region is read; None where all of it is."""
+        """Rows and columns of the whole image if only a region is read, else None."""
         sizes = dict(zip(axes, shape, strict=True))
         inside = self.region is not None and "Y" in sizes and "X" in sizes
         return (sizes["Y"], sizes["X"]) if inside else None
 
     def version(self, versions: Sequence[Version], axes: str) -> Version:
-        """The one to read of an image and smaller versions of it, of which it is the first.
+        """Choose what to read: the image, which is the first of `versions`, or a smaller version.
 
-        That is the smallest one not smaller than `reduced_to`, so mostly the image itself. What has
-        other planes or numbers than the image is no version of it.
+        It is the smallest version that is not smaller than `reduced_to`; without `reduced_to` it is
+        the image itself. Versions with other planes or another data type are not used.
         """
         first = versions[0]
         if self.reduced_to is None:
@@ -440,13 +439,13 @@ class Part:
         return min(large, key=side, default=first)
 
     def _every(self, sizes: Mapping[str, int]) -> int:
-        """How far the rows and columns that are read lie apart."""
+        """The distance between the rows, and between the columns, that are read."""
         if self.reduced_to is None or "Y" not in sizes or "X" not in sizes:
             return 1
         return -(-max(sizes["Y"], sizes["X"]) // self.reduced_to)
 
     def check_plane(self, shape: tuple[int, ...], axes: str) -> None:
-        """Refuse a stack of which no plane is chosen, and a plane that it has not.
+        """Refuse a stack without a chosen plane, and a chosen plane that does not exist.
 
         Raises
         ------
@@ -476,13 +475,13 @@ class Part:
         Raises
         ------
         Unreadable
-            If it is empty or reaches beyond.
+            If it is empty or reaches beyond the image.
         """
         top, left, bottom, right = self.region or (0, 0, n_rows, n_cols)
         if not (0 <= top < bottom <= n_rows and 0 <= left < right <= n_cols):
             raise Unreadable(
-                f"has {n_rows} rows and {n_cols} columns, in which the region of rows {top} to "
-                f"{bottom} and columns {left} to {right} does not lie; choose one that does"
+                f"has {n_rows} rows and {n_cols} columns, and the region of rows {top} to "
+                f"{bottom} and columns {left} to {right} is not inside; choose one that is"
             )
         return slice(top, bottom), slice(left, right)
 
@@ -495,7 +494,7 @@ class Part:
         every: int,
         max_bytes: int,
     ) -> None:
-        """Refuse what takes too much when so many planes of these lengths are read."""
+        """Refuse to read `depth` planes of these lengths if that needs too much memory."""
         n_bytes = math.prod(plane.values()) * dtype.itemsize
         held = n_bytes * (2 if depth > 1 else 1)
         if "Y" not in plane or "X" not in plane:
@@ -511,7 +510,7 @@ class Part:
 
 
 def spans_of(chosen: Mapping[str, int | slice], shape: tuple[int, ...]) -> dict[str, range]:
-    """What is chosen of each axis that is not chosen at one place, of an image of that shape."""
+    """The chosen range of each axis, without axes for which one index is chosen."""
     return {
         axis: range(length)[index]
         for (axis, index), length in zip(chosen.items(), shape, strict=True)
@@ -522,7 +521,7 @@ def spans_of(chosen: Mapping[str, int | slice], shape: tuple[int, ...]) -> dict[
 def _read_every(
     stored: Stored, chosen: Mapping[str, int | slice], every: int, band_bytes: int
 ) -> Array:
-    """Every so many rows and columns of what is chosen, of which a band is held at once."""
+    """Every n-th row and column of the chosen part; only a band of it is in memory at once."""
     if every == 1:
         return stored.read(tuple(chosen.values()))
     spans = spans_of(chosen, stored.shape)
@@ -533,6 +532,6 @@ def _read_every(
     bands = []
     for top in range(rows.start, rows.stop, height):
         band = slice(top, min(top + height, rows.stop))
-        # A copy: what is not wanted of the band is to go.
+        # A copy, so that the rest of the band is freed.
         bands.append(stored.read(tuple((dict(chosen) | {"Y": band}).values()))[thin].copy())
     return np.concatenate(bands, axis=list(spans).index("Y"))

@@ -1,4 +1,4 @@
-"""How large a pixel is, in micrometres; it need not be square."""
+"""The size of a pixel in micrometres; a pixel need not be square."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import math
 from collections.abc import Sequence
 
 PixelSize = float | tuple[float, float]
-"""The side of a square pixel in µm, or height and width: the steps from row to row and from column
-to column."""
+"""The side of a square pixel in µm, or height and width: the distances between rows and between
+columns."""
 
 LARGEST_OF_RESOLUTION = 10.0
-"""Resolution in pixels per inch, centimetre or metre is that of print or of a screen, such as 300
-dpi, where pixels would be larger than so many µm."""
+"""A resolution per inch, centimetre or metre is meant for print or a screen, such as 300 dpi, if
+pixels would be larger than this many µm."""
 
 SAME = 1e-4
-"""Height and width that differ by less than this share are the same, written in other digits."""
+"""Height and width that differ by less than this share are equal but for rounding."""
 
 
 def checked(pixel_size: float | Sequence[float] | None) -> PixelSize | None:
-    """A pixel size as given by a user or a file, one number where both are the same.
+    """Check a pixel size from a user or a file; one number if height and width are equal.
 
     Raises
     ------
@@ -41,13 +41,13 @@ def checked(pixel_size: float | Sequence[float] | None) -> PixelSize | None:
     if found is None or len(sides) != 2 or not all(_is_size(side) for side in (height, width)):
         raise ValueError(
             f"pixel_size is {pixel_size}, but must be a positive number of micrometres per pixel, "
-            "or two of them, height and width; leave it out where it is not known"
+            "or two of them, height and width; leave it out if it is not known"
         )
     return found
 
 
 def of_sides(height: float | None, width: float | None) -> PixelSize | None:
-    """What a file says of both sides; where it says one, the pixel is taken for square.
+    """The pixel size from the sides that a file gives; if it gives one, the pixel is square.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def height_and_width(pixel_size: PixelSize) -> tuple[float, float]:
 
 
 def are_same(one: PixelSize, other: PixelSize) -> bool:
-    """Whether two files say the same, perhaps in other digits.
+    """Whether two pixel sizes are equal but for rounding.
 
     Examples
     --------
@@ -80,14 +80,14 @@ def are_same(one: PixelSize, other: PixelSize) -> bool:
 
 
 def shown_every(pixel_size: PixelSize | None, every: int) -> PixelSize | None:
-    """The size of a pixel of a picture that shows every so many pixels."""
+    """The size of a pixel in a picture that shows only every n-th pixel."""
     if isinstance(pixel_size, tuple):
         return pixel_size[0] * every, pixel_size[1] * every
     return None if pixel_size is None else pixel_size * every
 
 
 def format_pixel_size(pixel_size: PixelSize | None) -> str:
-    """As it is shown.
+    """The pixel size as text.
 
     Examples
     --------
@@ -102,7 +102,7 @@ def format_pixel_size(pixel_size: PixelSize | None) -> str:
 
 
 def from_words(text: str) -> PixelSize:
-    """The opposite, as it is given on the command line.
+    """Parse a pixel size given on the command line.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def from_words(text: str) -> PixelSize:
         found = None
     if found is None:
         raise ValueError(
-            f"{text!r} is no pixel size; give micrometres per pixel, such as 0.325, or where "
+            f"{text!r} is not a pixel size; give micrometres per pixel, such as 0.325, or if "
             "pixels are not square x=0.2,y=0.4"
         )
     return found

@@ -1,6 +1,6 @@
-"""Which points and areas lie in the plane that an image shows, where each says its own.
+"""Selects the points and areas of a file that lie in the plane that an image shows.
 
-The messages here are without the file's name, as in `cellcutter_core.images.contents`.
+Messages here lack the file's name, as in `cellcutter_core.images.contents`.
 """
 
 from __future__ import annotations
@@ -15,35 +15,36 @@ from cellcutter_core.images.contents import Unreadable
 from cellcutter_core.images.parts import Plane
 
 Report = Callable[[str], None]
-"""Is given a line for the person, on what is left out."""
+"""Called with a line for the user on what is left out."""
 
 UNNAMED = ""
-"""The name of a coordinate of which the file does not say what it is."""
+"""The name of a coordinate that has no name in the file."""
 
 STACK = "stack"
-"""The place in a stack that is either of planes or of time points: ImageJ does not say which."""
+"""The name of a coordinate that is z or t: ImageJ does not say which."""
 
 Planes = Sequence[tuple[str, NDArray[np.float64]]]
-"""Coordinates beside row and column: "z", "t", `UNNAMED` or `STACK`, and one number from 0 for each
-point or area, NaN for one that lies in all planes. Unnamed ones are in the order of the file."""
+"""Coordinates other than row and column: the name, which is "z", "t", `UNNAMED` or `STACK`, and one
+number from 0 for each point or area, NaN if it lies in all planes. Unnamed coordinates are in the
+order of the file."""
 
 
 def warn(line: str) -> None:
-    """Say it as a warning of Python."""
+    """Issue the line as a Python warning."""
     warnings.warn(line, stacklevel=3)
 
 
 def in_plane(
     planes: Planes, n: int, *, z: Plane, t: Plane, what: str, report: Report
 ) -> NDArray[np.bool_]:
-    """Which of n points or areas lie in the plane of the image; of others it is told.
+    """Which of n points or areas lie in the plane of the image; the others are reported.
 
     Parameters
     ----------
     planes : Planes
     n : int
     z, t : int, 'max' (z only) or None
-        Which plane of a stack the image is; None where it is the only one.
+        The plane of a stack that the image shows; None if there is only one.
     what : {"points", "areas"}
     report : callable
 
@@ -54,7 +55,8 @@ def in_plane(
     Raises
     ------
     Unreadable
-        If they lie in several planes and it is not said which one the image is, or none lies in it.
+        If they lie in several planes and the plane of the image is not given, or if none lies in
+        that plane.
     """
     keep = np.ones(n, np.bool_)
     elsewhere = []
@@ -74,14 +76,14 @@ def in_plane(
                 elsewhere.append((f"{name} = {here}", span))
         elif len(different) > 1:
             raise Unreadable(
-                f"has {what} in several planes, {span}, and which of them the image shows is not "
-                f"known; give {name} of the image, or keep the {what} of one plane"
+                f"has {what} in several planes, {span}, and it is not known which of them the "
+                f"image shows; give {name} of the image, or keep the {what} of one plane"
             )
     if n and not keep.any():
         spans = " and ".join(span for _, span in elsewhere)
         raise Unreadable(
             f"has no {what} in the plane {' and '.join(here for here, _ in elsewhere)} of the "
-            f"image, theirs are {spans}, counted from 0; choose that plane, or other {what}"
+            f"image; they are in {spans}, counted from 0; choose that plane, or other {what}"
         )
     if left := n - int(keep.sum()):
         there = " and ".join(here for here, _ in elsewhere)
@@ -90,7 +92,7 @@ def in_plane(
 
 
 def _named(planes: Planes, z: Plane, t: Plane) -> Planes:
-    """The coordinates that are z or t, all of them called so."""
+    """The coordinates that are z or t, with these names."""
     unnamed = [values for name, values in planes if name == UNNAMED]
     if len(unnamed) > 2:
         unnamed = [values for values in unnamed if len(np.unique(values)) > 1]
@@ -105,7 +107,7 @@ def _named(planes: Planes, z: Plane, t: Plane) -> Planes:
     elif len(unnamed) == 1:
         if z is not None and t is not None and len(np.unique(unnamed[0])) > 1:
             raise Unreadable(
-                "has one coordinate beside row and column, which may be z or t; call it so"
+                "has one coordinate beside row and column, which may be z or t; name it z or t"
             )
         found.append(("t" if z is None and t is not None else "z", unnamed[0]))
     for name, values in planes:

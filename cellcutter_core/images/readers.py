@@ -1,7 +1,7 @@
-"""Image files to arrays: finds the format, and makes one line of whatever goes wrong.
+"""Reads image files into arrays: finds the format, and makes one-line messages of all errors.
 
-Libraries that read images fail in a hundred ways on a damaged file. Here every failure becomes a
-`ValueError` of one line that begins with the file's name.
+Libraries that read images fail in many ways on a damaged file. Here every failure becomes a
+`ValueError` with a message of one line that begins with the file's name.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from cellcutter_core.images.formats.zarr_places import is_address, is_zarr_archi
 from cellcutter_core.images.guesses.gaps import is_gap
 from cellcutter_core.images.parts import Part, Plane, Region
 
-# How each format begins; an OME-Zarr is a folder, or a zip archive as .npz is.
+# The first bytes of each format. An OME-Zarr is a folder, or a zip archive like .npz.
 NPY = (b"\x93NUMPY",)
 NPZ = (b"PK\x03\x04", b"PK\x05\x06")
 ND2 = (b"\xda\xce\xbe\n",)
 CZI = (b"ZISRAWFILE",)
 LIF = (b"p\0\0\0",)
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-# MATLAB's begins with a text of its own.
+# HDF5 files of MATLAB begin with another text.
 HDF5 = (b"\x89HDF\r\n\x1a\n", b"MATLAB 7.3 MAT")
 PICTURES = {
     "png": (b"\x89PNG\r\n\x1a\n",),
@@ -41,26 +41,27 @@ POINTERS = {
     ".vsi": "in the .ets files of a folder beside it (cellSens, OlyVIA)",
     ".mrxs": "in the .dat files of a folder beside it (MIRAX)",
 }
-"""By the ending of their names, as they begin as TIFF and JPEG do: what lies elsewhere."""
+"""Files whose image is stored elsewhere, and where. They are known by the ending of their name,
+because they begin like TIFF or JPEG."""
 
 HDF5_ENDINGS = (".h5", ".hdf5", ".hdf")
-"""In a folder those are images; others of the format are anything, such as models."""
+"""HDF5 files in a folder are images if they end so. Others may be anything, such as models."""
 
 
 def picture_kind(start: bytes) -> str | None:
-    """What kind of picture a file is that begins so; None for anything else."""
+    """The kind of picture of a file with these first bytes; None for anything else."""
     for kind, starts in PICTURES.items():
         if start.startswith(starts):
             return kind
     if start.startswith(b"RIFF") and start[8:12] == b"WEBP":
         return "webp"
-    # These two letters alone may begin a text.
+    # A text may begin with the letters BM too, so the length of the header is checked.
     length = int.from_bytes(start[14:16], "little")
     return "bmp" if start.startswith(b"BM") and length in BMP_HEADERS else None
 
 
 def has_known_start(start: bytes) -> bool:
-    """Whether a file that begins so, with at least 16 bytes of it, is of a known format."""
+    """Whether a file has a known format, given at least its first 16 bytes."""
     known = TIFF + NPY + NPZ + ND2 + CZI + LIF + HDF5
     return start.startswith(known) or picture_kind(start) is not None
 
@@ -79,41 +80,41 @@ def read_contents(
 ) -> Contents:
     """Read the arrays of an image file.
 
-    The format is known by how the file begins; what its name ends in does not matter.
+    The format is found by the first bytes of the file; the ending of its name does not matter.
 
     Parameters
     ----------
     path : Path or str
-        A file, the folder of an OME-Zarr, or the address (http or https) of one.
+        A file, the folder of an OME-Zarr, or its address (http or https).
     z, t : int, 'max' (z only) or None
-        Which plane of a stack, from 0.
-    scene : int, optional
-        Which image of a file that holds several, from 0.
+        The plane of a stack, from 0.
+    scene : int or str, optional
+        The image to read if the file holds several, from 0 or by name.
     region : (row, col, row, col), optional
         First row and column of the part to read, and those after the last. A file that can only be
-        read as a whole comes as a whole, and its `Contents.whole` is True.
+        read as a whole is read as a whole, and `Contents.whole` is True.
     reduced_to : int, optional
-        Read every so many rows and columns, so that neither are more than this. A file that can
-        only be read as a whole comes as it is, and `Contents.full_shape` is None.
+        Read only every n-th row and column, so that there are at most this many of each. A file
+        that can only be read as a whole is read in full, and `Contents.full_shape` is None.
     as_stored : bool
-        The numbers of a palette and not its colours, as for labels.
+        Read the numbers of a palette instead of its colours, as for labels.
     public_only : bool
         See `cellcutter_core.images.formats.zarr_stores.WebStore`.
     max_bytes : int, optional
-        Refuse what takes more memory, from its header alone. Default: `memory_limit`.
+        Refuse a file that needs more memory, by its header. Default: `memory_limit`.
 
     Raises
     ------
     ValueError
-        Whatever is wrong. One line, beginning with the file's name; a `TooLarge` or `Several` where
-        it is that.
+        If anything is wrong. The message is one line that begins with the file's name. The error is
+        a `TooLarge` or `Several` in these two cases.
     """
     name = file_name(path)
     limit = memory_limit() if max_bytes is None else max_bytes
     try:
         _refuse_pointer(path)
         with warnings.catch_warnings():
-            # Libraries warn of odd metadata; what matters for the pixels is checked.
+            # Libraries warn of odd metadata; everything that matters for the pixels is checked.
             warnings.simplefilter("ignore")
             part = Part(z, t, scene, region, reduced_to)
             if is_address(path) or is_zarr_folder(Path(path)):
@@ -134,7 +135,7 @@ def read_contents(
 
 
 def read_label_contents(path: Path | str, *, max_bytes: int | None = None) -> Contents:
-    """The arrays of a file of labels, of which nobody chooses one of several images.
+    """The arrays of a file of labels, which must hold a single image.
 
     Raises
     ------
@@ -144,7 +145,7 @@ def read_label_contents(path: Path | str, *, max_bytes: int | None = None) -> Co
     try:
         contents = read_contents(path, as_stored=True, max_bytes=max_bytes)
         pixels = contents.pixels
-        # Some formats have colours only.
+        # Some formats can store only colours.
         if contents.colour and all(
             np.array_equal(pixels[..., 0], pixels[..., other]) for other in (1, 2)
         ):
@@ -152,22 +153,22 @@ def read_label_contents(path: Path | str, *, max_bytes: int | None = None) -> Co
         return contents
     except Several as error:
         raise Unreadable(
-            f"{str(error).partition(', and one is')[0]}, and it is not known which of them the "
-            "labels are; save those in a file of their own"
+            f"{str(error).partition(', and one is')[0]}, and it is not known which of them holds "
+            "the labels; save the labels in a separate file"
         ) from None
 
 
 def _refuse_pointer(path: Path | str) -> None:
-    """Refuse a file that says where an image lies and holds an overview of it, or not even that."""
+    """Refuse a file that refers to an image in other files and holds at most an overview of it."""
     if not is_address(path) and (lies := POINTERS.get(Path(path).suffix.lower())):
         raise Unreadable(
-            f"holds an overview alone, the image itself lies {lies}, which is not supported; "
+            f"holds only an overview. The image itself is {lies}, which is not supported; "
             "export the image as OME-TIFF"
         )
 
 
 def n_images(path: Path | str) -> int:
-    """How many separate images a file holds, as far as its header tells; 1 where it cannot be read.
+    """The number of separate images in a file, by its header; 1 if it cannot be read.
 
     Pixels are not read.
     """
@@ -181,7 +182,7 @@ def n_images(path: Path | str) -> int:
 
 
 def image_titles(path: Path | str) -> list[str]:
-    """Name and shape of each of several images in a file, in their order; empty where it holds one.
+    """Name and shape of each image of a file that holds several, in their order; else empty.
 
     Pixels are not read.
     """
@@ -195,10 +196,10 @@ def image_titles(path: Path | str) -> list[str]:
 
 
 def is_image_file(path: Path) -> bool:
-    """Whether a file begins as one of a known format does; hidden ones are none.
+    """Whether a file is an image, by its first bytes. Hidden files are not.
 
-    An archive of anything begins as an .npz file does, which is told by its ending, and others by
-    a Zarr that lies in them. Of folders those of an OME-Zarr are images.
+    All zip archives begin alike: one is an image if its name ends in .npz or a Zarr is in it. A
+    folder is an image if it is an OME-Zarr.
     """
     if path.name.startswith("."):
         return False
@@ -216,17 +217,17 @@ def is_image_file(path: Path) -> bool:
 
 
 def file_name(path: Path | str) -> str:
-    """The name of a file as messages begin with it; of an address the last part of its path."""
+    """The name of a file as messages begin with it; for an address, the last part of its path."""
     if is_address(path):
         path = str(path).split("?")[0].rstrip("/")
     return one_line(Path(path).name or path)
 
 
 def one_line(text: object) -> str:
-    """The text with every run of white space, line breaks too, made one space.
+    """The text with every run of white space, including line breaks, replaced by one space.
 
-    What a terminal or a page would obey, not show (escape sequences, changes of the direction of
-    text, bytes that are no text), becomes �.
+    Characters that a terminal or a page would execute instead of show (escape sequences, changes
+    of the direction of text, bytes that are not text) become �.
     """
     line = " ".join(str(text).split())
     return line if line.isprintable() else "".join(c if c.isprintable() else "�" for c in line)
@@ -236,7 +237,7 @@ def _start(path: Path) -> bytes:
     """The first bytes of the file."""
     try:
         if path.is_dir():
-            raise Unreadable("is a folder and no OME-Zarr; give one image file in it")
+            raise Unreadable("is a folder but not an OME-Zarr; give one image file in it")
         with path.open("rb") as file:
             start = file.read(16)
     except FileNotFoundError:
@@ -259,7 +260,7 @@ def _read_zarr(path: Path | str, part: Part, max_bytes: int, public_only: bool) 
 
 
 def _read(path: Path, start: bytes, part: Part, as_stored: bool, max_bytes: int) -> Contents:
-    # Imported when needed: tifffile and Pillow together take a tenth of a second.
+    # Readers are imported when needed: tifffile and Pillow together take a tenth of a second.
     if start.startswith(TIFF):
         from cellcutter_core.images.formats.tiff import read_tiff
 
@@ -283,8 +284,8 @@ def _read(path: Path, start: bytes, part: Part, as_stored: bool, max_bytes: int)
         return read_npy(path, part, max_bytes)
     if is_drawn(path):
         raise Unreadable(
-            "holds points or outlines, or is any other JSON, and no image; give ROIs of ImageJ and "
-            "GeoJSON as markers or true cells of one"
+            "holds points, outlines or other JSON instead of an image; give ROIs of ImageJ and "
+            "GeoJSON as the markers or true cells of an image"
         )
     if start.startswith(NPZ):
         from cellcutter_core.images.formats.numpy_files import read_npz
@@ -295,7 +296,7 @@ def _read(path: Path, start: bytes, part: Part, as_stored: bool, max_bytes: int)
 
             return read_ome_zarr(ZipStore(path), part, max_bytes)
         contents = read_npz(path, max_bytes)
-        # There are no planes in it; what is asked for must be the only one.
+        # It has one image and one plane; a request for another one is refused.
         part.which_scene()
         part.check_plane(contents.pixels.shape, "YXC")
         part.inside(*contents.pixels.shape[:2])
@@ -303,7 +304,7 @@ def _read(path: Path, start: bytes, part: Part, as_stored: bool, max_bytes: int)
         return contents
     if start.startswith(tuple(mark[:16] for mark in GIT_LFS)):
         raise Unreadable(
-            "is a pointer of Git LFS and not the file itself; fetch that with 'git lfs pull'"
+            "is a pointer of Git LFS instead of the file; fetch the file with 'git lfs pull'"
         )
     raise Unreadable(
         "is not an image in a known format; give TIFF, PNG, JPEG, BMP, GIF, WebP, JPEG 2000, .npy, "
@@ -313,14 +314,14 @@ def _read(path: Path, start: bytes, part: Part, as_stored: bool, max_bytes: int)
 
 
 def _plain(pixels: Array) -> Array:
-    """The pixels in C order, in a data type of this machine, and all finite.
+    """The pixels in C order, in native byte order, and all finite.
 
-    NaN in a frame around the image, or in the empty parts of a mosaic, becomes the smallest number
-    of its channel.
+    NaN in a frame around the image, or in the empty parts of a mosaic, is replaced by the smallest
+    number of the channel.
     """
     dtype = pixels.dtype.newbyteorder("=")
     if dtype.kind == "f":
-        # What comes after works in 32-bit floats.
+        # Later steps work in 32-bit floats.
         limit = np.finfo(np.float32).max
         for index in range(pixels.shape[2]):
             channel = pixels[..., index]
@@ -328,12 +329,12 @@ def _plain(pixels: Array) -> Array:
                 bad = ~(np.abs(channel) <= limit)
             n_bad = int(np.count_nonzero(bad))
             if n_bad and bool(np.isnan(channel[bad]).all()) and is_gap(bad):
-                # Registered and stitched images say so that nothing was imaged there.
+                # Registered and stitched images have NaN where nothing was imaged.
                 pixels = pixels if pixels.flags.writeable else pixels.copy()
                 pixels[bad, index] = channel[~bad].min()
             elif n_bad:
                 raise Unreadable(
-                    f"{n_bad} pixel(s) of channel {index} are NaN, infinite or beyond 32-bit "
-                    "floats; replace them by numbers, for example with numpy.nan_to_num"
+                    f"{n_bad} pixel(s) of channel {index} are NaN, infinite or too large for "
+                    "32-bit floats; replace them, for example with numpy.nan_to_num"
                 )
     return np.ascontiguousarray(pixels, dtype=np.float32 if dtype == np.float16 else dtype)

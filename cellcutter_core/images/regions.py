@@ -1,4 +1,4 @@
-"""A part of an image, worked on as if it were the whole."""
+"""Cuts a region out of an image, and finds a region with much to see."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cellcutter_core.images.parts import Region
 
 
 def cut_out(image: Image, box: Region) -> Image:
-    """The pixels of a box with all that is known of them.
+    """Cut a region out of an image, with its markers, masks, truth and so on.
 
     Parameters
     ----------
@@ -27,8 +27,8 @@ def cut_out(image: Image, box: Region) -> Image:
     Returns
     -------
     Image
-        Views, no copies, with its place in the whole image. Validation crops stay if they lie in
-        the box whole.
+        Its arrays are views, not copies, and it knows its position in the whole image. Validation
+        crops that lie completely in the box stay.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def cut_out(image: Image, box: Region) -> Image:
         whole_shape=image.whole_shape or image.shape,
         **planes,
     )
-    # Says so where the region holds nothing to see.
+    # Raises if a channel in use is constant in the region.
     return cropped.with_roles()
 
 
@@ -92,23 +92,23 @@ def whole(shape: tuple[int, int]) -> Region:
 
 
 def interesting_region(image: Image, side: int = 512) -> Region:
-    """The square of this side in which there is most to see.
+    """The square of this side with most to see.
 
-    That is where the cell channel varies most over a few pixels: cells have edges and texture,
-    background has neither. Brightness counts by its logarithm, so that one bright clump does not
+    It is where the cell channel varies most over a few pixels: cells have edges and texture,
+    background has neither. The logarithm of brightness is used, so that one bright clump does not
     outweigh a field of dim cells.
 
     Parameters
     ----------
     image : Image
-        Perhaps shown smaller than it is, see `Image.full_shape`.
+        It may be reduced, see `Image.full_shape`.
     side : int
-        In pixels. A smaller image is taken whole along that axis.
+        In pixels. Along an axis that is shorter, all of the image is taken.
 
     Returns
     -------
-    Box
-        In rows and columns of the whole image.
+    Region
+        In rows and columns of the full image.
     """
     if image.full_shape is not None:
         shown_as = image.full_shape[0] / image.shape[0]
@@ -134,7 +134,7 @@ def interesting_region(image: Image, side: int = 512) -> Region:
 
 
 def _densest(field: npt.NDArray[np.float32], n_rows: int, n_cols: int) -> tuple[int, int]:
-    """First row and column of the window with the largest sum; of equal ones the most central."""
+    """First row and column of the window with the largest sum; if several, the most central."""
     total = np.zeros((field.shape[0] + 1, field.shape[1] + 1))
     total[1:, 1:] = field.cumsum(0, dtype=np.float64).cumsum(1)
     sums = (

@@ -1,4 +1,4 @@
-"""An image, its mask and its labels in the size and intensities in which the network sees them."""
+"""Scales images, masks and labels to the size and intensities that the network sees."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ T = TypeVar("T", bound=np.generic)
 def logarithm(
     channel: NDArray[np.float32], *, like: NDArray[np.float32] | None = None
 ) -> NDArray[np.float32]:
-    """log of the intensity above the darkest, with the noise of the dark as its unit.
+    """Logarithm of the intensity above the darkest pixels, linear below a unit.
 
-    Where most of an image is dark the noise of the dark is what small differences have to be
-    held against; below it the logarithm would only blow up noise. What was not imaged is taken for
-    background. Of a part of an image what is
-    dark is judged by pixels of all of it, `like`.
+    The unit is a tenth of the way from the darkest pixels to the median, about the noise of the
+    dark; below it a logarithm would only amplify noise. Gaps where nothing was imaged count as
+    background. If `channel` is a part of an image, `like` is the whole of it, by which darkest
+    pixels and unit are found.
     """
     channel = filled_gaps(channel)
     judged = channel if like is None else filled_gaps(like)

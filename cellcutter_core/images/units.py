@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-# µm in each, by what stands before "m" or "metre".
+# The length in µm of a unit, by the prefix before "m" or "metre".
 _SYMBOLS = {
     "a": 1e-12,
     "f": 1e-9,
@@ -56,10 +56,10 @@ _PER_PIXEL = re.compile(r"\s*(?:/|per)\s*(?:px|pix|pixels?)$")
 
 
 def in_micrometres(length: float, unit: str) -> float | None:
-    """A length in µm; None where it is no positive number, or nobody knows what the unit is.
+    """A length in µm; None if it is not a positive number, or the unit is not known.
 
-    Both signs for micro occur, escapes of them, and what is left where one was read in a wrong
-    encoding.
+    Files write micro in several ways: with either of two signs, as an escape sequence, or garbled
+    by a wrong encoding.
 
     Examples
     --------
@@ -73,9 +73,9 @@ def in_micrometres(length: float, unit: str) -> float | None:
 
 
 def micrometres_of(unit: str) -> float | None:
-    """µm in a unit; None of one that is not known."""
+    """The length of a unit in µm; None if it is not known."""
     text = re.sub(r"\\u00b5|\\u03bc|\\xb5|&micro;|&#181;|μ|Âµ|Î¼|�", "µ", unit.strip(), flags=re.I)
-    # Of two letters, a capital first one is another prefix: "Mm" is a megametre.
+    # In a unit of two letters, a capital first letter is another prefix: "Mm" is a megametre.
     if re.fullmatch(r"[A-Z]m", text) and text[0] not in "NU":
         return None
     text = _PER_PIXEL.sub("", text.lower()).strip(" .()[]")

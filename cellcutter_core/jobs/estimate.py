@@ -1,4 +1,4 @@
-"""How long a training will take, and on what, without loading a machine-learning framework."""
+"""Estimate how long a training will take, without loading a machine-learning framework."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ from cellcutter_core.training.datasets import scale_for
 from cellcutter_core.training.inputs import Inputs
 
 # Measured on two cores of a processor without bfloat16 (AMD EPYC 7003, TensorFlow 2.21, float32)
-# with 16 and 32 channels and both stems; the four speeds fit these two numbers within 10 %.
-# Training passes each crop forwards and backwards, which is three times the work of forwards alone.
+# with 16 and 32 channels and both stems. The four speeds fit these two numbers within 10 %.
+# Training passes each crop forwards and backwards: three times the work of the forward pass.
 SECONDS_PER_GFLOP = 0.0114  # of one forward pass
 SECONDS_PER_MEGAPIXEL = 0.0053  # of one channel that a convolution writes
 CORES_MEASURED = 2
-MOST_CORES = 8  # More are hardly any faster with crops as small as these.
-# A framework has to be loaded and the steps be traced before anything is trained.
+MOST_CORES = 8  # With such small crops, more cores are hardly faster.
+# Before training, the framework is loaded and the steps are traced.
 START_UP = 12.0
-# At each epoch every cell is put into the picture, the pixels are shared out, all is written.
+# At each epoch all cells are predicted, combined to a label image, and written.
 SECONDS_PER_CELL = 0.0005
 SECONDS_PER_PIXEL = 4e-7
 SECONDS_PER_EPOCH = 0.3
-# A guess, not measured: a GPU beside the processor above, and the compiling before its first step.
+# Guesses, not measured: how much faster a GPU is than the processor above, and its start-up with
+# the compilation before the first step.
 GPU_FASTER = 20.0
 GPU_START_UP = 40.0
 
 
 class Speed(NamedTuple):
-    """What a training's time is made of, in seconds."""
+    """The parts of a training's time, in seconds."""
 
     start_up: float
     per_crop: float
@@ -43,21 +44,21 @@ class Speed(NamedTuple):
 
 
 def estimate_seconds(inputs: Inputs, config: Config, *, device: str | None) -> tuple[float, str]:
-    """How long a training would take from its start to its last epoch.
+    """Estimate how long a training takes from its start to its last epoch.
 
     Parameters
     ----------
     inputs : Inputs
-        What would be trained on.
+        The inputs of the training.
     config : Config
     device : str or None
-        As `spare.Spare.known` says it; None where it is not known yet, which means a processor.
+        The result of `Spare.known`. None, if it is not known yet, counts as a processor.
 
     Returns
     -------
     seconds : float
     basis : str
-        In words, what the estimate is based on.
+        What the estimate is based on, in words.
     """
     n_cells = len(inputs.points)
     n_crops = config.training.epochs * config.training.steps * crops_per_step(inputs, config)
@@ -66,13 +67,13 @@ def estimate_seconds(inputs: Inputs, config: Config, *, device: str | None) -> t
         speed, basis = _rough_speed(inputs, config, device)
     else:
         speed, basis = earlier
-    # Epoch 0 is drawn as well.
+    # Epoch 0 is predicted as well.
     drawn = (config.training.epochs + 1) * n_cells
     return speed.start_up + n_crops * speed.per_crop + drawn * speed.per_cell_drawn, basis
 
 
 def crops_per_step(inputs: Inputs, config: Config) -> float:
-    """How many crops one step has, on average."""
+    """Return the mean number of crops in a step."""
     n_cells, area = len(inputs.points), config.training.area
     if area is None:
         return min(config.training.crops, n_cells)
@@ -82,10 +83,10 @@ def crops_per_step(inputs: Inputs, config: Config) -> float:
 
 
 def speed_of(run: Run) -> Speed | None:
-    """What the time of a run was made of; None where it has not gone far enough to tell.
+    """Measure the parts of a run's time; None if it has not run long enough.
 
-    The first step is left out of the speed: it waits for tracing and compiling. So is the drawing
-    of epoch 0, but for the time that one takes later on.
+    The first step does not count for the speed, because it waits for tracing and compilation. If
+    the start-up contains the prediction of epoch 0, the time of a usual prediction is subtracted.
     """
     steps: list[dict[str, Any]] = []
     per_crop, drawing = [], []
@@ -115,7 +116,7 @@ def speed_of(run: Run) -> Speed | None:
 
 
 def _earlier_speed(config: Config, device: str | None) -> tuple[Speed, str] | None:
-    """Of the newest run here with the same network on the same device."""
+    """Return the speed of the newest run here with the same network on the same device."""
     for summary in list_runs()[0]:
         if not summary.epochs_done or _work(summary.description["config"]) != _work(
             config.model_dump()
@@ -139,7 +140,7 @@ def _earlier_speed(config: Config, device: str | None) -> tuple[Speed, str] | No
 
 
 def _work(config: Mapping[str, Any]) -> tuple[Any, ...]:
-    """The settings that decide how long one crop takes."""
+    """Return the settings that determine how long one crop takes."""
     training = config["training"]
     return (
         config["network"],
@@ -158,7 +159,7 @@ def _rough_speed(inputs: Inputs, config: Config, device: str | None) -> tuple[Sp
     gflop, megapixels = forward_cost(config.network, config.crops.size, n_channels)
     forward = gflop * SECONDS_PER_GFLOP + megapixels * SECONDS_PER_MEGAPIXEL
     forward *= 1 / GPU_FASTER if gpu else CORES_MEASURED / min(_n_cores(), MOST_CORES)
-    # Where a step's crops do not pass together, each passes once more to see the others.
+    # If the crops of a step pass in several batches, each passes once more for the overlaps.
     parts = crops_per_step(inputs, config) > config.training.crops_at_once
     each_epoch = SECONDS_PER_EPOCH + SECONDS_PER_PIXEL * inputs.mask.size
     drawn = SECONDS_PER_CELL + each_epoch / max(len(inputs.points), 1)
@@ -168,12 +169,12 @@ def _rough_speed(inputs: Inputs, config: Config, device: str | None) -> tuple[Sp
         measured = "guessed for a GPU"
     return speed, (
         f"a rough guess from the size of the network and speeds {measured}; "
-        "after the first run here it will be better"
+        "it improves after the first run here"
     )
 
 
 def forward_cost(network: NetworkSettings, crop_size: int, n_channels: int) -> tuple[float, float]:
-    """Work of one crop's way forwards through the UNet, as `UNet` builds it.
+    """Compute the work of a forward pass of one crop through the UNet that `UNet` builds.
 
     Parameters
     ----------
@@ -181,7 +182,7 @@ def forward_cost(network: NetworkSettings, crop_size: int, n_channels: int) -> t
     crop_size : int
         Side of the crop in pixels.
     n_channels : int
-        Of a crop, the position embedding included.
+        Channels of a crop, including the position embedding.
 
     Returns
     -------
@@ -193,7 +194,7 @@ def forward_cost(network: NetworkSettings, crop_size: int, n_channels: int) -> t
     widths = [network.channels * 2**level for level in range(network.depth)]
     widths.append(widths[-1])
     side = crop_size // network.stem
-    # Each convolution: side of its output, side of its kernel, channels in and out.
+    # For each convolution: side of its output, side of its kernel, input and output channels.
     layers: list[tuple[int, int, int, int]] = []
     channels = n_channels
     if network.stem == 2:
@@ -207,7 +208,7 @@ def forward_cost(network: NetworkSettings, crop_size: int, n_channels: int) -> t
         into = channels + width
         layers += [(side >> level, 3, into, width), (side >> level, 3, width, width)]
         channels = width
-    # A transposed convolution of kernel 4 and stride 2 sums four values for each pixel.
+    # A transposed convolution with kernel 4 and stride 2 sums four values for each pixel.
     layers.append((crop_size, network.stem, channels, 1))
     flop = sum(2 * (kernel * out) ** 2 * a * b for out, kernel, a, b in layers)
     return flop / 1e9, sum(out**2 * b for out, _, _, b in layers) / 1e6

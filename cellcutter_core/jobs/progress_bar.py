@@ -12,12 +12,12 @@ from cellcutter_core.runs.store import Run
 
 @contextlib.contextmanager
 def progress_bar(run: Run, epochs: int | None = None) -> Iterator[Callable[[Any], None]]:
-    """Show a run's steps and epochs as they come; where there is no terminal, a line an epoch.
+    """Show the steps and epochs of a run; without a terminal, print a line for each epoch.
 
     Yields
     ------
     callable
-        Give it every `Step`, `EpochZero` and `Epoch`.
+        Call it with every `Step`, `EpochZero` and `Epoch`.
     """
     from rich.console import Console
     from rich.progress import (
@@ -69,12 +69,12 @@ def progress_bar(run: Run, epochs: int | None = None) -> Iterator[Callable[[Any]
 
 @contextlib.contextmanager
 def share_bar() -> Iterator[Callable[[str, float], None]]:
-    """Show how far something with a name is that takes long; nothing where there is no terminal.
+    """Show the progress of a long piece of work; nothing without a terminal.
 
     Yields
     ------
     callable
-        Give it the name, and the share that is done.
+        Call it with the name of the work, and the finished share.
     """
     from rich.console import Console
     from rich.progress import (

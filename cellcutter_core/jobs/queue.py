@@ -1,14 +1,14 @@
-"""The queue of runs, and of their applications: submit one, see where it stands, cancel it.
+"""The queue of jobs, which are runs and applications: submit, position, cancel.
 
-Each is worked on by a child process of its own, which an executor's task starts and waits for.
-On one machine the tasks are threads; on a cluster they may be those of
-``dask.distributed.Client(address).get_executor()``, with the runs on a shared file system. Nothing
-but strings goes to a task, and all that becomes of a run is in its directory.
+Each job is executed by its own child process. A task of an executor starts the process and waits
+for it. On one machine the tasks are threads. On a cluster they may be those of
+``dask.distributed.Client(address).get_executor()``, with the runs on a shared file system. A task
+gets only strings, and everything about a run is in its folder.
 
-A run outlives the server that started it: hours of training shall not hang on a terminal that is
-closed, and the page finds the run again from its directory. Whoever wants it to end stops it, on
-the page or by making the file `stop` in its directory. What waited for its turn does not start
-without a server; `Jobs.left_behind` finds it.
+A run outlives the server that started it: hours of training must not depend on an open terminal,
+and the page finds the run again from its folder. It can be stopped on the page, or by creating the
+file `stop` in its folder. A queued job does not start without a server; `Jobs.left_behind` finds
+it.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from cellcutter_core.runs.folder import list_runs, runs_folder
 from cellcutter_core.runs.lock import holder, process_exists
 from cellcutter_core.runs.store import Run
 
-# A run that was asked to stop does so within its current step, or after the drawing of an epoch.
-# Past this many seconds it is ended. The steps before a drawing are stored by then.
+# A run that was asked to stop does so within its current step or after the prediction of an epoch.
+# After this many seconds it is ended. The steps before a prediction are stored by then.
 GRACE = 30.0
-# After a signal to end, until it is killed.
+# Seconds from a signal to end until the process is killed.
 LAST_GRACE = 5.0
 _LOOK_EVERY = 0.25
 
@@ -49,85 +49,85 @@ _going: set[str] = set()
 
 
 class Jobs:
-    """A queue of runs.
+    """A queue of jobs.
 
     Parameters
     ----------
     executor : concurrent.futures.Executor, optional
-        Where tasks run; default threads here, as many as CELLCUTTER_WORKERS says, else one: two
+        Where tasks run. Default: threads here, as many as CELLCUTTER_WORKERS says, or else one: two
         trainings at once on one machine are each half as fast.
 
     Raises
     ------
     ValueError
-        If CELLCUTTER_WORKERS is no number of workers.
+        If CELLCUTTER_WORKERS is no valid number of workers.
 
     Attributes
     ----------
     n_workers : int
-        How many tasks run at once; 1 where that is the matter of an executor that was given.
+        How many tasks run at once; 1 with a given executor, which decides that itself.
     """
 
     def __init__(self, executor: Executor | None = None) -> None:
         self.n_workers = _n_workers() if executor is None else 1
         self._executor = executor or Threads(self.n_workers)
-        # By absolute path, in the order of the queue.
+        # Absolute path of a job → its future, in the order of the queue.
         self._futures: dict[str, Future[None]] = {}
         self._lock = threading.Lock()
 
     def submit(self, run: Run, *, epochs: int | None = None) -> None:
-        """Put a run at the end of the queue: a new one, or one to go on with.
+        """Put a run at the end of the queue: a new one, or one to continue.
 
         Parameters
         ----------
         run : Run
         epochs : int, optional
-            Train to this epoch; default the one it was last to train to.
+            Train to this epoch; default the last planned epoch.
 
         Raises
         ------
         ValueError
-            If it is running or waiting already, has that many epochs already, or is of an earlier
+            If it is already running or queued, already has that many epochs, or is of an earlier
             version.
         """
         check_current(run.config)
         if epochs is not None:
-            run.config.training.replace(epochs=epochs)  # Within the bounds, or it says so.
+            run.config.training.replace(epochs=epochs)  # It checks the bounds.
         with self._lock:
             now = run.progress
             if now.status == "running":
-                raise ValueError("this run is still going; stop it first, or wait until it is done")
+                raise ValueError("this run is still running; stop it first, or wait until it ends")
             path = str(run.path.absolute())
             if self._waits(path):
-                raise ValueError("this run waits for its turn already")
+                raise ValueError("this run is already in the queue")
             last = epochs or now.epochs
             if now.epochs_done >= last:
                 raise ValueError(
-                    f"this run has {now.epochs_done} epochs already; "
-                    "choose a larger number of epochs to go on with it"
+                    f"this run already has {now.epochs_done} epochs; "
+                    "choose a larger number of epochs to continue it"
                 )
             self._queue(run, train_in_child, str(last), epochs=last)
 
     def apply(self, application: Application) -> None:
-        """Put the application of a run at the end of the queue, a new one or one to go on with.
+        """Put an application at the end of the queue: a new one, or one to continue.
 
         Raises
         ------
         ValueError
-            If it is going or waiting already, all its images are done, or its run is of an earlier
+            If it is already running or queued, all its images are done, or its run is of an earlier
             version.
         """
         check_current(application.run.config)
         with self._lock:
             now = application.progress
             if now.status == "running" or self._waits(str(application.path.absolute())):
-                raise ValueError("this is going on already; wait until it is done")
+                raise ValueError("this is already running or queued; wait until it is done")
             if not now.n_left:
-                raise ValueError("all these images are done already; choose others")
+                raise ValueError("all these images are already done; choose others")
             self._queue(application, apply_in_child)
 
     def _queue(self, job: Job, task: Callable[..., None], *args: str, **values: Any) -> None:
-        """Put a job at the end of the queue. The lock is held."""
+        """Put a job at the end of the queue. The caller holds the lock."""
         path = str(job.path.absolute())
         job.forget_stop()
         ticket = uuid.uuid4().hex
@@ -154,10 +154,10 @@ class Jobs:
         future.add_done_callback(lambda done: _lost(done, path, ticket))
 
     def cancel(self, run: Job) -> None:
-        """Take a run out of the queue, or stop it if it is running; at its end nothing happens.
+        """Take a job out of the queue, or stop it if it is running; ended jobs do not change.
 
-        It returns at once. A running one keeps all its whole steps, an application its whole
-        images; one that does not stop by itself is ended after `GRACE` seconds.
+        It returns at once. A running run keeps its whole steps, an application its whole images. A
+        job that does not stop by itself is ended after `GRACE` seconds.
         """
         status = run.progress.status
         if status not in ("queued", "running"):
@@ -166,34 +166,34 @@ class Jobs:
         with self._lock:
             future = self._futures.get(str(run.path.absolute()))
         if status == "queued":
-            # If it is just being started, it finds that it was asked to stop.
+            # A job that is just being started finds the request to stop.
             if future is None or not future.running():
                 run.record("stopped")
             if future is not None:
                 future.cancel()
         elif future is None or future.done():
-            # Started by a server that is gone, or from the command line: nobody waits for it.
+            # Started by a server that has ended, or from the command line: no task waits for it.
             threading.Thread(target=_end, args=(str(run.path),), daemon=True).start()
 
     def position(self, run: Job) -> int | None:
-        """1 for the run that starts next, and so on; None for one that does not wait here."""
+        """Return 1 for the job that starts next, and so on; None if it is not queued here."""
         path = str(run.path.absolute())
         with self._lock:
             waiting = [other for other in self._futures if self._waits(other)]
         return waiting.index(path) + 1 if path in waiting else None
 
     def ahead(self, job: Job | None = None) -> list[Job]:
-        """What comes before one that waits here, in order: what goes on, then what starts sooner.
+        """Return what comes before a queued job, in order: running jobs, then earlier queued ones.
 
         Parameters
         ----------
         job : Run or Application, optional
-            Default one that would be submitted now.
+            Default: a job that would be submitted now.
 
         Returns
         -------
         list of Run or Application
-            Empty for one that does not wait here.
+            Empty if the job is not queued here.
         """
         path = "" if job is None else str(job.path.absolute())
         with self._lock:
@@ -210,7 +210,7 @@ class Jobs:
             waiting = waiting[: waiting.index(path)]
         found = []
         for other in (*going, *waiting):
-            with contextlib.suppress(ValueError):  # Deleted.
+            with contextlib.suppress(ValueError):  # It was deleted.
                 found.append(_job(other))
         return found
 
@@ -218,14 +218,14 @@ class Jobs:
         future = self._futures.get(path)
         if future is None or future.done() or future.running():
             return False
-        # Executors elsewhere do not tell a task that waits from one that runs; the run does.
+        # Other executors do not tell a waiting task from a running one; the run does.
         try:
             return _job(path).progress.status == "queued"
         except ValueError:
-            return False  # Deleted.
+            return False  # It was deleted.
 
     def left_behind(self) -> list[Run]:
-        """Runs that waited when their server ended, oldest first; `submit` queues them again."""
+        """Return runs that were queued when their server ended, oldest first, see `submit`."""
         summaries, _ = list_runs()
         found = []
         for summary in reversed(summaries):
@@ -239,7 +239,7 @@ class Jobs:
 
 
 def is_left_behind(job: Job) -> bool:
-    """Whether it still waits for its turn, but the server that queued it has ended."""
+    """Return whether a job is still queued although the server that queued it has ended."""
     queued = _last_queued(job)
     return job.progress.status == "queued" and queued is not None and not _serves(queued)
 
@@ -250,11 +250,11 @@ def train_in_child(path: str, epochs: str, ticket: str) -> None:
     Parameters
     ----------
     path : str
-        The run's directory, absolute.
+        The run folder, absolute.
     epochs : str
         Train to this epoch.
     ticket : str
-        Of the event that queued it; with another one by now, the run is not ours to start.
+        Ticket of the event that queued it. If the run has another one by now, it is not started.
     """
     try:
         run = Run(path)
@@ -291,7 +291,8 @@ def _child(job: Job, command: list[str]) -> subprocess.Popen[Any]:
             stdout=log,
             stderr=subprocess.STDOUT,
             env=environment(),
-            # Not ended by Ctrl-C in the server's terminal, and all its processes as one.
+            # A new session: Ctrl-C in the server's terminal does not end it, and its processes form
+            # one group.
             start_new_session=True,
         )
 
@@ -326,17 +327,17 @@ def _in_child(
 
 
 def child_command(path: str, epochs: str) -> list[str]:
-    """The command that trains a run."""
+    """Return the command that trains a run."""
     return [*module_command("cellcutter_core.jobs.worker"), path, epochs]
 
 
 def application_command(path: str) -> list[str]:
-    """The command that applies a run to images."""
+    """Return the command that executes an application."""
     return [*module_command("cellcutter_core.apply.application"), path]
 
 
 def _wait(child: subprocess.Popen[Any], run: Job) -> None:
-    """Until the child has ended, by force if it was asked to stop long ago."""
+    """Wait until the child has ended; end it if it was asked to stop long ago."""
 
     def ended() -> bool:
         try:
@@ -349,7 +350,7 @@ def _wait(child: subprocess.Popen[Any], run: Job) -> None:
 
 
 def _end(path: str) -> None:
-    """Wait until a run that nobody here started has stopped, and end it if it does not."""
+    """Wait until a job that was not started here has stopped; end it if it does not."""
     run = _job(path)
     by = holder(run.path)
     if by is None or by.pid is None or by.host != socket.gethostname():
@@ -379,7 +380,7 @@ def _watch(
 
 
 def _signal(pid: int, number: int) -> None:
-    """To the process and, where it leads a group of its own, to all of that."""
+    """Send a signal to the process and, if it leads a process group, to the whole group."""
     with contextlib.suppress(OSError):
         if hasattr(os, "killpg") and os.getpgid(pid) == pid:
             os.killpg(pid, number)
@@ -388,10 +389,10 @@ def _signal(pid: int, number: int) -> None:
 
 
 def _record_end(run: Job, ticket: str, *, what: str) -> None:
-    """Say why a child ended that could not say so itself."""
+    """Record why a child ended, if it could not do so itself."""
     status = run.progress.status
     if not _holds(run, ticket) or holder(run.path) is not None:
-        return  # It was queued again meanwhile, or another process works on it.
+        return  # It has been queued again, or another process works on it.
     if status in ("queued", "running", "crashed") and run.asked_to_stop:
         run.record("stopped")
     elif status == "queued":
@@ -403,7 +404,7 @@ def _record_end(run: Job, ticket: str, *, what: str) -> None:
 
 
 def _lost(future: Future[None], path: str, ticket: str) -> None:
-    """Say so in the run when the executor could not do its task."""
+    """Record in the run if the executor could not execute its task."""
     if future.cancelled() or future.exception() is None:
         return
     with contextlib.suppress(OSError, ValueError):
@@ -427,11 +428,11 @@ def _holds(run: Job, ticket: str) -> bool:
 
 
 def _serves(queued: dict[str, Any]) -> bool:
-    """Whether the server that queued a run may still start it."""
+    """Return whether the server that queued a run may still start it."""
     if queued.get("server") == _SERVER or queued.get("host") != socket.gethostname():
-        return True  # Of servers on other machines nothing can be said from here.
+        return True  # A server on another machine cannot be checked from here.
     pid = queued.get("pid")
-    # In a container a server started anew has the number of the one before.
+    # In a restarted container the new server may have the same process id.
     return isinstance(pid, int) and pid != os.getpid() and process_exists(pid)
 
 
@@ -448,4 +449,4 @@ def _say_what_goes_on() -> None:
         with contextlib.suppress(ValueError):
             if _job(path).progress.status == "running":
                 what = "A training" if isinstance(_job(path), Run) else "An application"
-                print(f"{what} goes on without the server; to end it: touch {path}/stop")
+                print(f"{what} continues without the server; to stop it: touch {path}/stop")

@@ -1,4 +1,4 @@
-"""How long something waits for its turn: by what is left of all that comes before it."""
+"""Estimate how long a queued job waits, from the remaining time of the jobs before it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cellcutter_core.apply.application import Application, applications
 from cellcutter_core.jobs.estimate import estimate_seconds
 from cellcutter_core.runs.store import Run
 
-# What was asked to stop still ends its step, or the drawing of an epoch.
+# Seconds for a job that was asked to stop to finish its step or the prediction of an epoch.
 STOPPING = 5.0
 
 
@@ -21,21 +21,21 @@ def seconds_to_wait(
     n_workers: int,
     needs: Callable[[Run | Application], float | None],
 ) -> float | None:
-    """Seconds until something starts that has these before it.
+    """Estimate the seconds until a job starts that has these jobs before it.
 
     Parameters
     ----------
     ahead : sequence of Run or Application
-        In the order of the queue, as `Jobs.ahead` gives them.
+        In the order of the queue, as from `Jobs.ahead`.
     n_workers : int
-        How many of them are worked on at once.
+        How many jobs are executed at once.
     needs : callable
-        How long one of them still takes, such as `seconds_left`; None where nobody knows.
+        Returns how long a job still takes, like `seconds_left`, or None if it is not known.
 
     Returns
     -------
     float or None
-        None where it is not known of one of them.
+        None if it is not known for one of the jobs.
     """
     free = [0.0] * n_workers
     for job in ahead:
@@ -47,18 +47,18 @@ def seconds_to_wait(
 
 
 def seconds_left(job: Run | Application, *, device: str | None = None) -> float | None:
-    """How long a run or an application still takes, one that goes on or one that waits.
+    """Estimate how long a running or queued job still takes.
 
     Parameters
     ----------
     job : Run or Application
     device : str, optional
-        What it runs on, as for `estimate_seconds`.
+        As for `estimate_seconds`.
 
     Returns
     -------
     float or None
-        None for an application of which no image is done, and none was before with this network.
+        None for an application if no image is done, neither in it nor earlier with this network.
     """
     if job.asked_to_stop:
         return STOPPING
@@ -78,7 +78,7 @@ def _of_training(run: Run, device: str | None) -> float:
     # Of the first of these epochs some steps may be done.
     seconds *= 1 - now.step / (left * now.steps)
     if now.status == "running":
-        # Before its first step: what it took so far is of that.
+        # Before the first step, the time since the start counts as done.
         seconds -= time.time() - _last(run, "started")
     return max(seconds, 1.0)
 

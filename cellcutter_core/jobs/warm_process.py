@@ -1,7 +1,7 @@
-"""A process that has loaded the framework: it says what trainings run on, and does the next one.
+"""A process that has loaded the framework. It reports the device and does the next training.
 
-To load it takes seconds and hundreds of megabytes, which a server shall not spend itself, and a
-person who starts a training need not wait for.
+Loading takes seconds and hundreds of megabytes. The server must not spend them itself, and the user
+who starts a training should not wait for it.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from pathlib import Path
 
 from cellcutter_core.processes.child import end, environment, module_command
 
-# Nobody needed it for so many seconds: it ends, and gives its memory back.
+# If it is not needed for this many seconds, it ends and frees its memory.
 IDLE = 600.0
-# Seconds after a training in which its pages are drawn first.
+# Seconds after a training before the next process is loaded, so that pages are drawn first.
 PAUSE = 2.0
-# Longer than it takes to load a framework from a slow disk.
+# Limit in seconds; loading a framework from a slow disk takes less.
 PATIENCE = 120.0
-# What it says begins with these, for libraries may print what they like.
+# Prefixes of its messages, because libraries may print other lines.
 DEVICE = "device: "
 TAKEN = "taken"
 
 
 class Spare:
-    """One such process at a time.
+    """A warm process, one at a time.
 
     Attributes
     ----------
     problem : str or None
-        Why the device will never be known, in one line; None where nothing is wrong.
+        Why the device cannot be found out, in one line; None if there is no problem.
     """
 
     def __init__(self) -> None:
@@ -45,9 +45,9 @@ class Spare:
         self._in_use = False
 
     def start(self, *, after: float = 0.0) -> None:
-        """Load one, in so many seconds if nobody wants it before. Never waits.
+        """Load a process, after some seconds or when it is needed. It returns at once.
 
-        While the last one trains there is none: that would take memory and time from it.
+        While the last one trains, no other is loaded: that would take memory and time from it.
         """
         with self._lock:
             if not self._in_use and (self._loading is None or self._loading.has_ended):
@@ -57,16 +57,16 @@ class Spare:
                 self._first = self._first or self._loading
 
     def done(self) -> None:
-        """The one that was taken has ended; the next training gets another one."""
+        """Tell that the process that was taken has ended; the next training gets a new one."""
         with self._lock:
             was_in_use, self._in_use = self._in_use, False
         if was_in_use:
             self.start(after=PAUSE)
 
     def known(self) -> str | None:
-        """What trainings run on, such as "CPU (x86_64, 2 cores)"; None until it is known.
+        """Return the device, such as "CPU (x86_64, 2 cores)", or None until it is known.
 
-        Never waits. The first to ask has it found out, and the answer stays the same.
+        It returns at once. The first call starts finding out; the answer then stays the same.
         """
         if self._first is None:
             self.start()
@@ -79,19 +79,19 @@ class Spare:
         return None if self._first is None else self._first.problem
 
     def take(self, path: str, epochs: str, log: Path) -> subprocess.Popen[str] | None:
-        """Have it train a run, as the command of `queue.child_command` does.
+        """Let the process train a run, like the command of `queue.child_command`.
 
         Parameters
         ----------
         path, epochs : str
             As for `queue.train_in_child`.
         log : Path
-            The file to which all that it prints is added.
+            The file to which everything that it prints is appended.
 
         Returns
         -------
         subprocess.Popen or None
-            None where there is none, or it did not answer.
+            None if there is no process, or it did not answer.
         """
         with self._lock:
             loading, self._loading = self._loading, None
@@ -99,7 +99,7 @@ class Spare:
         return None if loading is None else loading.hand_over([path, epochs, str(log)])
 
     def close(self) -> None:
-        """End the one that waits, if there is one."""
+        """End the waiting process, if there is one."""
         with self._lock:
             loading, self._loading = self._loading, None
         if loading is not None:
@@ -107,7 +107,7 @@ class Spare:
 
 
 class _Loading:
-    """A process from its beginning until it is handed over."""
+    """A process from its start until it is handed over."""
 
     def __init__(self, after: float) -> None:
         self.words: str | None = None
@@ -120,7 +120,7 @@ class _Loading:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the process is not there any more; a failure is not tried again and again."""
+        """Return whether the process has ended; False after a failure, which is not repeated."""
         return self.problem is None and (
             self._process is not None and self._process.poll() is not None
         )
@@ -137,7 +137,7 @@ class _Loading:
                     encoding="utf-8",
                     errors="replace",
                     env=environment(),
-                    # As every process that trains: it outlives the server, all its own as one.
+                    # Like every process that trains: it outlives the server, in its own group.
                     start_new_session=True,
                 )
             except OSError as error:
@@ -156,7 +156,7 @@ class _Loading:
                 self.problem = f"the device could not be found out: {reason[:300]}"
 
     def hand_over(self, work: list[str]) -> subprocess.Popen[str] | None:
-        """The process at its work; None where there is none any more."""
+        """Give the process its work and return it; None if it has ended."""
         self.wanted.set()
         self._thread.join()
         process = self._process
@@ -167,7 +167,7 @@ class _Loading:
         with contextlib.suppress(OSError):
             process.stdin.write(json.dumps(work) + "\n")
             process.stdin.close()
-            # It may have ended just now, because nobody had needed it.
+            # It may have ended just now, because it was not needed.
             if _said(process, TAKEN) is not None:
                 process.stdout.close()
                 return process
@@ -182,14 +182,14 @@ class _Loading:
 
 
 def _end(process: subprocess.Popen[str]) -> int:
-    """End it; one that has closed its output is about to, and gets the time to say its code."""
+    """End a process and return its exit code. One that has closed its output gets time to end."""
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(0.5)
     return end(process)
 
 
 def _said(process: subprocess.Popen[str], beginning: str) -> str | None:
-    """The rest of the next line that begins so; None where there is none."""
+    """Return the rest of the next line with this prefix, or None."""
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith(beginning):
@@ -198,23 +198,23 @@ def _said(process: subprocess.Popen[str], beginning: str) -> str | None:
 
 
 def spare_command() -> list[str]:
-    """The command of the process."""
+    """Return the command of the process."""
     return [*module_command("cellcutter_core.jobs.worker"), "--wait"]
 
 
 def wait_for_work(load: Callable[[], str]) -> list[str] | None:
-    """In the process: load everything, say what it runs on, and wait for a run.
+    """In the process: load everything, report the device, and wait for a run.
 
     Parameters
     ----------
     load : callable
-        Loads what a training needs and returns the name of the device.
+        Loads everything that a training needs and returns the name of the device.
 
     Returns
     -------
     list of str or None
-        Directory and epochs of the run, and from now on all that is printed goes to its log. None
-        where the server has ended.
+        Folder and epochs of the run; from then on everything printed goes to its log. None if the
+        server has ended.
     """
     print(f"{DEVICE}{load()}", flush=True)
     idle = threading.Timer(IDLE, os._exit, [0])
@@ -233,4 +233,4 @@ def wait_for_work(load: Callable[[], str]) -> list[str] | None:
 
 
 SPARE = Spare()
-"""The one of this process."""
+"""The warm process of this server."""

@@ -1,1 +1,1 @@
-"""Images that are too large to be worked on at once: they are worked on in blocks."""
+"""Large images, which are processed in blocks."""

@@ -1,4 +1,4 @@
-"""How an image is divided into blocks."""
+"""Divide an image into blocks."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 from cellcutter_core.images.parts import Region
 
 AT_ONCE = 4096 * 4096
-"""Pixels of the largest image that is worked on at once, which takes about 3 GB."""
+"""Number of pixels of the largest image that is processed whole, which takes about 3 GB."""
 
 SIDE = 2560
-"""About the side of a block in pixels, without its margin."""
+"""Approximate side of a block in pixels, without its margin."""
 
 
 def blocks_of(shape: tuple[int, int], *, side: int | None = None) -> list[Region]:
-    """Boxes that cover an image of that shape, each pixel once, all of about the same size.
+    """Return boxes of about the same size that cover each pixel of an image once.
 
     Parameters
     ----------
     shape : (int, int)
     side : int, optional
-        About that of each. Default `SIDE`.
+        Approximate side of a box in pixels. Default `SIDE`.
 
     Examples
     --------
@@ -40,7 +40,7 @@ def blocks_of(shape: tuple[int, int], *, side: int | None = None) -> list[Region
 
 
 def with_margin(box: Region, margin: int, shape: tuple[int, int]) -> Region:
-    """A box with what lies around it in an image of that shape."""
+    """Return a box enlarged by a margin, within an image of that shape."""
     top, left, bottom, right = box
     return (
         max(top - margin, 0),
@@ -51,13 +51,13 @@ def with_margin(box: Region, margin: int, shape: tuple[int, int]) -> Region:
 
 
 def pixels_of(box: Region, within: Region | None = None) -> tuple[slice, slice]:
-    """The index of a box in an array of the whole image, or in one of the box `within`."""
+    """Return the slices of a box in an array of the whole image, or of the box `within`."""
     row, col = (0, 0) if within is None else within[:2]
     return slice(box[0] - row, box[2] - row), slice(box[1] - col, box[3] - col)
 
 
 def lie_in(points: NDArray[Any], box: Region) -> NDArray[np.bool_]:
-    """(N,) bool: which points (row, col) have their pixel in a box."""
+    """Return (N,) bool: which points (row, col) have their pixel in a box."""
     pixels = np.round(points)
     inside: NDArray[np.bool_] = np.all((pixels >= box[:2]) & (pixels < box[2:]), axis=1)
     return inside

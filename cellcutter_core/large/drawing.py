@@ -1,4 +1,4 @@
-"""The cells of a large image by a trained network, block by block."""
+"""Predict the cells of a large image block by block."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from cellcutter_core.training.marker_check import have_cells
 from cellcutter_core.training.prediction import Drawing, draw_cells
 
 SMALL = 4096
-"""Longest side in pixels of the pictures of a large image."""
+"""Longest side of the pictures of a large image in pixels."""
 
 
 @dataclass(frozen=True, eq=False)
 class Reduced:
-    """A large image and its cells, every so many pixels of them, to look at.
+    """A large image and its cells at a reduced size, to look at.
 
     Attributes
     ----------
     every : int
-        How far the rows and columns lie apart.
+        Distance between the rows and columns that are taken, in pixels.
     image : (h, w, C) array
         The channels that the network saw.
     labels : (h, w) int32
     borders : (h, w) uint8
-        Of each square of so many pixels the highest, for thin outlines to stay.
+        The highest value in each square of `every` pixels, so that thin outlines stay.
     """
 
     every: int
@@ -52,14 +52,14 @@ class Reduced:
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """What was drawn.
+    """The predicted cells of a large image.
 
     Attributes
     ----------
     boxes : (N, 4) int64
-        First row and column of each cell, and those after the last; all 0 where it has no pixel.
+        First row and column of each cell, end row and column (excluded); all 0 if it has no pixel.
     areas : (N,) int64
-        In pixels.
+        Areas in pixels.
     reduced : Reduced
     """
 
@@ -77,17 +77,18 @@ def draw(
     *,
     done: Callable[[], None] = lambda: None,
 ) -> Drawn:
-    """Draw every cell into a label image.
+    """Predict every cell and write it into a label image.
 
     Parameters
     ----------
     network : UNet
     large : LargeImage
     found : Found
-        Its cell area and markers.
+        Mask and markers of the image.
     config : Config
     labels : (H, W) array of integers
-        All 0, perhaps in a file. Gets the number of each cell, that of its marker counted from 1.
+        All 0, possibly memory-mapped. The labels are written into it: a cell has the number of its
+        marker, counted from 1.
     done : callable
         Called after every block.
     """
@@ -130,14 +131,14 @@ def checked(
     *,
     done: Callable[[], None] = lambda: None,
 ) -> Found:
-    """Without the markers that have no cell of their own, as `pipeline.checked_markers` finds them.
+    """Drop the markers that have no cell of their own, like `pipeline.checked_markers`.
 
     Parameters
     ----------
     large, found, config, done
         As for `draw`.
     labels : (H, W) array of integers
-        Gets what the taught network draws, to be drawn over.
+        Scratch space: the prediction of the taught network is written into it.
     """
     network = UNet(config.network)
     network.set_weights(list(read_taught()[0]), N_CHANNELS)
@@ -159,7 +160,7 @@ def _draw_block(
     nuclei: NDArray[np.int32],
     of_all: NDArray[Any],
 ) -> tuple[NDArray[np.intp], Drawing]:
-    """Which cells have their marker in a block, and their labels, counted among these."""
+    """Return which cells have their marker in a block, and their labels, numbered among these."""
     there = lie_in(found.points, around)
     cells, nuclei = np.flatnonzero(there), new_numbers(there)[nuclei]
     mask = found.mask(around)
@@ -181,7 +182,7 @@ def _draw_block(
 def _measure(
     drawn: Drawn, core: Region, cells: NDArray[np.intp], labels: NDArray[np.int32]
 ) -> None:
-    """Add what a block holds of each cell."""
+    """Add the pixels of a block to the boxes and areas of the cells."""
     drawn.areas[cells] += np.bincount(labels.ravel(), minlength=len(cells) + 1)[1:]
     top, left = core[:2]
     for cell, place in zip(cells, ndimage.find_objects(labels, len(cells)), strict=True):
@@ -199,9 +200,9 @@ def _reduce(
     labels: NDArray[np.int32],
     borders: NDArray[np.uint8],
 ) -> None:
-    """Write every so many pixels of a block."""
+    """Write a block into the reduced image."""
     every = reduced.every
-    # Of rows and columns those that are taken, as seen from the block and in the picture.
+    # The rows and columns that are taken, in the block and in the picture.
     first = [-start % every for start in core[:2]]
     place = tuple(
         slice(-(-start // every), -(-stop // every))
@@ -210,7 +211,7 @@ def _reduce(
     thin = (slice(first[0], None, every), slice(first[1], None, every))
     reduced.image[place] = pixels[thin]
     reduced.labels[place] = labels[thin]
-    # The squares in which the block has its pixels; those at its rim it shares with others.
+    # The squares that contain pixels of the block; those at its edge are shared with other blocks.
     squares, cuts = [], []
     for start, stop in zip(core[:2], core[2:], strict=True):
         number = np.arange(start, stop) // every

@@ -1,4 +1,4 @@
-"""Cell area and markers of a large image, block by block."""
+"""Find mask and markers of a large image block by block."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from cellcutter_core.mask.graph_cut import find_mask
 from cellcutter_core.pipeline import find_area, find_markers, is_covered
 
 LOOKED_AT = 1536
-"""Side in pixels of the region by which the size of nuclei is estimated."""
+"""Side of the region in which the size of nuclei is estimated, in pixels."""
 
 MARGIN, DIAMETERS = 128, 6
-"""The margin in which nuclei and cell area are found: so many pixels, or diameters of a nucleus."""
+"""Margin around a block for finding markers and mask: in pixels, or in diameters of a nucleus."""
 
 
 LARGEST_DIAMETER = 512
-"""That the settings allow, in pixels."""
+"""The largest diameter that the settings allow, in pixels."""
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """Cell area and markers of a large image, in files.
+    """Mask and markers of a large image, in files.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Found:
     cell_diameter : float
         See `Inputs.cell_diameter`.
     mask_fraction : float
-        Share of the image that is cell.
+        Share of the image that the mask covers.
     """
 
     points: NDArray[np.float64]
@@ -55,7 +55,7 @@ class Found:
     _mask: NDArray[np.bool_]
 
     def only(self, kept: NDArray[np.bool_]) -> Found:
-        """Without some of the markers, and those that stay numbered anew.
+        """Keep some of the markers and renumber them.
 
         Parameters
         ----------
@@ -69,27 +69,27 @@ class Found:
         )
 
     def nuclei(self, box: Region) -> NDArray[np.int32]:
-        """Regions of the nuclei in a box, labelled 1..N in the order of all points."""
+        """Return the nucleus regions in a box, labelled 1..N in the order of all points."""
         return self._numbers[self._regions[pixels_of(box)]]
 
     def mask(self, box: Region) -> NDArray[np.bool_]:
-        """True where there are cells in a box."""
+        """Return the mask in a box, True where there are cells."""
         return np.array(self._mask[pixels_of(box)])
 
 
 def find(
     large: LargeImage, config: Config, folder: Path, *, done: Callable[[], None] = lambda: None
 ) -> Found:
-    """Find cell area and nuclei as the settings want them.
+    """Find mask and markers.
 
     Parameters
     ----------
     large : LargeImage
     config : Config
     folder : Path
-        For files, 5 bytes for each pixel. They are needed as long as what is returned.
+        Folder for files, 5 bytes per pixel. The result needs them.
     done : callable
-        Called after every block, twice for each.
+        Called twice for each block: after its markers and after its mask.
 
     Raises
     ------
@@ -101,17 +101,15 @@ def find(
     mask = _area(large, config, folder / "mask", regions, numbers, done)
     n_pixels = sum(int(np.count_nonzero(mask[pixels_of(box)])) for box in blocks_of(large.shape))
     if not n_pixels:
-        raise ValueError(
-            "the mask calls no pixel cell; raise mask.prior, or choose the automatic mask"
-        )
+        raise ValueError("the mask covers no pixel; raise mask.prior, or choose the automatic mask")
     diameter = float(2 * np.sqrt(n_pixels / (np.pi * len(points))))
     return Found(points, diameter, n_pixels / mask.size, regions, numbers, mask)
 
 
 def with_diameter(large: LargeImage, config: Config) -> Config:
-    """The settings with a size of nuclei, or of cells where nothing shows nuclei, for all blocks.
+    """Return the settings with a diameter for all blocks: of nuclei or, without them, of cells.
 
-    It is estimated where there is most to see. Settings that need none stay as they are.
+    It is estimated in the most interesting region. Settings that need no diameter do not change.
     """
     if not config.markers.automatic or config.markers.diameter is not None:
         return config
@@ -130,7 +128,7 @@ def with_diameter(large: LargeImage, config: Config) -> Config:
 def _markers(
     large: LargeImage, config: Config, file: Path, done: Callable[[], None]
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]:
-    """Regions of all that was taken for a nucleus; which of them are, renumbered; their points."""
+    """Return the regions of all candidates, the new number of each that is a marker, and points."""
     store = np.memmap(file, np.int32, "w+", shape=large.shape)
     diameter = config.markers.diameter or 2 * config.markers.max_sigma
     points: list[NDArray[np.float64]] = []
@@ -142,7 +140,7 @@ def _markers(
         try:
             nuclei = find_markers(image, config, like=large.sample)
         except ValueError as error:
-            # There are none in this block.
+            # This block has no markers.
             wrong = error
         else:
             new = _paste(nuclei, store[pixels_of(around)], n_found, _inside(core, around, diameter))
@@ -163,8 +161,10 @@ def _markers(
 
 
 def _inside(core: Region, around: Region, diameter: float) -> Region:
-    """Where the markers of a block are: a little more than the block, for a nucleus on its rim may
-    have its marker on this side as seen from there, and on that side as seen from here.
+    """Return the box in which a block's markers are kept, a little larger than the block.
+
+    For a nucleus on the border of two blocks, each block may place the marker in the other one.
+    Without the extra pixels neither would keep it.
     """
     reach = round(diameter / 2)
     row, col = around[:2]
@@ -179,7 +179,7 @@ def _inside(core: Region, around: Region, diameter: float) -> Region:
 def _paste(
     nuclei: Nuclei, store: NDArray[np.int32], n_found: int, inside: Region
 ) -> NDArray[np.bool_]:
-    """Write those that no other block has found; which they are."""
+    """Write the regions that no other block has found, and return which ones these are."""
     taken = store > 0
     area = np.bincount(nuclei.regions.ravel())[1:]
     known = np.bincount(nuclei.regions[taken], minlength=len(area) + 1)[1:]
@@ -212,13 +212,13 @@ def _area(
     numbers: NDArray[np.int32],
     done: Callable[[], None],
 ) -> NDArray[np.bool_]:
-    """True where there are cells."""
+    """Return the mask, True where there are cells."""
     store = np.memmap(file, np.bool_, "w+", shape=large.shape)
     covered = is_covered(large.sample, config)
     for core in blocks_of(large.shape):
         around = with_margin(core, 0 if covered else _margin(config), large.shape)
         nuclei = numbers[regions[pixels_of(around)]]
-        # Where no nucleus is there is no cell, whatever a cut of background and noise says.
+        # A block without a nucleus has no cells; a graph cut would only separate noise.
         image = None if covered or not nuclei.any() else large.read(around)
         area = nuclei > 0
         if image is not None:
@@ -234,7 +234,7 @@ def _area_of(
     try:
         return find_area(image, config, Nuclei(nuclei, np.zeros((0, 2), np.int32)), like=sample)
     except ValueError:
-        # There is nothing beside the nuclei, or nothing else to see.
+        # The block shows nothing except the nuclei.
         return nuclei > 0
 
 

@@ -1,4 +1,4 @@
-"""An image of which one region is held at a time."""
+"""A large image, of which one region at a time is in memory."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from cellcutter_core.images.parts import Plane, Region
 from cellcutter_core.large.blocks import pixels_of
 
 SAMPLED = 2048
-"""Longest side in pixels of what is looked at of all of the image."""
+"""Longest side of the reduced image in pixels."""
 
 
 class LargeImage:
-    """An image whose regions are read when they are asked for.
+    """An image whose regions are read on demand.
 
     Parameters
     ----------
     sample : Image
-        Every so many rows and columns of it, see `Image.full_shape`.
+        The image at a reduced size, see `Image.full_shape`.
     read : callable
-        Box → (h, w, C) array, the pixels there of the channels of the sample.
+        Takes a box and returns the (h, w, C) pixels in it, with the channels of the sample.
 
     Attributes
     ----------
     sample : Image
     shape : (int, int)
-        Rows and columns of all of it.
+        Rows and columns of the whole image.
     pixels : callable
-        As `read` was given.
+        The given `read`.
     """
 
     def __init__(self, sample: Image, read: Callable[[Region], NDArray[Any]]) -> None:
@@ -45,7 +45,7 @@ class LargeImage:
 
     @classmethod
     def held(cls, image: Image) -> LargeImage:
-        """One that is in memory already."""
+        """Make a `LargeImage` of an image in memory."""
         every = -(-max(image.shape) // SAMPLED)
         bare = Image(
             image.pixels[::every, ::every],
@@ -72,16 +72,16 @@ class LargeImage:
         t: Plane = None,
         scene: Plane = None,
     ) -> LargeImage:
-        """One in a file, or in those of its channels.
+        """Make a `LargeImage` of a file, or of the files of its channels.
 
         Parameters
         ----------
         sample : Image
-            What was read of them with `reduced_to`.
+            The image that was read from them with `reduced_to`.
         files : sequence of paths
             In the order in which they were read.
         z, t, scene : optional
-            As they were read.
+            The values with which they were read.
         """
 
         def read(box: Region) -> NDArray[Any]:
@@ -94,9 +94,9 @@ class LargeImage:
         return cls(sample, read)
 
     def read(self, box: Region) -> Image:
-        """What lies in a box, where channels may be constant, as on empty glass.
+        """Read a box as an image. Its channels may be constant, for example on empty glass.
 
-        Where nothing was imaged there is background, that of the whole image.
+        Parts that were not imaged are filled with the background of the whole image.
 
         Raises
         ------

@@ -1,8 +1,8 @@
-"""One region in each cell, from a channel that shows cells and not their nuclei.
+"""Finds one region in each cell, from a channel that shows cells and not their nuclei.
 
-There is less to go by than in a nucleus channel, and more of it is guessed. What a cell looks like
-decides what is searched for: bright bodies; dark insides, where the stain is in the outlines; or
-busy texture, in transmitted light, where a cell is no brighter than what is around it.
+Such a channel says less than a nucleus channel, so more is guessed. The search depends on what
+cells look like: bright bodies; dark insides where outlines are stained; or busy texture in
+transmitted light, where a cell is no brighter than its surroundings.
 """
 
 from __future__ import annotations
@@ -35,27 +35,30 @@ from cellcutter_core.mask.small_cells import diameter_of_small_cells
 
 Look = Literal["bodies", "outlines", "texture"]
 
-# Sigmas of what counts as texture and of what it is gathered over, in diameters of a busy patch.
+# Texture: sigma of its fine structure, and sigma of the average over it, in diameters of a patch of
+# busy texture.
 GRAIN, GATHER = 0.045, 0.11
 
-# The diameter of patches is looked at so many times, where they measure about so many pixels.
+# The diameter of patches is estimated this many times, in an image reduced until they measure
+# about this many pixels.
 SETTLES_IN, WORKING_PATCH = 4, 30.0
 
 # Diameter of a cell for each look, in diameters of a busy patch. In transmitted light it is right
-# within a third at every magnification; where bodies are stained only within a factor of two, and
-# cells of more than about 60 pixels are taken for smaller: give the diameter there. Stained
-# outlines tell by themselves, as a rule, that they are that and how far apart.
+# within a third at every magnification. Where bodies are stained it is right only within a factor
+# of two, and cells of more than about 60 pixels are estimated too small: give the diameter there.
+# For stained outlines `outline_diameter` usually finds the diameter instead.
 CELL_PER_PATCH: dict[Look, float] = {"bodies": 1.0, "outlines": 1.8, "texture": 1.0}
 
-# Structure of a quarter of a patch against that of 1.7 patches, on the compressed scale: 0.5 to
-# 0.9 where bodies are stained, 0.9 to 2.1 for outlines, 3 and more in transmitted light.
+# Ratio of structure as wide as a quarter of a patch to structure as wide as 1.7 patches, on the
+# compressed scale: 0.5 to 0.9 where bodies are stained, 0.9 to 2.1 for outlines, 3 and more in
+# transmitted light.
 FINE_OF_OUTLINES, FINE_OF_TEXTURE = 1.0, 2.5
 
-# In transmitted light debris is textured too. A cell has at least this share of what area times
-# texture is in a typical one.
+# In transmitted light debris is textured too. Area times texture of a cell is at least this share
+# of that of a typical cell.
 LIGHTEST = 0.4
 
-# Share of a region that a mask has to hold. Regions are blurred beyond their cell, so not more.
+# Least share of a region that lies in the mask. It is low because blur widens regions beyond cells.
 IN_MASK = 0.25
 
 
@@ -71,21 +74,20 @@ def cell_regions(
     ----------
     cell : (H, W) array, integer or float
     mask : (H, W) bool, optional
-        True where there are cells. Regions of which less than a quarter is in it are dropped.
+        True where there are cells. A region with less than a quarter inside the mask is dropped.
     diameter : float, optional
-        Typical diameter of a cell in pixels, estimated where not given. The estimate is rough:
-        give the diameter where cells are found in pieces (a larger one helps) or several as one
-        (a smaller one).
+        Typical diameter of a cell in pixels. The default is a rough estimate. Give a larger value
+        if cells are found in pieces, a smaller one if several cells are found as one.
 
     Returns
     -------
     (H, W) int32
-        0 for background, 1..N for cells. A region marks its cell; it is no outline of it.
+        0 for background, 1..N for cells. A region marks its cell but is not its outline.
 
     Raises
     ------
     ValueError
-        If `cell` is no finite (H, W) image, `mask` is not of its shape or no mask, or `diameter`
+        If `cell` is not a finite (H, W) image, `mask` is not a mask of its shape, or `diameter`
         is below 6 pixels.
     """
     image = imaged_plane(cell, "cell")
@@ -109,13 +111,13 @@ def cell_regions(
         inside = np.bincount(regions[mask], minlength=len(area))
         regions = np.where((inside >= IN_MASK * area)[regions], regions, 0)
         if diameter_of_small_cells(mask) is not None:
-            # A pixel more all round is twice the area here.
+            # In small cells one extra pixel all round doubles the area.
             regions = np.where(mask, regions, 0)
     return compact(regions)[0]
 
 
 def cell_diameter(cell: ArrayLike, *, mask: NDArray[np.bool_] | None = None) -> float:
-    """Typical diameter of the cells in pixels: what `cell_regions` takes if given none."""
+    """Typical diameter of the cells in pixels: the default of `cell_regions`."""
     image = imaged_plane(cell, "cell")
     return _look_and_size(image, _logarithm(image), mask)[2]
 
@@ -126,7 +128,7 @@ def _look_and_size(
     """What cells look like, and the diameters of a busy patch and of a cell."""
     patch = _patch_diameter(image)
     if mask is not None and (small := diameter_of_small_cells(mask)) is not None:
-        # Their mask says all: what lies between small cells looks like the inside of large ones.
+        # Rely on the mask: gaps between small cells look like the inside of large ones.
         return "bodies", patch, max(small, SMALLEST_DIAMETER)
     look = _look(log, _texture(image, patch), patch)
     if look == "texture":
@@ -151,8 +153,8 @@ def _patch_diameter(
 ) -> float:
     """Diameter in pixels of the patches of busy texture.
 
-    Patches are the larger the coarser one looks: it is the middle of several looks, each with a
-    sigma of the fine structure and one that it is gathered over, in pixels.
+    A coarser scale finds larger patches. So this is the geometric mean over several scales, each a
+    pair of sigmas in pixels: that of the fine structure, and that of the average over it.
     """
     found = [
         blob_diameter(_local_deviation(image, grain, gather), linear_below=0.1)
@@ -162,7 +164,7 @@ def _patch_diameter(
 
 
 def _settled(image: Floats, patch: float) -> float:
-    """The diameter of patches, looked at as coarsely and as finely as is due to that diameter."""
+    """The diameter of patches, measured again at scales in proportion to it until it settles."""
     for _ in range(SETTLES_IN):
         factor = max(1, int(patch / WORKING_PATCH))
         small = reduced(image, factor)
@@ -188,14 +190,14 @@ def _look(log: Floats, texture: Floats, patch: float) -> Look:
 
 
 def _bright_structure(image: Floats, diameter: float) -> Floats:
-    """Energy of what is about as wide as `diameter` and brighter than its surroundings."""
+    """Energy of structures about `diameter` wide that are brighter than their surroundings."""
     sigma = diameter / (2 * 2**0.5)
     band = blurred(image, sigma / 2**0.25) - blurred(image, sigma * 2**0.25)
     return np.asarray(np.maximum(band, 0) ** 2, np.float32)
 
 
 def _heavy(regions: Labels, texture: Floats) -> Labels:
-    """Without regions that are both small and calm beside the others."""
+    """Drop regions whose area times texture is small compared with the others."""
     area = np.bincount(regions.ravel()).astype(np.float64)
     area[0] = 0
     if not area.any():

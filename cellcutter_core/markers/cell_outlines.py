@@ -1,8 +1,8 @@
-"""How large cells are whose outlines are stained: where they are looked for in the right size, the
-borders between them lie on the lines of the image.
+"""Finds the diameter of cells whose outlines are stained.
 
-Looked for too small, cells are cut where there is no line; too large, lines run through them. So
-the image tells by itself which diameter is right, whatever its magnification.
+At the right diameter, borders between the cells that are found lie on bright lines of the image.
+At a smaller one, cells are cut where there is no line; at a larger one, lines run through cells. So
+the diameter can be found at any magnification.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from cellcutter_core.markers.nucleus_regions import (
 )
 from cellcutter_core.paths.cheapest_paths import bright_line
 
-# Diameters are tried from this one on, each twice the one before, and then those half way to the
-# neighbours of the best.
+# Diameters are tried from this one on, each twice the one before, and then the two at this factor
+# below and above the best.
 FIRST = 2**0.5 * SMALLEST_DIAMETER
 HALF_WAY = 2**0.5
 
-# The largest is this share of the image's shorter side: there have to be borders to look at.
+# The largest diameter, as a share of the image's shorter side. The image must hold some borders.
 LARGEST = 1 / 3
 
-# Pixels; a window of this side is enough to look at.
+# Side in pixels of the window of the image that is used.
 WINDOW = 640
 
-# Lengths in diameters of a cell: the sigma that lines are seen with, and how far from a line a
-# border still lies on it. In pixels at least 1 and 2.
+# Lengths in diameters of a cell: the sigma with which lines are found, and how far from a line a
+# border may be and still lie on it. At least 1 and 2 pixels.
 WIDTH, NEAR = 1 / 40, 1 / 20
 
-# What curves down more than this share of the image is a line.
+# Pixels that curve down more than this share of all pixels are lines.
 LINES = 0.85
 
-# How well lines and borders have to agree, from 0 for chance to 1: 0.85 to 0.95 at the right
-# diameter where outlines are stained, up to 0.75 at any where they are not.
+# Least agreement of lines and borders, from 0 for chance to 1. With stained outlines it is 0.85 to
+# 0.95 at the right diameter; without them it is at most 0.75 at any diameter.
 LEAST_AGREEMENT = 0.8
 
 
@@ -52,14 +52,14 @@ def outline_diameter(log: Floats, mask: NDArray[np.bool_] | None = None) -> floa
     Parameters
     ----------
     log : (H, W) float32
-        Intensities, compared by their ratio.
+        Logarithms of intensities.
     mask : (H, W) bool, optional
         True where there are cells.
 
     Returns
     -------
     float or None
-        None where no size of cells agrees with the lines of the image: it shows something else.
+        None if borders agree with lines at no diameter: then outlines are not stained.
     """
     # The insides of small cells may be dark enough to pass for background.
     inside = np.ones(log.shape, bool) if mask is None else ndimage.binary_fill_holes(mask)
@@ -81,8 +81,9 @@ def outline_diameter(log: Floats, mask: NDArray[np.bool_] | None = None) -> floa
 def _agreement(log: Floats, inside: NDArray[np.bool_], diameter: float) -> float:
     """How well the borders between cells of a diameter agree with the lines of the image.
 
-    The harmonic mean of the share of borders that lie on lines and of lines that borders lie on,
-    each as Cohen's kappa: 0 where they agree by chance, 1 where they agree everywhere.
+    It is the harmonic mean of two shares: of border pixels that lie on lines, and of line pixels
+    that lie on borders. Each is given as Cohen's kappa: 0 for agreement by chance, 1 for full
+    agreement.
     """
     from skimage.segmentation import watershed
 
@@ -90,7 +91,7 @@ def _agreement(log: Floats, inside: NDArray[np.bool_], diameter: float) -> float
     lines = bright_line(log, max(1.0, WIDTH * diameter))
     cells = watershed(lines, np.where(inside, regions, 0), mask=inside)
     near = max(2, round(NEAR * diameter))
-    # The outline of the mask is stained as well, and is no border between cells.
+    # The outline of the mask is stained too, but is not a border between cells.
     inner = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1] > near
     border = inner & (ndimage.maximum_filter(cells, 3) != cells)
     if not border.any():

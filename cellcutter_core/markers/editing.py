@@ -1,4 +1,4 @@
-"""Markers changed by hand, one at a time; every change gives new markers and leaves the old."""
+"""Changes to markers by hand, one at a time. Each returns new markers and leaves the old ones."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import numpy as np
 from cellcutter_core.markers.finding import Nuclei, marker_points
 
 RADIUS = 3.0
-"""Radius in pixels of the disc that a marker set by hand gets."""
+"""Radius in pixels of the disc of a marker set by hand."""
 
 
 def add_marker(markers: Nuclei, point: tuple[float, float], *, radius: float = RADIUS) -> Nuclei:
-    """One more marker, the last, as a disc that leaves others their pixels.
+    """Add a marker at the end, as a disc that takes no pixels from other markers.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ def add_marker(markers: Nuclei, point: tuple[float, float], *, radius: float = R
     point : (float, float)
         (row, col) in pixels.
     radius : float
-        Of the disc, in pixels.
+        Radius of the disc, in pixels.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def add_marker(markers: Nuclei, point: tuple[float, float], *, radius: float = R
 
 
 def remove_marker(markers: Nuclei, index: int) -> Nuclei:
-    """All markers but one; those after it move up by one.
+    """Remove a marker; the numbers of those after it go down by one.
 
     Raises
     ------
@@ -64,9 +64,9 @@ def remove_marker(markers: Nuclei, index: int) -> Nuclei:
 def move_marker(
     markers: Nuclei, index: int, point: tuple[float, float], *, radius: float = RADIUS
 ) -> Nuclei:
-    """A marker at another place, as a disc: what region it had belonged to the old place.
+    """Move a marker to another place, where it becomes a disc. Its old region is dropped.
 
-    Its number stays, so that the cell keeps its number and its colour.
+    The marker keeps its number, so the cell keeps its number and its colour.
 
     Raises
     ------

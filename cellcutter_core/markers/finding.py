@@ -1,8 +1,8 @@
-"""Markers: where each cell is, one marker a cell.
+"""Finds markers: one for each cell.
 
-They come from the nucleus channel, with nothing to set (`nucleus_regions`) or as the
-paper finds them (`blob_detection`); from the cell channel where there is no nucleus channel; or
-from the user, as points or as a label image.
+They come from the nucleus channel, automatically (`nucleus_regions`) or as in the paper
+(`blob_detection`); from the cell channel if there is no nucleus channel; or from the user, as
+points or as a label image.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ Labels = NDArray[np.int32]
 
 DEFAULT = MarkerSettings()
 
-# A marker from the cell channel is the inner part of what was found, down to this share of its
-# depth: how far the cell reaches is for the network to say.
+# A marker from the cell channel is the inner part of the region that was found, down to this share
+# of its depth. The network decides how far the cell reaches.
 CORE = 0.5
 
 
@@ -50,8 +50,8 @@ class Nuclei:
     Attributes
     ----------
     regions : (H, W) int32
-        0 for background, 1..N for markers: the nucleus of each cell where there is a nucleus
-        channel, else pixels that are in the cell.
+        0 for background, 1..N for markers. With a nucleus channel a marker is the nucleus of its
+        cell, else some pixels inside the cell.
     points : (N, 2) int32
         (row, col) of a pixel inside each region, ``points[k - 1]`` for region k.
     """
@@ -63,7 +63,7 @@ class Nuclei:
 def find_nuclei(
     nucleus: ArrayLike, settings: MarkerSettings = DEFAULT, *, like: ArrayLike | None = None
 ) -> Nuclei:
-    """Find the nuclei in the nucleus channel as the settings want it.
+    """Find markers in the nucleus channel.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def find_nuclei(
     settings : MarkerSettings
         Automatic: `nucleus_regions`. Otherwise `blob_detection`.
     like : (h, w) array, optional
-        Pixels of all of the image that this is a part of, for `blob_detection`.
+        Pixels of the whole image that `nucleus` is a part of, for `blob_detection`.
 
     Returns
     -------
@@ -80,7 +80,7 @@ def find_nuclei(
     Raises
     ------
     ValueError
-        If none are found (the message says what to try), or `nucleus` is no finite (H, W) image.
+        If none are found (the message says what to try), or `nucleus` is not a finite (H, W) image.
     """
     if not settings.automatic:
         return _blobs(nucleus, settings, like)
@@ -95,31 +95,30 @@ def find_cells(
     mask: NDArray[np.bool_] | None = None,
     like: ArrayLike | None = None,
 ) -> Nuclei:
-    """Find one place in each cell where there is no nucleus channel.
+    """Find one marker in each cell without a nucleus channel.
 
     Parameters
     ----------
     cell : (H, W) or (H, W, C) array, integer or float
-        One or several channels that show the cell. Of several the mean is looked at, each scaled
-        to its own range.
+        One or several channels that show cells. Several are scaled to their own range each, and
+        averaged.
     settings : MarkerSettings
         Automatic: `cell_regions`. Otherwise `blob_detection`.
     mask : (H, W) bool, optional
         True where there are cells; helps the automatic search.
     like : (h, w) or (h, w, C) array, optional
-        Pixels of all of the image that this is a part of, for `blob_detection`.
+        Pixels of the whole image that `cell` is a part of, for `blob_detection`.
 
     Returns
     -------
     Nuclei
-        Each region is the inner part of what was found of the cell: how far the cell reaches is
-        for others to say.
+        With automatic settings, each region is only the inner part of a cell, not its extent.
 
     Raises
     ------
     ValueError
-        If none are found (the message says what to try), `cell` is no finite image, or `mask` is
-        no mask of its shape.
+        If none are found (the message says what to try), `cell` is not a finite image, or `mask`
+        is not a mask of its shape.
     """
     if not settings.automatic:
         judged = None if like is None else _one_plane(like, like)
@@ -130,7 +129,7 @@ def find_cells(
 
 
 def cell_size(cell: ArrayLike, *, mask: NDArray[np.bool_] | None = None) -> float:
-    """Diameter in pixels that `find_cells` takes of cells if the settings have none.
+    """Diameter of cells in pixels: the one `find_cells` uses if the settings have none.
 
     Parameters
     ----------
@@ -150,8 +149,8 @@ def blob_detection(
 ) -> Labels:
     """Mark each bright blob of the nucleus channel, as the paper does.
 
-    The image is brought to mean 0 and variance 1; blobs are the maxima of the determinant of its
-    Hessian over space and scale; those on pixels darker than the mean are dropped. Each blob
+    The image is scaled to mean 0 and variance 1. Blobs are the maxima of the determinant of its
+    Hessian over space and scale. Those on pixels darker than the mean are dropped. Each blob
     becomes a disc of radius ``max_sigma - 2``, cut half way to its neighbours.
 
     Parameters
@@ -161,9 +160,9 @@ def blob_detection(
         Largest and smallest blob to look for, as a Gaussian sigma in pixels. The radius of a blob
         is about its sigma.
     threshold : float
-        How pronounced a blob has to be; lower finds more.
+        How pronounced a blob must be; a lower threshold finds more.
     like : (h, w) array, optional
-        Pixels of all of the image that this is a part of: mean and variance are theirs.
+        Pixels of the whole image that `nucleus` is a part of. Their mean and variance are used.
 
     Returns
     -------
@@ -173,8 +172,8 @@ def blob_detection(
     Raises
     ------
     ValueError
-        If `nucleus` is no finite (H, W) image, or not 0 < min_sigma <= max_sigma, or `threshold`
-        is not positive.
+        If `nucleus` is not a finite (H, W) image, 0 < min_sigma <= max_sigma does not hold, or
+        `threshold` is not positive.
 
     References
     ----------
@@ -188,7 +187,7 @@ def blob_detection(
     image = checked_plane(nucleus, "nucleus").astype(np.float64)
     mean, spread = image.mean(), image.std()
     if like is not None:
-        # On the scale from 0 to 1 that the image is on by now.
+        # Scaled like the image, which is from 0 to 1 by now.
         low, high = (float(end(nucleus)) for end in (np.min, np.max))
         judged = (np.asarray(like, np.float64) - low) / max(high - low, np.finfo(float).tiny)
         mean, spread = judged.mean(), judged.std()
@@ -203,9 +202,9 @@ def blob_detection(
 
 
 def marker_points(labels: ArrayLike) -> NDArray[np.int32]:
-    """A pixel inside each marker: the one that is farthest from the marker's outline.
+    """A pixel inside each marker: the one farthest from the marker's outline.
 
-    Of several, the one nearest to the marker's centre of mass.
+    If there are several, it is the one nearest to the marker's centre of mass.
 
     Parameters
     ----------
@@ -231,13 +230,13 @@ def marker_points(labels: ArrayLike) -> NDArray[np.int32]:
     away = np.sum([(p - m[owner]) ** 2 for p, m in zip(pixels.T, middle, strict=True)], axis=0)
     order = np.lexsort((-away, _depth(regions)[tuple(pixels.T)]))
     deepest = np.zeros(len(ids) + 1, np.int64)
-    # Of all that is written to one place the last stays: the deepest pixel.
+    # Where several values are written to one place, the last one stays: the deepest pixel.
     deepest[owner[order]] = order
     return pixels[deepest[1:]].astype(np.int32)
 
 
 def typical_diameter(mask: NDArray[np.bool_], n_markers: int) -> float:
-    """Diameter in pixels of a disc with the area of a cell: the mask shared out over the markers.
+    """Diameter in pixels of a disc with the mean area of a cell: the mask over the markers.
 
     Parameters
     ----------
@@ -272,8 +271,8 @@ def cores(regions: Labels) -> Labels:
 
 
 def _depth(regions: Labels) -> NDArray[np.float64]:
-    """Distance of each pixel of a region to the nearest that is not of it; 0 in the background."""
-    # Outside of the image is outside of every region: points stay away from its edge.
+    """Distance of each pixel of a region to the nearest one outside of it; 0 in the background."""
+    # Outside of the image counts as outside of every region, so points stay away from its edge.
     padded = np.pad(regions, 1)
     inner = padded > 0
     for one, other in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
@@ -285,8 +284,9 @@ def _depth(regions: Labels) -> NDArray[np.float64]:
 
 
 def _one_plane(cell: ArrayLike, like: ArrayLike | None = None) -> NDArray[Any]:
-    """The sum of all channels, each scaled by the way from its 1st to its 99th percentile, or by
-    that of all of the image that this is a part of.
+    """(H, W): the sum of all channels, each divided by the range from its 1st to 99th percentile.
+
+    With `like`, the percentiles are those of the whole image that `cell` is a part of.
     """
     image: NDArray[Any] = np.asarray(cell)
     if image.ndim != 3 or image.size == 0:

@@ -1,7 +1,7 @@
-"""How far nuclei reach where a person says where each of them is.
+"""Finds the pixels of nuclei whose markers were set by hand or read from a file.
 
-A marker that was set or given is only somewhere in its nucleus. The nucleus is what was found on
-the image, so that one marker more or less changes one nucleus and leaves the others.
+Such a marker lies somewhere in its nucleus. The extent of the nucleus is found in the image, so
+adding or removing a marker changes one nucleus and leaves the others.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cellcutter_core.markers.nucleus_regions import (
 )
 from cellcutter_core.markers.region_outlines import outlined, tidied
 
-# Where nothing was found, a nucleus is looked for this far from its marker, in diameters.
+# If no nucleus was found at a marker, it is searched for up to this far from it, in diameters.
 LOOKED_FOR = 0.35
 
 
@@ -39,8 +39,8 @@ def given_cover(
     Returns
     -------
     (H, W) bool
-        The regions of the markers themselves; each nucleus that is found there, whole; and where
-        none is, what stands out around the marker.
+        The regions of the markers, every nucleus found there as a whole, and around a marker
+        without such a nucleus the pixels that stand out.
 
     Raises
     ------

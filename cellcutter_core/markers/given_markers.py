@@ -1,4 +1,4 @@
-"""Markers that the user gives: a label image, a list of points, or a file with either."""
+"""Markers given by the user: a label image, a list of points, or a file with either."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from cellcutter_core.labels import (
 Labels = NDArray[np.int32]
 
 FAR = (2**53, 2**53)
-"""The shape of an image of which it is not known."""
+"""Stands for the shape of a whole image of unknown size."""
 
 
 def read_markers(
@@ -42,37 +42,41 @@ def read_markers(
 ) -> Labels:
     """Read markers from a file.
 
-    Where the image that they are for is a region, they lie in the whole image all the same, and
-    those beside the region are left out. A label image may be one of the region alone, which its
-    size tells.
+    If the image is a region of a larger one, positions in the file are those in the whole image,
+    and markers outside of the region are left out. A label image may also cover only the region;
+    its size tells which it is.
 
     Parameters
     ----------
     path : path
-        A label image (TIFF, PNG, .npy, .npz, see `number_markers`), an .npy file of points
-        (N, 2), or a text file with one point a line. In a text file, columns are separated by
-        comma, semicolon, tab or spaces. With a first line of names the columns row and col (or y
-        and x, in either order) are taken, and z and t (also plane, slice, frame) say in which plane
-        a point lies; of axis-0, axis-1 … (napari) and centroid-0, centroid-1 … the last two are row
-        and col, one before them is the plane. Without names there are two columns, row and col. Of
-        ImageJ's ROIs (.roi, or a set in a .zip) and of GeoJSON (QuPath) each point is a marker, or
-        each area is, as its region; of a cell of QuPath its nucleus where it has one.
+        One of these files:
+
+        - A label image (TIFF, PNG, .npy, .npz, see `number_markers`).
+        - An .npy file of points (N, 2).
+        - A text file with one point per line. Columns are separated by comma, semicolon, tab or
+          spaces. If the first line has names, the columns row and col (or y and x) are used in
+          either order, and z and t (also plane, slice, frame) give the plane of a point. Of axis-0,
+          axis-1 … (napari) and centroid-0, centroid-1 … the last two are row and col, and one
+          before them is the plane. Without names there are two columns, row and col.
+        - ImageJ's ROIs (.roi, or a set in a .zip) or GeoJSON (QuPath), of points or of areas. Each
+          point is a marker, or each area is the region of a marker. Of a QuPath cell that has a
+          nucleus, the nucleus is used.
     shape : (int, int)
         (H, W) of the image that the markers are for.
     radius : float
-        Of the disc drawn around each point, in pixels.
+        Radius in pixels of the disc drawn around each point.
     origin : (int, int)
-        (row, col) of the first pixel in the whole image, where the markers are for a region of it.
+        (row, col) of the first pixel in the whole image, if the image is a region of it.
     whole_shape : (int, int), optional
-        Rows and columns of the whole image then, where they are known.
+        Rows and columns of the whole image in that case, if known.
     z, t : int, 'max' (z only), optional
-        Which plane of a stack the image shows, from 0: points and areas of other planes are left
-        out. Where it is not said, all have to lie in one plane.
+        The plane of a stack that the image shows, counted from 0. Points and areas of other planes
+        are left out. If not given, all must lie in one plane.
     report : callable, optional
-        Is given a line on what is left out, beginning with the file's name. Default: it is a
-        warning of Python.
+        Called with a line on what is left out, beginning with the file's name. Default: issue a
+        Python warning.
     max_bytes : int, optional
-        The most memory to take for a label image, in bytes, as in `read_image`.
+        The most memory to use for a label image, in bytes, as in `read_image`.
 
     Returns
     -------
@@ -82,8 +86,9 @@ def read_markers(
     Raises
     ------
     ValueError
-        If the file cannot be read, is not of the image's shape, or holds no markers, or points
-        are not as `markers_from_points` wants them. One line that begins with the file's name.
+        If the file cannot be read, does not have the image's shape or holds no markers, or if
+        `markers_from_points` refuses the points. The message is one line that begins with the
+        file's name.
     """
     from cellcutter_core.images.drawn import is_drawn
     from cellcutter_core.images.readers import file_name, one_line
@@ -108,7 +113,7 @@ def read_markers(
 
 @dataclass(frozen=True)
 class Frame:
-    """Where a region begins in the whole image, and the size of that where it is known."""
+    """The origin of a region in the whole image, and the shape of the whole image if known."""
 
     origin: tuple[int, int]
     whole_shape: tuple[int, int] | None
@@ -150,7 +155,7 @@ def _read(
         whole = f" or, in the whole image, {place.whole_shape}" if place else ""
         raise ValueError(
             f"has shape {pixels.shape}, but markers for this image are one channel of shape "
-            f"{tuple(shape)}{whole}; give the label image of this very image"
+            f"{tuple(shape)}{whole}; give the label image of exactly this image"
         )
     return number_markers(pixels[..., 0])
 
@@ -158,9 +163,9 @@ def _read(
 def _markers_in_region(
     points: NDArray[Any], shape: tuple[int, int], radius: float, place: Frame | None
 ) -> Labels:
-    """A disc around each point, of those in the whole image that lie in this region of it."""
+    """Draw a disc around each point that lies in this region; points are in the whole image."""
     if place is not None:
-        # What is wrong with points is said of all of them.
+        # Check all points, also those outside of the region.
         pixels = point_pixels(points, place.whole_shape or FAR) - place.origin
         inside = ((pixels >= 0) & (pixels < shape)).all(axis=1)
         points = (points - np.array(place.origin))[inside]
@@ -168,8 +173,8 @@ def _markers_in_region(
             (top, left), (n_rows, n_cols) = place.origin, shape
             raise ValueError(
                 f"has no point in this region, rows {top} to {top + n_rows - 1} and columns {left} "
-                f"to {left + n_cols - 1}; points are counted in the whole image, give those of "
-                "this very image"
+                f"to {left + n_cols - 1}; points are positions in the whole image, give those of "
+                "exactly this image"
             )
     return markers_from_points(points, shape, radius=radius)
 
@@ -177,8 +182,8 @@ def _markers_in_region(
 def number_markers(labels: ArrayLike) -> Labels:
     """Number markers given as a label image 1..N in the order of their ids.
 
-    An image with a single value beside 0 is taken for a mask of all markers, and each of its
-    connected parts for one marker.
+    If 0 and one other value occur, the image is taken as a mask of all markers, and each of its
+    connected parts is one marker.
 
     Parameters
     ----------
@@ -192,7 +197,7 @@ def number_markers(labels: ArrayLike) -> Labels:
     Raises
     ------
     ValueError
-        If it is no label image, or holds no marker.
+        If it is not a label image, or holds no marker.
 
     Examples
     --------
@@ -206,8 +211,8 @@ def number_markers(labels: ArrayLike) -> Labels:
     regions, ids = compact(check_labels(given, "markers"))
     if not len(ids):
         raise ValueError(
-            "markers holds nothing but 0, but at least one marker is needed; give each marker a "
-            "number from 1"
+            "markers holds only 0, but at least one marker is needed; give each marker a number "
+            "from 1"
         )
     if len(ids) == 1:
         regions = np.asarray(ndimage.label(regions, np.ones((3, 3)))[0], np.int32)
@@ -222,15 +227,15 @@ def _markers_as_drawn(
     plane: Part,
     report: Report,
 ) -> Labels:
-    """Of ROIs or GeoJSON each point, or each area; where areas overlap, that of the first."""
+    """Markers from ROIs or GeoJSON: points or areas. Where areas overlap, the first wins."""
     from cellcutter_core.images.drawn import area_labels, read_drawn
 
     drawn = read_drawn(file, nuclei=True).in_plane(plane.z, plane.t, report)
     if len(drawn.points) and drawn.areas:
-        raise ValueError("holds points and areas; save one kind of ROIs, that of the markers")
+        raise ValueError("holds both points and areas; save only the ROIs that are markers")
     if drawn.areas:
         regions = area_labels(drawn.areas, shape, None if place is None else place.origin)
         if not regions.any():
-            raise ValueError("has no area in this region; give ROIs of this very image")
+            raise ValueError("has no area in this region; give ROIs of exactly this image")
         return regions
     return _markers_in_region(drawn.points, shape, radius, place)

@@ -1,10 +1,10 @@
-"""Pieces of nuclei to nuclei: which neighbouring pieces belong together.
+"""Joins pieces to nuclei: decides which neighbouring pieces belong together.
 
-An image is first cut into more pieces than it has nuclei, so that no two nuclei share one. Pieces
-are then joined, best pair first, as long as the pair looks more like one nucleus than like two: by
-the shape that comes out, by how deep the valley between them is, and by how narrow their neck is.
-After Lin et al. (2005), Cytometry A 63, 20-33, who merge the basins of a watershed by a model of
-the object; here the model is an ellipse, whose moments are sums over its pieces.
+An image is first cut into more pieces than it has nuclei, so that no piece spans two nuclei. Pieces
+are then joined, best pair first, as long as a pair looks more like one nucleus than like two. This
+is judged by the shape of the pair, by the depth of the valley between its pieces, and by the width
+of the neck. After Lin et al. (2005), Cytometry A 63, 20-33, who merge the basins of a watershed by
+a model of the object; here the model is an ellipse, whose moments are sums over its pieces.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from cellcutter_core.images.local_contrast import Labels, LocalContrast
 
 Floats = NDArray[np.float64]
 
-# How much each observation on two neighbouring pieces speaks for one nucleus (positive) or for two.
-# Chosen on pairs of pieces of the development images (also reduced, enlarged, blurred and noisy)
-# whose truth is known, by a logistic regression, and rounded. Chosen without any one of the three
-# sources of images, the pairs of that source are ordered nearly as well (area under the curve 0.93
-# to 0.95 against 0.95 to 0.98 when chosen on it alone). Size counts most: a quarter less of it
-# joins too much, a quarter more splits too much.
+# Weights of the features of two neighbouring pieces: positive for one nucleus, negative for two.
+# They come from a logistic regression, rounded, on pairs of pieces with known truth from the
+# development images (also reduced, enlarged, blurred and noisy). Fitted without one of the three
+# sources of images, they order the pairs of that source nearly as well: area under the curve 0.93
+# to 0.95, against 0.95 to 0.98 when fitted on that source alone. Size matters most: with a quarter
+# less weight too many pieces are joined, with a quarter more too few.
 EVIDENCE = {
     "always": 2.0,
     "more_elliptic": 6.5,
@@ -34,7 +34,7 @@ EVIDENCE = {
     "smaller": 4.2,
 }
 
-# Joining is over long before this; it is a bound against endless loops.
+# A bound against endless loops; joining ends long before.
 MOST_ROUNDS = 200
 
 
@@ -51,13 +51,13 @@ def moments(labels: Labels) -> Floats:
 def ellipticity(moment: Floats) -> Floats:
     """Area of a region over the area of the ellipse that has the region's second moments.
 
-    1 for a filled ellipse whatever its axes, 0.89 for two discs that touch, less for anything
-    more ragged; 0 for an empty region.
+    1 for a filled ellipse with any axes, 0.89 for two discs that touch, less for more ragged
+    shapes, 0 for an empty region.
 
     Parameters
     ----------
     moment : (..., 6)
-        As `moments` gives them; those of a union are the sums of those of its parts.
+        As returned by `moments`. The moments of a union are the sums of those of its parts.
     """
     area = np.maximum(moment[..., 0], 1)
     row, col = moment[..., 1] / area, moment[..., 2] / area
@@ -77,12 +77,12 @@ def join_pieces(pieces: Labels, contrast: LocalContrast) -> Labels:
     pieces : (H, W) int32
         Each piece within one nucleus, 0 for background.
     contrast : LocalContrast
-        Of the image that the pieces are of.
+        Of the same image.
 
     Returns
     -------
     (H, W) int32
-        Each pixel has the number of one of the pieces of its nucleus.
+        All pixels of a nucleus have the number of one of its pieces.
     """
     graph = _Graph(pieces, contrast)
     for _ in range(MOST_ROUNDS):
@@ -92,7 +92,7 @@ def join_pieces(pieces: Labels, contrast: LocalContrast) -> Labels:
 
 
 class _Graph:
-    """Regions with what joining needs to know of them, and every pair of neighbours."""
+    """Properties of regions and of pairs of neighbouring regions that joining needs."""
 
     def __init__(self, pieces: Labels, contrast: LocalContrast) -> None:
         self.diameter = contrast.diameter
@@ -127,19 +127,19 @@ class _Graph:
         height: Floats,
         depth: Floats,
     ) -> None:
-        """Make one pair of all entries for the same two regions."""
+        """Combine all entries for the same two regions into one pair."""
         n = len(self.owner)
         key = np.minimum(a, b).astype(np.int64) * n + np.maximum(a, b)
         pairs, entry = np.unique(key, return_inverse=True)
         self.a, self.b = (pairs // n).astype(np.int32), (pairs % n).astype(np.int32)
-        # Of the line of contact: its length, the sum of the heights along it, its deepest point.
+        # For the line of contact: its length, the sum of heights along it, and its deepest point.
         self.length = np.bincount(entry, length, minlength=len(pairs))
         self.height = np.bincount(entry, height, minlength=len(pairs))
         self.neck = np.zeros(len(pairs))
         np.maximum.at(self.neck, entry, depth)
 
     def _evidence(self) -> Floats:
-        """For each pair: positive where it looks like one nucleus."""
+        """A score for each pair, positive if it looks like one nucleus."""
         a, b = self.a, self.b
         area_a, area_b = self.moments[a, 0], self.moments[b, 0]
         area = area_a + area_b
@@ -162,7 +162,7 @@ class _Graph:
         return np.asarray(sum(EVIDENCE[name] * value for name, value in seen.items()))
 
     def join_best_pairs(self) -> bool:
-        """Join all pairs that are each other's best choice; False if there is none left."""
+        """Join all pairs that are each other's best choice; False if there are none."""
         if not len(self.a):
             return False
         evidence = self._evidence()
@@ -173,7 +173,7 @@ class _Graph:
         into = np.arange(len(self.owner), dtype=np.int32)
         taken = np.zeros(len(self.owner), dtype=bool)
         for a, b in zip(self.a[mutual], self.b[mutual], strict=True):
-            # Equal evidence can make a region part of two best pairs: the first one counts.
+            # With equal scores a region can be in two best pairs: the first one counts.
             if not taken[a] and not taken[b]:
                 taken[a] = taken[b] = True
                 into[b] = a

@@ -1,13 +1,14 @@
-"""Regions of nuclei from a nucleus channel, with nothing to set.
+"""Finds the regions of nuclei in a nucleus channel automatically.
 
-The size of the nuclei is estimated first; all lengths after that are in units of it, so that the
-same image at another magnification gives the same nuclei. Then
+The diameter of nuclei is estimated first. All other lengths are in units of it, so the same image
+at another magnification gives the same nuclei. Then
 
-1. the image is cut into pieces at the valleys of a difference of Gaussians of its logarithm-like
-   scale, which follows dim nuclei beside bright ones, and at the necks of the distance transform;
+1. the image is cut into pieces: at the valleys of a difference of Gaussians on a scale like the
+   logarithm, which shows dim nuclei beside bright ones, and at the necks of the distance transform;
 2. pieces are joined to nuclei (`cellcutter_core.markers.joining`);
-3. what does not stand out like a nucleus is dropped, and each outline is put half way between the
-   inside of its nucleus and its own surroundings (`cellcutter_core.markers.region_outlines`).
+3. regions that do not stand out like a nucleus are dropped, and each outline is put half way
+   between the inside of its nucleus and the surroundings of that nucleus
+   (`cellcutter_core.markers.region_outlines`).
 """
 
 from __future__ import annotations
@@ -40,34 +41,36 @@ from cellcutter_core.markers.region_outlines import (
 
 # Lengths, in diameters of a nucleus.
 FINE, COARSE = 0.1, 0.5  # sigmas of the difference of Gaussians
-SEED_SPACING = 0.12  # no two pieces start closer than this
-REACH = 0.25  # how far a piece goes beyond where the difference of Gaussians is positive
+SEED_SPACING = 0.12  # least distance between the starts of two pieces
+REACH = 0.25  # how far a piece extends beyond the pixels of positive difference of Gaussians
 OPENING = 0.13  # radius of the disc that smooths outlines
 SMALLEST = 0.4  # diameter of the smallest nucleus
 
-# The limit to haze, in shares of the typical height of nuclei, see `standing_out`.
+# Bounds of the limit between haze and nuclei, as shares of the typical height of nuclei, see
+# `standing_out`.
 NUCLEI_BETWEEN = (0.08, 0.35)
 
-# A pixel is hot that is so many standard deviations of the noise above its neighbours.
+# A pixel is hot if it is above its neighbours by this many standard deviations of the noise.
 HOT = 10.0
 
-# Share of a piece's plateau that its outline is drawn at while pieces are made.
+# While pieces are made, the outline of a piece is drawn at this share of its plateau.
 PIECE_AT = 0.4
 
-# Nuclei are looked for at about this diameter in pixels: larger ones in a reduced image, and first
-# of all, when only their size is in question, in a more reduced one.
+# An image with larger nuclei is reduced until they have about this diameter in pixels; while only
+# their size is estimated, it is reduced to the second value.
 WORKING_DIAMETER = 16.0
 FIRST_DIAMETER = 9.0
 
+# The diameter is estimated a second time, starting from this share of the first estimate.
 LESS = 0.9
 
-# The size is estimated on a window of so many diameters, and of no fewer pixels.
+# The diameter is estimated on a window of this many diameters, but at least this many pixels.
 WINDOW, LEAST_WINDOW = 25, 400
 
-# Pixels; smaller things are told from noise in no image.
+# In pixels. Smaller objects can't be told from noise.
 SMALLEST_DIAMETER = 6.0
 
-# The diameter that works best is a little below that of the regions it finds, which weigh by area.
+# The best diameter is this share of the typical diameter of the regions found, weighted by area.
 DIAMETER_OF_REGIONS = 0.95
 
 
@@ -84,11 +87,11 @@ def nucleus_regions(
     nucleus : (H, W) array, integer or float
         Bright nuclei on a darker background.
     diameter : float, optional
-        Typical diameter of a nucleus in pixels. Estimated from the image where not given; give it
-        where nuclei are found in pieces (a larger one helps) or several as one (a smaller one).
+        Typical diameter of a nucleus in pixels. By default it is estimated from the image. Give a
+        larger value if nuclei are found in pieces, a smaller one if several are found as one.
     linear_below : float
-        Share of the bright end of the intensities below which they are compared as they are and
-        not by their ratio. 1 for an image that has no background at intensity zero.
+        Intensities below this share of the bright end are compared by difference, those above by
+        ratio. 1 for an image whose background is not at intensity zero.
 
     Returns
     -------
@@ -98,7 +101,7 @@ def nucleus_regions(
     Raises
     ------
     ValueError
-        If `nucleus` is no finite (H, W) image, or `diameter` is below 6 pixels.
+        If `nucleus` is not a finite (H, W) image, or `diameter` is below 6 pixels.
 
     Examples
     --------
@@ -114,8 +117,8 @@ def nucleus_regions(
         diameter = region_diameter(image, linear_below=linear_below)
     elif not diameter >= SMALLEST_DIAMETER:
         raise ValueError(
-            f"diameter is {diameter}, but nuclei are found from {SMALLEST_DIAMETER:g} pixels up; "
-            "enlarge the image, or leave it out to have it estimated"
+            f"diameter is {diameter}, but nuclei need at least {SMALLEST_DIAMETER:g} pixels; "
+            "enlarge the image, or leave the diameter out to have it estimated"
         )
     regions, factor = _reduced_regions(image, diameter, WORKING_DIAMETER, linear_below)
     if factor == 1:
@@ -127,7 +130,7 @@ def nucleus_regions(
 
 
 def nucleus_diameter(nucleus: ArrayLike) -> float:
-    """Typical diameter of the nuclei in pixels: what `nucleus_regions` takes if given none.
+    """Typical diameter of the nuclei in pixels: the default of `nucleus_regions`.
 
     Half of the area of all nuclei is in nuclei larger than about this.
 
@@ -153,14 +156,14 @@ def region_heights(
     ----------
     nucleus : (H, W) array, integer or float
     regions : (H, W) int32
-        As `nucleus_regions` finds them.
+        As returned by `nucleus_regions`.
     diameter : float
         Typical diameter of a nucleus in pixels.
 
     Returns
     -------
     rise, area : (N,) float
-        Of the regions 1..N, in the unit of the intensities, and in pixels.
+        For the regions 1..N: the rise in the unit of the intensities, the area in pixels.
     """
     pixels = np.asarray(nucleus)
     unit = float(pixels.max()) - float(pixels.min())
@@ -169,19 +172,17 @@ def region_heights(
 
 
 def nucleus_plane(nucleus: ArrayLike) -> Floats:
-    """A nucleus channel as nuclei are looked for in it: `checked_plane` without hot pixels, and
-    with background where nothing was imaged.
-    """
+    """`checked_plane` of a nucleus channel, without hot pixels, with background in its gaps."""
     return _without_hot_pixels(imaged_plane(nucleus, "nucleus"))
 
 
 def imaged_plane(image: ArrayLike, name: str) -> Floats:
-    """As `checked_plane`, with background where nothing was imaged (`in_gaps`)."""
+    """As `checked_plane`, with background in the gaps where nothing was imaged."""
     return checked_plane(filled_gaps(_checked(image, name)), name)
 
 
 def checked_plane(image: ArrayLike, name: str) -> Floats:
-    """The image as float32 in [0, 1], or one line on why it cannot be used."""
+    """The image as float32 in [0, 1]. A ValueError says in one line why it cannot be used."""
     plane = _checked(image, name).astype(np.float64)
     low, high = plane.min(), plane.max()
     return np.asarray((plane - low) / max(high - low, np.finfo(float).tiny), np.float32)
@@ -206,11 +207,11 @@ def _checked(image: ArrayLike, name: str) -> NDArray[Any]:
 
 
 def blob_diameter(image: Floats, *, linear_below: float = LINEAR_BELOW) -> float:
-    """Diameter of the discs whose scale carries most of the image's bright structure.
+    """Diameter of the discs at whose scale the image has most bright structure.
 
-    The scale at which the positive part of the difference of Gaussians has most energy, once what
-    noise contributes is taken off. For a Gaussian of `sigma`, discs of diameter 2·√2·sigma answer
-    most strongly.
+    This is the scale at which the positive part of the difference of Gaussians has most energy,
+    after subtracting that of the noise. A Gaussian of `sigma` responds most strongly to discs of
+    diameter 2·√2·sigma.
 
     Parameters
     ----------
@@ -221,7 +222,7 @@ def blob_diameter(image: Floats, *, linear_below: float = LINEAR_BELOW) -> float
     Returns
     -------
     float
-        Pixels. For a crowd of nuclei it lies between one and two of their diameters.
+        In pixels. For crowded nuclei it is between one and two of their diameters.
     """
     height = _levelled(image)
     height -= np.float32(np.percentile(height[::3, ::3], 5))
@@ -239,7 +240,7 @@ def blob_diameter(image: Floats, *, linear_below: float = LINEAR_BELOW) -> float
     if not sigmas:
         return SMALLEST_DIAMETER
     scales, energy = np.array(sigmas), np.array(energies)
-    # White noise has its energy at the finest scale, and a quarter of it an octave above.
+    # White noise has most energy at the finest scale, and a quarter of that an octave above.
     energy = np.sqrt(np.maximum(energy - energy[0] * (scales[0] / scales) ** 2, 0))
     peak = int(energy.argmax())
     offset = 0.0
@@ -250,13 +251,13 @@ def blob_diameter(image: Floats, *, linear_below: float = LINEAR_BELOW) -> float
 
 
 def region_diameter(image: Floats, *, linear_below: float) -> float:
-    """Start from the scale of the image's blobs, and correct it by the regions that it gives."""
-    # In a crowd the blobs of an image are larger than its nuclei. Starting too large does no harm.
+    """Estimate the diameter of regions: start from `blob_diameter`, correct it by regions found."""
+    # Where nuclei are crowded, blobs are larger than nuclei. Starting too large does no harm.
     diameter = max(0.8 * blob_diameter(image, linear_below=linear_below), SMALLEST_DIAMETER)
     bright = image > np.percentile(image[::3, ::3], 80)
     image = image[busiest_window(bright, max(LEAST_WINDOW, round(WINDOW * diameter)))]
-    # Assumed too large, clumps pass for nuclei and confirm it; assumed somewhat too small, nuclei
-    # still hold together. So the second look is with a little less than the first one found.
+    # With too large a diameter, clumps pass for nuclei and confirm it. With a slightly too small
+    # one, nuclei still stay whole. So the second round starts a little below the first result.
     for share in (1.0, LESS):
         regions, factor = _reduced_regions(image, share * diameter, FIRST_DIAMETER, linear_below)
         areas = np.bincount(regions.ravel())[1:].astype(np.float64)
@@ -268,7 +269,7 @@ def region_diameter(image: Floats, *, linear_below: float) -> float:
 
 
 def reduced(image: Floats, factor: int) -> Floats:
-    """The means of squares of `factor` by `factor` pixels; those at the edge may be cut."""
+    """The means of squares of `factor` by `factor` pixels; the image is padded at its edge."""
     if factor == 1:
         return image
     image = np.pad(image, [(0, -n % factor) for n in image.shape], mode="edge")
@@ -278,7 +279,7 @@ def reduced(image: Floats, factor: int) -> Floats:
 
 
 def _levelled(image: Floats) -> Floats:
-    """Without a slope or a bow of the brightness over the whole image, which have no scale."""
+    """Remove a linear and a quadratic trend of brightness over the whole image."""
     rows, cols = (np.linspace(-1, 1, n, dtype=np.float32) for n in image.shape)
     y, x = np.meshgrid(rows[::8], cols[::8], indexing="ij")
     terms = np.stack([y, x, y * y, x * x, np.ones_like(y)], axis=-1).reshape(-1, 5)
@@ -289,8 +290,8 @@ def _levelled(image: Floats) -> Floats:
 
 
 def _without_hot_pixels(image: Floats) -> Floats:
-    """Single pixels far above all of their neighbours, brought down to these."""
-    # What an opening by two pixels takes away is narrower than any nucleus.
+    """Bring single pixels far above all of their neighbours down to the level of these."""
+    # Structures removed by an opening of two pixels are narrower than any nucleus.
     opened = ndimage.maximum_filter(ndimage.minimum_filter(image, 2), 2, origin=-1)
     low = np.float32(np.percentile(image[::3, ::3], 5))
     hot = (image - opened > opened - low) & (image - opened > HOT * noise_level(image))
@@ -298,9 +299,9 @@ def _without_hot_pixels(image: Floats) -> Floats:
 
 
 def busiest_window(busy: NDArray[np.bool_], side: int) -> tuple[slice, slice]:
-    """The window of this side that holds most of some pixels; all of an image that is no larger."""
+    """The window of this side with the most True pixels; the whole image if that is smaller."""
     rows, cols = (min(side, n) for n in busy.shape)
-    # The sum over any window is four entries of the table of sums from the corner.
+    # The sum over any window comes from four entries of the summed-area table.
     sums = np.pad(busy, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
     inside = sums[rows:, cols:] - sums[:-rows, cols:] - sums[rows:, :-cols] + sums[:-rows, :-cols]
     row, col = (int(at) for at in np.unravel_index(inside.argmax(), inside.shape))
@@ -310,7 +311,7 @@ def busiest_window(busy: NDArray[np.bool_], side: int) -> tuple[slice, slice]:
 def _reduced_regions(
     image: Floats, diameter: float, working_diameter: float, linear_below: float
 ) -> tuple[Labels, int]:
-    """Regions in the image reduced until nuclei have the working diameter, and how far it was."""
+    """Regions in the image, reduced until nuclei have the working diameter, and the factor."""
     factor = max(1, int(diameter / working_diameter))
     image = reduced(image, factor)
     contrast = LocalContrast(image, diameter / factor, linear_below=linear_below)
@@ -323,7 +324,7 @@ def _reduced_regions(
 
 
 def _pieces(contrast: LocalContrast) -> Labels:
-    """Cut the image into parts of nuclei: more than there are nuclei, none in two of them."""
+    """Cut the image into parts of nuclei: more than nuclei, and none that spans two of them."""
     from skimage.segmentation import watershed
 
     diameter = contrast.diameter
@@ -342,7 +343,7 @@ def _pieces(contrast: LocalContrast) -> Labels:
         ndimage.distance_transform_edt(inside).astype(np.float32), max(0.05 * diameter, 0.3)
     )
     lobes = watershed(-depth, _maxima(depth, inside, SEED_SPACING * diameter), mask=inside)
-    # A piece is what one basin and one lobe have in common.
+    # A piece is the intersection of one basin and one lobe.
     both = basins[inside].astype(np.int64) * (int(lobes.max()) + 1) + lobes[inside]
     pieces = np.zeros(inside.shape, np.int32)
     pieces[inside] = np.unique(both, return_inverse=True)[1] + 1
@@ -350,7 +351,7 @@ def _pieces(contrast: LocalContrast) -> Labels:
 
 
 def _maxima(image: Floats, mask: NDArray[np.bool_], radius: float) -> Labels:
-    """Number the pixels in `mask` that are the highest of all up to `radius` away."""
+    """Number the pixels in `mask` that are the highest within `radius`."""
     size = 2 * max(1, round(radius)) + 1
     peaks = (image == ndimage.maximum_filter(image, size)) & mask
     # A flat top is one maximum.

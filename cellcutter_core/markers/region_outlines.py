@@ -1,5 +1,6 @@
-"""Outlines of found regions, and which of the regions stand out: steps shared by all that finds
-nuclei or cells in an image.
+"""Refines the outlines of found regions, and keeps those that stand out from their surroundings.
+
+These steps are shared by the searches for nuclei and for cells.
 """
 
 from __future__ import annotations
@@ -13,18 +14,18 @@ from scipy import ndimage
 from cellcutter_core.images.local_contrast import Labels, LocalContrast
 from cellcutter_core.labels import along_border, compact
 
-# Surroundings of a region, in diameters of a nucleus from its outline.
+# The surroundings of a region, as a range of distances from its outline in diameters of a nucleus.
 RING = (0.08, 0.3)
 
 # Where an outline lies between the surroundings (0) and the plateau (1): half way for a sharp edge
-# that the optics blurred, a little lower for a round nucleus, which is dimmer where it is thin.
+# blurred by the optics, a little lower for a round nucleus, which is dimmer where it is thin.
 OUTLINE_AT = 0.45
 
-# No bump of the noise rises higher than this, in standard deviations of the noise: 5.0 in images of
-# nothing but noise.
+# Bumps of noise rise less than this many standard deviations of the noise. In images of pure noise
+# the highest was 5.0.
 NOISE_REACHES = 6.0
 
-# No outline is moved outwards by more than this, in diameters.
+# The most that an outline is moved outwards, in diameters.
 FARTHEST = 0.15
 
 
@@ -34,14 +35,14 @@ def outlined(labels: Labels, contrast: LocalContrast) -> Labels:
     Parameters
     ----------
     labels : (H, W) int32
-        Roughly the regions.
+        Approximate regions.
     contrast : LocalContrast
-        Of the image they are of.
+        Of the same image.
 
     Returns
     -------
     (H, W) int32
-        With the same ids. Regions may fall apart here; `tidied` mends that.
+        With the same ids. A region may be in several parts; `tidied` keeps one.
     """
     distance, nearest = _nearest(labels)
     plateau, around = _plateau_and_surroundings(labels, contrast, distance, nearest)
@@ -52,7 +53,7 @@ def outlined(labels: Labels, contrast: LocalContrast) -> Labels:
 
 @dataclass(frozen=True)
 class Faint:
-    """What did not stand out: the logarithms of how far it did, and how much each counts."""
+    """Regions that did not stand out: the logarithm of the rise of each, and its weight."""
 
     log_rise: NDArray[np.float64]
     weight: NDArray[np.float64]
@@ -73,11 +74,11 @@ def standing_out(
     between: tuple[float, float],
     faint: Faint | None = None,
 ) -> tuple[Labels, Faint]:
-    """Keep the regions that stand out from their surroundings as those of the nuclei do.
+    """Keep the regions that stand out from their surroundings as nuclei do.
 
-    Nuclei and what is none (haze, cytoplasm, debris) differ in brightness by far more than nuclei
-    among themselves, but by how much is known to the image alone. The limit is where fewest
-    regions are, `between` two shares of the typical brightness.
+    Haze, cytoplasm and debris differ from nuclei in brightness by far more than nuclei from each
+    other. By how much depends on the image, so the limit is the brightness with the fewest regions
+    near it, `between` two shares of the typical brightness.
 
     Parameters
     ----------
@@ -86,17 +87,17 @@ def standing_out(
     smallest : float
         Drop regions of a smaller diameter, in diameters of a nucleus.
     between : (float, float)
-        Lower and upper share of the typical height above the surroundings; typical is what half
-        of all light is in regions above.
+        Lower and upper bound of the limit, as shares of the typical height above the surroundings.
+        Half of all light is in regions above the typical height.
     faint : Faint, optional
-        What an earlier look dropped. Where nothing is left there may have been a crowd.
+        Regions that an earlier call dropped. They still count when the limit is searched.
 
     Returns
     -------
     labels : (H, W) int32
         Renumbered 1..N.
     faint : Faint
-        What has been dropped by now.
+        All regions dropped so far.
     """
     faint = Faint.nothing() if faint is None else faint
     if not labels.any():
@@ -115,7 +116,7 @@ def standing_out(
 def rises(
     labels: Labels, contrast: LocalContrast
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """For each label from 0 how high it rises above its surroundings, and its area in pixels."""
+    """For each label from 0: how high it rises above its surroundings, and its area in pixels."""
     plateau, around = _plateau_and_surroundings(labels, contrast, *_nearest(labels))
     area = np.bincount(labels.ravel(), minlength=len(plateau)).astype(np.float64)
     area[0] = 0
@@ -130,14 +131,14 @@ def brighter_than_haze(
     between: tuple[float, float],
     faint: Faint,
 ) -> tuple[NDArray[np.bool_], Faint]:
-    """Which of some regions are above the limit of which `standing_out` tells.
+    """Which regions are above the limit that `standing_out` describes.
 
     Parameters
     ----------
     rise, area : (N,) float
         Above 0.
     clear : (N,) bool
-        Of which this is no noise; at least one of them.
+        Whether a region rises above the noise; True for at least one.
     between, faint
         As for `standing_out`.
 
@@ -173,8 +174,8 @@ def tidied(labels: Labels, radius: float) -> Labels:
     ----------
     labels : (H, W) int32
     radius : float
-        Of the disc in pixels. Regions that do not hold it are dropped. The image is taken to go on
-        beyond its edge, so that nothing is rounded off there.
+        Radius of the disc in pixels. Regions that can't hold the disc are dropped. Regions are
+        taken to continue beyond the edge of the image, so they are not rounded off there.
 
     Returns
     -------
@@ -188,7 +189,7 @@ def tidied(labels: Labels, radius: float) -> Labels:
         same = padded[one] == padded[other]
         inner[one] &= same
         inner[other] &= same
-    # `inner` has lost the outermost pixel of each region already.
+    # `inner` already lacks the outermost pixels of each region.
     core = ndimage.distance_transform_edt(inner) > max(radius - 1, 0)
     if not core.any():
         return np.zeros_like(labels)
@@ -232,7 +233,7 @@ def _without_holes(labels: Labels) -> Labels:
 
 
 def _nearest(labels: Labels) -> tuple[NDArray[np.float64], Labels]:
-    """For each pixel its distance to a region, and the id of that region."""
+    """For each pixel the distance to the nearest region, and the id of that region."""
     if not labels.any():
         return np.full(labels.shape, np.inf), labels
     distance, where = ndimage.distance_transform_edt(labels == 0, return_indices=True)
@@ -245,7 +246,7 @@ def _plateau_and_surroundings(
     distance: NDArray[np.float64],
     nearest: Labels,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """For each label from 0: height of its inside, height of what is free around it."""
+    """For each label from 0: the height of its inside, and that of the background around it."""
     start, end = (share * contrast.diameter for share in RING)
     ring = (distance > max(1.0, start)) & (distance < max(end, 2.5))
     plateau = contrast.plateaus(labels)

@@ -1,6 +1,6 @@
-"""What is background in an image, and how bright the dimmest cell is.
+"""Finds the background of an image and the brightness level that divides it from cells.
 
-Nothing here knows the scale of brightness: an image times a number gives the same answer.
+All results are independent of scale: an image multiplied by a number gives the same answer.
 """
 
 from __future__ import annotations
@@ -19,44 +19,45 @@ Kind = Literal["bright", "dark", "texture"]
 Bools = NDArray[np.bool_]
 
 ROUGHER = 1.0
-"""Logarithm of how much rougher than the smoothest brightnesses both ends have to be for texture.
-Fluorescence has less than 0.4 at its dark end, phase contrast more than 2."""
+"""Cells are told by texture where both the darkest and the brightest pixels are rougher than the
+smoothest ones by more than this, as a logarithm. The dark end of fluorescence has less than 0.4,
+that of phase contrast more than 2."""
 
 SURELY_DARK = 0.3
-"""Logarithm of how much rougher the dark end has to be than the bright one for dark cells."""
+"""Cells are dark where the dark end is rougher than the bright end by this, as a logarithm."""
 
 STRUCTURED = 1 / 3
 STRUCTURED_WITH_NUCLEI = 0.1
-"""Gradient below the level relative to that above it from which the part below is not background.
-Between cells it was at most 0.3; the lower bound holds where nuclei lie below the level."""
+"""Ratio of the gradient below the level to that above it. At a higher ratio the part below is not
+just background. Between cells it was at most 0.3; the lower bound holds where nuclei lie below."""
 
 
 FLAT = 1e-3
-"""Gradient inside cells, relative to their contrast, up to which they are flat."""
+"""Cells are flat up to this gradient inside them, relative to their contrast."""
 
 MOST_STEPS = 1000
-"""Of `li_threshold`. Each moves on in one sense, and a few dozen are the rule."""
+"""Most steps of `li_threshold`. All go in one direction; a few dozen are usual."""
 
 
 def appearance(image: Floats, nuclei: Bools | None = None) -> Kind:
     """How cells differ from the background, which is where the image is smoothest.
 
-    Cells that are flat, because the image is overexposed or was made by a program, are smooth too;
-    their shape tells them from dark ones then, see `cellcutter_core.images.guesses.clipping`.
+    Cells in an overexposed or computer-made image are flat and so as smooth as background. Their
+    shape then shows that they are bright, see `cellcutter_core.images.guesses.clipping`.
 
     Parameters
     ----------
     image : (H, W) float32
         Without hot pixels, not constant.
     nuclei : (H, W) bool, optional
-        Where nuclei are, if that is known.
+        Where nuclei are, if known.
 
     Returns
     -------
     "bright", "dark" or "texture"
     """
     gradient = ndimage.gaussian_gradient_magnitude(image, 1, truncate=3.0)
-    # Grey levels of integers make flat areas perfectly smooth; what is less than this is none.
+    # With integer grey levels, flat areas have gradient 0; smaller gradients than this don't count.
     grain = max(
         float(np.percentile(gradient, 20)),
         0.1 * _grey_step(image),
@@ -70,27 +71,27 @@ def appearance(image: Floats, nuclei: Bools | None = None) -> Kind:
     dark, bright = (by_brightness[end] - min(by_brightness) for end in (0, -1))
     if min(dark, bright) > ROUGHER:
         return "texture"
-    # Where noise drowns everything both ends are alike; then fluorescence is the better guess.
+    # Where noise hides everything, both ends are alike; then fluorescence is the better guess.
     if dark > bright + SURELY_DARK and bright_is_cell(image, nuclei) is not True:
         return "dark"
     return "bright"
 
 
 def _grey_step(image: Floats) -> float:
-    """The least difference between two brightnesses of the image."""
+    """The smallest difference between two brightnesses that occur in the image."""
     levels = np.unique(image)
     return float(np.diff(levels).min())
 
 
 def roughness(image: Floats) -> Floats:
-    """Geometric mean of the gradient nearby: a few strong edges do not outweigh the rest."""
+    """Geometric mean of the gradient nearby, which a few strong edges do not dominate."""
     gradient = ndimage.gaussian_gradient_magnitude(image, 1, truncate=3.0)
     grain = 0.2 * np.median(gradient) + 1e-6 * np.float32(np.ptp(image))
     return np.exp(blurred(np.log(gradient + grain), 3))
 
 
 def shading(image: Floats) -> Floats:
-    """Background that varies slowly over the image: the lower envelope of the dark tenth of tiles.
+    """Slowly varying background: a lower envelope of the 10th percentiles of tiles.
 
     Parameters
     ----------
@@ -99,8 +100,9 @@ def shading(image: Floats) -> Floats:
     Returns
     -------
     (H, W) float32
-        A surface of second order, fitted so that tiles above it count a twentieth of those below
-        (asymmetric least squares); 0 where the image is too small to tell shading from cells.
+        A surface of second order, fitted by asymmetric least squares: tiles above it have a
+        twentieth of the weight of tiles below. 0 if the image is too small to tell shading from
+        cells.
     """
     n_tiles = min(16, min(image.shape) // 16)
     if n_tiles < 4:
@@ -134,21 +136,21 @@ def level_above_background(
     *,
     clipped: Bools | None = None,
 ) -> float:
-    """The level, lowered until what lies below is smooth compared with what lies above.
+    """Lower the level until the part below it is smooth compared with the part above.
 
     Parameters
     ----------
     brightness : (H, W) float32
-        Of an image after the median of nine, a Gaussian of 1 and the removal of `shading`.
+        The image after a 3 x 3 median, a Gaussian of sigma 1 and the removal of `shading`.
     level : float
         A `dividing_level`.
     noise : float
-        Standard deviation of the noise of the image before all that.
+        Standard deviation of the noise of the image before these steps.
     nuclei : (H, W) bool or None
-        Where nuclei are, if that is known.
+        Where nuclei are, if known.
     clipped : (H, W) bool, optional
-        Where brightness was cut off at the top, see `clipping.at_top`: cells are
-        flat there, and say nothing of how structured cells are.
+        Where brightness was cut off at the top, see `clipping.at_top`. These pixels are ignored,
+        because cells are flat there whatever their structure.
 
     Returns
     -------
@@ -156,11 +158,11 @@ def level_above_background(
         At most `level`.
     """
     gradient = ndimage.gaussian_gradient_magnitude(brightness, 2, truncate=3.0)
-    # What white noise alone leaves in it, after the median of nine and a Gaussian of 1.
+    # The gradient of white noise alone, after a 3 x 3 median and a Gaussian of sigma 1.
     from_noise = 0.05 * noise
     for _ in range(4):
         below = brightness < level
-        # Away from the edges of cells, of which the gradient sees the blur.
+        # Keep away from the edges of cells, whose blur the gradient picks up.
         background = ndimage.binary_erosion(below, iterations=3, border_value=1)
         if background.mean() < 0.01:
             break
@@ -184,19 +186,19 @@ def level_above_background(
 def stabilised(brightness: NDArray[Any], noise: float) -> NDArray[Any]:
     """Brightness on a scale on which noise is about the same everywhere.
 
-    Noise of photons is on the scale of the square root; that of the camera, which is there in the
-    dark too, keeps its own.
+    The square root evens out photon noise. Adding `noise` first keeps camera noise, which is also
+    there in the dark, from being blown up.
     """
     return np.asarray(np.sqrt(brightness + np.asarray(noise, brightness.dtype)))
 
 
 def li_threshold(values: NDArray[Any]) -> float:
-    """Li's threshold: the level whose two sides are described best by their means [1]_.
+    """Li's threshold: the level at which the means of the two sides describe the values best [1]_.
 
-    Scikit-image's `threshold_li` compares every value at every step, and ends when a step is
-    smaller than a tolerance: with 32-bit floats it may swing between two neighbours for ever. Here
-    the values are sorted once, sums are in 64 bits, and it ends when a step moves no value to the
-    other side, after `MOST_STEPS` at the latest.
+    Scikit-image's `threshold_li` compares every value at every step and stops when a step is
+    smaller than a tolerance. With 32-bit floats it may swing between two neighbours for ever. Here
+    the values are sorted once, sums are in 64 bits, and it stops when a step moves no value to the
+    other side, or after `MOST_STEPS`.
 
     Parameters
     ----------
@@ -206,7 +208,7 @@ def li_threshold(values: NDArray[Any]) -> float:
     Returns
     -------
     float
-        From the least to the largest value.
+        Between the smallest and the largest value.
 
     References
     ----------
@@ -220,7 +222,7 @@ def li_threshold(values: NDArray[Any]) -> float:
     level, n_below = float(ordered.mean()), -1
     for _ in range(MOST_STEPS):
         before, n_below = n_below, int(np.searchsorted(ordered, level, side="right"))
-        # Of what is below a logarithm is taken, and above there has to be something.
+        # The mean below must be positive for its logarithm, and some values must lie above.
         if n_below in (before, len(ordered)) or sums[n_below - 1] == 0:
             break
         below = float(sums[n_below - 1]) / n_below
@@ -236,14 +238,16 @@ def dividing_level(brightness: Floats, noise: float, *, below: float = np.inf) -
     ----------
     brightness : (H, W) float32
         Above the background, at least 0, smoothed a little, not constant.
+    noise : float
+        Standard deviation of the noise.
     below : float
-        Look only among pixels less bright than this.
+        Use only pixels less bright than this.
 
     Returns
     -------
     float
-        Between Li's threshold of the logarithm and that of the brightness itself; half way where
-        most of what is above is at the top of the scale.
+        Between Li's threshold of the logarithm and that of the brightness itself. If most of what
+        is above is at the top of the scale, half way between the two groups.
     """
     every = brightness.ravel()[:: max(1, brightness.size // 500_000)]
     every = every[every < below]
@@ -262,7 +266,7 @@ def dividing_level(brightness: Floats, noise: float, *, below: float = np.inf) -
     count = np.bincount(position[on], minlength=n_levels).astype(float)
     total = np.bincount(position[on], weights=edges[on], minlength=n_levels)
     count, total = (ndimage.gaussian_filter1d(a, 2, mode="nearest") for a in (count, total))
-    # A contour of a handful of pixels proves nothing, however sharp.
+    # A contour of only a few pixels proves nothing, however sharp.
     strength = total / (count + 0.002 * root.size / n_levels)
     best = int(np.argmax(strength))
     level = float((0.5 * (levels[best] + levels[best + 1])) ** 2) - noise

@@ -1,19 +1,19 @@
-"""How much every pixel looks like cell: a number from 0 to 1, on any scale of brightness.
+"""The foreground probability of every pixel, from 0 to 1, found from the image itself.
 
-The published graph cut takes brightness itself for the probability of cell, and a prior that suits
-one image calls all of another one cell. Here the image says what cell means in it:
+The published graph cut uses brightness as the probability of cell. A prior that suits one image
+then calls all of another image cell. Here the probability depends on what the image shows:
 
-- *Background is where the image is smoothest.* In fluorescence that is the dark end of its
-  brightnesses, in a stained section the bright end; where it is the middle, with rough pixels on
-  both sides, as in phase contrast, roughness is the feature instead of brightness.
+- *Background is where the image is smoothest.* In fluorescence these are its darkest pixels, in a
+  stained section its brightest. Where medium brightnesses are smoothest, with rough pixels on both
+  sides, as in phase contrast, roughness replaces brightness.
 - *Uneven illumination* is the lower envelope of the image, a surface of second order.
 - *The level that divides cell from background* is the one whose contour runs along the strongest
-  edges, among all levels from Li's threshold of the logarithm, where dim cells are in, to Li's
-  threshold of the brightness itself. What lies below has to be smooth: where it is structured
-  like cells, as in tissue without gaps, it is divided again.
-- *Outlines alone*, as of a membrane stain, are filled.
+  edges. It is searched from Li's threshold of the logarithm, which includes dim cells, to Li's
+  threshold of the brightness itself. The part below must be smooth: where it is structured like
+  cells, as in tissue without gaps, it is divided again.
+- *Where only outlines are bright*, as with a membrane stain, they are filled.
 
-`cellcutter_core.mask.graph_cut` of the result, with the settings that come with it, is the mask.
+The mask is `cellcutter_core.mask.graph_cut` of the result, with the settings that come with it.
 """
 
 from __future__ import annotations
@@ -45,30 +45,30 @@ from cellcutter_core.mask.small_cells import SMALL, levels_of_small_cells, typic
 Bools = NDArray[np.bool_]
 
 STEEPNESS = 3.0
-"""Log odds between the average pixel of cell and that of background."""
+"""Difference in log-odds between the average pixel of cells and that of background."""
 
 MAX_WEIGHT, SIGMA = 1.5, 0.08
-"""Cost of an outline, in the same unit, and the step of evidence that makes it cheap."""
+"""Cost of an outline, in the same unit, and the step in probability that makes it cheap."""
 
 CERTAIN = 0.95
-"""Evidence of pixels that are known to be cell: nuclei, and what outlines enclose."""
+"""Foreground probability of pixels known to be cell: nuclei, and what outlines enclose."""
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What speaks for cell, and how it was found.
+    """The foreground probability, and how it was found.
 
     Attributes
     ----------
     image : (H, W) float64
-        From 0 to 1, both included.
+        Foreground probability, from 0 to 1, both included.
     settings : MaskSettings
-        Those with which the graph cut of `image` is the automatic mask.
+        The settings with which the graph cut of `image` is the automatic mask.
     kinds : tuple of str
-        For every cell channel what cells are there: "bright" or "dark" against the background, or
-        known by their "texture".
+        How cells look in every channel: "bright" or "dark" against the background, or told by
+        their "texture".
     filled : bool
-        Whether the image showed outlines of cells, and what they enclose was filled.
+        Whether the image showed only outlines of cells, which were filled.
     """
 
     image: NDArray[np.float64]
@@ -80,16 +80,16 @@ class Evidence:
 def evidence(
     cell: ArrayLike, nucleus: ArrayLike | None = None, *, nuclei: ArrayLike | None = None
 ) -> Evidence:
-    """Judge every pixel by what the image itself shows of cells and background.
+    """Find the foreground probability of every pixel from the image itself.
 
     Parameters
     ----------
     cell : (H, W) or (H, W, K) array
-        Cell channels, on any scale. What is cell in one of them is cell.
+        Cell channels, on any scale. A pixel that is cell in one of them is cell.
     nucleus : (H, W) array, optional
-        Nucleus channel: one more in which cells show.
+        Nucleus channel, used as one more cell channel.
     nuclei : (H, W) bool or label image, optional
-        Where nuclei are; taken as certain. Better than `nucleus` where it is known.
+        Where nuclei are; taken as certain. Better than `nucleus` where known.
 
     Returns
     -------
@@ -107,8 +107,8 @@ def evidence(
     judged = [_log_odds(channel, regions) for channel in channels if np.ptp(_cleaned(channel)) > 0]
     if not judged:
         raise ValueError(
-            "cell is constant, but for single pixels at most, so nothing in it tells cell from "
-            "background; choose another cell channel"
+            "cell is constant, or differs only in single pixels, so it does not show cells; "
+            "choose another cell channel"
         )
     log_odds = np.max([odds for odds, _ in judged], axis=0).astype(np.float64)
     image = 1 / (1 + np.exp(-log_odds))
@@ -117,8 +117,8 @@ def evidence(
     if known.all():
         raise ValueError("nuclei cover every pixel, so there is no background; check the nuclei")
     image[known] = np.maximum(image[known], CERTAIN)
-    # The graph cut scales by minimum and maximum, as published. Evidence of 0.5 moves with that,
-    # and the prior with it.
+    # The graph cut scales by minimum and maximum, as published. That moves the probability 0.5, so
+    # the prior moves with it.
     low, high = float(image.min()), float(image.max())
     scaled_half = (0.5 - low) / (high - low)
     settings = MaskSettings(
@@ -162,7 +162,7 @@ def _in_unit_range(channel: NDArray[Any]) -> Floats:
 
 
 def _cleaned(channel: Floats) -> Floats:
-    """Without hot pixels and salt noise, which the median of nine does not see."""
+    """The channel after a 3 x 3 median, which removes hot pixels and salt noise."""
     return np.asarray(ndimage.median_filter(channel, 3), np.float32)
 
 
@@ -182,7 +182,7 @@ def _regions(nuclei: ArrayLike | None, shape: tuple[int, ...]) -> Bools | None:
 
 
 def _log_odds(channel: Floats, nuclei: Bools | None) -> tuple[Floats, Kind]:
-    """Log odds of cell in one channel, 0 at the level that divides cell from background."""
+    """Log-odds of cell in one channel, 0 at the level that divides cell from background."""
     image = _cleaned(channel)
     kind = appearance(image, nuclei)
     if kind == "texture":
@@ -197,7 +197,7 @@ def _log_odds(channel: Floats, nuclei: Bools | None) -> tuple[Floats, Kind]:
         smooth = np.maximum(smooth - surface, 0)
         brightness = brightness - surface
     clipped = at_top(image)
-    # Where nothing was cut off, nor beside it, there is noise to be seen.
+    # Noise is measured only where brightness was not cut off, and not next to such pixels.
     seen = None if clipped is None else ~ndimage.binary_dilation(clipped, iterations=2)
     noise = 0.0 if kind == "texture" else noise_level(channel, where=seen)
     level = dividing_level(smooth, noise)
@@ -207,7 +207,7 @@ def _log_odds(channel: Floats, nuclei: Bools | None) -> tuple[Floats, Kind]:
     width = typical_width(above) if kind != "texture" else np.inf
     if kind != "texture":
         contrast = float(np.median(smooth[above]) - np.median(smooth[~above]))
-        # As little smoothing as brings the noise down to a tenth of the contrast.
+        # The least smoothing that brings the noise down to a tenth of the contrast.
         wanted = AFTER_SMOOTHING * noise / (0.1 * max(contrast, 1e-12))
         most = 2.0 if width > SMALL else 0.8
         brightness = np.maximum(blurred(brightness, float(np.clip(wanted, 0.5, most))), 0)
@@ -221,10 +221,11 @@ def _log_odds(channel: Floats, nuclei: Bools | None) -> tuple[Floats, Kind]:
 
 
 def _enclosed(bright: Bools) -> Bools:
-    """Insides of cells of which only the outlines are bright; nothing where cells are solid.
+    """Insides of cells where only outlines are bright; all False where cells are solid.
 
-    Outlines enclose many pieces of background of about the size of a cell, together larger than
-    half of themselves. Pieces at the border of the image are insides too if they are not larger.
+    Cells are outlines if they enclose many pieces of background of about the size of a cell, with
+    a total area of more than half that of the outlines. A piece at the border of the image is an
+    inside too unless it is much larger than the others.
     """
     pieces, n = ndimage.label(~ndimage.binary_closing(np.pad(bright, 2), iterations=2)[2:-2, 2:-2])
     if n == 0:

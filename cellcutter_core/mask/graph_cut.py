@@ -1,4 +1,4 @@
-"""Where there are cells: the graph cut of the method, and an automatic choice of its settings."""
+"""The mask: the graph cut of the method, and an automatic choice of its settings."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from cellcutter_core.mask.evidence import Evidence, evidence
 from cellcutter_core.mask.min_cut import cut_of_pieces, minimum_cut
 
 ROBUST_PERCENTILES = (0.1, 99.9)
-# A graph cut of this size takes a tenth of a second, a third where labellings compete closely.
+# A graph cut of this size takes 0.1 s, or 0.3 s where labellings have nearly the same energy.
 PREVIEW_PIXELS = 200 * 200
-# What a preview looks at: factors of max_weight, steps in the log-odds of prior, and by which part
-# of a block the blocks are moved.
+# The cuts that a preview compares: a factor of max_weight, a step in the log-odds of the prior, and
+# the fraction of a block by which the blocks are moved.
 PREVIEWED = ((1, -0.1, 0), (1, 0, 0), (1, 0.1, 0), (0.5, 0, 0), (1, 0, 1 / 3), (1, 0, 2 / 3))
 
 
@@ -36,31 +36,32 @@ def graph_cut(
 ) -> NDArray[np.bool_]:
     """Divide an image into cells and background by the graph cut of Din & Yu.
 
-    With I the image scaled to [0, 1], the mask is the labelling of least energy, the sum of
+    With I the image scaled to [0, 1], the mask is the labelling of least energy. The energy is the
+    sum of
 
     - ``-log(I) - log(prior)`` for every pixel that is cell,
     - ``-log(1 - I) - log(1 - prior)`` for every pixel that is background,
-    - ``max_weight * exp(-(I_p - I_q)**2 / (2 * sigma**2))`` for every two neighbouring pixels p and
-      q of which one is cell and one background. A pixel has 8 neighbours in the plane, 26 in
-      space; those at the border of the image have fewer.
+    - ``max_weight * exp(-(I_p - I_q)**2 / (2 * sigma**2))`` for every pair of neighbouring pixels
+      p and q of which one is cell and one background. A pixel has 8 neighbours in the plane and
+      26 in space, fewer at the border of the image.
 
-    So a pixel alone is cell where I > 1 - `prior`, and outlines are cheapest along steps of
-    brightness. The minimum is exact, see `cellcutter_core.mask.min_cut`.
+    Without the last term a pixel is cell where I > 1 - `prior`. With it, outlines are cheapest
+    along steps of brightness. The minimum is exact, see `cellcutter_core.mask.min_cut`.
 
     Parameters
     ----------
     image : (H, W) or (D, H, W) array of integers or floats
         Cells are bright.
     prior : float
-        Prior probability of cell, above 0 and below 1; higher calls dimmer pixels cell.
+        Prior probability of cell, above 0 and below 1. Higher values call dimmer pixels cell.
     max_weight : float
-        Cost of an outline, per pair of neighbours, where the image is flat; at least 0. Higher
-        gives smoother, less fragmented cell area.
+        Cost of an outline per pair of neighbours where the image is flat, at least 0. Higher
+        values give a smoother, less fragmented mask.
     sigma : float
-        How large a step of I makes an outline cheap; above 0.
+        The step of I that makes an outline cheap, above 0.
     scaling : {"minmax", "robust"}
-        Scale by minimum and maximum, as published, or by the percentiles 0.1 and 99.9, so that hot
-        pixels change nothing.
+        Scale by minimum and maximum, as published, or by the percentiles 0.1 and 99.9, which hot
+        pixels do not shift.
 
     Returns
     -------
@@ -70,15 +71,15 @@ def graph_cut(
     Raises
     ------
     ValueError
-        If a parameter is out of bounds, or the image is empty, constant, not finite, has not 2 or
-        3 dimensions, or has 3 and the last one is as short as that of colours.
+        If a parameter is out of bounds; if the image is empty, constant, not finite, or does not
+        have 2 or 3 axes; or if it has 3 axes and the last one is so short that it holds colours.
 
     Notes
     -----
-    The authors' code (cellcutter.utils.graph_cut) joins two neighbours in one direction only, so
-    that of two opposite sides of a cell just one costs anything. Here both cost the same, as the
-    energy above says: an outline costs twice as much on average, and a cell turned round stays the
-    same cell. Logarithms are cut off at the precision of float64, as they are there.
+    The authors' code (cellcutter.utils.graph_cut) connects two neighbours in one direction only, so
+    only one of two opposite sides of a cell has a cost. Here both sides cost the same, as in the
+    energy above. An outline costs twice as much on average, and a rotated image gives a rotated
+    mask. Logarithms are cut off at the precision of float64, as in the authors' code.
 
     References
     ----------
@@ -87,7 +88,7 @@ def graph_cut(
 
     Examples
     --------
-    A dim gap of one pixel within a cell is bridged, as two outlines would cost more.
+    A dim gap of one pixel within a cell is bridged, because two outlines would cost more.
 
     >>> graph_cut([[0, 9, 9, 4, 9, 9, 0]]).astype(int)
     array([[0, 1, 1, 1, 1, 1, 0]])
@@ -109,7 +110,7 @@ def _problem(
     NDArray[np.float64],
     Callable[[NDArray[np.float64]], NDArray[np.float64]],
 ]:
-    """Cost, image and weight as `minimum_cut` takes them."""
+    """The arguments `cost`, `image` and `weight` of `minimum_cut`."""
     tiny = np.finfo(float).eps
     cost = np.log(np.maximum(1 - scaled, tiny) / np.maximum(scaled, tiny))
     cost += np.log((1 - prior) / prior)
@@ -138,7 +139,7 @@ def _scaled(
     if scaling == "robust":
         low, high = np.percentile(judged, ROBUST_PERCENTILES)
         if low == high:
-            # More than 99.8 % of the pixels are the same: the rest is all there is to see.
+            # More than 99.8 % of the pixels are equal: scale by the others.
             low, high = judged.min(), judged.max()
     else:
         low, high = judged.min(), judged.max()
@@ -150,26 +151,26 @@ def _scaled(
 def automatic_mask(
     cell: ArrayLike, nucleus: ArrayLike | None = None, *, nuclei: ArrayLike | None = None
 ) -> tuple[NDArray[np.bool_], Evidence]:
-    """Where there are cells, with nothing to set, in fluorescence, phase contrast or bright field.
+    """The mask without settings, in fluorescence, phase contrast or bright field.
 
-    The graph cut runs on the `evidence` for cell instead of on brightness.
+    The graph cut runs on the foreground probability (`evidence`) instead of on brightness.
 
     Parameters
     ----------
     cell : (H, W) or (H, W, K) array
         One or more cell channels, on any scale.
     nucleus : (H, W) array, optional
-        Nucleus channel: what is nucleus there is cell.
+        Nucleus channel. Nuclei in it are part of the mask.
     nuclei : (H, W) bool or label image, optional
-        Regions of nuclei, if they are known, which is better than the channel.
+        Regions of nuclei, if known. Better than the channel.
 
     Returns
     -------
     mask : (H, W) bool
         True where there are cells.
     evidence : Evidence
-        What the mask was cut from: ``mask`` is ``graph_cut(evidence.image, **arguments)`` with the
-        prior, max_weight, sigma and scaling of ``evidence.settings``.
+        The foreground probability: ``mask`` is ``graph_cut(evidence.image, **arguments)`` with
+        the prior, max_weight, sigma and scaling of ``evidence.settings``.
 
     Raises
     ------
@@ -188,20 +189,20 @@ def find_mask(
     nuclei: ArrayLike | None = None,
     like: ArrayLike | None = None,
 ) -> NDArray[np.bool_]:
-    """The mask that the settings ask for.
+    """Find the mask with the given settings.
 
     Parameters
     ----------
     cell : (H, W) or (H, W, K) array
-        One or more cell channels. The graph cut with chosen settings, not automatic, sees for each
-        pixel the brightest of the channels, each scaled to [0, 1].
+        One or more cell channels. If the settings are not automatic, each channel is scaled to
+        [0, 1], and the graph cut uses the brightest one at each pixel.
     settings : MaskSettings
     nuclei : (H, W) bool or label image, optional
-        Regions of nuclei; they are cell in the automatic mask. The published method leaves them to
-        the graph cut.
+        Regions of nuclei. The automatic mask takes them as certain; the published method does not
+        use them.
     like : (h, w) or (h, w, K) array, optional
-        Pixels of all of the image that this is a part of: with chosen settings, not automatic, each
-        channel is scaled as it is there.
+        Pixels of the whole image that `cell` is a part of. If the settings are not automatic, each
+        channel is scaled as in the whole image.
 
     Returns
     -------
@@ -221,12 +222,12 @@ def find_mask(
 
 
 def preview_mask(cell: ArrayLike, settings: MaskSettings) -> NDArray[np.bool_]:
-    """Nearly the mask that the chosen settings will give, in a fraction of the time.
+    """Nearly the mask of these settings, in a fraction of the time.
 
-    Cuts of the image reduced by whole blocks, with settings around those chosen, show where
-    outlines may run. A cut of the image itself then decides on each pixel near one of them, and on
-    what lies between them piece by piece. Of all masks that leave the pieces whole it has the least
-    energy.
+    The image is reduced to the means of blocks and cut with several settings around those chosen.
+    These cuts show where outlines may run. A cut of the full image then decides on each pixel near
+    such an outline, and on each piece between the outlines as a whole. Of all masks that leave
+    these pieces whole, the result has the least energy.
 
     Parameters
     ----------
@@ -254,28 +255,29 @@ def preview_mask(cell: ArrayLike, settings: MaskSettings) -> NDArray[np.bool_]:
 
 
 def prior_steps(cell: ArrayLike, settings: MaskSettings, n_steps: int = 61) -> tuple[float, ...]:
-    """Priors at which the mask of this image goes from hardly anything to nearly everything.
+    """Priors that take the mask of this image from nearly empty to nearly full.
 
     Parameters
     ----------
     cell : (H, W) or (H, W, K) array
         As for `find_mask`.
     settings : MaskSettings
-        Of these `scaling` counts.
+        Only `scaling` is used.
     n_steps : int
         At least 2.
 
     Returns
     -------
     tuple of float
-        Rising, in equal steps of log-odds, rounded; without outlines the first calls about 1 % of
-        the pixels cell, the last about 99 %. Fewer than `n_steps` where some are the same.
+        Ascending, in equal steps of log-odds, rounded. If outlines cost nothing, the first calls
+        about 1 % of the pixels cell, the last about 99 %. Fewer than `n_steps` if some are equal
+        after rounding.
     """
     scaled = _scaled(_one_channel(cell, settings), settings.scaling)
     levels = np.clip(np.quantile(scaled, (0.99, 0.01)), 1e-4, 1 - 1e-4)
     lowest, highest = (log_odds(1 - level) for level in levels)
     found = (from_log_odds(odds) for odds in np.linspace(lowest, highest, n_steps))
-    # Three digits of what is further from 0.5: 0.985 and 0.0151.
+    # Three significant digits of the smaller of p and 1 - p: 0.9849 and 0.0151.
     return tuple(
         sorted({float(f"{p:.3g}") if p < 0.5 else 1 - float(f"{1 - p:.3g}") for p in found})
     )
@@ -284,20 +286,21 @@ def prior_steps(cell: ArrayLike, settings: MaskSettings, n_steps: int = 61) -> t
 def suited_settings(
     cell: ArrayLike, settings: MaskSettings, *, like: NDArray[np.bool_] | None = None
 ) -> MaskSettings:
-    """Values of the graph cut to start from on this image.
+    """Settings of the graph cut to start from on this image.
 
-    The prior is the one of `prior_steps` whose threshold agrees best with a mask that is known.
-    Sigma is twice the noise: steps at the border of a cell are larger, those of noise are not.
-    Max_weight is 1, which smooths without closing the gaps between cells.
+    The prior is the one of `prior_steps` whose threshold agrees best with `like`. Sigma is twice
+    the noise: steps at the border of a cell are larger, steps of noise are smaller. Max_weight is
+    1, which smooths without closing the gaps between cells.
 
     Parameters
     ----------
     cell : (H, W) or (H, W, K) array
         As for `find_mask`.
     settings : MaskSettings
-        Of these `scaling` counts.
+        The graph-cut values in it are replaced; `scaling` is kept.
     like : (H, W) bool, optional
-        The mask to come near, as of `automatic_mask`; default what Otsu's threshold calls bright.
+        The mask to approximate, such as that of `automatic_mask`. Default: pixels above Otsu's
+        threshold.
 
     Returns
     -------
@@ -310,7 +313,7 @@ def suited_settings(
         like = scaled > threshold_otsu(scaled)
     bright = [scaled > 1 - prior for prior in priors]
     agreements = [(m & like).sum() / max((m | like).sum(), 1) for m in bright]
-    # Of two neighbours, each with noise of its own, the difference has √2 times as much.
+    # The difference of two independent neighbours has √2 times the noise of one pixel.
     steps = np.abs(np.diff(scaled, axis=int(scaled.shape[1] > 1)))
     noise = 1.4826 * float(np.median(steps)) / math.sqrt(2)
     return settings.replace(
@@ -330,10 +333,10 @@ def _cut_of_blocks(
     max_weight: float,
     sigma: float,
 ) -> NDArray[np.bool_]:
-    """The cut of the means of blocks that begin `moved` pixels outside of the image.
+    """The cut of the means of blocks; the first block begins `moved` pixels outside of the image.
 
-    Blocks of side k hold k² pixels, and k pairs of neighbours lie across each of their sides: an
-    outline costs 1/k of what it does in the image beside the pixels that it parts.
+    A block of side k holds k² pixels but has only k pairs of neighbours across each of its sides.
+    So relative to the cost of pixels, an outline costs 1/k of what it costs in the full image.
     """
     height, width = scaled.shape
     padding = [(moved, -(n + moved) % side) for n in (height, width)]
@@ -345,22 +348,22 @@ def _cut_of_blocks(
 
 
 def _edges(values: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Pixels beside one of another value."""
+    """Pixels that have a neighbour of another value."""
     return np.asarray(ndi.maximum_filter(values, 3) != ndi.minimum_filter(values, 3))
 
 
 def log_odds(prior: float) -> float:
-    """Of a probability above 0 and below 1, its log-odds."""
+    """The log-odds of a probability above 0 and below 1."""
     return math.log(prior / (1 - prior))
 
 
 def from_log_odds(odds: float) -> float:
-    """The probability of these log-odds."""
+    """The probability that has these log-odds."""
     return 1 / (1 + math.exp(-odds))
 
 
 def _one_channel(cell: ArrayLike, settings: MaskSettings) -> NDArray[Any]:
-    """(H, W), of several channels at each pixel the brightest, each scaled to [0, 1]."""
+    """(H, W): the channel, or the brightest of several at each pixel, each scaled to [0, 1]."""
     stack = _stack(cell)
     if stack.ndim == 3 and stack.shape[2] > 1:
         return np.asarray(np.max(_scaled_channels(stack, settings.scaling), axis=0))
@@ -388,7 +391,7 @@ def _scaled_channels(
 
 
 def _imaged(channel: NDArray[Any]) -> NDArray[Any]:
-    """With background in the frame around it, which is no part of the image."""
+    """The channel, with an empty frame around the image filled as background."""
     return channel if frame(channel) is None else filled_gaps(channel)
 
 
@@ -406,7 +409,7 @@ def mask_grid(
     cell, settings
         As for `find_mask`; `settings.automatic` is taken as off.
     names : (str, str)
-        Settings that take the values of `rows` and `cols`.
+        The two settings; the first takes the values of `rows`, the second those of `cols`.
 
     Returns
     -------

@@ -1,23 +1,25 @@
 """The exact minimum cut of a pixel grid, in two and three dimensions.
 
-PyMaxflow's graph needs some 300 bytes a pixel to hold an image with its eight neighbours, and much
-of the time goes into filling it, although most of the image is settled at a glance. Three steps
-avoid that without giving up exactness:
+PyMaxflow's graph needs some 300 bytes a pixel for an image with eight neighbours, and filling it
+takes much of the time, although most pixels are easy to decide. Three steps avoid that and stay
+exact:
 
-1. *Sweeps.* Along every row, column and diagonal the cut is a chain, whose maximum flow needs one
-   pass each way over whole rows at once, in NumPy. Each sweep pushes flow through the grid and
-   leaves an equivalent, easier problem. This is dual block-coordinate ascent with the chains as
-   blocks, as in sequential tree-reweighted message passing (Kolmogorov, IEEE PAMI 28, 2006).
+1. *Sweeps.* Each row, column and diagonal is a chain. Its maximum flow needs one pass each way, in
+   NumPy over whole rows at once. Each sweep pushes flow through the grid and leaves an equivalent,
+   easier problem. This is dual block-coordinate ascent with the chains as blocks, as in
+   sequential tree-reweighted message passing (Kolmogorov, IEEE PAMI 28, 2006).
 2. *A small graph.* Only pixels near a place where flow could still pass from a background pixel to
    a cell pixel are handed to PyMaxflow (Boykov & Kolmogorov, IEEE PAMI 26, 2004).
-3. *A certificate.* The flow found there is a flow of the whole grid too. Where no edge outside the
+3. *A certificate.* The flow found there is a flow of the whole grid too. If no edge outside the
    small graph could still carry flow from a background pixel to a cell pixel, the cut has the value
-   of the flow, so both are optimal; where one could, the graph grows around it, and again.
+   of the flow, so both are optimal. Otherwise the graph grows around such edges, and is solved
+   again.
 
-All of this holds some 120 bytes a pixel, so a large image is cut in blocks, which is no less exact.
-The cut of a block is found twice, once with all pixels on its rim False and once with all True. A
-cut grows with any cost that is lowered, so that of the whole image lies between the two: where they
-agree it is theirs, whatever is beyond the rim (as in Kovtun's partial optimality, DAGM 2003).
+All of this holds some 120 bytes a pixel, so a large image is cut in blocks, which is exact too.
+The cut of a block is found twice, once with all pixels on its rim False and once with all True.
+Lowering a cost can only add True pixels, so the cut of the whole image lies between the two. Where
+the two agree they are right, whatever lies beyond the rim (as in Kovtun's partial optimality, DAGM
+2003).
 """
 
 from __future__ import annotations
@@ -36,36 +38,37 @@ Offset = tuple[int, ...]
 Slices = tuple[slice, ...]
 
 MAX_SWEEPS = 4
-"""Rounds of sweeps through all directions. Each costs about 0.1 s per million pixels in the plane,
-and gains less than the one before."""
+"""Most rounds of sweeps through all directions. Each takes about 0.1 s per million pixels in the
+plane, and gains less than the one before."""
 
 REACH = 16
-"""Over how many pixels a sweep spreads what a pixel could give: shorter starves the graph of far
-supply, longer leaves too little near the outlines. 16 closed the gap fastest of 2 to 128."""
+"""Over how many pixels a sweep spreads the flow of one pixel. If shorter, flow from far away does
+not reach the graph; if longer, too little stays near the outlines. Of 2 to 128, 16 was fastest."""
 
 SETTLED = 0.02
-"""Where a smaller share of the pixels than this is contested, the graph is small enough."""
+"""If a smaller share of the pixels than this is contested, the graph is small enough."""
 
 HOPELESS = 0.4
-"""Where a larger share is contested, as in noise, all pixels are in the graph in any case."""
+"""If a larger share is contested, as in noise, all pixels go into the graph anyway."""
 
 EXHAUSTED = 0.2
-"""Where sweeps did not settle it, pixels left with less than this share of the mean cost start
-inside the small graph: flow has to come through them, and it saves rounds of growing."""
+"""After sweeps, pixels whose remaining cost is less than this share of the mean are exhausted.
+They start inside the small graph: flow has to pass through them, and this saves rounds of growing.
+"""
 
 SPENT = 0.4
-"""Where the first sweep leaves a larger share of the pixels exhausted, outlines cost so much beside
-pixels that flow crosses half of the image. Sweeps then only spread it thinly, which makes the graph
-up to ten times slower: all pixels are in it, and it gets the costs as they were."""
+"""If the first sweep exhausts a larger share of the pixels than this, outlines cost so much
+relative to pixels that flow crosses half of the image. More sweeps would only spread it thinly and
+make the graph up to ten times slower. So all pixels go into the graph, at their original costs."""
 
 LARGEST_WHOLE = 2048 * 2048
-"""An image in the plane with more pixels than this is cut in blocks."""
+"""A 2-D image with more pixels than this is cut in blocks."""
 
 BLOCK = 1024
-"""Side in pixels of what is kept of a block."""
+"""Side in pixels of the part of a block that is kept."""
 
 MARGINS = (32, 128)
-"""By how many pixels a block is widened; by more where its two cuts do not agree."""
+"""Pixels by which a block is widened; the larger margin is used if its two cuts disagree."""
 
 
 def half_neighbourhood(ndim: int) -> list[Offset]:
@@ -103,17 +106,17 @@ def minimum_cut(
     Parameters
     ----------
     cost : (H, W) or (D, H, W) float64
-        What True costs more than False at each pixel, of either sign, finite.
+        How much more True costs than False at each pixel; positive or negative, finite.
     image : float64 array in the shape of `cost`
-        What the weights depend on.
+        The values that the weights depend on.
     weight : callable
-        From the differences of `image` between neighbours, an array of any shape, to the weights of
-        these pairs, not negative and largest where there is no difference.
+        Takes an array of any shape, the differences of `image` between neighbours, and returns the
+        weights of these pairs. Weights are at least 0, and largest where the difference is 0.
 
     Returns
     -------
-    bool array in the shape of `cost`. Of several labellings of least energy, the one with fewest
-    True pixels, up to the precision of float64.
+    bool array in the shape of `cost`. If several labellings have least energy, the one with the
+    fewest True pixels, up to the precision of float64.
     """
     if cost.ndim == 2 and cost.size > LARGEST_WHOLE:
         label = np.zeros(cost.shape, bool)
@@ -135,7 +138,8 @@ def cut_of_pieces(
     cost, image, weight
         As for `minimum_cut`.
     pieces : int array in the shape of `cost`
-        Pixels with the same number above 0 have the same label; those with 0 are for themselves.
+        Pixels with the same number above 0 have the same label. Those with 0 are labelled one by
+        one.
 
     Returns
     -------
@@ -160,7 +164,7 @@ def cut_of_pieces(
 
 
 def _blocks(shape: tuple[int, ...]) -> list[Slices]:
-    """Blocks that tile the plane, none smaller than half of the others."""
+    """Blocks of about equal size that tile the plane."""
     edges = [np.linspace(0, n, max(1, round(n / BLOCK)) + 1).astype(int) for n in shape]
     return list(product(*([slice(*pair) for pair in pairwise(along)] for along in edges)))
 
@@ -172,7 +176,7 @@ def _cut_block(
     image: FloatArray,
     weight: Callable[[FloatArray], FloatArray],
 ) -> bool:
-    """Write the labels of a block if they can be known from its surroundings alone."""
+    """Write the labels of a block and return True, if a margin around it is enough to know them."""
     for margin in MARGINS:
         wide = tuple(
             slice(max(0, s.start - margin), min(n, s.stop + margin))
@@ -194,18 +198,18 @@ def _cut_block(
 
 
 class _Grid:
-    """A cut in the making: costs and capacities, less the flow that was pushed."""
+    """The cut of one grid: costs and capacities that remain after the flow pushed so far."""
 
     def __init__(
         self, cost: FloatArray, image: FloatArray, weight: Callable[[FloatArray], FloatArray]
     ) -> None:
-        # A copy in C order, to be changed and to be numbered pixel by pixel.
+        # A copy, because it is changed; in C order, because pixels are numbered row by row.
         self.cost = np.array(cost, np.float64, order="C")
         self.image = image
         self.weight = weight
         self.offsets = half_neighbourhood(cost.ndim)
-        # Per offset what can still flow from the first pixel of a pair to the second and back.
-        # Before the first sweep that is the weight, which is worked out where it is needed.
+        # For each offset, how much can still flow from the first pixel of a pair to the second, and
+        # back. Empty before the first sweep: then it is the weight, computed where it is needed.
         self.residual: dict[Offset, tuple[FloatArray, FloatArray]] = {}
         self.tiny = 0.0
         # Pixels that start inside the small graph, if the sweeps did not settle it.
@@ -216,9 +220,9 @@ class _Grid:
         return self.solve()
 
     def bounds(self, rim: BoolArray) -> tuple[BoolArray, BoolArray]:
-        """The cuts with the pixels of the rim all False, and all True."""
+        """Two cuts: one with all pixels of the rim False, one with all of them True."""
         self.settle()
-        # More than a pixel and all its neighbours can have in pairs, flow in either sense included.
+        # More than all pairs of a pixel can cost, with flow in either direction.
         most = 2 * 9 * float(self.weight(np.zeros(1))[0]) + 1
         found = []
         for forced in (most, -most):
@@ -241,7 +245,7 @@ class _Grid:
                 return
 
     def contested(self, label: BoolArray, inside: BoolArray | None = None) -> BoolArray:
-        """Pixels of pairs, not both `inside`, that could still carry flow from False to True."""
+        """Pixels of pairs that could still carry flow from False to True, unless both `inside`."""
         contested = np.zeros(label.shape, bool)
         for offset in self.offsets:
             first, second = pair_slices(offset)
@@ -262,7 +266,7 @@ class _Grid:
                 first, second = pair_slices(offset)
                 forward = self.weight(self.image[first] - self.image[second])
                 self.residual[offset] = forward, forward.copy()
-                # What rounding may leave of a weight that is used up.
+                # Rounding may leave this much of a weight that is used up.
                 self.tiny = max(self.tiny, 1e-12 * float(forward.max(initial=0)))
         for offset, (forward, backward) in self.residual.items():
             axis = next(k for k, step in enumerate(offset) if step)
@@ -271,7 +275,7 @@ class _Grid:
             if upwards:
                 arrays = [arrays[0][::-1], arrays[2][::-1], arrays[1][::-1]]
                 shift = tuple(-step for step in shift)
-            # The pixels of a row have to lie together in memory.
+            # The pixels of a row must be contiguous in memory.
             work = [a if axis == 0 else np.ascontiguousarray(a) for a in arrays]
             _push_along_chains(work[0], work[1], work[2], shift)
             for array, result in zip(arrays, work, strict=True):
@@ -280,7 +284,7 @@ class _Grid:
 
     def capacities(self, offset: Offset, pairs: BoolArray) -> tuple[FloatArray, FloatArray]:
         if self.residual:
-            # Rounding in the sweeps may leave a capacity a hair below zero.
+            # Rounding in the sweeps may leave a capacity slightly below zero.
             forward, backward = self.residual[offset]
             return np.maximum(forward[pairs], 0), np.maximum(backward[pairs], 0)
         first, second = pair_slices(offset)
@@ -288,7 +292,7 @@ class _Grid:
         return weight, weight
 
     def solve(self) -> BoolArray:
-        """Steps 2 and 3 of the module: a graph around what is contested, grown until it is sure."""
+        """Steps 2 and 3 of the module: a graph around contested pixels, grown until it is exact."""
         label = self.cost < 0
         start = self.contested(label)
         if self.exhausted is not None:
@@ -299,7 +303,7 @@ class _Grid:
         strides = np.array(self.cost.strides) // self.cost.itemsize
         radius = 2
         new = _grow(start, radius)
-        # The radius doubles, so that after some ten rounds all pixels are inside.
+        # The radius doubles, so after some ten rounds all pixels are inside.
         while new.any():
             pixels = np.flatnonzero(new)
             node[pixels] = graph.add_nodes(len(pixels))
@@ -327,17 +331,18 @@ class _Grid:
 def _push_along_chains(
     cost: FloatArray, forward: FloatArray, backward: FloatArray, shift: Offset
 ) -> None:
-    """Maximum flow of every chain that goes from row to row, moved `shift` at each step, in place.
+    """Push, in place, the maximum flow of every chain that runs from row to row.
 
-    Flow f from a pixel to the next takes f off the cost of the first, adds it to the second, and
-    leaves all energies as they were. Let ``a`` be the cost of a pixel with all that came in and
-    ``t`` minus what the rest of the chain costs beyond it (its min-marginal): every f between a and
-    t is optimal for the chain, clipped to what the pair can carry. To stay close to a passes all
-    on; a small step towards t leaves each pixel its share, over `REACH` pixels.
+    A chain moves by `shift` within the row at each step. Flow f from a pixel to the next takes f
+    off the cost of the first, adds it to that of the second, and leaves the energy of every
+    labelling unchanged. Let ``a`` be the cost of a pixel plus the flow into it, and ``t`` minus the
+    cost of the rest of the chain beyond it (its min-marginal). Every f between a and t, clipped to
+    what the pair can carry, is optimal for the chain. An f close to a passes everything on; a small
+    step towards t leaves each pixel a part, spread over `REACH` pixels.
     """
     n_rows = len(cost)
     first, second = pair_slices(shift)
-    rest = np.zeros_like(cost)  # what comes back from the rest of the chain, per pixel
+    rest = np.zeros_like(cost)  # per pixel, the flow that comes back from the rest of the chain
     for row in range(n_rows - 1, 0, -1):
         message = cost[row][second] + rest[row][second]
         np.clip(message, -forward[row - 1], backward[row - 1], out=rest[row - 1][first])
@@ -352,7 +357,7 @@ def _push_along_chains(
 
 
 def _grow(region: BoolArray, radius: int) -> BoolArray:
-    """All pixels of the squares, or cubes, of this radius around the pixels of a region."""
+    """The region, grown by `radius` pixels in every direction (squares, or cubes in space)."""
     if not region.any():
         return region
     grown = region.view(np.uint8)

@@ -1,7 +1,7 @@
-"""Outlines of small cells, as bacteria: half way up each of them by itself.
+"""Outlines of small cells such as bacteria: each at half the height of that cell.
 
-The blur of the optics and of all smoothing makes a cell of a few pixels lower and wider, so that
-one level for all cells of an image runs far outside of most of them.
+Blur by the optics and by smoothing makes a cell of a few pixels lower and wider. One level for all
+cells of an image would then run far outside of most of them.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from cellcutter_core.images.local_contrast import Floats, blurred
 Bools = NDArray[np.bool_]
 
 SMALL = 18.0
-"""Cells are small whose width is found as less than so many pixels."""
+"""Cells up to this width in pixels are small."""
 
 LEAST_AREA = 8
-"""Pieces of fewer pixels are no cells."""
+"""Pieces of fewer pixels are not cells."""
 
 LEAST_APART = 5
-"""Fewer pieces say nothing of how large cells are."""
+"""With fewer pieces than this, the size of cells can't be told."""
 
 APART = 0.35
-"""No two peaks are nearer to each other than this, in widths of a cell."""
+"""Least distance between two peaks, in widths of a cell."""
 
 TYPICAL_PEAK = 90
-"""Percentile of the brightness of a cell that it rises to, without the noise of its brightest."""
+"""Percentile of a cell's brightness that counts as its peak; the maximum would include noise."""
 
 
 def typical_width(above: Bools) -> float:
-    """Width in pixels of the pieces of a mask, of which half of its area is in wider ones."""
+    """Typical width in pixels of the pieces of a mask: half of its area is in wider pieces."""
     pieces, n = ndimage.label(above)
     if not n:
         return 0.0
@@ -44,12 +44,12 @@ def typical_width(above: Bools) -> float:
     area = np.bincount(pieces.ravel(), minlength=n + 1)[1:]
     order = np.argsort(deepest)
     half = np.searchsorted(np.cumsum(area[order]), area.sum() / 2)
-    # The deepest pixel of a disc of d pixels is d / 2 away from the next pixel outside.
+    # In a disc of diameter d, the deepest pixel is d / 2 away from the next pixel outside.
     return float(2 * deepest[order[min(half, n - 1)]])
 
 
 def diameter_of_small_cells(mask: Bools) -> float | None:
-    """Diameter in pixels of the cells of a mask, where they are small and lie apart; else None.
+    """Diameter in pixels of the cells of a mask if they are small and lie apart; else None.
 
     Parameters
     ----------
@@ -59,14 +59,14 @@ def diameter_of_small_cells(mask: Bools) -> float | None:
     Returns
     -------
     float or None
-        That of a disc with the area of a usual piece, but at most twice the width of the pieces:
-        some are of several cells.
+        The diameter of a disc with the median area of the pieces, but at most twice their width,
+        because some pieces are several cells.
     """
     width = typical_width(mask)
     if not 0 < width <= SMALL:
         return None
     cells, between = Pieces(mask, speck=LEAST_AREA), Pieces(~mask)
-    # Thin lines are in one piece, and what they enclose is in many.
+    # Thin outlines are one connected piece that encloses many pieces of background.
     if cells.n < LEAST_APART or cells.n <= 2 * between.n:
         return None
     usual = float(np.median(cells.area[cells.area > 0]))
@@ -76,17 +76,18 @@ def diameter_of_small_cells(mask: Bools) -> float | None:
 def levels_of_small_cells(
     brightness: Floats, above: Bools, level: float, *, width: float
 ) -> Floats:
-    """For each pixel the brightness from which on it is cell.
+    """For each pixel, the brightness above which it is cell.
 
     Parameters
     ----------
     brightness : (H, W) float32
         Above the background, smoothed as little as noise allows.
     above : (H, W) bool
-        Where it is above the level that divides cell from background in the whole image.
+        Where `brightness` is above `level`.
     level : float
+        The level that divides cell from background in the whole image.
     width : float
-        Of a cell in pixels, roughly.
+        Approximate width of a cell in pixels.
 
     Returns
     -------

@@ -1,1 +1,1 @@
-"""The network: UNet, backends, compiled steps, the taught weights."""
+"""The network: UNet, backends, compiled steps, taught weights."""

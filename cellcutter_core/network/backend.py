@@ -1,4 +1,4 @@
-"""What Keras runs on here: backend, device, and the precision that is fastest on it."""
+"""The backend and device that Keras uses here, and the fastest precision on them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Precision = Literal["float32", "mixed_bfloat16"]
 
 @dataclass(frozen=True)
 class Backend:
-    """Where training runs.
+    """The backend and device of a training.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class Backend:
     version, keras : str
         Versions of that backend and of Keras.
     device : str
-        Name of the GPU, or of the processor and how many of its cores may be used.
+        Name of the GPU, or of the processor with the number of usable cores.
     gpu : bool
         Whether a GPU is used.
     """
@@ -40,12 +40,12 @@ class Backend:
 
     @property
     def compiles(self) -> bool:
-        """Whether each new shape of a batch is compiled anew, which takes seconds."""
+        """Whether each new batch shape is compiled again, which takes seconds."""
         return self.gpu or self.name == "jax"
 
 
 def backend() -> Backend:
-    """The backend and device that training will use. Imports the backend, which takes seconds."""
+    """Return the backend and device for training. This imports the backend, which takes seconds."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with lines_kept_back():
         import keras
@@ -63,9 +63,9 @@ def backend() -> Backend:
 
 @contextlib.contextmanager
 def lines_kept_back() -> Iterator[None]:
-    """Keep what libraries write on the terminal meanwhile to themselves, unless they fail.
+    """Suppress what libraries write to the terminal in this block, unless they fail.
 
-    TensorFlow writes there what it found of the machine, some of it as an error where nothing is
+    TensorFlow writes what it finds on the machine, some of it as an error although nothing is
     wrong, and has no setting that silences all of it.
     """
     try:
@@ -88,19 +88,19 @@ def lines_kept_back() -> Iterator[None]:
 
 
 def fastest_precision(where: Backend, *, channels: int, crop_size: int) -> Precision:
-    """Measure which arithmetic is faster for convolutions of this size, in about half a second.
+    """Measure which precision is faster for convolutions of this size, in about half a second.
 
-    bfloat16 is several times faster than float32 on a GPU or a processor that computes with it,
-    and slower on one that does not; only a clear gain is worth its fewer digits. They are
-    timed in turns and the median counts, whatever else the machine does meanwhile: the answer
-    changes what comes out, and has to be the same every time.
+    bfloat16 is several times faster than float32 on a GPU or processor that supports it, and slower
+    on others. Only a clear gain is worth its fewer digits. Both are timed in turns and the medians
+    are compared, so that other work on the machine does not matter: the precision changes the
+    result of a training, so the answer must be the same every time.
     """
     if where.name == "torch" and not where.gpu:
         return "float32"
     half = _convolution("bfloat16", channels, crop_size)
     full = _convolution("float32", channels, crop_size)
     ratios = [_seconds(half) / _seconds(full) for _ in range(16)]
-    # The first are slow: memory is asked for and threads start.
+    # The first calls are slow, because memory is allocated and threads are started.
     return "mixed_bfloat16" if np.median(ratios[1:]) < 0.75 else "float32"
 
 

@@ -1,14 +1,14 @@
-"""Forward, gradient and update steps on TensorFlow, JAX and PyTorch: all that is not Keras.
+"""Compiled forward, gradient and update steps on TensorFlow, JAX and PyTorch, beside Keras.
 
-Each class does the same with the means of its backend:
+Each class has the same methods for its backend:
 
-- ``gradients(shape, fields, x, outside)`` → record, gradients; the model's state moves on
+- ``gradients(shape, fields, x, outside)`` → record, gradients; updates the model's state
 - ``step(shape, fields, x, outside, learning_rate)`` → record, after the optimiser's update
-- ``forward(shape, fields, x)`` → what ``preview`` makes of the network in training mode, whose
-  state does not move
+- ``forward(shape, fields, x)`` → the result of ``preview`` with the network in training mode;
+  leaves the model's state unchanged
 - ``apply(gradients, learning_rate)``
-- ``write_back()`` and ``read()``: bring the Keras variables up to date with the compiled state,
-  and the other way round
+- ``write_back()``: update the Keras variables from the compiled state
+- ``read()``: update the compiled state from the Keras variables
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ Preview = Callable[..., Any]
 def compiled(
     name: str, model: Any, optimizer: Any, objective: Objective, preview: Preview, *, gpu: bool
 ) -> Any:
-    """The steps for the backend called `name`.
+    """Return the steps for the backend called `name`.
 
-    `objective(network, shape, fields, x, outside)` gives a scalar to make small and a record of
-    it; `preview(network, shape, fields, x)` gives a tensor. Both get the network as a function.
+    `objective(network, shape, fields, x, outside)` returns a scalar to minimise and a record of it.
+    `preview(network, shape, fields, x)` returns a tensor. Both get the network as a function.
     """
     return {"tensorflow": _TensorFlow, "jax": _Jax, "torch": _Torch}[name](
         model, optimizer, objective, preview, gpu=gpu
@@ -34,7 +34,7 @@ def compiled(
 
 
 def _stateless(model: Any) -> Callable[[Any], Any]:
-    """The network in training mode, without the change of state that comes with it."""
+    """Return the network in training mode as a function that does not change its state."""
     return lambda crops: model.stateless_call(
         [v.value for v in model.trainable_variables],
         [v.value for v in model.non_trainable_variables],
@@ -44,7 +44,7 @@ def _stateless(model: Any) -> Callable[[Any], Any]:
 
 
 def _tensors(x: dict[str, Any]) -> dict[str, Any]:
-    """The arrays of a step on the device: the other backends do this as they compile."""
+    """Move the arrays of a step to the device; the other backends do this in compiled code."""
     from keras import ops
 
     return {name: ops.convert_to_tensor(value) for name, value in x.items()}
@@ -56,8 +56,8 @@ class _TensorFlow:
     ) -> None:
         import tensorflow as tf
 
-        # XLA makes a step on the CPU about twice slower; on a GPU it fuses what is memory-bound.
-        # There is nothing in a step for AutoGraph to translate, and looking for it takes a second.
+        # XLA makes a step on the CPU about twice as slow; on a GPU it fuses memory-bound parts.
+        # AutoGraph has nothing to translate in a step, and searching takes it a second.
         function = tf.function(autograph=False, reduce_retracing=True, jit_compile=gpu or None)
 
         def gradients(shape: Any, fields: Any, x: Any, outside: Any) -> tuple[Any, Any]:
@@ -95,10 +95,10 @@ class _TensorFlow:
 
 
 def _update(optimizer: Any, gradients: Any, variables: Any) -> None:
-    """Keras' own update of Adam, each variable in one operation of TensorFlow.
+    """Do the Adam update of Keras with one TensorFlow operation per variable.
 
-    It takes a dozen of them otherwise, and building the graph of a step a quarter longer: seconds
-    that a person waits for the first epoch.
+    Keras needs a dozen operations, and building the graph of a step takes a quarter longer: seconds
+    that the user waits for the first epoch.
     """
     import tensorflow as tf
 
@@ -209,7 +209,7 @@ class _Jax:
             (self._optimizer.variables, self._state),
         ):
             for variable, new in zip(variables, values, strict=True):
-                # A copy: the next step gives its own buffers away.
+                # A copy, because the next step donates its buffers.
                 variable.assign(new.copy())
 
     def read(self) -> None:

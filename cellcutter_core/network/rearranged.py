@@ -1,22 +1,22 @@
 """The same network with less arithmetic.
 
-*Upsampling and the convolution after it as one.* Nearest upsampling repeats every pixel in 2 × 2,
-so that of the nine products of a 3 × 3 convolution on top of it only four have different factors.
-Taken together the two are a transposed convolution of stride 2, whose 4 × 4 kernel is the 3 × 3
-kernel summed over 2 × 2 windows. What is concatenated to the upsampled pixels gets a convolution of
-its own, and the sum of both is that of the whole:
+*Upsampling and the next convolution in one.* Nearest upsampling repeats every pixel in 2 × 2. So of
+the nine products of a following 3 × 3 convolution, only four have different factors. Together, both
+are a transposed convolution of stride 2, whose 4 × 4 kernel is the 3 × 3 kernel summed over 2 × 2
+windows. The channels that are concatenated to the upsampled ones get a separate convolution. The
+sum of both equals the original convolution:
 
     conv(concat(up(x), skip), K) = conv_transpose(x, K₄) + conv(skip, K₂),  K = concat(K₁, K₂)
 
-In UNet4 this saves a fifth of all products, and neither the upsampled pixels nor the concatenated
-ones are ever in memory.
+In UNet4 this saves a fifth of all products, and no memory is needed for the upsampled and the
+concatenated pixels.
 
-*Group normalisation in two sums and one product.* Mean and variance of a group follow from the sums
-of each channel and of its squares; what is left to do for each pixel is one factor and one summand.
-Keras's own layer reshapes all pixels to groups and goes over them several times.
+*Group normalisation in two sums and one product.* Mean and variance of a group are computed from
+the sums of each channel and of its squares. Then each pixel needs only one factor and one summand.
+The layer of Keras reshapes all pixels into groups and passes over them several times.
 
-Both are also written with few operations: a person waits while a training's first step is built
-from them, and again for the first prediction.
+Both use few operations, because the user waits while the first step of a training is built from
+them, and again for the first prediction.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ import keras
 import numpy as np
 from keras import ops
 
-# Which of the nine factors of a 3 × 3 kernel, in reading order, are summed in each of the sixteen
-# of a 4 × 4 kernel, which a transposed convolution turns round.
+# Which of the nine factors of the 3 × 3 kernel, in reading order, are summed in each of the sixteen
+# factors of the 4 × 4 kernel. A transposed convolution flips its kernel.
 _ALONG = np.array([[0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]], np.float32)
 WINDOWS = np.kron(_ALONG, _ALONG)
 
 
 class UpConvolution(keras.layers.Layer):  # type: ignore[misc]
-    """A 3 × 3 convolution of what is upsampled from below and concatenated to a skip connection.
+    """A 3 × 3 convolution of a tensor that is upsampled and concatenated to a skip connection.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class UpConvolution(keras.layers.Layer):  # type: ignore[misc]
     def compute_output_shape(
         self, below_shape: tuple[Any, ...], skip_shape: tuple[Any, ...]
     ) -> tuple[Any, ...]:
-        """The skip's, but for the channels."""
+        """Return the shape of the skip connection with the new number of channels."""
         del below_shape
         return (*skip_shape[:-1], self.convolution.filters)
 
@@ -60,7 +60,7 @@ class UpConvolution(keras.layers.Layer):  # type: ignore[misc]
         n_below = below.shape[-1]
         factors = ops.reshape(kernel[:, :, :n_below], (9, -1))
         windows = ops.matmul(ops.convert_to_tensor(WINDOWS, factors.dtype), factors)
-        # A transposed convolution has its channels the other way.
+        # A transposed convolution has input and output channels exchanged.
         transposed = ops.transpose(ops.reshape(windows, (4, 4, n_below, -1)), (0, 1, 3, 2))
         return (
             ops.conv_transpose(below, transposed, strides=2, padding="same")
@@ -70,7 +70,7 @@ class UpConvolution(keras.layers.Layer):  # type: ignore[misc]
 
 
 class GroupNormalization(keras.layers.Layer):  # type: ignore[misc]
-    """Keras's group normalisation over channels that come last.
+    """The group normalisation of Keras, for channels in the last axis.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class GroupNormalization(keras.layers.Layer):  # type: ignore[misc]
         self.built = True
 
     def compute_output_shape(self, shape: tuple[Any, ...]) -> tuple[Any, ...]:
-        """That of the input."""
+        """Return the shape of the input."""
         return shape
 
     def call(self, x: Any) -> Any:
@@ -99,7 +99,7 @@ class GroupNormalization(keras.layers.Layer):  # type: ignore[misc]
             return ops.mean(channels, axis=2, keepdims=True)
 
         mean = of_group(exact)
-        # Rounding may leave a little less than nothing.
+        # Rounding may make it slightly negative.
         variance = ops.relu(of_group(ops.square(exact)) - ops.square(mean))
         gamma, beta = (
             ops.reshape(ops.cast(ops.convert_to_tensor(v), "float32"), in_groups[1:])
@@ -112,20 +112,20 @@ class GroupNormalization(keras.layers.Layer):  # type: ignore[misc]
 
 
 def rearranged(model: Any) -> Any:
-    """A model of the same variables that gives the same, but for rounding, in less time.
+    """Return a faster model with the same variables and, up to rounding, the same output.
 
     Parameters
     ----------
     model : keras.Model
-        Layers with one output each, as `UNet` makes them. It stays as it is.
+        Layers with one output each, as from `UNet`. It does not change.
 
     Returns
     -------
     keras.Model
-        To train and to predict with; weights are saved and set through `model`.
+        For training and prediction; weights are saved and set through `model`.
     """
-    # For each tensor of the model what takes its place: a tensor, or the pair from below and beside
-    # that the next convolution is to join.
+    # For each tensor of the model its replacement: a tensor, or the pair (upsampled, skip) that the
+    # next convolution joins.
     instead: dict[int, Any] = {id(model.input): model.input}
     for layer in model.layers[1:]:
         given = layer.input

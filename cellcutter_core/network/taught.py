@@ -1,4 +1,4 @@
-"""The weights that the package ships: a network that was taught on simulated cells."""
+"""The taught weights in the package: those of a network taught on simulated cells."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from cellcutter_core.files import atomic
 
 N_CHANNELS = 5
-"""What its crops show: image, own marker, other markers, path log-odds, position embedding."""
+"""Channels of its crops: image, own marker, other markers, path log-odds, position embedding."""
 
 
 def write_taught(path: Path, weights: list[NDArray[Any]], recipe: Mapping[str, Any]) -> None:
-    """Write weights as float16, with the recipe they came from."""
+    """Write weights as float16, with the recipe that made them."""
     arrays: dict[str, Any] = {
         f"weight{i:05d}": np.asarray(w, np.float16) for i, w in enumerate(weights)
     }
@@ -29,7 +29,7 @@ def write_taught(path: Path, weights: list[NDArray[Any]], recipe: Mapping[str, A
 
 
 def read_taught(path: Path | None = None) -> tuple[list[NDArray[np.float32]], dict[str, Any]]:
-    """The weights in the order of `UNet.weights`, and the recipe they came from."""
+    """Return the weights in the order of `UNet.weights`, and the recipe that made them."""
     if path is None:
         with as_file(files("cellcutter_core.network") / "taught.npz") as shipped:
             return read_taught(shipped)
@@ -41,7 +41,7 @@ def read_taught(path: Path | None = None) -> tuple[list[NDArray[np.float32]], di
 
 @lru_cache
 def taught_digest() -> str:
-    """A short name for the weights that the package ships: other weights have another one."""
+    """Return a short digest of the taught weights in the package."""
     digest = hashlib.sha256()
     for weight in read_taught()[0]:
         digest.update(weight.tobytes())
@@ -49,9 +49,9 @@ def taught_digest() -> str:
 
 
 def check_taught(digest: str) -> None:
-    """Raise a ValueError where the weights that are installed are not those of that digest."""
+    """Raise a ValueError if the installed taught weights do not have that digest."""
     if taught_digest() != digest:
         raise ValueError(
-            f"the run began with other taught weights ({digest}) than are installed "
-            f"({taught_digest()}); install the version of cellcutter_core that made it"
+            f"the run began with other taught weights ({digest}) than those installed "
+            f"({taught_digest()}); install the version of cellcutter_core that made the run"
         )

@@ -1,7 +1,7 @@
 """UNet3 and UNet4: from a crop with its position embedding to the logits of its cell.
 
-A `UNet` is cheap to make and imports Keras only when it is first used, so that a web server can
-name one without loading a machine-learning framework.
+A `UNet` imports Keras only on first use. So a web server can make one without loading a
+machine-learning framework.
 """
 
 from __future__ import annotations
@@ -20,31 +20,32 @@ from cellcutter_core.files import atomic
 
 
 def check_network(network: Any) -> None:
-    """Refuse what cannot predict as a `UNet` does, and say how to make one.
+    """Check that an object predicts like a `UNet`; the error says how to make one.
 
     Raises
     ------
     ValueError
+        If it does not.
     """
     if isinstance(network, type) or not hasattr(network, "probabilities"):
         check_argument(network, UNet, "network", "make one with UNet4(bn=True)")
 
 
 class UNet:
-    """A UNet whose weights are made when the number of input channels is known.
+    """A UNet whose weights are created when the number of input channels is known.
 
     Parameters
     ----------
     settings : NetworkSettings
         Depth, width, normalisation and stem.
     precision : {"float32", "mixed_bfloat16"}
-        Arithmetic of its layers; weights and logits are float32 in either.
+        Precision of its layers; weights and logits are float32 in both cases.
 
     Notes
     -----
     Blocks of two 3×3 convolutions with ReLU, 2×2 max pooling on the way down, nearest upsampling
-    and concatenation on the way up, a 1×1 convolution to one logit a pixel: Din & Yu 2021, Methods,
-    after Ronneberger et al., MICCAI 2015.
+    and concatenation on the way up, a 1×1 convolution to one logit per pixel: Din & Yu 2021,
+    Methods, after Ronneberger et al., MICCAI 2015.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class UNet:
         self.settings = settings
         self.precision = precision
         self._model: Any = None
-        # The same variables in a model that predicts faster; made when it is first asked.
+        # A faster model with the same variables; made on first use.
         self._faster: Any = None
 
     @property
@@ -65,7 +66,7 @@ class UNet:
         return int(2**self.settings.depth * self.settings.stem)
 
     def model(self, n_inputs: int) -> Any:
-        """The `keras.Model`, (N, S, S, `n_inputs`) → float32 logits (N, S, S, 1); made once.
+        """Return the `keras.Model`, (N, S, S, `n_inputs`) → float32 logits (N, S, S, 1); made once.
 
         Raises
         ------
@@ -78,13 +79,13 @@ class UNet:
         if made_for != n_inputs:
             raise ValueError(
                 f"this network was made for {made_for} input channels (the position embedding "
-                f"included), the crops have {n_inputs}; choose as many image channels as it was "
-                "trained on, or make a new network"
+                f"included), but the crops have {n_inputs}; choose as many image channels as it "
+                "was trained on, or make a new network"
             )
         return self._model
 
     def probabilities(self, crops: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probability of each pixel to belong to the crop's cell.
+        """Predict for each pixel the probability that it belongs to the crop's cell.
 
         Parameters
         ----------
@@ -105,11 +106,11 @@ class UNet:
 
     @property
     def weights(self) -> list[NDArray[Any]]:
-        """All variables in order, the moving averages of batch normalisation included."""
+        """Return all variables in order, including the moving averages of batch normalisation."""
         return [] if self._model is None else list(self._model.get_weights())
 
     def set_weights(self, weights: list[NDArray[Any]], n_inputs: int) -> None:
-        """Take over what `weights` gave.
+        """Set the weights that `weights` returned.
 
         Raises
         ------
@@ -119,13 +120,13 @@ class UNet:
         model = self.model(n_inputs)
         if [w.shape for w in weights] != [tuple(v.shape) for v in model.weights]:
             raise ValueError(
-                "these weights belong to another network; take the settings and the channels that "
+                "these weights belong to another network; use the settings and the channels that "
                 "they were trained with"
             )
         model.set_weights(weights)
 
     def save(self, path: Path) -> None:
-        """Write the Keras model, which loads in plain Keras without this package.
+        """Write the Keras model; plain Keras can load it without this package.
 
         Raises
         ------
@@ -139,7 +140,7 @@ class UNet:
 
     @classmethod
     def load(cls, path: Path, settings: NetworkSettings) -> UNet:
-        """Read a model that `save` wrote, made with the same settings."""
+        """Read a model that `save` wrote; `settings` must be those it was made with."""
         import keras
 
         network = cls(settings)
@@ -154,9 +155,9 @@ def UNet4(
     normalisation: Literal["batch", "group", "none"] | None = None,
     stem: Literal[1, 2] = 1,
 ) -> UNet:
-    """The published network: widths 32, 64, 128, 256, 256 and back.
+    """Make the published network: widths 32, 64, 128, 256, 256 and back.
 
-    `bn=True` is batch normalisation, as in the notebook; `normalisation` names another.
+    `bn=True` is batch normalisation, as in the paper's notebook; `normalisation` names another one.
     """
     return _unet(4, bn, channels, normalisation, stem)
 
@@ -168,7 +169,7 @@ def UNet3(
     normalisation: Literal["batch", "group", "none"] | None = None,
     stem: Literal[1, 2] = 1,
 ) -> UNet:
-    """The shallower network of the paper: widths 32, 64, 128, 128 and back."""
+    """Make the shallower network of the paper: widths 32, 64, 128, 128 and back."""
     return _unet(3, bn, channels, normalisation, stem)
 
 
@@ -208,7 +209,7 @@ def _build(settings: NetworkSettings, n_inputs: int, precision: str) -> Any:
         x = layers.UpSampling2D(dtype=precision, name=f"{name}_up")(x)
         x = layers.Concatenate(dtype=precision, name=f"{name}_skip")([x, skip])
         x = _block(x, width, settings.normalisation, precision, name)
-    # The logits stay float32 whatever the precision: their logarithms are taken.
+    # Logits are always float32, because the loss takes logarithms of the probabilities.
     if settings.stem == 2:
         x = layers.Conv2DTranspose(
             1, 4, strides=2, padding="same", kernel_initializer="he_normal",
@@ -220,9 +221,9 @@ def _build(settings: NetworkSettings, n_inputs: int, precision: str) -> Any:
 
 
 def _block(x: Any, width: int, normalisation: str, precision: str, name: str) -> Any:
-    """Two convolutions with ReLU; batch normalisation after both, as published.
+    """Build two convolutions with ReLU; batch normalisation comes after both, as published.
 
-    Group normalisation stands between convolution and ReLU, where Wu & He (ECCV 2018) put it.
+    Group normalisation comes between convolution and ReLU, as in Wu & He (ECCV 2018).
     """
     from keras import layers
 
@@ -232,7 +233,7 @@ def _block(x: Any, width: int, normalisation: str, precision: str, name: str) ->
             dtype=precision, name=f"{name}_conv_{part}",
         )(x)  # fmt: skip
         if normalisation == "group":
-            # Eight groups, or as many as divide the width with two channels in each at least.
+            # Eight groups, or as many as divide the width with at least two channels in each.
             x = layers.GroupNormalization(
                 math.gcd(8, width // 2), dtype=precision, name=f"{name}_norm_{part}"
             )(x)

@@ -1,10 +1,10 @@
-"""Which pixel belongs to which cell by the cheapest path to a nucleus, before anything is learnt.
+"""Path labels: each pixel gets the cell whose marker it reaches by the cheapest path.
 
-A path pays for its length, for the bright lines it runs along or crosses, and for every change of
-intensity on its way. Borders between cells cost most, so that two cells meet there and not half-way
-between their nuclei. The idea is that of propagation in CellProfiler (Jones, Carpenter & Golland,
-Voronoi-based segmentation of cells on image manifolds, CVBIA 2005); lines are the second derivative
-across them, as in Frangi et al., MICCAI 1998.
+This needs no training. A path costs its length, plus extra on bright lines and for every change of
+intensity on its way. Borders between cells cost most, so two cells meet there and not half-way
+between their markers. The idea is that of propagation in CellProfiler (Jones, Carpenter & Golland,
+Voronoi-based segmentation of cells on image manifolds, CVBIA 2005). Lines are found by the second
+derivative across them, as in Frangi et al., MICCAI 1998.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from scipy import ndimage
 
 from cellcutter_core.images.scaling import logarithms, nearest, resized
 
-# What a line or a change of average strength costs, in units of the way over one pixel. Any value
-# from 3 to 16 serves nearly as well.
+# Cost of a line or a change of average strength, in units of the length of one pixel. Any value
+# from 3 to 16 works nearly as well.
 LINE_COST = 8.0
 CHANGE_COST = 8.0
-# Scale of the derivatives in pixels, or this share of a cell's diameter where cells are large.
+# Scale of the derivatives in pixels; for large cells, this fraction of their diameter.
 SMOOTHING = 1.0
 SMOOTHING_SHARE = 1 / 60
-# Log-odds that a pixel belongs to the cell in whose territory it lies, a mean way from the nearest
-# border of that territory; they grow with the way. Measured on hand-drawn cells: 0.75 are right at
-# a fifth of the mean way, 0.88 at a half and 0.95 at the whole.
+# Log-odds that the path label of a pixel is right, if its path to the nearest border between cells
+# has the mean cost. They grow in proportion to that cost. Measured on hand-drawn cells: 75 % of the
+# labels are right at a fifth of the mean cost, 88 % at half of it and 95 % at the mean.
 LOG_ODDS = 3.5
 HIGHEST_LOG_ODDS = 7.0
 # Side in pixels of the blocks in which paths are searched.
@@ -40,14 +40,14 @@ _STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 @dataclass(frozen=True, eq=False)
 class Guidance:
-    """What paths through an image cost.
+    """The cost map: what paths through an image cost.
 
     Attributes
     ----------
     cost : (H, W) float32
-        Of a path of one pixel's length; 1 where there is nothing to see, more on bright lines.
+        Cost per pixel of length: 1 where the image shows no line, more on bright lines.
     height : (H, W) float32
-        A path pays the difference of height on its way up and down.
+        A path also costs every difference in height along it, up or down.
     """
 
     cost: NDArray[np.float32]
@@ -55,7 +55,7 @@ class Guidance:
 
     @classmethod
     def flat(cls, shape: tuple[int, ...]) -> Guidance:
-        """Paths that pay for their length alone."""
+        """A cost map on which paths cost only their length."""
         return cls(np.ones(shape, np.float32), np.zeros(shape, np.float32))
 
     @classmethod
@@ -67,24 +67,24 @@ class Guidance:
         cell_diameter: float,
         like: NDArray[Any] | None = None,
     ) -> Guidance:
-        """What the image says of where cells meet.
+        """The cost map of an image.
 
         Parameters
         ----------
         image : (H, W, C) array
-            Channels in which cell area shows; of several the mean of their logarithms.
+            Channels that show cells. The mean of their logarithms is used.
         mask : (H, W) bool
-            True where there are cells. What lies outside of it has no influence: the outline of
-            the mask is no border between cells.
+            True where there are cells. Pixels outside of it have no influence, because the outline
+            of the mask is not a border between cells.
         cell_diameter : float
             In pixels.
         like : (h, w, C) array, optional
-            Pixels of all of the image that this is a part of, see `logarithm`.
+            Pixels of the whole image that `image` is a part of, see `logarithm`.
 
         Returns
         -------
         Guidance
-            The same for an image that is brighter or richer in contrast by any factor.
+            Does not change if the image's brightness or contrast is multiplied by a factor.
         """
         levels = logarithms(image, like=like)
         level = np.mean(levels, axis=-1)
@@ -96,21 +96,21 @@ class Guidance:
         line = bright_line(level, sigma)
         smooth = ndimage.gaussian_filter(level, sigma)
         change = ndimage.gaussian_gradient_magnitude(level, sigma)
-        # Of an image without any structure the mean is 0, and so are lines and changes.
+        # In an image without structure the means are 0, and so are all lines and changes.
         unit_line, unit_change = (max(float(f[mask].mean()), 1e-12) for f in (line, change))
         return cls(1 + LINE_COST / unit_line * line, CHANGE_COST / unit_change * smooth)
 
 
 @dataclass(frozen=True, eq=False)
 class Territory:
-    """Which pixel belongs to which cell as far as paths can tell, and how sure that is.
+    """Path labels, and how certain they are.
 
     Attributes
     ----------
     labels : (H, W) int32
         0 where there is no cell.
     log_odds : (H, W) float32
-        At least 0: that the pixel is its cell's, or no cell's where `labels` is 0.
+        Log-odds, at least 0, that the label of a pixel is right (0 means no cell).
     """
 
     labels: NDArray[np.int32]
@@ -118,13 +118,13 @@ class Territory:
 
     @classmethod
     def of(cls, seeds: NDArray[np.int32], mask: NDArray[np.bool_], guidance: Guidance) -> Territory:
-        """Seeds grown as `grown` does, the surer the farther from another cell's pixels.
+        """Grow seeds as `grown` does; labels are more certain the farther from another cell.
 
-        Where no other cell can be reached, and outside of the mask, there is hardly any doubt.
+        Where no path leads to another cell, and outside of the mask, log-odds are highest.
         """
         labels = grown(seeds, mask, guidance)
-        # From the middle of a pixel that touches another cell there is half a pixel to go: at 0
-        # both would be as sure of both.
+        # The border is half a pixel away from the centre of a pixel that touches another cell.
+        # Without this half, both cells would be equally likely there.
         way = _paths(_touching(labels), labels > 0, guidance)[0] + guidance.cost / 2
         reached = np.isfinite(way)
         log_odds = np.full(mask.shape, HIGHEST_LOG_ODDS, np.float32)
@@ -134,12 +134,12 @@ class Territory:
         return cls(labels, log_odds)
 
     def resized(self, shape: tuple[int, ...]) -> Territory:
-        """The same in another size of the image."""
+        """The path labels at another size of the image."""
         return Territory(nearest(self.labels, shape), resized(self.log_odds, shape))
 
 
 def bright_line(level: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
-    """How strongly the image curves down across a line; 0 where it does not."""
+    """Strength of bright lines: how strongly intensity curves down across them, else 0."""
     down, across, mixed = (
         ndimage.gaussian_filter(level, sigma, order=order) for order in ((2, 0), (0, 2), (1, 1))
     )
@@ -150,21 +150,21 @@ def bright_line(level: NDArray[np.float32], sigma: float) -> NDArray[np.float32]
 def grown(
     seeds: NDArray[np.int32], mask: NDArray[np.bool_], guidance: Guidance
 ) -> NDArray[np.int32]:
-    """Seeds, grown over the mask: each pixel to the seed with the cheapest path within it.
+    """Grow seeds over the mask: each pixel gets the seed with the cheapest path inside the mask.
 
     Parameters
     ----------
     seeds : (H, W) int32
-        Pixels that are known, 0 elsewhere.
+        Labels of pixels whose cell is known, 0 elsewhere.
     mask : (H, W) bool
         True where there are cells.
     guidance : Guidance
-        What paths cost.
+        The cost map.
 
     Returns
     -------
     (H, W) int32
-        Mask that hangs together with no seed stays 0; seeds outside of the mask stay.
+        Parts of the mask that are not connected to a seed stay 0. Seeds outside of the mask stay.
 
     Examples
     --------
@@ -174,7 +174,7 @@ def grown(
     """
     labels = seeds.copy()
     left = mask & (seeds == 0)
-    # Paths begin at the outermost pixels of the seeds; there is nothing to find within them.
+    # Paths begin at the outermost pixels of the seeds; pixels inside have their label already.
     begin = (seeds > 0) & ndimage.binary_dilation(left, np.ones((3, 3)))
     _, source = _paths(begin, left | begin, guidance)
     reached = source >= 0
@@ -185,20 +185,20 @@ def grown(
 def _paths(
     begin: NDArray[np.bool_], nodes: NDArray[np.bool_], guidance: Guidance
 ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    """The cheapest path to each of the nodes from one where paths begin, block by block.
+    """The cheapest path to each node from a pixel where paths begin, block by block.
 
-    A path from outside of a block comes in at its rim, so the part of a block that is cheaper to
-    reach from a beginning than from anywhere on the rim is settled as if there were no blocks; as
-    a rule that is all but what lies within half a cell of the rim. That is left to the next
-    blocks, for which settled nodes are beginnings with a cost. Blocks bound the memory, and small
-    ones are faster for the processor's caches.
+    A path from outside of a block enters at its rim. So a node that is cheaper to reach from a
+    beginning inside the block than from the rim is settled for good. Usually these are all nodes
+    but those within half a cell of the rim. Those are left to the next blocks, where settled nodes
+    are beginnings with a cost. Blocks bound the memory, and small blocks suit the processor's
+    caches.
 
     Returns
     -------
     cost : (H, W) float64
         inf where no path leads, and outside of the nodes.
     source : (H, W) int32
-        The pixel where the path begins, counted row by row; -1 where no path leads.
+        Flat index of the pixel where the path begins; -1 where no path leads.
     """
     cost = np.where(begin, 0, np.inf)
     source = np.full(begin.shape, -1, np.int32)
@@ -219,9 +219,9 @@ def _paths(
 
 
 def _blocks(shape: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
-    """Blocks side by side, then ever larger ones, and at last all.
+    """Small blocks that tile the image, then ever larger ones, and finally the whole image.
 
-    No border lies nearer than half of a smallest block to one of other blocks.
+    Borders of blocks of different sizes are at least half of the smallest block apart.
     """
     size = BLOCK
     while size < max(shape):
@@ -238,17 +238,18 @@ def _settle(
     rim: NDArray[np.bool_],
     guidance: Guidance,
 ) -> None:
-    """Find, in place, the cost and source of what is left in a block, as far as that is certain.
+    """Find, in place, the cost and source of those unsettled nodes of a block that are certain.
 
     Parameters
     ----------
     cost, source
         As `_paths` returns them; settled where `left` is False.
     left : (H, W) bool
-        Nodes that are to be settled; True afterwards for those that are not.
+        Nodes that are not settled yet. Set to False for those that become settled.
     rim : (H, W) bool
-        Where there may be a way from outside.
+        Pixels where a path may enter from outside.
     guidance : Guidance
+        The cost map.
     """
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import dijkstra
@@ -258,9 +259,9 @@ def _settle(
     n = int(np.count_nonzero(nodes))
     number = np.full(nodes.shape, -1, np.int32)
     number[nodes] = np.arange(n)
-    # What comes in over the rim costs at least nothing.
+    # The cost of a path that enters at the rim is not known, but at least 0.
     start = np.where(left & rim, 0, cost)[nodes]
-    # A beginning with a cost is a node that no other leads to, at that distance from its pixel.
+    # A beginning with a cost is an extra node, joined only to its pixel, at that distance.
     later = np.flatnonzero((start > 0) & np.isfinite(start))
     extra = n + np.arange(len(later))
     one, other, way = (
@@ -275,7 +276,7 @@ def _settle(
         min_only=True,
         return_predecessors=True,
     )
-    # No path leads to what has no beginning; the last entry stands for that.
+    # The last entry stands for nodes that no path leads to.
     begin = np.concatenate([np.arange(n), later, [n]])[np.maximum(begin[:n], -1)]
     certain = left[nodes] & ~np.append((left & rim)[nodes], False)[begin]
     at = tuple(axis[certain] for axis in np.nonzero(nodes))
@@ -287,7 +288,7 @@ def _settle(
 def _edges(
     nodes: NDArray[np.bool_], number: NDArray[np.int32], guidance: Guidance
 ) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]]:
-    """From which node to which at what cost, for each of four directions."""
+    """For each of four directions: the two nodes of every edge, and its cost."""
     n_rows, n_cols = nodes.shape
     for down, right in _STEPS:
         here = (slice(0, n_rows - down), slice(max(0, -right), n_cols - max(0, right)))
@@ -295,13 +296,13 @@ def _edges(
         both = nodes[here] & nodes[there]
         cost, height = ((f[here][both], f[there][both]) for f in (guidance.cost, guidance.height))
         length = np.hypot(down, right)
-        # Never 0, which would be no edge.
+        # Never 0, which a sparse graph would take for no edge.
         way = length * (cost[0] + cost[1]) / 2 + np.abs(height[0] - height[1])
         yield number[here][both], number[there][both], way.astype(np.float64)
 
 
 def _touching(labels: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Pixels of a cell that have one of another cell beside them."""
+    """Pixels of a cell that have a 4-neighbour in another cell."""
     touching = np.zeros(labels.shape, bool)
     for one, other in (
         ((slice(1, None), slice(None)), (slice(None, -1), slice(None))),

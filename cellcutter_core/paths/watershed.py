@@ -1,4 +1,4 @@
-"""What grows from the nuclei by itself: the marker watershed, and what labels leave over."""
+"""The marker watershed, and filling the part of the mask that labels leave empty."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cellcutter_core.labels import check_labels, markers_from_points
 from cellcutter_core.paths.cheapest_paths import Guidance, grown
 
 BASELINES: Mapping[str, str] = {"paths": "Cheapest paths", "watershed": "Watershed"}
-"""The cells that a training is compared with, and what they are called."""
+"""The baselines that a training is compared with, and their names."""
 
 
 def watershed_labels(
@@ -21,12 +21,12 @@ def watershed_labels(
     *,
     points: NDArray[np.float64],
 ) -> NDArray[np.int32]:
-    """Watershed from the nuclei on the distance to them, within the mask.
+    """Watershed from the markers on the distance to them, within the mask.
 
     Parameters
     ----------
     nuclei : (H, W) int32 or None
-        Labelled 1..N in the order of the points; None floods from the points alone.
+        Labelled 1..N in the order of the points. If None, flooding starts from the points.
     mask : (H, W) bool
         True where there are cells.
     points : (N, 2) float
@@ -35,13 +35,13 @@ def watershed_labels(
     Returns
     -------
     (H, W) int32
-        Cell k is that of point k - 1. Mask that hangs together with no nucleus stays 0.
+        Cell k belongs to point k - 1. Parts of the mask that are not connected to a marker stay 0.
 
     Raises
     ------
     ValueError
-        If `mask` is no mask, `nuclei` no label image of its shape with at most N labels, or,
-        without nuclei, points lie outside or two are in one pixel.
+        If `mask` is not a mask, `nuclei` is not a label image of its shape with at most N labels,
+        or, without nuclei, a point lies outside or two are in one pixel.
     """
     mask = np.asarray(mask)
     if mask.ndim != 2 or mask.dtype != np.bool_:
@@ -68,7 +68,7 @@ def watershed_labels(
 def seed_labels(
     nuclei: NDArray[np.int32] | None, points: NDArray[np.float64], shape: tuple[int, ...]
 ) -> NDArray[np.int32]:
-    """(H, W) int32: each cell's certain pixels, its nucleus where it is known, else its point."""
+    """(H, W) int32: the marker of each cell, which is its nucleus if known, else its point."""
     seeds = np.zeros(shape, np.int32)
     rows, cols = np.round(points).astype(int).T
     seeds[rows, cols] = np.arange(1, len(points) + 1)
@@ -76,7 +76,7 @@ def seed_labels(
 
 
 def flooded(seeds: NDArray[np.int32], mask: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """Seeds, grown over the mask by distance: each pixel to the seed that is nearest within it."""
+    """Grow seeds over the mask by distance: each pixel gets the nearest seed inside the mask."""
     from skimage.segmentation import watershed
 
     distance = ndimage.distance_transform_edt(seeds == 0)
@@ -91,24 +91,24 @@ def filled_labels(
     *,
     guidance: Guidance | None = None,
 ) -> NDArray[np.int32]:
-    """Of each cell what hangs together with its nucleus, and all of the mask to the nearest cell.
+    """Keep the part of each cell connected to its marker; give the rest to the nearest cell.
 
     Parameters
     ----------
     labels : (H, W) int32
-        Cell k is that of point k - 1.
+        Cell k belongs to point k - 1.
     mask : (H, W) bool
         True where there are cells.
     points : (N, 2) float
     nuclei : (H, W) int32 or None
         Labelled like the cells. A nucleus belongs to its cell whatever `labels` says.
     guidance : Guidance, optional
-        What is near: the cheapest path through the image instead of the shortest.
+        The cost map. With it the nearest cell is that of the cheapest path, not the shortest.
 
     Returns
     -------
     (H, W) int32
-        Mask that touches no cell stays 0.
+        Parts of the mask that are not connected to a cell stay 0.
     """
     from skimage.measure import label as connected
 

@@ -1,8 +1,8 @@
-"""Functions called in child processes, for as long as somebody wants the answer.
+"""Calls functions in child processes, and ends a call when nobody wants its answer any more.
 
-Some computations take seconds and hold the interpreter's lock all the while, as a graph cut does:
-a server that made them itself would stand still for every other visitor. And what a slider asked
-for while it moved is not wanted any more when it stops; only a process can be ended half way.
+Some computations, such as a graph cut, hold the interpreter's lock for seconds. A server that ran
+them itself would block every other visitor. While a slider moves, earlier requests become obsolete;
+only a process can be ended half way through.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import Any
 from cellcutter_core.processes.child import Child
 from cellcutter_core.processes.threads import Threads
 
-# More children than this would need memory rather than gain time.
+# More children than this cost memory without saving time.
 MOST_CHILDREN = 4
 
 LONGEST = 600.0
-"""So many seconds a call may be computed; then it is ended, and the next ones get their turn."""
+"""Seconds that a call may take. Then it is ended, and waiting calls get their turn."""
 
 
 class Call:
-    """An answer that is on its way, for all who asked for the same. Made by `Calls.ask`."""
+    """A pending answer, shared by all who asked for it. Made by `Calls.ask`."""
 
     def __init__(self, key: str) -> None:
         self.key = key
@@ -33,29 +33,29 @@ class Call:
         self.future: Future[tuple[Any, float]] = Future()
 
     def result(self, timeout: float | None = None) -> tuple[Any, float]:
-        """What the function returns, and the seconds that it took.
+        """Wait for the function's return value and the seconds that it took.
 
         Raises
         ------
         TimeoutError
-            If it is not there after `timeout` seconds.
+            If there is no answer after `timeout` seconds.
         concurrent.futures.CancelledError
             If all who asked for it have left.
         ValueError
-            If the child came to an end, as where memory does not suffice.
+            If the child ended without an answer, for example for lack of memory.
         Exception
-            What the function raises.
+            Whatever the function raises.
         """
         return self.future.result(timeout)
 
 
 class Calls:
-    """Children that wait to be asked, and what they were asked.
+    """A pool of child processes, and the calls they are computing.
 
     Parameters
     ----------
     n_children : int, optional
-        How many calls may be computed at once; default one for each processor core, at most 4.
+        How many calls may run at once; default one for each processor core, at most 4.
     longest : float
         Seconds after which a call is ended with a ValueError.
     """
@@ -68,14 +68,14 @@ class Calls:
         self._threads = Threads(n_children or min(os.cpu_count() or 1, MOST_CHILDREN))
 
     def ask(self, key: str, function: Callable[..., Any], *args: Any) -> Call:
-        """Call a function in a child, or join those who have asked for the same already.
+        """Call a function in a child, or join a pending call with the same key.
 
         Parameters
         ----------
         key : str
-            Names function and arguments: who asks with the same key gets the same answer.
+            Stands for the function and its arguments. Calls with the same key share one answer.
         function : callable
-            To be found by its module and name.
+            Must be importable by its module and name.
         """
         with self._lock:
             call = self._going.get(key)
@@ -86,7 +86,7 @@ class Calls:
             return call
 
     def leave(self, call: Call) -> None:
-        """Say that one who asked does not want the answer any more; after the last it is ended."""
+        """Give up waiting for a call. When the last asker leaves, the call is ended."""
         with self._lock:
             call.n_askers -= 1
             if call.n_askers > 0 or call.future.done():
@@ -99,7 +99,7 @@ class Calls:
                 call.child = None
 
     def _answer(self, call: Call, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
-        """Find a child, wait for what it says, pass it on."""
+        """Find a child, wait for its answer, pass it on."""
         while (child := self._child(call)) is not None:
             answer: Any = None
             error: Exception | None = None
@@ -118,10 +118,10 @@ class Calls:
                         "choose a smaller region, or other settings"
                     )
                 elif child.n_answers:
-                    continue  # It had waited for so long that it left.
+                    continue  # The child had been idle for too long and ended; try another one.
                 else:
                     error = ValueError(
-                        "the computation ended without an answer, perhaps for want of memory; "
+                        "the computation ended without an answer, perhaps for lack of memory; "
                         "choose a smaller region"
                     )
             except Exception as raised:

@@ -1,7 +1,7 @@
-"""A child process that calls functions and gives back what they return.
+"""A child process that calls functions and returns their results.
 
-The functions are sent by name and have to be importable; arguments and results are pickled. Both
-ends are this package, so nothing foreign is ever unpickled.
+Functions are sent by name and must be importable; arguments and results are pickled. Both ends are
+this package, so only data of its own is ever unpickled.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# A child that nobody has asked for so many seconds ends and gives its memory back.
+# A child that has been idle for this many seconds ends and frees its memory.
 IDLE = 120.0
 
 
 def environment() -> dict[str, str]:
-    """Environment in which a child finds this package, which may lie beside app.py uninstalled."""
+    """Environment in which a child finds this package, which may not be installed."""
     home = str(Path(__file__).parents[2])
     paths = [home, *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def module_command(name: str) -> list[str]:
-    """The command that runs a module, with a trace where the interpreter itself goes down."""
+    """The command that runs a module. It prints a traceback if the interpreter itself crashes."""
     return [sys.executable, "-X", "faulthandler", "-m", name]
 
 
 def end(process: subprocess.Popen[Any]) -> int:
-    """End a process now, unless it has ended, and leave no pipe to it behind; its exit code."""
+    """End a process at once if it still runs, close the pipes to it, and return its exit code."""
     process.kill()
     code = process.wait()
     for pipe in (process.stdin, process.stdout):
@@ -64,14 +64,14 @@ class Child:
         )
 
     def call(self, function: Callable[..., Any], *args: Any) -> tuple[Any, float]:
-        """What the function returns, and the seconds it took.
+        """Call a function; return its result and the seconds it took.
 
         Raises
         ------
         EOFError
-            If the child is not there any more.
+            If the child has ended.
         Exception
-            What the function raises.
+            Whatever the function raises.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -87,20 +87,20 @@ class Child:
         return answer, seconds
 
     def kill(self) -> None:
-        """End it now, whatever it does; a `call` that waits for it raises an EOFError."""
+        """End it at once, whatever it is doing. A `call` that waits for it raises an EOFError."""
         self._process.kill()
 
     def close(self) -> None:
-        """End it and leave nothing behind. Not while a `call` waits for it."""
+        """End it and close its pipes. Must not be used while a `call` waits for it."""
         end(self._process)
 
 
 def _serve() -> None:
-    """Answer calls until the parent has gone, or asks no more."""
-    # Ctrl-C in the terminal is for the parent.
+    """Answer calls until the parent ends or has been silent for `IDLE` seconds."""
+    # Ctrl-C in the terminal is meant for the parent.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     questions, answers = os.fdopen(0, "rb"), os.fdopen(os.dup(1), "wb")
-    # What a library prints shall not come between the answers.
+    # Output printed by a library must not mix with the answers.
     os.dup2(2, 1)
     while True:
         idle = threading.Timer(IDLE, os._exit, [0])

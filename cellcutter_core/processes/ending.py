@@ -1,4 +1,4 @@
-"""A child process that works long, and how it is asked to end."""
+"""For long-running child processes: a polite request to end, and a low priority."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 
 @contextlib.contextmanager
 def asked_to_end() -> Iterator[Callable[[], bool]]:
-    """Let a signal to end be obeyed after the present step.
+    """Catch SIGTERM and SIGINT, so that the process can end after its present step.
 
     Yields
     ------
     callable
-        Whether a signal has come. A second one is obeyed at once.
+        Says whether a signal has come. A second signal ends the process at once.
     """
     asked, before = False, {}
 
@@ -35,6 +35,6 @@ def asked_to_end() -> Iterator[Callable[[], bool]]:
 
 
 def come_last() -> None:
-    """Whoever watches the work, in a browser served from the same machine, comes first."""
+    """Lower the priority of this process, so that a browser on the machine stays responsive."""
     if hasattr(os, "nice"):
         os.nice(5)

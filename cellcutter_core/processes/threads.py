@@ -12,8 +12,8 @@ from typing import Any
 class Threads(Executor):
     """A pool of threads that does not hold up the interpreter's exit.
 
-    `ThreadPoolExecutor` would wait, when the server is ended, for the task that is running and for
-    all that wait behind it.
+    When the server is ended, `ThreadPoolExecutor` would wait for the running task and for all
+    queued ones.
 
     Parameters
     ----------
@@ -40,5 +40,5 @@ class Threads(Executor):
                     future.set_result(task())
                 except BaseException as error:
                     future.set_exception(error)
-            # A thread that waits for its next task shall not keep what the last one gave.
+            # An idle thread must not keep the result of its last task in memory.
             del future, task

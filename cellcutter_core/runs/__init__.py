@@ -1,1 +1,1 @@
-"""The folder of a run: what it was given, its events, epochs, corrections and result."""
+"""The run folder: inputs, events, epochs, corrections and result."""

@@ -1,6 +1,6 @@
-"""Cells corrected by hand after training; what the network drew stays as it is.
+"""Corrections of cells by hand after training. The stored prediction does not change.
 
-RUN/corrections/0012.json        what was done to the cells of epoch 12, in order
+RUN/corrections/0012.json        the corrections of the cells of epoch 12, in order
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from cellcutter_core.runs.store import Run
 
 
 class Correction(BaseModel):
-    """One change.
+    """One correction.
 
     Attributes
     ----------
     kind : {"delete", "merge", "split"}
-        Take cells away, make one of them, which keeps the lowest id, or make two of one.
+        Delete cells, merge cells into one, which keeps the lowest id, or split one cell into two.
     cells : tuple of int
-        Their ids; of a split the cell's, and the new one that its second part gets.
+        Ids of the cells. For a split: the id of the cell, and the new id of its second part.
     points : tuple of (int, int)
-        Of a split (row, col) of a pixel in each part; else empty.
+        For a split: (row, col) of a pixel in each part; else empty.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,17 +56,17 @@ def corrected(
     *,
     guidance: Guidance | None = None,
 ) -> NDArray[np.int32]:
-    """Cells after some corrections.
+    """Apply corrections to cells.
 
     Parameters
     ----------
     labels : (H, W) int32
         0 for background.
     corrections : sequence of Correction
-        In the order in which they were made. Ids that do not occur are passed over, and so is a
-        split whose points are not in its cell.
+        In the order in which they were made. Ids that do not occur are ignored, and so is a split
+        whose points are not in its cell.
     guidance : Guidance, optional
-        What paths through the image cost, by which cells are split; see `split_cell`.
+        The cost map by which cells are split, see `split_cell`.
 
     Returns
     -------
@@ -95,16 +95,18 @@ def corrected(
 
 
 def new_id(labels: NDArray[np.int32], corrections: Sequence[Correction], *, n_markers: int) -> int:
-    """An id for the second part of a cell: that of no cell and no marker, not even of one deleted.
+    """Return an id for the second part of a split cell.
+
+    No cell and no marker has it, not even a deleted one.
 
     Parameters
     ----------
     labels : (H, W) int32
         Cells before or after the corrections.
     corrections : sequence of Correction
-        Those made so far.
+        The corrections so far.
     n_markers : int
-        Markers that the run has.
+        Number of markers of the run.
 
     Examples
     --------
@@ -116,7 +118,7 @@ def new_id(labels: NDArray[np.int32], corrections: Sequence[Correction], *, n_ma
 
 
 def corrections_of(run: Run, epoch: int) -> list[Correction]:
-    """What was corrected in an epoch, in order.
+    """Return the corrections of an epoch, in order.
 
     Raises
     ------
@@ -130,12 +132,12 @@ def corrections_of(run: Run, epoch: int) -> list[Correction]:
         return []
     except (OSError, ValidationError) as error:
         raise ValueError(
-            f"{file} is damaged; delete it to go back to the cells as they were drawn"
+            f"{file} is damaged; delete it to go back to the cells without corrections"
         ) from error
 
 
 def keep_corrections(run: Run, epoch: int, corrections: Sequence[Correction]) -> None:
-    """Take these for all corrections of an epoch.
+    """Store these as all corrections of an epoch.
 
     Raises
     ------

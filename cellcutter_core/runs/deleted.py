@@ -1,6 +1,6 @@
-"""Runs that were deleted: kept for a while, so that it can be undone.
+"""Deleted runs, which are kept for a while so that they can be brought back.
 
-RUNS/.deleted/ID    the run's directory as it was; its time is when it was deleted
+RUNS/.deleted/ID    the unchanged run folder; its modification time is that of the deletion
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from cellcutter_core.runs.lock import held, holder
 from cellcutter_core.runs.store import Run
 
 KEPT_DAYS = 7
-"""A run is gone for good at the first deletion after so many days."""
+"""After this many days, a deleted run is removed for good at the next deletion."""
 
 
 def delete_run(run_id: str) -> None:
-    """Take a run out of the list; `restore_run` brings it back.
+    """Delete a run; `restore_run` brings it back.
 
-    One that waits for its turn is stopped: it never starts by itself. Runs that were deleted more
-    than `KEPT_DAYS` ago are removed.
+    A queued run is stopped, so that it never starts. Runs that were deleted more than `KEPT_DAYS`
+    days ago are removed for good.
 
     Raises
     ------
@@ -45,20 +45,20 @@ def delete_run(run_id: str) -> None:
         run = Run(path)
         status = run.progress.status
     except ValueError:
-        status = "failed"  # A damaged one can be deleted too.
+        status = "failed"  # A damaged run can be deleted, too.
     if status == "running":
-        raise ValueError(f"run {run_id} is still going; stop it first, then delete it")
+        raise ValueError(f"run {run_id} is still running; stop it first, then delete it")
     if any(holder(folder) is not None for folder in (path / "applied").glob("*")):
-        raise ValueError(f"run {run_id} is being applied to images; stop that first")
+        raise ValueError(f"run {run_id} is being applied to images; stop the application first")
     aside = _place(run_id)
     try:
         aside.parent.mkdir(exist_ok=True)
         if aside.exists():
-            _remove(aside)  # One of the same name, as it was copied here before.
+            _remove(aside)  # A deleted run of the same name, from a copy of the folder.
         with held(path):
             if status == "queued":
                 run.record("stopped")
-            # At once: a reader sees the whole run or none.
+            # One rename: a reader sees the whole run or none.
             path.rename(aside)
         (aside / "lock").unlink(missing_ok=True)
         os.utime(aside)
@@ -70,16 +70,16 @@ def delete_run(run_id: str) -> None:
 
 
 def restore_run(run_id: str) -> None:
-    """Bring a deleted run back, with everything that was in it.
+    """Bring a deleted run back, with everything in its folder.
 
     Raises
     ------
     ValueError
-        If it is not there any more, there is another run of that name, or it cannot be moved.
+        If it no longer exists, there is another run of that id, or it cannot be moved.
     """
     aside, path = _there(run_id), path_of(run_id)
     if path.exists():
-        raise ValueError(f"there is a run {run_id} already; delete that first")
+        raise ValueError(f"there is already a run {run_id}; delete it first")
     try:
         aside.rename(path)
     except OSError as error:
@@ -94,7 +94,7 @@ def remove_run(run_id: str) -> None:
     Raises
     ------
     ValueError
-        If it is not there any more, or cannot be removed.
+        If it no longer exists or cannot be removed.
     """
     aside = _there(run_id)
     try:
@@ -106,7 +106,7 @@ def remove_run(run_id: str) -> None:
 
 
 def deleted_runs() -> list[RunSummary]:
-    """The runs that can be brought back, that which was deleted last first."""
+    """Return the runs that can be brought back, the one deleted last first."""
     found, _ = summaries_in(runs_folder() / DELETED)
     return sorted(found, key=lambda run: _deleted_at(_place(run.id)), reverse=True)
 
@@ -118,7 +118,7 @@ def _place(run_id: str) -> Path:
 def _there(run_id: str) -> Path:
     aside = _place(run_id)
     if not aside.is_dir():
-        raise ValueError(f"the deleted run {run_id} is not there any more")
+        raise ValueError(f"the deleted run {run_id} no longer exists")
     return aside
 
 
@@ -129,14 +129,14 @@ def _deleted_at(aside: Path) -> float:
 
 
 def _remove(aside: Path) -> None:
-    # Out of sight first, so that nobody finds half of it.
+    # First renamed to a hidden name, so that nobody finds half of it.
     going = aside.with_name(f".{aside.name}-{secrets.token_hex(4)}")
     aside.rename(going)
     shutil.rmtree(going)
 
 
 def _remove_old() -> None:
-    """Those that were deleted long ago; what cannot be removed now is removed later."""
+    """Remove runs that were deleted long ago; a run that cannot be removed is tried again later."""
     limit = time.time() - KEPT_DAYS * 86_400
     with contextlib.suppress(OSError):
         for aside in (runs_folder() / DELETED).iterdir():

@@ -1,4 +1,4 @@
-"""The folder in which runs are kept, each under an id that stands in a URL."""
+"""The folder that holds all run folders, each named by the id of its run, which URLs contain."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from typing import Any
 
 from cellcutter_core.runs.store import Progress, Run, Status
 
-# Neither 0 and o nor 1 and l: an id may be read aloud.
+# Without 0, o, 1 and l, because an id may be read aloud.
 _LETTERS = "23456789abcdefghijkmnpqrstuvwxyz"
 DELETED = ".deleted"
-"""The folder of runs that were deleted, see `runs.deleted`."""
+"""The folder of deleted runs, see `runs.deleted`."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
 
@@ -29,21 +29,21 @@ class RunSummary:
     Attributes
     ----------
     id : str
-        What `find_run` takes.
+        Id of the run, for `find_run`.
     created : float
         Seconds since 1970.
     description : mapping
-        What the run was created with, such as "image", the name of its image.
+        The description that the run was created with, such as "image", the name of its image.
     preset : str
-        Which preset its settings were made from.
+        The preset that its settings are based on.
     status : str
-        See `Progress`, as for the rest.
+        This and the following attributes are those of `Progress`.
     message : str
     epochs_done, epochs : int
     seconds : float
     collapsed : bool
     scores : mapping or None
-        Against the truth, after the last epoch that was trained; None where there is no truth.
+        Scores after the last trained epoch; None if the truth is not known.
     """
 
     id: str
@@ -60,9 +60,9 @@ class RunSummary:
 
 
 def runs_folder() -> Path:
-    """Where runs are: CELLCUTTER_RUNS, or a folder for such data in the user's home.
+    """Return the folder of runs: CELLCUTTER_RUNS, or the usual folder for data in the user's home.
 
-    On a cluster it has to be on a file system that all machines share.
+    On a cluster it must be on a file system that all machines share.
     """
     chosen = os.environ.get("CELLCUTTER_RUNS")
     if chosen:
@@ -73,7 +73,7 @@ def runs_folder() -> Path:
 
 
 def new_run_id() -> str:
-    """A name for a new run: date, time (UTC) and five random characters; sorts by time.
+    """Return an id for a new run: date, time (UTC) and five random characters; sorts by time.
 
     Examples
     --------
@@ -85,23 +85,24 @@ def new_run_id() -> str:
 
 
 def new_run_path() -> Path:
-    """Where a new run shall be created."""
+    """Return the path of a new run folder."""
     return runs_folder() / new_run_id()
 
 
 def find_run(run_id: str) -> Run:
-    """The run of that id.
+    """Open the run of that id.
 
     Raises
     ------
     ValueError
-        If it is no id (a path, for one), or there is no such run, or it is damaged.
+        If it is no id (but a path, for example), there is no such run, or it is damaged.
     """
     path = path_of(run_id)
     if not path.is_dir():
         if (runs_folder() / DELETED / path.name).is_dir():
             raise ValueError(
-                f"run {run_id} was deleted; the list of runs on the page Train brings it back"
+                f"run {run_id} was deleted; it can be brought back in the list of runs on the page "
+                "Train"
             )
         raise ValueError(
             f"there is no run {run_id}; it may have been deleted. Choose another or start a new one"
@@ -110,13 +111,13 @@ def find_run(run_id: str) -> Run:
 
 
 def list_runs() -> tuple[list[RunSummary], int]:
-    """All runs, newest first.
+    """Return all runs, newest first.
 
     Returns
     -------
     runs : list of RunSummary
     n_damaged : int
-        Folders there that look like a run and cannot be read.
+        Number of run folders that cannot be read.
     """
     found, n_damaged = summaries_in(runs_folder())
     found.sort(key=lambda run: (run.created, run.id), reverse=True)
@@ -124,24 +125,24 @@ def list_runs() -> tuple[list[RunSummary], int]:
 
 
 def valid_id(given: str) -> str:
-    """The id itself: letters, digits and hyphens alone, so that it names one folder and no path.
+    """Return the id if it is valid: only letters, digits and hyphens, so that it is no path.
 
     Raises
     ------
     ValueError
-        If it is none.
+        If it is not valid.
     """
-    # It comes from a URL: nothing that could lead out of the folder gets through.
+    # It comes from a URL, and must not lead out of the folder.
     if not isinstance(given, str) or not _PLAIN.fullmatch(given):
         raise ValueError(
-            f"{repr(given)[:60]} is not the id of a run; an id has letters, digits and hyphens "
-            "alone. Choose a run from the list"
+            f"{repr(given)[:60]} is not the id of a run; an id has only letters, digits and "
+            "hyphens. Choose a run from the list"
         )
     return given
 
 
 def path_of(run_id: str) -> Path:
-    """Where the run of that id is, if there is one.
+    """Return the path of the run of that id; it need not exist.
 
     Raises
     ------
@@ -152,7 +153,7 @@ def path_of(run_id: str) -> Path:
 
 
 def summaries_in(folder: Path) -> tuple[list[RunSummary], int]:
-    """The runs in a folder in no order, and how many there cannot be read."""
+    """Return the runs in a folder, unordered, and the number of those that cannot be read."""
     found, n_damaged = [], 0
     for path in _candidates(folder):
         try:
@@ -165,7 +166,7 @@ def summaries_in(folder: Path) -> tuple[list[RunSummary], int]:
 def _candidates(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    # One without a run.json is just being created.
+    # A folder without run.json is still being created.
     return [
         path
         for path in folder.iterdir()
@@ -181,13 +182,13 @@ def _summary(path: Path) -> RunSummary:
     except FileNotFoundError:
         stamp = (0, 0)
     summary = _read(path, stamp)
-    # Whether it still runs is not in a file that changes.
+    # A crash changes no file, so the status is not cached.
     return _read.__wrapped__(path, stamp) if summary.status in ("running", "crashed") else summary
 
 
 @lru_cache(maxsize=512)
 def _read(path: Path, stamp: tuple[int, int]) -> RunSummary:
-    del stamp  # Of the events; read again when they changed.
+    del stamp  # Time and size of the events: part of the cache key.
     run = Run(path)
     now: Progress = run.progress
     return RunSummary(

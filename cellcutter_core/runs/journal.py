@@ -1,10 +1,10 @@
-"""What happens in a folder on which a process works: a line for each event, a log, a wish to stop.
+"""The record of a process that works on a folder: events, a log, and a request to stop.
 
-    events.jsonl      one line for each thing that happened
+    events.jsonl      one line for each event
     log.txt           what the process printed
-    stop              there when somebody asked it to stop
+    stop              exists if somebody asked the process to stop
 
-Events are only ever added; a line that was torn by a crash is ignored.
+Events are only appended. A line that a crash left incomplete is ignored.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from typing import Any
 
 
 class Journal:
-    """The events of a folder, for the process that works on it and for those who watch."""
+    """The events of a folder, for the process that works on it and for readers."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
 
     @property
     def log_file(self) -> Path:
-        """What the process printed."""
+        """The file with everything that the process printed."""
         return self.path / "log.txt"
 
     def record(self, kind: str, **values: Any) -> None:
-        """Add an event; every line carries its kind and its time."""
+        """Append an event; every line holds its kind and its time."""
         line = json.dumps({"kind": kind, "time": time.time(), **values})
         file = self.path / "events.jsonl"
         torn = file.exists() and file.stat().st_size > 0 and not _ends_line(file)
         with file.open("a", encoding="utf-8") as stream:
-            # One write: readers see whole lines or a torn last one, never two mixed.
+            # One write: readers see whole lines or an incomplete last one, never two mixed.
             stream.write(("\n" if torn else "") + line + "\n")
 
     def events(self) -> list[dict[str, Any]]:
-        """All events so far, oldest first; lines torn by a crash are left out."""
+        """Return all events so far, oldest first, without incomplete lines."""
         try:
             lines = (self.path / "events.jsonl").read_text("utf-8", "replace").splitlines()
         except FileNotFoundError:
@@ -53,7 +53,7 @@ class Journal:
         return found
 
     def ask_to_stop(self) -> None:
-        """The process stops after its present step: of a training, or an image."""
+        """Ask the process to stop after its current training step or image."""
         (self.path / "stop").touch()
 
     @property
@@ -61,7 +61,7 @@ class Journal:
         return (self.path / "stop").exists()
 
     def forget_stop(self) -> None:
-        """Before the work is gone on with."""
+        """Remove the request to stop, before the work is continued."""
         (self.path / "stop").unlink(missing_ok=True)
 
 

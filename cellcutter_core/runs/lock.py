@@ -1,9 +1,9 @@
-"""One process at a time works on a run; whether it still lives can be seen from anywhere.
+"""A lock that lets one process at a time work on a run, and shows others whether it still lives.
 
-The lock is a file that only one process can make. It names the process and its machine, and while
-the process lives its time is renewed: so a lock that nobody holds any more is told from one that
-is held, on this machine at once (the process is gone), and on another one, in a container that was
-started anew or after a restart of the machine by its age.
+The lock is a file that only one process can create. It names the process and its machine, and the
+process renews its modification time while it lives. A lock that nobody holds any more is recognised
+on the same machine at once, because the process is gone. On another machine, in a restarted
+container or after a reboot it is recognised by its age.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-# How often the lock is renewed, and the age from which on nobody holds it, in seconds. The
-# difference is what a network file system may need to show a change to other machines.
+# How often the lock is renewed, and the age at which nobody holds it any more, in seconds. The
+# difference is the time that a network file system may need to show a change to other machines.
 RENEWED_EVERY = 5.0
 FORGOTTEN_AFTER = 180.0
-# So many seconds a process tries to get a lock that can neither be read nor taken out of the way.
+# How many seconds a process tries to get a lock that it can neither read nor remove.
 LONGEST_TRIED = 200.0
 
 
 class Holder(NamedTuple):
-    """Who made a lock: number of the process, name of its machine."""
+    """The process that made a lock: its process id and the name of its machine."""
 
     pid: int | None
     host: str | None
@@ -37,12 +37,12 @@ class Holder(NamedTuple):
 
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Nobody else works on the run in `folder` meanwhile.
+    """Hold the lock of the run in `folder`, so that no other process works on it.
 
     Raises
     ------
     ValueError
-        If somebody does, or the folder cannot be written.
+        If another process holds it, or the folder cannot be written.
     """
     file = folder / "lock"
     mine = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "id": uuid.uuid4().hex})
@@ -58,7 +58,7 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def holder(folder: Path) -> Holder | None:
-    """Who works on the run in `folder` now, None where nobody does."""
+    """Return the process that works on the run in `folder` now, or None."""
     content = _content(folder / "lock")
     if content is None:
         return None
@@ -67,9 +67,9 @@ def holder(folder: Path) -> Holder | None:
 
 
 def alive(folder: Path, pid: int | None, host: str | None) -> bool:
-    """Whether that process, which worked on the run in `folder`, may still do so.
+    """Return whether a process that worked on the run in `folder` may still do so.
 
-    Where nothing can be said (another machine, no lock to tell its age) it is believed to.
+    The answer is True if it cannot be known: on another machine, without a lock that shows an age.
     """
     if pid is not None and host == socket.gethostname() and not process_exists(pid):
         return False
@@ -77,14 +77,14 @@ def alive(folder: Path, pid: int | None, host: str | None) -> bool:
         age = time.time() - (folder / "lock").stat().st_mtime
     except OSError:
         return True
-    # The number of a process is given to another one some day; its lock is not renewed then.
+    # A process id is reused some day, but then the lock is not renewed.
     return age < FORGOTTEN_AFTER
 
 
 def process_exists(pid: int) -> bool:
-    """Whether there is a process of that number on this machine."""
+    """Return whether a process with that id exists on this machine."""
     if sys.platform == "win32":
-        return True  # There, asking in the way below would end it. The lock's age has to do.
+        return True  # On Windows the check below would end it; the age of the lock must do.
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -106,7 +106,7 @@ def _take(file: Path, mine: str) -> None:
             content = _content(file)
             if content is None:
                 time.sleep(0.01)
-                continue  # Given back this moment.
+                continue  # It was released just now.
             by = _named(content)
             if alive(file.parent, by.pid, by.host):
                 raise ValueError(_refusal(file.parent, by))
@@ -118,7 +118,7 @@ def _take(file: Path, mine: str) -> None:
 
 
 def _made(file: Path, content: str) -> bool:
-    """Make a file that is not there yet; False where it is."""
+    """Create a file; return False if it exists."""
     try:
         handle = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
     except FileExistsError:
@@ -134,8 +134,8 @@ def _refusal(folder: Path, by: Holder) -> str:
 
 
 def _remove(file: Path, content: str) -> None:
-    """Take a lock that nobody holds out of the way, unless it is another one by now."""
-    # Of several that find it at once one alone may: the others would remove the new lock.
+    """Remove a lock that nobody holds, unless it has been replaced by now."""
+    # Only one of several processes may do it at a time; the others would remove the new lock.
     turn = file.with_name(".lock-turn")
     if not _made(turn, ""):
         time.sleep(0.01)
@@ -168,5 +168,5 @@ def _named(content: str) -> Holder:
         made = json.loads(content)
         return Holder(int(made["pid"]), str(made["host"]))
     except (ValueError, KeyError, TypeError):
-        # Made this moment and not written yet, or torn; its age says which.
+        # Created just now and not written yet, or left incomplete; its age tells which.
         return Holder(None, None)

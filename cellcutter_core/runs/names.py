@@ -1,4 +1,4 @@
-"""What runs are called, and what differs between two of them."""
+"""Names of runs, and the differences between two runs."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 from cellcutter_core.config import PRESETS, QUICK, STARTS, Config, starting
 
-# As many settings as a name lists; the rest is counted.
+# The largest number of settings that a name lists; the rest is counted.
 MOST_LISTED = 3
-# Settings whose value says by itself what it is of.
+# Settings with a short form in names.
 _IN_WORDS = {
     ("training", "epochs"): "{} epochs",
     ("training", "seed"): "seed {}",
@@ -23,13 +23,13 @@ _GROUPS = ("mask", "markers", "crops", "network", "training", "labels")
 
 
 def settings_in_words(config: Config, *, edited: bool = False) -> str:
-    """The preset of some settings, where they start, and what differs from that preset.
+    """Describe settings: their preset, its start, and what differs from the preset.
 
     Parameters
     ----------
     config : Config
     edited : bool
-        The markers were changed by hand, or come from a file.
+        Whether the markers were edited by hand or come from a file.
 
     Examples
     --------
@@ -57,9 +57,9 @@ def settings_in_words(config: Config, *, edited: bool = False) -> str:
 
 
 def differing_settings(one: Config, other: Config) -> dict[tuple[str, str], tuple[Any, Any]]:
-    """The settings in which two differ, by group and name: the value of each.
+    """Return the settings that differ: (group, name) → both values.
 
-    What decides nothing beside the others, see `in_effect`, is left out where it does so in both.
+    A setting that has no effect in either, see `in_effect`, is left out.
     """
     ours, theirs = in_effect(one), in_effect(other)
     found = {}
@@ -73,7 +73,7 @@ def differing_settings(one: Config, other: Config) -> dict[tuple[str, str], tupl
 
 
 def changes_in_words(new: Config, old: Config) -> str:
-    """What differs in new settings from old ones, each as in "training epochs 3 instead of 6"."""
+    """Describe the differences of new settings, as in "training epochs 3 instead of 6"."""
     parts = [
         f"{_called(place)} {_said(value)} instead of {_said(before)}"
         for place, (value, before) in differing_settings(new, old).items()
@@ -84,7 +84,7 @@ def changes_in_words(new: Config, old: Config) -> str:
 
 
 def in_effect(config: Config) -> dict[str, Any]:
-    """The settings by group without those that decide nothing beside the others."""
+    """Return the settings by group, without those that have no effect given the others."""
     found = config.model_dump()
     cut, training = ("prior", "max_weight", "sigma", "scaling"), config.training
     blobs = ("min_sigma", "max_sigma", "threshold")
@@ -103,13 +103,13 @@ def in_effect(config: Config) -> dict[str, Any]:
 
 
 def run_name(run_id: str, description: Mapping[str, Any]) -> str:
-    """What a run is called: when it was made, from what, how, and its id's last letters.
+    """Return the name of a run: time, images, settings, and the last letters of its id.
 
     Parameters
     ----------
     run_id : str
     description : mapping
-        As it stands in its run.json.
+        The description in its run.json.
     """
     before = description.get("from")
     name = f"{when(description)} · {image_of(description)} · {how(description)} · {run_id[-5:]}"
@@ -117,18 +117,18 @@ def run_name(run_id: str, description: Mapping[str, Any]) -> str:
 
 
 def when(description: Mapping[str, Any]) -> str:
-    """When a run was made."""
+    """Return when a run was created, in local time."""
     return time.strftime("%d %b %H:%M", time.localtime(float(description.get("created", 0))))
 
 
 def how(description: Mapping[str, Any]) -> str:
-    """Settings and markers of a run, see `settings_in_words`."""
+    """Describe settings and markers of a run, see `settings_in_words`."""
     edited = bool(description.get("edits") or description.get("markers"))
     return settings_in_words(Config(**description["config"]), edited=edited)
 
 
 def image_of(description: Mapping[str, Any]) -> str:
-    """The images that a run was trained on, and the region of the first."""
+    """Name the images that a run was trained on, with the region of the first."""
     name = str(description.get("image") or "from the command line")
     region, whole = description.get("region"), description.get("whole")
     if region and list(region) != [0, 0, *(whole or ())]:
@@ -139,7 +139,7 @@ def image_of(description: Mapping[str, Any]) -> str:
 
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
-    """What differs between two runs, in words: the value of each.
+    """Describe the differences between two runs.
 
     Parameters
     ----------
@@ -149,7 +149,8 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, t
     Returns
     -------
     dict of str to (str, str)
-        Nothing where both were made in the same way; then chance and hardware are left.
+        What differs → its value in each run. Empty if both have the same image, markers and
+        settings; then only chance and hardware can differ.
     """
     found = {}
     if image_of(one) != image_of(other):

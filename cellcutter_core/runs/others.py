@@ -1,4 +1,4 @@
-"""More images for a run to train on beside its own, each with its own cell area and markers."""
+"""Other images that a run is also trained on, each with its own mask and markers."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Other:
     Attributes
     ----------
     image : Image
-        Its channels in their roles.
+        The image, with the roles of its channels.
     seen : tuple of int
-        The channels that the network sees.
+        Indices of the channels that the network sees.
     inputs : Inputs
-        What is trained on.
+        What the network is trained on.
     """
 
     image: Image
@@ -43,9 +43,9 @@ class Other:
     inputs: Inputs
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """All of it that goes into a file of arrays. Of its truth nothing is kept."""
+        """Return everything as arrays for a file, without the truth."""
         image, inputs = self.image, self.inputs.arrays()
-        del inputs["image"]  # These are some of the pixels.
+        del inputs["image"]  # These channels are among the pixels of the image.
         return {
             "name": np.array(image.name),
             "pixels": image.pixels,
@@ -61,9 +61,9 @@ class Other:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Other:
-        """The inverse of `arrays`."""
+        """Make an `Other` from the result of `arrays`."""
         nucleus = int(arrays["nucleus"])
-        # Once it was one number.
+        # In early versions it was a single number.
         height, width = np.broadcast_to(arrays["pixel_size"], 2).tolist()
         image = Image(
             arrays["pixels"],
@@ -84,29 +84,29 @@ def read_other(
     channels: ChannelNames | None = None,
     **how: Any,
 ) -> Image:
-    """Read another image, its channels in the roles that those of their names have in the first.
+    """Read another image. Its channels get the roles that the same names have in the first image.
 
     Parameters
     ----------
     where : path, address, or sequence of paths
-        A file, or what else `read_image` takes, or the files of the image's channels.
+        A file or address that `read_image` takes, or the files of the image's channels.
     roles : mapping
         `Image.roles` of the run's own image.
     channels : ChannelNames, optional
-        How the files of the run's own image say their channels, where it was in several.
+        How file names give the channels, if the run's own image was in several files.
     how
-        As for `read_image`; what is None counts as not given. A role that is given here stays.
+        As for `read_image`; None counts as not given. A role that is given here takes precedence.
 
     Returns
     -------
     Image
-        One of several in a file is called as `of_scene` says, one in several files as
-        `ChannelNames.name_of` does.
+        An image that is one of several in a file is named by `of_scene`, an image in several files
+        by `ChannelNames.name_of`.
 
     Raises
     ------
     ValueError
-        What `read_alike` raises. It begins with the name of the image.
+        As `read_alike`; the message begins with the name of the image.
     """
     image, scene = read_alike(where, roles, channels, **how), how.get("scene")
     if not isinstance(where, str | os.PathLike):
@@ -118,12 +118,12 @@ def read_other(
 
 
 def find_others(images: Iterable[Image], config: Config, *, n_channels: int) -> list[Other]:
-    """Cell area and markers of more images to train on, each found by itself.
+    """Find mask and markers of other images to train on, for each image separately.
 
     Parameters
     ----------
     images : iterable of Image
-        Their channels in their roles.
+        The images, with the roles of their channels.
     config : Config
         The settings of the run.
     n_channels : int
@@ -132,8 +132,8 @@ def find_others(images: Iterable[Image], config: Config, *, n_channels: int) -> 
     Raises
     ------
     ValueError
-        What `prepare` and `make_dataset` refuse, and where the network would see another number of
-        channels. It begins with the name of the image.
+        As `prepare` and `make_dataset`, and if the network would see another number of channels.
+        The message begins with the name of the image.
     """
     found = []
     for image in images:
@@ -153,7 +153,7 @@ def prepare_other(
     n_channels: int,
     how: Mapping[str, Any],
 ) -> Other:
-    """Read one more image to train on, and find its cell area and markers.
+    """Read another image to train on, and find its mask and markers.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def prepare_other(
     Raises
     ------
     ValueError
-        What `read_other` and `find_others` raise. It begins with the name of the image.
+        As `read_other` and `find_others`; the message begins with the name of the image.
     """
     image = read_other(where, roles, channels=channels, **how)
     (found,) = find_others([image], config, n_channels=n_channels)

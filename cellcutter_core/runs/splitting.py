@@ -1,4 +1,4 @@
-"""One cell cut in two, between two points that are in different cells."""
+"""Split a cell into two parts, between two given points."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from cellcutter_core.paths.cheapest_paths import Guidance, grown
 
 Point = tuple[int, int]
 
-# Two peaks of the distance to the outline are two cells where they are so far apart, as a share of
-# the higher one.
+# Two peaks of the distance to the outline count as two cells if they are at least this far apart,
+# as a multiple of the higher peak.
 _APART = 0.75
-# Between them the cell is narrower by this factor at least, or it has no waist.
+# The cell has a waist if it is narrower between the peaks by at least this factor.
 _WAIST = 0.85
-# A ripple of the outline makes no peak of its own.
+# Smoothing, so that a ripple of the outline makes no peak.
 _SMOOTHING = 1.5
 
 
@@ -28,7 +28,7 @@ def split_cell(
     new: int,
     guidance: Guidance | None = None,
 ) -> NDArray[np.int32]:
-    """Share a cell between two points: each pixel to the one with the cheapest path within it.
+    """Split a cell between two points: each pixel goes to the point with the cheapest path.
 
     Parameters
     ----------
@@ -37,18 +37,18 @@ def split_cell(
     cell : int
         Id of the cell; the part of the first point keeps it.
     points : pair of (int, int)
-        (row, col) of a pixel of each part, as a rule of its nucleus.
+        (row, col) of a pixel of each part, usually in its nucleus.
     new : int
         Id of the other part, which no cell has.
     guidance : Guidance, optional
-        What paths through the image cost, so that the parts meet at a line or change of intensity;
-        default by length alone, so that they meet half-way.
+        The cost map of the image, with which the parts meet at a bright line or an edge. By default
+        only the length of a path counts, so they meet half-way.
 
     Returns
     -------
     (H, W) int32
-        Equal to `labels` where the points are not two pixels of the cell. A piece of the cell that
-        hangs together with neither point goes to the nearest part.
+        Equal to `labels` if the points are not two pixels of the cell. A piece of the cell that is
+        connected to neither point goes to the nearest part.
 
     Examples
     --------
@@ -76,22 +76,22 @@ def split_cell(
 
 
 def is_in(labels: NDArray[np.int32], point: Point, cell: int) -> bool:
-    """Whether a pixel is there, and of that cell."""
+    """Return whether a pixel exists and belongs to that cell."""
     row, col = point
     n_rows, n_cols = labels.shape
     return bool(0 <= row < n_rows and 0 <= col < n_cols and labels[row, col] == cell)
 
 
 def proposed_points(labels: NDArray[np.int32], cell: int) -> tuple[Point, Point] | None:
-    """Where the nuclei of two cells may be that were taken for one.
+    """Propose two points to split a cell at, where the nuclei of two merged cells may be.
 
-    The two pixels farthest from the outline, as far as a waist lies between them; of a cell without
-    one the middles of its two halves along its longer axis.
+    They are the two pixels farthest from the outline with a waist between them. For a cell without
+    a waist they are the middles of its two halves along its longer axis.
 
     Returns
     -------
     pair of (row, col), or None
-        Pixels of the cell, in the order of reading; None where it has less than two pixels.
+        Pixels of the cell, in the order of reading; None if it has fewer than two pixels.
     """
     rows, cols = np.nonzero(labels == cell)
     if len(rows) < 2:
@@ -101,7 +101,7 @@ def proposed_points(labels: NDArray[np.int32], cell: int) -> tuple[Point, Point]
     found = _peaks(inside)
     if found is None:
         found = _halves(inside)
-    # Back from the padded box.
+    # From the padded box back to the image.
     one, other = sorted((int(row) + top - 1, int(col) + left - 1) for row, col in found)
     return one, other
 
@@ -138,13 +138,13 @@ def _halves(inside: NDArray[np.bool_]) -> NDArray[np.int64]:
     found = []
     for half in (order[: len(order) // 2], order[len(order) // 2 :]):
         middle = pixels[half].mean(axis=0)
-        # The pixel of the half that is nearest to its middle, which may be in a bay.
+        # The pixel of the half that is nearest to its middle, which may lie outside a bent cell.
         found.append(pixels[half[((pixels[half] - middle) ** 2).sum(axis=1).argmin()]])
     return np.stack(found)
 
 
 def _squared(shape: tuple[int, ...], box: tuple[slice, slice], point: Point) -> NDArray[np.int64]:
-    """(h, w) squared distance of each pixel of the box to a point of the image."""
+    """Return the (h, w) squared distance of each pixel of a box to a point of the image."""
     rows, cols = np.ogrid[: shape[0], : shape[1]]
     row, col = (int(p - s.start) for p, s in zip(point, box, strict=True))
     return np.asarray((rows - row) ** 2 + (cols - col) ** 2, np.int64)

@@ -1,4 +1,4 @@
-"""When not to trust the cells of a run, as far as it can be known without truth."""
+"""Reasons to doubt the cells of a run, as far as they show without the truth."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from scipy import ndimage
 from cellcutter_core.runs.store import Run
 from cellcutter_core.training.prediction import Drawing
 
-# At epoch 0 the taught network claims 0.70 to 0.94 of the mask on the nine of BBBC018 (the one of
-# 0.70 has AP50 0.91 in the end), 0.80 on a sample of EBImage, 0.95 on the built-in sample, and 0.61
-# and 0.78 on two images of phase contrast (AP50 0.06 and 0.29). After training it is 0.81 to 0.94
-# and no cell is lost, so that this alone does not tell phase contrast; the lack of nuclei does, see
-# `doubts`. A network that began with nothing claims 0.28 after 2 epochs, 0.43 after 10, 0.64 after
-# 20 and 0.75 after 28 (built-in sample).
+# A pixel is claimed if some cell has a probability above 0.5 there. Claimed shares of the mask:
+# - taught network at epoch 0: 0.70 to 0.94 on the nine images of BBBC018 (the one with 0.70 has
+#   AP50 0.91 in the end), 0.80 on a sample of EBImage, 0.95 on the built-in sample, 0.61 and 0.78
+#   on two images of phase contrast (AP50 0.06 and 0.29);
+# - after training: 0.81 to 0.94, and no cell is lost. So the share alone does not reveal phase
+#   contrast, but the lack of nuclei does, see `doubts`;
+# - network that began with nothing, built-in sample: 0.28 after 2 epochs, 0.43 after 10, 0.64 after
+#   20, 0.75 after 28.
 LEAST_CLAIMED_AT_FIRST = 0.65  # share of the mask, by the taught network at epoch 0
 LEAST_CLAIMED_AT_LAST = 0.4  # share of the mask, by any network after training
 LESS_CLAIMED = 0.1  # share of the mask that training may lose
@@ -30,19 +32,19 @@ _PATHS = "them with the cheapest paths on the page Compare, and trust those more
 
 @dataclass(frozen=True)
 class Signs:
-    """What can be known of a run without truth.
+    """Measures of a run that need no truth.
 
     Attributes
     ----------
     full : float
-        Share of the image that is mask.
+        Share of the image that the mask covers.
     loose : float
         Share of the mask that lies in pieces without a marker.
     claimed_first, claimed_last : float
-        Share of the mask that some cell claims at epoch 0 and at the end. The first is None of a
-        run that began with nothing, or has no epoch 0.
+        Share of the mask that is claimed at epoch 0 and at the end, see `claimed`. The first is
+        None if the run began with nothing or has no epoch 0.
     n_first, n_last : int
-        Cells that claim a pixel, likewise.
+        Number of cells that claim at least one pixel, likewise.
     """
 
     full: float
@@ -54,7 +56,7 @@ class Signs:
 
 
 def claimed(drawing: Drawing, mask: NDArray[np.bool_]) -> float:
-    """Share of the mask that some cell claims: where its probability is more than a half.
+    """Return the share of the mask that is claimed: where some cell's probability is above 0.5.
 
     Parameters
     ----------
@@ -64,20 +66,20 @@ def claimed(drawing: Drawing, mask: NDArray[np.bool_]) -> float:
     Returns
     -------
     float in 0..1
-        0 where there is no mask.
+        0 if the mask is empty.
     """
     inside = drawing.probability[mask]
     return float((inside > CLAIMED).mean()) if inside.size else 0.0
 
 
 def n_claiming(drawing: Drawing) -> int:
-    """How many cells claim a pixel at least."""
+    """Count the cells that claim at least one pixel."""
     found = np.unique(drawing.labels[drawing.probability > CLAIMED])
     return int((found > 0).sum())
 
 
 def loose_share(mask: NDArray[np.bool_], points: NDArray[np.float64]) -> float:
-    """Share of the mask that lies in pieces in which there is no marker.
+    """Return the share of the mask that lies in connected parts without a marker.
 
     Parameters
     ----------
@@ -99,7 +101,7 @@ def loose_share(mask: NDArray[np.bool_], points: NDArray[np.float64]) -> float:
 
 
 def signs(run: Run) -> Signs | None:
-    """What can be known of a run without truth; None before its first trained epoch."""
+    """Compute the signs of a run; None before its first trained epoch."""
     if not any(run.epochs):
         return None
     inputs, last = run.inputs, run.epoch(run.epochs[-1])
@@ -117,28 +119,29 @@ def signs(run: Run) -> Signs | None:
 
 
 def about_dropped(run: Run) -> str | None:
-    """What became of markers that have no cell of their own, where there were any."""
+    """Say how many markers were dropped before training, and why; None if none was."""
     n = len(run.dropped_markers)
     if not n:
         return None
     before = n + len(run.inputs.points)
     return (
         f"{n} of {before} markers {'was' if n == 1 else 'were'} dropped before training: the "
-        "taught network sees no separate cell there, as where a nucleus was found in two parts."
+        "taught network sees no separate cell there, for example if a nucleus was found in two "
+        "parts."
     )
 
 
 def doubts(run: Run) -> list[str]:
-    """Why the cells of a run are better not trusted, and what to do instead.
+    """Return reasons to doubt the cells of a run, each with what to do about it.
 
     Returns
     -------
     list of str
-        Empty where nothing speaks against them, and before the first trained epoch.
+        Empty if there is none, and before the first trained epoch.
     """
     if run.progress.collapsed:
         return [
-            "The training collapsed: all its cells are empty. Take another seed or the settings of "
+            "The training collapsed: all its cells are empty. Try another seed, or the settings of "
             "the quick preset."
         ]
     found = signs(run)
@@ -148,47 +151,47 @@ def doubts(run: Run) -> list[str]:
     if run.description.get("nucleus") == "none" and not run.description.get("markers"):
         said.append(
             "There is no nucleus channel, so the markers were found in the cells themselves. "
-            "That works where outlines are stained; in cell bodies and in phase contrast many are "
-            "wrong. Look at them on the page Cells, and add or remove markers there."
+            "That works if outlines are stained. With stained cell bodies and in phase contrast "
+            "many markers are wrong. Check them on the page Cells, and add or remove markers there."
         )
     return said
 
 
 def doubts_of(found: Signs) -> list[str]:
-    """The sentences of `doubts`. Pure."""
+    """Return the sentences of `doubts` for these signs; a pure function."""
     said = []
     if found.full > FULL_MASK:
         said.append(
-            f"The mask calls {found.full:.0%} of the image cell. Where there is background "
-            "in the image, choose another mask."
+            f"The mask covers {found.full:.0%} of the image. If the image has background, choose "
+            "another mask."
         )
     if found.loose > LOOSE_MASK:
         said.append(
-            f"{found.loose:.0%} of the mask lies in pieces without a marker, as in phase contrast, "
-            "where edges are bright and cells are not. Check mask and markers, or let another "
-            "channel show the cells."
+            f"{found.loose:.0%} of the mask lies in parts without a marker. That happens in phase "
+            "contrast, where edges are bright and cells are not. Check mask and markers, or choose "
+            "another channel for the cells."
         )
     first, last = found.claimed_first, found.claimed_last
     if first is not None and first < LEAST_CLAIMED_AT_FIRST:
         said.append(
-            f"Before training on this image, the taught network claimed only {first:.0%} of the "
-            "mask: these cells are unlike those it was taught on. Check mask and markers, or let "
-            "another channel show the cells."
+            f"Before training on this image, the taught network filled only {first:.0%} of the "
+            "mask with cells: these cells are unlike those it was taught on. Check mask and "
+            "markers, or choose another channel for the cells."
         )
     worse = first is not None and last < first - LESS_CLAIMED
     if worse:
         said.append(
-            f"Training made it worse: the cells claim {last:.0%} of the mask, and claimed "
-            f"{first:.0%} at epoch 0. Compare {_PATHS}."
+            f"Training made it worse: the cells fill {last:.0%} of the mask; at epoch 0 they "
+            f"filled {first:.0%}. Compare {_PATHS}."
         )
     if found.n_first and found.n_last < (1 - CELLS_LOST) * found.n_first:
         said.append(
-            f"Training lost cells: {found.n_last} claim a pixel, at epoch 0 it was "
+            f"Training lost cells: {found.n_last} cells are left, at epoch 0 there were "
             f"{found.n_first}. Compare {_PATHS}."
         )
     if not worse and last < LEAST_CLAIMED_AT_LAST:
         said.append(
-            f"The cells claim only {last:.0%} of the mask. Train for more epochs; if that does not "
+            f"The cells fill only {last:.0%} of the mask. Train for more epochs; if that does not "
             f"help, compare {_PATHS}."
         )
     return said

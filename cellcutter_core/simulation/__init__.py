@@ -1,1 +1,1 @@
-"""Simulated cells with exact truth: the built-in sample, and what the network is taught on."""
+"""Simulated cells with exact truth: the built-in sample, and images to teach the network."""

@@ -1,6 +1,6 @@
-"""Lessons for the network: pictures of simulated cells, markers as detection finds them, the truth.
+"""Lessons for the network: images of simulated cells, markers as detection finds them, the truth.
 
-Every property is drawn at random. No picture of anybody's and no label by hand is in here.
+Every property is drawn at random. No real image and no hand-drawn label is used.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from cellcutter_core.simulation.stains import Stain, light_of, seen_through
 from cellcutter_core.simulation.tissue import Growth, Tissue, grow_tissue
 
 VERSION = 1
-"""Raised with every change of what a seed gives."""
+"""Raised whenever the same seed gives another lesson."""
 
-# What is stained, and how often. An eighth of all pictures is made as the built-in sample is.
+# What is stained, and how often. About an eighth of all images (None) is made like the sample.
 _STAINS: dict[Stain | None, float] = {
     "cytoplasm": 0.22,
     "cortex": 0.28,
@@ -32,21 +32,21 @@ _STAINS: dict[Stain | None, float] = {
 
 @dataclass(frozen=True, eq=False)
 class Lesson:
-    """A picture with markers, and what the right answer is.
+    """An image with markers, and the right answer.
 
     Attributes
     ----------
     image : (H, W) float32
         Intensities.
     mask : (H, W) bool
-        True where there are cells, as far as a graph cut finds them.
+        True where there are cells, with errors like those of a graph cut.
     points : (N, 2) float
         (row, col) of each marker.
     markers : (H, W) int32
         Region of each marker, labelled 1..N in the order of the points.
     cells : (H, W) int32
-        The cell of each marker, labelled like it. Of a marker too many it is the marker alone; a
-        cell without marker is 0.
+        The cell of each marker, with the same label. For a surplus marker it is the region of the
+        marker itself. A cell without a marker is 0.
     """
 
     image: NDArray[np.float32]
@@ -57,7 +57,7 @@ class Lesson:
 
 
 def lesson(seed: int, shape: tuple[int, int] = (384, 384)) -> Lesson:
-    """A lesson; the same seed and shape give the same.
+    """Make a lesson. The same seed and shape give the same lesson.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def lesson(seed: int, shape: tuple[int, int] = (384, 384)) -> Lesson:
     shape : (int, int)
         Rows and columns, at least 64 each.
     """
-    # Apart from the streams of the built-in sample, which the network shall not know.
+    # Other random streams than those of the sample, so that the network has not seen the sample.
     growing, lighting, marking = np.random.default_rng([20211, seed]).spawn(3)
     stain: Stain | None = lighting.choice(
         np.array([*_STAINS], dtype=object), p=np.array([*_STAINS.values()])
@@ -89,10 +89,10 @@ def lesson(seed: int, shape: tuple[int, int] = (384, 384)) -> Lesson:
 
 
 def fingerprint() -> list[float]:
-    """Numbers that tell what a few seeds give: another generator gives others.
+    """Numbers that change if the generator of lessons changes.
 
-    Of three small lessons each the number of markers, the share of the image that is mask, and the
-    mean intensity.
+    For each of three small lessons: the number of markers, the share of the image that is mask,
+    and the mean intensity.
     """
     found = []
     for seed in range(3):
@@ -102,7 +102,7 @@ def fingerprint() -> list[float]:
 
 
 def _growth(stain: Stain | None, *, rng: np.random.Generator) -> Growth:
-    """A tissue of any kind: lone cells to sheets, round to spindle, even to uneven sizes."""
+    """A random kind of tissue: lone cells or sheets, round or spindle-shaped, of varied sizes."""
     radius = rng.uniform(11, 23)
     uneven = rng.uniform(0.03, 0.45)
     crowded = rng.random() < 0.75
@@ -135,11 +135,11 @@ def _growth(stain: Stain | None, *, rng: np.random.Generator) -> Growth:
 def _markers(
     tissue: Tissue, stain: Stain | None, *, rng: np.random.Generator
 ) -> tuple[Labels, list[int]]:
-    """Regions of markers 1..N, and the cell of each; 0 for a marker that is one too many."""
+    """Regions of markers 1..N, and the cell of each; 0 for a surplus marker."""
     cells, n = tissue.cells, int(tissue.cells.max())
     kind = rng.random()
     if stain == "nuclei" or kind < 0.15:
-        # What is found in cells that have no nucleus channel: their inside.
+        # Without a nucleus channel, detection finds the inside of cells.
         depth = distance_inside(cells)
         most = np.zeros(n + 1)
         np.maximum.at(most, cells.ravel(), depth.ravel())
@@ -168,7 +168,7 @@ def _markers(
         for number, part in enumerate(part for part in parts if part.any()):
             owners.append(0 if number else owner)
             found[box][part] = len(owners)
-    # Debris that is taken for a nucleus.
+    # Debris that detection takes for a nucleus.
     for _ in range(rng.poisson(rng.choice([0.0, 1.5]))):
         centre, radius = rng.uniform(0, cells.shape), rng.uniform(1.5, 4)
         rows, cols = np.ogrid[: cells.shape[0], : cells.shape[1]]
@@ -186,7 +186,7 @@ def _markers(
 def _discs(
     regions: Labels, cells: Labels, radius: float, shifted: float, *, rng: np.random.Generator
 ) -> Labels:
-    """A disc around the middle of each region, put down a little beside it, within its cell."""
+    """A disc near the centre of each region, shifted a little at random, within its cell."""
     out = np.zeros_like(regions)
     for owner, box in enumerate(ndimage.find_objects(regions), 1):
         if box is None:
@@ -216,7 +216,7 @@ def _halves(own: NDArray[np.bool_], *, rng: np.random.Generator) -> list[NDArray
 
 
 def _mask(inside: NDArray[np.bool_], *, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Cell area as a graph cut finds it: a pixel too wide or too narrow, with uneven outlines."""
+    """A mask like that of a graph cut: a pixel too wide or too narrow, with uneven outlines."""
     distance = ndimage.distance_transform_edt(inside) - ndimage.distance_transform_edt(~inside)
     limit = rng.uniform(-1.5, 0.7) + rng.uniform(0, 1) * smooth_noise(inside.shape, 12, rng=rng)
     return np.asarray(distance > limit, bool)

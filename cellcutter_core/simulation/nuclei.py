@@ -1,4 +1,4 @@
-"""Where the nuclei of simulated cells are."""
+"""Places a nucleus in each simulated cell."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ def place_nuclei(
     centred: float = 0.12,
     rng: np.random.Generator,
 ) -> Labels:
-    """One nucleus in each cell, mostly away from its middle and here and there against another.
+    """Place one nucleus in each cell, mostly off its centre, so that some nuclei touch.
 
     Parameters
     ----------
     cells : (H, W) int32 array
         Cells 1..N.
     direction : (N,) float array
-        Long axis of each cell, in radians from the row axis; nuclei shift along it and lie in it.
+        Long axis of each cell, in radians from the row axis. Nuclei are shifted along it and
+        stretched along it.
     size : (float, float)
-        Radius of a nucleus: this share of that of its cell, plus this many pixels.
+        Radius of a nucleus: this share of the radius of its cell, plus this many pixels.
     radii : (float, float)
         Smallest and largest radius.
     centred : float
-        Share of nuclei that lie in the middle of their cell.
+        Share of nuclei that lie in the centre of their cell.
     rng : numpy.random.Generator
         Source of all randomness.
 
@@ -54,12 +55,12 @@ def place_nuclei(
         depth = inside[window]
         y, x = np.nonzero(own)
         radius = varied[k] * np.clip(size[0] * np.sqrt(len(y) / np.pi) + size[1], *radii)
-        # Where it fits, but for a flattened rim.
+        # Places where it fits, if its rim may be flattened.
         fits = depth[y, x] >= min(0.45 * radius + 1, depth.max() - 0.5)
         heading = y * np.cos(towards[k]) + x * np.sin(towards[k])
         sideways = x * np.cos(towards[k]) - y * np.sin(towards[k])
         middle = heading.mean() + push[k] * (heading.max() - heading.mean())
-        middle = min(middle, heading.min() + 36)  # a 64-pixel crop about it holds the cell
+        middle = min(middle, heading.min() + 36)  # so that a 64-pixel crop around it holds the cell
         cost = np.hypot(heading - middle, sideways - sideways.mean())
         best = np.argmin(np.where(fits, cost, np.inf))
 
@@ -72,7 +73,7 @@ def place_nuclei(
             w[0] * np.cos(m * angle) + w[1] * np.sin(m * angle)
             for m, w in enumerate(wobble[k], start=2)
         )
-        # Inside both its own outline and the cell, with the corner between them rounded off.
+        # Inside both its own outline and the cell, with the corners between these rounded off.
         free = radius * limit - np.hypot(along, across) + 0.5
         nucleus = own & (np.logaddexp(-free / 1.5, -(depth - 1.3) / 1.5) < 0)
         nuclei[window][nucleus] = k + 1

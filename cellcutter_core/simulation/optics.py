@@ -1,7 +1,7 @@
-"""What a microscope shows of a tissue in the three channels of the built-in sample.
+"""Images a tissue in the three channels of the built-in sample.
 
-First the light (1 is a typical cell), then lens and camera. Coordinates are (row, col), lengths
-are pixels.
+First the light is computed (1 is a typical cell), then lens and camera are applied. Coordinates are
+(row, col), lengths are in pixels.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from scipy import ndimage
 from cellcutter_core.simulation.shapes import Bools, Floats, distance_inside, smooth_noise
 from cellcutter_core.simulation.tissue import Tissue
 
-MARGIN = 6  # pixels around a cell in which it still gives light
-TILE = 320  # side of the texture tiles from which every cell cuts its own piece
+MARGIN = 6  # pixels around a cell that its light still reaches
+TILE = 320  # side of the texture tiles from which every cell takes its own piece
 
 
 def micrograph(tissue: Tissue, *, rng: np.random.Generator) -> NDArray[np.uint16]:
@@ -36,7 +36,7 @@ def micrograph(tissue: Tissue, *, rng: np.random.Generator) -> NDArray[np.uint16
     cell_rng, debris_rng, *channel_rngs = rng.spawn(5)
     body, height, dna = _draw_cells(tissue, rng=cell_rng)
     _scatter_debris(dna, body, rng=debris_rng)
-    dna += 0.035 * body  # stain that found no nucleus
+    dna += 0.035 * body  # stain outside of nuclei
     channels = (
         _camera(_lens(body, rng=channel_rngs[0]), 260, rng=channel_rngs[0]),
         _camera(phase_contrast(height, rng=channel_rngs[1]), 1500, rng=channel_rngs[1]),
@@ -78,10 +78,10 @@ def _draw_cells(tissue: Tissue, *, rng: np.random.Generator) -> tuple[Floats, Fl
     """Light of the cell bodies, optical height, and light of the nuclei, each (H, W)."""
     textures = _textures(rng=rng)
     layers = np.zeros((3, *np.add(tissue.cells.shape, 2 * MARGIN)))
-    # Cells spread over each other, but not over empty ground: there the truth has their outline.
+    # Cells spread over each other but not over empty ground, where the truth is their outline.
     ground = np.pad(ndimage.distance_transform_edt(tissue.cells == 0), MARGIN, mode="edge")
     tissue_edge = step(0.8 - ground, 0.4)
-    # A cell cut by the image border goes on behind it.
+    # A cell cut by the image border continues beyond it.
     cells, nuclei = (np.pad(a, MARGIN, mode="edge") for a in (tissue.cells, tissue.nuclei))
     inside, nucleus_inside = distance_inside(cells), distance_inside(nuclei)
 
@@ -131,7 +131,7 @@ def step(distance: Floats, width: float) -> Floats:
 def _cytoplasm(view: _View, textures: _Textures, *, rng: np.random.Generator) -> Floats:
     """Light of one cell body: its plasm, its cortex and a few bright grains."""
     ruffle = _piece(textures.coarse, view, rng=rng)
-    # Its edge: drawn back from the neighbour here, spread over it there.
+    # Its edge: drawn back from the neighbour in places, spread over it in others.
     depth = view.depth + rng.uniform(-0.6, 1.6) + 0.8 * ruffle
     brightness = rng.lognormal(0, 0.4) * (rng.uniform(2, 4) if view.rounded else 1)
     if rng.random() < 0.04:
@@ -142,7 +142,7 @@ def _cytoplasm(view: _View, textures: _Textures, *, rng: np.random.Generator) ->
     grain += rng.uniform(0, 0.16) * _fibres(textures, view, rng=rng)
     plasm = (0.5 + 0.25 * (1 - np.exp(-np.maximum(depth, 0) / 6))) * (1 + slope)
     plasm *= np.maximum(grain, 0.3)
-    # The dye stays out of the nucleus and gathers around it.
+    # The dye is weaker in the nucleus and stronger around it.
     near_nucleus = np.exp(-((np.minimum(view.nucleus_depth, 0) / 4) ** 2))
     plasm *= 1 + rng.uniform(0, 0.5) * near_nucleus
     plasm *= 1 - rng.uniform(0, 0.6) * step(view.nucleus_depth, 1.0)
@@ -186,7 +186,7 @@ def _nucleus(view: _View, textures: _Textures, *, rng: np.random.Generator) -> F
 
 
 def _scatter_debris(dna: Floats, body: Floats, *, rng: np.random.Generator) -> None:
-    """Adds specks that are no nuclei, most of them to the nucleus channel."""
+    """Add specks of debris, in place: all to the nucleus channel, half also to the cell bodies."""
     shape = dna.shape
     for _ in range(max(1, dna.size // 16000)):
         centre = rng.uniform(0, shape)
@@ -220,22 +220,22 @@ def _illumination(shape: tuple[int, ...], *, rng: np.random.Generator) -> Floats
 
 
 def phase_contrast(height: Floats, *, rng: np.random.Generator) -> Floats:
-    """Bright field as a phase microscope gives it: dark bodies, bright halos, fine edges."""
+    """Phase contrast of cells: dark bodies, bright halos, fine edges."""
     near, far = ndimage.gaussian_filter(height, 0.8), height
     for _ in range(2):
         far = ndimage.uniform_filter(far, 13, mode="nearest")
     edges = near - ndimage.gaussian_filter(height, 2.0)
     ground = 1 + 0.02 * smooth_noise(height.shape, 60, rng=rng)
-    # Light that is more than half a wave late turns bright again: rounded cells shine.
+    # A delay of more than half a wave is bright again, so rounded cells shine.
     phase = np.sin(2.0 * (near - far))
     image: Floats = ground - 0.16 * phase - 0.25 * edges
     return _illumination(height.shape, rng=rng) * image
 
 
 def _camera(light: Floats, exposure: float, *, rng: np.random.Generator) -> NDArray[np.uint16]:
-    """Counts over an offset of 200, with shot noise of 2 electrons a count and read noise."""
+    """Counts over an offset of 200, with shot noise at 2 electrons per count and read noise."""
     counts = exposure * np.maximum(light, 0)
-    # Gaussian shot noise takes one draw a pixel whatever the light, so that a rounding
-    # difference between machines stays where it is.
+    # Gaussian shot noise takes one random number per pixel whatever the light. So a rounding
+    # difference between machines changes only its own pixel.
     counts += np.sqrt(counts / 2 + 8.0**2) * rng.standard_normal(light.shape)
     return np.clip(np.rint(counts + 200), 0, 65535).astype(np.uint16)

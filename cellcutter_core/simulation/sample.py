@@ -1,7 +1,7 @@
-"""The built-in sample: a micrograph of crowded cells, made from a seed, with its exact truth.
+"""The built-in sample: a simulated micrograph of crowded cells, with its exact truth.
 
-Nothing is downloaded and nobody's picture is copied, so a fresh machine shows cells, trains and
-scores at once. The tissue is grown in `simulation.tissue` and lit in `simulation.optics`.
+It is computed from a seed, so a fresh machine can show cells, train and score without a download.
+`simulation.tissue` grows the tissue, `simulation.optics` makes the image of it.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from cellcutter_core.simulation.optics import micrograph
 from cellcutter_core.simulation.tissue import grow_tissue
 
 SMALLEST_SIDE = 64
-"""Pixels; one crop of the usual size."""
+"""In pixels: the side of one crop of the usual size."""
 
 
 def sample(shape: tuple[int, int] = (512, 512), *, seed: int = 0) -> Image:
     """Make a micrograph of crowded cells, about 160 of them in 512 × 512 pixels.
 
-    Cells are 30 to 45 pixels across and touch or overlap a little; they differ in brightness,
-    texture and how much of their border shows; nuclei lie off their middle, which is what a
-    watershed on the distance to them gets wrong. About a quarter of the image is empty.
+    Cells are 30 to 45 pixels across and touch or overlap a little. They differ in brightness,
+    texture and how much of their border shows. Nuclei lie off the centre of their cell, so a
+    watershed on the distance to them makes errors. About a quarter of the image is empty.
 
     Parameters
     ----------
@@ -42,14 +42,15 @@ def sample(shape: tuple[int, int] = (512, 512), *, seed: int = 0) -> Image:
     -------
     Image
         `pixels` are uint16, `cell` is the fluorescence and `nucleus` the nucleus channel. `truth`
-        holds the whole cells 1..N and `truth_nuclei` the nuclei under the same ids, each one
-        connected region and the nucleus inside its cell. Where cells overlap the truth has one
-        owner for each pixel.
+        holds the cells 1..N and `truth_nuclei` their nuclei with the same ids. Each is one
+        connected region, and a nucleus lies inside its cell. Where cells overlap, each pixel
+        belongs to one of them.
 
     Raises
     ------
     ValueError
-        If `shape` is not two whole numbers of at least 64, or `seed` is no whole number from 0.
+        If `shape` is not two whole numbers of at least 64, or `seed` is not a whole number of at
+        least 0.
 
     Examples
     --------
@@ -75,15 +76,15 @@ def sample(shape: tuple[int, int] = (512, 512), *, seed: int = 0) -> Image:
 def save(image: Image, path: str | os.PathLike[str]) -> None:
     """Write an image and its truth into an .npz file that `read_image` reads.
 
-    The file holds `image` (H, W, C), `channels`, and where the image has them `cells`, `nuclei`
-    (int32 labels) and `ignore` (bool). Roles of channels are not written: `read_image` finds them
-    from the names.
+    The file holds `image` (H, W, C) and `channels`, and, if the image has them, `cells` and
+    `nuclei` (int32 labels) and `ignore` (bool). Roles of channels are not written: `read_image`
+    finds them from the names.
 
     Parameters
     ----------
     image : Image
     path : path
-        Its name ends in .npz. Its folder must exist; a file already there is replaced, in one step.
+        Its name ends in .npz. Its folder must exist; a file already there is replaced in one step.
 
     Raises
     ------
@@ -97,7 +98,7 @@ def save(image: Image, path: str | os.PathLike[str]) -> None:
     arrays: dict[str, Any] = {"image": image.pixels, "channels": np.array(image.channels)}
     if image.truth_nuclei is not None:
         arrays["nuclei"] = image.truth_nuclei
-    # An image that has only nuclei as truth shows them in both places.
+    # If only nuclei are known, `truth` and `truth_nuclei` are the same.
     if image.truth is not None and not _same(image.truth, image.truth_nuclei):
         arrays["cells"] = image.truth
     if image.ignore is not None:
@@ -117,7 +118,7 @@ def _check_shape(shape: tuple[int, int]) -> tuple[int, int]:
         rows = cols = 0
     if min(rows, cols) < SMALLEST_SIDE:
         raise ValueError(
-            f"shape is {shape}, but the sample has rows and columns, at least {SMALLEST_SIDE} "
+            f"shape is {shape}, but the sample needs (rows, columns) of at least {SMALLEST_SIDE} "
             "each; ask for (512, 512)"
         )
     return rows, cols
@@ -129,5 +130,5 @@ def _check_seed(seed: int) -> int:
     except TypeError:
         number = -1
     if number < 0:
-        raise ValueError(f"seed is {seed!r}, but a seed is a whole number from 0; take 0")
+        raise ValueError(f"seed is {seed!r}, but a seed is a whole number of at least 0; take 0")
     return number

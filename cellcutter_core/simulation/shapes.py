@@ -1,4 +1,4 @@
-"""Noise and distances of which simulated cells are made."""
+"""Noise and distances from which simulated cells are made."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def smooth_noise(
     coarse = rng.standard_normal(
         (int(np.ceil(shape[0] / rows)) + 3, int(np.ceil(shape[1] / cols)) + 3)
     )
-    # A cubic B-spline with white noise as coefficients costs the same at any scale;
-    # it shrinks the standard deviation to 0.479.
+    # A cubic B-spline with white noise as coefficients takes the same time at any scale.
+    # It reduces the standard deviation to 0.479 along each axis.
     field = _b_spline(coarse, np.arange(shape[0]) / rows)
     return _b_spline(field.T, np.arange(shape[1]) / cols).T / 0.479
 
@@ -37,7 +37,7 @@ def _b_spline(coefficients: Floats, at: Floats) -> Floats:
 
 
 def distance_inside(labels: Labels) -> Floats:
-    """How deep each pixel lies in its own label: 1 beside another label or background."""
+    """Depth of each pixel inside its label: 1 next to another label or background, 0 outside."""
     rim = np.zeros(labels.shape, bool)
     across, along = labels[1:] != labels[:-1], labels[:, 1:] != labels[:, :-1]
     rim[1:] |= across
@@ -48,7 +48,7 @@ def distance_inside(labels: Labels) -> Floats:
 
 
 def largest_parts(labels: Labels) -> Labels:
-    """Every label reduced to its largest 4-connected part."""
+    """Reduce every label to its largest 4-connected part."""
     labels = labels.copy()
     for k, window in enumerate(ndimage.find_objects(labels), start=1):
         if window is None:

@@ -1,10 +1,10 @@
-"""What stains and microscopes show of a tissue, drawn at random and wider than nature.
+"""Images of a tissue under random stains and microscopes, more varied than in nature.
 
-A network that is taught on pictures as different as these takes a real one for one more of them:
-domain randomisation, as SynthSeg (Billot et al., Medical Image Analysis 2023) does it for brain
-scans and AnyStar (Dey et al., WACV 2024) for nuclei. Everything is computed for all cells at once
-from maps of distances, in time linear in the number of pixels. Coordinates are (row, col), lengths
-are pixels.
+A network taught on images that vary this much treats a real image as one more variation. This is
+domain randomisation, as in SynthSeg (Billot et al., Medical Image Analysis 2023) for brain scans
+and AnyStar (Dey et al., WACV 2024) for nuclei. Everything is computed for all cells at once from
+maps of distances, in time linear in the number of pixels. Coordinates are (row, col), lengths are
+in pixels.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cellcutter_core.simulation.tissue import Tissue
 
 Stain = Literal["cytoplasm", "cortex", "membrane", "nuclei", "phase"]
 
-TILE = 256  # side of the texture tiles from which every cell cuts its own piece
+TILE = 256  # side of the texture tiles from which every cell takes its own piece
 
 
 def light_of(tissue: Tissue, stain: Stain, *, rng: np.random.Generator) -> Floats:
@@ -35,8 +35,8 @@ def light_of(tissue: Tissue, stain: Stain, *, rng: np.random.Generator) -> Float
     ----------
     tissue : Tissue
     stain : {"cytoplasm", "cortex", "membrane", "nuclei", "phase"}
-        What is stained: the body of cells, their cortex as by actin, their outline around a dark
-        inside, the whole of each object as nuclei are, or nothing, in phase contrast.
+        What is stained: the body of cells; their cortex, as actin does; their outline around a
+        dark inside; the whole object, like a nucleus; or nothing, in phase contrast.
     rng : numpy.random.Generator
         Source of all randomness.
 
@@ -51,13 +51,13 @@ def light_of(tissue: Tissue, stain: Stain, *, rng: np.random.Generator) -> Float
     over = rng.choice([0, rng.uniform(0.5, 5)], p=[0.6, 0.4])
     if not over:
         return _shining(_Maps(tissue, rng=rng), draw, rng=rng)
-    # Cells lie over each other and are translucent: two halves of them, each spread over the other.
+    # Translucent cells overlap: draw one half of the cells, then the other, each grown a little.
     half, seed = rng.random(len(tissue.direction) + 1) < 0.5, rng.integers(2**32)
     total = np.zeros(tissue.cells.shape)
     for chosen in (half, ~half):
         spread = expand_labels(np.where(chosen[tissue.cells], tissue.cells, 0), over)
         part = replace(tissue, cells=np.where(tissue.cells > 0, spread, 0))
-        # The same seed: the same stain and the same brightness of each cell.
+        # The same seed, so that both halves have the same stain and each cell its brightness.
         again = np.random.default_rng(seed)
         total += _shining(_Maps(part, rng=again), draw, rng=again)
     return total
@@ -81,18 +81,18 @@ class _Maps:
         self.nucleus_depth: Floats = np.where(
             nuclei, ndimage.distance_transform_edt(nuclei) - 0.5, 0.5 - self.to_nucleus
         )
-        # How far it is to empty ground: what is nearer to that than to a neighbour is a free edge.
+        # Distance to empty ground. A pixel nearer to that than to a neighbour is at a free edge.
         self.to_ground: Floats = ndimage.distance_transform_edt(self.inside)
         self._origin = rng.integers(0, TILE, (self.n, 2))
 
     def each(self, values: Floats) -> Floats:
-        """One value a cell, laid on its pixels."""
+        """(H, W): the value of each cell on all its pixels."""
         return values[self.cells]
 
     def texture(self, scale: float | tuple[float, float], *, rng: np.random.Generator) -> Floats:
-        """Noise of mean 0 and deviation 1, of which each cell has a piece of its own."""
+        """Noise of mean 0 and standard deviation 1; each cell has a different piece of it."""
         tile = smooth_noise((TILE, TILE), scale, rng=rng)
-        # Fibres run in one direction within a cell and in another in the next.
+        # Fibres run in one direction within a cell, which differs between cells.
         both = np.stack([tile, tile.T])
         rows, cols = np.indices(self.cells.shape)
         origin = self._origin[self.cells]
@@ -101,7 +101,7 @@ class _Maps:
         return np.asarray(both[turned, row, col])
 
     def brightness(self, *, rng: np.random.Generator) -> Floats:
-        """From cell to cell, and from region to region."""
+        """Brightness, which varies from cell to cell and from region to region."""
         values = rng.lognormal(0, rng.uniform(0.05, 0.6), self.n)
         values *= np.where(self.rounded, rng.uniform(1, 4, self.n), 1)
         values *= np.where(rng.random(self.n) < 0.03, rng.uniform(1.5, 3, self.n), 1)
@@ -110,13 +110,13 @@ class _Maps:
 
 
 def _spread_of(low: float, high: float, n: int, *, rng: np.random.Generator) -> Floats:
-    """A value for each of n cells around one that the whole tissue has."""
+    """A value for each of n cells, around one random value for the whole tissue."""
     middle = rng.uniform(low, high)
     return np.clip(middle * rng.lognormal(0, rng.uniform(0, 0.5), n), low / 2, high * 1.5)
 
 
 def _grain(maps: _Maps, *, rng: np.random.Generator) -> Floats:
-    """Texture around 1."""
+    """Texture with values around 1."""
     grain = 1 + rng.uniform(0, 0.35) * maps.texture(rng.uniform(1, 2.5), rng=rng)
     grain += rng.uniform(0, 0.3) * maps.texture(rng.uniform(3, 9), rng=rng)
     if rng.random() < 0.5:
@@ -133,7 +133,7 @@ def _body(maps: _Maps, *, stain: Stain, rng: np.random.Generator) -> Floats:
     floor, rise = rng.uniform(0.1, 0.9), maps.each(_spread_of(2, 14, n, rng=rng))
     plasm = floor + (1 - floor) * (1 - np.exp(-np.maximum(depth, 0) / rise))
     plasm *= _grain(maps, rng=rng)
-    # The dye gathers around the nucleus, fades towards the rim, may stay out of the nucleus.
+    # The dye gathers around the nucleus, fades towards the rim, and may be weaker in the nucleus.
     around = np.exp(-((np.minimum(maps.nucleus_depth, 0) / rng.uniform(3, 12)) ** 2))
     plasm *= 1 + maps.each(rng.uniform(0, rng.uniform(0, 1.5), n)) * around
     shadow = maps.each(rng.uniform(-0.3, rng.uniform(0, 0.8), n))
@@ -144,7 +144,7 @@ def _body(maps: _Maps, *, stain: Stain, rng: np.random.Generator) -> Floats:
 
     amount = {"cytoplasm": (0.0, 0.25), "cortex": (0.3, 2.0), "membrane": (0.8, 3.0)}[stain]
     strength = maps.each(rng.uniform(*amount) * rng.lognormal(0, rng.uniform(0, 0.6), n))
-    # Where two cells meet there are two cortices, or an edge that is hardly to be seen.
+    # A free edge is weaker or stronger than the border of two cells, where two cortices meet.
     free = step(maps.depth + rng.uniform(1, 3) - maps.to_ground, 0.8)
     strength = strength * (1 + (rng.uniform(0.2, 1.5) - 1) * free)
     patchy = np.maximum(1 + rng.uniform(0, 0.6) * ruffle, 0.05)
@@ -182,10 +182,10 @@ def _height(maps: _Maps, *, rng: np.random.Generator) -> Floats:
 
 
 def seen_through(light: Floats, *, rng: np.random.Generator) -> NDArray[np.float32]:
-    """What a camera records of light through a lens, from excellent to poor.
+    """What a camera records through a lens, in random quality from excellent to poor.
 
-    Blur, cells out of focus, haze, uneven illumination and background, a magnification too low for
-    the detail that is there, noise, gamma, saturation, 8 bits.
+    Simulates blur, cells out of focus, haze, uneven illumination and background, a magnification
+    too low for the detail, noise, gamma, saturation and 8 bits.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ def seen_through(light: Floats, *, rng: np.random.Generator) -> NDArray[np.float
     Returns
     -------
     (H, W) float32 array
-        Counts from 0 up; how many a cell has differs from picture to picture.
+        Counts of at least 0, on a scale that differs from image to image.
     """
     shape = light.shape
     focus = step(smooth_noise(shape, rng.uniform(50, 200), rng=rng), 0.6)
@@ -210,7 +210,7 @@ def seen_through(light: Floats, *, rng: np.random.Generator) -> NDArray[np.float
     image += rng.choice([0, rng.uniform(0, 0.2), rng.uniform(0.1, 0.5)]) * haze
     image += rng.uniform(0, 0.2) * np.exp(0.5 * smooth_noise(shape, rng.uniform(60, 200), rng=rng))
     image *= _illumination(shape, rng=rng)
-    if rng.random() < 0.35:  # as if each cell had fewer pixels
+    if rng.random() < 0.35:  # as if recorded with fewer pixels per cell
         image = _coarse(image, rng.uniform(0.25, 0.9), rng=rng)
     else:
         image = _noisy(image, rng=rng)
@@ -232,14 +232,14 @@ def _illumination(shape: tuple[int, ...], *, rng: np.random.Generator) -> Floats
 
 
 def _noisy(image: Floats, *, rng: np.random.Generator) -> Floats:
-    """Shot noise and read noise, of which either may matter."""
+    """Add shot noise and read noise; either may dominate."""
     shot, read = 10.0 ** rng.uniform(-3.5, -1.2), 10.0 ** rng.uniform(-3, -1.1)
     noise = np.sqrt(shot * np.maximum(image, 0) + read**2)
     return np.asarray(image + noise * rng.standard_normal(image.shape))
 
 
 def _coarse(image: Floats, zoom: float, *, rng: np.random.Generator) -> Floats:
-    """Recorded with fewer pixels, and enlarged again."""
+    """Record the image with fewer pixels, and enlarge it again."""
     from skimage.transform import resize
 
     small = tuple(max(round(n * zoom), 8) for n in image.shape)

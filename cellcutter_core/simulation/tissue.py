@@ -1,7 +1,7 @@
-"""Where simulated cells are: a tissue grown from a seed, with its exact truth.
+"""Grows a simulated tissue from a seed: the exact regions of cells and nuclei.
 
-Only geometry here; `optics` and `stains` turn it into pictures. Coordinates are (row, col), lengths
-are pixels, and everything takes time linear in the number of pixels.
+This module is geometry only; `optics` and `stains` make images of it. Coordinates are (row, col),
+lengths are in pixels, and everything takes time linear in the number of pixels.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from cellcutter_core.simulation.shapes import (
     smooth_noise,
 )
 
-SMALLEST, SLIVER = 150, 6.0  # area and depth of the least that is left in at the image border
-ON_TOP = 100.0  # lead of rounded cells over all others
+SMALLEST, SLIVER = 150, 6.0  # smallest area and depth of a cell that is kept
+ON_TOP = 100.0  # rounded cells win over all others by this depth
 
 
 @dataclass(frozen=True)
 class Growth:
-    """How a tissue grows. The defaults are those of the built-in sample; lengths are pixels.
+    """How a tissue grows. The defaults are those of the built-in sample; lengths are in pixels.
 
     Attributes
     ----------
     radius : float
-        Typical radius of a cell before its neighbours press on it.
+        Typical radius of a cell before its neighbours limit it.
     radii : (float, float)
         Smallest and largest of these radii.
     size_spread : float
@@ -46,25 +46,25 @@ class Growth:
     empty : float
         Share of the image kept free of cell centres.
     reach : (float, float)
-        How far beyond its radius a cell spreads where nobody is in the way.
+        How far beyond its radius a cell spreads where no neighbour limits it; lowest and highest.
     n_sides : int
-        Of the polygon that a cell is before its neighbours press on it.
+        Number of sides of the polygon that a cell is before its neighbours limit it.
     sides : (float, float)
-        Distances of the sides from the centre, in radii.
+        Smallest and largest distance of a side from the centre, in radii.
     stretch : float
         How much longer than wide cells are: standard deviation of the logarithm.
     aligned : float
         How much the direction of cells changes over the image.
     warp : float
-        How far outlines wander from straight lines.
+        How far outlines deviate from straight lines.
     ruffle : float
-        How ragged an outline is where nobody is beside it.
+        How ragged an outline is where there is no neighbour.
     nucleus : (float, float)
-        Radius of a nucleus: this share of that of its cell, plus this many pixels.
+        Radius of a nucleus: this share of the radius of its cell, plus this many pixels.
     nuclei_radii : (float, float)
         Smallest and largest radius of a nucleus.
     nuclei_centred : float
-        Share of nuclei that lie in the middle of their cell.
+        Share of nuclei that lie in the centre of their cell.
     """
 
     radius: float = 19.0
@@ -109,7 +109,7 @@ class Tissue:
 
 @dataclass(frozen=True, eq=False)
 class _Seeds:
-    """Cells before they touch, one row a cell.
+    """Cells before they touch, one row for each.
 
     A cell is the polygon of points x with planes @ (x - centre) <= 1, so `planes` is (N, S, 2).
     """
@@ -124,14 +124,14 @@ class _Seeds:
 def grow_tissue(
     shape: tuple[int, int], growth: Growth = Growth(), *, rng: np.random.Generator
 ) -> Tissue:
-    """Cells of varied size in clumps, and a nucleus in each.
+    """Grow cells of varied size in clumps, with a nucleus in each.
 
     Parameters
     ----------
     shape : (int, int)
         Height and width, at least 64 each.
     growth : Growth
-        Default: that of the built-in sample.
+        Default: the growth of the built-in sample.
     rng : numpy.random.Generator
         Source of all randomness.
 
@@ -186,7 +186,7 @@ def _plant(shape: tuple[int, int], growth: Growth, *, rng: np.random.Generator) 
 
 
 def _keep_apart(centre: Floats, radius: Floats, spacing: float) -> NDArray[np.intp]:
-    """Indices of a first-come subset of which no two are closer than `spacing` allows."""
+    """Indices of a subset, chosen first come first served, with no two closer than `spacing`."""
     free = np.ones(len(centre), bool)
     near = cKDTree(centre).query_ball_point(centre, spacing * (radius + radius.max()))
     chosen = []
@@ -208,7 +208,7 @@ def _polygons(
     *,
     rng: np.random.Generator,
 ) -> Floats:
-    """(N, S, 2) side normals over their distances: irregular polygons, stretched and turned."""
+    """(N, S, 2): irregular polygons, stretched and turned, as side normals over side distances."""
     n, n_sides = len(radius), growth.n_sides
     angle = np.arange(n_sides) + rng.uniform(-0.25, 0.25, (n, n_sides)) + rng.uniform(0, 1, (n, 1))
     angle *= 2 * np.pi / n_sides
@@ -222,7 +222,7 @@ def _polygons(
 def _spread(
     seeds: _Seeds, shape: tuple[int, int], growth: Growth, *, rng: np.random.Generator
 ) -> Labels:
-    """Each pixel to the cell it is deepest in, of those that reach it; labels are index + 1."""
+    """Give each pixel to the cell it lies deepest in, if one reaches it; labels are index + 1."""
     rows, cols = np.mgrid[: shape[0], : shape[1]].astype(np.float64)
     for axis in (rows, cols):
         axis += growth.warp * smooth_noise(shape, 19, rng=rng) + 0.8 * smooth_noise(
@@ -234,12 +234,12 @@ def _spread(
     best = np.full(shape, np.inf)
     owner = np.zeros(shape, np.int32)
     for k, (centre, radius) in enumerate(zip(seeds.centre, seeds.radius, strict=True)):
-        # The furthest corner of a polygon is no further than this, plus the warp.
+        # No corner of the polygon is farther than this, plus the warp.
         longest = 1 / np.linalg.norm(seeds.planes[k], axis=1).min()
         window = _around(centre, 1.45 * longest * (1 + reach[k] / radius) + 12, shape)
         y, x = rows[window] - centre[0], cols[window] - centre[1]
         if seeds.rounded[k]:
-            # Half the warp leaves it nearly a disc; its neighbours yield.
+            # Warped by half, it stays nearly a disc; its neighbours give way.
             true_y, true_x = np.mgrid[window]
             y, x = (y + true_y - centre[0]) / 2, (x + true_x - centre[1]) / 2
             depth = np.hypot(y, x) - radius - ON_TOP
@@ -255,7 +255,7 @@ def _spread(
 
 def _gauge(planes: Floats, y: Floats, x: Floats) -> Floats:
     """1 on the outline of the polygon with rounded corners, growing linearly from its centre."""
-    # The 16-norm over the sides stands for their maximum; four squarings make the power.
+    # The 16-norm over the sides approximates their maximum; four squarings give the power.
     total = np.zeros_like(y)
     for a, b in planes:
         side = np.maximum(a * y + b * x, 0)
@@ -275,7 +275,10 @@ def _around(centre: Floats, half: float, shape: tuple[int, int]) -> tuple[slice,
 
 
 def _tidy(owner: Labels) -> tuple[Labels, NDArray[np.intp]]:
-    """One connected region a cell, no pinholes, ids 1..N; also the old index of each id."""
+    """Make each cell one connected region without pinholes, drop slivers, number cells 1..N.
+
+    Returns the labels, and for each new id the index of the cell before.
+    """
     owner = largest_parts(owner)
     holes, n_holes = ndimage.label(owner == 0)
     pinhole = np.bincount(holes.ravel(), minlength=n_holes + 1) < 30

@@ -1,4 +1,4 @@
-"""One crop around every marker, with its position embedding, in batches of fixed shape."""
+"""A crop around each marker, with its position embedding, in batches of fixed shape."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ T = TypeVar("T", bound=np.generic)
 
 
 def check_dataset(data: Any) -> None:
-    """Refuse anything but a `Dataset`, and say how to make one.
+    """Check that an object is a `Dataset`; the error says how to make one.
 
     Raises
     ------
     ValueError
+        If it is not.
     """
     check_argument(data, Dataset, "data", "make one with Dataset(image, markers, ~mask)")
 
@@ -36,37 +37,37 @@ class Dataset:
     image : (H, W) or (H, W, C) array
         One or several channels; each is brought to zero mean and unit variance.
     markers : (H, W) integer array or (N, 2) array
-        A marker label image, 0 where there is none; or one point (row, col) a cell.
+        A marker label image, 0 without a marker; or one point (row, col) for each cell.
     background : (H, W) bool array, optional
         True where there is no cell. This is the inverse of a mask: `Dataset(..., ~mask)`.
-        Without it nowhere is background.
+        Without it no pixel is background.
     crop_size : int
         Side S of a crop in pixels; even.
     sigma : float
         Width of the position embedding exp(-d²/2σ²) in pixels, d the distance to the crop's centre.
     nuclei : (H, W) integer array, optional
         Nucleus regions, labelled like the markers (1..N in the order of the points). Pixels of a
-        cell's own nucleus are certainly its own, those of other nuclei certainly not.
+        cell's own nucleus certainly belong to the cell, those of other nuclei certainly do not.
     territory : Territory, optional
-        Each pixel's cell by the cheapest path to a marker, labelled like the markers. With it a
-        crop shows three more channels between image and position embedding: its own marker and all
-        others (1 where they are, from `nuclei`), and the path log-odds, scaled to -1..1.
+        The path labels: each pixel's cell by the cheapest path to a marker, labelled like the
+        markers. With them a crop has three more channels between image and position embedding: its
+        own marker, all other markers (both 1 on `nuclei`), and the path log-odds, scaled to -1..1.
     like : (h, w, C) array, optional
-        Pixels of all of the image that this is a part of: mean and variance are theirs.
+        Pixels of the whole image, if this is a part of it: mean and variance are taken from them.
 
     Raises
     ------
     ValueError
         If shapes do not fit each other or channels seem to come first, there is no marker, a
-        marker lies outside of the image, `markers` is no label image with 0 between markers (a
-        mask, or one with negative numbers), all markers lie on background, the image is smaller
-        than half a crop, or a channel is constant.
+        marker lies outside of the image, `markers` is no label image with 0 between markers (but a
+        mask, or has negative numbers), all markers lie on background, the image is smaller than
+        half a crop, or a channel is constant.
 
     Notes
     -----
-    Cells at the border are kept: their crops reach beyond the image, where the image is the mean
-    of each channel (0 after standardising) and everything is background. Nothing is copied up
-    front; crops are gathered from the padded image when they are asked for.
+    Cells at the border are kept: their crops reach beyond the image. There, the image is padded
+    with the mean of each channel (0 after standardising), and everything is background. Crops are
+    not copied in advance, but gathered from the padded image on demand.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class Dataset:
         self.shape: tuple[int, int] = pixels.shape[:2]
         if crop_size % 2 or crop_size < 2:
             raise ValueError(f"crop_size must be even and at least 2, got {crop_size}")
-        # What of a crop lies beyond the image is background, so half of one is enough.
+        # The part of a crop beyond the image is background, so half a crop is enough.
         if 2 * min(self.shape) < crop_size:
             raise ValueError(
                 f"the image is {self.shape[0]}×{self.shape[1]} pixels, smaller than half of one "
@@ -125,25 +126,25 @@ class Dataset:
             owner = _same_shape("territory", territory.labels, self.shape).astype(np.int32)
             log_odds = _same_shape("log-odds", territory.log_odds, self.shape)
             self.padded_territory = self._pad(owner, 0)
-            # Beyond the image there is no cell, as certainly as anywhere.
+            # Pixels beyond the image certainly belong to no cell.
             self.padded_log_odds = self._pad(log_odds.astype(np.float32), log_odds.max())
         self.set_targets(np.zeros(self.shape, np.int32))
 
     def set_targets(self, labels: ArrayLike) -> None:
-        """Set what a warm-up teaches.
+        """Set the targets that a warm-up teaches.
 
         Parameters
         ----------
         labels : (H, W) integer array
-            Pixels of each cell, 1..N in the order of the points; 0 where there is none.
+            Label image of the cells, 1..N in the order of the points; 0 for background.
         """
         targets = _same_shape("targets", labels, self.shape).astype(np.int32)
         self.padded_targets = self._pad(targets, 0)
 
     def discs(self, radius: float) -> NDArray[np.int32]:
-        """(H, W) labels of discs around the markers, which the nearest marker gets where they meet.
+        """Return (H, W) labels of discs around the markers; where discs overlap, the nearest wins.
 
-        The paper's fake labels for a warm-up: its radius is 5 pixels.
+        These are the paper's fake labels for a warm-up, with a radius of 5 pixels there.
         """
         from skimage.segmentation import expand_labels
 
@@ -157,12 +158,12 @@ class Dataset:
 
     @property
     def image(self) -> NDArray[np.float32]:
-        """(H, W, C) the image as the network sees it, without what is added around it."""
+        """(H, W, C) image as the network sees it, without the padding."""
         return self.padded_image[self._half : -self._half, self._half : -self._half]
 
     @property
     def n_channels(self) -> int:
-        """Channels of a crop: those of the image, what shows markers, the position embedding."""
+        """Number of channels of a crop: image, markers and paths if shown, position embedding."""
         return int(self.padded_image.shape[-1]) + (3 if self.shows_markers else 0) + 1
 
     @property
@@ -172,7 +173,7 @@ class Dataset:
 
     @cached_property
     def origins(self) -> NDArray[np.intp]:
-        """(N, 2) row and column of each crop's first pixel; negative where it leaves the image."""
+        """(N, 2) row and column of each crop's first pixel; negative if beyond the image."""
         return np.round(self.points).astype(np.intp) - self._half
 
     @cached_property
@@ -183,12 +184,12 @@ class Dataset:
 
     @property
     def n_at_border(self) -> int:
-        """How many crops reach beyond the image."""
+        """Number of crops that reach beyond the image."""
         last = np.array(self.shape) - self.crop_size
         return int(np.any((self.origins < 0) | (self.origins > last), axis=1).sum())
 
     def crops(self, cells: ArrayLike) -> NDArray[np.float32]:
-        """The crops of some cells as the network gets them.
+        """Return the crops of some cells as the network gets them.
 
         Parameters
         ----------
@@ -213,7 +214,7 @@ class Dataset:
         return out
 
     def _log_odds(self, cells: NDArray[np.intp]) -> NDArray[np.float32]:
-        """(n, S, S) path log-odds of each pixel to belong to the crop's cell."""
+        """Return (n, S, S) path log-odds that a pixel belongs to the crop's cell."""
         assert self.padded_territory is not None
         assert self.padded_log_odds is not None
         own = self.windows(self.padded_territory, cells) == cells[:, None, None] + 1
@@ -221,29 +222,29 @@ class Dataset:
         return np.where(own, log_odds, -log_odds)
 
     def batches(self, size: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
-        """All crops in order, `size` at a time: (n,) positions and (`size`, S, S, C + 1) crops.
+        """Yield all crops in order, `size` at a time: (n,) positions, (`size`, S, S, C + 1) crops.
 
-        The last batch repeats crops to keep its shape; use its first n.
+        The last batch repeats crops to keep its shape; use its first n crops.
         """
         for start in range(0, len(self), size):
             cells = np.arange(start, min(start + size, len(self)))
             yield cells, self.crops(filled(cells, size)[0])
 
     def cells_in_area(self, rng: np.random.Generator, area: int) -> NDArray[np.intp]:
-        """Cells whose crop begins in a random square of side `area`, as the paper draws a step.
+        """Return the cells whose crop begins in a random square of side `area`, as in the paper.
 
-        Where the image is smaller than the square, these are all cells.
+        If the image is smaller than the square, these are all cells.
         """
         extent = np.maximum(np.array(self.shape) - self.crop_size + 1 - area, 0)
         corner = rng.integers(0, extent + 1)
-        # A square at the very edge also takes the crops that begin beyond it.
+        # A square at the edge also takes the crops that begin beyond it.
         low = np.where(corner == 0, -self._half, corner)
         high = np.where(corner == extent, np.array(self.shape), corner + area)
         inside = np.all((self.origins >= low) & (self.origins < high), axis=1)
         return np.flatnonzero(inside)
 
     def neighbours(self, rng: np.random.Generator, n: int) -> NDArray[np.intp]:
-        """The `n` cells nearest to a random cell (all, where there are fewer)."""
+        """Return the `n` cells nearest to a random cell, or all if there are fewer."""
         if n >= len(self):
             return np.arange(len(self))
         centre = self.points[rng.integers(len(self))]
@@ -258,7 +259,7 @@ class Dataset:
         return np.pad(field, widths, constant_values=value)
 
     def windows(self, padded: NDArray[T], cells: NDArray[np.intp]) -> NDArray[T]:
-        """What the crops of some cells show of a field that is padded by half a crop all round."""
+        """Cut the crops of some cells out of a field that is padded by half a crop on all sides."""
         views = np.lib.stride_tricks.sliding_window_view(padded, (self.crop_size,) * 2, axis=(0, 1))
         rows, cols = (self.origins[cells] + self._half).T
         gathered = views[rows, cols]
@@ -266,13 +267,13 @@ class Dataset:
 
 
 def filled(cells: NDArray[np.intp], size: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """Some cells in a batch of fixed size.
+    """Fill a batch of fixed size with some cells.
 
     Returns
     -------
     cells : (`size`,) int
-        The given cells, repeated to fill the batch: what fills it are real crops, so that batch
-        normalisation sees nothing else.
+        The given cells, repeated to fill the batch. It is filled with real crops, so that batch
+        normalisation sees only these.
     valid : (`size`,) float32
         1 for the given cells, 0 for their repetitions.
     """
@@ -285,7 +286,7 @@ def _points(markers: ArrayLike, shape: tuple[int, int]) -> NDArray[np.float64]:
     given = np.asarray(markers)
     if given.shape == shape and not (given.ndim == 2 and given.shape[1] == 2):
         _check_marker_image(given)
-        # Not regionprops: two sums over the image find all centroids at once.
+        # Two sums over the image find all centroids at once, which is faster than regionprops.
         labels, where = np.unique(given[given > 0], return_inverse=True)
         count = np.bincount(where)
         points = np.stack(
@@ -312,13 +313,13 @@ def _points(markers: ArrayLike, shape: tuple[int, int]) -> NDArray[np.float64]:
 
 
 def _check_marker_image(markers: NDArray[Any]) -> None:
-    """Raise a ValueError where markers are no label image, or background has a number in it."""
+    """Raise a ValueError if markers are no label image, or its background is not 0."""
     if not np.issubdtype(markers.dtype, np.integer):
         raise ValueError(f"a marker label image must be of integers, got {markers.dtype}")
     check_labels(markers, "markers")
     largest = int(markers.max())
     if markers.all() or (
-        # Of unsigned numbers less one, 0 becomes the largest there is.
+        # Subtracting one from unsigned numbers makes 0 the largest of all.
         largest == np.iinfo(markers.dtype).max and np.mean(markers == largest) > 0.5
     ):
         raise ValueError(
@@ -328,8 +329,8 @@ def _check_marker_image(markers: NDArray[Any]) -> None:
     ids = markers[markers > 0]
     if ids.size and ids.min() == ids.max() and ndimage.label(markers, np.ones((3, 3)))[1] > 1:
         raise ValueError(
-            "markers has one number in several pieces, as a mask has; give each marker a number of "
-            "its own, for example with skimage.measure.label"
+            "markers has one number in several pieces, like a mask; give each marker its own "
+            "number, for example with skimage.measure.label"
         )
 
 
@@ -339,16 +340,16 @@ def _background(
     given = _same_shape("background", background, shape)
     if given.dtype != np.bool_ and not np.isin(given, (0, 1)).all():
         raise ValueError(
-            f"background holds {given.dtype} from {np.min(given)} to {np.max(given)}, but has to "
-            "be True where there is no cell; of a label image give labels == 0"
+            f"background holds {given.dtype} from {np.min(given)} to {np.max(given)}, but must be "
+            "True where there is no cell; for a label image give labels == 0"
         )
     outside = given.astype(bool)
     rows, cols = np.round(points).astype(int).T
-    # A single marker may well have lost its few pixels of a mask that was made smaller.
+    # A single marker may have lost its few mask pixels when the mask was scaled down.
     if outside.all() or (len(points) > 1 and outside[rows, cols].all()):
         raise ValueError(
-            "background is True at every marker, so there is nowhere a cell could be; it is True "
-            "where there is no cell: of a mask give ~mask"
+            "background is True at every marker, so no cell is possible; background is True where "
+            "there is no cell: for a mask give ~mask"
         )
     return outside
 

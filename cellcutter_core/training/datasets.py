@@ -1,4 +1,4 @@
-"""From inputs to a dataset: the image in the size and intensities in which the network sees it."""
+"""Make a dataset of inputs: scale the image and its intensities as the network sees them."""
 
 from __future__ import annotations
 
@@ -12,31 +12,26 @@ from cellcutter_core.training.crops import Dataset
 from cellcutter_core.training.inputs import Inputs, Truth
 from cellcutter_core.training.loop import Validation
 
-# An image is never enlarged or reduced by more than this to bring its cells to the wanted size.
+# An image is enlarged or reduced at most by this factor to bring its cells to the wanted size.
 LARGEST_SCALE = 4.0
-# Radius in crop pixels at which the network sees a marker of which only the point is known.
+# Radius of the disc, in crop pixels, that shows a marker of which only the point is known.
 POINT_RADIUS = 3
 
 
 def make_dataset(inputs: Inputs, config: Config) -> Dataset:
-    """The crops of an image, in the size and intensities in which the network sees them.
+    """Return the crops of an image, scaled in size and intensities as the network sees them.
 
     Raises
     ------
     ValueError
-        If the mask is empty or full, the settings are of an earlier version, or for what `Dataset`
-        refuses.
+        If the mask is empty or full, the settings are of an earlier version, or as `Dataset`.
     """
     check_current(config)
     if not inputs.mask.any():
-        raise ValueError(
-            "the mask has no cell area at all; raise prior, or choose the automatic mask"
-        )
-    # A part may well lie in the middle of cells.
+        raise ValueError("the mask covers no pixel; raise prior, or choose the automatic mask")
+    # A part of an image may lie entirely within cells.
     if inputs.mask.all() and inputs.like is None:
-        raise ValueError(
-            "the mask has no background at all; lower prior, or choose the automatic mask"
-        )
+        raise ValueError("the mask covers every pixel; lower prior, or choose the automatic mask")
     scale = scale_for(inputs, config)
     image, like = inputs.image.astype(np.float32), inputs.like
     if config.crops.intensity == "log":
@@ -45,14 +40,14 @@ def make_dataset(inputs: Inputs, config: Config) -> Dataset:
     mask, nuclei = inputs.mask, inputs.nuclei
     taught = config.network.start == "simulated"
     if taught:
-        # One channel, however many there are: it was taught with one.
+        # The mean of all channels, because the network was taught with one channel.
         image = image.mean(axis=-1, keepdims=True)
         like = None if like is None else like.mean(axis=-1, keepdims=True)
     territory = inputs.territory if taught else None
     shape = tuple(round(n * scale) for n in mask.shape)
     if 2 * min(shape) < config.crops.size:
         rows, cols = mask.shape
-        # None is made smaller than that.
+        # An image is never made smaller than that.
         larger = f", enlarged {scale:.2g} times for its cells to have the wanted size,"
         so = larger if scale > 1 else ""
         raise ValueError(
@@ -83,9 +78,9 @@ def make_dataset(inputs: Inputs, config: Config) -> Dataset:
 def shown_markers(
     regions: NDArray[np.int32] | None, points: NDArray[np.float64], shape: tuple[int, ...]
 ) -> NDArray[np.int32]:
-    """(H, W) region of each marker that the network sees: a small disc where it is a point.
+    """Return the (H, W) marker regions that the network sees: a small disc for a point.
 
-    Regions that hardly have a pixel left after rescaling are points too.
+    Regions that hardly have a pixel left after rescaling count as points.
     """
     from skimage.segmentation import expand_labels
 
@@ -100,33 +95,33 @@ def shown_markers(
 
 
 def scale_for(inputs: Inputs, config: Config) -> float:
-    """Crop pixels for each pixel of the image."""
-    # Without a marker there is no size of a cell; `Dataset` says so.
+    """Return the scale of an image: crop pixels per image pixel."""
+    # Without a marker there is no cell size; `Dataset` raises the error.
     if not len(inputs.points):
         return 1.0
     return scale_of_cells(inputs.cell_diameter, inputs.mask.shape, config)
 
 
 def scale_of_cells(diameter: float, shape: tuple[int, ...], config: Config) -> float:
-    """Crop pixels for each pixel of an image of that shape whose cells have that diameter."""
+    """Return crop pixels per pixel of an image of that shape whose cells have that diameter."""
     wanted = config.crops.cell_size
     if wanted is None:
         return 1.0
     scale = float(np.clip(wanted / diameter, 1 / LARGEST_SCALE, LARGEST_SCALE))
-    # An image that was large enough for crops shall be so still.
+    # An image that is large enough for crops must stay so.
     return float(max(scale, min(1.0, config.crops.size / 2 / min(shape))))
 
 
 def validation_crops(
     truth: Truth | None, inputs: Inputs, data: Dataset, config: Config
 ) -> Validation | None:
-    """The validation crops of a file as crops of the dataset, or None where there are none."""
+    """Return the validation crops of a file as crops of the dataset, or None without any."""
     if truth is None or truth.crop_cells is None:
         return None
     assert truth.crop_points is not None
     assert truth.crop_corners is not None
     distances, cells = cKDTree(inputs.points).query(truth.crop_points)
-    # A marker that is not where the file had one has no true cell.
+    # A marker at a position where the file had none has no true cell.
     known = distances < config.crops.sigma
     if not known.any():
         return None

@@ -1,7 +1,7 @@
-"""One optimiser step: which crops, turned how, through the network, into the loss.
+"""One optimiser step: gather crops, turn them, pass them through the network, compute the loss.
 
-Crops are gathered, turned and compared inside the compiled step, from the padded image that lies
-on the device. All that travels in a step is which crops, and how they are turned.
+All of it happens inside the compiled step, from the padded image on the device. Only the numbers of
+the crops, and how each is turned, are sent to the device for a step.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PARTS = ("loss", "area", "overlap", "background", "certain")
 
 
 class Shape(NamedTuple):
-    """What a compiled step has to know of a dataset beforehand."""
+    """What must be known of a dataset when a step is compiled."""
 
     width: int
     n_pixels: int
@@ -40,12 +40,12 @@ class Engine:
     model : keras.Model
         (N, S, S, C) crops → (N, S, S, 1) logits; trained in place.
     settings : TrainingSettings
-        λ, β, weights, learning rate and how many crops pass at once.
+        λ, β, weights, learning rate and number of crops that pass at once.
     where : Backend
-        What it runs on.
+        The backend and device.
     extent : (rows, cols), optional
-        The largest padded image of those to come: all lie on the device in one of that size, for
-        which a step is compiled once. Default: each in its own size.
+        Size of the largest padded image. All images are padded to it on the device, so that a step
+        is compiled only once. Default: each image has its own size.
     """
 
     def __init__(
@@ -73,14 +73,14 @@ class Engine:
 
     @property
     def state(self) -> list[NDArray[Any]]:
-        """The optimiser's variables, with which a training can go on at another time."""
+        """Return the optimiser's variables, with which a training can be continued later."""
         from keras import ops
 
         self._run.write_back()
         return [np.asarray(ops.convert_to_numpy(v.value)) for v in self._optimizer.variables]
 
     def restore(self, state: list[NDArray[Any]]) -> None:
-        """Set what `state` gave. Raises ValueError where it belongs to another network."""
+        """Set what `state` returned. Raise a ValueError if it belongs to another network."""
         variables = self._optimizer.variables
         if [v.shape for v in state] != [tuple(v.shape) for v in variables]:
             raise ValueError(
@@ -92,7 +92,7 @@ class Engine:
         self._run.read()
 
     def write_back(self) -> None:
-        """Bring the Keras model up to date with the last step."""
+        """Update the Keras model from the last step."""
         self._run.write_back()
 
     def step(
@@ -105,36 +105,36 @@ class Engine:
         target_weight: float,
         stop: Callable[[], bool] = lambda: False,
     ) -> dict[str, float] | None:
-        """One optimiser step on some crops of one image.
+        """Do one optimiser step on some crops of one image.
 
-        Crops that do not fit through the network together pass in several batches. A first pass
-        then finds what each crop does to the others, and the summed gradient of the batches is
-        that of all crops at once.
+        If there are too many crops for one batch, they pass in several. A first pass then computes
+        how each crop affects the others. So the summed gradient of the batches equals that of all
+        crops at once.
 
         Parameters
         ----------
         data : Dataset
         cells, symmetries : (n,) int
-            Which crops, and for each its symmetry of the square: bit 1 mirrors columns, bit 2
-            rows, bit 4 exchanges rows and columns.
+            Numbers of the crops, and for each a symmetry of the square: bit 1 mirrors columns, bit
+            2 mirrors rows, bit 4 exchanges rows and columns.
         learning_rate : float
         target_weight : float
             0 for the self-supervised loss, 1 for the cross-entropy with the dataset's targets,
-            or between.
+            or a value between for a mixture.
         stop : callable
-            Asked between batches. When it says True the step is given up: weights, moving averages
-            and optimiser are what they were.
+            Called between batches. If it returns True, the step is cancelled: weights, moving
+            averages and optimiser stay as they were.
 
         Returns
         -------
         dict or None
-            The `PARTS`, summed over the batches; None where it was given up.
+            The `PARTS`, summed over the batches; None if the step was cancelled.
         """
         shape, fields = self._on_device(data)
         n_batches = math.ceil(len(cells) / self.settings.crops_at_once)
         size = self.settings.crops_at_once
         if not self.where.compiles:
-            # Only where every new shape is compiled anew must there be one shape alone.
+            # A single shape is needed only if each new shape is compiled again.
             size = min(size, math.ceil(math.ceil(len(cells) / n_batches) / 8) * 8)
         inputs = []
         for part, turns in zip(
@@ -196,7 +196,7 @@ class Engine:
         n_rows, n_cols = self._extent or data.padded_background.shape
 
         def whole(field: NDArray[Any]) -> NDArray[Any]:
-            # What is added lies beyond all crops.
+            # The added pixels lie beyond all crops.
             more = (n_rows - field.shape[0], n_cols - field.shape[1])
             return np.pad(field, [(0, n) for n in more] + [(0, 0)] * (field.ndim - 2))
 
@@ -221,7 +221,7 @@ class Engine:
                     log_odds=flat(data.padded_log_odds, "float32"),
                 )
         shape, fields = self._datasets[data]
-        # Targets are the one field that changes; they are replaced, never written into.
+        # Targets are the only field that changes; they are replaced, never written to.
         if self._targets.get(data) is not data.padded_targets:
             self._targets[data] = data.padded_targets
             fields["targets"] = flat(data.padded_targets, "int32")
@@ -235,7 +235,7 @@ class Engine:
         x: dict[str, Any],
         outside: Any,
     ) -> tuple[Any, Any]:
-        """The number that is made small, and its `PARTS` for the record."""
+        """Return the value to minimise, and its `PARTS` for the record."""
         from keras import ops
 
         s = self.settings
@@ -268,7 +268,7 @@ class Engine:
 def _spread(
     network: Callable[[Any], Any], shape: Shape, fields: dict[str, Any], x: dict[str, Any]
 ) -> Any:
-    """(P, 2): at each pixel of the image the sums of log(1 - p) and p over the batch's crops."""
+    """Return (P, 2): for each image pixel, the sums of log(1 - p) and of p over a batch's crops."""
     from keras import ops
 
     pixels, crops, _, _ = _gathered(shape, fields, x)
@@ -281,7 +281,7 @@ def _spread(
 
 
 def _log_odds(fields: dict[str, Any], x: dict[str, Any], pixels: Any) -> Any:
-    """Path log-odds of a batch's pixels."""
+    """Return the path log-odds of a batch's pixels."""
     from keras import ops
 
     own = ops.equal(ops.take(fields["territory"], pixels), x["cells"][:, None, None] + 1)
@@ -290,7 +290,7 @@ def _log_odds(fields: dict[str, Any], x: dict[str, Any], pixels: Any) -> Any:
 
 
 def _gathered(shape: Shape, fields: dict[str, Any], x: dict[str, Any]) -> tuple[Any, Any, Any, Any]:
-    """Pixel numbers, crops, background and own nucleus of a batch, each turned, on the device."""
+    """Return pixel numbers, crops, background and own nucleus of a batch, turned, on the device."""
     from keras import ops
 
     side = shape.crop_size

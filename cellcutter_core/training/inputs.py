@@ -1,4 +1,4 @@
-"""What is trained on, and what is known of the right answer, apart from each other."""
+"""The inputs of a training and, kept separate from them, the truth."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from cellcutter_core.paths.watershed import seed_labels
 
 
 class _Arrays:
-    """A dataclass of arrays that goes into a file of arrays and comes back."""
+    """A dataclass of arrays that can be written to a file of arrays and read back."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Its fields by name, without those that are None."""
+        """Return the fields by name, without those that are None."""
         named = ((f.name, getattr(self, f.name)) for f in fields(self))  # type: ignore[arg-type]
         return {name: np.asarray(value) for name, value in named if value is not None}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """The inverse of `arrays`."""
+        """Make an object from the result of `arrays`."""
         known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
         plain = {name: value if value.ndim else value.item() for name, value in arrays.items()}
         return cls(**{name: value for name, value in plain.items() if name in known})
@@ -33,12 +33,12 @@ class _Arrays:
 
 @dataclass(frozen=True, eq=False)
 class Inputs(_Arrays):
-    """What is trained on: no truth in here.
+    """What the network is trained on. It contains no truth.
 
     Attributes
     ----------
     image : (H, W, C) array
-        The channels that the network sees, as they are in the file.
+        The channels that the network sees, with the intensities of the file.
     mask : (H, W) bool
         True where there are cells.
     points : (N, 2) float
@@ -46,7 +46,7 @@ class Inputs(_Arrays):
     nuclei : (H, W) int32 or None
         Region of each nucleus, labelled 1..N in the order of the points.
     final : bool
-        Whether all markers stay: a person chose them, or they were checked already.
+        Whether no marker may be dropped: the user gave them, or they have been checked already.
     """
 
     image: NDArray[Any]
@@ -56,7 +56,7 @@ class Inputs(_Arrays):
     final: bool = False
 
     def only(self, kept: NDArray[np.bool_]) -> Self:
-        """Without some of the markers, and those that stay numbered anew; these are final.
+        """Keep some of the markers and renumber them; the result is final.
 
         Parameters
         ----------
@@ -67,36 +67,37 @@ class Inputs(_Arrays):
 
     @property
     def like(self) -> NDArray[Any] | None:
-        """(h, w, C) pixels of all of the image that this is a part of; None where it is whole."""
+        """(h, w, C) pixels of the whole image, if this is a part of it; else None."""
         return None
 
     @property
     def cell_diameter(self) -> float:
-        """Diameter in pixels of a disc as large as a cell is on average."""
+        """Diameter in pixels of a disc with the mean area of a cell."""
         return float(2 * np.sqrt(self.mask.sum() / (np.pi * len(self.points))))
 
     @cached_property
     def guidance(self) -> Guidance:
-        """What the image says of where cells meet."""
+        """The cost map: where borders between cells are likely."""
         return Guidance.of(self.image, self.mask, cell_diameter=self.cell_diameter, like=self.like)
 
     @cached_property
     def territory(self) -> Territory:
-        """Each pixel's cell by the cheapest path to a nucleus, and how sure that is."""
+        """The path labels: each pixel's cell by the cheapest path to a marker, with log-odds."""
         seeds = seed_labels(self.nuclei, self.points, self.mask.shape)
         return Territory.of(seeds, self.mask, self.guidance)
 
 
 @dataclass(frozen=True, eq=False)
 class PartInputs(Inputs):
-    """Those of a part of an image, with what holds for all of it, for parts to be treated alike.
+    """Inputs of a part of an image, with statistics of the whole image, so that all parts are
+    treated alike.
 
     Attributes
     ----------
     of_all : (h, w, C) array
-        Pixels of all of the image, evenly spread: what is dark and bright is judged by them.
+        Evenly spaced pixels of the whole image, from which the normalisation is computed.
     diameter_of_all : float
-        The `cell_diameter` of all of it.
+        The `cell_diameter` of the whole image.
     """
 
     of_all: NDArray[Any] = field(kw_only=True)
@@ -115,20 +116,20 @@ class PartInputs(Inputs):
 
 @dataclass(frozen=True, eq=False)
 class Truth(_Arrays):
-    """What is known of the right answer, for scores alone.
+    """The truth of an image, used only for scores.
 
     Attributes
     ----------
     labels : (H, W) int32 or None
         True cells.
     ignore : (H, W) bool or None
-        Pixels that are left out of scores.
+        True on pixels that are left out of scores.
     crop_points : (K, 2) float or None
         Centres of the validation crops.
     crop_corners : (K, 2) int or None
-        First pixel of each.
+        First pixel of each validation crop.
     crop_cells : (K, S, S) bool or None
-        The true cell in each.
+        The true cell in each validation crop.
     """
 
     labels: NDArray[np.int32] | None = None

@@ -1,4 +1,4 @@
-"""The self-supervised loss: cover cell area, leave background and other cells alone.
+"""The self-supervised loss: cover the mask, but neither the background nor other cells.
 
 Din & Yu, Sci. Rep. 11, 23995 (2021), Methods. With p_i(x) the probability of crop i at pixel x,
 bg the background mask and
@@ -9,7 +9,7 @@ the loss is
 
     (1/N) Σ_i Σ_x [ -p_i + λ·p_i·(log(1 - p_i) - S) ]
 
-that is, the sum of three parts that are shown to the user:
+It is the sum of three parts, which the app shows:
 
     area reward   (1/N) Σ_i Σ_x -p_i
     overlap       (1/N) Σ_i Σ_x -λ·p_i·Σ_{j≠i} log(1 - p_j)
@@ -32,27 +32,27 @@ def self_supervised_loss(
     valid: Any = None,
     outside: Any = None,
 ) -> tuple[Any, dict[str, Any]]:
-    """Loss of a set of overlapping crops, and its parts.
+    """Compute the loss of a set of overlapping crops, and its parts.
 
     Parameters
     ----------
     logits : (N, S, S) float32
         p = sigmoid(logits).
     pixels : (N, S, S) int32
-        Which pixel of the image each pixel of a crop is, in 0..`n_pixels` - 1: crops that overlap
+        Number of the image pixel at each pixel of a crop, in 0..`n_pixels` - 1: crops that overlap
         share numbers. Any numbering will do; flipped crops have flipped numbers.
     background : (N, S, S) float32
-        1 where a crop's pixel can not be its cell, 0 elsewhere.
+        1 where a crop's pixel cannot belong to its cell, 0 elsewhere.
     n_pixels : int
-        How many pixels are numbered.
+        Number of image pixels.
     lam, beta : float
         λ and β of the formula.
     valid : (N,) float32, optional
         1 for a crop that counts, 0 for one that only fills the batch.
     outside : (N, S, S, 2) float32, optional
-        At each pixel the sums of log(1 - p_j) and of p_j over crops that belong to the same step
-        but not to this batch. With it the gradients of several batches, summed, are the gradient
-        of all their crops in one batch.
+        At each pixel the sums of log(1 - p_j) and of p_j over crops of the same step in other
+        batches. With it, the summed gradients of several batches equal the gradient of all their
+        crops in one batch.
 
     Returns
     -------
@@ -82,8 +82,8 @@ def self_supervised_loss(
     unseen = 0.0
     if outside is not None:
         others = others + outside[..., 0]
-        # What these crops do to the loss of those outside: it has a gradient here, but its value
-        # is counted there.
+        # The effect of these crops on the loss of crops in other batches. It has a gradient here,
+        # but its value is counted there.
         effect = -lam * ops.sum(log_q * outside[..., 1]) / n
         unseen = effect - ops.stop_gradient(effect)
     parts = {

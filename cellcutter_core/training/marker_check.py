@@ -1,4 +1,4 @@
-"""Which markers have a cell of their own, as the taught network sees it before training."""
+"""Find the markers that have a cell of their own, with the taught network before training."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from cellcutter_core.training.inputs import Inputs
 from cellcutter_core.training.loop import starting_network
 from cellcutter_core.training.prediction import draw_cells
 
-# A marker has no cell of its own where its cell is less than so many times as large as its region,
-# and this share of what is usual: of a nucleus that was found in two parts the second has nothing
-# but itself in the lessons. On nine images of BBBC018 one of 32 cells below 1.6 was right, and 0.83
-# of those from 2 to 3; the median was 3.5 to 13.
+# A marker has no cell of its own if the ratio of its cell's area to the area of its region is below
+# the first number, and below this share of the median ratio. If a nucleus is found in two parts,
+# the second one has only its own pixels as cell in the lessons. On nine images of BBBC018 one of 32
+# cells below 1.6 was right, and 0.83 of those from 2 to 3; the median was 3.5 to 13.
 LEAST_SPREAD, LEAST_SHARE = 1.6, 0.45
-# Where more than this share of the markers had to go, the network knows nothing of such an image.
+# If more than this share of the markers would be dropped, the network does not fit the image, and
+# all of them stay.
 MOST_DROPPED = 0.2
 
 
 def is_checked(config: Config) -> bool:
-    """Whether the taught network checks the markers that were found."""
+    """Return whether the taught network checks the found markers."""
     return config.training.check_markers and config.network.start == "simulated"
 
 
 def checked_markers(inputs: Inputs, config: Config) -> Inputs:
-    """Without the markers of which the taught network says that they have no cell of their own.
+    """Drop the markers that have no cell of their own according to the taught network.
 
     Parameters
     ----------
@@ -40,12 +41,12 @@ def checked_markers(inputs: Inputs, config: Config) -> Inputs:
     Returns
     -------
     Inputs
-        The same where nothing is to be checked: markers that are final stay.
+        The same inputs if nothing is checked; final markers stay.
 
     Raises
     ------
     ValueError
-        What `make_dataset` raises.
+        As `make_dataset`.
     """
     if inputs.final or not is_checked(config):
         return inputs
@@ -53,18 +54,18 @@ def checked_markers(inputs: Inputs, config: Config) -> Inputs:
 
 
 def markers_with_cells(inputs: Inputs, config: Config) -> NDArray[np.bool_]:
-    """(N,) bool: which markers have a cell of their own, as the taught network draws them.
+    """Return (N,) bool: which markers have a cell of their own in the taught network's prediction.
 
-    Markers of which only the point is known have one.
+    Markers that are only points always count as having one.
 
     Raises
     ------
     ValueError
-        What `make_dataset` raises.
+        As `make_dataset`.
     """
     if inputs.nuclei is None:
         return np.ones(len(inputs.points), bool)
-    backend()  # It loads the framework without what that writes on the terminal.
+    backend()  # It loads the framework and suppresses what that writes to the terminal.
     data = make_dataset(inputs, config)
     cells = draw_cells(starting_network(config, data), data, inputs, config).labels
     n = len(inputs.points) + 1
@@ -75,7 +76,7 @@ def markers_with_cells(inputs: Inputs, config: Config) -> NDArray[np.bool_]:
 def have_cells(
     areas: NDArray[np.integer[Any]], regions: NDArray[np.integer[Any]]
 ) -> NDArray[np.bool_]:
-    """(N,) bool: which markers have a cell of their own, by the areas of cells and of markers."""
+    """Return (N,) bool: which markers have a cell of their own, from areas of cells and markers."""
     spread = areas / np.maximum(regions, 1)
     kept = np.asarray(spread >= min(LEAST_SPREAD, LEAST_SHARE * float(np.median(spread))))
     return kept if kept.mean() >= 1 - MOST_DROPPED else np.ones(len(kept), bool)

@@ -1,4 +1,4 @@
-"""From crop probabilities to the label image and the border image of the whole."""
+"""Combine the predictions of all crops to the label image and border image of the whole image."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ from cellcutter_core.paths.watershed import filled_labels
 from cellcutter_core.training.crops import Dataset, check_dataset
 from cellcutter_core.training.inputs import Inputs
 
-# Crops that pass through the network together. More need more memory and are no faster.
+# Number of crops that pass through the network together. More need more memory and are not faster.
 CROPS_AT_ONCE = 32
-# Where all cells together are less probable than this, the nearest is as good a guess.
+# If all cells together are less probable than this, the nearest cell is as good a guess.
 LEAST_PROBABILITY = 0.05
 
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
-    """What one prediction of all crops says of the image.
+    """The prediction of a network for an image.
 
     Attributes
     ----------
     labels : (H, W) int32
-        Each pixel's cell, the number of its marker counted from 1; 0 where no cell has more than
-        half.
+        Each pixel's cell: the number of its marker, counted from 1; 0 if no cell has a probability
+        above 0.5.
     borders : (H, W) uint8
-        How many cells have their outline there; each cell's own, so that overlaps show.
+        Number of cells whose outline is at the pixel. Outlines are those of each cell by itself, so
+        that overlaps show.
     probability : (H, W) float32
         Highest probability of any cell.
     """
@@ -47,18 +48,18 @@ def draw(
     shape: tuple[int, ...] | None = None,
     at_least: float = 0.5,
 ) -> Drawing:
-    """Label image and border image from one prediction of all crops.
+    """Predict all crops and combine them to a label image and a border image.
 
-    Each pixel goes to the crop with the highest probability, if that is over 0.5; of equal ones
-    to the last. Memory is that of the image and of a few crops.
+    Each pixel goes to the crop with the highest probability, if that is above 0.5; of equal ones,
+    to the last. It needs memory for the image and a few crops.
 
     Parameters
     ----------
     network : UNet
     data : Dataset
     shape : (H, W), optional
-        Size of the drawing, where that of the dataset was rescaled from it. Probabilities are
-        interpolated, so that outlines are as fine as the image; default is the dataset's size.
+        Size of the result, if the dataset was rescaled from it; default is the dataset's size.
+        Probabilities are interpolated, so that outlines are as fine as the image.
     at_least : float
         A pixel whose highest probability is not above this belongs to no cell. Borders and
         probability do not depend on it.
@@ -71,7 +72,7 @@ def draw(
     for cell, crop in probabilities(network, data):
         (row, col), probability = _placed(crop, data, cell, shape)
         height, width = probability.shape
-        # What of the crop lies in the drawing.
+        # The part of the crop that lies in the image.
         part = (
             slice(max(-row, 0), min(shape[0] - row, height)),
             slice(max(-col, 0), min(shape[1] - col, width)),
@@ -86,11 +87,11 @@ def draw(
 
 
 def draw_cells(network: UNet, data: Dataset, inputs: Inputs, config: Config) -> Drawing:
-    """The labels of the whole image as the settings want them drawn."""
+    """Predict the cells of the whole image, with the settings for labels applied."""
     shape = inputs.mask.shape
     if not config.labels.fill:
         return draw(network, data, shape=shape)
-    # Where cells compete nobody may have more than half; the most probable still is the best guess.
+    # Where cells compete, none may be above 0.5; the most probable one is still the best guess.
     drawing = draw(network, data, shape=shape, at_least=LEAST_PROBABILITY)
     labels = np.where(inputs.mask, drawing.labels, 0).astype(np.int32)
     labels = filled_labels(
@@ -98,24 +99,24 @@ def draw_cells(network: UNet, data: Dataset, inputs: Inputs, config: Config) -> 
         inputs.mask,
         inputs.points,
         inputs.nuclei,
-        # What began with nothing is shown as it is, without what the image says by other means.
+        # A network that began with nothing is shown as it is, without help of the cost map.
         guidance=inputs.guidance if config.network.start == "simulated" else None,
     )
     return Drawing(labels, drawing.borders, drawing.probability)
 
 
 def draw_label(data: Dataset, network: UNet) -> NDArray[np.int32]:
-    """(H, W) label image: each pixel's cell, 0 where there is none. See `draw`."""
+    """Return the (H, W) label image: each pixel's cell, 0 for background. See `draw`."""
     return draw(network, data).labels
 
 
 def draw_border(data: Dataset, network: UNet) -> NDArray[np.uint8]:
-    """(H, W) count of the cells that have their outline at a pixel. See `draw`."""
+    """Return the (H, W) number of cells whose outline is at each pixel. See `draw`."""
     return draw(network, data).borders
 
 
 def probabilities(network: UNet, data: Dataset) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Every cell in order with its (S, S) probability."""
+    """Yield every cell in order with its (S, S) probability."""
     for cells, crops in data.batches(min(CROPS_AT_ONCE, len(data))):
         yield from zip(cells.tolist(), network.probabilities(crops), strict=False)
 
@@ -123,7 +124,7 @@ def probabilities(network: UNet, data: Dataset) -> Iterator[tuple[int, NDArray[n
 def _placed(
     crop: NDArray[np.float32], data: Dataset, cell: int, shape: tuple[int, ...]
 ) -> tuple[tuple[int, int], NDArray[np.float32]]:
-    """A crop in the pixels of the drawing: its first pixel there, and its probabilities."""
+    """Return a crop in the pixels of the image: its first pixel, and its probabilities."""
     origin = data.origins[cell]
     if tuple(shape) == data.shape:
         return (int(origin[0]), int(origin[1])), crop
@@ -144,7 +145,7 @@ def _placed(
 
 
 def _outline(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Pixels of a shape with a 4-neighbour outside of it; the crop's edge is outside."""
+    """Return the pixels of a shape with a 4-neighbour outside it; beyond the crop is outside."""
     eroded: NDArray[np.bool_] = inside.copy()
     eroded[1:] &= inside[:-1]
     eroded[:-1] &= inside[1:]

@@ -2,7 +2,8 @@
 
     python -m cellcutter_core teach --out FILE
 
-writes the weights that the package ships. No real picture is in it, and no label by hand.
+makes the weights in the package, without real images and without labels by hand. A lesson is a
+simulated image with its true cells.
 """
 
 from __future__ import annotations
@@ -29,38 +30,38 @@ from cellcutter_core.training.crops import Dataset
 from cellcutter_core.training.datasets import make_dataset
 from cellcutter_core.training.inputs import Inputs
 
-# Steps over which the learning rate rises at the start.
+# Number of steps over which the learning rate rises at the start.
 RISING = 200
-# A line of progress, and the weights so far, are written every so many steps.
+# Number of steps after which progress is reported and the weights are written.
 TOLD, WRITTEN = 200, 2000
-# New lessons come evenly until this share of the steps is done.
+# New lessons are added evenly until this share of the steps is done.
 LESSONS_UNTIL = 0.7
 
 
 class Recipe(Settings):
-    """How the weights that the package ships come about; the same recipe gives the same."""
+    """How a network is taught; the same recipe gives the same weights."""
 
     seed: int = Field(0, ge=0, description="Seed of weights, lessons and batches.")
     steps: int = Field(8_000, ge=1, description="Optimiser steps.")
-    lessons: int = Field(700, ge=1, description="Lessons in all.")
+    lessons: int = Field(700, ge=1, description="Number of all lessons.")
     first_lessons: int = Field(60, ge=1, description="Lessons that are made before the first step.")
-    kept_lessons: int = Field(350, ge=1, description="Lessons that are kept; the oldest goes.")
-    crops: int = Field(24, ge=1, description="Crops a step.")
+    kept_lessons: int = Field(350, ge=1, description="Lessons kept; the oldest is dropped.")
+    crops: int = Field(24, ge=1, description="Crops per step.")
     pictures: int = Field(4, ge=1, description="Lessons that the crops of a step come from.")
     learning_rate: float = Field(
-        2e-3, gt=0, description="Of Adam; it falls along half a cosine to a hundredth."
+        2e-3, gt=0, description="Learning rate of Adam; it falls along half a cosine to 1 %."
     )
     averaging: float = Field(
         0.998, ge=0, lt=1, description="Momentum of the running average of the weights."
     )
     without_paths: float = Field(
-        0.4, ge=0, le=1, description="Share of pictures that do not show path log-odds."
+        0.4, ge=0, le=1, description="Share of lessons without path log-odds."
     )
     alone: float = Field(
         0.12,
         ge=0,
         le=1,
-        description="Share of pictures that show neither other markers nor path log-odds.",
+        description="Share of lessons without other markers and path log-odds.",
     )
     curriculum: int = Field(VERSION, description="Version of the lessons.")
 
@@ -71,26 +72,26 @@ class Recipe(Settings):
 
 
 USUAL = Recipe()
-"""How the weights that the package ships were taught."""
+"""The recipe of the weights in the package."""
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A lesson as crops, and the cells of its markers in their scale, padded like them."""
+    """A lesson as a dataset of crops, with its true cells, scaled and padded like the image."""
 
     data: Dataset
     cells: NDArray[np.int32]
 
 
 def picture(seed: int, config: Config = QUICK) -> Picture:
-    """A lesson as the network sees it, with cells a little larger or smaller than they should be.
+    """Make a lesson as the network sees it, with cells slightly larger or smaller than wanted.
 
     Parameters
     ----------
     seed : int
-        Of the lesson.
+        Seed of the lesson.
     config : Config
-        Says how crops are made.
+        Settings of the crops.
     """
     given = lesson(seed)
     assert config.crops.cell_size is not None
@@ -102,12 +103,12 @@ def picture(seed: int, config: Config = QUICK) -> Picture:
 
 
 def varied(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """The same picture with more or less detail, noise and contrast, standardised.
+    """Vary detail, noise and contrast of an image, and standardise it.
 
     Parameters
     ----------
     image : (H, W) float32
-        Of mean 0 and variance 1.
+        Image with mean 0 and variance 1.
     rng : numpy.random.Generator
     """
     kind = rng.random()
@@ -126,14 +127,14 @@ def varied(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.f
 def batch(
     pictures: list[Picture], recipe: Recipe, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Crops of a few pictures, and their cells.
+    """Return crops of a few lessons, and their true cells.
 
     Returns
     -------
     crops : (n, S, S, 5) float32
-        As `Dataset.crops` gives them; those of a picture in one of eight orientations.
+        As from `Dataset.crops`; all crops of a lesson in the same one of eight orientations.
     cells : (n, S, S) float32
-        1 on the crop's cell. Pixels of other markers are nobody's.
+        1 on the crop's cell, except on pixels of other markers.
     """
     xs, ys = [], []
     for _ in range(recipe.pictures):
@@ -167,22 +168,22 @@ def teach(
     workers: int = 1,
     report: Callable[[str], None] = print,
 ) -> None:
-    """Teach a network as the recipe says, and write its weights.
+    """Teach a network with a recipe, and write its weights.
 
-    Cross-entropy with the exact truth, Adam, and a running average of the weights. Lessons are made
-    by other processes meanwhile.
+    It uses the cross-entropy with the exact truth, Adam, and a running average of the weights.
+    Other processes make lessons meanwhile.
 
     Parameters
     ----------
     out : path
-        An .npz file; see `write_taught`.
+        An .npz file, see `write_taught`.
     recipe : Recipe
     config : Config
-        Says what the network is and how crops are made.
+        Settings of network and crops.
     workers : int
-        Processes that make lessons.
+        Number of processes that make lessons.
     report : callable
-        Gets a line now and then.
+        Called with a line of progress now and then.
     """
     import keras
 
@@ -222,7 +223,7 @@ def teach(
 
 
 def _n_lessons(recipe: Recipe, step: int) -> int:
-    """How many lessons there are at a step."""
+    """Return the number of lessons that are used up to a step."""
     first = min(recipe.first_lessons, recipe.lessons)
     share = min(step / (LESSONS_UNTIL * recipe.steps), 1.0)
     return first + round((recipe.lessons - first) * share)
@@ -236,7 +237,7 @@ def _learning_rate(recipe: Recipe, step: int) -> float:
 def _made_ahead(
     pool: ProcessPoolExecutor, recipe: Recipe, config: Config, *, n_ahead: int
 ) -> Iterator[Picture]:
-    """The recipe's lessons in order, a few of them made before they are asked for."""
+    """Yield the recipe's lessons in order; a few are made in advance."""
     waiting: list[Future[Picture]] = []
     for seed in recipe.seeds:
         waiting.append(pool.submit(picture, seed, config))

@@ -1,1 +1,1 @@
-"""Arrays and records to pictures and Plotly figures."""
+"""Draw arrays and records as pictures and Plotly figures."""

@@ -1,4 +1,4 @@
-"""What all charts have in common: their axes, their frame, and marks across them."""
+"""Parts that all charts share: axes, frame, and shaded ranges."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ AXIS: Mapping[str, Any] = {"fixedrange": True, "zeroline": False, "title_standof
 
 
 def charted(figure: Any, *, height: float, legend: bool = False) -> Any:
-    """The look of all figures, with room for ticks, a title and maybe a legend."""
+    """Apply the common look, with room for ticks, a title and optionally a legend."""
     above = TITLE_HEIGHT if legend else 0
     styled(figure, height=height + TITLE_HEIGHT + 48 + above, legend=legend)
     margin = {"t": TITLE_HEIGHT + above + MARGIN, "l": 52, "r": 2 * MARGIN, "b": 48}
@@ -21,7 +21,7 @@ def charted(figure: Any, *, height: float, legend: bool = False) -> Any:
 
 
 def shade(span: tuple[float, float], *, panel: int, edges: bool = False) -> dict[str, Any]:
-    """A grey band over the height of a panel."""
+    """Return a grey band over the full height of a panel."""
     return {
         "type": "rect",
         "xref": axis("x", panel),

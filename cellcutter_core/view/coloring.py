@@ -1,4 +1,4 @@
-"""Which colour each cell gets, so that no two neighbours look alike, and it keeps it."""
+"""Colours of cells: neighbours differ, and each cell keeps its colour."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ PALETTE: npt.NDArray[np.uint8] = np.array(
     ],
     dtype=np.uint8,
 )
-"""(8, 3) uint8. In the spirit of Okabe and Ito's eight, but all bright enough for a dark image.
+"""(8, 3) uint8. Similar to the eight colours of Okabe and Ito, but bright enough on a dark image.
 
-Found by maximising the smallest CIEDE2000 distance between two of them, for normal eyes and for
-those without red, green or blue cones (after Machado et al. 2009), at a lightness of 55 to 87.
+Found by maximising the smallest CIEDE2000 distance between two colours, for normal vision and for
+vision without red, green or blue cones (after Machado et al. 2009), at a lightness of 55 to 87.
 """
 
 
 NEAR = 3
-"""Cells that come as near as this, in pixels, are neighbours."""
+"""Cells at most this many pixels apart are neighbours."""
 
 
-# Among so many of the nearest markers a colour is looked for that is far away.
+# Number of nearest markers that are considered when a marker gets its colour.
 _AROUND = 32
 
 
 def marker_colors(points: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """A colour for each marker, that of its cell in every epoch, baseline and run of these markers.
+    """Choose a colour for each marker. Its cell has it in all epochs, baselines and runs.
 
-    Markers take turns. Each takes the colour whose nearest holder is farthest away, so that cells
-    around them that touch hardly ever have the same one.
+    Markers choose one after the other. Each takes the colour whose nearest marker is farthest away,
+    so touching cells rarely have the same colour.
 
     Parameters
     ----------
     points : (N, 2) array
-        row, col of each marker.
+        (row, col) of each marker.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def marker_colors(points: npt.ArrayLike) -> npt.NDArray[np.int64]:
     distances, others = cKDTree(places).query(places, k=near)
     distances, others = distances.reshape(n, near), others.reshape(n, near)
     for number in range(n):
-        # The last place is of those that have no colour yet.
+        # The last column is for markers that have no colour yet.
         free = np.full(n_colors + 1, np.inf)
         np.minimum.at(free, chosen[others[number]], distances[number])
         first = number % n_colors
@@ -74,20 +74,20 @@ def marker_colors(points: npt.ArrayLike) -> npt.NDArray[np.int64]:
 def label_colors(
     labels: npt.ArrayLike, *, distance: int = NEAR, colors: npt.ArrayLike | None = None
 ) -> npt.NDArray[np.uint8]:
-    """Colour every cell so that it differs from all its neighbours, for colour-blind eyes too.
+    """Colour each cell differently from its neighbours, also for colour-blind people.
 
-    Without `colors` the colour follows from the id and from the neighbours, which may be others in
-    another epoch.
+    Without `colors`, the colour depends on the id and on the neighbours, so it may change from
+    epoch to epoch.
 
     Parameters
     ----------
     labels : (H, W) array of integers
         0 for background.
     distance : int
-        Cells that come as near as this, in pixels, are neighbours.
+        Cells at most this many pixels apart are neighbours.
     colors : (N,) array of integers, optional
-        Positions in `PALETTE`: the colour of cell 1, 2 to N, as `marker_colors` gives them. Cells
-        of higher ids get colours that their neighbours do not have.
+        Positions in `PALETTE`: the colours of cells 1 to N, as from `marker_colors`. Cells with
+        higher ids get colours that their neighbours do not have.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def label_colors(
         If `labels` is no label image or `distance` is less than 1.
     """
     if distance < 1:
-        raise ValueError(f"distance is {distance}, but neighbours are at least 1 pixel apart")
+        raise ValueError(f"distance is {distance}, but must be at least 1 pixel")
     image, ids = compact(check_labels(labels))
     pairs: list[tuple[int, int]] = []
     if colors is None or ids.max(initial=0) > len(np.asarray(colors)):
@@ -116,14 +116,14 @@ def colors_of(
     *,
     colors: npt.ArrayLike | None = None,
 ) -> npt.NDArray[np.uint8]:
-    """The colours of cells, as `label_colors` gives them.
+    """Return the colours of cells as in `label_colors`.
 
     Parameters
     ----------
     ids : (N,) array of integers
         Ascending.
     pairs : sequence of (int, int)
-        The ids of neighbours.
+        The ids of each pair of neighbours.
     colors : (M,) array of integers, optional
         As for `label_colors`.
 
@@ -142,13 +142,13 @@ def colors_of(
 
 
 def neighbour_pairs(labels: npt.ArrayLike, *, distance: int) -> list[tuple[int, int]]:
-    """The pairs of ids (lower, higher) whose cells have pixels at most `distance` apart.
+    """Return pairs of ids (lower, higher) whose cells have pixels at most `distance` apart.
 
     Parameters
     ----------
     labels : (H, W) array of integers
     distance : int
-        Between the centres of pixels: cells that touch are 1 apart.
+        Distance between the centres of pixels: cells that touch are 1 apart.
 
     Returns
     -------
@@ -157,14 +157,14 @@ def neighbour_pairs(labels: npt.ArrayLike, *, distance: int) -> list[tuple[int, 
     """
     image, ids = compact(check_labels(labels))
     padded = np.pad(image, distance)
-    # The nearest pixels of two cells are on their outlines: only those need to look around.
+    # The nearest pixels of two cells lie on their outlines, so only these are compared.
     edge = np.flatnonzero(outlines(padded))
     flat = padded.ravel()
     here = flat[edge]
     keys = [np.zeros(0, np.int64)]
     for row in range(distance + 1):
         for col in range(-distance, distance + 1):
-            # Half of the disc: the other cell of the pair looks the other way.
+            # Half of the disc is enough: the other cell of the pair covers the other half.
             if row * row + col * col <= distance * distance and (row, col) > (0, 0):
                 there = flat[edge + row * padded.shape[1] + col]
                 pair = (there > 0) & (there != here)
@@ -186,18 +186,18 @@ def assign(
     Parameters
     ----------
     wanted : sequence of int
-        The colour, 0 to `n_colors` - 1, that each node gets if it can; first come, first served.
+        The colour, 0 to `n_colors` - 1, that each node should get. Earlier nodes choose first.
     pairs : sequence of (int, int)
-        Positions in `wanted` of the nodes that must differ.
+        Positions in `wanted` of two nodes that must differ.
     n_colors : int
     fixed : mapping of int to int, optional
-        Nodes that have a colour already, which stays.
+        Nodes whose colour is already fixed.
 
     Returns
     -------
     list of int
-        One colour a node. Neighbours share one only where the colours do not suffice: a node among
-        ones that have them all, none of which can change.
+        The colour of each node. Neighbours share a colour only if the colours do not suffice:
+        the neighbours of a node have all colours, and none of them can change.
     """
     neighbours: list[list[int]] = [[] for _ in wanted]
     for a, b in pairs:
@@ -218,7 +218,7 @@ def assign(
         if available:
             chosen[node] = available[0]
             continue
-        # All are taken around it. Make room: find one whose holders can all take another.
+        # The neighbours have all colours. Find one whose holders can all change to another.
         for color in order:
             holders = [other for other in neighbours[node] if chosen[other] == color]
             others = [

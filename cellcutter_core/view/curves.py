@@ -1,4 +1,4 @@
-"""Records as curves: losses and scores over epochs, AP over IoU."""
+"""Curves of records: losses and scores over epochs, AP over IoU."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ LOSS_PARTS: Mapping[str, str] = {
     "background": "Background",
     "certain": "Nuclei",
 }
-"""Numbers of an epoch event, and what they are called."""
+"""Losses of an epoch event and their titles."""
 
 SCORES: Mapping[str, str] = {
     "ap50": "AP at IoU 0.5",
     "ap75": "AP at IoU 0.75",
     "miou": "mIOU",
 }
-"""Scores of an epoch, and what they are called."""
+"""Scores of an epoch and their titles."""
 
 _FROM_0_TO_1: Mapping[str, Any] = {"range": [0, 1.03], "tickvals": [0, 0.25, 0.5, 0.75, 1]}
 _BASELINE_DASHES: Mapping[str, str] = {"paths": "dash", "watershed": "dot"}
-# Points are marked up to this many epochs; beyond, marks would hide the lines.
+# Points are marked up to this many epochs; with more, marks would hide the lines.
 _MARKED_EPOCHS = 40
 
 
@@ -51,31 +51,31 @@ def loss_curves(
     epochs: int | None = None,
     continued: Sequence[int] = (),
 ) -> go.Figure:
-    """The loss over the epochs, and beside it, each with its own scale, the parts it is made of.
+    """Draw the loss over the epochs, and beside it each of its parts with its own scale.
 
     Parameters
     ----------
     runs : mapping of str to sequence of mapping
-        Name of each run and its epoch events, as in `Progress.epoch_events`. A run without one
-        yet leaves the panels empty. Epoch 0 has no loss: the curves begin at epoch 1.
+        Name of each run and its epoch events, as in `Progress.epoch_events`. A run without events
+        leaves the panels empty. Epoch 0 has no loss, so the curves begin at epoch 1.
     warm_up : float
-        Epochs in which the network learnt only discs around the markers; they are shaded.
+        Number of epochs in which the network learnt only discs around the markers; shaded.
     epochs : int, optional
-        The last epoch to come: the axis reaches to it from the start and does not grow.
+        The last planned epoch: the axis reaches to it from the start and does not grow.
     continued : sequence of int
-        Epochs after which a run that had ended was gone on with: a dotted line after each.
+        Epochs after which an ended run was continued; each is followed by a dotted line.
 
     Returns
     -------
     go.Figure
-        To be shown with `STILL_CONFIG`. Loss = area reward + overlap + background, in pixels a
-        crop; lower is better, so area reward is below 0. A fourth part, cross-entropy of the
-        nuclei's pixels, has its panel where a run has it; it is not in the loss.
+        To be shown with `STILL_CONFIG`. Loss = area reward + overlap + background, in pixels per
+        crop; lower is better, so the area reward is below 0. A fourth part, the cross-entropy on
+        the pixels of the nuclei, has a panel if a run has it; the loss does not include it.
 
     Notes
     -----
-    In a warm-up, which does not look at the loss, it is in the thousands. It may leave the panel,
-    where an arrow says how far; all epochs after it are in there.
+    During a warm-up the loss is not minimised, and it is in the thousands. Its curve may leave the
+    panel; then an arrow states the value. All later epochs lie within the panel.
     """
     runs = {run: [one for one in events if one["epoch"]] for run, events in runs.items()}
     parts = ["area", "overlap", "background"]
@@ -123,24 +123,24 @@ def score_curves(
     baselines: Mapping[str, Mapping[str, Any]] | None = None,
     epochs: int | None = None,
 ) -> go.Figure:
-    """Scores over the epochs, from epoch 0 where a run has it; a panel each, all from 0 to 1.
+    """Draw scores over the epochs, from epoch 0 if a run has it; one panel each, all from 0 to 1.
 
     Parameters
     ----------
     runs : mapping of str to sequence of mapping
-        Name of each run and its epoch events. Those have their AP in `scores` where there is truth,
-        and `miou` where there are validation crops.
+        Name of each run and its epoch events. They hold AP in `scores` if the truth is known, and
+        `miou` if there are validation crops.
     baselines : mapping of str to mapping, optional
-        Scores of each of the `BASELINES` by the same names, as in `Run.baseline_scores`: a grey
-        dashed line with its name in the legend.
+        Scores of each of the `BASELINES`, as in `Run.baseline_scores`: a grey dashed line with its
+        name in the legend.
     epochs : int, optional
-        The last epoch to come, as in `loss_curves`.
+        The last planned epoch, as in `loss_curves`.
 
     Returns
     -------
     go.Figure
-        To be shown with `STILL_CONFIG`. Scores that no event has are left out; without any
-        score the two panels of AP are empty.
+        To be shown with `STILL_CONFIG`. Scores that no event has are left out. Without any score
+        there are the two panels of AP, empty.
     """
     scores = {
         name: {run: [_score(event, name) for event in events] for run, events in runs.items()}
@@ -158,7 +158,7 @@ def score_curves(
     for number, name in enumerate(shown, start=1):
         _add_lines(figure, runs, scores[name], panel=number, named=True)
     for one, found in (baselines or {}).items():
-        # Named once, in a panel that has its line.
+        # Named in the legend once, by a panel that has its line.
         levels = {number: found.get(name) for number, name in enumerate(shown, start=1)}
         there = {number: float(level) for number, level in levels.items() if level is not None}
         for number, level in there.items():
@@ -168,9 +168,9 @@ def score_curves(
 
 
 def _baseline(figure: Any, name: str, level: float, *, panel: int) -> go.Scatter:
-    """A dashed line across a panel of a figure."""
+    """Return a dashed line across a panel of a figure."""
     first, last = figure.layout[f"xaxis{panel}"].range
-    # A point for each epoch, so that its value is told beside that of the curve.
+    # A point for each epoch, so that its value is shown beside that of the curve.
     between = range(math.ceil(first), math.floor(last) + 1)
     x = [first, *between, last]
     return go.Scatter(
@@ -189,7 +189,7 @@ def _baseline(figure: Any, name: str, level: float, *, panel: int) -> go.Scatter
 def compared(
     events: Events, epochs: int | Sequence[int], baselines: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Mapping[str, Any]]:
-    """The scores that are looked at beside each other: epoch 0, others, and the baselines.
+    """Collect the scores to compare: those of some epochs and of the baselines.
 
     Parameters
     ----------
@@ -202,8 +202,7 @@ def compared(
     Returns
     -------
     dict of str to mapping
-        What each is called, and its scores with `miou` where it has one. What was not scored is
-        left out.
+        Title and scores, with `miou` if there is one. What was not scored is left out.
     """
     wanted = {0, *([epochs] if isinstance(epochs, int) else epochs)}
     return {
@@ -214,7 +213,7 @@ def compared(
 
 
 def ap_over_iou(results: Mapping[str, Sequence[float]]) -> go.Figure:
-    """AP against the IoU that it asks for: how exactly the found cells are outlined.
+    """Draw AP over the IoU threshold: it shows how exactly the found cells are outlined.
 
     Parameters
     ----------
@@ -235,8 +234,8 @@ def ap_over_iou(results: Mapping[str, Sequence[float]]) -> go.Figure:
     for i, (name, values) in enumerate(results.items()):
         if len(values) != len(THRESHOLDS):
             raise ValueError(
-                f"{name} has {len(values)} values, but AP is asked for at {len(THRESHOLDS)} "
-                "thresholds, IoU 0.50 to 0.95; pass Scores.average_precision"
+                f"{name} has {len(values)} values, but there are {len(THRESHOLDS)} thresholds, IoU "
+                "0.50 to 0.95; pass Scores.average_precision"
             )
         figure.add_trace(
             go.Scatter(
@@ -250,7 +249,7 @@ def ap_over_iou(results: Mapping[str, Sequence[float]]) -> go.Figure:
     figure.update_layout(
         xaxis={
             **AXIS,
-            "title_text": "IoU that counts as found",
+            "title_text": "IoU threshold",
             "tickformat": ".2f",
             "dtick": 0.1,
         },
@@ -269,7 +268,7 @@ def _all(values: Mapping[str, Sequence[float | None]]) -> list[float | None]:
 
 @dataclass(frozen=True)
 class _Panel:
-    """A title, where it is in the figure (0 to 1, from the left and from below), its y axis."""
+    """Title, position (shares of the figure, from the left and from below), y axis of a panel."""
 
     title: str
     across: tuple[float, float]
@@ -285,7 +284,7 @@ def _panel_figure(
     height: float,
     legend: bool = False,
 ) -> Any:
-    """Empty panels over epochs; axes x1, y1, x2, y2 ... in the order of the panels."""
+    """Make empty panels over epochs; axes x1, y1, x2, y2 ... in the order of the panels."""
     there = [event["epoch"] for events in runs.values() for event in events]
     first, last = min([1, *there]), max([1, *there, epochs or 1])
     ticks = {"tickvals": _ticks(first, last)}
@@ -311,7 +310,7 @@ def _panel_figure(
 
 
 def _ticks(first: int, last: int) -> list[int]:
-    """The first epoch, and round numbers after it."""
+    """Return the first epoch and round numbers after it."""
     steps = (m * 10**k for k in range(9) for m in (1, 2, 5))
     step = 1 if last <= 10 else next(step for step in steps if (last - first) / step <= 7)
     return [first, *(n for n in range(0, last + 1, step) if n >= first + (step + 1) // 2)]
@@ -325,9 +324,9 @@ def _add_lines(
     panel: int,
     named: bool = False,
 ) -> None:
-    """A line for each run in one panel; those of the first panel are in the legend.
+    """Add a line for each run to a panel; those of the first panel are in the legend.
 
-    With `named` its name stands beside the value under the pointer also where there is one alone.
+    With `named`, a single line also shows its name beside the value under the pointer.
     """
     lines = []
     for i, (name, events) in enumerate(runs.items()):
@@ -360,7 +359,7 @@ def _point_to_highest(
     *,
     panel: int,
 ) -> None:
-    """Where a panel does not reach as high as its values do, say how high they are."""
+    """If values lie above the range of a panel, state the highest one with an arrow."""
     known = [
         (value, event["epoch"])
         for name, events in runs.items()
@@ -379,7 +378,7 @@ def _point_to_highest(
 def _range_of(
     values: Mapping[str, Sequence[float | None]], n_left_out: int
 ) -> tuple[float, float] | None:
-    """The range of the values after the first few, where there are any, with some air."""
+    """Return the range of the values after the first few, with a margin; None without values."""
     kept: list[float] = []
     for of_run in values.values():
         later = of_run[n_left_out:] or of_run

@@ -1,7 +1,7 @@
-"""Arrays and records to Plotly figures: everything that a page draws, in one look.
+"""All Plotly figures that pages draw from arrays and records, in one look.
 
-Pictures are in `panes` and `tiles`, curves in `curves`, histograms in `histogram`; what charts have
-in common is in `charts`, what all of them have in `look`.
+Pictures are in `panes` and `tiles`, curves in `curves`, histograms in `histogram`. `charts` holds
+what charts share, `look` what all figures share.
 """
 
 from cellcutter_core.view.curves import ap_over_iou, compared, loss_curves, score_curves

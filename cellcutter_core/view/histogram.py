@@ -1,4 +1,4 @@
-"""How many pixels, or cells, have which value."""
+"""Histograms of pixels or cells."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cellcutter_core.view.charts import AXIS, PANEL_HEIGHT, charted, shade
 from cellcutter_core.view.look import line_style
 
 MOST_BARS = 256
-"""Bars of a histogram at most."""
+"""The largest number of bars in a histogram."""
 
 
 def histogram(
@@ -25,28 +25,28 @@ def histogram(
     most_bars: int = MOST_BARS,
     log: bool = True,
 ) -> go.Figure:
-    """How many pixels have which intensity.
+    """Draw a histogram of the intensities of a channel, or of other values.
 
     Parameters
     ----------
-    channel : (H, W) array
-        Integers or finite floats; values of anything else in an array of any shape.
+    channel : array
+        Intensities of shape (H, W), or other values in any shape; integers or finite floats.
     window : (float, float), optional
         Intensities that are displayed as black and as white; the range between is shaded.
     name : str
-        What the channel is called.
+        Name of the channel.
     counted : str
-        What has these values.
+        What is counted, such as "cells".
     most_bars : int
-        Fewer where there is less to count.
+        The largest number of bars; there are fewer for few different values.
     log : bool
         Whether counts are on a logarithmic scale.
 
     Returns
     -------
     go.Figure
-        To be shown with `STILL_CONFIG`. Bars of integers hold whole numbers of values, so that
-        none is empty only for its place.
+        To be shown with `STILL_CONFIG`. A bar of integers spans a whole number of values, so that
+        no bar is empty just because no integer falls into it.
 
     Raises
     ------
@@ -55,8 +55,9 @@ def histogram(
     """
     edges, counts = counted_in_bars(channel, name=name, most_bars=most_bars)
     middles = (edges[1:] + edges[:-1]) / 2
-    # One outline: a browser takes ten times as long for hundreds of bars. The last step ends at
-    # the last edge; on a logarithmic axis a bar of nothing ends below it, for 0 has no place there.
+    # One outline, because a browser takes ten times as long for hundreds of bars. The last step
+    # ends at the last edge. On a logarithmic axis an empty bar ends below the axis, as 0 is not on
+    # it.
     last = [*range(len(counts)), len(counts) - 1]
     figure = go.Figure(
         go.Scatter(
@@ -81,16 +82,17 @@ def histogram(
 def counted_in_bars(
     channel: npt.NDArray[Any], *, name: str, most_bars: int = MOST_BARS
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
-    """The bars of a histogram: where they begin and end, and how many values are in each.
+    """Compute the bars of a histogram: their edges, and the number of values in each.
 
     Parameters
     ----------
     channel : array
         Integers or finite floats, in any shape.
     name : str
-        What the channel is called.
+        Name of the channel.
     most_bars : int
-        Bars of integers hold whole numbers of values, so there may be fewer.
+        The largest number of bars. A bar of integers spans a whole number of values, so there may
+        be fewer.
 
     Returns
     -------
@@ -105,7 +107,7 @@ def counted_in_bars(
     pixels = np.asarray(channel)
     if pixels.size == 0 or not np.isfinite(pixels).all():
         raise ValueError(
-            f"channel {name} has {'no pixels' if pixels.size == 0 else 'pixels that are no number'}"
+            f"channel {name} has {'no pixels' if pixels.size == 0 else 'infinite or NaN pixels'}"
             ", but a histogram counts finite intensities; replace or crop them"
         )
     edges = _edges(pixels, most_bars)
@@ -113,9 +115,9 @@ def counted_in_bars(
 
 
 def log_span(most: int) -> tuple[float, float]:
-    """Decimal logarithms between which an axis of counts reaches, up to so many.
+    """Return the range of a logarithmic axis of counts up to `most`, as decimal logarithms.
 
-    It begins at half of one, so that a bar of one is seen.
+    It begins at 0.5, so that a bar with the count 1 can be seen.
     """
     return math.log10(0.5), math.log10(2 * most)
 

@@ -1,7 +1,7 @@
-"""The histogram of a channel as a piece of a web page, for where a chart would be too heavy.
+"""The histogram of a channel in plain HTML, where a Plotly chart would be too slow.
 
-A browser draws it in a millisecond; the first Plotly chart takes it a second or two, and each one
-more a tenth.
+A browser draws it in a millisecond. The first Plotly chart takes a second or two, and each further
+one a tenth of a second.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from cellcutter_core.view.histogram import log_span
 from cellcutter_core.view.look import BLUE, FONT_SIZE, GREY, SHADE, css
 
 HEIGHT = 110
-"""Pixels from no count to the highest."""
+"""Height of the highest bar in pixels."""
 
 _EXPONENTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -27,23 +27,23 @@ def intensities(
     span: tuple[float, float],
     alt: str,
 ) -> str:
-    """How many pixels have which intensity, on a logarithmic scale; as wide as there is room.
+    """Draw a histogram with a logarithmic scale, as wide as the space it gets.
 
     Parameters
     ----------
     bars : edges, counts
-        What `histogram.counted_in_bars` gives.
+        What `histogram.counted_in_bars` returns.
     window : (float, float)
         Intensities that are displayed as black and as white; the range between is shaded.
     span : (float, float)
         Lowest and highest intensity.
     alt : str
-        What is to be seen, in words.
+        Description of the histogram, for those who cannot see it.
 
     Returns
     -------
     str
-        HTML without script, style sheet or SVG. Under the pointer a bar says what it counts.
+        HTML without script, style sheet or SVG. A bar shows its count under the pointer.
     """
     edges, counts = bars
     low, high = log_span(int(counts.max()))
@@ -83,7 +83,7 @@ _OVER_ALL = "position:absolute;top:0;bottom:0;left:0;right:0"
 
 
 def _decade(exponent: int, height: float) -> str:
-    """A line at a power of ten, and what it is."""
+    """Return a line at a power of ten, with its label."""
     label = f"10{str(exponent).translate(_EXPONENTS)}"
     return (
         f'<div style="position:absolute;left:0;right:0;bottom:{height:.1f}%;'

@@ -1,7 +1,7 @@
-"""How every figure looks: colours, lines, sizes, and how a picture travels in one.
+"""The look of all figures: colours, lines and sizes, and how a picture is embedded in one.
 
-Backgrounds are transparent and texts have no colour of their own, so that a figure takes both from
-the page it stands on, light or dark. What has a colour is readable on either.
+Backgrounds are transparent and texts have no colour, so a figure takes both from its page, light or
+dark. All colours that are used are readable on both.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from cellcutter_core.view.coloring import PALETTE
 from cellcutter_core.view.render import Color, Rgb
 
 FONT_SIZE = 13
-"""Of everything in a figure, in pixels; titles of panes and panels too."""
+"""Size of all texts in a figure in pixels, also of the titles of panes and panels."""
 
 GREY = "rgb(128, 128, 128)"
-"""Guides, baselines and frames."""
+"""Colour of guides, baselines and frames."""
 
 SHADE = "rgba(128, 128, 128, 0.18)"
-"""Ranges in the background: warm-up epochs, a display window."""
+"""Colour of ranges in the background: warm-up epochs, a display window."""
 
 MARGIN = 8
-"""Pixels around a figure."""
+"""Margin around a figure in pixels."""
 
 TITLE_HEIGHT = 26
-"""Pixels for the title of a pane or panel."""
+"""Height of the title of a pane or panel in pixels."""
 
 PAGE_WIDTH = 1040
-"""Pixels that a figure is laid out for; it then fits any page of 700 to 1300 pixels."""
+"""Width in pixels that a figure is laid out for; it then fits any page of 700 to 1300 pixels."""
 
 LARGEST_SIDE = 1024
-"""Pixels; a larger picture is shrunk before it is sent, and no screen shows the difference."""
+"""In pixels. A larger picture is shrunk before it is sent; no screen shows the difference."""
 
 
 STILL_CONFIG: Mapping[str, Any] = {
@@ -46,22 +46,22 @@ STILL_CONFIG: Mapping[str, Any] = {
     "scrollZoom": False,
     "toImageButtonOptions": {"format": "svg", "filename": "cellcutter"},
 }
-"""How figures without zoom behave: curves, the strip, the gallery, the grid. Under the pointer a
-camera shows, which saves the figure as SVG."""
+"""Plotly configuration of figures without zoom: curves, the strip, the gallery, the grid. Under the
+pointer they show a camera button, which saves the figure as SVG."""
 
 
 def still_config(name: str) -> Mapping[str, Any]:
-    """`STILL_CONFIG` for a figure that is to be saved under a name."""
+    """Return `STILL_CONFIG` for a figure that is saved under this name."""
     return named_config(STILL_CONFIG, name)
 
 
 def named_config(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """A configuration whose camera saves an SVG under a name, without its ending."""
+    """Return a configuration whose camera button saves an SVG under this name (no extension)."""
     return {**config, "toImageButtonOptions": {"format": "svg", "filename": name}}
 
 
 def css(color: Color) -> str:
-    """A colour as figures want it.
+    """Return a colour as a CSS string.
 
     Examples
     --------
@@ -72,29 +72,29 @@ def css(color: Color) -> str:
 
 
 def _palette_color(index: int) -> Color:
-    """A colour of `coloring.PALETTE`."""
+    """Return a colour of `coloring.PALETTE`."""
     red, green, blue = PALETTE[index].tolist()
     return red, green, blue
 
 
 CORAL, AQUA, BLUE, AMBER, LAVENDER, GREEN, MAUVE = (_palette_color(i) for i in range(7))
-"""The colours of cells, for what is drawn beside them."""
+"""Colours of cells that are also used for other parts of figures."""
 
-# The colours of the palette that also show on white; beside them dash and marker tell lines apart.
+# Colours of the palette that also show on white. Lines also differ in dash and marker.
 _COLORS = tuple(css(color) for color in (BLUE, CORAL, GREEN, MAUVE, AMBER))
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x")
 
 
 def line_style(index: int, *, markers: bool) -> dict[str, Any]:
-    """Colour, dash and marker of the line at a position of a figure, as arguments of a trace.
+    """Return colour, dash and marker of a line of a figure, as arguments of a trace.
 
     Parameters
     ----------
     index : int
-        Position of the line; after the fifth the styles begin anew, in other pairs.
+        Position of the line. After the fifth, colours repeat with other dashes.
     markers : bool
-        Whether to mark the points, which is too much where there are many.
+        Whether to mark the points; do not mark many points.
     """
     n = len(_COLORS)
     shift = index + index // n
@@ -106,7 +106,7 @@ def line_style(index: int, *, markers: bool) -> dict[str, Any]:
 
 
 def styled(figure: Any, *, height: float, legend: bool = False) -> Any:
-    """The figure in the look of all figures."""
+    """Apply the common look to a figure."""
     figure.update_layout(
         height=round(height),
         margin={"l": MARGIN, "r": MARGIN, "t": MARGIN, "b": MARGIN},
@@ -119,7 +119,7 @@ def styled(figure: Any, *, height: float, legend: bool = False) -> Any:
             "orientation": "h",
             "x": 0,
             "xanchor": "left",
-            # On top: there it stays with the panels, however far down a page lets them reach.
+            # Above the panels: there it stays next to them, whatever height the page gives them.
             "y": 1,
             "yref": "container",
             "yanchor": "top",
@@ -132,12 +132,12 @@ def styled(figure: Any, *, height: float, legend: bool = False) -> Any:
 
 
 def axis(letter: str, number: int) -> str:
-    """What figures call an axis: x, x2, x3 ..."""
+    """Return Plotly's name of an axis: x, x2, x3 ..."""
     return letter if number == 1 else f"{letter}{number}"
 
 
 def panel_title(text: str, number: int) -> dict[str, Any]:
-    """An annotation above the left end of the axes of that number, wherever they come to lie."""
+    """Return an annotation above the left end of the axes of that number."""
     return {
         "text": text,
         "x": 0,
@@ -152,7 +152,7 @@ def panel_title(text: str, number: int) -> dict[str, Any]:
 
 
 def picture_trace(picture: Rgb, *, largest: int = LARGEST_SIDE, panel: int = 1) -> Any:
-    """An image trace in the pixels of the picture.
+    """Return an image trace whose coordinates are the pixels of the picture.
 
     Parameters
     ----------
@@ -173,39 +173,39 @@ def picture_trace(picture: Rgb, *, largest: int = LARGEST_SIDE, panel: int = 1) 
         y0=(dy - 1) / 2,
         dx=dx,
         dy=dy,
-        # Smooth: where a pane has fewer pixels than the picture, thin outlines would else break.
+        # Smoothed: in a pane with fewer pixels than the picture, thin outlines would break.
         zsmooth="fast",
         hoverinfo="skip",
     )
 
 
 def data_uri(image: Image.Image) -> str:
-    """A picture as a WebP within a URI.
+    """Return a picture as a data URI with a lossless WebP.
 
-    Lossless, it is a quarter smaller than PNG on micrographs and takes half of its time.
+    On micrographs it is a quarter smaller than a PNG and takes half the time.
     """
     return _webp(image, lossless=True, quality=0, method=0, exact=True)
 
 
 def illustration(picture: Rgb, *, largest: int) -> str:
-    """A picture to look at, not to measure in: shrunk, a tenth of the bytes, hardly different.
+    """Return a shrunk, lossy picture with a tenth of the bytes, for looking and not for measuring.
 
     Parameters
     ----------
     picture : (H, W, 3) uint8 array
     largest : int
-        Pixels of the longer side; a larger picture is shrunk to it.
+        Longer side in pixels; a larger picture is shrunk to it.
 
     Returns
     -------
     str
-        A URI that holds it as a WebP.
+        A data URI that holds it as a WebP.
     """
     return _webp(_shrunk(picture, largest), quality=90, method=1)
 
 
 def _shrunk(picture: Rgb, largest: int) -> Image.Image:
-    # A view that is not contiguous, such as a region, is copied here and nowhere else.
+    # An array that is not contiguous, such as a view of a region, is copied only here.
     image = Image.fromarray(np.ascontiguousarray(picture))
     cols, rows = image.size
     factor = min(1.0, largest / max(rows, cols))
@@ -220,7 +220,7 @@ def _webp(image: Image.Image, **options: Any) -> str:
 
 
 def picture_axes(shape: tuple[int, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The two axes of a picture: no ticks, row 0 on top, nothing beyond its edge."""
+    """Return the two axes of a picture: no ticks, row 0 on top, nothing beyond its edge."""
     rows, cols = shape[:2]
     bare = {"visible": False, "showgrid": False, "zeroline": False, "constrain": "domain"}
     x = {**bare, "range": [-0.5, cols - 0.5]}
@@ -229,12 +229,12 @@ def picture_axes(shape: tuple[int, ...]) -> tuple[dict[str, Any], dict[str, Any]
 
 
 def check_pictures(pictures: Mapping[str, Rgb]) -> tuple[int, int]:
-    """(H, W) of the pictures, which is the same for all.
+    """Return the (H, W) of the pictures, which must be the same for all.
 
     Raises
     ------
     ValueError
-        If there is none, or one is not uint8 (H, W, 3) or of another size than the first.
+        If there is none, one is not uint8 (H, W, 3), or their sizes differ.
     """
     if not pictures:
         raise ValueError("pictures is empty, but a figure shows at least one; pass one by its name")
@@ -250,7 +250,7 @@ def check_pictures(pictures: Mapping[str, Rgb]) -> tuple[int, int]:
 
 
 def check_picture(picture: Rgb, name: str = "picture") -> None:
-    """Say why an array is no picture."""
+    """Raise a ValueError that says why an array is no picture."""
     array = np.asarray(picture)
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or array.size == 0:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Markers drawn into a picture."""
+"""Draw markers into a picture."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from cellcutter_core.view.look import AMBER, check_picture
 from cellcutter_core.view.render import Color, Rgb
 
 MARKER_COLOR: Color = (255, 255, 255)
-"""Rings of markers, within a black one: seen on bright and on dark."""
+"""Colour of the rings of markers. Each is drawn on a black ring, to be seen on bright and dark."""
 
 SELECTED_COLOR: Color = AMBER
-"""The marker that is selected, and its crop."""
+"""Colour of the selected marker and its crop."""
 
 _HALO: Color = (0, 0, 0)
 
@@ -24,14 +24,13 @@ def markers_picture(
     crop_size: int | None = None,
     selected: int | None = None,
 ) -> Rgb:
-    """Draw a ring around every marker; the selected one is another colour and has its crop.
+    """Draw a ring around every marker; the selected one has another colour and shows its crop.
 
     Parameters
     ----------
     picture : (H, W, 3) uint8 array
     points : (N, 2) array
-        (row, col) of each marker, rounded to the pixel; what lies outside of the picture is not
-        drawn.
+        (row, col) of each marker, rounded to the pixel; parts outside the picture are not drawn.
     crop_size : int, optional
         Side of the crop of the selected marker in pixels, drawn as a square.
     selected : int, optional
@@ -40,13 +39,13 @@ def markers_picture(
     Returns
     -------
     (H, W, 3) uint8 array
-        A copy. A ring has a radius of 4 pixels, in pictures of more than 800 pixels as much more;
-        the pixel of the marker itself is left as it is.
+        A copy. A ring has a radius of 4 pixels, and a proportionally larger one in pictures of more
+        than 800 pixels. The pixel of the marker is unchanged.
 
     Raises
     ------
     ValueError
-        If `picture` is no picture, `points` are no points, or `selected` is not one of them.
+        If `picture` is no picture, `points` is not (N, 2), or `selected` is not one of the points.
     """
     check_picture(picture)
     centres = np.asarray(points, np.float64)
@@ -62,7 +61,7 @@ def markers_picture(
     pixels = np.round(centres).astype(np.intp)
     scale = max(1.0, max(drawn.shape[:2]) / 800)
     radius = 4.0 * scale
-    # All halos first: no ring is cut by its neighbour's.
+    # All black rings first, so that they cover no other marker's ring.
     _stamp(drawn, pixels, _ring(radius, 2.6 * scale), _HALO)
     _stamp(drawn, pixels, _ring(radius, 1.1 * scale), MARKER_COLOR)
     if selected is not None:
@@ -78,7 +77,7 @@ def markers_picture(
 
 
 def _ring(radius: float, width: float) -> npt.NDArray[np.intp]:
-    """(K, 2) offsets of the pixels of a ring around 0, 0."""
+    """Return (K, 2) offsets of the pixels of a ring around (0, 0)."""
     reach = int(np.ceil(radius + width))
     grid = np.mgrid[-reach : reach + 1, -reach : reach + 1].reshape(2, -1).T
     away = np.abs(np.hypot(*grid.T) - radius)
@@ -86,7 +85,7 @@ def _ring(radius: float, width: float) -> npt.NDArray[np.intp]:
 
 
 def _square(side: int, width: int, out: int) -> npt.NDArray[np.intp]:
-    """(K, 2) offsets of the frame of a crop, its first pixel `side` // 2 before the marker."""
+    """Return (K, 2) offsets of the frame of a crop that begins `side` // 2 before the marker."""
     low, high = -(side // 2) + out, -(side // 2) + side - out
     grid = np.mgrid[low:high, low:high].reshape(2, -1).T
     inner = np.all((grid >= low + width) & (grid < high - width), axis=1)

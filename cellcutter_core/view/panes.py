@@ -1,4 +1,4 @@
-"""Pictures as figures: linked panes, crops, a grid of masks."""
+"""Pictures as figures: linked panes."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ PANES_CONFIG: Mapping[str, Any] = {
     "doubleClick": "reset",
     "modeBarButtonsToRemove": ["autoScale2d", "select2d", "lasso2d", "zoom2d", "pan2d"],
 }
-"""How `panes` behave: the wheel zooms, dragging moves, a double click shows all."""
+"""Plotly configuration of `panes`: the wheel zooms, dragging moves, a double click shows all."""
 
 TALLEST_PANE = 620
-"""Pixels; a single pane is no taller, so that controls stay in sight."""
+"""Largest height of a single pane in pixels, so that controls stay in sight."""
 
 _GAP = 0.01
 
@@ -43,7 +43,7 @@ def panes(
     legend: Mapping[str, Color] | None = None,
     uirevision: str = "panes",
 ) -> go.Figure:
-    """Pictures of the same pixels side by side; zooming or moving one does it to all.
+    """Draw pictures of the same pixels side by side; zooming or moving one applies to all.
 
     Parameters
     ----------
@@ -52,18 +52,18 @@ def panes(
     n_columns : int
         Panes in a row, at least 1.
     height : int, optional
-        Of the whole figure in pixels; default is what square pixels need on a page of usual width.
+        Height of the whole figure in pixels; by default for square pixels on a page of usual width.
     legend : mapping of str to colour, optional
-        What colours in the pictures mean, shown above them; red, green and blue from 0 to 255.
+        Meaning of colours in the pictures, shown above them; red, green and blue from 0 to 255.
     uirevision : str
-        The zoom is kept from one run of the page to the next as long as this stays the same. Give
-        the name of the region.
+        The zoom is kept between reruns of the page as long as this stays the same, for example the
+        name of the region.
 
     Returns
     -------
     go.Figure
-        To be shown with `PANES_CONFIG`. Axes are in pixels, x is the column and y the row; pixel
-        (0, 0) is centred at 0, 0.
+        To be shown with `PANES_CONFIG`. Axes are in pixels, x is the column and y the row; the
+        centre of pixel (0, 0) is at (0, 0).
 
     Raises
     ------
@@ -105,7 +105,7 @@ def _pane_layout(
     *,
     gap: tuple[float, float],
 ) -> dict[str, Any]:
-    """Axes in a grid of panes, all of which follow the first; gaps are shares of the figure."""
+    """Return the axes of a grid of panes, linked to the first; gaps are shares of the figure."""
     n_rows, n_columns = grid
     high = max((1 - gap[0] * (n_rows - 1)) / n_rows, 1e-3)
     wide = (1 - gap[1] * (n_columns - 1)) / n_columns
@@ -124,7 +124,7 @@ def _pane_layout(
             "domain": [left, left + wide],
             "minallowed": -0.5,
             "maxallowed": shape[1] - 0.5,
-            # On a wide page the panes stay together.
+            # On a wide page the panes stay close to each other.
             "constraintoward": _toward_middle(col, n_columns),
         }
         layout[f"yaxis{i + 1}"] = {
@@ -145,7 +145,7 @@ def _toward_middle(col: int, n_columns: int) -> str:
 
 
 def _legend_entry(name: str, color: Color) -> Any:
-    """A trace without a point, there for its line in the legend."""
+    """Return a trace without points that only adds its line to the legend."""
     return go.Scatter(
         x=[None],
         y=[None],

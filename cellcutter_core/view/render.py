@@ -1,6 +1,6 @@
-"""Arrays to pictures: channels, cells in colour, outlines, probabilities.
+"""Draw arrays as pictures: channels, cells in colour, outlines, probabilities.
 
-Every picture is an (H, W, 3) uint8 array of red, green and blue; no function changes its input.
+Every picture is an (H, W, 3) uint8 array of red, green and blue. No function changes its input.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ Rgb = npt.NDArray[np.uint8]
 Color = tuple[int, int, int]
 
 MASK_COLOR: Color = (240, 228, 66)
-"""Outline of a mask over an image: the yellow that no colour blindness takes for grey."""
+"""Colour of a mask's outline: a yellow that stays different from grey for colour-blind people."""
 
 NUCLEUS_COLOR: Color = (40, 150, 255)
-"""Nuclei over grey cells."""
+"""Colour of nuclei over grey cells."""
 
-# Rec. 601: how bright red, green and blue look.
+# Perceived brightness of red, green and blue, Rec. 601.
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 _DIMMED = np.float32(0.85)
 
-# viridis by S. van der Walt and N. Smith (CC0), at ten equal steps: equal steps of probability
-# look equally large, in grey too.
+# viridis by S. van der Walt and N. Smith (CC0), in ten equal steps. Equal steps of probability look
+# equal, also in grey.
 _VIRIDIS = np.array(
     [
         (68, 1, 84),
@@ -66,9 +66,9 @@ _VIRIDIS = np.array(
 def display_window(
     channel: npt.NDArray[Any], *, low: float = 0.5, high: float = 99.7
 ) -> tuple[float, float]:
-    """The intensities to show as black and as white: two percentiles of the channel.
+    """Return the intensities to show as black and as white: two percentiles of the channel.
 
-    Parts of a mosaic that were not imaged, see `cellcutter_core.images.guesses.gaps`, do not count.
+    Parts of a mosaic that were not imaged are left out, see `cellcutter_core.images.guesses.gaps`.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def display_window(
         )
     if channel.ndim != 2 or channel.size == 0:
         raise ValueError(f"channel has shape {channel.shape}, but must be (H, W) with pixels")
-    # A grid of some 250,000 pixels has the same percentiles, in a tenth of the time.
+    # A grid of about 250,000 pixels gives the same percentiles in a tenth of the time.
     step = max(1, int((channel.size / 250_000) ** 0.5))
     seen = channel[::step, ::step]
     nothing = gaps(seen)
@@ -108,7 +108,7 @@ def composite(
     high: float = 99.7,
     gamma: float = 0.7,
 ) -> Rgb:
-    """Show an image: cells in grey, nuclei in blue light above them.
+    """Draw an image: cells in grey, nuclei added in blue.
 
     Parameters
     ----------
@@ -121,13 +121,13 @@ def composite(
     low, high : float
         Percentiles of each channel that are shown as black and as white.
     gamma : float
-        Exponent on the cell channels; below 1 it lifts dim borders out of the dark, which a
-        projector would swallow.
+        Exponent on the cell channels. Below 1 it brightens dim borders, which a projector would not
+        show.
 
     Returns
     -------
     (H, W, 3) uint8 array
-        A channel that is the same everywhere is black.
+        A constant channel is black.
 
     Raises
     ------
@@ -154,7 +154,7 @@ def composite(
     blue = _scaled(image[..., nucleus], low, high)
     picture = np.empty((*gray.shape, 3), np.uint8)
     for i, part in enumerate(NUCLEUS_COLOR):
-        # "Screen": what is missing to white is multiplied, so light adds up and never clips.
+        # "Screen" blending multiplies the distances to white, so light adds up without clipping.
         picture[..., i] = _uint8(255 * (1 - (1 - gray) * (1 - blue * (part / 255))))
     return picture
 
@@ -166,7 +166,7 @@ def _scaled(channel: npt.NDArray[Any], low: float, high: float) -> npt.NDArray[n
 
 
 def probability_colors(probability: npt.NDArray[np.floating[Any]]) -> Rgb:
-    """Show probabilities in viridis: 0 dark blue, 1 yellow.
+    """Draw probabilities in viridis: 0 is dark blue, 1 is yellow.
 
     Parameters
     ----------
@@ -195,17 +195,17 @@ def probability_colors(probability: npt.NDArray[np.floating[Any]]) -> Rgb:
 
 
 def borders_picture(borders: npt.NDArray[Any]) -> Rgb:
-    """Show the border image as the notebook does.
+    """Draw the border image like the paper's notebook.
 
     Parameters
     ----------
     borders : (H, W) array of integers
-        How many cells have their outline at a pixel.
+        Number of cells whose outline is at a pixel.
 
     Returns
     -------
     (H, W, 3) uint8 array
-        White where one cell ends, yellow where two or more do.
+        White for the outline of one cell, yellow for those of two or more.
     """
     picture = np.zeros((*borders.shape, 3), np.uint8)
     picture[borders == 1] = 235
@@ -221,20 +221,20 @@ def overlay(
     outlines: bool = True,
     colors: npt.ArrayLike | None = None,
 ) -> Rgb:
-    """Tint each cell over the image in grey, with its outline in full colour.
+    """Draw the image in grey, tint each cell, and draw its outline in full colour.
 
     Parameters
     ----------
     image : (H, W, 3) uint8 array
-        For example from `composite`. It is shown in grey and dimmed, so that colour means cell.
+        For example from `composite`. It is shown in dimmed grey, so that colour means cell.
     labels : (H, W) array of integers
         0 for background.
     alpha : float
-        How strong the tint is: 0 leaves the image, 1 hides it.
+        Strength of the tint: 0 shows only the image, 1 hides it.
     outlines : bool
         Whether to draw the outlines.
     colors : (N,) array of integers, optional
-        Which colour each cell has, see `label_colors`.
+        The colour of each cell, see `label_colors`.
 
     Returns
     -------
@@ -263,7 +263,7 @@ def overlay(
 
 
 def _seams(cells: npt.NDArray[Any], painted: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """(H, W) bool: pixels of a cell beside one of another cell that has the same colour."""
+    """Return (H, W) bool: pixels of a cell that touch another cell of the same colour."""
     seams = np.zeros(cells.shape, bool)
     flat = painted.view(np.uint32)[..., 0]
     for one, other in (
@@ -271,7 +271,7 @@ def _seams(cells: npt.NDArray[Any], painted: npt.NDArray[np.uint8]) -> npt.NDArr
         ((slice(None), slice(1, None)), (slice(None), slice(None, -1))),
     ):
         alike = (cells[one] != cells[other]) & (flat[one] == flat[other])
-        # Background has no colour that a cell could share.
+        # The background has no colour, so it never counts.
         seams[one] |= alike
         seams[other] |= alike
     return seams
@@ -306,17 +306,17 @@ def mask_outline(image: Rgb, mask: npt.ArrayLike, *, color: Color = MASK_COLOR) 
 
 
 def dimmed(image: Rgb) -> npt.NDArray[np.float32]:
-    """(H, W) float32 grey from 0 to 217: an image on which only what is drawn has colour."""
+    """Return the image in dimmed grey, (H, W) float32 from 0 to 217, to draw on in colour."""
     return np.asarray(_DIMMED * (image @ _LUMINANCE), np.float32)
 
 
 def visible_outlines(labels: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """(H, W) bool: outlines that still show when a large image is shrunk to fit a screen."""
+    """Return (H, W) bool outlines that stay visible when a large image is shrunk to the screen."""
     return outlines(labels, width=max(1, round(max(labels.shape) / 800)))
 
 
 def check_rgb(image: npt.ArrayLike, shape: tuple[int, ...]) -> Rgb:
-    """The image, or a ValueError where it is not a picture of that shape (H, W)."""
+    """Return the image, or raise a ValueError if it is not a picture of that (H, W)."""
     rgb = np.asarray(image)
     if rgb.dtype != np.uint8 or rgb.shape != (*shape, 3):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""A scale bar on a picture whose pixels have a known size."""
+"""Draw a scale bar on a picture whose pixel size is known."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from PIL import ImageDraw, ImageFont
 from cellcutter_core.images.pixel_size import PixelSize, height_and_width
 from cellcutter_core.view.render import Rgb
 
-# Of the picture's width; the bar is the round length that is nearest to it.
+# Wanted length as a share of the picture's width; the bar has the nearest round length.
 _SHARE = 0.2
-# Of the picture's longer side.
+# As a share of the picture's longer side.
 _FONT_SHARE = 1 / 32
 _SMALLEST_FONT = 14
-# What letters have below the line, of the font's size.
+# How far letters reach below the baseline, as a share of the font's size.
 _BELOW = 0.22
 _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
 
 
 def bar_length(width: float) -> float:
-    """A round length of about a fifth of a width: 1, 2 or 5 times a power of ten, in its unit.
+    """Return a round length of about a fifth of a width: 1, 2 or 5 times a power of ten.
 
     Examples
     --------
@@ -37,7 +37,7 @@ def bar_length(width: float) -> float:
 
 
 def length_in_words(micrometres: float) -> str:
-    """A round length with the unit that suits it.
+    """Return a round length with a suitable unit.
 
     Examples
     --------
@@ -51,19 +51,19 @@ def length_in_words(micrometres: float) -> str:
 
 
 def with_scale_bar(picture: Rgb, pixel_size: PixelSize | None) -> Rgb:
-    """A picture with a scale bar in its lower right corner, white with a black rim.
+    """Draw a scale bar into the lower right corner of a picture, white with a black rim.
 
     Parameters
     ----------
     picture : (H, W, 3) uint8 array
     pixel_size : float or (float, float), optional
-        Micrometres a pixel, or its height and width: the bar lies along its width. Without it there
-        is nothing to draw.
+        Micrometres per pixel, or (height, width) of a pixel; the bar lies along the width. Without
+        it nothing is drawn.
 
     Returns
     -------
     (H, W, 3) uint8 array
-        The picture itself where the size is not known, or it is too small for a legible bar.
+        The picture itself if the size is not known or the picture is too small for a legible bar.
     """
     if pixel_size is None:
         return picture
@@ -83,7 +83,7 @@ def with_scale_bar(picture: Rgb, pixel_size: PixelSize | None) -> Rgb:
     draw = ImageDraw.Draw(image)
     right, bottom = cols - margin, rows - margin
     left = right - round((wide + length) / 2)
-    # The rim of all of it first, so that it covers nothing.
+    # All rims first, so that they cover no other part.
     for color, grown in ((_BLACK, rim), (_WHITE, 0)):
         x, y = left - grown, bottom - thick - grown
         draw.rectangle((x, y, left + length - 1 + grown, bottom - 1 + grown), fill=color)
@@ -104,13 +104,13 @@ def _write(
     color: tuple[int, int, int],
     grown: int,
 ) -> None:
-    """Write from the left end of the baseline on; the font that Pillow brings along has no µ."""
+    """Write text from the left end of its baseline. The font in Pillow has no µ, so it is drawn."""
     x, y = start
     before, micro, _ = text.partition("µ")
     shown = text.replace("µ", "u")
     draw.text(start, shown, font=font, fill=color, stroke_width=grown, anchor="ls")
     if micro:
-        # A u whose left stem goes below the line.
+        # µ is a u whose left stem goes below the baseline.
         first, last, top = _stem(font)
         x += round(font.getlength(before))
         box = (x + first - grown, y + top / 2, x + last + grown, y + font.size * _BELOW + grown)
@@ -118,7 +118,7 @@ def _write(
 
 
 def _stem(font: Any) -> tuple[int, int, int]:
-    """First and last column of the left stem of a u, and its top as seen from the baseline."""
+    """Return first and last column of the left stem of a u, and its top above the baseline."""
     side = round(2 * font.size)
     letter = PillowImage.new("L", (side, side))
     ImageDraw.Draw(letter).text((0, side // 2), "u", fill=255, font=font, anchor="ls")

@@ -1,4 +1,4 @@
-"""Many small pictures in one: a gallery of crops, a grid of masks."""
+"""Many small pictures in one figure: a gallery of crops, a grid of masks."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from cellcutter_core.view.look import (
 from cellcutter_core.view.render import MASK_COLOR, Rgb, composite
 
 TILE_SIDE = 128
-"""Pixels of the longer side of a tile of `parameter_grid`."""
+"""Longer side of a tile of `parameter_grid` in pixels."""
 
 _EMBEDDING_LEVELS = (0.25, 0.5, 0.75)
-# Pixels for the values and the name of a parameter.
+# Space for the values and the name of a parameter, in pixels.
 _GRID_LABELS = 56
 
 
@@ -44,25 +44,25 @@ def crop_gallery(
     others: npt.NDArray[np.floating[Any]] | None = None,
     paths: npt.NDArray[np.floating[Any]] | None = None,
 ) -> go.Figure:
-    """Crops with their position embedding, each under the number of its cell.
+    """Draw crops with their position embedding, each below the number of its cell.
 
     Parameters
     ----------
     crops : (N, S, S, C) float array
-        The image channels of N crops: cells in grey, and a second channel, where there is one, as
-        nuclei in blue. One brightness for all.
+        The image channels of N crops: cells in grey and a second channel, if there is one, as
+        nuclei in blue. All crops share one brightness.
     embedding : (S, S) float array
-        In [0, 1], drawn as its contours at 0.25, 0.5 and 0.75, dotted.
+        In [0, 1]; drawn as dotted contours at 0.25, 0.5 and 0.75.
     ids : sequence of N int
         Cell numbers.
     n_columns : int
         Crops in a row, at least 1.
     probabilities : (N, S, S) float array, optional
-        What the network says; its outline at 0.5 is drawn solid.
+        Predicted probabilities; the outline at 0.5 is drawn solid.
     others : (N, S, S) float array, optional
-        1 on the markers of other cells, 0 elsewhere; they are outlined.
+        1 on the markers of other cells, 0 elsewhere; their outlines are drawn.
     paths : (N, S, S) float array, optional
-        Path log-odds of the crop's cell. The outline of where they are positive is drawn.
+        Path log-odds of the crop's cell; the outline of their positive part is drawn.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def crop_gallery(
     n, side = _check_crops(crops, embedding, ids, n_columns)
     n_columns = min(n_columns, n)
     n_rows = -(-n // n_columns)
-    # Room for the number above each crop, in the crop's own pixels: it grows with the crop.
+    # Room for the number above each crop, in the crop's pixels, so it scales with the crop.
     room, gap = max(2, round(side * 0.17)), max(1, round(side * 0.06))
     corners = np.array(
         [
@@ -89,7 +89,7 @@ def crop_gallery(
         crops.reshape(n * side, side, -1), nucleus=1 if crops.shape[3] > 1 else None, gamma=1
     )
     shape = (n_rows * (side + room), n_columns * (side + gap) - gap)
-    # Transparent where there is no crop: the page shows through.
+    # Transparent where there is no crop, so that the page shows through.
     montage = np.zeros((*shape, 4), np.uint8)
     for (row, col), crop in zip(corners, tall.reshape(n, side, side, 3), strict=True):
         montage[row : row + side, col : col + side, :3] = crop
@@ -159,7 +159,7 @@ def _outlines(
     level: float,
     corners: npt.NDArray[np.intp],
 ) -> list[npt.NDArray[Any]]:
-    """Where the field of each crop is above a level, in the pixels of the gallery plus one."""
+    """Return the outlines of each crop's field at a level, in pixels of the gallery plus one."""
     if fields.shape != shape:
         raise ValueError(
             f"{name} has shape {fields.shape}, but must be {shape}, one value for each pixel of "
@@ -175,10 +175,10 @@ def _outlines(
 def _contours(
     name: str, lines: Sequence[npt.NDArray[Any]], style: Mapping[str, Any], *, shift: float = 0
 ) -> Any:
-    """One trace of many (row, col) lines, with a gap after each."""
+    """Return one trace of many (row, col) lines, with a gap after each."""
     gap = np.full((1, 2), np.nan)
     points = np.concatenate([part for line in lines for part in (line + shift, gap)] or [gap])
-    # A tenth of a pixel is finer than any screen, and keeps the figure small.
+    # A tenth of a pixel is fine enough for every screen and keeps the figure small.
     points = np.round(points, 1).astype(np.float32)
     return go.Scatter(
         x=points[:, 1], y=points[:, 0], name=name, mode="lines", line=style, hoverinfo="skip"
@@ -194,20 +194,20 @@ def parameter_grid(
     names: tuple[str, str],
     current: tuple[float, float] | None,
 ) -> go.Figure:
-    """The mask over a range of two parameters at once.
+    """Draw masks over a range of two parameters at once.
 
     Parameters
     ----------
     masks : (R, C, h, w) bool array
-        True on cells; h × w may be smaller than the picture, which is shrunk then.
+        True on cells. If h × w is smaller than the picture, the picture is shrunk.
     picture : (H, W, 3) uint8 array
-        What the masks are of.
+        The image that the masks belong to.
     row_values, col_values : sequence of R and of C float
         Values of the two parameters, which label the rows and columns.
     names : (str, str)
-        What the rows and what the columns change.
+        Names of the parameters of the rows and of the columns.
     current : (float, float) or None
-        The row and column value now in use, whose tile is framed, where it is in the grid.
+        The current row and column value; its tile is framed if it is in the grid.
 
     Returns
     -------
@@ -255,7 +255,7 @@ def parameter_grid(
             marker={"size": 40, "opacity": 0},
             hovertemplate=(
                 f"{names[0]} %{{customdata[0]}}<br>{names[1]} %{{customdata[1]}}<br>"
-                "%{text} cell area<extra></extra>"
+                "%{text} mask area<extra></extra>"
             ),
         )
     )
@@ -263,7 +263,7 @@ def parameter_grid(
     label = {"visible": True, "showline": False, "ticks": "", "title_standoff": 6}
     figure.update_layout(
         showlegend=False,
-        # The nearest tile takes the click, wherever on it that is.
+        # A click anywhere on a tile counts, because the nearest point takes it.
         hovermode="closest",
         hoverdistance=-1,
         clickmode="event+select",
@@ -280,7 +280,7 @@ def parameter_grid(
 
 
 def _masked_tile(picture: Rgb, mask: npt.NDArray[np.bool_]) -> Rgb:
-    """The picture, lit in the mask's colour and dark around it; an outline would fill a tile."""
+    """Tint the picture in the mask's colour and darken the rest; an outline would fill the tile."""
     rows, cols = picture.shape[:2]
     shrunk = Image.fromarray(mask.astype(np.uint8) * 255).resize((cols, rows), Image.Resampling.BOX)
     share = np.asarray(shrunk, np.float32)[..., None] / 255
@@ -300,7 +300,7 @@ def _frame_current(
     tile: tuple[int, int],
     gap: int,
 ) -> None:
-    """Frame the tile of the current values, where they are in the grid."""
+    """Frame the tile of the current values if they are in the grid."""
     found = []
     for grid, value in zip(values, current, strict=True):
         near = np.flatnonzero(np.isclose(np.asarray(grid, float), value))
@@ -320,7 +320,7 @@ def _frame_current(
 
 
 def _still(figure: Any, shape: tuple[int, ...]) -> None:
-    """One picture that stays as it is, with what is drawn over it."""
+    """Lay a figure out as one picture without zoom, with the traces over it."""
     x, y = picture_axes(shape)
     styled(figure, height=PAGE_WIDTH, legend=True)
     figure.update_layout(

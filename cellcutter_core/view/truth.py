@@ -1,4 +1,4 @@
-"""Labels against truth, and labels against labels, as pictures in colours that are explained."""
+"""Pictures that compare labels with the truth, or with other labels, with legends."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ TRUTH_COLORS: Mapping[str, Color] = {
     "merged": LAVENDER,
     "split": BLUE,
 }
-"""What the colours of `truth_picture` mean. Missed is hatched as well."""
+"""Legend of `truth_picture`. Missed cells are also hatched."""
 
 DIFFERENCE_COLORS: Mapping[str, Color] = {
     "changed owner": AMBER,
     "appeared": AQUA,
     "vanished": CORAL,
 }
-"""What the colours of `difference_picture` mean."""
+"""Legend of `difference_picture`."""
 
 _HIT, _MISSED = (list(TRUTH_COLORS).index(kind) for kind in ("hit", "missed"))
 _TINT = np.float32(0.5)
-# Pixels from one stripe to the next.
+# Distance between two stripes in pixels.
 _HATCH = 6
-# Grey of the outlines under a difference.
+# Grey of the outlines in a difference.
 _OUTLINE = 170
 
 
@@ -45,12 +45,12 @@ class Compared:
     Attributes
     ----------
     labels, truth : (H, W) arrays of integers
-        What was compared.
+        The label images that were compared.
     hits : tuple of (label id, true id)
-        Pairs with IoU >= the threshold, each cell in one pair at most: the true positives of the
+        Pairs with IoU >= the threshold, each cell in at most one pair: the true positives of the
         scores.
     label_kinds : dict of int to str
-        Of each predicted cell that counts, one of
+        The kind of each predicted cell that is not ignored, one of
 
         - "hit": it is in a pair;
         - "merged": in no pair, and it covers at least half of each of two or more true cells;
@@ -58,7 +58,7 @@ class Compared:
           of another predicted cell lies too;
         - "false": none of these.
     true_kinds : dict of int to str
-        Of each true cell that counts, one of
+        The kind of each true cell that is not ignored, one of
 
         - "hit": it is in a pair;
         - "merged": in no pair, and one predicted cell covers at least half of it and at least half
@@ -81,10 +81,10 @@ class Compared:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many hits, missed true cells, false cells, merged (cells) and split (true cells).
+        """Numbers of hits, missed true cells, false cells, merged cells and split true cells.
 
-        Merged and split count what is in `merged` and `split`; one of them may be a hit as well, as
-        a large cell that swallowed a small one.
+        Merged and split count the entries of `merged` and `split`, which may be hits as well: for
+        example a large cell that covers a small one.
         """
         return {
             "hit": len(self.hits),
@@ -102,7 +102,7 @@ def compare_truth(
     ignore: npt.ArrayLike | None = None,
     threshold: float = 0.5,
 ) -> Compared:
-    """Say of every cell, predicted and true, whether it is right and what is wrong with it.
+    """Find for each predicted and each true cell whether it is right, and else what is wrong.
 
     Parameters
     ----------
@@ -120,12 +120,12 @@ def compare_truth(
     Raises
     ------
     ValueError
-        If the shapes differ, or an argument is not what is said above.
+        If the shapes differ, or an argument is not of the kind described above.
     """
     if not 0.5 <= threshold <= 1:
         raise ValueError(
-            f"threshold is {threshold}, but must be from 0.5 to 1: below, a cell would have "
-            "several partners"
+            f"threshold is {threshold}, but must be from 0.5 to 1: with less, a cell could match "
+            "several cells"
         )
     table = overlap(labels, truth, ignore=ignore)
     pairs = match(table, at_least=threshold)
@@ -167,16 +167,16 @@ def _kinds(
     split: Iterable[int],
     otherwise: str,
 ) -> dict[int, str]:
-    """The first kind that an id is of."""
+    """Return for each id the first kind that it has."""
     kinds = dict.fromkeys(ids, otherwise)
-    # The most important last: it replaces the others.
+    # The first kind is assigned last, so that it replaces the others.
     for kind, members in (("split", split), ("merged", merged), ("hit", hit)):
         kinds.update(dict.fromkeys(members, kind))
     return kinds
 
 
 def truth_picture(image: Rgb, compared: Compared) -> Rgb:
-    """Hits, misses, false, merged and split cells in the colours of `TRUTH_COLORS`.
+    """Draw hits, missed, false, merged and split cells in the colours of `TRUTH_COLORS`.
 
     Parameters
     ----------
@@ -188,8 +188,8 @@ def truth_picture(image: Rgb, compared: Compared) -> Rgb:
     -------
     (H, W, 3) uint8 array
         Predicted cells are tinted and outlined in the colour of their kind; hits are only
-        outlined, so that what is wrong stands out. True cells that are no hit are outlined in the
-        colour of theirs, missed ones hatched too. Cells that do not count are left grey.
+        outlined, so that errors stand out. True cells that are no hit are outlined in the colour of
+        their kind; missed ones are also hatched. Ignored cells stay grey.
     """
     picture = _grey(image, compared.labels.shape)
     label_colors, label_kind = _painted(compared.labels, compared.label_kinds)
@@ -208,7 +208,7 @@ def truth_picture(image: Rgb, compared: Compared) -> Rgb:
 def _painted(
     labels: LabelImage, kinds: Mapping[int, str]
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int8]]:
-    """Colour of each pixel, and its kind as a position in `TRUTH_COLORS`; -1 if none counts."""
+    """Return each pixel's colour, and its kind as a position in `TRUTH_COLORS`, or -1 for none."""
     image, ids = compact(labels)
     positions = {name: i for i, name in enumerate(TRUTH_COLORS)}
     kind = [-1] + [positions[kinds[id_]] if id_ in kinds else -1 for id_ in ids.tolist()]
@@ -217,7 +217,7 @@ def _painted(
 
 
 def _grey(image: Rgb, shape: tuple[int, ...]) -> Rgb:
-    """The image in dimmed grey, as a new picture to draw on."""
+    """Return the image in dimmed grey, as a new picture to draw on."""
     grey = (dimmed(check_rgb(image, shape)) + 0.5).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=2)
 
@@ -228,26 +228,26 @@ def _tint(picture: Rgb, where: npt.NDArray[np.bool_], colors: npt.NDArray[np.uin
 
 
 def numbered_by_markers(truth: npt.ArrayLike, points: npt.ArrayLike) -> npt.NDArray[np.int32]:
-    """True cells with the numbers of the markers in them, to be coloured like their cells.
+    """Number true cells by the markers in them, to colour them like the predicted cells.
 
     Parameters
     ----------
     truth : (H, W) array of integers
         0 for background.
     points : (N, 2) array
-        row, col of each marker; cell k is that of marker k.
+        (row, col) of each marker; cell k is that of marker k.
 
     Returns
     -------
     (H, W) int32 array
-        A true cell has the number of the first marker in it; one without any has one above N.
+        A true cell has the number of the first marker in it; without a marker, a number above N.
     """
     cells, ids = compact(check_labels(truth, "truth"))
     places = np.rint(np.asarray(points, np.float64).reshape(-1, 2)).astype(int)
     n = len(places)
     rows, cols = (np.clip(places[:, k], 0, cells.shape[k] - 1) for k in range(2))
     numbers = n + np.arange(len(ids) + 1, dtype=np.int32)
-    # The first marker last: it replaces the others.
+    # The first marker is assigned last, so that it replaces the others.
     for number, cell in reversed(list(enumerate(cells[rows, cols].tolist(), 1))):
         numbers[cell] = number
     numbers[0] = 0
@@ -255,13 +255,13 @@ def numbered_by_markers(truth: npt.ArrayLike, points: npt.ArrayLike) -> npt.NDAr
 
 
 def difference_picture(labels_a: npt.ArrayLike, labels_b: npt.ArrayLike, image: Rgb) -> Rgb:
-    """The pixels that went to another cell from one label image to the next, over the image.
+    """Draw the pixels whose cell changed from one label image to the next, over the image.
 
     Parameters
     ----------
     labels_a, labels_b : (H, W) arrays of integers
-        Before and after, 0 for background. The same id is the same cell in both, as in two epochs
-        of a run, two runs from the same markers, or a run and what there was before it.
+        Before and after, 0 for background. An id must mean the same cell in both, as in two epochs
+        of a run, two runs from the same markers, or a run and its baselines.
     image : (H, W, 3) uint8 array
         Shown in grey.
 
@@ -269,8 +269,8 @@ def difference_picture(labels_a: npt.ArrayLike, labels_b: npt.ArrayLike, image: 
     -------
     (H, W, 3) uint8 array
         In the colours of `DIFFERENCE_COLORS`: "appeared" was background before, "vanished" is
-        background now, "changed owner" is of another cell now. Outlines are those of `labels_b`,
-        in light grey.
+        background now, "changed owner" belongs to another cell now. Outlines are those of
+        `labels_b`, in light grey.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""The lines of `cellcutter_core` that do what a page does, with the values chosen now.
+"""Scripts with `cellcutter_core` that do what a page does, with the current choices.
 
-Each function gives a whole script: it runs as it is where the package is installed, in a folder
-with the file that was uploaded and, where markers were changed by hand, with the `markers.tif` that
-the page offers. It prints what it found. Nothing of the server's folders is in it.
+Each function returns a whole script. It runs where the package is installed, in a folder with the
+uploaded file and, if markers were edited, with the `markers.tif` that the page offers. It prints
+what it found. It names no folder of the server.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ INSTALL = "# Once, in the folder of the program: pip install ."
 
 
 def data_code(choices: Choices, image: Image, region: Region) -> str:
-    """The image and the part of it to work on; `image` is the whole, or what is seen of it."""
+    """Return the script that reads the image and cuts out the region to work on.
+
+    `image` is the whole image, or the reduced one if the image is too large to be read.
+    """
     reduced = image.full_shape is not None
     source = choices.source
     imports, lines = [], []
@@ -65,7 +68,7 @@ def data_code(choices: Choices, image: Image, region: Region) -> str:
 
 
 def cells_code(data: str, choices: Choices, image: Image, *, edited: bool) -> str:
-    """The markers; `data` is the script of the image."""
+    """Return the script that finds the markers; `data` is the script that reads the image."""
     settings = _arguments(choices.config.markers, type(choices.config.markers)())
     if edited:
         return _more(
@@ -96,15 +99,18 @@ def cells_code(data: str, choices: Choices, image: Image, *, edited: bool) -> st
         imports,
         [
             f"cell = image.pixels[..., {list(image.cell)}]",
-            f"area = find_mask(cell, MaskSettings({mask}))",
-            f"nuclei = find_cells(cell{given}, mask=area)",
+            f"mask = find_mask(cell, MaskSettings({mask}))",
+            f"nuclei = find_cells(cell{given}, mask=mask)",
             _COUNT_MARKERS,
         ],
     )
 
 
 def mask_code(cells: str, choices: Choices, image: Image, *, edited: bool) -> str:
-    """The mask; `cells` is the script of the markers, which the automatic mask needs."""
+    """Return the script that finds the mask.
+
+    `cells` is the script that finds the markers, which the automatic mask needs.
+    """
     settings = choices.config.mask
     if is_covered(image, choices.config):
         if not edited:
@@ -123,7 +129,7 @@ def mask_code(cells: str, choices: Choices, image: Image, *, edited: bool) -> st
         return _more(
             cells,
             ["from cellcutter_core import automatic_mask"],
-            [f"mask, evidence = automatic_mask({cell}, nuclei=nuclei.regions)", _SHARE],
+            [f"mask, probability = automatic_mask({cell}, nuclei=nuclei.regions)", _SHARE],
         )
     if len(image.cell) == 1:
         scaling = "" if settings.scaling == "minmax" else f', scaling="{settings.scaling}"'
@@ -152,7 +158,7 @@ def mask_code(cells: str, choices: Choices, image: Image, *, edited: bool) -> st
 
 
 def train_code(data: str, choices: Choices, *, edited: bool) -> str:
-    """All steps in one, from the script of the image."""
+    """Return the script that runs all steps; `data` is the script that reads the image."""
     name, made = config_code(choices.config)
     markers = f', markers="{MARKERS_FILE}"' if edited else ""
     if choices.others:
@@ -174,7 +180,7 @@ def train_code(data: str, choices: Choices, *, edited: bool) -> str:
 
 
 def _others_code(choices: Choices) -> list[str]:
-    """The lines that read the other images to train on."""
+    """Return the lines that read the other images to train on."""
     own = choices.source.file_names
     lines = [f"channels = ChannelNames.of({own!r})"] if len(own) > 1 else []
     channels = ", channels=channels" if lines else ""
@@ -188,7 +194,7 @@ def _others_code(choices: Choices) -> list[str]:
 
 
 def compare_code(path: str, epochs: tuple[int, ...]) -> str:
-    """Epochs of a run, scored and beside each other."""
+    """Return the script that scores epochs of a run."""
     return _script(
         ["from cellcutter_core import score", _FIND],
         [
@@ -206,7 +212,7 @@ def compare_code(path: str, epochs: tuple[int, ...]) -> str:
 
 
 def results_code(path: str, epoch: int) -> str:
-    """The cells of an epoch of a run in two of the formats, and their table."""
+    """Return the script that exports the cells of an epoch in two formats, with their table."""
     return _script(
         ["from cellcutter_core.export import Result, export", _FIND],
         [
@@ -227,9 +233,9 @@ def apply_code(
     formats: Sequence[str],
     how: Mapping[str, Any],
 ) -> str:
-    """The cells of other images by the network of a run, written to a folder.
+    """Return the script that applies the network of a run to other images.
 
-    Everything is as in `apply_to_files`; of files, names alone are shown.
+    The arguments are those of `apply_to_files`. Files are shown by name, without their folder.
     """
     listed = []
     for name, place in files.items():
@@ -260,7 +266,7 @@ def apply_code(
 
 
 def config_code(config: Config) -> tuple[str, list[str]]:
-    """The preset that settings are nearest to, and the lines that make them from it."""
+    """Return the name of the preset that settings are based on, and the lines that make them."""
     preset = config.preset if config.preset in PRESETS else "quick"
     base, name = PRESETS[preset], preset.upper()
     groups = []
@@ -284,22 +290,22 @@ _FIND = "from cellcutter_core.runs.folder import find_run"
 
 
 def _found(path: str) -> list[str]:
-    """The lines that open a run by its id, wherever it is kept."""
+    """Return the lines that open a run by its id, wherever its folder is."""
     return [
-        "# In your folder of runs, or in that which CELLCUTTER_RUNS names.",
+        "# The run is in your folder of runs, or in the folder that CELLCUTTER_RUNS names.",
         f"run = find_run({Path(path).name!r})",
     ]
 
 
 def _arguments(settings: Any, usual: Any = PAPER) -> str:
-    """The values that differ from the usual ones, as keyword arguments."""
+    """Return the values that differ from the usual ones, as keyword arguments."""
     values = settings.model_dump()
     usual = usual.model_dump()
     return ", ".join(f"{name}={values[name]!r}" for name in values if values[name] != usual[name])
 
 
 def _given(values: Mapping[str, Any]) -> str:
-    """Values as keyword arguments after others."""
+    """Return values as keyword arguments that follow other arguments."""
     return "".join(f", {name}={value!r}" for name, value in values.items())
 
 
@@ -308,6 +314,6 @@ def _script(imports: list[str], lines: list[str]) -> str:
 
 
 def _more(script: str, imports: list[str], lines: list[str]) -> str:
-    """A script that goes on; imports stay together at its top."""
+    """Append to a script; all imports stay together at its top."""
     had, _, body = script.partition("\n\n")
     return _script([*had.splitlines()[1:], *imports], [*body.splitlines(), *lines])

@@ -1,4 +1,4 @@
-"""Epochs of the open run to look at: choosing one, and pictures of them side by side."""
+"""Choose an epoch of the open run, and show pictures side by side."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from pages.shared.viewer.linked import linked_panes
 def choose_epoch(
     label: str, run: Run, epochs: list[int], *, usual: int, key: str, follow: bool = False
 ) -> int:
-    """A slider over the stored epochs; where there is one, that.
+    """Show a slider over the stored epochs and return the chosen one; no slider for one epoch.
 
-    With `follow` it goes on to each new epoch as long as it stands at the last one.
+    With `follow`, a slider at the last epoch moves on to each new epoch.
     """
     widget = f"{key}_{run.path.name}"
     if follow:
@@ -32,7 +32,7 @@ def choose_epoch(
         st.caption(f"{label}: {epochs[0]}, the only one")
         return epochs[0]
     if widget in st.session_state:
-        # A value that was set beforehand is the widget's, whatever is usual.
+        # The widget takes the value in the session state; a default beside it is an error.
         return st.select_slider(label, epochs, key=widget, persist_state="session")
     return st.select_slider(label, epochs, usual, key=widget, persist_state="session")
 
@@ -40,7 +40,7 @@ def choose_epoch(
 def show(
     run: Run, pictures: Mapping[str, Rgb], *, n_columns: int, legend: Mapping[str, Color]
 ) -> None:
-    """Linked panes; the zoom stays while epochs, modes and pictures change."""
+    """Show linked panes; the zoom stays while epochs, modes and pictures change."""
     linked_panes(
         pictures,
         n_columns=n_columns,
@@ -52,12 +52,12 @@ def show(
 
 
 def since(epoch: str) -> dict[str, Color]:
-    """What the colours of a difference mean, and since which epoch."""
+    """Return the legend of a difference to an earlier epoch."""
     return _explained(f"since {epoch}", "since then")
 
 
 def against(what: str) -> dict[str, Color]:
-    """What the colours of a difference mean, where it is to what is no earlier epoch."""
+    """Return the legend of a difference to something else, such as a baseline."""
     return _explained(f"against {what}", "against it")
 
 
@@ -69,10 +69,10 @@ def _explained(first: str, then: str) -> dict[str, Color]:
 
 
 def difference(run: Run, before: NDArray[np.int32], after: NDArray[np.int32]) -> Rgb:
-    """What changed from some cells to others, on the image of the run."""
+    """Draw the difference between two label images on the image of the run."""
     return difference_picture(before, after, cached_runs.run_picture(run.path.name))
 
 
 def labels_of(run: Run, number: int) -> NDArray[np.int32]:
-    """(H, W) the cells after an epoch."""
+    """Return the (H, W) label image of an epoch."""
     return cached_runs.epoch_of(run, number).labels

@@ -1,7 +1,7 @@
-"""On the page Data: which image, how it is read, and what only its owner knows of it.
+"""On the page Data: choose the image, how to read it, its pixel size and its channels' roles.
 
-What a widget calls is kept with all that its module holds, for as long as Streamlit keeps the
-visitor's session. So it is here, where no image is, and not on the page.
+Streamlit keeps a widget's callback, and everything its module holds, as long as the session.
+So the callbacks are in this module, which holds no image, and not on the page.
 """
 
 from __future__ import annotations
@@ -21,18 +21,21 @@ from cellcutter_core.images.pixel_size import format_pixel_size
 from pages.shared import panels, state
 from pages.shared.caching import cached
 
-# Which of the `KINDS` below a source is of.
+# For each kind of source its key in `KINDS`.
 KIND_OF = {"sample": "sample", "paper": "paper", "file": "file", "web": "file"}
 KINDS = {"sample": "Built-in sample", "paper": "The paper's images", "file": "Your own image"}
 
 
 def offer_own_image() -> None:
-    """Have the page Data begin with what one's own image is chosen with."""
+    """Make the page Data open with the controls for the user's own image."""
     st.session_state.data_kind = "file"
 
 
 def choose_image() -> Source:
-    """The built-in sample, the paper's or one's own; returns what is chosen now."""
+    """Let the user choose the built-in sample, an image of the paper or an own image.
+
+    Return the source that is chosen now.
+    """
     source = state.choices().source
     st.session_state.setdefault("data_kind", KIND_OF[source.kind])
     kind = st.segmented_control(
@@ -50,11 +53,11 @@ def choose_image() -> Source:
             0,
             999,
             key="data_seed",
-            help="Each number is another image, always the same one.",
+            help="Each number gives a different image, and always the same one.",
             on_change=_take_sample,
         )
     elif kind == "paper":
-        # None of them, where the one that was wanted could not be had.
+        # None is selected if the wanted one could not be fetched.
         st.session_state.data_paper = source.name if source.kind == "paper" else None
         st.selectbox(
             "Which",
@@ -71,38 +74,38 @@ def choose_image() -> Source:
             accept_multiple_files=True,
             key="data_upload",
             on_change=_upload,
-            help="Several files together are the channels of one image; take away by its cross "
-            "what does not belong to it. A label image among them, or outlines (ImageJ ROIs, "
-            "GeoJSON), are its true cells, for scores. "
-            "They stay on the computer that runs this app.",
+            help="Several files together are the channels of one image. Remove with × a file that "
+            "does not belong to it. A label image or outlines (ImageJ ROIs, GeoJSON) among them "
+            "are the true cells, used for scores. "
+            "The files stay on the computer that runs this app.",
         )
         st.text_input(
             "Or the address of an OME-Zarr",
             key="data_address",
             on_change=_fetch,
             placeholder="https://…/image.ome.zarr",
-            help="On a server that everybody can reach. The computer that runs this app reads it.",
+            help="The address must be public. The computer that runs this app reads the image.",
         )
         if source.kind in ("file", "web"):
             truth = "" if source.truth is None else f"; its true cells: {source.truth.name}"
             st.caption(f"In use: {source.title}{truth}")
             if differ_in_several_places(source.file_names):
                 st.warning(
-                    "The names of these files differ in more than the channel. Are they of one "
-                    "image?",
+                    "The names of these files differ in more than the channel. Do they belong to "
+                    "one image?",
                     icon=":material/help:",
                 )
             _how_to_read(source)
     if KIND_OF[source.kind] != kind:
-        st.caption(f"Until you choose one, all pages show what you had: {source.title}.")
+        st.caption(f"Until you choose one, all pages keep the current image: {source.title}.")
     return source
 
 
 def enter_pixel_size() -> None:
-    """What the file says, until somebody knows better."""
+    """Show the pixel size in the file and let the user enter another one."""
     size, of_file = cached.pixel_size(), cached.whole_image().pixel_size
     if isinstance(size, tuple):
-        # Only a file says so: then both sides are to be seen, and can be corrected.
+        # Only a file gives two sides. Then both are shown and can be corrected.
         keys = {"data_pixel_height": "Pixel height in µm", "data_pixel_width": "Pixel width in µm"}
         for (key, label), side, column in zip(keys.items(), size, st.columns(2), strict=True):
             st.session_state[key] = side
@@ -121,13 +124,13 @@ def enter_pixel_size() -> None:
             on_change=lambda: state.choose(pixel_size=st.session_state.data_pixel_size or None),
         )
     if state.choices().pixel_size is not None:
-        st.caption(f"As entered; the file says: {format_pixel_size(of_file)}.")
+        st.caption(f"As entered. In the file: {format_pixel_size(of_file)}.")
     elif notes := cached.whole_image().size_notes:
         st.warning(" ".join(notes), icon=":material/help:")
     elif of_file is not None:
-        st.caption(f"As the file says: {format_pixel_size(of_file)}.")
+        st.caption(f"From the file: {format_pixel_size(of_file)}.")
     else:
-        st.caption("The file does not say it: lengths are in pixels until you enter it.")
+        st.caption("The file gives no pixel size. Until you enter it, lengths are in pixels.")
 
 
 def _change_sides() -> None:
@@ -136,7 +139,7 @@ def _change_sides() -> None:
 
 
 def choose_roles(image: Image) -> None:
-    """Which channels show cells, and which one nuclei."""
+    """Let the user choose which channels show cells and which one shows nuclei."""
     roles = st.columns(2)
     st.session_state.data_cell = [image.channels[index] for index in image.cell]
     roles[0].multiselect(
@@ -144,9 +147,9 @@ def choose_roles(image: Image) -> None:
         image.channels,
         key="data_cell",
         on_change=_change_roles,
-        help="One channel or several. Guessed from names and contents until you choose.",
+        help="One or several channels. Guessed from names and contents until you choose.",
     )
-    # Of the samples nothing was guessed.
+    # The roles of the samples are known, so there is no reason to show.
     if "cell" in image.reasons:
         roles[0].caption(role_in_words(image, "cell"))
     st.session_state.data_nucleus = (
@@ -171,7 +174,7 @@ def _change_kind() -> None:
         try:
             cached.whole_image()
         except ValueError:
-            # What cannot be read, and what is wrong with it, goes with the next choice.
+            # An image that cannot be read is replaced by the sample, so its error goes, too.
             state.choose_source(Source())
     elif kind != KIND_OF[now.kind]:
         with panels.complaints():
@@ -198,12 +201,13 @@ def _upload() -> None:
 
 
 def _take_files(kept: Sequence[Source]) -> None:
-    """The image in some files; what cannot be read is said, and left out where there is more.
+    """Take the image in some files; those that cannot be read are left out if others are left.
 
     Raises
     ------
     ValueError
-        If one of them cannot be read, or they do not belong together.
+        If one of them cannot be read, even if the others were taken, or if they do not belong
+        together.
     """
     try:
         source, now = together(kept), state.choices().source
@@ -212,7 +216,7 @@ def _take_files(kept: Sequence[Source]) -> None:
         else:
             _take(source)
     except ValueError:
-        # Of a label image among them something else is wrong, which was said.
+        # Label images are not checked here: the error above says what is wrong with them.
         wrong = {
             file.name: reason
             for file in kept
@@ -226,7 +230,7 @@ def _take_files(kept: Sequence[Source]) -> None:
 
 
 def _take_truth(source: Source) -> None:
-    """Other true cells of the same image, all that was chosen of which stays."""
+    """Take other true cells for the same image; all other choices stay."""
     before = state.choices()
     try:
         state.choose(source=source)
@@ -243,12 +247,12 @@ def _fetch() -> None:
 
 
 def _take(source: Source) -> None:
-    """Another image; with a scene, plane and time point to begin with where it needs one.
+    """Take another image, with an initial scene, plane and time point if it needs them.
 
     Raises
     ------
     ValueError
-        If it cannot be read; what was there before stays.
+        If it cannot be read; then the previous image stays.
     """
 
     def read(tried: Source) -> Image:
@@ -264,14 +268,16 @@ def _take(source: Source) -> None:
 
 
 def _how_to_read(source: Source) -> None:
-    """Which image of several, plane and time point of a stack, dark cells on bright, and stains."""
+    """Let the user choose the image in the file, plane and time point of a stack, whether cells are
+    dark on a bright background, and whether the section is stained.
+    """
 
     def read_anew(**chosen: object) -> None:
         keys, z = st.session_state, source.z
         if z is not None:
             z = "max" if keys.data_projected else keys.get("data_z", 0)
         t = None if source.t is None else keys.data_t
-        # Back to what it is judged to be is as if nothing had been said.
+        # A value equal to the automatic one counts as no choice.
         state.choose_source(cached.as_judged(source.replace(z=z, t=t, **chosen)))
 
     def take_scene() -> None:
@@ -305,7 +311,7 @@ def _how_to_read(source: Source) -> None:
             st.session_state.data_t = source.t
             st.number_input("Time point", 0, key="data_t", on_change=read_anew, width=150)
         colour = source.stained is not None
-        with suppress(ValueError):  # Told below.
+        with suppress(ValueError):  # The page shows the error below.
             image = cached.whole_image()
             st.session_state.data_inverted = image.inverted
             st.session_state.data_stained = image.stained
@@ -315,15 +321,15 @@ def _how_to_read(source: Source) -> None:
             key="data_inverted",
             on_change=lambda: read_anew(inverted=st.session_state.data_inverted),
             disabled=bool(st.session_state.get("data_stained")) and colour,
-            help="Turns the image over. Judged by the picture until you say so.",
+            help="Inverts the intensities. Detected automatically until you set it.",
         )
         if colour:
             st.toggle(
                 "Stained section",
                 key="data_stained",
                 on_change=lambda: read_anew(stained=st.session_state.data_stained),
-                help="Nuclei are shown by hematoxylin, cells by the density of all stains. Judged "
-                "by the picture until you say so.",
+                help="Nuclei are taken from hematoxylin, cells from the density of all stains. "
+                "Detected automatically until you set it.",
             )
 
 
@@ -331,6 +337,6 @@ def _change_roles() -> None:
     cell, nucleus = tuple(st.session_state.data_cell) or None, st.session_state.data_nucleus
     guessed = cached.whole_image(state.choices().replace(cell=None, nucleus=None)).roles
     if list(cell or ()) == guessed["cell"] and nucleus == guessed["nucleus"]:
-        # Back to what is guessed is as if nothing had been said.
+        # Roles equal to the guessed ones count as no choice.
         cell = nucleus = None
     state.choose(cell=cell, nucleus=nucleus)

@@ -1,4 +1,4 @@
-"""What became of several images: a row for each to choose, what is wrong, and pictures."""
+"""The outcome of several images: a table to choose one in, error messages, and pictures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_REASONS = 5
 
 
 def say_what_is_wrong(outcomes: Sequence[Outcome]) -> None:
-    """Why some images have no cells; nothing where all have."""
+    """Show the errors of images that failed; nothing if none failed."""
     wrong = [one for one in outcomes if one.error]
     if not wrong:
         return
@@ -25,33 +25,35 @@ def say_what_is_wrong(outcomes: Sequence[Outcome]) -> None:
     if len(wrong) > MOST_REASONS:
         reasons.append("- and more, see the table")
     st.warning(
-        f"{len(wrong)} of {len(outcomes)} images could not be done:\n" + "\n".join(reasons),
+        f"{len(wrong)} of {len(outcomes)} images failed:\n" + "\n".join(reasons),
         icon=":material/error:",
     )
 
 
 def say_what_else_it_saw(outcomes: Sequence[Outcome]) -> None:
-    """Channels of other names than in the run: only the person knows whether that matters."""
+    """Show which images have channels of other names than the run. The user must judge them."""
     remarks = Counter(one.remark for one in outcomes if one.remark)
     for remark, n in remarks.most_common(MOST_REASONS):
         first = next(one.image for one in outcomes if one.remark == remark)
         more = f" and {n - 1} more" if n > 1 else ""
         st.info(
-            f"In `{first}`{more} the network {remark}. Where that is another stain, what it finds "
-            "is worth little.",
+            f"In `{first}`{more} the network {remark}. If that is another stain, do not trust the "
+            "cells it finds.",
             icon=":material/info:",
         )
 
 
 def choose_one(outcomes: Sequence[Outcome], *, key: str) -> Outcome:
-    """A table with a row for each image, and the one chosen in it, at first the first with cells.
+    """Show a table with a row for each image, and return the chosen one.
+
+    Until one is chosen, that is the first one without an error.
 
     Parameters
     ----------
     outcomes : sequence of Outcome
-        One at least.
+        At least one.
     key : str
-        Of the table.
+        The widget key of the table.
     """
     in_um = any(one.median_area_um2 for one in outcomes)
     areas = {f"median area in {'µm²' if in_um else 'pixels'}": "median_area" + "_um2" * in_um}
@@ -60,7 +62,7 @@ def choose_one(outcomes: Sequence[Outcome], *, key: str) -> Outcome:
             "image": [one.name for one in outcomes],
             "cells": [one.cells for one in outcomes],
             **{title: [getattr(one, name) for one in outcomes] for title, name in areas.items()},
-            "cell area": [one.mask_fraction for one in outcomes],
+            "mask area": [one.mask_fraction for one in outcomes],
             "seconds": [one.seconds for one in outcomes],
         }
         | ({"trouble": [one.error for one in outcomes]} if any(o.error for o in outcomes) else {}),
@@ -71,13 +73,13 @@ def choose_one(outcomes: Sequence[Outcome], *, key: str) -> Outcome:
         selection_mode="single-row",
         column_config={
             "image": st.column_config.TextColumn(pinned=True),
-            "cell area": st.column_config.NumberColumn(
-                format="percent", help="Share of the image that the mask calls cell."
+            "mask area": st.column_config.NumberColumn(
+                format="percent", help="Share of the image that the mask covers."
             ),
             "seconds": st.column_config.NumberColumn(format="%.1f"),
             **{title: st.column_config.NumberColumn(format="%.4g") for title in areas},
         },
-        alt=f"A row for each of {len(outcomes)} images with its number of cells",
+        alt=f"A table of {len(outcomes)} images with their numbers of cells",
     )
     rows = [row for row in event["selection"]["rows"] if row < len(outcomes)]
     if rows:
@@ -87,14 +89,14 @@ def choose_one(outcomes: Sequence[Outcome], *, key: str) -> Outcome:
 
 @st.cache_data(max_entries=8, scope="session", show_spinner=False)
 def picture_in(file: str, stamp: float = 0.0) -> Rgb:
-    """(H, W, 3) the picture in a file, no larger than pages show one.
+    """Read an (H, W, 3) picture from a file, reduced to the largest size that pages show.
 
     Parameters
     ----------
     file : str
-        Its path.
+        Path of the file.
     stamp : float
-        The time of the file, where it may be written again.
+        Modification time of the file, if it may be written again; part of the cache key.
     """
     del stamp
     with Image.open(file) as picture:

@@ -1,4 +1,4 @@
-"""The open run, for pages that show what it made: which one it is, and how it goes on."""
+"""The open run on pages that show its results: its name and status."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from pages.shared.waiting import waiting_line
 
 
 def opened_run(lacking: str) -> Run:
-    """The open run if it has epochs; else the page says so and ends here.
+    """Return the open run if it has epochs; else show a message and stop the page.
 
     Parameters
     ----------
     lacking : str
-        What there is not yet without a run, as the beginning of a sentence.
+        What is missing without a run, as the beginning of a sentence: "There are no cells".
     """
     run = state.run()
     if run is None or not run.epochs:
         why = (
             "no run is open. Start one, or open one from the list of runs, on the page Train."
             if run is None
-            else "the open run has no epoch. Watch it on the page Train; the first one takes the "
+            else "the open run has no epoch. Watch it on the page Train; the first epoch takes the "
             "longest."
         )
         st.info(f"{lacking} yet: {why}", icon=":material/info:")
@@ -38,15 +38,15 @@ def opened_run(lacking: str) -> Run:
 
 
 def which_run(run: Run) -> None:
-    """Name and standing of the run. While it goes on the page is drawn again with each epoch."""
+    """Show name and status of the run. While it runs, the page reruns after each epoch."""
     now = run.progress
     going = now.status in ("queued", "running")
     st.fragment(_standing, run_every=1.0 if going else None)(run, now, [now])
 
 
 def _standing(run: Run, drawn: Progress, first: list[Progress]) -> None:
-    # The first time it is part of the page, all of which is drawn to its end before it is drawn
-    # again: a button that was pressed is in there somewhere.
+    # The first call is part of the page's own run. It takes the progress that the page was drawn
+    # with, so that it starts no rerun before the page has handled a clicked button.
     now = first.pop() if first else run.progress
     st.markdown(
         f":material/model_training: **{run_name(run)}**  \n:gray[:small[{standing_in_words(run)}]]"
@@ -56,7 +56,7 @@ def _standing(run: Run, drawn: Progress, first: list[Progress]) -> None:
 
 
 def standing_in_words(run: Run) -> str:
-    """Where the run is, and which of its epochs are here."""
+    """Describe the run's status and its last stored epoch."""
     now = run.progress
     line = waiting_line(run) if now.status == "queued" else progress_line(now)
     if now.status in ("queued", "running"):

@@ -1,4 +1,4 @@
-"""On the page Train: more images for the next run to train on."""
+"""On the page Train: other images that the next run is also trained on."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pages.shared.caching import cached, cached_others
 
 TURN = "train_others_turn"
 REFUSED = "train_others_refused"
-# More rows than this scroll; the button to start stays near.
+# A longer list scrolls, so that the start button stays near.
 MOST_ROWS = 6
 LIST_HEIGHT = 300
 
 
 def other_images() -> None:
-    """Add images to train on beside the present one, see those that are there, take them away."""
+    """Let the user add other images to train on, list them, and remove them."""
     chosen = state.choices().others
     number = f" ({len(chosen)})" if chosen else ""
     with st.expander(
@@ -30,10 +30,10 @@ def other_images() -> None:
         key="train_more_images",
     ):
         st.caption(
-            "One network is trained on all of them; they should be alike. Cell area and nuclei are "
-            "found on each by itself, with the present settings. The training has as many steps as "
-            "on one image, so give it more epochs where there are many. What it finds in them is "
-            "on the page Results."
+            "One network is trained on all images, so they should be alike. Mask and markers are "
+            "found for each image separately, with the current settings. The number of training "
+            "steps stays the same, so set more epochs for many images. Their cells are shown on "
+            "the page Results."
         )
         with panels.show_errors():
             _add()
@@ -43,16 +43,16 @@ def other_images() -> None:
 
 
 def _add() -> None:
-    # Another key is another, empty widget: what was uploaded is on disk, and its memory goes.
+    # A new key makes a new, empty widget. The files are on disk, so their memory can be freed.
     turn = st.session_state.setdefault(TURN, 0)
     given = st.file_uploader(
-        "Images with the same kinds of channels, in as many files each",
+        "Images with the same kinds of channels, each in the same number of files",
         type=panels.IMAGE_FILES,
         accept_multiple_files=True,
         key=f"train_others_{turn}",
-        help="They are read as the present image is, but all of each is used, not a region. Their "
-        "channels have the roles that those of the same names have there. Of a file that holds "
-        "several images all are taken. They stay on the computer that runs this app.",
+        help="They are read like the current image, but each is used whole, not a region of it. "
+        "Each channel has the role of the channel of the same name in the current image. All "
+        "images in a file are taken. The files stay on the computer that runs this app.",
     )
     if given:
         _take(given)
@@ -61,7 +61,7 @@ def _add() -> None:
 
 
 def _take(given: Sequence[Any]) -> None:
-    """Keep the uploaded files that can be trained on; remember what is wrong with the rest."""
+    """Keep the uploaded files that can be trained on; remember why the others were refused."""
     first, chosen = cached.image(), state.choices()
     kept = [keep_file(file.name, file.getvalue()) for file in given]
     together, apart = images_of(kept, chosen)
@@ -74,26 +74,26 @@ def _take(given: Sequence[Any]) -> None:
                 refused.append((source.title, str(error).removeprefix(f"{source.name}: ")))
             else:
                 chosen = chosen.replace(others=(*chosen.others, *more))
-    # All at once, so that whoever interrupts it begins again with all of them.
+    # All are added at once, so that after an interruption none of them is there yet.
     state.choose(others=chosen.others)
     st.session_state[REFUSED] = state.choices().source, refused
 
 
 def _say_refused() -> None:
     source, refused = st.session_state.get(REFUSED, (None, []))
-    # With another image another choice begins.
+    # The messages belong to one image, and end with another one.
     if refused and source == state.choices().source:
         reasons = "\n".join(f"- `{name}`: {reason}" for name, reason in refused)
         st.warning(f"Not taken:\n{reasons}", icon=":material/error:")
 
 
 def forget_refused() -> None:
-    """What was wrong with files that were given is not to be said any more."""
+    """Forget why files were refused."""
     st.session_state.pop(REFUSED, None)
 
 
 def _listed(chosen: Sequence[Source]) -> None:
-    """A row for each, with a button to take it away."""
+    """Show a row for each image, with a button that removes it."""
     height = LIST_HEIGHT if len(chosen) > MOST_ROWS else "content"
     with st.container(height=height, gap=None):
         for place, other in enumerate(chosen):
@@ -119,7 +119,7 @@ def _listed(chosen: Sequence[Source]) -> None:
 
 
 def _said(other: Source) -> str:
-    """Size, channels and number of cells, or what is wrong with it by now."""
+    """Return size, channels and number of cells, or why the image can no longer be read."""
     try:
         found = cached_others.facts(other)
     except ValueError as error:

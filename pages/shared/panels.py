@@ -1,4 +1,4 @@
-"""Pieces that several pages use: where one is in the pipeline, messages, explanations, code."""
+"""Pieces that several pages use: the pipeline bar, messages, explanations, code."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ EXPLAINED = Path(__file__).parent.parent / "explained"
 
 # Title, icon and one line for each page, in the order of the pipeline.
 TITLES = {
-    "overview": ("Overview", ":material/home:", "The whole way from image to cells, in one look."),
-    "data": ("Data", ":material/image:", "Choose an image, its channels and the part to work on."),
+    "overview": ("Overview", ":material/home:", "The pipeline from image to cells at a glance."),
+    "data": ("Data", ":material/image:", "Choose an image, its channels and the region."),
     "mask": ("Mask", ":material/content_cut:", "Where there are cells: the graph cut."),
     "cells": ("Cells", ":material/scatter_plot:", "Where each cell is: markers and crops."),
     "train": ("Train", ":material/model_training:", "Train the network on this very image."),
@@ -27,12 +27,12 @@ TITLES = {
     "results": (
         "Results",
         ":material/table_view:",
-        "Your cells one by one, and files to take.",
+        "Your cells one by one, and files to download.",
     ),
-    "apply": ("Apply", ":material/photo_library:", "The same network on other images."),
+    "apply": ("Apply", ":material/photo_library:", "Apply the trained network to other images."),
 }
 
-# Endings of the files that a person may upload as an image.
+# Extensions of the files that can be uploaded as an image.
 PICTURE_FILES = ["tif", "tiff", "png", "bmp", "gif", "webp", "jp2", "j2k", "jpx", "jpf"]
 IMAGE_FILES = [
     *PICTURE_FILES,
@@ -50,7 +50,7 @@ MARKER_FILES = [
 
 
 def head(page: str) -> None:
-    """Where one is in the pipeline, with a link to each page; title, and what went wrong last."""
+    """Show the pipeline with a link to each page, the title, and the last error message."""
     title, _, line = TITLES[page]
     _pipeline()
     st.title(title, anchor=False)
@@ -60,7 +60,7 @@ def head(page: str) -> None:
 
 
 def _pipeline() -> None:
-    """A link to each page, with where its step stands, in the words of `steps.MARKS`."""
+    """Show a link to each page, with the status of its step as in `steps.MARKS`."""
     standing = steps.status()
     with st.container(horizontal=True, gap="small", key="pipeline"):
         for name, (title, icon, _) in TITLES.items():
@@ -73,7 +73,7 @@ def _pipeline() -> None:
 
 @contextmanager
 def show_errors() -> Iterator[None]:
-    """What the core refuses is said in its own words, on the page; the rest of the page stays."""
+    """Show the core's error message on the page; the rest of the page stays."""
     try:
         yield
     except Cancelled as error:
@@ -84,7 +84,7 @@ def show_errors() -> Iterator[None]:
 
 @contextmanager
 def complaints() -> Iterator[None]:
-    """In a callback: keep what the core refuses for the page to tell."""
+    """In a callback: keep the core's error message for the page to show."""
     try:
         yield
     except ValueError as error:
@@ -92,7 +92,7 @@ def complaints() -> Iterator[None]:
 
 
 def needs(compute: Callable[[], Any]) -> Any:
-    """A result that the page cannot do without: the core's message and nothing else if it fails."""
+    """Compute a result that the page needs. If it fails, show the error and stop the page."""
     try:
         return compute()
     except ValueError as error:
@@ -107,7 +107,7 @@ def needs(compute: Callable[[], Any]) -> Any:
 
 
 def link(page: str, label: str | None = None) -> None:
-    """A link to another page that takes draft and run with it."""
+    """Show a link to another page that keeps the draft and the run."""
     title, icon, _ = TITLES[page]
     st.page_link(f"pages/{page}.py", label=label or title, icon=icon, query_params=state.url())
 
@@ -118,7 +118,7 @@ def go(page: str) -> None:
 
 
 def wait_for_consent(step: str) -> None:
-    """Stop here on a large region until somebody asks to compute this step again."""
+    """On a large region, stop the page until the user asks to compute this step."""
     key = cached.step_keys()[step]
     asked = st.session_state.setdefault("asked", {})
     if not cached.is_large() or asked.get(step) == key:
@@ -126,7 +126,7 @@ def wait_for_consent(step: str) -> None:
     top, left, bottom, right = cached.region()
     st.warning(
         f"The region has {bottom - top} × {right - left} pixels. Computing this step takes some "
-        "seconds, so it waits for you.",
+        "seconds, so it starts when you click.",
         icon=":material/update:",
     )
     st.button(
@@ -143,45 +143,45 @@ def wait_for_consent(step: str) -> None:
 
 
 def explanation(page: str) -> str:
-    """The idea of a page, its formula and its parameters, as Markdown."""
+    """Return the explanation of a page as Markdown: idea, formula, parameters."""
     return (EXPLAINED / f"{page}.md").read_text("utf-8")
 
 
 def next_step(page: str) -> None:
-    """Where to go from here."""
+    """Show the button that leads to the next page."""
     title, icon, _ = TITLES[page]
     if st.button(f"Next: {title}", icon=icon, type="primary"):
         go(page)
 
 
 def footer(page: str, code: str) -> None:
-    """What happens on this page, and the code that does the same."""
+    """Show the explanation of this page, and the code that does the same."""
     steps.looked_at(page)
     left, right = st.columns(2)
     with left, st.expander("What happens here", icon=":material/school:"):
         st.markdown(explanation(page))
     with right, st.expander("The code", icon=":material/code:"):
         st.caption(
-            "The same with the package, with the values chosen now. It runs as it is, in any "
-            "folder, once the package is installed: `pip install .` in the folder of the program. "
-            "Files that you uploaded have to be in that folder."
+            "This script does the same as the page, with the current choices. Install the package "
+            "first: `pip install .` in the folder of the program. Then run the script in any "
+            "folder that holds the files you uploaded."
         )
         st.code(code, language="python")
 
 
 def chart(figure: Any, *, key: str, alt: str, zoom: bool = False) -> None:
-    """A Plotly figure as all pages show it; `alt` says in words what is in it."""
+    """Show a Plotly figure; `alt` describes it in words."""
     config = figures.PANES_CONFIG if zoom else figures.STILL_CONFIG
     st.plotly_chart(figure, key=key, alt=alt, width="stretch", config=_config(config, key))
 
 
 def _config(config: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """The camera of a chart saves it under the name of page and chart."""
+    """Return the chart's configuration; its camera button saves under the chart's name."""
     return dict(figures.named_config(config, f"cellcutter-{key.replace('_', '-')}"))
 
 
 def chart_to_choose(figure: Any, *, key: str, alt: str) -> Any:
-    """A figure with points to click; what `customdata` says of the one clicked last, or None."""
+    """Show a figure with points to click. Return `customdata` of the clicked point, or None."""
     event = st.plotly_chart(
         figure,
         key=key,

@@ -14,19 +14,19 @@ LOG_LINES = 40
 
 
 def troubles(run: Run, now: Progress) -> None:
-    """Say that a run has collapsed, has failed, or was left behind; nothing where all is well."""
+    """Show whether a run has collapsed, failed or never started; nothing if all is well."""
     if now.collapsed:
         advice = what_to_try(run.config)
         st.warning(
-            "**This run has collapsed:** all its cells are empty, which costs nothing, and more "
-            "epochs will not bring them back. Take *Duplicate with changes* and try one of "
-            "these.\n" + "\n".join(f"- {one}" for one in [*advice, "another seed"]),
+            "**This run has collapsed:** all its cells are empty, and more epochs will not bring "
+            "them back, because an empty cell costs nothing. Use *Duplicate with changes* and try "
+            "one of these.\n" + "\n".join(f"- {one}" for one in [*advice, "another seed"]),
             icon=":material/error:",
         )
     if now.status in ("failed", "crashed"):
-        again = f"go on after {now.kept}" if now.epochs_done or now.step else "try it again"
-        # Of an earlier version it is told already that it cannot.
-        advice = f" *Continue* lets it {again}." if is_current(run.config) else ""
+        again = f"resumes it after {now.kept}" if now.epochs_done or now.step else "starts it again"
+        # A run of an earlier version cannot be continued; `version_note` says so.
+        advice = f" *Continue* {again}." if is_current(run.config) else ""
         st.error(
             f"**This run {now.status}:** {now.message}.{advice}",
             icon=":material/error:",
@@ -34,7 +34,7 @@ def troubles(run: Run, now: Progress) -> None:
         end_of_log(run)
     jobs = cached_runs.jobs()
     if now.status == "queued" and run.path in [left.path for left in jobs.left_behind()]:
-        st.warning("The app was closed before it was this run's turn.", icon=":material/update:")
+        st.warning("The app was closed before this run started.", icon=":material/update:")
         if st.button("Put it into the queue again", key="train_again"):
             with panels.show_errors():
                 jobs.submit(run)
@@ -42,7 +42,7 @@ def troubles(run: Run, now: Progress) -> None:
 
 
 def what_to_try(config: Config) -> list[str]:
-    """What keeps a network from collapsing, as far as the run did without."""
+    """List what keeps a network from collapsing and was not used in this run."""
     training, taught = config.training, config.network.start == "simulated"
     tried = {
         "the start *Taught on simulated cells*": taught,
@@ -50,7 +50,7 @@ def what_to_try(config: Config) -> list[str]:
         "a warm-up of 32 steps (Training)": taught or training.warm_up > 0,
         "a third of the learning rate (Training)": training.learning_rate
         <= (2e-4 if taught else 1e-3),
-        "a longest gradient of 1, clip norm (Training)": training.clip_norm is not None,
+        "a clip norm of 1 (Training)": training.clip_norm is not None,
         "a nucleus weight of 1 (Training)": training.nucleus_weight > 0,
         "β nearer to 0, such as −10 (Training)": training.beta > -20,
     }
@@ -58,7 +58,7 @@ def what_to_try(config: Config) -> list[str]:
 
 
 def end_of_log(run: Journal) -> None:
-    """The last lines that the run's process wrote."""
+    """Show the last lines that the run's process wrote to its log."""
     if not run.log_file.exists():
         return
     lines = run.log_file.read_text("utf-8", "replace").splitlines()[-LOG_LINES:]

@@ -1,4 +1,4 @@
-"""Runs in words: what one is called, where it stands, how long it takes."""
+"""Runs in words: name, status and duration."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ STALE = {
 
 
 def with_others(image: str, n: int) -> str:
-    """An image and so many others that are trained on as well."""
+    """Name an image and say how many other images are trained on, too."""
     return f"{image} and {n} {'other' if n == 1 else 'others'}" if n else image
 
 
 def run_name(run: RunSummary | Run) -> str:
-    """What a run is called in lists and above what it made."""
+    """Return the name of a run, for lists and above its results."""
     return names.run_name(run.path.name if isinstance(run, Run) else run.id, run.description)
 
 
 def run_title(run: Run) -> str:
-    """Image and settings of a run, as a heading."""
+    """Return image and settings of a run, as a heading."""
     return f"{names.image_of(run.description)}: {names.how(run.description)}"
 
 
 def came_from(description: Mapping[str, Any]) -> str:
-    """Of a run that was trained again from another one: from which; else nothing."""
+    """Say from which run this one was trained again; empty for other runs."""
     before = description.get("from")
     if not before:
         return ""
@@ -46,12 +46,12 @@ def came_from(description: Mapping[str, Any]) -> str:
 
 
 def progress_line(now: Progress) -> str:
-    """Where a run stands, in one line."""
+    """Return the status of a run in one line."""
     done = f"epoch {min(now.epochs_done + 1, now.epochs)} of {now.epochs}"
     epochs = f"{now.epochs_done} {'epoch' if now.epochs_done == 1 else 'epochs'}"
     left = "" if now.seconds_left is None else f", about {format_duration(now.seconds_left)} left"
     return {
-        "queued": "Waiting for its turn",
+        "queued": "Waiting in the queue",
         "running": f"Training: {done}{left}",
         "stopped": f"Stopped after {now.kept}",
         "finished": f"Finished: {epochs} in {format_duration(now.seconds)}",
@@ -61,7 +61,7 @@ def progress_line(now: Progress) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """A duration as people say it."""
+    """Return a duration in s, min or h."""
     if seconds < 90:
         return f"{max(round(seconds), 1)} s"
     if seconds < 5400:
@@ -70,30 +70,30 @@ def format_duration(seconds: float) -> str:
 
 
 def stale_note(steps: tuple[str, ...]) -> None:
-    """Say that the open run was made from other choices, and from which."""
+    """Say that the open run was made from other choices, and which ones have changed."""
     if not steps:
         return
     first = STALE[steps[0]]
     st.warning(
-        f"This run is out of date: since it started you changed the {first}. What you see here "
-        "is still what it was trained on.",
+        f"This run is out of date: you have changed the {first} since it started. This page still "
+        "shows what the run was trained on.",
         icon=":material/update:",
     )
 
 
 def choices_note() -> None:
-    """Say that opening a run brought its image and settings, and offer those of before."""
+    """Say that all pages now show the choices of the opened run, and offer the previous ones."""
     if not state.chosen_before():
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption("All pages show the image and the settings of this run now.", width="content")
-        if st.button("Back to what I had chosen", icon=":material/undo:", key="train_choices_back"):
+        st.caption("All pages now show the image and settings of this run.", width="content")
+        if st.button("Back to my choices", icon=":material/undo:", key="train_choices_back"):
             state.return_to_choices()
             st.rerun()
 
 
 def version_note(run: Run) -> None:
-    """Say of a run of an earlier version that it can be looked at, and what else to do."""
+    """Say that a run of an earlier version can only be viewed, and what to do instead."""
     try:
         check_current(run.config)
     except ValueError as error:
@@ -102,7 +102,7 @@ def version_note(run: Run) -> None:
 
 
 def doubts_note(doubts: list[str]) -> None:
-    """Say why the cells of a run are better not trusted, where something speaks against them."""
+    """Show the reasons to doubt the cells of a run, if there are any."""
     if doubts:
         listed = doubts[0] if len(doubts) == 1 else "\n".join(["", *(f"- {one}" for one in doubts)])
         st.warning(f"**Look closely at these cells.** {listed}", icon=":material/visibility:")

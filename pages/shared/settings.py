@@ -20,9 +20,9 @@ def setting(
     disabled: bool = False,
     steps: Sequence[float] = (),
 ) -> None:
-    """A widget for a setting; its bounds and its meaning come from `cellcutter_core.config`.
+    """Show a widget for a setting; bounds and help text come from `cellcutter_core.config`.
 
-    `steps` are the values that its slider stops at, in place of the usual ones.
+    `steps` are the values that its slider stops at, instead of the usual ones.
     """
     settings = getattr(state.choices().config, group)
     field = type(settings).model_fields[name]
@@ -38,7 +38,7 @@ def setting(
 def _optional(
     group: str, name: str, title: str, field: FieldInfo, value: Any, *, disabled: bool
 ) -> None:
-    """A setting that may be None: a switch, and the number where it is on."""
+    """Show a setting that may be None: a switch and, if it is on, the number."""
     key = f"{group}_{name}_given"
     st.session_state[key] = value is not None
     usual = getattr(getattr(Config(), group), name)
@@ -67,7 +67,7 @@ def _widget(
     steps: Sequence[float] = (),
 ) -> None:
     key = f"{group}_{name}"
-    # The choices are what counts; the widget shows them, whatever it was left at.
+    # The choices count. The widget shows them, whatever it showed before.
     st.session_state[key] = value
 
     def change() -> None:
@@ -84,7 +84,7 @@ def _widget(
     elif options := _options(field):
         st.selectbox(title, options, **common)
     elif stops := steps or usual_steps(field):
-        # A value that came from elsewhere is a stop as well.
+        # A value that was not set with this slider becomes an additional stop.
         st.select_slider(title, sorted({*stops, value}), format_func="{:g}".format, **common)
     elif span := everyday(field):
         low, high, step = span
@@ -103,13 +103,13 @@ def _widget(
 
 
 def _options(field: FieldInfo) -> list[Any]:
-    """The values of a Literal, or nothing."""
+    """Return the values of a Literal, or an empty list."""
     found = get_args(field.annotation)
     return list(found) if found and not any(isinstance(kind, type) for kind in found) else []
 
 
 def _bounds(field: FieldInfo) -> tuple[float | None, float | None]:
-    """Lowest and highest value; open bounds are for the core to refuse."""
+    """Return the lowest and the highest value. The core refuses a value on an open bound."""
 
     def bound(*names: str) -> float | None:
         for part in field.metadata:

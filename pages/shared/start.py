@@ -1,4 +1,4 @@
-"""From the present choices to a run that waits for its turn."""
+"""Make a run from the current choices and put it into the queue."""
 
 from __future__ import annotations
 
@@ -14,19 +14,18 @@ from pages.shared.caching import cached, cached_others, cached_runs
 
 
 def start_run() -> Run:
-    """Write a run of the present choices, queue it and open it.
+    """Write a run of the current choices, queue it and open it.
 
-    The other images that it is to train on are prepared here, one after the other; the page says
-    which.
+    The other images to train on are prepared one after the other; the page names the current one.
 
     Raises
     ------
     ValueError
-        What the core refuses; then there is no run.
+        If the core refuses something; then no run is written.
     """
     config = state.choices().config
     inputs, truth = cached.inputs()
-    # What is wrong with them is said before anything is written.
+    # An error in the crops is raised here, before anything is written.
     make_dataset(inputs, config)
     image = cached.image()
     about = {
@@ -58,11 +57,11 @@ def start_run() -> Run:
 
 
 def _prepared_others() -> list[Other]:
-    """The chosen other images with cell area and markers; what is wrong with one ends it."""
+    """Find mask and markers of the chosen other images; an error in one ends it."""
     chosen = state.choices().others
     found = []
     for number, other in enumerate(chosen, 1):
-        line = f"Finding cell area and nuclei in {other.name}, {number} of {len(chosen)} others …"
+        line = f"Finding mask and markers in {other.name}, {number} of {len(chosen)} others …"
         with st.spinner(line):
             found.append(cached_others.prepared(other))
     return found

@@ -1,8 +1,8 @@
 """What a visitor has chosen and opened: in the session, on disk and in the URL.
 
-Choices live in a draft on disk, whose id is in the URL beside that of the open run: reloading or
-sharing the address brings both back. Pages read `choices()` and change them by `choose`; widgets
-never hold anything that is not in there as well.
+Choices are stored in a draft on disk. The URL holds the ids of the draft and of the open run, so
+reloading or sharing the address brings both back. Pages read `choices()` and change them with
+`choose`. Everything that a widget holds is in the choices, too.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ REDO = "redo"
 
 
 def enter(page: str) -> None:
-    """First line of every page: through the frame of the app, with what the URL names.
+    """Make sure that `app.py` has run, and open the draft and run in the URL. Each page calls this.
 
-    The first visitor of a server gets a page that is opened directly without `app.py`.
+    The first visitor of a server who opens a page directly gets it without `app.py`.
     """
     if not st.session_state.get(FRAMED):
         st.session_state[WANTED_PAGE] = page
@@ -53,14 +53,14 @@ def enter(page: str) -> None:
 
 
 def _open_url() -> None:
-    """Bring back the draft and the run that the URL names, once a session."""
+    """Open the draft in the URL, once a session, and the run in the URL if it is another one."""
     if CHOICES not in st.session_state:
         st.session_state[CHOICES] = Choices()
         st.session_state[DRAFT] = Draft()
         _try(lambda: _open_draft(st.query_params.get("draft")))
     wanted = st.query_params.get("run")
     if wanted and wanted != st.session_state.get(RUN):
-        # Without a draft the pages before show what the run was made from.
+        # Without a draft, all pages show the choices that the run was made from.
         _try(lambda: open_run(wanted, with_choices=not draft().exists))
 
 
@@ -82,33 +82,33 @@ def _write_url() -> None:
 
 
 def url() -> dict[str, str]:
-    """Query parameters that a link to another page has to carry."""
+    """Return the query parameters that a link to another page needs."""
     found = {"draft": draft().id} if draft().exists else {}
     return found | ({"run": st.session_state[RUN]} if st.session_state.get(RUN) else {})
 
 
 def choices() -> Choices:
-    """Everything chosen so far."""
+    """Return everything chosen so far."""
     return st.session_state[CHOICES]
 
 
 def draft() -> Draft:
-    """Where the choices are kept."""
+    """Return the draft that stores the choices."""
     return st.session_state[DRAFT]
 
 
 def choose(**values: Any) -> None:
-    """Change some choices; what is wrong with them is told on the page, and nothing changes."""
+    """Change some choices. If they are invalid, nothing changes and the page shows the error."""
     _change(lambda: choices().replace(**values))
 
 
 def choose_setting(group: str, name: str, value: Any) -> None:
-    """Change one setting, as `choose`."""
+    """Change one setting, like `choose`."""
     _change(lambda: choices().with_setting(group, name, value))
 
 
 def choose_source(source: Source) -> None:
-    """Take another image; what belonged to the last one is forgotten but for the settings."""
+    """Take another image. What belongs to the last image is forgotten; the settings stay."""
     others = choices().others if source.is_same(choices().source) else ()
     choose(source=source, others=others, cell=None, nucleus=None, pixel_size=None, region=None)
 
@@ -121,7 +121,7 @@ def take(new: Choices) -> None:
 def _change(make: Callable[[], Choices]) -> None:
     def change() -> None:
         new = make()
-        # From here on it is a way of its own.
+        # Changed choices are no longer those of a run, so there is no way back to offer.
         st.session_state.pop(BEFORE, None)
         draft().save(new)
         if keys(new)["image"] != keys(choices())["image"]:
@@ -133,7 +133,7 @@ def _change(make: Callable[[], Choices]) -> None:
 
 
 def forget_edits() -> None:
-    """Undo and redo belong to one region of one image; its markers stay on disk."""
+    """Forget edited markers, undo and redo, which belong to one region; markers stay on disk."""
     for name in (EDITS, UNDO, REDO):
         st.session_state.pop(name, None)
 
@@ -154,7 +154,7 @@ def _try(action: Callable[[], None]) -> None:
 
 
 def edited_markers() -> Nuclei | None:
-    """Markers as changed by hand for the present image and region, or None."""
+    """Return the edited markers of the current image and region, or None."""
     if EDITS not in st.session_state:
         st.session_state[EDITS] = None
         _try(lambda: st.session_state.update({EDITS: draft().markers(choices())}))
@@ -162,7 +162,7 @@ def edited_markers() -> Nuclei | None:
 
 
 def edit_markers(markers: Nuclei | None) -> None:
-    """Take markers as changed by hand (None: as they are found), to be undone by `undo`."""
+    """Take edited markers, or with None the found ones; `undo` takes it back."""
     st.session_state.setdefault(UNDO, []).append(edited_markers())
     st.session_state[REDO] = []
     _keep(markers)
@@ -176,7 +176,7 @@ def undo() -> None:
 
 
 def redo() -> None:
-    """Do again what was undone last."""
+    """Repeat the change that was undone last."""
     if st.session_state.get(REDO):
         st.session_state[UNDO].append(edited_markers())
         _keep(st.session_state[REDO].pop())
@@ -196,7 +196,7 @@ def _keep(markers: Nuclei | None) -> None:
 
 
 def run() -> Run | None:
-    """The open run, or None."""
+    """Return the open run, or None."""
     run_id = st.session_state.get(RUN)
     if run_id is None:
         return None
@@ -209,13 +209,13 @@ def run() -> Run | None:
 
 
 def close_run() -> None:
-    """No run is open any more."""
+    """Close the open run."""
     st.session_state[RUN] = None
     st.query_params.pop("run", None)
 
 
 def open_run(run_id: str, *, with_choices: bool = False) -> None:
-    """Open a run, and if wanted take the choices it was made from.
+    """Open a run and, with `with_choices`, take the choices it was made from.
 
     Raises
     ------
@@ -232,19 +232,19 @@ def open_run(run_id: str, *, with_choices: bool = False) -> None:
 
 
 def take_choices_of(opened: Run) -> None:
-    """Choose what a run was made from, its edited markers included.
+    """Take the choices that a run was made from, with its edited markers.
 
     Raises
     ------
     ValueError
-        If its images are not here any more and cannot be had from the run.
+        If its images are no longer here and the run does not hold them.
     """
     chosen = Choices(**opened.description["choices"])
     files = [file for source in (chosen.source, *chosen.others) for file in files_of(source)]
     files += [] if chosen.source.truth is None else [file_of(chosen.source.truth)]
     all_named = len(chosen.others) == len(opened.other_files)
     if not all_named or not all(file.exists() for file in files):
-        # It came from another machine.
+        # The run came from another machine, or its files were deleted.
         chosen = adopt(opened)
     draft().save(chosen)
     if opened.description.get("edits"):
@@ -255,30 +255,30 @@ def take_choices_of(opened: Run) -> None:
 
 
 def description() -> dict[str, Any]:
-    """What a run's description says of the present choices."""
+    """Return the entries of a run's description that state the current choices."""
     edits = markers_digest(edited_markers())
     return {**described(choices(), edits=edits), "edits": edits}
 
 
 def differing(opened: Run) -> tuple[str, ...]:
-    """The steps of a run that would come out differently with the present choices."""
+    """Return the steps of a run that would give other results with the current choices."""
     now = keys(choices(), edits=markers_digest(edited_markers()))
     return changed(now, keys_then(opened.description))
 
 
 def out_of_date(opened: Run) -> tuple[str, ...]:
-    """As `differing`, where what the run was made from has changed.
+    """Return `differing`, but empty if only the training differs.
 
-    Settings of the training alone are those of the next run, and say nothing of this one.
+    Changed settings of the training are for the next run; this run is not out of date.
     """
     steps = differing(opened)
     return () if steps == ("training",) else steps
 
 
 def look_back(run_id: str) -> None:
-    """Open a run of the list, and have all pages show what it was made from.
+    """Open a run of the list, and make all pages show the choices it was made from.
 
-    What was chosen before stays in its draft; `return_to_choices` goes back to it.
+    The previous choices stay in their draft; `return_to_choices` goes back to them.
 
     Raises
     ------
@@ -294,7 +294,7 @@ def look_back(run_id: str) -> None:
     try:
         open_run(run_id, with_choices=True)
     except ValueError:
-        # Its images are gone: it is looked at beside what is chosen now.
+        # Its images are gone: the run is opened, and the current choices stay.
         st.session_state[DRAFT] = before
         open_run(run_id)
         return
@@ -302,12 +302,12 @@ def look_back(run_id: str) -> None:
 
 
 def chosen_before() -> bool:
-    """Whether a run was opened in the place of other choices, which are still there."""
+    """Return whether opening a run replaced other choices that can be brought back."""
     return bool(st.session_state.get(BEFORE))
 
 
 def return_to_choices() -> None:
-    """Take the choices of before a run was opened; it stays open."""
+    """Go back to the choices from before a run was opened; the run stays open."""
     wanted = st.session_state.pop(BEFORE, None)
     _try(lambda: _open_draft(wanted))
     forget_edits()

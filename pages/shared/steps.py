@@ -1,4 +1,4 @@
-"""Where each step of the pipeline stands: what is done, what comes next, what is out of date."""
+"""The status of each step of the pipeline: done, next, running, out of date and so on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pages.shared import state
 from pages.shared.caching import cached
 from pages.shared.caching.in_child import NotYet
 
-# In colour, in shape and in words: colour alone does not reach everybody.
+# Icon, colour and word of each status: not everybody can tell the colours apart.
 MARKS = {
     "done": (":material/check_circle:", "green", "done"),
     "next": (":material/arrow_circle_right:", "blue", "next"),
@@ -25,17 +25,17 @@ MARKS = {
     "open": (":material/radio_button_unchecked:", "gray", "to do"),
 }
 
-# Pages whose step a person decides on by looking at it, and the step in `keys`.
+# Pages whose step is done once somebody has looked at it, and the name of the step in `keys`.
 LOOKED_AT = {"data": "image", "mask": "mask", "cells": "markers"}
 
-# Of each step its keys, as they were looked at, and whether what was there is sound.
+# For each step the keys that were looked at, and whether their result was valid.
 Seen = dict[str, dict[str, bool]]
-# So many of a step are remembered, for who goes back and forth.
+# How many keys of a step are remembered, for visitors who go back and forth.
 MOST_SEEN = 20
 
 
 def status() -> dict[str, str]:
-    """For each page of the pipeline a key of `MARKS`."""
+    """Return for each page of the pipeline a key of `MARKS`."""
     opened = state.run()
     steps = _before_training(opened)
     if opened is None:
@@ -57,7 +57,7 @@ def status() -> dict[str, str]:
 
 
 def looked_at(page: str) -> None:
-    """A person has this page before them, with all that belongs to its step on it."""
+    """Record that the visitor has looked at this page, once the result of its step is on it."""
     step = LOOKED_AT.get(page)
     if step is None:
         return
@@ -86,7 +86,7 @@ def _is_sound(page: str) -> bool:
 
 
 def _seen() -> Seen:
-    """What was looked at of the present draft."""
+    """Return what was looked at in the current draft."""
     kept = st.session_state.get(state.SEEN)
     if kept is None or kept[0] != state.draft().id:
         kept = (state.draft().id, state.draft().seen())
@@ -96,7 +96,10 @@ def _seen() -> Seen:
 
 
 def _before_training(opened: Run | None) -> dict[str, str]:
-    """Done is what was looked at, or what the open run was made from."""
+    """Return the status of each step before training.
+
+    A step is done if it was looked at, or if the open run was made from it.
+    """
     now, seen = cached.step_keys(), _seen()
     then = keys_then(opened.description) if opened is not None else {}
     steps = {}
@@ -124,7 +127,7 @@ def _trained(opened: Run, now: Progress, *, stale: bool) -> str:
 
 
 def _applied(opened: Run, now: Progress) -> str:
-    """Where the last application of a run stands."""
+    """Return the status of the last application of a run."""
     last = next(applications(opened), None)
     if last is None:
         return "open"
@@ -141,6 +144,6 @@ def _applied(opened: Run, now: Progress) -> str:
 
 
 def _is_of_before(last: Application, now: Progress) -> bool:
-    """Whether the run was trained on after it was applied: its network is another one now."""
+    """Return whether the run was trained further after it was applied, so its network changed."""
     trained = now.trained_events
     return bool(trained) and trained[-1]["time"] > last.created

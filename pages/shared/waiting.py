@@ -1,4 +1,4 @@
-"""What waits for its turn: its place and about how long that takes."""
+"""The place of a job in the queue, and about how long it has to wait."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from pages.shared.run_words import format_duration
 
 
 def waiting_line(job: Run | Application) -> str:
-    """Of something that waits: what number it is, what comes first, and when it starts."""
+    """Describe a queued job: its place, what is ahead of it, and about when it starts."""
     place = cached_runs.jobs().position(job)
     if place is None:
-        return "Waiting for its turn"
+        return "Waiting in the queue"
     ahead = cached_runs.jobs().ahead(job)
     which = "next in line" if place == 1 else f"number {place} in line"
     return f"Waiting: {which}{_because(ahead)}{_starts(ahead, 'It starts')}"
 
 
 def others_first() -> str:
-    """What comes before a training that would be started now; empty where nothing does."""
+    """Describe what a training started now would wait for; empty if it would start at once."""
     ahead = cached_runs.jobs().ahead()
     if len(ahead) < cached_runs.jobs().n_workers:
         return ""
@@ -42,7 +42,7 @@ def _because(ahead: list[Run | Application]) -> str:
 def _starts(ahead: list[Run | Application], begins: str) -> str:
     seconds = seconds_to_wait(ahead, n_workers=cached_runs.jobs().n_workers, needs=_needs)
     if seconds is None:
-        return f". {begins} when they end: how long they take is not known yet"
+        return f". {begins} when they end; how long they take is not known yet"
     return f". {begins} in about {format_duration(seconds)}"
 
 
@@ -56,7 +56,7 @@ def _needs(job: Run | Application) -> float | None:
 
 @st.cache_data(max_entries=16, ttl=60, scope="session", show_spinner=False)
 def _waiting_needs(path: str, left: int) -> float | None:
-    # Asked every second, and it reads what the run was given.
+    # Cached because it is asked every second and reads the inputs of the run.
     del left
     job = Application(path) if Application.is_at(path) else Run(path)
     return seconds_left(job, device=SPARE.known())

@@ -177,7 +177,7 @@ def test_every_image_is_a_row_with_its_cells_or_its_trouble(run):
     assert rows["cells"].fillna(-1).tolist() == [87, -1, 1]
     assert rows["median area in pixels"].fillna(-1).tolist() == [410.5, -1, 99.0]
     assert rows["trouble"].tolist() == ["", BAD.error, ""]
-    assert "1 of 3 images could not be done" in app.warning[0].value
+    assert "1 of 3 images failed" in app.warning[0].value
     assert BAD.error in app.warning[0].value
     assert app.get("progress")[0].proto.text == "Finished: 3 of 3 images in 5 s, 1 without cells"
     assert not [b for b in app.button if b.key in ("apply_stop", "apply_continue")]
@@ -226,7 +226,7 @@ def test_what_ended_too_early_is_gone_on_with(run, asked, end):
     made.log_file.write_text("a last line")
     app = open_page("apply", run)
     if end != "stopped":
-        message = {"failed": "has no model", None: "ended without a word"}[end]
+        message = {"failed": "has no model", None: "ended without a message"}[end]
         assert message in app.error[0].value
         assert "a last line" in words(app)
     app = shown(app.button(key="apply_continue").click().run())
@@ -237,7 +237,7 @@ def test_what_was_left_behind_by_a_server_can_be_started(run, asked):
     made = Application.create(run, {"a": Path("a.tif")})
     made.record("queued", server="another", host=socket.gethostname(), pid=dead_process())
     app = open_page("apply", run)
-    assert "closed before it was its turn" in app.warning[0].value
+    assert "closed before this application started" in app.warning[0].value
     shown(app.button(key="apply_continue").click().run())
     assert asked == [("apply", made.path.name, {})]
 

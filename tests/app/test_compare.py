@@ -178,7 +178,7 @@ def test_what_differs_between_two_runs_is_said():
     make_run("r3")
     app = take(open_page("compare", make_run("r4")), "runs")
     app = shown(app.selectbox(key="compare_other").set_value("r3").run())
-    assert "Both were made in the same way" in words(app)
+    assert "Both runs have the same image, markers and settings" in words(app)
 
 
 def test_a_difference_says_since_when():

@@ -63,8 +63,8 @@ def test_each_is_read_when_it_is_given_and_what_is_wrong_stands_by_its_name(file
     # The same again, and another one of the same name.
     app = upload(app, again_npz=files["b.npz"], c_npz=files["b.npz"] + b"\0")
     assert others_of(app) == ["b.npz", "c.npz"]
-    assert "- `again.npz`: is b.npz, which is trained on already" in app.warning[0].value
-    assert "- `c.npz`: there is another image of this name" in app.warning[0].value
+    assert "- `again.npz`: is b.npz, which is already trained on" in app.warning[0].value
+    assert "- `c.npz`: there is another image with this name" in app.warning[0].value
 
 
 def test_of_a_file_with_several_images_all_are_taken_but_the_image_itself(files):
@@ -85,7 +85,7 @@ def test_of_a_file_with_several_images_all_are_taken_but_the_image_itself(files)
     assert "cells: actin · nuclei: DAPI · scene = 2" in said
     app.file_uploader[0].upload("three.ome.tif", stream.getvalue())
     app = shown(app.run())
-    assert "which is trained on already" in app.warning[0].value
+    assert "which is already trained on" in app.warning[0].value
     # One of them is taken away, and the others are told apart in the run.
     button = next(b for b in app.button if b.key and b.key.startswith("train_remove_0"))
     app = shown(button.click().run())
@@ -199,9 +199,9 @@ def test_one_whose_file_is_gone_says_so_in_the_list_and_at_the_start(files, aske
     app.query_params["draft"] = draft.id
     app.run()
     app = shown(app.switch_page("pages/train.py").run())
-    assert "`c.npz` · :red[is not kept here any more; take it away and add it again]" in words(app)
+    assert "`c.npz` · :red[is no longer kept here; remove it and add it again]" in words(app)
     app = shown(app.button(key="train_start").click().run())
-    assert app.error[0].value.startswith("c.npz: is not kept here any more")
+    assert app.error[0].value.startswith("c.npz: is no longer kept here")
     assert not asked
 
 

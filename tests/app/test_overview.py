@@ -25,16 +25,16 @@ def test_without_a_run_no_picture_shows_finished_cells():
     app = open_page("overview")
     assert pictures(app)[1:] == [
         "**1** Image →", "**2** Mask →", "**3** Markers and crops →",
-        "**4** Markers that become cells",
+        "**4** Markers to become cells",
     ]  # fmt: skip
-    assert "Training makes the cells" in words(app)
+    assert "Training finds one cell for each marker" in words(app)
     assert train_link(app)
 
 
 @pytest.mark.parametrize("epochs", [(), (0,)])
 def test_a_run_that_has_not_trained_yet_shows_no_cells_either(epochs):
     app = open_page("overview", make_run("r1", epochs=epochs, end=None))
-    assert pictures(app)[-1] == "**4** Markers that become cells"
+    assert pictures(app)[-1] == "**4** Markers to become cells"
     assert train_link(app)
 
 
@@ -43,7 +43,7 @@ def test_a_trained_run_shows_its_last_epoch_and_says_which(old):
     app = open_page("overview", make_run("r1", epochs=(1, 2) if old else (0, 1, 2), old=old))
     assert pictures(app)[-2:] == ["**4** Probabilities, epoch 2 →", "**5** Cells, epoch 2"]
     assert "run r1, epoch 2" in pictures(app)[0]
-    assert "those of run r1 after epoch 2." in words(app)
+    assert "come from run r1, epoch 2." in words(app)
     assert not train_link(app)
 
 
@@ -53,13 +53,13 @@ def test_a_run_of_other_settings_is_still_one_of_this_image_and_that_is_said():
     app.session_state["choices"] = now.with_setting("mask", "automatic", False)
     app = shown(app.run())
     assert pictures(app)[-1] == "**5** Cells, epoch 3"
-    assert "Since then you changed the mask" in words(app)
+    assert "You have changed the mask since then" in words(app)
     app.session_state["choices"] = now.with_setting("training", "lam", 2.0)
-    assert "Since then" not in words(shown(app.run()))
+    assert "since then" not in words(shown(app.run()))
 
 
 def test_a_run_of_another_image_shows_nothing_here():
     app = open_page("overview", make_run("r1"))
     app.session_state["choices"] = app.session_state["choices"].replace(region=(0, 0, 128, 128))
     app = shown(app.run())
-    assert pictures(app)[-1] == "**4** Markers that become cells"
+    assert pictures(app)[-1] == "**4** Markers to become cells"

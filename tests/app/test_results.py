@@ -110,7 +110,7 @@ def test_what_filters_leave_out_is_counted(run):
     assert 0 < inside < n
     app = shown(app.toggle(key="results_whole").set_value(True).run())
     assert len(table(app)) == inside
-    assert f"{inside} of {n} cells; {n - inside} are left out" in words(app)
+    assert f"{inside} of {n} cells; {n - inside} left out" in words(app)
     areas = sorted(table(app)["area"])
     app = shown(app.number_input(key="results_largest").set_value(areas[-2]).run())
     assert sorted(table(app)["area"]) == areas[:-1]

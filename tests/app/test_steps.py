@@ -100,10 +100,10 @@ def test_the_notebooks_view_and_back() -> None:
     next(b for b in app.button if b.label.startswith("The notebook")).click().run()
     assert chosen(app).region == (100, 200, 300, 400)
     next(b for b in app.button if b.label == "Whole image").click().run()
-    # Which is where there is most to see of an image as small as this.
+    # It is the default region of an image as small as this.
     assert chosen(app).region is None
     assert any("512 × 512 pixels. Drag" in caption.value for caption in app.caption)
-    next(b for b in app.button if b.label.startswith("Where there")).click().run()
+    next(b for b in app.button if b.label.startswith("Most interesting")).click().run()
     assert chosen(app).region is None
 
 
@@ -223,11 +223,11 @@ def test_an_image_is_turned_over_and_back() -> None:
     app.segmented_control(key="data_kind").set_value("file").run()
     app.file_uploader(key="data_upload").upload("dark.npy", buffer.getvalue()).run()
     judged = app.toggle(key="data_inverted").value
-    assert judged == any("turned over" in m.value for m in app.markdown)
+    assert judged == any("intensities are inverted" in m.value for m in app.markdown)
     app.toggle(key="data_inverted").set_value(not judged).run()
     assert not app.exception
     assert chosen(app).source.inverted == (not judged)
-    assert judged != any("turned over" in m.value for m in app.markdown)
+    assert judged != any("intensities are inverted" in m.value for m in app.markdown)
 
 
 def tiff(pixels: np.ndarray, **options: object) -> bytes:
@@ -252,7 +252,7 @@ def test_an_image_too_large_to_be_read_is_shown_smaller(monkeypatch: pytest.Monk
     app.switch_page("pages/mask.py").run()
     assert not app.exception
     assert not app.error
-    assert 0.2 < float(metric(app, "Cell area").rstrip("%")) / 100 < 1
+    assert 0.2 < float(metric(app, "Mask area").rstrip("%")) / 100 < 1
     # A region that does not fit either is told where it is chosen, with one that does.
     app.switch_page("pages/data.py").run()
     app.session_state[state.CHOICES] = chosen(app).replace(region=(0, 0, 2048, 2000))
@@ -351,14 +351,14 @@ def test_what_was_found_of_an_image_is_shown_with_how_sure_it_is() -> None:
     assert app.selectbox(key="data_nucleus").value == "s_w1"
     shown = [caption.value for caption in app.caption]
     assert any(text.startswith("s_w1 (likely: it alone shows compact") for text in shown)
-    assert "As the file says: 0.4 µm high and 0.2 µm wide." in shown
+    assert "From the file: 0.4 µm high and 0.2 µm wide." in shown
     assert any(text.startswith("Pixels are not square") for text in shown)
     app.number_input(key="data_pixel_height").set_value(0.2).run()
     assert not app.exception
     assert chosen(app).pixel_size == 0.2
     assert app.number_input(key="data_pixel_size").value == 0.2
     shown = [caption.value for caption in app.caption]
-    assert "As entered; the file says: 0.4 µm high and 0.2 µm wide." in shown
+    assert "As entered. In the file: 0.4 µm high and 0.2 µm wide." in shown
     app.selectbox(key="data_nucleus").select("none").run()
     assert "none (chosen)" in [caption.value for caption in app.caption]
     # A label image alone is told, and what was there stays.
@@ -386,7 +386,7 @@ def test_a_label_image_uploaded_with_an_image_is_its_truth() -> None:
         assert not app.error
         assert chosen(app).source.title == "A1_actin.tif and A1_dapi.tif"
         assert chosen(app).region == (0, 0, 90, 90)
-        assert any("scores are shown" in m.value for m in app.markdown) == there
+        assert any("runs are scored" in m.value for m in app.markdown) == there
         assert any("its true cells: truth.tif" in c.value for c in app.caption) == there
     app.switch_page("pages/mask.py").run()
     assert float(metric(app, "IoU with the truth")) > 0.5
@@ -466,8 +466,8 @@ def test_an_address_is_read_from_the_public_internet_alone(
 @pytest.mark.parametrize(
     ("address", "message"),
     [
-        ("/etc", "is no address"),
-        ("file:///etc/passwd", "is no address"),
+        ("/etc", "is not an address"),
+        ("file:///etc/passwd", "is not an address"),
         ("http://127.0.0.1:9/a.zarr", "a.zarr: "),
     ],
 )
@@ -606,7 +606,7 @@ def by_hand(app: AppTest) -> AppTest:
 
 
 def area(app: AppTest) -> float:
-    return float(metric(app, "Cell area")[:-1])
+    return float(metric(app, "Mask area")[:-1])
 
 
 def test_the_graph_cut_begins_near_the_automatic_mask() -> None:
@@ -665,11 +665,11 @@ def test_a_mask_that_was_cancelled_is_computed_when_asked_for() -> None:
     app.switch_page("pages/mask.py").run()
     assert not app.exception
     assert any("Cancelled" in info.value for info in app.info)
-    assert not any(m.label == "Cell area" for m in app.metric)
+    assert not any(m.label == "Mask area" for m in app.metric)
     app.button(key="again_aside_mask").click().run()
     assert not app.exception
     assert not any("Cancelled" in info.value for info in app.info)
-    assert metric(app, "Cell area")
+    assert metric(app, "Mask area")
 
 
 def test_other_controls_work_after_a_mask_was_cancelled() -> None:
@@ -685,15 +685,15 @@ def test_other_controls_work_after_a_mask_was_cancelled() -> None:
     assert not app.exception
     assert not app.error
     assert not chosen(app).config.mask.automatic
-    assert metric(app, "Cell area")
+    assert metric(app, "Mask area")
 
 
 def test_a_mask_of_everything_is_told_and_the_sliders_stay() -> None:
     app = by_hand(opened("mask"))
     app.button(key="mask_published").click().run()
     assert not app.exception
-    assert "every pixel cell" in app.error[0].value
-    assert metric(app, "Cell area") == "100.0%"
+    assert "covers every pixel" in app.error[0].value
+    assert metric(app, "Mask area") == "100.0%"
     app.button(key="mask_suit").click().run()
     assert not app.error, app.error[0].value
 
@@ -830,7 +830,7 @@ def test_a_marker_file_takes_the_place_of_what_was_found() -> None:
 def test_selecting_a_marker_shows_its_crop() -> None:
     app = opened("cells")
     edit(app, Edit("select", 4, None))
-    assert any("Cell 5, chosen in the image" in c.value for c in app.caption)
+    assert any("Cell 5, selected in the image" in c.value for c in app.caption)
 
 
 def test_no_nucleus_channel_is_no_trouble() -> None:
@@ -849,7 +849,7 @@ def test_a_large_region_waits_to_be_asked(tmp_path: Path) -> None:
     tifffile.imwrite(buffer, pixels)
     source = keep_file("large.tif", buffer.getvalue())
     app = opened("mask", Choices(source=source, region=(0, 0, 1200, 1200)))
-    assert "waits for you" in app.warning[0].value
+    assert "starts when you click" in app.warning[0].value
     assert not app.metric
 
 

@@ -359,7 +359,7 @@ def test_what_speaks_against_the_cells_is_said_when_training_has_ended():
     little = np.zeros((128, 160), bool)
     app = open_page("train", make_run("r1", claimed=little))
     (warning,) = [one.value for one in app.warning if "Look closely" in one.value]
-    assert "claimed only 0% of the mask" in warning
+    assert "filled only 0% of the mask" in warning
     going = make_run("r2", end=None, claimed=little)
     assert not [one for one in open_page("train", going).warning if "Look closely" in one.value]
     assert not open_page("train", make_run("r3")).warning
@@ -519,7 +519,7 @@ def test_a_run_that_was_stopped_within_an_epoch_goes_on_from_there(asked):
     run.record("step", epoch=3, step=2, seconds=0.5, n_crops=4, loss=1.0)
     app = open_page("train", run)
     assert app.get("progress")[0].proto.text == f"{kept} are kept"
-    assert f"*Continue* lets it go on after {kept}." in words(app)
+    assert f"*Continue* resumes it after {kept}." in words(app)
 
 
 def test_a_long_training_comes_with_a_way_to_a_short_one():

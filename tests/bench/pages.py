@@ -204,7 +204,7 @@ def _slider(page: Any) -> list[float]:
     nothing. What comes so soon may be the preview; the exact mask follows.
     """
     page.get_by_test_id("stCheckbox").get_by_text("Automatic").click()
-    page.get_by_text("the mask calls every pixel cell").wait_for(timeout=60_000)
+    page.get_by_text("the mask covers every pixel").wait_for(timeout=60_000)
     thumb = page.get_by_role("slider").first
     found = []
     for n_strokes in (1, 10) * (STOPS // 2):

@@ -170,17 +170,17 @@ def test_two_visitors_do_not_disturb_each_other(
     one, other = new_page(), new_page()
     visit(one, server, "mask")
     visit(other, server, "mask")
-    before = metric(other, "Cell area")
+    before = metric(other, "Mask area")
     one.get_by_test_id("stCheckbox").get_by_text("Automatic").click()
     one.get_by_role("button", name="As published").click()
-    one.get_by_text("the mask calls every pixel cell").wait_for(timeout=SOON)
+    one.get_by_text("the mask covers every pixel").wait_for(timeout=SOON)
     other.reload()
     other.get_by_role("heading", level=1).wait_for(timeout=SOON)
     settled(other)
-    assert metric(other, "Cell area") == before
+    assert metric(other, "Mask area") == before
     # And one's own choice survives a reload.
     one.reload()
-    one.get_by_text("the mask calls every pixel cell").wait_for(timeout=SOON)
+    one.get_by_text("the mask covers every pixel").wait_for(timeout=SOON)
 
 
 def test_markers_are_edited_by_clicking(page: Any, server: Server) -> None:

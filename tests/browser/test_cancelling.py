@@ -76,11 +76,11 @@ def test_a_mask_is_cancelled_and_computed_after_all(slow: Server, page: Any) -> 
     cancel(page).wait_for(timeout=SOON)
     assert len(computations(folder)) == 2
     slow_masks.go_on(folder).touch()
-    page.get_by_test_id("stMetric").filter(has_text="Cell area").wait_for(timeout=SOON)
+    page.get_by_test_id("stMetric").filter(has_text="Mask area").wait_for(timeout=SOON)
     settled(page)
     no_trouble(page)
     assert page.get_by_text("Cancelled.").count() == 0
-    assert float(metric(page, "Cell area").rstrip("%")) > 10
+    assert float(metric(page, "Mask area").rstrip("%")) > 10
 
 
 def test_automatic_is_switched_off_while_its_mask_is_computed(slow: Server, page: Any) -> None:

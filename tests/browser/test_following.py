@@ -69,7 +69,7 @@ def test_the_page_follows_the_run_and_the_scores_follow_the_slider(
         add(run, number, np.where(np.isin(truth, cells[: number + 1]), truth, 0), truth)
     visit(page, server, f"compare?run={run.path.name}")
     page.get_by_text("Cells, epoch 1", exact=True).wait_for(timeout=SOON)
-    page.get_by_text(f"Epoch 1: 2 cells, {len(cells)} true ones.").wait_for(timeout=SOON)
+    page.get_by_text(f"Epoch 1: 2 found cells, {len(cells)} true cells.").wait_for(timeout=SOON)
     # Nobody touches the page, and the next epoch is on it.
     add(run, 2, np.where(np.isin(truth, cells[:3]), truth, 0), truth)
     page.get_by_text("Cells, epoch 2", exact=True).wait_for(timeout=SOON)
@@ -78,7 +78,7 @@ def test_the_page_follows_the_run_and_the_scores_follow_the_slider(
     settled(page)
     page.get_by_role("slider").first.press("ArrowLeft")
     page.get_by_text("Cells, epoch 1", exact=True).wait_for(timeout=SOON)
-    page.get_by_text(f"Epoch 1: 2 cells, {len(cells)} true ones.").wait_for(timeout=SOON)
+    page.get_by_text(f"Epoch 1: 2 found cells, {len(cells)} true cells.").wait_for(timeout=SOON)
     # Who looks at another epoch goes on looking at it.
     add(run, 3, np.where(np.isin(truth, cells[:4]), truth, 0), truth)
     page.get_by_text(re.compile("epoch 3 is the last one so far")).wait_for(timeout=SOON)

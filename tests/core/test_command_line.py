@@ -387,7 +387,7 @@ def test_a_region_of_the_image(image_file, tmp_path, capsys):
     for wrong, message in [
         ("0,0,9", "takes ROW,COL,HEIGHT,WIDTH"),
         ("a,b,c,d", "takes ROW,COL,HEIGHT,WIDTH"),
-        ("100,0,100,50", "rows 100 to 200 and columns 0 to 50 does not lie"),
+        ("100,0,100,50", "rows 100 to 200 and columns 0 to 50 is not inside"),
     ]:
         assert message in refused(capsys, "segment", image_file, "--region", wrong)
 
@@ -425,7 +425,7 @@ def test_an_export_takes_another_pixel_size(finished, tmp_path, capsys):
     # The run stays as it was.
     assert exported("table.csv").read_text().splitlines()[0].count("_um") == 0
     options = ["export", out, "--format", "table", "--out", tmp_path / "no.csv", "--pixel-size"]
-    assert "is no pixel size" in refused(capsys, *options, "0")
+    assert "is not a pixel size" in refused(capsys, *options, "0")
     assert not (tmp_path / "no.csv").exists()
 
 

@@ -169,8 +169,8 @@ def test_log_intensities_do_not_depend_on_unit_and_offset() -> None:
 def test_what_can_not_be_cropped_is_said_in_one_line(crops: dict[str, Any]) -> None:
     given = inputs()
     for mask, message in (
-        (np.zeros((80, 96), bool), "the mask has no cell area at all; raise prior"),
-        (np.ones((80, 96), bool), "the mask has no background at all; lower prior"),
+        (np.zeros((80, 96), bool), "the mask covers no pixel; raise prior"),
+        (np.ones((80, 96), bool), "the mask covers every pixel; lower prior"),
     ):
         with pytest.raises(ValueError, match=message):
             make_dataset(Inputs(given.image, mask, given.points), config(**crops))
@@ -639,10 +639,10 @@ def test_truth_is_handed_on_and_never_trained_on(finders: dict[str, Any]) -> Non
         np.testing.assert_array_equal(found.arrays()[name], value)
 
 
-@pytest.mark.parametrize(("cells", "message"), [(False, "no pixel cell; raise"), (True, "every")])
+@pytest.mark.parametrize(("cells", "message"), [(False, "no pixel; raise"), (True, "every")])
 def test_a_mask_of_one_kind_is_refused(cells: bool, message: str, finders: dict[str, Any]) -> None:
     finders["mask"] = np.full((80, 96), cells)
-    with pytest.raises(ValueError, match=rf"the mask calls {message}.*now 0\.985") as caught:
+    with pytest.raises(ValueError, match=rf"the mask covers {message}.*now 0\.985") as caught:
         prepare(an_image(), config())
     assert "\n" not in str(caught.value)
 

@@ -1,1 +1,1 @@
-"""What is taken home: one module for each format."""
+"""One module for each export format."""

@@ -1,4 +1,4 @@
-"""Everything about a result in one archive, with a README that says what is what."""
+"""Everything about a result in one archive, with a README that explains the files."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from cellcutter_core.images.pixel_size import format_pixel_size
 
 
 def bundle(result: Result, formats: Sequence[Format[Result]]) -> dict[str, bytes]:
-    """The files of all these formats, after a README.md.
+    """Return a README.md and the files of all these formats.
 
-    One that this result does not have, such as the network of an epoch before the last, is left
-    out, and the README says why.
+    A format that this result does not have, such as the network of an earlier epoch, is left out,
+    and the README says why.
 
     Returns
     -------
@@ -33,7 +33,7 @@ def bundle(result: Result, formats: Sequence[Format[Result]]) -> dict[str, bytes
             missing.append(f"- {format.title}: {error}")
             continue
         files |= made
-        # Of many files its folder stands for them.
+        # Several files are listed as their folder.
         name = next(iter(made))
         place = f"{name.split('/')[0]}/" if "/" in name else name
         table.append(f"| `{place}` | {format.title}: {format.about} | {format.opens_with} |")
@@ -42,7 +42,7 @@ def bundle(result: Result, formats: Sequence[Format[Result]]) -> dict[str, bytes
 
 
 _AGAIN = (
-    "To make these labels again, install cellcutter and run `python recipe.py` in the folder "
+    "To reproduce these labels, install cellcutter and run `python recipe.py` in the folder "
     "`recipe`, or open the notebook there."
 )
 
@@ -64,7 +64,7 @@ def _readme(result: Result, table: list[str], missing: list[str], *, with_recipe
         "run started": created,
         "trained again from": _before(result),
         "network began with": "" if _before(result) else STARTS[config.network.start].lower(),
-        "trained on as well": ", ".join(run.description.get("others", ())),
+        "also trained on": ", ".join(run.description.get("others", ())),
         "preset": config.preset,
         "seed": config.training.seed,
         "device": ", ".join(str(device[key]) for key in ("device", "precision") if key in device),
@@ -84,11 +84,11 @@ def _readme(result: Result, table: list[str], missing: list[str], *, with_recipe
         f"# Cells of {result.image_name}",
         "Found with cellcutter: self-supervised segmentation of single cells after Din & Yu, "
         "*Scientific Reports* 11, 23995 (2021), https://doi.org/10.1038/s41598-021-03299-4.",
-        "\n".join(["| file | what it is | what opens it |", "| --- | --- | --- |", *table]),
-        *(["Not in here:", "\n".join(missing)] if missing else []),
-        "Rows count from above, columns from the left. A cell has the same number in every file; "
-        "numbers are those of the markers, and some may be left out. `row` and `col` are 0 in the "
-        "centre of the first pixel, corners of ROIs and polygons 0 at its upper left corner."
+        "\n".join(["| file | contents | opens with |", "| --- | --- | --- |", *table]),
+        *(["Not included:", "\n".join(missing)] if missing else []),
+        "Rows count from the top, columns from the left. A cell has the same number in every file: "
+        "that of its marker. Some numbers may be missing. `row` and `col` are 0 at the centre of "
+        "the first pixel; corners of ROIs and polygons are 0 at its upper left corner."
         + _cut_out(result),
         *([_AGAIN] if with_recipe else []),
         _listed("What was done", facts),
@@ -104,8 +104,8 @@ def _cut_out(result: Result) -> str:
     row, col = result.origin
     return (
         f" The cells are those of a region that begins at row {row}, column {col} of the image. "
-        "Everything lies where it is in the whole image, the table and the label image too; "
-        "pictures and film show the region, and the recipe works on it alone."
+        "All files, including table and label image, use the coordinates of the whole image. Only "
+        "pictures and film show just the region, and the recipe works on just the region."
     )
 
 
@@ -114,7 +114,7 @@ def _pixel_size(result: Result) -> str:
     if size is None:
         return "not known; all lengths are in pixels"
     if isinstance(size, tuple):
-        return f"{format_pixel_size(size)}; lengths and areas in µm are those of the real form"
+        return f"{format_pixel_size(size)}; lengths and areas in µm take this into account"
     return format_pixel_size(size)
 
 
@@ -127,7 +127,7 @@ def _corrected(result: Result) -> str:
     if not result.corrections:
         return "nothing"
     done = ", ".join(f"{one.kind} {' '.join(map(str, one.cells))}" for one in result.corrections)
-    return f"{done}; borders, film and recipe are of the cells as they were drawn"
+    return f"{done}; borders, film and recipe are of the cells before these corrections"
 
 
 def _listed(title: str, values: Mapping[str, object]) -> str:

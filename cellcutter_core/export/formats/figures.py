@@ -1,4 +1,4 @@
-"""How a training went and how the cells are distributed, as figures in one page."""
+"""Figures of a training and of its cells, in one HTML page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cellcutter_core.view.histogram import histogram
 from cellcutter_core.view.look import still_config
 
 MOST_BARS = 40
-"""Of a histogram of cells, of which there are hundreds."""
+"""Bars at most in a histogram of cells, of which there are hundreds."""
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -39,7 +39,7 @@ for (const button of document.querySelectorAll("button"))
 </html>
 """
 
-# Three pixels of a PNG for each on the screen: enough for print.
+# A PNG is saved at three times the size on the screen, which is enough for print.
 _SAVED = """<p>
 <button value="{figure}" data-filename="{file}" data-format="png" data-scale="3">Save PNG</button>
 <button value="{figure}" data-filename="{file}" data-format="svg">Save SVG</button>
@@ -47,10 +47,11 @@ _SAVED = """<p>
 
 
 def figures(result: Result) -> dict[str, Any]:
-    """The figures of a result: Plotly figures by their titles.
+    """Return the figures of a result: title → Plotly figure.
 
-    Losses over the epochs; scores over the epochs and AP over IoU where there is truth; histograms
-    of area and of the mean intensity in each channel, of the cells as they were corrected.
+    Losses over the epochs; if there is a truth, scores over the epochs and AP over the IoU
+    threshold; histograms of area and of the mean intensity in each channel, for the corrected
+    cells.
     """
     run, table = result.run, result.table
     now = run.progress
@@ -67,7 +68,7 @@ def figures(result: Result) -> dict[str, Any]:
         baselines = run.baseline_scores
         made["Scores over the epochs"] = score_curves({"Network": events}, baselines=baselines)
         scored = compared(events, result.epoch, baselines)
-        made["AP over the IoU that counts as found"] = ap_over_iou(
+        made["AP over the IoU threshold"] = ap_over_iou(
             {name: one["average_precision"] for name, one in scored.items()}
         )
     if len(table["id"]):
@@ -82,15 +83,15 @@ def figures(result: Result) -> dict[str, Any]:
 
 
 def figures_file(result: Result) -> bytes:
-    """The content of a page of these figures that opens in any browser, without a network.
+    """Return the content of an HTML page of these figures; it opens in any browser, also offline.
 
-    The page holds all that draws them, so that it has some megabytes. Buttons above each figure
+    The page holds the library that draws them, so it has some megabytes. Buttons above each figure
     save it as PNG or SVG.
 
     Raises
     ------
     ValueError
-        If there is nothing to show: no epoch was recorded, and there is no cell.
+        If there is nothing to show, because no epoch was recorded and there is no cell.
     """
     made = figures(result)
     if not made:
@@ -99,14 +100,14 @@ def figures_file(result: Result) -> bytes:
     for number, (title, figure) in enumerate(made.items()):
         name = f"figure-{number + 1}"
         file = f"cellcutter-{_plain(title)}"
-        # In the app the page draws the grid, in its own colours.
+        # The grid is drawn here; in the app the page draws it, in its own colours.
         figure.update_layout(template="plotly_white")
         drawn = figure.to_html(
             full_html=False,
-            # Once is enough for the page.
+            # The library is needed once in the page.
             include_plotlyjs=number == 0,
             config=dict(still_config(file)),
-            # A name that is made up would be another one in each file.
+            # A fixed name: a generated one would differ from file to file.
             div_id=name,
             default_width="100%",
             default_height=f"{figure.layout.height}px",
@@ -122,6 +123,6 @@ def figures_file(result: Result) -> bytes:
 
 
 def _plain(title: str) -> str:
-    """A title as a part of a file name."""
+    """Return a title as a part of a file name."""
     words = "".join(c if c.isascii() and c.isalnum() else " " for c in title.lower()).split()
     return "-".join(words)

@@ -1,4 +1,4 @@
-"""How the cells grew, epoch by epoch, as an animated GIF."""
+"""The cells of a training, epoch by epoch, as an animated GIF."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from cellcutter_core.view.render import MASK_COLOR, Rgb
 
 # Sides of the picture in pixels: small enough to send, large enough to see a cell.
 _LARGEST, _SMALLEST = 720, 360
-# Milliseconds: all of it takes about so long, a frame at least and at most so long, the last stays.
+# In milliseconds: the whole film, a frame at least and at most, and the last frame.
 _WHOLE, _SHORTEST, _LONGEST, _LAST = 6000, 100, 500, 2500
 _STRIP = 26
 _DARK, _LIGHT = (17, 17, 17), (221, 221, 221)
 
 
 def film(frames: Iterable[tuple[str, Rgb]]) -> bytes:
-    """An endless GIF with a frame for each picture; the last is held.
+    """Make a looping GIF with a frame for each picture; the last frame stays longer.
 
-    All frames share one palette, made of the last, the middle and the first: colours do not
-    flicker, and only what changes from frame to frame is stored. Beneath each picture stand its
-    name and how far the film is.
+    All frames share one palette, made from the last, the middle and the first frame. So colours do
+    not flicker, and only changed pixels are stored. Below each picture are its name and a progress
+    bar.
 
     Parameters
     ----------
     frames : iterable of (str, (H, W, 3) uint8 array)
-        Name, such as "epoch 3", and picture; all of one size. Large ones are shrunk to 720 pixels,
-        small ones shown in larger pixels.
+        Name, such as "epoch 3", and picture; all of one size. Large pictures are shrunk to 720
+        pixels, small ones enlarged.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def film(frames: Iterable[tuple[str, Rgb]]) -> bytes:
     if not named:
         raise ValueError("there is no frame to make a film of")
     if len({picture.size for _, picture in named}) > 1:
-        raise ValueError("the frames differ in size, but a film has one; give pictures of one run")
+        raise ValueError("the frames differ in size; give pictures of one run")
     shown = [
         _with_strip(picture, name, (number + 1) / len(named))
         for number, (name, picture) in enumerate(named)
@@ -63,7 +63,7 @@ def film(frames: Iterable[tuple[str, Rgb]]) -> bytes:
         append_images=rest,
         duration=[each] * len(rest) + [_LAST],
         loop=0,
-        optimize=True,  # What did not change becomes transparent, an eighth of the size.
+        optimize=True,  # Unchanged pixels become transparent: an eighth of the size.
     )
     return stream.getvalue()
 
@@ -79,7 +79,7 @@ def _fitted(picture: Rgb) -> PillowImage.Image:
 
 
 def _with_strip(picture: PillowImage.Image, name: str, share: float) -> PillowImage.Image:
-    """The picture above its name and a bar that is full at the last frame."""
+    """Add below a picture its name and a bar that is full at the last frame."""
     frame = PillowImage.new("RGB", (picture.width, picture.height + _STRIP), _DARK)
     frame.paste(picture, (0, 0))
     draw = ImageDraw.Draw(frame)
@@ -90,7 +90,7 @@ def _with_strip(picture: PillowImage.Image, name: str, share: float) -> PillowIm
 
 
 def _palette(frames: list[PillowImage.Image]) -> PillowImage.Image:
-    """255 colours that suit these frames; one is left for what did not change."""
+    """Choose 255 colours for these frames; one is left for unchanged pixels."""
     together = np.concatenate([np.asarray(frame) for frame in frames])
     return PillowImage.fromarray(together).quantize(
         255, method=PillowImage.Quantize.MEDIANCUT, kmeans=1

@@ -1,4 +1,4 @@
-"""The cells as GeoJSON, from which QuPath makes detections."""
+"""The cells as GeoJSON, which QuPath reads as detections."""
 
 from __future__ import annotations
 
@@ -25,36 +25,35 @@ def geojson(
     origin: tuple[int, int] = (0, 0),
     colors: npt.ArrayLike | None = None,
 ) -> dict[str, Any]:
-    """A FeatureCollection with a detection for each cell, outlined along the edges of pixels.
+    """Return a FeatureCollection with a detection for each cell, outlined along pixel edges.
 
-    Coordinates are x, y in pixels from the upper left corner of the image, as QuPath counts them: a
-    pixel spans from its number to the next, so that its middle is at a half. Where name, colour and
-    measurements stand is what QuPath 0.4 and later read (QuPathTypeAdapters.java); the geometry is
-    that of RFC 7946.
+    Coordinates are x, y in pixels from the upper left corner of the image, as in QuPath: pixel k
+    spans k to k + 1, with its centre at k + 0.5. Name, colour and measurements are stored where
+    QuPath 0.4 and later read them (QuPathTypeAdapters.java). The geometry is that of RFC 7946.
 
     Parameters
     ----------
     labels : (H, W) array of integers
         0 for background.
     table : mapping, optional
-        As `cell_table` gives it for these labels: its columns become measurements, but for those
-        of `FRAME`. What is no number, such as the solidity of a cell without extent, is left out.
+        The table that `cell_table` returns for these labels. Its columns, except for those of
+        `FRAME`, become measurements. Values that are not finite, such as the solidity of a cell
+        without extent, are left out.
     origin : (int, int)
-        (row, col) of the labels' first pixel in the image that is open in QuPath, which is the
-        whole one: of a region the place where it was cut out.
+        (row, col) of the labels' first pixel in the whole image, which is open in QuPath.
     colors : (N,) array of integers, optional
-        Which colour each cell has, see `label_colors`.
+        The colour of each cell, see `label_colors`.
 
     Returns
     -------
     dict
-        What JSON can hold. A cell in several pieces is a MultiPolygon; its name is its id; its
-        UUID follows from its form and id, so that the same cell gets the same one again.
+        Only types that JSON has. A cell in several pieces is a MultiPolygon. Its name is its id.
+        Its UUID depends only on its shape and id, so the same cell always gets the same UUID.
 
     Raises
     ------
     ValueError
-        If `labels` is no label image, or `table` is of other cells.
+        If `labels` is no label image, or `table` is not that of these cells.
     """
     image = check_labels(labels)
     cells = cell_outlines(image, origin=origin)
@@ -62,7 +61,7 @@ def geojson(
     measured = columns.pop("id", np.array(list(cells))).tolist()
     if measured != list(cells):
         raise ValueError(
-            f"table has {len(measured)} cells, but these labels have {len(cells)} or other ones; "
+            f"table has {len(measured)} cells, but labels has {len(cells)} cells or other ids; "
             "make it with cell_table from the same labels"
         )
     values = {
@@ -100,22 +99,22 @@ def geojson_file(
     colors: npt.ArrayLike | None = None,
     about: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """The content of a ``.geojson`` file of the cells; see `geojson`.
+    """Return the content of a ``.geojson`` file of the cells, see `geojson`.
 
-    `about`, such as `about_frame` says, becomes its member ``cellcutter``. RFC 7946 allows for
-    members of one's own, which QuPath and GIS pass over.
+    `about`, such as the result of `about_frame`, is stored as the member ``cellcutter``. RFC 7946
+    allows additional members; QuPath and GIS ignore them.
     """
     found = geojson(labels, table, origin=origin, colors=colors)
     return compact_json(found if about is None else {**found, "cellcutter": dict(about)})
 
 
 def about_frame(result: Segmented) -> dict[str, Any]:
-    """What a file of cells says of its coordinates, in JSON."""
+    """Return what a file of cells states about its coordinates, in types that JSON has."""
     row, col = result.region
     about: dict[str, Any] = {
         "image": result.image_name,
         "coordinates": "x, y in pixels of the whole image, from the upper left corner of its first "
-        "pixel; row and col of a cell are 0 in the centre of that pixel",
+        "pixel; row and col of a cell are 0 at the centre of that pixel",
     }
     if (row, col) != (0, 0) or result.whole_shape is not None:
         about["region"] = {"row": row, "col": col}
@@ -128,7 +127,7 @@ def about_frame(result: Segmented) -> dict[str, Any]:
 
 
 def compact_json(value: Mapping[str, Any]) -> bytes:
-    """A value as short as JSON can be."""
+    """Return a value as JSON without spaces."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("utf-8")
 
 
@@ -140,7 +139,7 @@ def _geometry(pieces: list[Piece]) -> dict[str, Any]:
 
 
 def _closed(ring: Ring) -> list[list[int]]:
-    """x, y of each corner; GeoJSON ends a ring where it began."""
+    """Return x, y of each corner, closed: in GeoJSON a ring ends with its first corner."""
     corners: list[list[int]] = ring[:, ::-1].tolist()
     return [*corners, corners[0]]
 
@@ -151,7 +150,7 @@ def _uuid(cell: int, pieces: list[Piece]) -> str:
 
 
 def _colors(labels: npt.NDArray[Any], colors: npt.ArrayLike | None) -> dict[int, list[int]]:
-    """Id → red, green, blue, as the cell is shown everywhere."""
+    """Return id → (red, green, blue), the same colours as in all pictures."""
     if labels.size == 0:
         return {}
     ids, first = np.unique(labels, return_index=True)

@@ -1,4 +1,4 @@
-"""A label image as a TIFF that other programs open as it is."""
+"""A label image as a TIFF that other programs open directly."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from cellcutter_core.files import atomic
 from cellcutter_core.images.pixel_size import PixelSize, checked, height_and_width
 from cellcutter_core.labels import check_labels
 
-# Of a compressed strip.
+# Size of a compressed strip.
 ROWS = 64
 
 LARGEST_WHOLE = 100_000_000
-"""Of a region of an image of up to so many pixels, the label image is as large as that image."""
+"""For images of up to this many pixels, the labels of a region are written into a label image of
+the whole image."""
 
 
 def write_labels(
@@ -31,41 +32,41 @@ def write_labels(
     whole_shape: tuple[int, int] | None = None,
     compressed: bool = False,
 ) -> None:
-    """Write a label image as a TIFF that ImageJ, napari, QuPath and Pillow open as it is.
+    """Write a label image as a TIFF that ImageJ, napari, QuPath and Pillow open directly.
 
-    Up to id 65535 it is a 16-bit ImageJ TIFF whose display range ends at the highest id (without
-    it a viewer stretches 0..65535 and the picture looks black). The ImageJ format has no 32-bit
-    integers, and its 32-bit floats would no longer be labels; so with higher ids the file is a
-    plain unsigned 32-bit TIFF.
+    Up to id 65535 it is a 16-bit ImageJ TIFF whose display range ends at the highest id. (Without
+    the range, a viewer stretches 0..65535 and the picture looks black.) The ImageJ format has no
+    32-bit integers, only floats, which suit no labels. So with higher ids the file is a plain
+    unsigned 32-bit TIFF.
 
-    Labels of a region lie in a label image of the whole image, so that they lie on it and on its
-    ROIs. Of an image of more than `LARGEST_WHOLE` pixels, or of which the size is not known, the
-    file holds the region alone. In both cases it says where the region lies, as `region_row` and
-    `region_col` in its description and in the text that ImageJ shows with *Image, Show Info*; a
-    region alone has the origin of ImageJ's coordinates there as well.
+    Labels of a region are written into a label image of the whole image, so that they match it and
+    its ROIs. If that has more than `LARGEST_WHOLE` pixels, or its size is not known, the file holds
+    only the region. In both cases the file states where the region lies: as `region_row` and
+    `region_col` in its description and in the text that ImageJ shows with *Image, Show Info*. A
+    file with only the region also sets the origin of ImageJ's coordinates there.
 
     Parameters
     ----------
     path : path
-        The file, usually ``.tif``; a file already there is replaced.
+        The file, usually ``.tif``; an existing one is replaced.
     labels : (H, W) array of integers
         0 for background, ids up to 2**32 - 1.
     pixel_size : float or (float, float), optional
-        Micrometres per pixel, or height and width where it is not square, written as the
+        Micrometres per pixel, or (height, width) of a pixel that is not square; written as the
         resolution.
     origin : (int, int)
         (row, col) of the labels' first pixel in the whole image.
     whole_shape : (int, int), optional
-        Rows and columns of the whole image, where the labels are those of a region of it.
+        (rows, columns) of the whole image, if the labels are those of a region of it.
     compressed : bool
-        Deflate strips of rows, which makes a large image some fifty times smaller. All of the
-        programs above still open it.
+        Deflate strips of rows, which makes a large image some fifty times smaller. All programs
+        named above still open it.
 
     Raises
     ------
     ValueError
-        If `labels` is no label image or `pixel_size` no positive number, the region does not lie
-        in the whole image, or the file cannot be written.
+        If `labels` is no label image, `pixel_size` is not positive, the region does not lie in the
+        whole image, or the file cannot be written.
     """
     image = check_labels(labels)
     if image.size == 0:
@@ -83,7 +84,7 @@ def write_labels(
     if highest <= np.iinfo(np.uint16).max:
         metadata: dict[str, Any] = {"axes": "YX", "min": 0.0, "max": float(max(highest, 1))}
         if size is not None:
-            # ImageJ counts in the unit of its own metadata and leaves the TIFF's at "none".
+            # ImageJ uses the unit in its own metadata and sets that of the TIFF to "none".
             metadata["unit"] = "um"
             height, width = height_and_width(size)
             options = {"resolution": (1 / width, 1 / height), "resolutionunit": "NONE"}
@@ -110,7 +111,7 @@ def label_file(
     origin: tuple[int, int] = (0, 0),
     whole_shape: tuple[int, int] | None = None,
 ) -> bytes:
-    """The content of the file that `write_labels` writes."""
+    """Return the content of the file that `write_labels` writes."""
     with TemporaryDirectory() as folder:
         file = Path(folder) / "labels.tif"
         write_labels(file, labels, pixel_size=pixel_size, origin=origin, whole_shape=whole_shape)
@@ -118,12 +119,12 @@ def label_file(
 
 
 def segmented_region(path: str | os.PathLike[str]) -> tuple[int, int, int, int] | None:
-    """The region that a file of `write_labels` says its cells are those of.
+    """Read from a file of `write_labels` the region that was segmented.
 
     Returns
     -------
     (row, col, row, col) or None
-        First row and column, and those after the last; None where it says nothing of one.
+        First row and column, and end row and column (excluded); None if the file names no region.
     """
     import tifffile
 
@@ -140,23 +141,25 @@ def segmented_region(path: str | os.PathLike[str]) -> tuple[int, int, int, int] 
 def _placed(
     labels: npt.NDArray[Any], origin: tuple[int, int], whole_shape: tuple[int, int] | None
 ) -> tuple[npt.NDArray[Any], dict[str, Any]]:
-    """Labels of a region in the whole image, where that is not too large, and what is said."""
+    """Put labels of a region into the whole image if that is not too large; return them with a
+    description of the region.
+    """
     n_rows, n_cols = labels.shape
     top, left = origin
     if origin == (0, 0) and whole_shape in (None, labels.shape):
         return labels, {}
     said = (
         f"The cells of rows {top} to {top + n_rows - 1} and columns {left} to {left + n_cols - 1} "
-        "of the whole image, counted from 0; what lies beside this region was not segmented."
+        "of the whole image, counted from 0; pixels outside this region were not segmented."
     )
     place = {"region_row": top, "region_col": left, "region_rows": n_rows, "region_cols": n_cols}
     if whole_shape is None or math.prod(whole_shape) > LARGEST_WHOLE:
-        # ImageJ shows coordinates from this origin on.
+        # ImageJ counts coordinates from this origin.
         return labels, {**place, "xorigin": -left, "yorigin": -top, "Info": said}
     if min(top, left) < 0 or top + n_rows > whole_shape[0] or left + n_cols > whole_shape[1]:
         raise ValueError(
             f"labels of shape {labels.shape} from pixel {origin} on do not lie in an image of "
-            f"shape {whole_shape}; give where the region begins in the whole image"
+            f"shape {whole_shape}; give as origin the region's first pixel in the whole image"
         )
     whole = np.zeros(whole_shape, labels.dtype)
     whole[top : top + n_rows, left : left + n_cols] = labels

@@ -1,8 +1,8 @@
 """The image and its cells as OME-Zarr.
 
-Written to the letter of two short documents, so that nothing has to be installed for it: OME-NGFF
-0.4 (https://ngff.openmicroscopy.org/0.4/) on Zarr 2 (https://zarr-specs.readthedocs.io, "v2"). Of
-the versions in use this is the one that most programs read.
+It follows two short specifications directly, so that no package is needed: OME-NGFF 0.4
+(https://ngff.openmicroscopy.org/0.4/) on Zarr 2 (https://zarr-specs.readthedocs.io, "v2"). Of the
+versions in use, most programs read this one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from cellcutter_core.view.render import NUCLEUS_COLOR, display_window
 
 VERSION = "0.4"
 FOLDER = "image.ome.zarr"
-"""What the folder of the image is called in an archive."""
+"""Name of the image's folder in an archive."""
 
 
 def ome_zarr(
@@ -45,30 +45,30 @@ def ome_zarr(
     table: Mapping[str, npt.NDArray[Any]] | None = None,
     colors: npt.ArrayLike | None = None,
 ) -> dict[str, bytes]:
-    """All files of an OME-Zarr image with its cells as the label image ``cells``.
+    """Return all files of an OME-Zarr image with its cells as the label image ``cells``.
 
     Parameters
     ----------
     pixels : (H, W, C) array
-        Of any integer or float type.
+        The image, of any integer or float type.
     labels : (H, W) array of integers
         0 for background.
     name : str
-        What the image is called.
+        Name of the image.
     channels : sequence of str, optional
         Names of the C channels; default "channel 1" and so on.
     nucleus : int, optional
         Index of the channel to show in blue.
     pixel_size : float or (float, float), optional
-        Micrometres per pixel, or height and width where it is not square; without it the scale is 1
-        and has no unit.
+        Micrometres per pixel, or (height, width) of a pixel that is not square. Without it the
+        scale is 1 and has no unit.
     origin : (int, int)
-        (row, col) of the first pixel in the whole image: of a region the translation says where it
-        lies.
+        (row, col) of the first pixel in the whole image; written as the translation.
     table : mapping, optional
-        As of `cell_table`; becomes the properties of the cells, but for the columns of `FRAME`.
+        The table that `cell_table` returns. Its columns, except for those of `FRAME`, become the
+        properties of the cells.
     colors : (N,) array of integers, optional
-        Which colour each cell has, see `label_colors`.
+        The colour of each cell, see `label_colors`.
 
     Returns
     -------
@@ -119,22 +119,22 @@ def ome_zarr_files(
     new: Callable[[tuple[int, ...], np.dtype[Any]], npt.NDArray[Any]] = np.empty,
     done: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[str, bytes]]:
-    """As `ome_zarr`, file by file, of an image of which a block is held at a time.
+    """Make the files of `ome_zarr` one by one, with one block of the image in memory at a time.
 
     Parameters
     ----------
     planes : Planes
-        (C, H, W), the image.
+        (C, H, W) image.
     cells : Planes
         (H, W) labels, 0 for background.
     shown : (C, h, w) array
-        Of the image every so many pixels, by which it is known how bright to show it.
+        The image at a reduced size, from which the display window is computed.
     name, channels, nucleus, pixel_size, origin, table, colors
         As for `ome_zarr`.
     new : callable
-        Shape and data type → an array to write a smaller level to.
+        Takes shape and data type, and returns an array to write a smaller resolution level to.
     done : callable
-        Called after every one of the `blocks` of the image.
+        Called after each of the `blocks` of the image.
 
     Yields
     ------
@@ -180,7 +180,7 @@ def _multiscales(
     for level in range(n_levels(shape)):
         factor = 2**level
         scale = [1.0 if axis == "c" else size[axis] * factor for axis in axes]
-        # The centre of a pixel that was made of several is between theirs.
+        # A pixel of a smaller level covers several pixels; its centre is the mean of theirs.
         moved = [
             0.0 if axis == "c" else size[axis] * (first[axis] + (factor - 1) / 2) for axis in axes
         ]
@@ -200,7 +200,7 @@ def _multiscales(
 def _display(
     planes: npt.NDArray[Any], names: Sequence[str], nucleus: int | None
 ) -> list[dict[str, Any]]:
-    """Colour and window of every channel, as napari, OMERO and vizarr read them."""
+    """Return colour and display window of each channel, as napari, OMERO and vizarr read them."""
     shown = []
     for number, (plane, name) in enumerate(zip(planes, names, strict=True)):
         start, end = display_window(plane)
@@ -216,7 +216,7 @@ def _meaning(
     table: Mapping[str, npt.NDArray[Any]] | None,
     colors: npt.ArrayLike | None,
 ) -> dict[str, Any]:
-    """Colours and measurements of the cells."""
+    """Return colours and measurements of the cells."""
     about: dict[str, Any] = {
         "version": VERSION,
         "colors": [
@@ -237,7 +237,7 @@ def _meaning(
 
 
 def _colors(cells: Planes, colors: npt.ArrayLike | None) -> tuple[list[int], list[list[int]]]:
-    """The id of each cell and its colour, as `label_colors` gives it."""
+    """Return the id of each cell and its colour, as in `label_colors`."""
     ids: set[int] = set()
     pairs: set[tuple[int, int]] = set()
     for rows, cols in blocks(cells.shape):

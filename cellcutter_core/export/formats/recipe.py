@@ -1,4 +1,4 @@
-"""What was done to an image, as a script and a notebook that do it again."""
+"""A script and a notebook that repeat what a run did."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cellcutter_core.export.result import Result
 
 _LINES = [
     (
-        "Settings of the run, its image, and the mask and markers found there or drawn by hand.",
+        "Settings of the run, its image, and the mask and markers, found or edited by hand.",
         """\
 import json
 from pathlib import Path
@@ -28,14 +28,14 @@ with np.load("inputs.npz") as arrays:
     inputs = Inputs.from_arrays(arrays)""",
     ),
     (
-        "Train on this very image and draw its cells.",
+        "Train on this very image and predict its cells.",
         """\
 from cellcutter_core.pipeline import segment_inputs
 
 drawing = segment_inputs(inputs, config, until={epoch})""",
     ),
     (
-        "The label image, as the run has it.",
+        "Write the label image of the run.",
         """\
 from cellcutter_core.export import write_labels
 
@@ -45,7 +45,7 @@ write_labels("labels.tif", drawing.labels, pixel_size={pixel_size}{place})""",
 
 
 _FROM_WEIGHTS = (
-    "Train on this very image, from the network of an earlier run, and draw its cells.",
+    "Train on this very image, from the network of an earlier run, and predict its cells.",
     """\
 from cellcutter_core.pipeline import segment_inputs
 from cellcutter_core.runs.store import weights_in
@@ -55,15 +55,15 @@ with np.load("start.npz") as arrays:
 drawing = segment_inputs(inputs, config, until={epoch}, start=start)""",
 )
 _TAUGHT = (
-    "The run began with the network that cellcutter_core ships, taught on simulated cells. An "
-    "installation that has another one says so here.",
+    "The run began with the network in cellcutter_core that was taught on simulated cells. This "
+    "stops with a message if the installed network is another one.",
     """\
 from cellcutter_core.network.taught import check_taught
 
 check_taught({digest!r})""",
 )
 _OTHERS = (
-    "The other images that it was trained on.",
+    "The other images that the network was trained on.",
     """\
 from cellcutter_core.runs.others import Other
 
@@ -72,38 +72,38 @@ for file in sorted(Path().glob("other-*.npz")):
     with np.load(file) as arrays:
         others.append(Other.from_arrays(arrays).inputs)""",
 )
-_IN_ONE_GO = "The run was continued for more epochs; in one go the labels may differ a little."
+_IN_ONE_GO = "The run was continued for more epochs; trained at once, labels may differ slightly."
 
 
 def recipe(result: Result) -> dict[str, bytes]:
-    """The files with which `cellcutter_core` makes the labels of a run again.
+    """Return the files with which `cellcutter_core` reproduces the labels of a run.
 
-    On the same machine with the same versions they are the same bit for bit: the precision is the
-    one that the run had, and everything random comes from the seed in the settings. A run that was
-    continued for more epochs than it was to have at first is trained in one go here, with a
-    learning rate that falls once instead of twice, and comes out slightly different. A run that
-    began with the taught network needs an installation that has the same one; another one is
-    refused with a sentence.
+    On the same machine with the same versions the labels are equal bit for bit: the precision is
+    that of the run, and all random numbers come from the seed in the settings. A run that was
+    continued for more epochs than planned is trained here at once, with a learning rate that falls
+    once instead of twice, so its labels differ slightly. A run that began with the taught network
+    needs an installation with the same taught network; with another one the recipe stops with a
+    message.
 
     Parameters
     ----------
     result : Result
-        Whose epoch the recipe leads to.
+        The recipe reproduces the labels of its epoch.
 
     Returns
     -------
     dict
-        File name → content: ``settings.json``, ``inputs.npz``, ``recipe.py``, ``recipe.ipynb``,
-        ``start.npz`` of a run that began with the network of another, and ``other-0001.npz`` ...
-        of one that was trained on more images.
+        File name → content: ``settings.json``, ``inputs.npz``, ``recipe.py``, ``recipe.ipynb``; for
+        a run that began with the network of another run ``start.npz``; for a run on several images
+        ``other-0001.npz`` and so on.
 
     Raises
     ------
     ValueError
-        If a file of the run is missing, or it is of an earlier version.
+        If a file of the run is missing, or the run is of an earlier version.
     """
     check_current(result.run.config)
-    # In a comment and in one line: what a file is called must not become code.
+    # The name goes into a comment, on one line: the name of a file must not become code.
     image_name = " ".join(result.image_name.split())
     about = f"The cells of {image_name} after epoch {result.epoch}, made with cellcutter_core"
     place = f", origin={result.origin}, whole_shape={result.whole_shape}"
@@ -149,7 +149,7 @@ def recipe(result: Result) -> dict[str, bytes]:
 
 
 def _settings(result: Result) -> dict[str, Any]:
-    """The run's settings, with what was decided when it started."""
+    """Return the run's settings, with the values that were decided when it started."""
     config, run = result.run.config, result.run
     training = config.training.replace(epochs=max(run.progress.epochs, result.epoch))
     for event in run.events():
@@ -159,20 +159,20 @@ def _settings(result: Result) -> dict[str, Any]:
 
 
 def _taught(result: Result) -> str | None:
-    """The digest of the taught weights that the run began with, where it did and says so."""
+    """Return the digest of the taught weights that the run began with, or None."""
     found = (event.get("taught") for event in result.run.events() if event["kind"] == "device")
     digest: str | None = next(found, None)
     return digest
 
 
 def _continued(result: Result) -> bool:
-    """Whether the run was at first to have another number of epochs."""
+    """Return whether the run was continued for more epochs than planned at its start."""
     started = [event for event in result.run.events() if event["kind"] == "started"]
     return len({event.get("epochs") for event in started}) > 1
 
 
 def _script(about: str, parts: list[tuple[str, str]]) -> str:
-    """All imports first, as a script has them."""
+    """Return the script, with all imports at its top."""
     lines = "\n".join(code for _, code in parts).splitlines()
     imports = [line for line in lines if line.startswith(("import ", "from "))]
     ours = sorted(line for line in imports if "cellcutter_core" in line)
@@ -186,7 +186,7 @@ def _script(about: str, parts: list[tuple[str, str]]) -> str:
 
 
 def _notebook(about: str, parts: list[tuple[str, str]]) -> bytes:
-    """A Jupyter notebook, format 4.5 (https://nbformat.readthedocs.io)."""
+    """Return a Jupyter notebook, format 4.5 (https://nbformat.readthedocs.io)."""
     cells: list[dict[str, Any]] = []
 
     def add(kind: str, text: str) -> None:

@@ -1,4 +1,4 @@
-"""The cells as a set of ROIs for ImageJ and Fiji."""
+"""The cells as an ROI set for ImageJ and Fiji."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from cellcutter_core.export.archive import zipped
 from cellcutter_core.export.outlines import Piece, cell_outlines
 from cellcutter_core.labels import check_labels
 
-# Beyond this, ImageJ takes a coordinate in 16 bits for a negative one.
+# A larger 16-bit coordinate would be negative in ImageJ.
 _LARGEST = 60535
-# Steps of a path, as in java.awt.geom.PathIterator.
+# Segment types of a path, as in java.awt.geom.PathIterator.
 _MOVE, _LINE, _CLOSE = 0, 1, 4
 
 
 def roi_set(labels: npt.ArrayLike, *, origin: tuple[int, int] = (0, 0)) -> bytes:
-    """One ROI a cell, for ImageJ's ROI Manager: *More, Open* or drop the file on the window.
+    """Return an ROI for each cell, for ImageJ's ROI Manager: *More, Open*, or drop the file on it.
 
-    A cell in one piece without holes is a traced polygon, as ImageJ's wand makes it; any other is
-    a composite, as *Combine* makes it. Both run along the edges of pixels, so what ImageJ measures
-    in a ROI is measured in exactly the cell's pixels. The format is that of ImageJ's RoiEncoder.
+    A cell in one piece without holes is a traced polygon, as from ImageJ's wand; any other is a
+    composite, as from *Combine*. Both run along the edges of pixels, so ImageJ measures exactly the
+    cell's pixels. The format is that of ImageJ's RoiEncoder.
 
     Parameters
     ----------
     labels : (H, W) array of integers
         0 for background.
     origin : (int, int)
-        (row, col) of their first pixel in the image that the ROIs are to be laid on.
+        (row, col) of the labels' first pixel in the image that the ROIs belong to.
 
     Returns
     -------
@@ -37,8 +37,8 @@ def roi_set(labels: npt.ArrayLike, *, origin: tuple[int, int] = (0, 0)) -> bytes
     Raises
     ------
     ValueError
-        If `labels` is no label image or has no cell (ImageJ opens no empty set), or it is larger
-        than ImageJ's coordinates.
+        If `labels` is no label image, has no cell (ImageJ opens no empty set), or is too large for
+        ImageJ's coordinates.
     """
     entries = rois(labels, origin=origin)
     if not entries:
@@ -47,12 +47,12 @@ def roi_set(labels: npt.ArrayLike, *, origin: tuple[int, int] = (0, 0)) -> bytes
 
 
 def rois(labels: npt.ArrayLike, *, origin: tuple[int, int] = (0, 0)) -> dict[str, bytes]:
-    """The files of a set, see `roi_set`: name → content, ids ascending.
+    """Return the files of an ROI set, see `roi_set`: name → content, ids ascending.
 
     Raises
     ------
     ValueError
-        As there, but that no cell is no error.
+        As `roi_set`, except that labels without a cell are no error.
     """
     image = check_labels(labels)
     check_extent(image.shape, origin)
@@ -61,10 +61,10 @@ def rois(labels: npt.ArrayLike, *, origin: tuple[int, int] = (0, 0)) -> dict[str
 
 
 def check_extent(shape: tuple[int, ...], origin: tuple[int, int]) -> None:
-    """Raise a ValueError where labels of that shape, from that pixel on, reach too far."""
+    """Raise a ValueError if labels of that shape at that origin exceed ImageJ's coordinates."""
     if max(n + first for n, first in zip(shape, origin, strict=True)) > _LARGEST:
         raise ValueError(
-            f"labels has shape {shape} from pixel {tuple(origin)} on, but a ROI of ImageJ "
+            f"labels has shape {shape} from pixel {tuple(origin)} on, but an ROI of ImageJ "
             f"ends at pixel {_LARGEST}; export the label image, or work on a region"
         )
 

@@ -1,4 +1,4 @@
-"""The cells as a table: where each is, how large, of which form, how bright."""
+"""The cells as a table: position, size, shape and intensities of each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scipy import ndimage
 from cellcutter_core.images.pixel_size import PixelSize, checked, height_and_width
 from cellcutter_core.labels import along_border, check_labels, compact
 
-# Our column → that of skimage.measure.regionprops_table.
+# Our column → the column of skimage.measure.regionprops_table.
 _SHAPES = {
     "row": "centroid-0",
     "col": "centroid-1",
@@ -28,7 +28,7 @@ _SHAPES = {
 _LENGTHS = ("perimeter", "major_axis", "minor_axis")
 
 FRAME = ("pixel_height_um", "pixel_width_um", "region_row", "region_col")
-"""Columns that say how to read the others: they are the same for all cells of an image."""
+"""Columns that describe the frame of the others; they are the same for all cells of an image."""
 
 
 def cell_table(
@@ -42,8 +42,8 @@ def cell_table(
 ) -> dict[str, npt.NDArray[Any]]:
     """Measure every cell.
 
-    Form is measured as by `skimage.measure.regionprops_table`, whose documentation has the
-    formulas; the axes are those of the ellipse with the same second moments.
+    Shapes are measured as by `skimage.measure.regionprops_table`, whose documentation has the
+    formulas. The axes are those of the ellipse with the same second moments.
 
     Parameters
     ----------
@@ -54,27 +54,33 @@ def cell_table(
     channels : sequence of str, optional
         Names of the C channels; default "channel 1" and so on.
     pixel_size : float or (float, float), optional
-        Micrometres per pixel, or height and width where it is not square.
+        Micrometres per pixel, or (height, width) of a pixel that is not square.
     origin : (int, int)
-        (row, col) of the labels' first pixel in the whole image, in which places are given.
+        (row, col) of the labels' first pixel in the whole image; positions are given in it.
     region : (int, int), optional
-        (row, col) where the region begins that was worked on, where labels are a part of it alone.
-        Default: `origin`.
+        (row, col) of the first pixel of the region that was worked on, if the labels are only a
+        part of it. Default: `origin`.
 
     Returns
     -------
     dict
-        Column → (N,) array, one entry a cell, ids ascending: ``id``; ``row`` and ``col`` of the
-        centre in the whole image, whose pixel (0, 0) has its centre at (0, 0); ``area``,
-        ``perimeter``, ``major_axis``, ``minor_axis`` in pixels; ``eccentricity`` and ``solidity``
-        without unit; with `pixel_size` those that have one again in micrometres, such as ``row_um``
-        and ``area_um2``, and ``pixel_height_um`` and ``pixel_width_um``; with `pixels` ``mean``,
-        ``min``, ``max`` and ``sum`` of every channel, such as ``mean_nucleus``; of a region
-        ``region_row`` and ``region_col``, where it begins in the whole image; ``touches_border``,
-        whether the image or region ends at the cell, which then may be cut off.
+        Column → (N,) array, one entry per cell, ids ascending:
 
-        Where pixels are not square, micrometres and ``eccentricity`` are those of the real form;
-        what is in pixels is counted as if they were.
+        - ``id``;
+        - ``row`` and ``col`` of the centre in the whole image, whose pixel (0, 0) has its centre
+          at (0, 0);
+        - ``area``, ``perimeter``, ``major_axis``, ``minor_axis`` in pixels;
+        - ``eccentricity`` and ``solidity`` without unit;
+        - with `pixel_size` all columns with a unit also in micrometres, such as ``row_um`` and
+          ``area_um2``, and ``pixel_height_um`` and ``pixel_width_um``;
+        - with `pixels` ``mean``, ``min``, ``max`` and ``sum`` of every channel, such as
+          ``mean_nucleus``;
+        - of a region ``region_row`` and ``region_col`` of its first pixel in the whole image;
+        - ``touches_border``: whether the cell touches the border of image or region, which may
+          cut it off.
+
+        If pixels are not square, columns in micrometres and ``eccentricity`` take this into
+        account; columns in pixels do not.
 
     Raises
     ------
@@ -110,10 +116,10 @@ def cell_table(
 
 
 def table_file(table: dict[str, npt.NDArray[Any]]) -> bytes:
-    """The content of a CSV file of such a table.
+    """Return the content of a CSV file of such a table.
 
-    Comma and decimal point, UTF-8, a line of column names first. Numbers are written so that they
-    read back equal; what is true or false is 1 or 0, which every program can sort and filter by.
+    It has commas and decimal points, UTF-8, and a first line of column names. Numbers read back
+    equal. True and false are written as 1 and 0, which every program can sort and filter.
     """
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")

@@ -1,1 +1,1 @@
-"""Which files are one image, or several images alike."""
+"""Sets of files: the channels of one image, or several images of the same kind."""

@@ -1,4 +1,4 @@
-"""Other images, read and understood as a first one was: its names say which channel is which."""
+"""Reads further images like a first one: channels get their roles by their names."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from cellcutter_core.images.file_sets.channel_names import ChannelNames, stem_of
 from cellcutter_core.images.image import Image, read_image
 
 Where = str | os.PathLike[str] | Sequence[Path]
-"""What `read_image` takes, or the files of an image's channels, see `ChannelNames.images`."""
+"""An argument of `read_image`, or the files of an image's channels, see `ChannelNames.images`."""
 
 
 def read_alike(
     where: Where, roles: Mapping[str, Any], channels: ChannelNames | None, **how: Any
 ) -> Image:
-    """Read another image, its channels in the roles that those of their names have in the first.
+    """Read another image and give its channels the roles that channels of these names have.
 
     Parameters
     ----------
     where : path, address, or sequence of paths
     roles : mapping
-        `Image.roles` of the first image; empty where they are not known.
+        `Image.roles` of the first image; empty if not known.
     channels : ChannelNames or None
-        How the files of the first image say their channels, where it was in several.
+        How the file names of the first image name its channels, if it is in several files.
     how
-        As for `read_image`; what is None counts as not given. A role that is given here stays.
+        As for `read_image`; None counts as not given. A role that is given here stays.
 
     Returns
     -------
     Image
-        Channels from several files have the titles of `channels`, in every image the same: so their
-        tables have the same columns.
+        Channels from several files are named by the titles of `channels`. These are the same in
+        every image, so tables of all images have the same columns.
 
     Raises
     ------
     ValueError
-        What `read_image` and `read_channel_files` raise, and if a file of a channel is missing, or
-        there twice.
+        As `read_image` and `read_channel_files`, and if the file of a channel is missing or given
+        twice.
     """
     said = {name: value for name, value in how.items() if value is not None}
     if isinstance(where, str | os.PathLike):
@@ -58,12 +58,12 @@ def read_alike(
 
 
 def seen_instead(here: Sequence[str], there: Sequence[str], channels: ChannelNames | None) -> str:
-    """What is seen of an image where that has other names than in the first; else nothing.
+    """A note if the network sees channels with other names than in the first image; else empty.
 
     Parameters
     ----------
     here, there : sequence of str
-        Names of the channels that the network sees of this image, and of the first.
+        Names of the channels that the network sees, in this image and in the first.
     channels : ChannelNames or None
         See `read_alike`.
     """
@@ -82,7 +82,7 @@ def in_same_roles(
     *,
     keep: Iterable[str] = (),
 ) -> Image:
-    """The image with its channels in the roles that those of their names have in the first.
+    """The image with the roles that channels of these names have in the first image.
 
     Parameters
     ----------
@@ -94,11 +94,11 @@ def in_same_roles(
     Returns
     -------
     Image
-        A role whose channels are not all there stays as it is, that is as it was guessed.
+        A role stays as it was guessed unless the image has all channels of it.
     """
     if "cell" not in roles or "nucleus" not in roles:
         return image
-    # One file may hold all channels under the names that they had in the first.
+    # A single file may hold all channels, with the same names as in the first image.
     image = image.in_roles_of(roles, keep=keep)
     if channels is None:
         return image

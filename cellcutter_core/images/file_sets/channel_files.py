@@ -1,4 +1,4 @@
-"""One image whose channels lie in files of their own."""
+"""Reads one image whose channels are in separate files."""
 
 from __future__ import annotations
 
@@ -45,38 +45,39 @@ def read_channel_files(
 ) -> Image:
     """Read the channels of one image from several files.
 
-    A file of one channel gives it its name, without the ending; one of several channels puts its
-    name before theirs. Of a picture tinted in one colour that colour is the channel.
+    The channel of a file with one channel is named after the file, without its ending. If a file
+    has several channels, its name is put before theirs. A picture tinted in one colour has that
+    colour as its only channel.
 
     Parameters
     ----------
     files : sequence of paths
-        Anything that `read_image` reads, all of the same size. Truth, markers and the like are
-        those of the first one.
+        Anything that `read_image` reads, all of the same size. Truth, markers and the like come
+        from the first file.
     nucleus_file : path, optional
         One more file, which shows the nuclei. Default: guessed from the names of the files.
     cell, nucleus, z, t, scene, region, reduced_to : optional
         As for `read_image`, the same for all files.
     inverted, stained : bool, optional
-        As for `read_image`, for all but `nucleus_file`, or one for each of `files`; by default each
-        file is judged alone.
+        As for `read_image`: one value for all but `nucleus_file`, or one for each of `files`. By
+        default each file is judged by itself.
     pixel_size : optional
-        As for `read_image`. Default: what the first file that knows it says.
+        As for `read_image`. Default: from the first file that gives it.
     max_bytes : int, optional
         As for `read_image`, for all files together.
 
     Returns
     -------
     Image
-        Called by the first file. Numbers are as in the files, in a data type that holds all.
+        Named after the first file. Numbers are those of the files, in a data type that holds all.
 
     Raises
     ------
     ValueError
-        What `read_image` raises, and if the files have different sizes (the message names two).
+        As `read_image`, and if the files have different sizes (the message names two).
     """
     if nucleus_file is not None and nucleus is not None:
-        raise ValueError("nucleus and nucleus_file both say what shows the nuclei; give one")
+        raise ValueError("nucleus and nucleus_file both say which channel shows nuclei; give one")
     limit = memory_limit() if max_bytes is None else max_bytes
     images: list[Image] = []
     all_files = [*files, *([] if nucleus_file is None else [nucleus_file])]
@@ -118,7 +119,7 @@ def read_channel_files(
     )
     chosen = roles.cell
     if roles.reasons["cell"].sure not in ("chosen", "sure"):
-        # Of a file of several channels, that one which shows the cell where it is read alone.
+        # If the file has several channels, take those that show the cell when it is read alone.
         holder = bisect.bisect_right(starts, chosen[0]) - 1
         own = tuple(starts[holder] + index for index in images[holder].cell)
         chosen = chosen if roles.nucleus in own else own
@@ -138,13 +139,13 @@ def read_channel_files(
 
 
 def _disagreement(sized: Sequence[Image]) -> tuple[str, ...]:
-    """A sentence where files say different pixel sizes, and which of them is used."""
+    """A sentence if files give different pixel sizes; it says which of them is used."""
     said = [(image.name, image.pixel_size) for image in sized if image.pixel_size is not None]
     for name, size in said[1:]:
         first, used = said[0]
         if not are_same(size, used):
             return (
-                f"The files of its channels say different pixel sizes, {first} "
+                f"The files of its channels give different pixel sizes, {first} "
                 f"{format_pixel_size(used)} and {name} {format_pixel_size(size)}. That of "
                 f"{first} is used.",
             )
@@ -152,7 +153,7 @@ def _disagreement(sized: Sequence[Image]) -> tuple[str, ...]:
 
 
 def _for_each(said: bool | Sequence[bool] | None, files: Sequence[File]) -> list[bool | None]:
-    """What is said of each of the files, and nothing of one more."""
+    """The value for each of the files, and None for the nucleus file."""
     if said is None or isinstance(said, bool):
         return [*([said] * len(files)), None]
     if len(said) != len(files):
@@ -161,7 +162,7 @@ def _for_each(said: bool | Sequence[bool] | None, files: Sequence[File]) -> list
 
 
 def _check_fits(images: Sequence[Image], limit: int) -> None:
-    """Refuse the last one if it is not of the size of the first, or is too much."""
+    """Refuse the last image if its size differs from the first, or memory does not suffice."""
     first, last = images[0], images[-1]
     if last.shape != first.shape:
         (rows, cols), (other_rows, other_cols) = first.shape, last.shape
@@ -176,7 +177,7 @@ def _check_fits(images: Sequence[Image], limit: int) -> None:
 
 
 def _without_tint(image: Image) -> Image:
-    """A colour picture without the colours that are the same everywhere."""
+    """Drop the constant colours of a colour picture."""
     if image.channels != ("red", "green", "blue"):
         return image
     kept = tuple(index for index in range(3) if varies(image.pixels[..., index]))
@@ -192,7 +193,7 @@ def _without_tint(image: Image) -> Image:
 
 
 def _said(images: Sequence[Image], stems: Sequence[str]) -> list[str]:
-    """What the names of files say of each channel, and those that the files give it."""
+    """For each channel the name of its file, and its name in the file unless that is "gray"."""
     return [
         stem if channel == "gray" else f"{stem} {channel}"
         for image, stem in zip(images, stems, strict=True)

@@ -1,4 +1,4 @@
-"""Channels that lie in files of their own: which files are one image, by what they are called."""
+"""Finds by file names which files are the channels of one image."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from itertools import product
 from pathlib import Path
 
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-"""What some microscopes end each name with, another one for every file."""
+"""Some microscopes end each file name with such an id, different for every file."""
 
 MADE_OF_IT = re.compile(r"\+|mask|label|seg|outline|overlay|thumb|merge|composite", re.IGNORECASE)
-"""What names of files say that are made of a channel, and none."""
+"""Words that mark a derived file, not a raw channel."""
 
 Key = tuple[str, str]
-"""What a name has before and after what says its channel."""
+"""The parts of a file name before and after the part that names the channel."""
 
 
 @dataclass(frozen=True)
 class ChannelNames:
-    """How the names of files say which channel is in them, learnt from those of one image.
+    """How file names tell the channel, learnt from the file names of one image.
 
-    What differs between them says it: a word, or a run of letters or digits, that stands as far
-    from the end, or from the beginning, of every other name.
+    The channel is the part that differs between these names: a word, or a run of letters or digits.
+    In the names of other images it has the same distance from the end, or from the beginning.
 
     Attributes
     ----------
     stems : tuple of str
-        The names of the files of one image without their endings, in the order of its channels.
+        The file names of one image without their endings, in the order of its channels.
 
     Examples
     --------
@@ -44,23 +44,23 @@ class ChannelNames:
 
     @classmethod
     def of(cls, files: Sequence[str]) -> ChannelNames | None:
-        """Learnt from the names of these files; None of one file, or where two have one name."""
+        """Learn from the names of these files; None for one file, or if two have the same name."""
         stems = tuple(stem_of(file) for file in files)
         differ = len({tuple(_lower(_words(stem))) for stem in stems}) == len(stems) > 1
         return cls(stems) if differ else None
 
     @property
     def titles(self) -> list[str]:
-        """What each channel is called in any image."""
+        """The name of each channel, the same in all images."""
         before, middles, _ = self._parts
-        # Numbers say more with what they number, such as ch00.
+        # A number is clearer with the word before it, such as ch00.
         last = _words(self.stems[0])[before - 1] if before else ""
         unit = last if last.isalpha() and all(m and m[0].isdigit() for m in middles) else ""
         titles = [unit + "".join(middle).strip("_-. ") for middle in middles]
         return titles if all(titles) else list(self.stems)
 
     def title_of(self, channel: str) -> str:
-        """What a channel of that image, called by its file, is called in any image.
+        """The title of a channel that is named after its file.
 
         Examples
         --------
@@ -70,7 +70,7 @@ class ChannelNames:
         return titled(channel, self.stems, self.titles)
 
     def find(self, file: str) -> tuple[int, Key] | None:
-        """Which channel is in a file of that name, and which image it is of.
+        """The channel in a file of this name, and the image that it belongs to.
 
         Returns
         -------
@@ -79,15 +79,15 @@ class ChannelNames:
         key : (str, str)
             The same for all files of an image.
         None
-            Where the name says no channel: after it there are words that say something else, as in
+            If the name does not tell a channel. For example, other words follow it, as in
             "A01_dapi_mask".
         """
         words = _words(stem_of(file))
         before, middles, after = self._parts
         ending = _lower(_words(self.stems[0]))[-after:] if after else []
-        # Of one that comes first, as in "C1-name", any name may follow.
+        # If the channel comes first, as in "C1-name", any name may follow.
         first = not before or (before == 1 and "".join(words[:1]).isalpha())
-        # The longest first: of "cells" and "cells_dapi" one is in the other.
+        # The longest first: "cells_dapi" contains "cells".
         channels = sorted(range(len(middles)), key=lambda k: -len(middles[k]))
         for from_end, channel in product((True, False), channels):
             middle = middles[channel]
@@ -99,7 +99,7 @@ class ChannelNames:
             )
             if start >= 0 and known and _lower(words[start:end]) == _lower(middle):
                 return channel, ("".join(words[:start]), tail)
-        # What follows may be of this file alone, as where a microscope numbers its files at random.
+        # What follows may be unique to this file, because some microscopes number files at random.
         firsts = [_lower(middle[:1]) for middle in middles]
         here, rest = _lower(words[before : before + 1]), words[before + 1 :]
         numbered = all(len(middle) > 1 for middle in middles)
@@ -109,7 +109,7 @@ class ChannelNames:
 
     @cached_property
     def _parts(self) -> tuple[int, list[list[str]], int]:
-        """How many words all have before what differs; that of each; how many they have after."""
+        """The number of common words at the start, the words that differ, and that at the end."""
         names = [_words(stem) for stem in self.stems]
         shortest = min(map(len, names))
         before = 0
@@ -123,18 +123,18 @@ class ChannelNames:
     def images(
         self, files: Sequence[Path], *, with_folders: bool = True
     ) -> list[Path | tuple[Path, ...]]:
-        """The images in some files: those of several channels as tuples, in the channels' order.
+        """Group files into images; files of channels become a tuple, in the order of channels.
 
         Parameters
         ----------
         files : sequence of Path
         with_folders : bool
-            Whether only files in the same folder are of one image.
+            Whether the files of one image must be in the same folder.
 
         Returns
         -------
         list of Path or tuple of Path
-            Also those that `check` refuses.
+            Includes images that `check` refuses.
         """
         images: list[Path | list[tuple[int, Path]]] = []
         known: dict[tuple[Path, Key], list[tuple[int, Path]]] = {}
@@ -144,7 +144,7 @@ class ChannelNames:
                 images.append(file)
                 continue
             channel, (before, after) = found
-            # Names that differ in capitals alone are of one image.
+            # Upper and lower case do not matter.
             key = (before.casefold(), after.casefold())
             place = (file.parent if with_folders else Path(), key)
             if place not in known:
@@ -156,9 +156,9 @@ class ChannelNames:
         ]
 
     def check(self, files: Sequence[Path]) -> None:
-        """Raise a ValueError if a channel of an image in these files is missing, or there twice.
+        """Raise a ValueError if the file of a channel is missing or given twice.
 
-        Where a name says no channel, their order does.
+        If a name does not tell a channel, nothing is checked: the order of files tells channels.
         """
         there: dict[int, Path] = {}
         for file in files:
@@ -168,20 +168,20 @@ class ChannelNames:
             same = there.setdefault(found[0], file)
             if same is not file:
                 raise ValueError(
-                    f"{file.name}: {same.name} is the same channel of the same image; take one of "
-                    "them away, or rename it"
+                    f"{file.name}: {same.name} is the same channel of the same image; remove one "
+                    "of them, or rename it"
                 )
         missing = [title for k, title in enumerate(self.titles) if k not in there]
         if missing:
             named = ", ".join(file.name for file in files)
             raise ValueError(
                 f"{named}: the file of the channel {missing[0]} is missing; give the files of all "
-                f"channels of an image, called as those of the run were ({', '.join(self.stems)})"
+                f"channels of an image, named like those of the run ({', '.join(self.stems)})"
             )
 
     def name_of(self, files: Sequence[Path]) -> str:
-        """What an image in several files is called: what says no channel, or else the folder that
-        all of them are in.
+        """The name of an image in several files: the part of file names that is not the channel, or
+        else their common folder.
 
         Examples
         --------
@@ -199,7 +199,7 @@ class ChannelNames:
 
 
 def titled(channel: str, stems: Sequence[str], titles: Sequence[str]) -> str:
-    """A channel called by one of these files, or by one and its name there, by a title instead."""
+    """Replace the file name at the beginning of a channel's name by the title of that file."""
     of_file = [
         (stem, title)
         for stem, title in zip(stems, titles, strict=True)
@@ -212,12 +212,12 @@ def titled(channel: str, stems: Sequence[str], titles: Sequence[str]) -> str:
 
 
 def stem_of(name: str) -> str:
-    """The name of a file without its ending, of which .ome is a part."""
+    """The name of a file without its ending; .ome is part of the ending."""
     return Path(name).stem.removesuffix(".ome") or name
 
 
 def what_differs(stems: Sequence[str]) -> list[str]:
-    """The names without the words that all of them begin with, or end with.
+    """The names without the words that all of them begin or end with.
 
     Examples
     --------
@@ -235,7 +235,7 @@ def what_differs(stems: Sequence[str]) -> list[str]:
 
 
 def differ_in_several_places(files: Sequence[str]) -> bool:
-    """Whether names of files that are given as one image differ in more than the channel.
+    """Whether the names of files given as one image differ in more than the channel.
 
     Examples
     --------
@@ -251,7 +251,7 @@ def differ_in_several_places(files: Sequence[str]) -> bool:
 
 
 def _is_number(text: str) -> bool:
-    """Whether there is a digit in it, or it may be a hexadecimal number without one."""
+    """Whether a text holds a digit, or may be a hexadecimal number without one."""
     return re.search(r"\d", text) is not None or re.fullmatch(r"[a-f]+", text.lower()) is not None
 
 
@@ -260,5 +260,5 @@ def _lower(words: Sequence[str]) -> list[str]:
 
 
 def _words(stem: str) -> list[str]:
-    """Runs of letters, of digits, and of what is between them, but for a `GUID`."""
+    """Runs of letters, of digits, and of other characters, without a `GUID`."""
     return re.findall(r"[^\W\d_]+|\d+|[\W_]+", GUID.sub("", stem))

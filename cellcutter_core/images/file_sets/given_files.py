@@ -1,4 +1,4 @@
-"""Which images are meant by the files and folders that a person names, and what each is called."""
+"""Finds the images in the files and folders that a user gives, and a name for each."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ IMAGE_ENDINGS = (
     *(".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".jp2"),
     *(".nd2", ".czi", ".lif"),
 )
-"""Of files that are images by their names; arrays may be anything."""
+"""A file that ends so is meant as an image; files of arrays may be anything."""
 
 
 def image_files(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """Files as they are, and of folders the images in them, in the order of their names.
+    """The given files, and the images in the given folders in the order of their names.
 
-    A file that is called as an image is one, to be told of where it cannot be read. The folder of
-    an OME-Zarr is an image, and so is a zip archive with one.
+    In a folder, a file with the ending of an image counts as one, so that a message appears if it
+    cannot be read. An OME-Zarr counts as an image, as a folder or as a zip archive.
 
     Raises
     ------
@@ -37,17 +37,17 @@ def image_files(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
 
 
 def names_for(files: Sequence[Path]) -> list[str]:
-    """A name of its own for each image, which those of its files will begin with.
+    """A unique name for each image, with which the names of its results begin.
 
-    It is the file's name without its ending, of an OME-Zarr without all of them; where several have
-    the same one, with the folder in front, and where that does not help with a number.
+    It is the file's name without its ending (without all endings for an OME-Zarr). If several files
+    have the same name, the folder is put in front, and if that does not help, a number at the end.
 
     Examples
     --------
     >>> names_for([Path(file) for file in ("a.tif", "day1/b.tif", "day2/b.tif", "day2/b.png")])
     ['a', 'day1-b', 'day2-b', 'day2-b-2']
     """
-    # File systems may not tell capitals from small letters.
+    # Some file systems do not distinguish upper and lower case.
     plain = [_without_ending(file) for file in files]
     stems = [name.casefold() for name in plain]
     taken = {stem for stem in stems if stems.count(stem) == 1}
@@ -72,25 +72,26 @@ def named_images(
     with_folders: bool = True,
     channels: ChannelNames | None = None,
 ) -> tuple[dict[str, ImageFiles], dict[str, int]]:
-    """The images in files, of one that holds several all of them.
+    """The images in files, including all images of a file that holds several.
 
     Parameters
     ----------
     files : sequence of Path
     scene : int or str, optional
-        Take only this one of each file.
+        Take only this image of each file.
     with_folders : bool
-        Whether the folder tells files of the same name apart, and which files are of one image.
+        Whether the folder counts: it distinguishes files of the same name, and the files of one
+        image are in the same folder.
     channels : ChannelNames, optional
-        How files are called that are the channels of one image.
+        How the files of the channels of one image are named.
 
     Returns
     -------
     files : dict of str to Path or tuple of Path
-        The file of each image, or of its channels, under its name, see `names_for`. Also those of
-        which a channel is missing or there twice, which is said when they are read.
+        The file of each image, or the files of its channels, by the name of the image, see
+        `names_for`. Images with a missing or repeated channel are included; reading them raises.
     scenes : dict of str to int
-        Which image of its file it is, for those that are not alone in it.
+        For images that are not alone in their file: which image of the file it is.
     """
     places: Sequence[ImageFiles] = files
     if channels is not None:
@@ -101,7 +102,7 @@ def named_images(
         if isinstance(place, tuple):
             assert channels is not None
             images.append((place, None))
-            # The ending of a file is none of its name.
+            # `names_for` drops an ending, so one is added.
             called.append(place[0].with_name(f"{channels.name_of(place)}.tif"))
             continue
         for one in scenes_of(place, scene=scene):
@@ -115,7 +116,7 @@ def named_images(
 
 
 def describe_files(place: ImageFiles) -> str:
-    """What a person calls the file of an image, or the files of its channels.
+    """The file of an image, or the files of its channels, as text for the user.
 
     Examples
     --------
@@ -131,13 +132,13 @@ def describe_files(place: ImageFiles) -> str:
 
 
 def scenes_of(file: Path, *, scene: Plane = None) -> list[int | None]:
-    """The images of a file by their numbers; None alone where it holds one, or `scene` is given."""
+    """The numbers of the images of a file; only None if it holds one, or `scene` is given."""
     n = 1 if scene is not None else n_images(file)
     return [None] if n == 1 else list(range(n))
 
 
 def of_scene(file: Path, scene: int | str) -> Path:
-    """What one of several images in a file is called, as if it were a file of its own.
+    """A file name for one of several images in a file.
 
     Examples
     --------

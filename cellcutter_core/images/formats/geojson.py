@@ -1,7 +1,7 @@
-"""GeoJSON as QuPath and other programs write it (RFC 7946): points and areas.
+"""Reads points and areas from GeoJSON (RFC 7946) as QuPath and other programs write it.
 
 Coordinates are x, y in pixels from the upper left corner of the whole image, along the edges of
-pixels. The messages here are without the file's name, as in `cellcutter_core.images.contents`.
+pixels. Messages here lack the file's name, as in `cellcutter_core.images.contents`.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from cellcutter_core.images.drawn import Drawn, Ring
 
 LARGEST_FILE = 128 * 1024**2
 FARTHEST = 1e6
-"""What is larger or farther is no drawing on an image."""
+"""Larger files (in bytes), or coordinates beyond this, can't be a drawing on an image."""
 
 AREAS, POINTS = ("Polygon", "MultiPolygon"), ("Point", "MultiPoint")
 OTHERS = ("LineString", "MultiLineString")
 
 CELLS = ("cell", "detection")
-"""What QuPath calls objects of which each is a cell; an annotation may be drawn around many."""
+"""QuPath's types of objects that are one cell each. An annotation may surround many cells."""
 
 
 def is_geojson(file: Path) -> bool:
-    """Whether a file is JSON, which is what it begins like."""
+    """Whether a file begins like JSON."""
     try:
         with file.open("rb") as opened:
             start = opened.read(512)
@@ -45,18 +45,19 @@ def is_geojson(file: Path) -> bool:
 def read_geojson(file: Path, *, nuclei: bool = False) -> Drawn:
     """The points and areas of a file.
 
-    A collection of features, a list of them, as QuPath writes it too, one feature or a geometry.
+    It may hold a collection of features, a list of features (as QuPath can write), one feature or
+    one geometry.
 
     Parameters
     ----------
     file : Path
     nuclei : bool
-        Of a cell of QuPath its nucleus is taken, where it has one.
+        For a QuPath cell that has a nucleus, take the nucleus.
 
     Raises
     ------
     Unreadable
-        If it is no GeoJSON, is too large, or holds what is neither point nor area.
+        If it is not GeoJSON, is too large, or holds something other than points and areas.
     """
     if file.stat().st_size > LARGEST_FILE:
         raise Unreadable("is too large for GeoJSON of one image; save the cells of one image")
@@ -79,7 +80,7 @@ def read_geojson(file: Path, *, nuclei: bool = False) -> Drawn:
         if isinstance(error, Unreadable):
             raise
         raise Unreadable(
-            f"is JSON, but no GeoJSON of points or areas ({type(error).__name__}: "
+            f"is JSON, but not GeoJSON of points or areas ({type(error).__name__}: "
             f"{str(error)[:80]}); export GeoJSON, as QuPath does"
         ) from None
     kinds = {kind for _, _, _, kind in shapes}
@@ -88,12 +89,12 @@ def read_geojson(file: Path, *, nuclei: bool = False) -> Drawn:
         several = len(shapes)
         shapes = [shape for shape in shapes if shape[3] != "annotation"]
         ignored = (
-            f"{several - len(shapes)} annotations are left out; the {len(shapes)} detections "
-            "beside them are taken"
+            f"{several - len(shapes)} annotations are left out; the {len(shapes)} detections are "
+            "used"
         )
     points = [(rings[0], plane) for _, rings, plane, _ in shapes if not len(rings[0]) > 1]
     areas = [((name, rings), plane) for name, rings, plane, _ in shapes if len(rings[0]) > 1]
-    # QuPath leaves the first plane out.
+    # QuPath does not write the number of the first plane.
     missing = 0.0 if any(plane for _, _, plane, _ in shapes) else np.nan
 
     def planes(of: list[Mapping[str, Any]]) -> list[tuple[str, NDArray[np.float64]]]:
@@ -112,7 +113,7 @@ def read_geojson(file: Path, *, nuclei: bool = False) -> Drawn:
 def _shapes(
     content: Any, properties: Mapping[str, Any], nuclei: bool
 ) -> Iterator[tuple[str, list[Ring], Mapping[str, Any], str]]:
-    """Name, rings (of a point one of one place), plane and kind of object of each shape."""
+    """Name, rings, plane and kind of object of each shape; a point is a ring of one position."""
     if isinstance(content, list):
         for one in content:
             yield from _shapes(one, properties, nuclei)
@@ -136,7 +137,7 @@ def _shapes(
         if kind in OTHERS:
             raise Unreadable(f"holds {name!r}, which is a {kind}; save points or areas")
         if kind not in AREAS + POINTS:
-            raise Unreadable(f"holds a {kind[:40]}, which is no GeoJSON; save points or areas")
+            raise Unreadable(f"holds a {kind[:40]}, which is not GeoJSON; save points or areas")
         places = content["coordinates"]
         if kind in POINTS:
             for place in [places] if kind == "Point" else places:
@@ -149,8 +150,8 @@ def _shapes(
 
 
 def _ring(places: Any) -> Ring:
-    """(row, col) of x, y; what follows, such as a height, is left out."""
+    """(row, col) from x, y; further coordinates, such as a height, are left out."""
     ring = np.array([(place[1], place[0]) for place in places], np.float64).reshape(-1, 2)
     if not (np.abs(ring) < FARTHEST).all():
-        raise Unreadable("holds coordinates that are beyond any image; they have to be in pixels")
+        raise Unreadable("holds coordinates that are beyond any image; give them in pixels")
     return ring

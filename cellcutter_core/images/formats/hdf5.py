@@ -1,7 +1,7 @@
-"""HDF5, through h5py: one of its data sets, as ilastik, MATLAB (7.3) and others write them.
+"""Reads a data set of an HDF5 file through h5py, as ilastik, MATLAB (7.3) and others write it.
 
-What each axis is stands in the attributes of some programs; where it does not, a data set is read
-like an array without names. Links to other files, and data that lie in them, are never followed.
+Some programs name the axes in attributes. Without these, a data set is read like an array whose
+axes have no names. Links to other files, and data stored in other files, are never followed.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ import numpy as np
 from cellcutter_core.images.axes import MAX_CHANNELS, channel_axis, to_channels_last
 from cellcutter_core.images.contents import Array, Contents, Unreadable, check_header, check_size
 from cellcutter_core.images.formats.numpy_files import SMALLEST_IMAGE
+from cellcutter_core.images.formats.zip_archives import LARGEST_RATIO
 from cellcutter_core.images.parts import MOST_LISTED, Listed, Part, Stored
 from cellcutter_core.images.pixel_size import PixelSize, of_sides
-from cellcutter_core.reading.zip_archives import LARGEST_RATIO
 
 MOST_OBJECTS = 10_000
-"""Of a file with more groups and data sets the first are looked at."""
+"""Most groups and data sets of a file that are looked at."""
 
 DEFLATE = 1
-"""The number of that filter in HDF5."""
+"""The number of the deflate filter in HDF5."""
 
 
 def read_hdf5(path: Path, part: Part, max_bytes: int, *, of_labels: bool = False) -> Contents:
     """Read one plane, with all its channels, of a data set.
 
-    `part.scene` chooses the data set, by its name or its number in the order of the names. Those
-    `of_labels` are whole numbers; where only one is of these it need not be chosen.
+    `part.scene` chooses the data set, by its name or its number in the order of the names. With
+    `of_labels`, no choice is needed if only one data set holds whole numbers.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def read_hdf5(path: Path, part: Part, max_bytes: int, *, of_labels: bool = False
         If no data set can be an image, several can and none is chosen, it is a stack and no plane
         is chosen, its axes are not known, or it needs more than `max_bytes`.
     """
-    # Locks need folders that can be written.
+    # Locking would need write access to the folder.
     with h5py.File(path, "r", locking=False) as file:
         images = _images(file)
         whole = [one for one in images if one.image[0].dtype.kind in "biu"]
@@ -79,7 +79,7 @@ UNKNOWN = "Q"
 
 
 def _images(file: Any) -> list[Listed[tuple[Any, str]]]:
-    """The data sets that can be images, with their axes; `UNKNOWN` ones where none are told."""
+    """The data sets that can be images, with their axes, which are `UNKNOWN` if not named."""
     found: list[Listed[tuple[Any, str]]] = []
     n_seen = 0
 
@@ -100,7 +100,7 @@ def _images(file: Any) -> list[Listed[tuple[Any, str]]]:
                 found.append(Listed(name, plane, (item, axes), is_thumbnail, item.shape))
         return True if n_seen > MOST_OBJECTS else None
 
-    # It comes by each object once, and by none in another file.
+    # This visits each object once, and none in another file.
     file.visititems(look)
     return found
 
@@ -110,7 +110,7 @@ def _is_numbers(dtype: np.dtype[Any]) -> bool:
 
 
 def _plane(lengths: list[int]) -> tuple[int, int]:
-    """Rows and columns, of axes of which it is not told which they are."""
+    """The lengths of rows and columns among axes without names."""
     if len(lengths) > 2:
         with contextlib.suppress(Unreadable):
             axis = channel_axis(tuple(lengths[-3:]))
@@ -121,7 +121,7 @@ def _plane(lengths: list[int]) -> tuple[int, int]:
 
 
 def _axes(dataset: Any) -> str:
-    """A letter for each axis, by what ilastik, h5py's labels or other programs say of them."""
+    """A letter for each axis, from the attributes of ilastik, h5py's labels or other programs."""
     report: list[Any] = []
     with contextlib.suppress(Exception):
         report = [axis["key"] for axis in json.loads(dataset.attrs["axistags"])["axes"]]
@@ -137,7 +137,7 @@ def _axes(dataset: Any) -> str:
 
 
 def _named(stored: Stored, part: Part) -> Stored:
-    """With a meaning for the axes of which the file does not say it."""
+    """Give a meaning to axes that the file does not name."""
     if UNKNOWN not in stored.axes:
         return stored
     shape = stored.shape
@@ -164,10 +164,10 @@ def _named(stored: Stored, part: Part) -> Stored:
 
 
 def _check(dataset: Any, max_bytes: int) -> None:
-    """Refuse by its header what cannot be read, or takes too much."""
+    """Refuse, by its header, a data set that cannot be read or needs too much memory."""
     check_header(dataset.shape, dataset.dtype)
     if dataset.is_virtual or dataset.external:
-        raise Unreadable("has its numbers in other files, which are not read; copy them into it")
+        raise Unreadable("has its data in other files, which are not read; copy them into it")
     if dataset.chunks is not None:
         check_size(
             math.prod(dataset.chunks) * dataset.dtype.itemsize,
@@ -182,7 +182,7 @@ def _read(dataset: Any, index: tuple[int | slice, ...], max_bytes: int) -> Array
 
 
 def _check_chunks(dataset: Any, index: tuple[int | slice, ...], max_bytes: int) -> None:
-    """Refuse a chunk that would unpack to more than it says; the library would take the memory."""
+    """Refuse a chunk that unpacks to more than its stated size, before h5py uses the memory."""
     if dataset.chunks is None:
         return
     created = dataset.id.get_create_plist()
@@ -203,7 +203,7 @@ def _check_chunks(dataset: Any, index: tuple[int | slice, ...], max_bytes: int) 
             continue
         check_size(about.size, max_bytes)
         _, packed = dataset.id.read_direct_chunk(place)
-        # What filters before it add, such as checksums, is a few bytes.
+        # Other filters, such as checksums, may add a few bytes.
         unpacked = zlib.decompressobj().decompress(packed, size + 65)
         if len(unpacked) > size + 64:
             raise Unreadable("has a damaged chunk, which is larger than it says; save it again")
@@ -221,7 +221,7 @@ def _ranges(shape: tuple[int, ...], index: tuple[int | slice, ...]) -> list[rang
 
 
 def _pixel_size(dataset: Any) -> PixelSize | None:
-    """µm per pixel, as ImageJ's plugin for HDF5 says it for z, y and x."""
+    """µm per pixel, from the attribute that ImageJ's HDF5 plugin writes for z, y and x."""
     with contextlib.suppress(Exception):
         height, width = (float(size) for size in dataset.attrs["element_size_um"][-2:])
         return of_sides(height, width)

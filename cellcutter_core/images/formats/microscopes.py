@@ -1,6 +1,6 @@
-"""Files of microscopes' own programs: ND2 (Nikon), CZI (Zeiss), LIF (Leica).
+"""Reads files of microscope makers' programs: ND2 (Nikon), CZI (Zeiss), LIF (Leica).
 
-Each through a package that is installed only by those who need it:
+Each format needs a package that is installed only if wanted:
 
     ND2  nd2, BSD-3, brings dask and ome-types
     CZI  czifile, BSD-3, from Python 3.12
@@ -39,8 +39,8 @@ class Found:
 
     Attributes
     ----------
-    stored : to be read in parts
-    names : of the channels, if there are any
+    stored : the image, to be read in parts
+    names : names of the channels, if there are any
     pixel_size : µm per pixel, if known
     """
 
@@ -50,10 +50,10 @@ class Found:
 
 
 def read_microscope(path: Path, part: Part, max_bytes: int, *, kind: str) -> Contents:
-    """Read one plane, with all its channels. Other planes stay where they are.
+    """Read one plane, with all its channels. Other planes are not read.
 
-    Of some files, such as LIF in colours or an ND2 with its positions in an odd order, the package
-    gives only all of the image; that must fit into memory then.
+    Some files can only be read as a whole, such as a LIF in colours or an ND2 with its positions in
+    an odd order. Then the whole image must fit into memory.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def read_microscope(path: Path, part: Part, max_bytes: int, *, kind: str) -> Con
         module = importlib.import_module(package)
     except ImportError:
         raise Unreadable(
-            f"is a {kind.upper()} file, which takes the package {package} to read; {_advice(kind)}"
+            f"is a {kind.upper()} file, which needs the package {package}; {_advice(kind)}"
         ) from None
     return read(module, path, part, max_bytes)
 
@@ -85,8 +85,8 @@ def _advice(kind: str) -> str:
     if kind == "czi" and sys.version_info < FIRST_PYTHON_OF_CZI:
         here = ".".join(map(str, sys.version_info[:2]))
         return (
-            f"export the file as OME-TIFF, or install Python 3.12 or later and there {install} "
-            f"(for Python {here} there is only one that is too old)"
+            f"export the file as OME-TIFF, or install Python 3.12 or later and run {install} "
+            f"(for Python {here} there is only a version that is too old)"
         )
     return f"install it with {install}, or export the file as OME-TIFF"
 
@@ -107,7 +107,7 @@ def _nd2(nd2: Any, path: Path, part: Part, max_bytes: int) -> Contents:
 
 
 def _frames(file: Any, part: Part, max_bytes: int) -> Stored:
-    """The image of an ND2 file, of which a frame holds the channels, rows and columns."""
+    """The image of an ND2 file; each of its frames holds channels, rows and columns."""
     shape, axes, dtype = _checked(file)
     lead = min((axes.index(axis) for axis in "CYXS" if axis in axes), default=0)
     if set(axes[lead:]) - set("CYXS"):
@@ -123,7 +123,7 @@ def _frames(file: Any, part: Part, max_bytes: int) -> Stored:
 
 
 def _positions(file: Any) -> list[str]:
-    """The names of the positions of an ND2 file, as far as it has some."""
+    """The names of the positions of an ND2 file, if it has any."""
     names: list[str] = []
     with contextlib.suppress(Exception):
         for loop in file.experiment:
@@ -150,9 +150,9 @@ def _czi(czifile: Any, path: Path, part: Part, max_bytes: int) -> Contents:
 
 
 def _tiles(image: Any) -> Stored:
-    """A scene of a CZI file, of which those tiles are unpacked that a plane or region touches."""
+    """A scene of a CZI file; only the tiles that a plane or region touches are unpacked."""
     shape, axes, dtype = _checked(image)
-    # Where planes and pixels begin is counted in the whole file.
+    # Planes and pixels are counted through the whole file, so these are the first of the scene.
     first = dict(zip(axes, image.start, strict=True))
     left, top, *_ = image.bbox
 
@@ -166,7 +166,7 @@ def _tiles(image: Any) -> Stored:
         try:
             part = image(roi=box, **planes).asarray()
         except ValueError as error:
-            # Between tiles there may be nothing.
+            # Between tiles there may be gaps.
             if "matches no subblocks" not in str(error):
                 raise
             return np.zeros(lengths, dtype)
@@ -183,11 +183,11 @@ def _lif(liffile: Any, path: Path, part: Part, max_bytes: int) -> Contents:
 
 
 def _mapped(image: Any) -> Stored | None:
-    """An image of a LIF file as it lies there; None where it does not lie there in one piece."""
+    """An image of a LIF file, mapped into memory; None if it is not stored in one piece."""
     try:
         mapped = image.asarray(out="memmap")
     except ValueError:
-        # Colours are turned round in it, which a file that is read does not allow.
+        # The package reverses colours in place, which a read-only file does not allow.
         return None
     return Stored(*_checked(image), lambda index: np.array(mapped[index]))
 
@@ -200,11 +200,11 @@ FORMATS: dict[str, tuple[str, Callable[[Any, Path, Part, int], Contents]]] = {
 """The package and the function for each format."""
 
 FIRST_PYTHON_OF_CZI = (3, 12)
-"""On an earlier one pip installs a czifile that is too old."""
+"""On earlier versions pip installs a czifile that is too old."""
 
 
 def _scene(images: Sequence[tuple[str | None, Any]], part: Part) -> Any:
-    """The image that is asked for, of all with their names."""
+    """The requested image, given all images with their names."""
     return part.choose(
         [
             Listed(
@@ -219,7 +219,7 @@ def _scene(images: Sequence[tuple[str | None, Any]], part: Part) -> Any:
 
 
 def _pixel_size(image: Any) -> PixelSize | None:
-    """µm per pixel, as czifile and liffile say; their coordinates are in metres."""
+    """µm per pixel from czifile or liffile, whose coordinates are in metres."""
     return of_sides(*(_step(image, axis) for axis in "YX"))
 
 
@@ -238,7 +238,7 @@ def _checked(image: Any) -> tuple[tuple[int, ...], str, np.dtype[Any]]:
 
 
 def _whole(image: Any, part: Part, max_bytes: int) -> Stored:
-    """An image of which all is read at once."""
+    """An image that is read as a whole."""
     shape, axes, dtype = _checked(image)
     part.check_plane(shape, axes)
     check_size(math.prod(shape) * dtype.itemsize, max_bytes)

@@ -1,7 +1,7 @@
-"""NumPy's own files, .npy and .npz. Nothing pickled is ever opened.
+"""Reads NumPy's files, .npy and .npz. Pickled objects are never opened.
 
-An .npz file is a zip archive of .npy files, and each of those begins with a header that gives
-shape and data type: both are read, and added up, without unpacking the pixels. Formats: the
+An .npz file is a zip archive of .npy files. Each of these begins with a header that gives shape and
+data type, so the total size is known without unpacking pixels. The formats are described in the
 documentation of `numpy.lib.format`.
 """
 
@@ -23,24 +23,24 @@ from cellcutter_core.images.axes import (
     without_idle_axes,
 )
 from cellcutter_core.images.contents import Array, Contents, Unreadable, check_header, check_size
+from cellcutter_core.images.formats.zip_archives import open_archive
 from cellcutter_core.images.parts import Part, Stored
-from cellcutter_core.reading.zip_archives import open_archive
 
 Header = tuple[tuple[int, ...], np.dtype[Any]]
 
 PAPER_CHANNELS = ("fluorescence", "bright field", "nucleus")
 
 SEEN_OF_OBJECTS = 4096
-"""So many bytes of pickled objects tell those of Cellpose."""
+"""Bytes of pickled objects that are searched for the words of Cellpose's files."""
 
 MOST_LISTED = 10
-"""As many arrays are listed in a message."""
+"""Most arrays listed in a message."""
 
 LONGEST_HEADER = 16 * 1024
-"""Bytes; NumPy itself reads no header of more than 10,000 letters."""
+"""Most bytes of a header that are read. NumPy refuses headers of more than 10,000 characters."""
 
 SMALLEST_IMAGE = 16
-"""Fewer rows or columns than this are a table, such as a list of points, and no image."""
+"""An array with fewer rows or columns is a table, such as a list of points, not an image."""
 
 
 def read_npy(path: Path, part: Part, max_bytes: int) -> Contents:
@@ -49,7 +49,7 @@ def read_npy(path: Path, part: Part, max_bytes: int) -> Contents:
     Raises
     ------
     Unreadable
-        If it is no image, is cut short, is pickled or is larger than `max_bytes`.
+        If it is not an image, is cut short, is pickled or is larger than `max_bytes`.
     """
     with path.open("rb") as file:
         header = read_header(file)
@@ -70,18 +70,18 @@ def read_npy(path: Path, part: Part, max_bytes: int) -> Contents:
 
 
 def _refuse_cellpose(path: Path, header: Header) -> None:
-    """Say how to save what Cellpose found so that it can be read."""
+    """Refuse a file of Cellpose, and say how to save its masks so that they can be read."""
     if header[1].hasobject:
         raise Unreadable(
-            "is a file of Cellpose's own, pickled Python objects, which can run any code when "
-            "opened and are never read; save its masks as PNG or TIFF (in Cellpose File, Save "
+            "is Cellpose's own format: pickled Python objects, which can run any code when opened "
+            "and are never read; save its masks as PNG or TIFF (in Cellpose File, Save "
             "masks as PNG/tif), or in Python: tifffile.imwrite('masks.tif', "
             f"numpy.load({path.name!r}, allow_pickle=True).item()['masks'])"
         )
 
 
 def _of_npy(path: Path, index: tuple[int | slice, ...]) -> Array:
-    """A part of an array, which otherwise stays in its file."""
+    """Read a part of an array from its file."""
     with path.open("rb") as file:
         header = read_header(file)
         _check_complete(path.stat().st_size - file.tell(), _n_bytes(header))
@@ -94,14 +94,14 @@ def read_npz(path: Path, max_bytes: int) -> Contents:
     1. That of the paper's files: `data` (H, W, 6) with fluorescence, bright field, nucleus, marker
        labels, and a mask each for fluorescence and bright field; `test_id` (K,) and `test_label`
        (K, S, S) for validation.
-    2. `image` (H, W, C) or (H, W), and beside it, where there, `channels` (C names), `cells`,
-       `nuclei` (label images) and `ignore` (bool). An array `markers` in it is truth, and not read.
+    2. `image` (H, W, C) or (H, W), and optionally `channels` (C names), `cells` and `nuclei` (label
+       images) and `ignore` (bool). An array `markers` counts as truth and is not read.
     3. Any archive with exactly one array that can be an image.
 
     Raises
     ------
     Unreadable
-        If it is none of these, or what is to be read from it is damaged, pickled or, added up,
+        If it has none of these layouts, or the arrays to read are damaged, pickled or together
         larger than `max_bytes`.
     """
     with open_archive(path) as archive:
@@ -117,7 +117,7 @@ def read_npz(path: Path, max_bytes: int) -> Contents:
             image = _only_image(headers)
         keys = [image, *(key for key in beside if key in headers)]
         for key in keys:
-            # The names of channels are the one array of text.
+            # The names of channels are the only array that may be text.
             if key != "channels" or headers[key][1].kind not in "US":
                 check_header(*headers[key], what=f"the array {key!r}")
         check_size(sum(_n_bytes(headers[key]) for key in keys), max_bytes)
@@ -138,7 +138,7 @@ def read_npz(path: Path, max_bytes: int) -> Contents:
 def _paper(arrays: dict[str, Array]) -> Contents:
     data = arrays.pop("data")
     return Contents(
-        # A copy, so that six channels are not kept alive for three.
+        # A copy, so that three channels do not keep all six in memory.
         pixels=data[..., :3].copy(),
         channels=PAPER_CHANNELS,
         companions={
@@ -194,15 +194,16 @@ def _only_image(headers: dict[str, Header]) -> str:
 
 
 def read_header(file: IO[bytes]) -> Header:
-    """Shape and data type of an array, from the begin of its file; what follows is to be read next.
+    """Read shape and data type of an array from the beginning of its file, up to its numbers.
+
+    At most `LONGEST_HEADER` bytes are read, because a damaged header may claim a length of 4 GB.
 
     Raises
     ------
     Unreadable
-        If it is of a version that holds no plain array.
+        If the version of the format is not one for plain arrays.
     Exception
-        Whatever NumPy raises of one that is damaged. That may promise a length of 4 GB, of which no
-        more is read than an image has.
+        Whatever NumPy raises for a damaged header.
     """
     start = io.BytesIO(file.read(LONGEST_HEADER))
     version = np.lib.format.read_magic(start)
@@ -211,7 +212,7 @@ def read_header(file: IO[bytes]) -> Header:
     elif version == (2, 0):
         shape, _, dtype = np.lib.format.read_array_header_2_0(start)
     else:
-        # Version 3 is for structured arrays, which are no images.
+        # Version 3 is for structured arrays, which are not images.
         raise Unreadable(f"has an array of format {version}; save a plain array of numbers")
     file.seek(start.tell())
     return shape, dtype
@@ -233,7 +234,7 @@ def _check_complete(present: int, promised: int, *, what: str = "the image") -> 
 def _member(archive: zipfile.ZipFile, key: str) -> Array:
     with archive.open(f"{key}.npy") as file:
         array = np.lib.format.read_array(file, allow_pickle=False)
-        # The archive's checksum is compared where the end is reached, which must be here.
+        # The checksum of the archive is compared at the end of the member, so read up to it.
         if file.read(1):
             raise Unreadable(f"the array {key!r} is followed by other bytes; save it again")
         return np.asarray(array)

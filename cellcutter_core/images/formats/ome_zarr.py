@@ -1,8 +1,8 @@
-"""OME-Zarr, versions 0.1 to 0.5: an image in the folders of a Zarr (https://ngff.openmicroscopy.org).
+"""Reads images in OME-Zarr, versions 0.1 to 0.5 (https://ngff.openmicroscopy.org).
 
-The level of full resolution is read, and of it only the chunks that a plane or region touches; one
-of lower resolution where the image is to be made smaller.
-Label images beside it are not: they may be truth or anybody's result, and the format does not say.
+The level of full resolution is read, and only the chunks that a plane or region touches. A lower
+resolution is read if the image is to be reduced. Label images in it are not read, because the
+format does not say whether they are truth or a result.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cellcutter_core.images.parts import Part, Stored
 from cellcutter_core.images.pixel_size import PixelSize, of_sides
 from cellcutter_core.images.units import in_micrometres
 
-# Of versions without names of the axes.
+# The axes in versions that do not name them.
 OLD_AXES = "TCZYX"
 LETTER_OF_TYPE = {"time": "T", "channel": "C"}
 
@@ -29,8 +29,8 @@ def read_ome_zarr(store: Store, part: Part, max_bytes: int) -> Contents:
     Raises
     ------
     Unreadable
-        If it is no OME-Zarr image, is a plate or holds several, lacks something, is a stack and no
-        plane is chosen, or needs more than `max_bytes`.
+        If it is not an OME-Zarr image, is a plate or holds several images, lacks something, is a
+        stack and no plane is chosen, or needs more than `max_bytes`.
     """
     about = _attributes(store)
     scales = about.get("multiscales")
@@ -52,7 +52,7 @@ def read_ome_zarr(store: Store, part: Part, max_bytes: int) -> Contents:
         pixel_size = _pixel_size(steps, axes=axes, units=units)
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise Unreadable(
-            f"has metadata that are not those of OME-Zarr ({type(error).__name__}: {error})"
+            f"has metadata that do not follow OME-Zarr ({type(error).__name__}: {error})"
         ) from None
     check_header(array.shape, array.dtype)
     check_size(
@@ -75,7 +75,7 @@ def read_ome_zarr(store: Store, part: Part, max_bytes: int) -> Contents:
 
 
 def _attributes(store: Store) -> Mapping[str, Any]:
-    """The attributes of the folder, of Zarr 3 those under `ome`."""
+    """The attributes of the folder; in Zarr 3, those under `ome`."""
     group = read_json(store, "zarr.json")
     if group is not None:
         inside = group.get("attributes")
@@ -98,14 +98,14 @@ def _what_it_is(about: Mapping[str, Any], store: Store) -> str:
     for name in ("zarr.json", ".zarray"):
         if (found := read_json(store, name)) is not None and "shape" in found:
             return "is a bare array of a Zarr; give the OME-Zarr folder that it lies in"
-    return "is no OME-Zarr image, or may not be read: it has no multiscales in its attributes"
+    return "is not an OME-Zarr image, or is not readable: it has no multiscales in its attributes"
 
 
 def _axes(named: Any, n_axes: int) -> str:
     """One letter for each axis."""
     if not named:
         if n_axes != len(OLD_AXES):
-            raise Unreadable(f"does not say what its {n_axes} axes are; save it as version 0.4")
+            raise Unreadable(f"does not name its {n_axes} axes; save it as version 0.4")
         return OLD_AXES
     letters = ""
     for axis in named:
@@ -128,7 +128,7 @@ def _units(named: Any) -> list[str]:
 
 
 def _pixel_size(steps: list[Any], *, axes: str, units: list[str]) -> PixelSize | None:
-    """µm per pixel; None where it has no unit, as nobody knows what a number means then."""
+    """µm per pixel; None if there is no unit, because the number means nothing without it."""
     return of_sides(*(_step(steps, axes.find(axis), units) for axis in "YX"))
 
 
@@ -144,7 +144,7 @@ def _step(steps: list[Any], at: int, units: list[str]) -> float | None:
 
 
 def _names(omero: Any) -> tuple[str, ...] | None:
-    """Of the channels, where there is at least one."""
+    """The names of the channels; None if none has a name."""
     channels = omero.get("channels") if isinstance(omero, dict) else None
     if not isinstance(channels, list):
         return None

@@ -1,7 +1,7 @@
-"""Pictures: PNG, JPEG, BMP, GIF, WebP and JPEG 2000.
+"""Reads pictures: PNG, JPEG, BMP, GIF, WebP and JPEG 2000.
 
-Pillow reads them, but where it would keep 8 of 16 bits: colour PNG and JPEG 2000 are unpacked by
-imagecodecs. A picture that says how it is to be turned (the orientation of Exif) is turned so.
+Pillow reads most of them. Where Pillow would keep only 8 of 16 bits (colour PNG) and for JPEG 2000,
+imagecodecs is used. A picture with an Exif orientation is turned accordingly.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from cellcutter_core.images.guesses.label_images import refuse_labels
 from cellcutter_core.images.parts import Part, Stored, of_frames
 from cellcutter_core.images.pixel_size import LARGEST_OF_RESOLUTION, PixelSize, of_sides
 
-# Pillow's modes that hold gray values, and the type of those. "I" is how Pillow before 11.3 holds
-# the 16 bits of a gray PNG.
+# Pillow's modes of gray values, and their data types. Pillow before 11.3 uses "I" for a gray PNG of
+# 16 bits.
 GRAY: dict[str, npt.DTypeLike] = {
     "1": np.uint8,
     "L": np.uint8,
@@ -45,8 +45,8 @@ GRAY: dict[str, npt.DTypeLike] = {
     "I": np.uint16,
 }
 
-# The classes are called directly because `PIL.Image.open` has a size limit of its own, which is a
-# setting of the whole process.
+# The classes are called directly, because the size limit of `PIL.Image.open` is a setting of the
+# whole process.
 PILLOW: dict[str, Callable[[IO[bytes]], ImageFile.ImageFile]] = {
     "png": PngImagePlugin.PngImageFile,
     "jpeg": JpegImagePlugin.JpegImageFile,
@@ -58,7 +58,7 @@ PILLOW: dict[str, Callable[[IO[bytes]], ImageFile.ImageFile]] = {
 KINDS = (*PILLOW, "jpeg2000")
 
 ORIENTATION = 0x0112
-"""The tag of Exif, and of TIFF, that says how a picture is to be turned."""
+"""The tag of Exif and TIFF for the orientation of a picture."""
 
 TURNED: dict[int, Callable[[Array], Array]] = {
     2: lambda pixels: pixels[:, ::-1],
@@ -69,15 +69,15 @@ TURNED: dict[int, Callable[[Array], Array]] = {
     7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
     8: lambda pixels: pixels[:, ::-1].swapaxes(0, 1),
 }
-"""(H, W, C) pixels as they are to be seen, by that tag; with 1 they are as they lie there."""
+"""For each value of the tag: turns (H, W, C) pixels as they should be shown; 1 needs no change."""
 
 MOST_BOXES = 10_000
 
 MICROMETRES_OF_INCH = 25_400
 
 FROM_RESOLUTION = (
-    "The pixel size is the resolution that the picture has for printing, which programs keep where "
-    "they convert a microscope's TIFF, but may set as well."
+    "The pixel size comes from the picture's resolution for printing. Programs keep it when they "
+    "convert a microscope's TIFF, but some set a value of their own."
 )
 
 
@@ -86,10 +86,10 @@ def read_picture(
 ) -> Contents:
     """Read a picture.
 
-    Gray values stay as they are (8 or 16 bit; 1 bit as 0 and 1), and colours of 16 bits. Colours of
-    any other kind, also those of a palette or for print, become red, green and blue of 8 bits; but
-    with `as_stored` a palette gives its numbers. Transparency is dropped. The frames of an animated
-    one are time points, or planes where one is asked for.
+    Gray values (8 or 16 bits; 1 bit as 0 and 1) and colours of 16 bits are not changed. All other
+    colours, including those of a palette or for print, become red, green and blue of 8 bits; with
+    `as_stored` the numbers of a palette are read instead. Transparency is dropped. The frames of an
+    animated picture are time points, or planes if only a plane z is requested.
 
     Parameters
     ----------
@@ -98,13 +98,13 @@ def read_picture(
     max_bytes : int
     kind : one of `KINDS`
     as_stored : bool
-        The numbers are labels.
+        Whether the numbers are labels.
 
     Raises
     ------
     Unreadable
-        If it needs more than `max_bytes`, is animated and no frame is chosen, or is to hold labels
-        but compressed so that numbers do not stay as they were.
+        If it needs more than `max_bytes`, is animated and no frame is chosen, or should hold labels
+        but has a lossy compression, which changes numbers.
     """
     with path.open("rb") as file:
         if as_stored and (kind == "jpeg" or (kind == "webp" and file.read(16)[12:] == b"VP8 ")):
@@ -116,11 +116,12 @@ def read_picture(
         if kind == "jpeg2000":
             return _with_one_plane(_jpeg2000(path, max_bytes), part)
         if kind == "png":
-            # Pillow skips the checksums of the pixels unless asked to verify, which ends its use.
+            # Pillow checks the checksums of pixels only in `verify`, after which the object can't
+            # be used any more.
             PngImagePlugin.PngImageFile(file).verify()
             file.seek(0)
         if kind == "webp":
-            # Pillow takes memory for it when it opens it: two canvases of four colours.
+            # Pillow uses memory as soon as it opens a WebP: two canvases of four colours.
             rows, cols = _shape_of_webp(file.read(32))
             check_size(8 * rows * cols, max_bytes, advice="make it smaller")
             file.seek(0)
@@ -132,7 +133,7 @@ def read_picture(
 
 
 def _with_one_plane(contents: Contents, part: Part) -> Contents:
-    """What was read whole, if what is asked for is in it."""
+    """Contents read as a whole, after checking that they hold the requested part."""
     part.which_scene()
     part.check_plane(contents.pixels.shape, "YXC")
     part.inside(*contents.pixels.shape[:2])
@@ -141,7 +142,7 @@ def _with_one_plane(contents: Contents, part: Part) -> Contents:
 
 
 def check_picture(picture: ImageFile.ImageFile, max_bytes: int) -> None:
-    """Refuse a picture by its header."""
+    """Refuse a picture by its header if it needs too much memory."""
     n_pixels, gray = picture.width * picture.height, GRAY.get(_gray_mode(picture))
     # Deep colours are unpacked with transparency, which is dropped.
     n_bytes = 8 if _has_deep_colours(picture) else np.dtype(gray).itemsize if gray else 3
@@ -149,9 +150,9 @@ def check_picture(picture: ImageFile.ImageFile, max_bytes: int) -> None:
 
 
 def _check_fits(n_rows: int, n_cols: int, n_bytes: int, max_bytes: int) -> None:
-    # Rows cannot be skipped in it.
+    # A picture can only be read as a whole.
     fits = region_that_fits((n_rows, n_cols), n_bytes, max_bytes)
-    check_size(n_bytes, max_bytes, advice=f"save a region of at most {fits} pixels, or all smaller")
+    check_size(n_bytes, max_bytes, advice=f"save a region of at most {fits} pixels, or reduce it")
 
 
 def _gray_mode(picture: ImageFile.ImageFile) -> str:
@@ -159,7 +160,7 @@ def _gray_mode(picture: ImageFile.ImageFile) -> str:
 
 
 def _has_deep_colours(picture: ImageFile.ImageFile) -> bool:
-    """Whether it is a PNG of which Pillow would keep 8 of the 16 bits of each colour."""
+    """Whether it is a PNG with 16 bits per colour, of which Pillow would keep only 8."""
     deep = bool(picture.tile) and "16B" in str(picture.tile[0].args)
     return deep and picture.mode not in ("I", "I;16", "I;16B")
 
@@ -178,7 +179,7 @@ def _contents(picture: ImageFile.ImageFile, path: Path, as_stored: bool) -> Cont
         pixels, colour = np.asarray(gray).astype(GRAY[mode])[..., None], False
     else:
         if picture.mode == "P" and not as_stored:
-            # In colours they would no longer be told.
+            # After the conversion to colours, labels could not be recognised any more.
             refuse_labels(np.array(picture)[..., None])
         pixels, colour = np.array(picture.convert("RGB")), True
     orientation = _orientation(picture)
@@ -195,7 +196,7 @@ def _contents(picture: ImageFile.ImageFile, path: Path, as_stored: bool) -> Cont
 
 
 def _pixel_size(picture: ImageFile.ImageFile) -> PixelSize | None:
-    """µm per pixel, by the resolution of a PNG or JPEG, where that is none of print or screen."""
+    """µm per pixel from the resolution of a PNG or JPEG, unless it is meant for print or screen."""
     if not isinstance(picture, PngImagePlugin.PngImageFile | JpegImagePlugin.JpegImageFile):
         return None
     with contextlib.suppress(Exception):
@@ -206,7 +207,7 @@ def _pixel_size(picture: ImageFile.ImageFile) -> PixelSize | None:
 
 
 def _is_gray_gif(picture: ImageFile.ImageFile) -> bool:
-    """Whether a palette has nothing but grays, of a GIF, which numbers those that occur anew."""
+    """Whether it is a GIF whose palette holds only grays, because GIF renumbers its grays."""
     if not isinstance(picture, GifImagePlugin.GifImageFile):
         return False
     red, green, blue = np.reshape(picture.getpalette() or [0, 0, 0], (-1, 3)).T
@@ -214,7 +215,7 @@ def _is_gray_gif(picture: ImageFile.ImageFile) -> bool:
 
 
 def _orientation(picture: ImageFile.ImageFile) -> int:
-    # What cannot be understood there is no reason not to read the pixels.
+    # The pixels are read even if the Exif data are invalid.
     with contextlib.suppress(Exception):
         return int(picture.getexif().get(ORIENTATION, 1))
     return 1
@@ -232,7 +233,7 @@ def _of_frames(picture: Any, part: Part, max_bytes: int) -> Contents:
             check_picture(picture, max_bytes)
             pixels = np.array(picture.convert("RGB"))
             if pixels.shape != shape[1:]:
-                raise Unreadable("has frames of unlike size; save one of them")
+                raise Unreadable("has frames of different sizes; save one of them")
             return pixels[index[1:]]
 
         return of_frames(shape, index, frame, lead=1)
@@ -248,7 +249,7 @@ def _of_frames(picture: Any, part: Part, max_bytes: int) -> Contents:
 
 
 def _shape_of_webp(start: bytes) -> tuple[int, int]:
-    """Rows and columns, by the first chunk of the file."""
+    """Rows and columns, from the first chunk of the file."""
     kind, body = start[12:16], start[20:].ljust(12, b"\0")
     if kind == b"VP8X":
         cols, rows = (int.from_bytes(body[at : at + 3], "little") + 1 for at in (4, 7))
@@ -267,7 +268,7 @@ def _jpeg2000(path: Path, max_bytes: int) -> Contents:
 
     data = path.read_bytes()
     n_rows, n_cols, n_samples = _size_of_jpeg2000(data)
-    # OpenJPEG holds every number twice in 32 bits, beside what comes out.
+    # OpenJPEG holds every number twice in 32 bits, in addition to the result.
     _check_fits(n_rows, n_cols, 12 * n_rows * n_cols * n_samples, max_bytes)
     pixels = imagecodecs.jpeg2k_decode(data, numthreads=1)
     pixels = pixels.reshape(*pixels.shape[:2], -1)
@@ -277,7 +278,7 @@ def _jpeg2000(path: Path, max_bytes: int) -> Contents:
 
 
 def _size_of_jpeg2000(data: bytes) -> tuple[int, int, int]:
-    """Rows, columns and samples a pixel, as the compressed data say that come in the last box."""
+    """Rows, columns and samples per pixel, from the header of the compressed data."""
     at = 0
     for _ in range(MOST_BOXES):
         if data[at : at + 4] == b"\xff\x4f\xff\x51":

@@ -1,6 +1,7 @@
-"""Lists of points from text and .npy files, read line by line: a list is small, a file may not be.
+"""Reads lists of points from text and .npy files.
 
-The messages here are without the file's name, as in `cellcutter_core.images.contents`.
+A text is read line by line, because the file may be large although a list of points is small.
+Messages here lack the file's name, as in `cellcutter_core.images.contents`.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from cellcutter_core.images.contents import Unreadable
 from cellcutter_core.images.formats.numpy_files import read_header
 from cellcutter_core.images.planes import UNNAMED, Planes
 
-# What columns of coordinates are called, here and by programs that write lists of points.
+# Names of the columns of coordinates, here and in programs that write lists of points.
 ROW_NAMES = ("row", "r", "y", "ym")
 COL_NAMES = ("col", "column", "c", "x", "xm")
-# What napari and scikit-image call them: the last two are row and column, those before are planes.
+# Names in napari and scikit-image: the last two are row and column, those before are planes.
 NUMBERED = ("axis-", "centroid-")
-# What tells the plane. ImageJ counts from 1 and writes capitals.
+# Names of columns that give the plane. ImageJ counts from 1 and capitalises its names.
 PLANE_NAMES = {
     "z": ("z", 0),
     "plane": ("z", 0),
@@ -37,14 +38,14 @@ PLANE_NAMES = {
 }
 OF_IMAGEJ = {"Slice": ("z", 1), "Frame": ("t", 1)}
 
-# A list of points is a small file of short lines: what is larger is none.
+# A list of points is a small file of short lines; larger files or longer lines are refused.
 LARGEST_LIST = 64 * 1024**2
 LONGEST_LINE = 100_000
-# So many bytes at the beginning of a text tell how it is encoded.
+# The encoding of a text is found from this many bytes at its beginning.
 SEEN_OF_TEXT = 4096
 
 MOST_PLANES = 2
-"""A point has at most so many coordinates before row and column: t and z."""
+"""A point has at most this many coordinates before row and column: t and z."""
 
 
 @dataclass(frozen=True)
@@ -63,19 +64,19 @@ class PointList:
 
 
 def numpy_points(file: Path, shape: tuple[int, int], *, max_bytes: int) -> PointList | None:
-    """The points in an .npy file, or None if what it holds is no list of points.
+    """The points in an .npy file, or None if it does not hold a list of points.
 
-    That has two columns, row and column, or up to two more before them, t and z. An image of
-    `shape` is none.
+    A list of points has the columns row and column, and up to two before them, t and z. An array
+    of `shape` with more than two columns is taken for an image.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with file.open("rb") as opened:
-                read_header(opened)  # Refused where NumPy would take memory for what it promises.
+                read_header(opened)  # Refuses a header whose length would use up memory in NumPy.
             found: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
     except Exception:
-        # NumPy evaluates headers, which fails in many ways; the reader of images says how.
+        # Reading a header can fail in many ways. The reader of images then gives the message.
         return None
     fits = found.ndim == 2 and 2 <= found.shape[1] <= 2 + MOST_PLANES and found.nbytes <= max_bytes
     if not fits or (found.shape == tuple(shape) and found.shape[1] > 2):
@@ -87,15 +88,15 @@ def numpy_points(file: Path, shape: tuple[int, int], *, max_bytes: int) -> Point
 
 
 def _last_two(columns: NDArray[Any]) -> PointList:
-    """Row and column are the last of the columns, those before them say the plane."""
+    """The last two columns are row and column, those before them give the plane."""
     before = columns[:, :-2].T.astype(np.float64)
     return PointList(columns[:, -2:], [(UNNAMED, column) for column in before])
 
 
 def text_points(file: Path) -> PointList:
-    """The points of a text file, one a line (see `read_markers` for the columns).
+    """The points of a text file, one per line (see `read_markers` for the columns).
 
-    It may be encoded as UTF-8, UTF-16 or, as older programs of Windows write, cp1252.
+    Its encoding may be UTF-8, UTF-16 or cp1252, which older Windows programs use.
 
     Returns
     -------
@@ -105,10 +106,11 @@ def text_points(file: Path) -> PointList:
     Raises
     ------
     Unreadable
-        If it is too large or no text, has no columns of coordinates, or a point is no two numbers.
+        If it is too large or not text, has no columns of coordinates, or a point is not two
+        numbers.
     """
     if file.stat().st_size > LARGEST_LIST:
-        raise Unreadable("is too large for a list of points; give one (row, col) a line")
+        raise Unreadable("is too large for a list of points; give one (row, col) per line")
     for encoding in _encodings(file):
         try:
             with file.open(encoding=encoding) as opened:
@@ -121,7 +123,7 @@ def text_points(file: Path) -> PointList:
 
 
 def _encodings(file: Path) -> list[str]:
-    """How a text may be encoded, by how it begins."""
+    """Possible encodings of a text, by its first bytes."""
     with file.open("rb") as opened:
         start = opened.read(SEEN_OF_TEXT)
     for mark, encoding in (
@@ -131,7 +133,7 @@ def _encodings(file: Path) -> list[str]:
     ):
         if start.startswith(mark):
             return [encoding]
-    # Without a mark: of what lists are made every second byte is 0.
+    # UTF-16 without a mark: in digits and separators, every second byte is 0.
     pairs = len(start) // 2
     if pairs and start[1::2].count(0) > 0.9 * pairs and 0 not in start[::2]:
         return ["utf-16-le"]
@@ -141,7 +143,7 @@ def _encodings(file: Path) -> list[str]:
 
 
 def _lines(opened: TextIO) -> Iterator[str]:
-    """The lines that say something."""
+    """The lines that are neither empty nor comments."""
     while line := opened.readline(LONGEST_LINE):
         if len(line) == LONGEST_LINE or any(c < " " and c not in "\t\n\r\f\v" for c in line):
             raise csv.Error
@@ -152,7 +154,7 @@ def _lines(opened: TextIO) -> Iterator[str]:
 def _points(lines: Iterator[str]) -> PointList:
     first = next(lines, None)
     if first is None:
-        raise Unreadable("is empty; give one (row, col) a line")
+        raise Unreadable("is empty; give one (row, col) per line")
     separator = next((mark for mark in ";\t," if mark in first), None)
     names = next(_split(iter([first]), separator))
     numbers = array("d")
@@ -161,7 +163,7 @@ def _points(lines: Iterator[str]) -> PointList:
         row, col = 0, 1
         if len(names) != 2:
             raise Unreadable(
-                f"has {len(names)} columns without names, but row and col are two; name the "
+                f"has {len(names)} columns without names, but needs two, row and col; name the "
                 "columns in a first line, row,col"
             )
         numbers.extend(float(_number(name, separator) or 0) for name in names)
@@ -176,7 +178,7 @@ def _points(lines: Iterator[str]) -> PointList:
                 f"point {len(numbers) // len(wanted) + 1} has row {entries[0][:40]!r} and col "
                 f"{entries[1][:40]!r}, which are not two numbers; correct it or leave it out"
             )
-        # A point that does not say its plane lies in all of them.
+        # A point without a plane lies in all planes.
         numbers.extend(math.nan if number is None else number for number in found)
     table = np.array(numbers, np.float64).reshape(-1, len(wanted))
     return PointList(
@@ -186,7 +188,7 @@ def _points(lines: Iterator[str]) -> PointList:
 
 
 def _columns(names: Sequence[str]) -> tuple[int, int, list[tuple[str, int, int]]]:
-    """Columns of row and col; of each that tells the plane its name, column and first number."""
+    """The columns of row and col; for each column with a plane: its name, index, first number."""
     lower = [name.lower() for name in names]
     if "vertex-index" in lower:
         raise Unreadable(
@@ -228,7 +230,7 @@ def _column(names: Sequence[str], known: Sequence[str]) -> int:
 
 
 def _number(entry: str, separator: str | None) -> float | None:
-    """The number; where the comma does not separate columns it can be the decimal mark."""
+    """The number in an entry; a comma is the decimal mark unless it separates columns."""
     try:
         return float(entry if separator == "," else entry.replace(",", "."))
     except ValueError:

@@ -1,6 +1,6 @@
-"""ROIs of ImageJ, one in a file or a set of them in a zip archive: points and areas.
+"""Reads points and areas from ROIs of ImageJ: one in a file, or a set of them in a zip archive.
 
-The messages here are without the file's name, as in `cellcutter_core.images.contents`.
+Messages here lack the file's name, as in `cellcutter_core.images.contents`.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from numpy.typing import NDArray
 
 from cellcutter_core.images.contents import Unreadable
 from cellcutter_core.images.drawn import Drawn, Ring
+from cellcutter_core.images.formats.zip_archives import open_archive
 from cellcutter_core.images.planes import STACK
-from cellcutter_core.reading.zip_archives import open_archive
 
 ROI, ARCHIVE = b"Iout", b"PK\x03\x04"
-"""How the files begin."""
+"""The first bytes of the files."""
 
 PLANES = ("z", "t", STACK)
-"""What ImageJ says of where in a stack a ROI lies."""
+"""The coordinates by which ImageJ gives the position of a ROI in a stack."""
 
 LARGEST_SET = 64 * 1024**2
 MOST_ROIS = 100_000
-"""A set is small: what is larger, or has more, is none."""
+"""The most bytes and ROIs of a set; larger sets are refused."""
 
 
 def is_rois(file: Path) -> bool:
-    """Whether that is what a file holds."""
+    """Whether a file holds ROIs of ImageJ."""
     try:
         with file.open("rb") as opened:
             start = opened.read(4)
@@ -39,7 +39,7 @@ def is_rois(file: Path) -> bool:
             return start == ROI
         with zipfile.ZipFile(file) as archive:
             return any(name.lower().endswith(".roi") for name in archive.namelist())
-    except Exception:  # It fails in many ways; whoever reads it as something else says why.
+    except Exception:  # It can fail in many ways. Another reader then gives the message.
         return False
 
 
@@ -49,7 +49,7 @@ def read_rois(file: Path) -> Drawn:
     Raises
     ------
     Unreadable
-        If it is damaged, too large, or holds ROIs that are neither.
+        If it is damaged, too large, or holds other ROIs than points and areas.
     """
     points: list[NDArray[np.int64]] = []
     areas: list[tuple[str, list[Ring]]] = []
@@ -58,7 +58,7 @@ def read_rois(file: Path) -> Drawn:
     for number, (name, content) in enumerate(_contents(file), 1):
         kind, rings, planes = _parsed(name, content)
         if kind == "POINT":
-            # ImageJ takes the pixel that a point lies in.
+            # Like ImageJ, use the pixel that a point lies in.
             pixels = [np.floor(ring).astype(np.int64) for ring in rings]
             points += pixels
             of_points.append(np.broadcast_to(planes, (sum(map(len, pixels)), len(PLANES))))
@@ -79,7 +79,7 @@ def read_rois(file: Path) -> Drawn:
 
 
 def _contents(file: Path) -> list[tuple[str, bytes]]:
-    """Name and content of each ROI; several may have one name."""
+    """Name and content of each ROI; names may repeat."""
     if file.stat().st_size > LARGEST_SET:
         raise Unreadable("is too large for a set of ROIs; save those of one image")
     if not zipfile.is_zipfile(file):
@@ -98,10 +98,10 @@ def _contents(file: Path) -> list[tuple[str, bytes]]:
 
 
 def _parsed(name: str, content: bytes) -> tuple[str, list[Ring], NDArray[np.float64]]:
-    """The kind of a ROI, its points or rings as (row, col), and see `_planes`."""
+    """The kind of a ROI, its points or rings as (row, col), and its planes, see `_planes`."""
     from roifile import ImagejRoi
 
-    # What it says of odd names and properties is of no use here.
+    # It logs odd names and properties, which do not matter here.
     logging.getLogger("roifile").setLevel(logging.CRITICAL)
     try:
         roi = ImagejRoi.frombytes(content)
@@ -111,7 +111,7 @@ def _parsed(name: str, content: bytes) -> tuple[str, list[Ring], NDArray[np.floa
         ]
         kind = roi.roitype.name
         planes = _planes(roi, sum(map(len, rings)))
-    except Exception as error:  # It is read without being checked, which fails in many ways.
+    except Exception as error:  # roifile does not check what it reads, so it fails in many ways.
         raise Unreadable(
             f"holds the ROI {name[:40]!r}, which is damaged ({type(error).__name__}); save it again"
         ) from None
@@ -121,10 +121,10 @@ def _parsed(name: str, content: bytes) -> tuple[str, list[Ring], NDArray[np.floa
 
 
 def _planes(roi: Any, n_points: int) -> NDArray[np.float64]:
-    """(1 or n, 3) place of a ROI, or of each of its points, along `PLANES`; NaN where in all.
+    """(1 or n, 3) position of a ROI, or of each of its points, along `PLANES`; NaN if in all.
 
-    ImageJ counts from 1, and 0 says that it lies in all. Of a stack with several axes it says z and
-    t, of any other one number, which points that were set one by one have each.
+    ImageJ counts from 1, and 0 means all planes. In a stack with several axes it gives z and t, in
+    any other stack one number, for the ROI or for each point that was set separately.
     """
     several_axes = bool(roi.c_position or roi.z_position or roi.t_position)
     in_stack = np.array([0 if several_axes else roi.position])

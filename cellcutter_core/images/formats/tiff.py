@@ -1,7 +1,7 @@
-"""TIFF, through tifffile: plain, ImageJ and OME, one page or many.
+"""Reads TIFF through tifffile: plain, ImageJ and OME, one page or many.
 
-What each axis is, what the channels are called and how large a pixel is stands in the metadata;
-where it does not, a TIFF of several pages is read like an array without names.
+Metadata give the axes, the names of channels and the pixel size. Without metadata, a TIFF of
+several pages is read like an array whose axes have no names.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ Side = TypeVar("Side", int, float)
 # Axes of pages whose meaning the file does not give (tifffile's "other" and "image" axes).
 UNKNOWN_AXES = "QI"
 
-# The axis of places of the stage, as in stacks of Micro-Manager.
+# The axis of stage positions, as in stacks of Micro-Manager.
 POSITIONS = "R"
 
-# The tag that says how a picture is to be turned.
+# The tag of the orientation in which to show an image.
 ORIENTATION = 274
 
-# What tifffile calls the formats of slide scanners.
+# The names of the formats of slide scanners in tifffile.
 SLIDES = ("svs", "scn", "bif", "avs", "ndpi", "philips", "qpi")
 
 
 def read_tiff(path: Path, part: Part, max_bytes: int, *, as_stored: bool = False) -> Contents:
-    """Read one plane, with all its channels, of a TIFF file. Other planes stay where they are.
+    """Read one plane, with all its channels, of a TIFF file. Other planes are not read.
 
-    With `as_stored` the numbers of a palette are what is read, not its colours.
+    With `as_stored` the numbers of a palette are read, not its colours.
 
     Raises
     ------
@@ -61,10 +61,10 @@ def read_tiff(path: Path, part: Part, max_bytes: int, *, as_stored: bool = False
         check_header(series.shape, series.dtype)
         if all(series.keyframe.is_reduced for series, _ in (one.image for one in images)):
             raise Unreadable(
-                "holds a reduced image alone at its first level, as raw files of cameras and some "
-                "slide scanners do; the image itself is not read from it, export it as OME-TIFF"
+                "holds only a reduced image at its first level, like raw files of cameras and some "
+                "slide scanners; the full image cannot be read from it, export it as OME-TIFF"
             )
-        # A tile is unpacked whole, and a damaged header can make it larger than the image.
+        # Tiles are unpacked as a whole, and a damaged header can make one larger than the image.
         for shape in (series.shape, page.chunks):
             if not all(isinstance(length, int) for length in shape):
                 raise Unreadable("is damaged: its header has several lengths for one axis")
@@ -97,7 +97,7 @@ def read_tiff(path: Path, part: Part, max_bytes: int, *, as_stored: bool = False
             pixel_size = _as_turned(pixel_size, turned)
         if names and len(names) != pixels.shape[2]:
             names = None
-        # ImageJ writes how a channel was displayed as a palette; its numbers are what was measured.
+        # A palette of ImageJ only says how a channel was displayed; the numbers are intensities.
         displayed = tif.is_imagej and page.photometric == tifffile.PHOTOMETRIC.PALETTE
         if names is None and not (as_stored or displayed):
             pixels, colour = meant(pixels, page, max_bytes=max_bytes)
@@ -114,7 +114,7 @@ def read_tiff(path: Path, part: Part, max_bytes: int, *, as_stored: bool = False
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-    """Keep tifffile's log lines of this thread off the terminal; what counts is raised."""
+    """Keep tifffile's log lines of this thread off the terminal; serious problems are raised."""
     thread = threading.get_ident()
     logger = logging.getLogger("tifffile")
 
@@ -129,12 +129,12 @@ def _silent() -> Iterator[None]:
 
 
 def _as_turned(sides: tuple[Side, Side] | None, turned: int) -> tuple[Side, Side] | None:
-    """What is said of rows and columns as the file holds them, for the image as it is shown."""
+    """Convert (rows, columns) as stored in the file to those of the image as it is shown."""
     return sides[::-1] if sides is not None and turned in (5, 6, 7, 8) else sides
 
 
 def _images(tif: tifffile.TiffFile) -> list[Listed[tuple[tifffile.TiffPageSeries, int | None]]]:
-    """All images of a file: its series, and of a series the place along its axis of positions."""
+    """All images of a file: each is a series, or one position of a series with several."""
     if not tif.series:
         raise Unreadable("is a TIFF without pages, maybe cut short; copy or save it again")
     images = []
@@ -142,7 +142,7 @@ def _images(tif: tifffile.TiffFile) -> list[Listed[tuple[tifffile.TiffPageSeries
         sizes = dict(zip(series.axes, series.shape, strict=True))
         plane = (sizes.get("Y", 0), sizes.get("X", 0))
         n_positions = sizes.get(POSITIONS, 1)
-        # Programs for slides name what lies beside the scan so; elsewhere anything may be a name.
+        # Slide scanners give these names to images beside the scan; elsewhere they mean nothing.
         named_so = series.kind in SLIDES and series.name.lower() in ("thumbnail", "label", "macro")
         is_thumbnail = series.keyframe.is_reduced or named_so
         for n in range(n_positions):
@@ -154,10 +154,10 @@ def _images(tif: tifffile.TiffFile) -> list[Listed[tuple[tifffile.TiffPageSeries
 
 
 def _apart(tif: tifffile.TiffFile) -> list[tifffile.TiffPageSeries]:
-    """The series of a file, without what tifffile takes for smaller copies by their size alone.
+    """The series of a file; smaller copies that tifffile found only by size become separate series.
 
-    Where pages are half as large as those before, but are not said to be a copy of them, they may
-    as well be another image.
+    Pages half as large as those before may be another image, unless the file says that they are a
+    copy.
     """
     several = []
     for series in tif.series:
@@ -175,7 +175,7 @@ def _apart(tif: tifffile.TiffFile) -> list[tifffile.TiffPageSeries]:
 
 
 def _without_idle_axes(stored: Stored) -> Stored:
-    """Without those axes of no known meaning that have one place."""
+    """Drop axes of unknown meaning and length 1."""
     for n in range(len(stored.axes) - 1, -1, -1):
         if stored.shape[n] == 1 and stored.axes[n] in UNKNOWN_AXES:
             stored = stored.drop(n)
@@ -190,7 +190,7 @@ def _stored(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries, max_bytes: 
         dtype = np.dtype(tif.byteorder + series.dtype.char)
 
         def read(index: tuple[int | slice, ...]) -> Array:
-            # Mapped anew each time: what is mapped counts as memory of the process once it is read.
+            # Mapped again for each read, because mapped pages count as memory once they are read.
             mapped = tif.filehandle.memmap_array(dtype, series.shape, series.dataoffset or 0)
             return np.array(mapped[index])
 
@@ -207,7 +207,7 @@ def _stored(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries, max_bytes: 
             return of_frames(series.shape, index, of_page, lead=lead)
 
     else:
-        # Pages that are put together in another way, all of them at once.
+        # Pages are combined in another way: read all of them at once.
         check_size(math.prod(series.shape) * series.dtype.itemsize, max_bytes)
         return in_memory(series.asarray(), series.axes)
     return Stored(series.shape, series.axes, series.dtype, read)
@@ -218,8 +218,8 @@ def _of_page(
     keyframe: tifffile.TiffPage,
     within: tuple[int | slice, ...],
 ) -> Array:
-    """A part of a page; of a region only the strips and tiles that it touches are unpacked."""
-    assert page is not None, "what is missing was told before"
+    """A part of a page; only the strips and tiles that a region touches are unpacked."""
+    assert page is not None, "missing pages were refused before"
     spans = {
         axis: range(length)[index]
         for axis, index, length in zip(keyframe.axes, within, keyframe.shape, strict=True)
@@ -259,14 +259,14 @@ def _of_page(
 
 
 def _overlap(start: int, length: int, wanted: range) -> range:
-    """What a segment that begins at `start` has of the wanted rows or columns."""
+    """The wanted rows or columns that are in a segment beginning at `start`."""
     return range(max(start, wanted.start), min(start + length, wanted.stop))
 
 
 def _check_complete(
     tif: tifffile.TiffFile, series: tifffile.TiffPageSeries, position: int | None
 ) -> None:
-    """Refuse a file that ends before its pages or pixels do; tifffile would fill in zeros."""
+    """Refuse a file that is cut short; tifffile would fill in zeros."""
     size, tiff = tif.filehandle.size, tif.tiff
     n_pages = len(tif.pages)
     tif.filehandle.seek(tif.pages.next_page_offset or 0)
@@ -283,7 +283,7 @@ def _check_complete(
         for page in _pages(series, position):
             if page is None:
                 raise Unreadable(
-                    "lacks some of its planes, they may be in other files of its set; "
+                    "lacks some of its planes, which may be in other files of its set; "
                     "save it again as one file"
                 )
             ends = map(sum, zip(page.dataoffsets, page.databytecounts, strict=True))
@@ -298,7 +298,7 @@ def _check_complete(
 def _pages(
     series: tifffile.TiffPageSeries, position: int | None
 ) -> list[tifffile.TiffPage | tifffile.TiffFrame | None]:
-    """The pages of a series, of several positions those of one."""
+    """The pages of a series, or of one position if it has several."""
     pages = list(series)
     lead = series.shape[: len(series.shape) - len(series.keyframe.shape)]
     at = series.axes.find(POSITIONS)
@@ -309,7 +309,7 @@ def _pages(
 
 
 def _name_axes(shape: tuple[int, ...], axes: str, part: Part) -> str:
-    """Give a meaning to the axes of which the file does not say it."""
+    """Give a meaning to axes that the file does not name."""
     unknown = [axis for axis in axes if axis in UNKNOWN_AXES]
     if not unknown:
         return axes
@@ -336,7 +336,7 @@ def _metadata(
 ) -> tuple[tuple[str, ...] | None, PixelSize | None]:
     """Channel names, from OME or ImageJ, and µm per pixel."""
     names, described = None, None
-    # Metadata that cannot be understood is no reason not to read the pixels.
+    # The pixels are read even if the metadata are invalid.
     with contextlib.suppress(Exception):
         if tif.ome_metadata:
             described = _described(tif, series)
@@ -350,11 +350,11 @@ def _metadata(
 def _described(
     tif: tifffile.TiffFile, series: tifffile.TiffPageSeries
 ) -> ElementTree.Element | None:
-    """What OME-XML says of the pixels of an image."""
+    """The description of an image's pixels in OME-XML."""
     described = ElementTree.fromstring((tif.ome_metadata or "").encode()).findall(".//{*}Pixels")
     if not described:
         return None
-    # Images without pixels in this file are described as well; then there is no telling.
+    # Images without pixels in this file may be described too. Then the first one is used.
     return described[tif.series.index(series) if len(described) == len(tif.series) else 0]
 
 

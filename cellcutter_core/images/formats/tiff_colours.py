@@ -1,4 +1,4 @@
-"""What the numbers of a TIFF page mean: its photometric interpretation, made gray or colour."""
+"""Applies the photometric interpretation of a TIFF page: its numbers become gray or colour."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ IN_COLOUR = (tifffile.COMPRESSION.JPEG, tifffile.COMPRESSION.JPEG_LOSSY, tifffil
 
 
 def meant(pixels: Array, page: tifffile.TiffPage, *, max_bytes: int) -> tuple[Array, bool]:
-    """The pixels of a page without names of channels, and whether they are red, green and blue.
+    """The pixels of a page as they are meant, and whether they are red, green and blue.
 
-    Colours of a palette and those for print become red, green and blue; transparency is dropped.
+    For pages without channel names. Colours of a palette or for print become red, green and blue;
+    transparency is dropped.
 
     Parameters
     ----------
@@ -28,16 +29,16 @@ def meant(pixels: Array, page: tifffile.TiffPage, *, max_bytes: int) -> tuple[Ar
     Raises
     ------
     Unreadable
-        If it is in colours that are not known here, or takes more than `max_bytes`.
+        If its colours are of an unknown kind, or it needs more than `max_bytes`.
     """
     kind = page.photometric
     if kind == PHOTOMETRIC.PALETTE and page.colormap is not None and pixels.shape[2] == 1:
-        # In colours they would no longer be told.
+        # After the conversion to colours, labels could not be recognised any more.
         refuse_labels(pixels)
         check_size(3 * pixels.nbytes, max_bytes)
         if int(pixels.max()) >= page.colormap.shape[1]:
             raise Unreadable("is damaged: it has numbers beyond the end of its palette")
-        # Palettes have 16 bits a colour, of which pictures mostly use the upper 8.
+        # Palettes have 16 bits per colour; pictures mostly use only the upper 8.
         palette = (page.colormap >> 8).astype(np.uint8)
         return np.stack([colour[pixels[..., 0]] for colour in palette], axis=-1), True
     if kind == PHOTOMETRIC.SEPARATED and pixels.shape[2] == 4 and pixels.dtype == np.uint8:
@@ -56,10 +57,10 @@ def _says_alpha(page: tifffile.TiffPage) -> bool:
 
 
 def _without_alpha(pixels: Array) -> Array:
-    """Drop the last channel of a picture where it is transparency.
+    """Drop the last channel of a picture if it is transparency.
 
-    tifffile writes any four channels as colour with transparency unless told otherwise. In 8 bits
-    that is what it mostly is; with more it is only where it is the same everywhere.
+    By default tifffile writes any four channels as colour with transparency. In 8 bits the last
+    one mostly is transparency. With more bits it is taken for that only if it is constant.
     """
     alpha = pixels[..., -1:]
     if pixels.dtype == np.uint8 or np.all(alpha == alpha[0, 0]):

@@ -1,4 +1,4 @@
-"""µm per pixel, of the many ways in which a TIFF says it."""
+"""Finds µm per pixel in a TIFF, which can store it in many ways."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ RESOLUTION_UNITS = {2: "inch", 3: "cm", 4: "mm", 5: "µm"}
 def pixel_size_of_tiff(
     tif: tifffile.TiffFile, series: tifffile.TiffPageSeries, described: ElementTree.Element | None
 ) -> PixelSize | None:
-    """µm per pixel of an image of a TIFF file, from the first place that says it.
+    """µm per pixel of an image of a TIFF file, from the first place that gives it.
 
     Parameters
     ----------
     tif : TiffFile
     series : TiffPageSeries
     described : Element, optional
-        What OME-XML says of the pixels of this image.
+        The description of this image's pixels in OME-XML.
     """
     if described is not None and (size := _ome(described)) is not None:
         return size
     for read in READERS:
-        # Metadata that cannot be understood is no reason not to read the pixels.
+        # The pixels are read even if the metadata are invalid.
         with contextlib.suppress(Exception):
             if (size := read(tif)) is not None:
                 return size
@@ -61,7 +61,7 @@ def _imagej(tif: tifffile.TiffFile) -> PixelSize | None:
 
 
 def _step(page: Any, tag: str, unit: str) -> float | None:
-    """From pixel to pixel, by the resolution, which is pixels per unit."""
+    """The distance of pixels in µm, from the resolution, which is pixels per unit."""
     found = page.tags.get(tag)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""Crops of which the true cell is known, as the paper's files hold them for its mIOU."""
+"""Crops with a known true cell, which the paper's files hold for its mIOU."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 @dataclass(frozen=True, eq=False)
 class Validation:
-    """K crops of an image with the true cell of the marker in their middle.
+    """K crops of an image, with the true cell of the marker at their centre.
 
     Attributes
     ----------
@@ -38,9 +38,9 @@ def paper_validation(
 ) -> Validation:
     """Find the crops that the paper's validation data are for.
 
-    `test_id` counts crops as the original's `Dataset` makes them: one for each marker in the order
-    of their labels, with the rounded centre of mass at its pixel (S // 2, S // 2), and leaving out
-    every marker whose crop would reach the last row or column of the image.
+    `test_id` numbers crops like the `Dataset` of the original code: one for each marker in the
+    order of labels, with the rounded centre of mass at its pixel (S // 2, S // 2). Markers whose
+    crop would reach beyond the image, or its last row or column, are left out.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def paper_validation(
 def _corners(
     markers: npt.NDArray[np.int32], size: int
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """The labels of all markers, ascending, and where their crops of `size` pixels begin."""
+    """The labels of all markers, ascending, and the first pixels of their crops of side `size`."""
     rows, cols = np.nonzero(markers)
     labels, marker = np.unique(markers[rows, cols], return_inverse=True)
     area = np.bincount(marker, minlength=len(labels))

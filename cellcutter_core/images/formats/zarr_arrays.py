@@ -1,8 +1,8 @@
-"""Arrays of Zarr 2 and 3, of which those chunks are read that are needed.
+"""Reads arrays of Zarr 2 and 3, only the chunks that are needed.
 
 Written after the two specifications (https://zarr-specs.readthedocs.io). Chunks are unpacked with
-imagecodecs, which reads TIFF as well, so nothing more has to be installed; and no chunk unpacks to
-more than its array says.
+imagecodecs, which is installed for TIFF anyway. A chunk that would unpack to more than its array
+says is refused.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from cellcutter_core.images.contents import Array, Unreadable
 from cellcutter_core.images.formats.zarr_stores import LARGEST_METADATA, Store
 
 MOST_CHUNKS = 100_000
-"""Chunks of one plane or region. More would take minutes to find."""
+"""Most chunks of one plane or region. More would take minutes to find."""
 
-# A chunk that did not become smaller, with what its format puts around it.
+# Bytes that a format may add to a chunk that compression did not make smaller.
 _AROUND = 65536
 _MISSING = 2**64 - 1
 _MOST_OF_LZMA = 100 * 1024**2
@@ -37,7 +37,7 @@ Index = tuple[int | slice, ...]
 
 @dataclass(frozen=True)
 class Codec:
-    """One step by which the bytes of a chunk were made, to be taken back."""
+    """One step in the encoding of a chunk, which reading has to undo."""
 
     name: str
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -45,14 +45,14 @@ class Codec:
 
 @dataclass(frozen=True)
 class Shards:
-    """Files of several chunks each, with a list of their places at one end.
+    """Files that hold several chunks each, with a list of chunk positions at one end.
 
     Attributes
     ----------
-    counts : chunks of a file, along each axis
-    at_start : the list comes first
-    checksum : bytes that follow on the list
-    found : lists by the file, as they are read
+    counts : number of chunks in a file, along each axis
+    at_start : whether the list comes first
+    checksum : number of bytes after the list
+    found : the lists read so far, by file
     """
 
     counts: tuple[int, ...]
@@ -68,12 +68,12 @@ class ZarrArray:
     Attributes
     ----------
     store, path : where its files are
-    shape, chunks : lengths of the axes, of all and of a chunk
+    shape, chunks : lengths of the axes, of the array and of a chunk
     dtype : data type, in the byte order of the chunks
-    fill : what stands where there is no chunk
+    fill : the value where there is no chunk
     codecs : in the order in which they were applied
-    name_of : gives the file of a chunk
-    shards : where the chunks lie, if there are several in a file
+    name_of : takes the position of a chunk, returns the name of its file
+    shards : where the chunks are, if a file holds several
     """
 
     store: Store
@@ -88,11 +88,11 @@ class ZarrArray:
 
     @property
     def bytes_of_chunk(self) -> int:
-        """Unpacked."""
+        """The size of an unpacked chunk."""
         return math.prod(self.chunks) * self.dtype.itemsize
 
     def read(self, index: Index) -> Array:
-        """A part of the array, by one number or slice for each axis."""
+        """A part of the array, given one number or slice for each axis."""
         spans = [
             range(length)[at] if isinstance(at, slice) else range(at, at + 1)
             for at, length in zip(index, self.shape, strict=True)
@@ -109,7 +109,7 @@ class ZarrArray:
         found = np.full([len(span) for span in spans], self.fill, self.dtype)
         places = product(*touched)
         with ThreadPoolExecutor(self.store.parallel) as pool:
-            # As many at once as are read at once, so that few chunks are in memory.
+            # Submit only as many as are read at the same time, so that few chunks are in memory.
             while several := list(islice(places, self.store.parallel)):
                 for place, chunk in zip(several, pool.map(self._chunk, several), strict=True):
                     if chunk is not None:
@@ -127,7 +127,7 @@ class ZarrArray:
         return unpacked(data, self.codecs, shape=self.chunks, dtype=self.dtype)
 
     def _of_shard(self, place: tuple[int, ...], shards: Shards, most: int) -> bytes | None:
-        """The bytes of a chunk that lies with others in one file."""
+        """The bytes of a chunk that is in one file with others."""
         pairs = list(zip(place, shards.counts, strict=True))
         path = f"{self.path}{self.name_of(tuple(at // n for at, n in pairs))}"
         if path not in shards.found:
@@ -156,7 +156,7 @@ def _put(
     sizes: tuple[int, ...],
     spans: list[range],
 ) -> None:
-    """Copy what a chunk has of the wanted part."""
+    """Copy the overlap of a chunk with the requested part."""
     source, target = [], []
     for number, size, span in zip(place, sizes, spans, strict=True):
         start, stop = max(number * size, span.start), min((number + 1) * size, span.stop)
@@ -165,16 +165,16 @@ def _put(
     found[tuple(target)] = chunk[tuple(source)]
 
 
-# What the metadata say --------------------------------------------------------------------------
+# Metadata ---------------------------------------------------------------------------------------
 
 
 def read_json(store: Store, path: str) -> dict[str, Any] | None:
-    """A file of metadata, None where there is none.
+    """A file of metadata, None if it does not exist.
 
     Raises
     ------
     Unreadable
-        If it is no JSON object.
+        If it is not a JSON object.
     """
     data = store.get(path, LARGEST_METADATA)
     if data is None:
@@ -194,7 +194,7 @@ def open_array(store: Store, path: str) -> ZarrArray:
     Raises
     ------
     Unreadable
-        If there is none, or it says something that is not known here.
+        If there is none, or its metadata hold something unknown.
     """
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if ".." in parts:
@@ -207,13 +207,13 @@ def open_array(store: Store, path: str) -> ZarrArray:
             return _version_2(store, prefix, about)
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         detail = f"{type(error).__name__}: {error}"
-        raise Unreadable(f"says of its array {path!r} what cannot be ({detail})") from None
-    raise Unreadable(f"lacks its array {path!r}; it may not be copied whole")
+        raise Unreadable(f"has invalid metadata of its array {path!r} ({detail})") from None
+    raise Unreadable(f"lacks its array {path!r}; its copy may be incomplete")
 
 
 def _version_2(store: Store, prefix: str, about: dict[str, Any]) -> ZarrArray:
     if about.get("filters"):
-        raise Unreadable(f"has filters {about['filters']}, which are not known here; save it anew")
+        raise Unreadable(f"has filters {about['filters']}, which are not supported; save it again")
     dtype = np.dtype(about["dtype"]) if isinstance(about["dtype"], str) else np.dtype("V")
     codecs = []
     shape, chunks = _lengths(about["shape"]), _lengths(about["chunks"])
@@ -233,11 +233,11 @@ def _version_2(store: Store, prefix: str, about: dict[str, Any]) -> ZarrArray:
 
 def _version_3(store: Store, prefix: str, about: dict[str, Any]) -> ZarrArray:
     if about.get("node_type") != "array":
-        raise Unreadable(f"has no array in {prefix or 'its folder'}; it may not be copied whole")
+        raise Unreadable(f"has no array in {prefix or 'its folder'}; its copy may be incomplete")
     if not isinstance(about["data_type"], str):
         raise Unreadable(f"has numbers of type {about['data_type']}; save integers or floats")
     if about["chunk_grid"]["name"] != "regular" or about.get("storage_transformers"):
-        raise Unreadable("has chunks of several sizes; save it with those of one")
+        raise Unreadable("has chunks of several sizes; save it with chunks of one size")
     codecs = _codecs(about["codecs"])
     chunks, shards = _lengths(about["chunk_grid"]["configuration"]["chunk_shape"]), None
     if codecs and codecs[0].name == "sharding_indexed":
@@ -245,7 +245,7 @@ def _version_3(store: Store, prefix: str, about: dict[str, Any]) -> ZarrArray:
     try:
         dtype = _byte_order(np.dtype(about["data_type"]), codecs)
     except TypeError:
-        raise Unreadable(f"has numbers of type {about['data_type']!r}, not known here") from None
+        raise Unreadable(f"has numbers of unknown type {about['data_type']!r}") from None
     naming = about["chunk_key_encoding"]
     plain = naming["name"] == "v2"
     mark = naming.get("configuration", {}).get("separator", "." if plain else "/")
@@ -266,18 +266,18 @@ def _version_3(store: Store, prefix: str, about: dict[str, Any]) -> ZarrArray:
 def _sharded(
     outer: tuple[int, ...], codecs: tuple[Codec, ...]
 ) -> tuple[tuple[int, ...], tuple[Codec, ...], Shards]:
-    """Chunks, their codecs and where they lie, from the files' shape and the codec of the files."""
+    """The shape of chunks, their codecs and their shards, from the shape and codec of the files."""
     settings = codecs[0].settings
     chunks = _lengths(settings["chunk_shape"])
     fit = len(chunks) == len(outer) and 0 not in chunks
     if len(codecs) > 1 or not fit or any(o % c for o, c in zip(outer, chunks, strict=True)):
-        raise Unreadable(f"has files of {outer} numbers made of chunks of {chunks}, not known here")
+        raise Unreadable(f"has files of {outer} numbers in chunks of {chunks}, not supported")
     counts = tuple(o // c for o, c in zip(outer, chunks, strict=True))
     if math.prod(counts) > MOST_CHUNKS:
         raise Unreadable(f"has {math.prod(counts)} chunks in a file; save it with larger ones")
     index = [codec.name for codec in _codecs(settings["index_codecs"])]
     if index not in (["bytes"], ["bytes", "crc32c"]):
-        raise Unreadable(f"has lists of chunks in {index}, not known here")
+        raise Unreadable(f"has lists of chunks in {index}, not supported")
     at_start = settings.get("index_location", "end") == "start"
     return chunks, _codecs(settings["codecs"]), Shards(counts, at_start, 4 * (len(index) - 1))
 
@@ -300,7 +300,7 @@ def _fill(value: Any, dtype: np.dtype[Any]) -> Any:
     try:
         return np.array(float(value) if isinstance(value, str) else value).astype(dtype)[()]
     except ValueError:
-        raise Unreadable(f"has {value!r} where it has no pixels, which is no number") from None
+        raise Unreadable(f"has the fill value {value!r}, which is not a number") from None
 
 
 def _codecs(given: Any) -> tuple[Codec, ...]:
@@ -308,7 +308,7 @@ def _codecs(given: Any) -> tuple[Codec, ...]:
 
 
 def _byte_order(dtype: np.dtype[Any], codecs: tuple[Codec, ...]) -> np.dtype[Any]:
-    """The data type as it is in the chunks, which a codec of version 3 says."""
+    """The data type in the byte order of the chunks, which a codec gives in version 3."""
     big = any(c.name == "bytes" and c.settings.get("endian") == "big" for c in codecs)
     return dtype.newbyteorder(">" if big else "<")
 
@@ -324,7 +324,7 @@ def unpacked(
     Raises
     ------
     Unreadable
-        If a codec is not known, or the chunk is damaged or not of the size that it shall have.
+        If a codec is not supported, or the chunk is damaged or has the wrong size.
     """
     size = math.prod(shape) * dtype.itemsize
     orders = []
@@ -334,7 +334,7 @@ def unpacked(
         elif codec.name != "bytes":
             unpack = UNPACK.get(codec.name)
             if unpack is None:
-                raise Unreadable(f"is compressed with {codec.name}, which is not known here")
+                raise Unreadable(f"is compressed with {codec.name}, which is not supported")
             try:
                 data = unpack(data, size)
             except Unreadable:
@@ -351,7 +351,7 @@ def unpacked(
     stored = list(range(len(shape)))
     for order in reversed(orders):
         if sorted(order) != list(range(len(shape))):
-            raise Unreadable(f"has axes in the order {order}, which is none")
+            raise Unreadable(f"has an invalid order of axes, {order}")
         stored = [stored[axis] for axis in order]
     array = np.frombuffer(data, dtype).reshape([shape[axis] for axis in stored])
     return array.transpose(np.argsort(stored))
@@ -367,7 +367,7 @@ def _deflated(bits: int) -> Callable[[bytes, int], bytes]:
 def _blosc(data: bytes, size: int) -> bytes:
     import imagecodecs
 
-    # The header says the size of what comes out and of what is there, which the library believes.
+    # The library trusts the header's sizes of packed and unpacked data, so check them here.
     if len(data) < 16 or struct.unpack("<I4xI", data[4:16]) != (size, len(data)):
         raise ValueError("its header has other sizes")
     return bytes(imagecodecs.blosc_decode(data, numthreads=1, out=size))
@@ -386,7 +386,7 @@ def _lz4(data: bytes, size: int) -> bytes:
 
 
 def _crc32c(data: bytes, size: int) -> bytes:
-    # A checksum that the standard library does not know; it is not compared.
+    # The standard library cannot compute this checksum, so it is not compared.
     del size
     return data[:-4]
 
@@ -403,4 +403,4 @@ UNPACK: dict[str, Callable[[bytes, int], bytes]] = {
     "lz4": _lz4,
     "crc32c": _crc32c,
 }
-"""By the names of the codecs: unpacks to no more than one byte over the size."""
+"""For each codec: a function that unpacks to at most one byte more than the given size."""

@@ -1,4 +1,4 @@
-"""How an OME-Zarr is told from other files: by its address, or by what lies in its folder."""
+"""Recognises an OME-Zarr by its address, or by the files in its folder or archive."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import zipfile
 from pathlib import Path
 
 MARKS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
-"""One of these is in every folder of a Zarr."""
+"""Every folder of a Zarr holds one of these files."""
 
 
 def is_address(text: object) -> bool:
-    """Whether this is the address of something on a web server, and no path.
+    """Whether a text is an address on a web server, not a path.
 
     Examples
     --------
@@ -22,7 +22,7 @@ def is_address(text: object) -> bool:
 
 
 def is_zarr_folder(path: Path) -> bool:
-    """Whether a folder says that it belongs to a Zarr."""
+    """Whether a folder belongs to a Zarr."""
     try:
         return any((path / mark).is_file() for mark in MARKS)
     except OSError:

@@ -1,4 +1,4 @@
-"""Where the files of a Zarr lie: in a folder, in a zip archive, or on a web server."""
+"""Access to the files of a Zarr in a folder, in a zip archive, or on a web server."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from urllib import error, parse, request
 
 from cellcutter_core.images.contents import Unreadable
 from cellcutter_core.images.formats.zarr_places import MARKS
-from cellcutter_core.reading.zip_archives import open_archive
+from cellcutter_core.images.formats.zip_archives import open_archive
 
 LARGEST_METADATA = 16 * 1024**2
-"""Bytes of a file that says what an array is. Those of large plates take a few megabytes."""
+"""Most bytes of a metadata file. Those of large plates take a few megabytes."""
 
 SECONDS = 30.0
-"""A server that is silent for longer is given up."""
+"""How long to wait for an answer of a server."""
 
 
 class Store(Protocol):
-    """The files of a Zarr, by their path in it."""
+    """The files of a Zarr, given their paths in it."""
 
     @property
     def parallel(self) -> int:
@@ -29,11 +29,11 @@ class Store(Protocol):
         ...
 
     def get(self, path: str, limit: int) -> bytes | None:
-        """The content of a file, None where there is none; refused over `limit` bytes."""
+        """The content of a file, None if it does not exist; refused over `limit` bytes."""
         ...
 
     def get_range(self, path: str, start: int | None, length: int) -> bytes | None:
-        """Some bytes of a file, the last ones where `start` is None."""
+        """Some bytes of a file, the last ones if `start` is None."""
         ...
 
 
@@ -44,7 +44,7 @@ def _check_length(path: str, length: int, limit: int) -> None:
 
 @dataclass(frozen=True)
 class FolderStore:
-    """A folder of this computer."""
+    """A folder on this computer."""
 
     folder: Path
     parallel: int = 1
@@ -66,7 +66,7 @@ class FolderStore:
 
 
 class ZipStore:
-    """A zip archive, with the Zarr in it or in a folder of it; see `is_zarr_archive`."""
+    """A zip archive with a Zarr at its top or in a folder; see `is_zarr_archive`."""
 
     parallel = 1
 
@@ -97,15 +97,15 @@ class ZipStore:
 
 
 class WebStore:
-    """A folder of a web server.
+    """A folder on a web server.
 
     Parameters
     ----------
     address : str
         http or https.
     public_only : bool
-        Connect only to addresses of the public internet, and directly: for a server that reads
-        what its visitors name, which else could reach what is open to the server alone.
+        Connect only to addresses of the public internet, and without a proxy. For a server whose
+        visitors give addresses, so that they cannot reach computers that only the server can reach.
     """
 
     parallel = 8
@@ -113,7 +113,7 @@ class WebStore:
     def __init__(self, address: str, *, public_only: bool = False) -> None:
         parts = parse.urlsplit(address)
         if not parts.hostname or parts.username is not None:
-            raise Unreadable("is no address; give https://SERVER/PATH, without a password")
+            raise Unreadable("is not an address; give https://SERVER/PATH, without a password")
         folder = parse.quote(parts.path.rstrip("/"), safe="/%:@!$&'()*+,;=~")
         self._address = f"{parts.scheme}://{parts.netloc}{folder}/"
         self._query = f"?{parts.query}" if parts.query else ""
@@ -148,11 +148,11 @@ class WebStore:
         try:
             with self._opener.open(asked, timeout=SECONDS) as answer:
                 if headers and answer.status != 206:
-                    raise Unreadable("lies on a server that sends whole files only; download it")
+                    raise Unreadable("is on a server that sends only whole files; download it")
                 data: bytes = answer.read(most)
                 return data
         except error.HTTPError as problem:
-            # Stores of objects say 403 of what is not there, where they do not list what is.
+            # Object stores that do not allow listing answer 403 for files that do not exist.
             if problem.code in (403, 404):
                 return None
             raise Unreadable(f"cannot be fetched: {path} gave HTTP {problem.code}") from None
@@ -167,16 +167,17 @@ class WebStore:
 
 
 def _check_public(connection: http.client.HTTPConnection) -> None:
-    """Refuse a computer that is not of the public internet, before anything is sent to it.
+    """Refuse a computer that is not on the public internet, before anything is sent to it.
 
-    Whom the connection reached counts, not what the name meant a moment before.
+    The address of the open connection is checked, because a name could change its meaning between
+    a look-up and the connection.
     """
     reached = ipaddress.ip_address(connection.sock.getpeername()[0].partition("%")[0])
     mapped = getattr(reached, "ipv4_mapped", None)
     if not (mapped or reached).is_global or reached.is_multicast:
         connection.close()
         raise Unreadable(
-            "lies on a computer of a private network, from which the app reads nothing for its "
+            "is on a computer of a private network, from which the app does not read for its "
             "visitors; use the command line, or upload it as a zip archive"
         )
 

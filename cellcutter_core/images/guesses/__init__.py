@@ -1,1 +1,1 @@
-"""What is guessed of an image from its pixels and from names; every guess is shown."""
+"""Guesses about an image from its pixels and from names. The app shows every guess."""

@@ -1,4 +1,4 @@
-"""What the colours and the brightness of a picture say of how it was made, and what follows."""
+"""Judges how a picture was made by its colours and brightness, and makes cells bright in it."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from cellcutter_core.images.guesses.stains import STAIN_CHANNELS, is_stained, wi
 
 @dataclass(frozen=True, eq=False)
 class Appearance:
-    """What was judged of a picture, and so holds for every part of it.
+    """How a picture is interpreted; the same holds for every part of it.
 
     Attributes
     ----------
     inverted : bool
         A viewer shows cells dark on a bright background.
     stained : bool
-        It is a stained section.
+        It shows a stained section.
     kept : tuple of int or None
-        Of the channels in the file those that say something; None for all.
+        The channels of the file that are used; None for all.
     brightest : (C,) array or None
-        The numbers that these are turned over from, see `turned_over`; None where they are not.
+        The numbers from which channels are inverted, see `turned_over`; None if they are not.
     nothing : tuple of float or None
-        What stands where nothing was imaged: of each of these channels, see `in_gaps`, or of the
+        The number in gaps where nothing was imaged: for each channel, see `in_gaps`, or for the
         brightest of the three colours of a stained section.
     """
 
@@ -39,7 +39,7 @@ class Appearance:
     nothing: tuple[float | None, ...] = ()
 
     def of(self, pixels: Array) -> Array:
-        """The channels in which cells are bright, out of those in the file."""
+        """Make channels in which cells are bright from the channels of the file."""
         if pixels.dtype == np.bool_:
             pixels = pixels.astype(np.uint8)
         if self.stained:
@@ -51,7 +51,7 @@ class Appearance:
         return turned_over(pixels, brightest=self.brightest, nothing=self.nothing)
 
     def keep(self, kept: tuple[int, ...]) -> Appearance:
-        """With these alone of its channels, of which none was left out yet."""
+        """The same with only these channels. Must not be called twice."""
         if self.brightest is None:
             return dataclasses.replace(self, kept=kept)
         nothing = tuple(self.nothing[index] for index in kept)
@@ -62,36 +62,36 @@ class Appearance:
 def interpret(
     contents: Contents, *, inverted: bool | None, stained: bool | None, max_bytes: int
 ) -> tuple[Contents, Appearance]:
-    """Make bright what shows cells.
+    """Make cells bright.
 
-    1. Colour with three equal channels is gray: many programs save it so.
+    1. Colour with three equal channels becomes gray, because many programs save gray so.
     2. A stained section gets the channels of `cellcutter_core.images.guesses.stains`.
-    3. A picture of dark cells on a bright background is turned over. Only a gray or a colour one is
-       judged: channels that the file tells apart are images of their own.
+    3. A picture of dark cells on a bright background is inverted. Only gray and colour pictures are
+       judged; separate channels in a file are not.
 
     Parameters
     ----------
     contents : Contents
     inverted : bool or None
-        Whether a viewer shows cells dark on a bright background; None to judge by the picture.
+        Whether a viewer shows cells dark on a bright background; None to judge by the pixels.
     stained : bool or None
-        Whether it is a stained section; None to judge by the picture.
+        Whether it shows a stained section; None to judge by the pixels.
     max_bytes : int
-        As for the reader; the channels of stains are more than there were.
+        As for the reader. A stained section gets more channels than the file has.
 
     Raises
     ------
     Unreadable
         If `stained` is True and the image has no colours in 8 or 16 bits, or if the channels of the
-        stains take more than `max_bytes`.
+        stains need more than `max_bytes`.
     """
     pixels = contents.pixels
     unnamed = contents.channels is None
     colour = contents.colour or (unnamed and pixels.shape[2] == 3 and pixels.dtype == np.uint8)
     if stained and not (colour and pixels.dtype in (np.uint8, np.uint16)):
         raise Unreadable(
-            f"has {pixels.shape[2]} channel(s) of {pixels.dtype}, but stains are told apart in "
-            "red, green and blue of 8 or 16 bits; leave stained out"
+            f"has {pixels.shape[2]} channel(s) of {pixels.dtype}, but stains are separated in red, "
+            "green and blue of 8 or 16 bits; leave stained out"
         )
     kept = None
     if (

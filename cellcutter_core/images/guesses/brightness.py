@@ -1,6 +1,6 @@
-"""Whether an image shows dark cells on a bright background, and the same image turned over.
+"""Judges whether an image shows dark cells on a bright background, and inverts images.
 
-All that follows looks for cells brighter than what is around them, as in fluorescence.
+All later steps expect cells that are brighter than their surroundings, as in fluorescence.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy.typing as npt
 from cellcutter_core.images.guesses.clipping import bright_is_cell
 from cellcutter_core.images.guesses.gaps import gaps, in_gaps
 
-# Of images of at most this many pixels a side every pixel is looked at.
+# Larger images are sampled, so that they have at most this many pixels per side.
 SIDE = 512
-# Smooths noise away, of which the bright parts of a picture have more than the dark ones.
+# Smooths noise, which is stronger in the bright parts of a picture than in the dark ones.
 SIGMA = 1.5
 
 LARGEST_SKEWNESS = -0.5
@@ -26,20 +26,20 @@ LARGEST_ROUGHNESS = 0.6
 
 
 def dark_on_bright(pixels: npt.NDArray[Any], *, white_is_zero: bool = False) -> bool:
-    """Whether what a picture shows is darker than its background.
+    """Whether a picture shows cells darker than their background.
 
-    It is where three things hold: most of it is bright (Otsu's threshold), its intensities have
-    their long tail on the dark side, and its bright part is much the smoother one. Fluorescence
-    fails in all three, also where cells fill the image: they are bright, but not smooth. Phase
-    contrast fails in the second, because its halos are the extremes. In doubt it is not.
-    Overexposed cells pass in all three; their shape tells, see `clipping.py`.
+    It does if three conditions hold: most of it is bright (Otsu's threshold), the long tail of its
+    intensities is on the dark side, and its bright part is much smoother than its dark part.
+    Fluorescence fails all three, even where cells fill the image, because they are bright but not
+    smooth. Phase contrast fails the second, because its halos are the extremes. In doubt the answer
+    is False. Overexposed cells pass all three; they are told by their shape, see `clipping.py`.
 
     Parameters
     ----------
     pixels : (H, W, C) array of finite numbers
         One channel, or the colours of one picture.
     white_is_zero : bool
-        The smaller the number, the brighter it is shown.
+        Whether smaller numbers are shown brighter.
 
     Returns
     -------
@@ -65,7 +65,7 @@ def dark_on_bright(pixels: npt.NDArray[Any], *, white_is_zero: bool = False) -> 
     bright = smooth > threshold_otsu(smooth[imaged])
     if not SMALLEST_SHARE < bright[imaged].mean() < 1:
         return False
-    # Away from the border between them, which is steep on both sides.
+    # Keep away from the border between the parts, which is steep on both sides.
     parts = (bright & imaged, ~bright & imaged)
     inside = [ndimage.binary_erosion(part, iterations=3) for part in parts]
     if not all(part.any() for part in inside):
@@ -74,7 +74,7 @@ def dark_on_bright(pixels: npt.NDArray[Any], *, white_is_zero: bool = False) -> 
     of_bright, of_dark = (float(np.median(slope[part])) for part in inside)
     if not of_bright < LARGEST_ROUGHNESS * of_dark:
         return False
-    # Cells that are overexposed are flat too, as the background of dark ones is.
+    # Overexposed cells are flat too, like the background of dark cells.
     usual = np.where(imaged, sample, np.median(sample[imaged]))
     cleaned = ndimage.median_filter(usual, 3).astype(np.float32)
     return bright_is_cell(cleaned) is not True
@@ -86,21 +86,23 @@ def turned_over(
     brightest: npt.NDArray[Any] | None = None,
     nothing: Sequence[float | None] | None = None,
 ) -> npt.NDArray[Any]:
-    """Dark made bright: how far each pixel is below the brightest of its channel.
+    """Invert an image: how far each pixel is below the brightest of its channel.
 
     Parameters
     ----------
     pixels : (H, W, C) array of integers or floats
     brightest : (C,) array of the same data type, optional
-        Of a part of an image the brightest of all of it; what is brighter counts as this.
+        If `pixels` is a part of an image: the brightest number of each channel in the whole image.
+        Brighter pixels count as this.
     nothing : sequence of C numbers or None, optional
-        Of a part of an image what `cellcutter_core.images.guesses.gaps.in_gaps` says of all of it.
+        If `pixels` is a part of an image: the result of
+        `cellcutter_core.images.guesses.gaps.in_gaps` for the whole image.
 
     Returns
     -------
     array of the same shape
-        Of the same data type; of the unsigned one of the same size where it is signed or bool.
-        Where nothing was imaged (see `gaps.py`) this is 0 too.
+        Of the same data type; for signed and bool, the unsigned type of the same size. It is also 0
+        in gaps where nothing was imaged (see `gaps.py`).
 
     Examples
     --------
@@ -120,7 +122,7 @@ def turned_over(
     else:
         pixels = np.minimum(pixels, brightest)
     if pixels.dtype.kind == "i":
-        # Differences of signed numbers fit into unsigned ones, and there they come out right.
+        # Differences of signed numbers fit into unsigned ones, and wrapping gives the right result.
         unsigned = np.dtype(f"u{pixels.dtype.itemsize}")
         brightest, pixels = brightest.view(unsigned), pixels.view(unsigned)
     with np.errstate(over="ignore"):
@@ -134,7 +136,7 @@ def turned_over(
 
 
 def _imaged(sample: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    """All but the gaps of a mosaic, and what lies so near that smoothing mixes them into it."""
+    """All pixels but the gaps of a mosaic and those near them that smoothing mixes with gaps."""
     from scipy import ndimage
 
     nothing = gaps(sample)

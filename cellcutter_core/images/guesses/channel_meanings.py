@@ -1,6 +1,6 @@
-"""What the name of a channel means: the usual stains, structures and lasers.
+"""Finds the meaning of a channel's name: the usual stains, structures and lasers.
 
-To add a stain: one more entry in the list of its meaning.
+To add a stain, add an entry to the list of its meaning.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from cellcutter_core.images.file_sets.channel_names import what_differs
 
 Meaning = Literal["nuclei", "dead nuclei", "cells", "organelles", "transmitted light"]
 
-# Anywhere in a name. A space stands for any mark or none: "to pro" is also "TO-PRO" and "ToPro".
+# Found anywhere in a name. A space matches any punctuation or none: "to pro" is also "TO-PRO" and
+# "ToPro".
 _PARTS: dict[Meaning, str] = {
     "nuclei": "dapi|hoechst|hoescht|hoesht|höchst|33342|33258|nuclei|nucleus|nuclear|draq 5|histone"
     "|dye cycle|ha?ematoxylin|feulgen|chromatin|zellkern"
@@ -29,14 +30,14 @@ _PARTS: dict[Meaning, str] = {
     "transmitted light": "bright field|phase|nomarski|transmi|hoffman|dodt",
 }
 
-# As words of their own: no letter stands beside them, but that of a fluorescent protein after them.
+# Found only as separate words: with no letter beside them, except a fluorescent protein after them.
 _WORDS: dict[Meaning, str] = {
     "nuclei": r"nucl?|dna|h2[ab]|h[134] (e?gfp|m?rfp|mcherry|yfp|cfp)|nls|syto|kerne?|noyaux?"
     r"|n[uú]cleos?",
     "dead nuclei": r"pi(?! ?\d)|ethd",
     "cells": r"memb?|pm|caax|[enp] cad|ve cad|wga|con a|cmfda|cfse|di[iod]|cyto|(pan)? ck ?\d*"
     r"|cd ?\d+[a-z]?|zo 1|her2|egfr|gfap|map2|iba 1|agp|zellen?"
-    # Of a stained section, see `cellcutter_core.images.guesses.stains`.
+    # The channel of a stained section, see `cellcutter_core.images.guesses.stains`.
     r"|density",
     "organelles": r"er|(?<!si\x20)(?<!sh\x20)rna|lamin( [ab]\d?)?|lmn[ab]\d?|nup \d+|tom 20|lamp \d"
     r"|eea1|gm130|lc3",
@@ -51,13 +52,13 @@ _CELL_WORD = re.compile(r"(?<![a-z])cells?(?![a-z])")
 _SLICE_LABEL = re.compile(r"^([ctz]:\d+/\d+\s*)+- .*")
 
 LONGEST_NAME = 200
-"""What comes later in a name is not looked at."""
+"""Only this many characters of a name are used."""
 
 _NUMBER = re.compile(r"(?<!\d)\d{3}(?!\d)")
 UV_LASERS = range(340, 411)
 """Wavelengths in nm that excite DAPI, Hoechst and their like."""
 NEXT_LASER = 15
-"""Lasers lie further apart than this many nm; numbers that do not are counts."""
+"""Lasers are further apart than this many nm; numbers that are closer are running numbers."""
 
 
 def _pattern(meaning: Meaning) -> re.Pattern[str]:
@@ -69,9 +70,9 @@ _PATTERNS = {meaning: _pattern(meaning) for meaning in _PARTS}
 
 
 def meanings(channels: Sequence[str]) -> list[Meaning | None]:
-    """What the name of each channel means; None where it says nothing, or two things.
+    """The meaning of each channel's name; None if it has none, or two.
 
-    Words that all of the names begin or end with say nothing of a channel.
+    Words that all names begin or end with are ignored.
 
     Parameters
     ----------
@@ -88,7 +89,7 @@ def meanings(channels: Sequence[str]) -> list[Meaning | None]:
 
 
 def own_words(channels: Sequence[str]) -> list[str]:
-    """The names without the words that all of them begin with, or end with."""
+    """The names without the words that all of them begin or end with."""
     return what_differs([name[:LONGEST_NAME] for name in channels])
 
 
@@ -113,16 +114,16 @@ def excited_by_uv(channels: Sequence[str]) -> list[bool]:
 
 
 def _own(name: str) -> str:
-    """What a name says of its channel alone."""
+    """The part of a name that is about its channel, without ImageJ's label of the slice."""
     return _SLICE_LABEL.sub("", name)
 
 
 def _meaning(name: str) -> Meaning | None:
-    # Some words begin with a capital within another, "CellMembrane", and some have one, "DiI".
+    # Search with and without splitting at capitals: "CellMembrane" is two words, "DiI" is one.
     text = f"{name} / {re.sub(r'(?<=[a-z])(?=[A-Z])', ' ', name)}".lower()
     found: list[Meaning] = [m for m, pattern in _PATTERNS.items() if pattern.search(text)]
     if "organelles" in found:
-        # "Nuclear envelope" has the word for nuclei in it, "RNA (SYTO 14)" a stain of them.
+        # "Nuclear envelope" contains the word for nuclei, "RNA (SYTO 14)" a stain of nuclei.
         return "organelles"
     if len(found) == 1:
         return found[0]

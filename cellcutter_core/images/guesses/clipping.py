@@ -1,8 +1,7 @@
-"""Pixels that were cut off at the top of the scale, and which part of a flat image is cells.
+"""Finds pixels cut off at the top of the scale, and tells which part of a flat image is cells.
 
-Where an image is overexposed its cells are flat. So they are in what another program made of it, a
-probability map or a label image. How smooth a part of the image is says nothing there of what is
-background; its shape does.
+In an overexposed image cells are flat. So they are in a probability map or label image made by
+another program. In such images, smoothness does not tell background from cells, but shape does.
 """
 
 from __future__ import annotations
@@ -20,41 +19,45 @@ from cellcutter_core.labels import along_border
 Bools = npt.NDArray[np.bool_]
 
 LEAST_CLIPPED = 0.01
-"""A smaller share of pixels at the top of the scale does no harm."""
+"""Pixels at the top of the scale are ignored if they are a smaller share than this."""
 
 TOP, PILED_UP = 0.03, 3.0
-"""Pixels were cut off where so many times more are at the top than in all of this share of the
-range below it."""
+"""Pixels were cut off if there are more at the top than `PILED_UP` times those in the range just
+below it, which is the share `TOP` of the whole range."""
 
 PLATEAU, LEAST_PLATEAU = 0.05, 0.05
-"""An end of the range is a plateau where this share of the pixels lies in this share of it."""
+"""An end of the range is a plateau if the share `PLATEAU` of the range at this end holds at least
+the share `LEAST_PLATEAU` of the pixels."""
 
 AT_TOP = 0.4
-"""Share of the pixels of cells at the top of the range from which on an image has two levels."""
+"""An image has two levels if at least this share of the pixels of cells is at the top."""
 
 MOST_OUTSIDE, MOST_INSIDE = 0.25, 0.75
-"""Shares of the pixels of nuclei in one part of an image, from which on they tell what it is."""
+"""The bright part is cells if more than `MOST_INSIDE` of the pixels of nuclei are in it, and not
+cells if less than `MOST_OUTSIDE` are. In between nuclei do not tell."""
 
 SOLID = 0.65
-"""Share of their convex hulls that cells fill, clumps of them too; 0.63 to 0.84 in overexposed
-images, 0.40 to 0.58 of the bright rest between dark cells."""
+"""Cells, and clumps of cells, fill at least this share of their convex hulls. It was 0.63 to 0.84
+in overexposed images, and 0.40 to 0.58 for the bright background between dark cells."""
 
 EVEN = 0.75
-"""Pieces are of about one size where `n` is more than this share of their number."""
+"""Pieces are of about the same size if `n` is more than this share of their number."""
 
 SPECK = 30
-"""Smaller pieces, in pixels, do not count."""
+"""Pieces with fewer pixels do not count."""
 
 FLOOR, LEAST_AROUND, LEAST_GAPS = 0.15, 0.75, 5
-"""Gaps between cells go down to about the darkest of the image, in shares of its range, are a small
-part of it, and there are some. Dark cells differ."""
+"""Unlike dark cells, gaps between bright cells go down nearly to the darkest pixels of the image
+(within the share `FLOOR` of its range). Cells cover more than `LEAST_AROUND` of the image, and
+there are at least `LEAST_GAPS` gaps."""
 
 NOISE_FALLS = 2.0
-"""How many times smaller the gradient of noise is after a Gaussian of 2 than after one of 1, at
-least. It was 2.2 to 2.6 in the background of nine overexposed images, and 1.2 to 1.6 in cells."""
+"""The gradient of pure noise is at least this many times smaller after a Gaussian of 2 than after
+one of 1. The ratio was 2.2 to 2.6 in the background of nine overexposed images, 1.2 to 1.6 in
+cells."""
 
 MOST_LOOKED_AT = 50
-"""So many gaps say how far down they go."""
+"""Most pieces that are measured."""
 
 
 def at_top(channel: npt.NDArray[Any]) -> Bools | None:
@@ -67,8 +70,8 @@ def at_top(channel: npt.NDArray[Any]) -> Bools | None:
     Returns
     -------
     (H, W) bool or None
-        The pixels that have the largest number, where more than one in a hundred do, and many more
-        than have one that is nearly as large. None where nothing was cut off.
+        The pixels with the largest number, if they are at least 1 % of all and many more than those
+        with nearly as large a number. None if nothing was cut off.
     """
     top, bottom = channel.max(), channel.min()
     clipped = channel == top
@@ -77,19 +80,19 @@ def at_top(channel: npt.NDArray[Any]) -> Bools | None:
     below = float(top) - TOP * (float(top) - float(bottom))
     rest = channel[~clipped]
     if rest.max() > bottom:
-        # Where grey levels are few, the next one, however far down it is.
+        # With few grey levels, use the next lower level, however far down it is.
         below = min(below, float(rest.max()))
     nearly = np.count_nonzero(channel >= below) - np.count_nonzero(clipped)
     return clipped if np.count_nonzero(clipped) > PILED_UP * nearly else None
 
 
 def clipped_share(channel: npt.NDArray[Any]) -> float:
-    """Share of the pixels that were cut off at the top of the scale, 0 where it does no harm.
+    """Share of the pixels that were cut off at the top of the scale; 0 if it is negligible.
 
     Parameters
     ----------
     channel : (H, W) array of finite numbers
-        What was not imaged, see `cellcutter_core.images.guesses.gaps`, does not count.
+        Gaps where nothing was imaged, see `cellcutter_core.images.guesses.gaps`, do not count.
 
     Returns
     -------
@@ -100,7 +103,7 @@ def clipped_share(channel: npt.NDArray[Any]) -> float:
 
 
 def _imaged(channel: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The channel, or all pixels of it that were imaged, in one row."""
+    """The channel; if it has gaps, only its other pixels, in one row."""
     nothing = gaps(channel)
     return channel if nothing is None or nothing.all() else channel[~nothing][None]
 
@@ -108,7 +111,7 @@ def _imaged(channel: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def clipping_notes(
     pixels: npt.NDArray[Any], channels: Sequence[str], used: Iterable[int]
 ) -> list[str]:
-    """A sentence for each channel in use of which many pixels were cut off at the top.
+    """A sentence for each channel in use that has many pixels cut off at the top.
 
     Parameters
     ----------
@@ -124,26 +127,26 @@ def clipping_notes(
         if clipped is not None:
             notes.append(
                 f"{clipped.mean():.0%} of the pixels of {channels[index]} have its highest value, "
-                f"{channel.max():g}: what is brighter was cut off, and cells are flat "
-                "there. Outlines are less sure; look at the mask, and expose less if you can."
+                f"{channel.max():g}: brighter values were cut off, and cells are flat there. "
+                "Outlines are less certain; look at the mask, and expose less if you can."
             )
     return notes
 
 
 def middle_of_two(brightness: npt.NDArray[np.float32], level: float) -> float | None:
-    """The middle between the two levels of an image that has no more than two.
+    """The middle between the two levels of an image that has only two.
 
     Parameters
     ----------
     brightness : (H, W) float32
     level : float
-        What is above is cell.
+        Pixels above are cell.
 
     Returns
     -------
     float or None
-        Half way between the medians of what is below and of the top of the range. None where much
-        of what is above is not at the top.
+        Half way between the median of the pixels below `level` and that of the pixels at the top of
+        the range. None if too many of the pixels above `level` are not at the top.
     """
     low, high = float(brightness.min()), float(brightness.max())
     above = brightness > level
@@ -156,21 +159,20 @@ def middle_of_two(brightness: npt.NDArray[np.float32], level: float) -> float | 
 def bright_is_cell(image: npt.NDArray[np.float32], nuclei: Bools | None = None) -> bool | None:
     """Whether the bright part of an image is cells, by its shape, where smoothness misleads.
 
-    Cells hold nuclei. They are many pieces, and background is one. Where cells are many and have
-    grown together, the gaps between them are small, and all go down to the background. Background
-    shows noise and no structure.
+    Cells contain nuclei. Cells are many pieces, background is one. If cells touch, the gaps between
+    them are small and all go down to the background. Background shows only noise.
 
     Parameters
     ----------
     image : (H, W) float32
         Without hot pixels, not constant.
     nuclei : (H, W) bool, optional
-        Where nuclei are, if that is known.
+        Where nuclei are, if known.
 
     Returns
     -------
     bool or None
-        None where nothing speaks against what smoothness says.
+        None if nothing speaks against judging by smoothness.
     """
     from skimage.filters import threshold_otsu
 
@@ -202,9 +204,9 @@ def bright_is_cell(image: npt.NDArray[np.float32], nuclei: Bools | None = None) 
     if not made:
         return None
     if n_bright < 3 and n_dark < 3:
-        # Of a cell or two: background is what lies along the border.
+        # With only one or two cells, most of the border of the image is background.
         return True if along_border(bright).mean() < 0.5 else None
-    # Nothing tells: fluorescence is the better guess.
+    # Nothing decides, so fluorescence is the better guess.
     return True
 
 
@@ -215,16 +217,17 @@ class Pieces:
     ----------
     part : (H, W) bool
     speck : int
-        Smaller pieces, in pixels, do not count.
+        Pieces with fewer pixels do not count.
 
     Attributes
     ----------
     area : (N + 1,) float
-        Of each piece in pixels, 0 for the rest and for specks.
+        Area of each piece in pixels; 0 for the rest of the image and for specks.
     n : float
-        How many; where one is much larger than the others it counts for nearly all.
+        Effective number of pieces, weighted by area: close to 1 if one is much larger than the
+        others.
     even : bool
-        Whether they are of about the same size, as cells are and gaps between cells are not.
+        Whether they are of about the same size. Cells are, gaps between cells are not.
     """
 
     def __init__(self, part: Bools, *, speck: int = SPECK) -> None:
@@ -238,10 +241,10 @@ class Pieces:
         self.even = self.n > EVEN * np.count_nonzero(area)
 
     def solid(self) -> bool:
-        """Whether they fill their convex hulls, as cells do and what is left between cells not."""
+        """Whether pieces fill their convex hulls. Cells do, background between cells does not."""
         from skimage.measure import regionprops
 
-        # The largest are most of it.
+        # The largest pieces make up most of the area.
         ids = np.argsort(self.area)[::-1][:MOST_LOOKED_AT]
         chosen = np.isin(self.labels, ids[self.area[ids] > 0])
         found = regionprops(np.where(chosen, self.labels, 0))
@@ -249,8 +252,9 @@ class Pieces:
         return bool(found) and float(sum(one.area for one in found)) > SOLID * hulls
 
     def floor(self, smooth: npt.NDArray[np.float32]) -> float:
-        """How far above the darkest of the image the larger ones go down, in shares of its range;
-        1 where they are few.
+        """How far the lowest parts of larger pieces are above the darkest pixel of the image.
+
+        As a share of the image's range; 1 if there are few pieces.
         """
         large = self.area[self.area > 0]
         ids = np.flatnonzero(self.area >= max(1.0, float(np.median(large))))
@@ -262,7 +266,7 @@ class Pieces:
 
 
 def _only_noise(image: npt.NDArray[np.float32], dark: Bools) -> bool:
-    """Whether the darkest shows noise alone, as background does, and nothing of a cell."""
+    """Whether the darkest pixels show only noise, like background, and no structure of cells."""
     inside = ndimage.binary_erosion(dark, iterations=5, border_value=1)
     if not inside.any():
         return False
@@ -275,7 +279,7 @@ def _only_noise(image: npt.NDArray[np.float32], dark: Bools) -> bool:
 
 
 def _in_patches(image: npt.NDArray[np.float32]) -> bool:
-    """Whether most of what is not darkest has the number of its neighbour, as in a label image."""
+    """Whether most pixels above the minimum equal their neighbour, as in a label image."""
     same = image[1:] == image[:-1]
     seen = image[1:] > image.min()
     return bool(np.count_nonzero(same & seen) > np.count_nonzero(seen) / 2)

@@ -1,8 +1,8 @@
-"""Where nothing was imaged: the empty parts of a mosaic, which are one number throughout, and the
-frame around a picture, of any colour.
+"""Finds gaps where nothing was imaged, and fills them with background.
 
-The step from them to the background of the image is no structure of it, and what is dark or noisy
-cannot be judged by them. So whatever finds something automatically fills them with background.
+Gaps are the empty parts of a mosaic, which hold a single number, and the frame around a picture, of
+any colour. Their edges are not structure of the image, and they would mislead estimates of darkness
+and noise. So every automatic step fills them with background.
 """
 
 from __future__ import annotations
@@ -19,53 +19,55 @@ from cellcutter_core.images.local_contrast import noise_level
 from cellcutter_core.images.parts import Region
 
 LEAST_SHARE = 0.01
-"""Gaps that are a smaller share of the image do no harm."""
+"""Gaps that are a smaller share of the image are ignored."""
 
 SPECK = 15
-"""What is narrower than so many pixels is no gap."""
+"""A gap is at least this many pixels wide."""
 
 SMALLEST_SIDE = 64
-"""No mosaic is narrower than so many pixels."""
+"""A mosaic is at least this many pixels wide and high."""
 
 STRAIGHT, STRAIGHT_SHARE = 48, 0.8
-"""The rim of a gap runs for so many pixels along rows or columns at least, in so large a share: it
-is that of a camera's field. Where dark background was cut off at zero it follows the cells."""
+"""The rim of a gap is the edge of a camera's field: at least the share `STRAIGHT_SHARE` of it runs
+along rows or columns for at least `STRAIGHT` pixels. If dark background was cut off at zero, its
+rim follows the cells instead."""
 
 LEAST_FRAMED = 16
-"""A frame has so many rows and columns of an image in it at least."""
+"""A frame encloses at least this many rows and columns of an image."""
 
 RIM_SHARE = 0.2
-"""No more of the image's outermost pixels than this share look like the frame beside them. A dark
-background that was cut off at zero goes on beyond its outermost cell."""
+"""At most this share of the image's outermost pixels looks like the frame beside them. If it is
+more, the frame is dark background that was cut off at zero and continues into the image."""
 
 COLOUR = 2
-"""By so many grey levels of 8 bits a line of one colour may vary, as in JPEG."""
+"""Grey levels of 8 bits by which a line of one colour may vary, as in JPEG."""
 
 JPEG_BLOCK, RINGING = 8, 16
-"""JPEG smears a frame over less than this many pixels of the image; of no interest where the frame
-differs from the image by less than four times so many grey levels."""
+"""JPEG smears a frame over fewer than `JPEG_BLOCK` pixels of the image. This matters only if frame
+and image differ by more than four times `RINGING` grey levels."""
 
 BACKGROUND, DARK = 10, 30
-"""Percentiles of the image: a usual pixel of its background, and what is certainly dark."""
+"""Percentiles of the image: a typical pixel of its background, and the limit of certainly dark
+pixels."""
 
 
 def gaps(
     channel: npt.NDArray[Any], *, nothing: float | None = None
 ) -> npt.NDArray[np.bool_] | None:
-    """Where nothing was imaged.
+    """Find gaps where nothing was imaged.
 
     Parameters
     ----------
     channel : (H, W) array
-        Nothing is the smallest number in it, or what a frame around it is of.
+        Gaps hold its smallest number, or are a frame around the image.
     nothing : number, optional
-        What it is in the gaps of the image that this is a part of, where that has some: it is one
-        here too, whatever its share and form.
+        If `channel` is a part of an image: the number in the gaps of the whole image. Pixels with
+        this number are then a gap whatever their share and shape.
 
     Returns
     -------
     (H, W) bool or None
-        None where there is no gap.
+        None if there is no gap.
     """
     box = frame(channel)
     found = _in_mosaic(channel, nothing)
@@ -78,7 +80,7 @@ def gaps(
 
 
 def frame(channel: npt.NDArray[Any]) -> Region | None:
-    """What lies within a frame of one colour, as around a screenshot; or of several, one by one.
+    """The image inside a frame, as around a screenshot. The sides may differ in colour.
 
     Parameters
     ----------
@@ -87,7 +89,7 @@ def frame(channel: npt.NDArray[Any]) -> Region | None:
     Returns
     -------
     (row, col, row, col) or None
-        First row and column of the image, and those after the last. None where no side has a frame.
+        First row and column of the image, and those after the last. None if no side has a frame.
     """
     box = top, left, bottom, right = _peeled(channel, (0, 0, *channel.shape))
     if box == (0, 0, *channel.shape) or min(bottom - top, right - left) < LEAST_FRAMED:
@@ -110,7 +112,7 @@ def frame(channel: npt.NDArray[Any]) -> Region | None:
 
 
 def _peeled(channel: npt.NDArray[Any], box: Region) -> Region:
-    """What is left without lines of one colour at all sides, as often as there are some."""
+    """Peel lines of one colour off all sides until none is left; return the rest of the box."""
     tolerance = _tolerance(channel)
     top, left, bottom, right = box
     peeled = True
@@ -131,7 +133,7 @@ def _peeled(channel: npt.NDArray[Any], box: Region) -> Region:
 
 
 def _tolerance(channel: npt.NDArray[Any]) -> int:
-    """By how much a line of one colour may vary: in 8 bits, also where they are kept as floats."""
+    """How much a line of one colour may vary: `COLOUR` in 8 bits, also as floats, otherwise 0."""
     if channel.dtype == np.uint8:
         return COLOUR
     some = channel[:: max(1, channel.shape[0] // 50), :: max(1, channel.shape[1] // 50)]
@@ -140,7 +142,7 @@ def _tolerance(channel: npt.NDArray[Any]) -> int:
 
 
 def _one_colour(lines: npt.NDArray[Any], tolerance: int) -> int:
-    """How many of the first lines are of one colour each."""
+    """How many of the first lines have one colour each."""
     for number, line in enumerate(lines):
         low, high = line.min(), line.max()
         if low != high and not (tolerance and int(high) - int(low) <= tolerance):
@@ -149,7 +151,7 @@ def _one_colour(lines: npt.NDArray[Any], tolerance: int) -> int:
 
 
 def _without_ringing(channel: npt.NDArray[Any], box: Region, framed: Mapping[int, float]) -> Region:
-    """Without the lines beside a frame into which JPEG has smeared it, where it differs much."""
+    """Take lines off the box into which JPEG has smeared a frame that differs much from it."""
     top, left, bottom, right = box
     usual = float(np.median(channel[top:bottom, left:right]))
     for _ in range(JPEG_BLOCK - 1):
@@ -173,13 +175,13 @@ def _outermost(channel: npt.NDArray[Any], box: Region, side: int) -> npt.NDArray
 
 
 def gap_notes(channel: npt.NDArray[Any], *, every: int = 1) -> list[str]:
-    """Sentences on a frame around an image and on empty parts of it, and what becomes of them.
+    """Sentences that say that there is a frame, or empty parts, and that these are ignored.
 
     Parameters
     ----------
     channel : (H, W) array
     every : int
-        It has every so many pixels of the image.
+        The channel holds every n-th row and column of the image.
     """
     notes = []
     n_rows, n_cols = channel.shape
@@ -189,15 +191,15 @@ def gap_notes(channel: npt.NDArray[Any], *, every: int = 1) -> list[str]:
         where = ", ".join(f"{width * every} {side}" for side, width in widths.items() if width)
         about = "about " if every > 1 else ""
         notes.append(
-            f"A frame of one colour lies around the image (pixels: {about}{where}). It is taken "
-            "for nothing: no cell is looked for there."
+            f"A frame of one colour lies around the image (pixels: {about}{where}). It is ignored: "
+            "no cells are looked for there."
         )
     empty = _in_mosaic(channel, None)
     share = 0.0 if empty is None else np.count_nonzero(empty[top:bottom, left:right]) / empty.size
     if share >= LEAST_SHARE:
         notes.append(
-            f"{share:.0%} of the image has one value throughout, {channel.min():g}, like the empty "
-            "parts of a mosaic. They are taken for nothing: no cell is looked for there."
+            f"{share:.0%} of the image has the same value, {channel.min():g}, like the empty parts "
+            "of a mosaic. They are ignored: no cells are looked for there."
         )
     return notes
 
@@ -227,15 +229,15 @@ def is_gap(where: npt.NDArray[np.bool_]) -> bool:
     Returns
     -------
     bool
-        False where they are single pixels, or follow what was imaged, as a background does that
-        was set to NaN.
+        False if they are single pixels, or if their shape follows the cells, like a background
+        that was set to NaN.
     """
     rows = np.asarray(~where.all(axis=1))
     cols = np.asarray(~where.all(axis=0))
     if not rows.any():
         return False
     if not where[np.ix_(rows, cols)].any():
-        # All in whole rows and columns: those at the edges, not in between.
+        # They are whole rows and columns. These must be at the edges, not in between.
         return all(
             bool(part[np.argmax(part) : len(part) - np.argmax(part[::-1])].all())
             for part in (rows, cols)
@@ -244,7 +246,7 @@ def is_gap(where: npt.NDArray[np.bool_]) -> bool:
 
 
 def has_straight_rim(where: npt.NDArray[np.bool_]) -> bool:
-    """Whether the rim of what was not imaged is that of a camera's field."""
+    """Whether the rim of a gap is straight, like the edge of a camera's field."""
     sides = (where[1:] != where[:-1], (where[:, 1:] != where[:, :-1]).T)
     n_sides = sum(int(np.count_nonzero(side)) for side in sides)
     straight = sum(_in_long_runs(side) for side in sides)
@@ -252,9 +254,9 @@ def has_straight_rim(where: npt.NDArray[np.bool_]) -> bool:
 
 
 def in_gaps(pixels: npt.NDArray[Any]) -> tuple[float | None, ...]:
-    """For each channel of (H, W, C) what stands in the empty parts of a mosaic; None without.
+    """For each channel of (H, W, C), the number in the empty parts of a mosaic; None without these.
 
-    A frame is found by itself in every part of an image.
+    Frames are not included; `gaps` finds them in every part of an image.
     """
     channels = np.moveaxis(pixels, -1, 0)
     empty = (_in_mosaic(channel, None) for channel in channels)
@@ -267,18 +269,18 @@ def in_gaps(pixels: npt.NDArray[Any]) -> tuple[float | None, ...]:
 def filled_gaps(
     channel: npt.NDArray[Any], *, like: npt.NDArray[Any] | None = None
 ) -> npt.NDArray[Any]:
-    """A channel with background where nothing was imaged; itself where there is no gap.
+    """Fill gaps where nothing was imaged with background; without gaps, return the channel itself.
 
     Parameters
     ----------
     channel : (H, W) array
     like : (h, w) array, optional
-        Pixels of all of the image that this is a part of, with its background.
+        Pixels of the whole image that `channel` is a part of. Its background is used.
 
     Returns
     -------
     (H, W) array of the same data type
-        In a gap it is background with the noise of the dark, always the same.
+        Gaps hold background with the noise of dark pixels, from a fixed seed.
     """
     background = Background(channel if like is None else like)
     return background.filled(
@@ -292,7 +294,7 @@ class Background:
     Parameters
     ----------
     image : (H, W) array
-        Pixels of all of it.
+        Pixels of the whole image.
     """
 
     def __init__(self, image: npt.NDArray[Any]) -> None:
@@ -300,7 +302,7 @@ class Background:
 
     @cached_property
     def gaps(self) -> npt.NDArray[np.bool_] | None:
-        """Where nothing was imaged."""
+        """The gaps of the whole image; None if there are none."""
         return gaps(self.image)
 
     @cached_property
@@ -308,15 +310,15 @@ class Background:
         return in_gaps(self.image[..., None])
 
     def in_part(self, part: npt.NDArray[Any]) -> npt.NDArray[np.bool_] | None:
-        """Where nothing was imaged in a part of it."""
+        """The gaps in a part of the image; None if there are none."""
         (number,) = self._nothing
         return gaps(part, nothing=number)
 
     def filled(
         self, part: npt.NDArray[Any], where: npt.NDArray[np.bool_] | None
     ) -> npt.NDArray[Any]:
-        """A part with background in its gaps, see `filled_gaps`."""
-        # What there is nothing of but a gap says no more with noise in it.
+        """Fill the gaps `where` of a part with background, see `filled_gaps`."""
+        # If all of it is a gap, filling adds nothing.
         if where is None or where.all():
             return part
         values = np.random.default_rng(0).normal(*self._level, int(np.count_nonzero(where)))
@@ -329,7 +331,7 @@ class Background:
 
     @cached_property
     def _level(self) -> tuple[float, float]:
-        """A usual pixel of it, and the noise of the dark."""
+        """The brightness of a typical pixel of background, and the noise of dark pixels."""
         imaged = np.ones(self.image.shape, bool) if self.gaps is None else ~self.gaps
         usual, dark = np.percentile(self.image[imaged], (BACKGROUND, DARK))
         noise = noise_level(self.image.astype(np.float32), where=imaged & (self.image <= dark))
@@ -337,8 +339,8 @@ class Background:
 
 
 def _opened(empty: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Without what is narrower than `SPECK`."""
-    # The image is taken to go on in the same way beyond its edge.
+    """Drop parts narrower than `SPECK`."""
+    # The image is taken to continue in the same way beyond its edge.
     padded = np.pad(empty, SPECK, mode="edge")
     inner = ndimage.minimum_filter(padded, SPECK)
     opened = ndimage.maximum_filter(inner, SPECK)[SPECK:-SPECK, SPECK:-SPECK]
@@ -346,7 +348,7 @@ def _opened(empty: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
 
 
 def _in_long_runs(sides: npt.NDArray[np.bool_]) -> int:
-    """How many of the sides lie in a row of at least `STRAIGHT`."""
+    """How many of the sides are in a straight run of at least `STRAIGHT`."""
     steps = np.diff(np.pad(sides, ((0, 0), (1, 1))).astype(np.int8).ravel())
     lengths = np.flatnonzero(steps < 0) - np.flatnonzero(steps > 0)
     return int(lengths[lengths >= STRAIGHT].sum())

@@ -17,7 +17,7 @@ def normalise(
     ----------
     channel : array of integers or floats
     low, high : float
-        Percentiles that become 0 and 1; what is beyond is clipped. The default is minimum and
+        Percentiles that become 0 and 1; pixels beyond are clipped. The default is minimum and
         maximum.
 
     Returns
@@ -46,7 +46,7 @@ def normalise(
         )
     if not np.all(np.isfinite(channel)):
         raise ValueError("channel holds NaN or infinite pixels; replace them by numbers")
-    # 8 and 16 bits are exact in 32-bit floats; of anything larger the difference might not be.
+    # Differences of 8- and 16-bit numbers are exact in 32-bit floats; larger types need 64 bits.
     small = channel.dtype.itemsize < 4
     work: npt.NDArray[Any] = channel.astype(np.float32 if small else np.float64)
     bottom = float(work.min() if low == 0 else np.percentile(work, low))

@@ -1,4 +1,4 @@
-"""Whether an image shows no intensities but numbers which cell each pixel is of."""
+"""Recognises a label image, whose numbers are ids of cells instead of intensities."""
 
 from __future__ import annotations
 
@@ -10,31 +10,32 @@ import numpy.typing as npt
 from cellcutter_core.images.contents import Unreadable
 from cellcutter_core.labels import as_whole_numbers
 
-# Of neighbours on cells so many have the same number. Intensities have noise.
+# In a label image, at least this share of neighbours on cells have the same number. Intensities
+# have noise.
 SMALLEST_SHARE = 0.8
-# A cell is in one piece, but for some that were cut.
+# In a label image, there are at most this many pieces per number: most cells are in one piece.
 MOST_PIECES = 1.5
 
 
 LARGEST = 2**31
-"""Numbers of cells are smaller."""
+"""Ids of cells are smaller than this."""
 
 
 def refuse_labels(pixels: npt.NDArray[Any]) -> None:
-    """Raise an `Unreadable` for labels where an image is to be segmented."""
+    """Raise an `Unreadable` for a label image, because it cannot be segmented."""
     first = pixels[..., :1]
-    # Some formats have colours only.
+    # Some formats can store only colours.
     gray = pixels.shape[2] == 3 and bool((pixels == first).all())
     if shows_labels(first if gray else pixels):
         raise Unreadable(
-            "is a label image, in which there are no cells to find; give the image that its cells "
-            "are in. If its numbers are intensities after all, add 0.5 to all of them and save it "
-            "as 32-bit floats: in Fiji Image, Type, 32-bit, then Process, Math, Add"
+            "is a label image, which cannot be segmented; give the image that its labels were made "
+            "of. If its numbers are intensities after all, add 0.5 to all of them and save it as "
+            "32-bit floats: in Fiji Image, Type, 32-bit, then Process, Math, Add"
         )
 
 
 def shows_labels(pixels: npt.NDArray[Any]) -> bool:
-    """Whether these are the labels of cells: 0 between them, and on each a number of its own.
+    """Whether pixels are the labels of cells: 0 between cells, a different number on each cell.
 
     Parameters
     ----------
@@ -44,7 +45,7 @@ def shows_labels(pixels: npt.NDArray[Any]) -> bool:
     Returns
     -------
     bool
-        False for a mask, which does not tell cells apart.
+        False for a mask, which does not separate cells.
 
     Examples
     --------

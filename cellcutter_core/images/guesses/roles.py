@@ -1,24 +1,27 @@
-"""Which channel shows the cells and which the nuclei.
+"""Guesses which channel shows the cells and which the nuclei.
 
-A name decides where it is known to mean something (`channel_meanings.py`): a
-channel called after nuclei or a stain of them is the nucleus, and one called after cells or a stain
-of their membrane or cytoplasm is the cell. Of other channels the contents decide: one of compact
-bright objects is the nucleus (`markers/nucleus_channel.py`), and of several such the one whose
-objects are clearly the smallest. A laser for nuclear stains in a name decides where contents do
-not. Where nothing of this decides there are conventions, for names that only count and for no
-names:
+Names with a known meaning decide first (`channel_meanings.py`). A channel named after nuclei or a
+nuclear stain is the nucleus channel. One named after cells, or a stain of membrane or cytoplasm, is
+the cell channel.
 
-- one channel is the cell;
-- of two, the second is the nucleus;
-- of three, the third is the nucleus: blue in a fluorescence composite. In a colour picture the one
-  of red and green that varies more is the cell; but where blue is constant, or follows that
-  channel so closely that it is no stain of its own (as in a colour picture from a bright-field
-  microscope), there is no nucleus and the channel that varies most is the cell;
-- of more, none is the nucleus.
+Contents decide for other channels. One with compact bright objects is the nucleus channel
+(`markers/nucleus_channel.py`); of several such channels, the one whose objects are clearly the
+smallest. If contents do not decide, the laser of a nuclear stain in a name does.
 
-A single channel of nuclei is both: the nuclei are what is to be segmented.
+If nothing of this decides, conventions do, for channels without names or with running numbers:
 
-Every role comes with a `Reason`, which says how sure it is and what speaks against it.
+- a single channel is the cell channel;
+- of two, the second is the nucleus channel;
+- of three, the third is the nucleus channel: blue in a fluorescence composite. In a colour picture,
+  the one of red and green that varies more is the cell channel. But if blue is constant, or follows
+  that channel so closely that it is not a separate stain (as in a colour picture from a
+  bright-field microscope), there is no nucleus channel, and the channel that varies most is the
+  cell channel;
+- of more, none is the nucleus channel.
+
+A single channel of nuclei has both roles, and the nuclei are segmented.
+
+Every role comes with a `Reason`, which says how certain it is and what speaks against it.
 """
 
 from __future__ import annotations
@@ -42,7 +45,7 @@ from cellcutter_core.markers.nucleus_channel import area_of_nuclei
 
 Which = int | str
 
-# What programs write where nobody gave a name: "Channel:0:1", "C1", "Ch1-T1", "w2", "3",
+# Names that programs write if the user gave none: "Channel:0:1", "C1", "Ch1-T1", "w2", "3",
 # "c:1/2 - file.tif".
 NO_NAME = re.compile(
     r"[\W_\d]*((channel|ch|c|w|t|track|cam|camera|pmt|d|image|img|position|s|z)[\W_\d]*)*( - .*)?",
@@ -50,28 +53,28 @@ NO_NAME = re.compile(
 )
 
 MOST_LOOKED_AT = 6
-"""Of so many channels without names each is looked at, which takes half a second."""
+"""Most channels whose contents are examined; each takes half a second."""
 
 COPY_CORRELATION = 0.9
-"""Blue that correlates with the cell channel by more than this is no channel of its own."""
+"""If blue correlates with the cell channel by more than this, it is not a separate stain."""
 
 CLEARLY_SMALLER = 0.7
-"""Of two channels of compact objects, the nuclei have less than this share of the other's area."""
+"""If two channels show compact objects, nuclei have less than this share of the others' area."""
 
 Sure = Literal["chosen", "sure", "likely", "a guess"]
 
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a channel has its role, or none has.
+    """Why a channel has its role, or why no channel has it.
 
     Attributes
     ----------
     why : str
-        Said of the channel, without its name.
+        The reason, without the name of the channel.
     sure : {"chosen", "sure", "likely", "a guess"}
     doubt : str
-        What speaks against it, as a sentence; empty where nothing does.
+        A sentence on what speaks against it; empty if nothing does.
     """
 
     why: str
@@ -106,12 +109,12 @@ def find_channel(which: Which, channels: Sequence[str], *, name: str) -> int:
     which : int or str
     channels : names of the channels
     name : str
-        Of the image, for the message.
+        The name of the image, used in the message.
 
     Raises
     ------
     ValueError
-        If there is no such channel. The message lists those there are.
+        If there is no such channel. The message lists the channels.
 
     Examples
     --------
@@ -163,7 +166,7 @@ def find_nucleus(nucleus: Which, channels: Sequence[str], *, name: str) -> int |
 
 
 def known_nucleus(nucleus: Which, channels: Sequence[str], *, name: str) -> int | Literal["none"]:
-    """As `find_nucleus`, but 'none' for 'none', as `guess_roles` takes it."""
+    """As `find_nucleus`, but returns 'none' instead of None, for `guess_roles`."""
     found = find_nucleus(nucleus, channels, name=name)
     return "none" if found is None else found
 
@@ -177,20 +180,20 @@ def guess_roles(
     cell: tuple[int, ...] | None = None,
     nucleus: int | Literal["none"] | None = None,
 ) -> Roles:
-    """Which channel shows the cells and which the nuclei, and why (see the module).
+    """Guess which channel shows the cells and which the nuclei, and say why (see the module).
 
     Parameters
     ----------
     pixels : (H, W, C) array
     channels : C names
     named : bool
-        The names are those of the file.
+        Whether the names come from the file.
     colour : bool
-        The channels are red, green and blue.
+        Whether the channels are red, green and blue.
     cell : tuple of int, optional
-        Channels known to show the cell: by convention, those are not the nucleus.
+        Known cell channels. They are not guessed as the nucleus channel.
     nucleus : int or 'none', optional
-        The channel known to show the nuclei, or that there is none.
+        The known nucleus channel, or 'none' if it is known that there is none.
     """
     guess = _Guess(pixels, channels, named=named, colour=colour, cell=cell)
     if nucleus is not None:
@@ -202,7 +205,7 @@ def guess_roles(
 
 
 class _Guess:
-    """The channels of one image, whose contents are looked at when they are needed."""
+    """The channels of one image; their contents are examined only when needed."""
 
     def __init__(
         self,
@@ -246,7 +249,9 @@ class _Guess:
         n_channels = len(self.channels)
         order = "blue is" if self.colour else f"the last of {n_channels} is"
         undecided = "several channels look like nuclei" if shown else "no channel looks like nuclei"
-        return usual, Reason(f"names do not say it, {undecided}, and {order} the usual", "a guess")
+        return usual, Reason(
+            f"names do not say it, {undecided}, and {order} the usual choice", "a guess"
+        )
 
     def cell_given_nucleus(self, nucleus: int | None) -> tuple[tuple[int, ...], Reason]:
         """The channel that shows the cells, given the one that shows the nuclei, and why."""
@@ -269,7 +274,7 @@ class _Guess:
         return ((rest or others)[0],), Reason(f"the first of {len(others)} channels", "a guess")
 
     def _named(self, index: int) -> tuple[int, Reason]:
-        """The channel whose name says nuclei, held against what the channels show."""
+        """The channel whose name says nuclei, compared with the contents of all channels."""
         why = "its name says nuclei, or a stain of them"
         if self._show_nuclei([index]):
             return index, Reason(f"{why}, and it looks like nuclei", "sure")
@@ -279,12 +284,12 @@ class _Guess:
         return index, Reason(
             why,
             "a guess",
-            f"{self.channels[index]} is called after nuclei, but {self.channels[shown[0]]} looks "
-            "like nuclei and it does not; choose the nucleus channel if the name is wrong",
+            f"{self.channels[index]} is named after nuclei but does not look like nuclei, and "
+            f"{self.channels[shown[0]]} does; choose the nucleus channel if the name is wrong",
         )
 
     def _none(self) -> Reason:
-        """Why no channel is the nucleus, though they have names."""
+        """Why no channel is the nucleus channel although channels have names."""
         shown = self._show_nuclei([k for k, meaning in enumerate(self.meanings) if meaning])
         if len(self.channels) == 1 or len(shown) != 1:
             return Reason("no name says nuclei, and no channel alone looks like nuclei", "likely")
@@ -292,12 +297,12 @@ class _Guess:
         return Reason(
             "no name says nuclei",
             "a guess",
-            f"{name} is not called after nuclei, but it looks like nuclei; choose it as the "
+            f"{name} is not named after nuclei, but it looks like nuclei; choose it as the "
             "nucleus channel if it shows them",
         )
 
     def _show_nuclei(self, indices: Sequence[int]) -> list[int]:
-        """Those of some channels that look like nuclei, but for those known to show the cell."""
+        """Which of some channels look like nuclei, without the known cell channels."""
         return [
             index
             for index in indices[:MOST_LOOKED_AT]
@@ -311,7 +316,7 @@ class _Guess:
         return self._areas[index]
 
 
-_LOOKS = "it alone shows compact bright objects as nuclei are"
+_LOOKS = "only it shows compact bright objects, like nuclei"
 
 
 def _usual_nucleus(
@@ -342,11 +347,11 @@ def name_channels(found: Sequence[str] | None, *, n_channels: int, colour: bool)
     Parameters
     ----------
     found : C names, or None
-        Those the file gives. An empty one becomes "channel" and its index; one that is there
-        already gets its index.
+        Names from the file. An empty one becomes "channel" and its index; a repeated one gets its
+        index added.
     n_channels : int
     colour : bool
-        The channels are red, green and blue, and called so.
+        Whether the channels are red, green and blue, and get these names.
 
     Examples
     --------
@@ -378,7 +383,7 @@ def _sample(channel: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 
 
 def _correlation(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> float:
-    """Pearson's correlation; 0 where one of the samples is constant."""
+    """Pearson's correlation; 0 if one of the channels is constant."""
     a, b = _sample(first), _sample(second)
     a, b = a - a.mean(), b - b.mean()
     scale = math.sqrt(float((a * a).sum() * (b * b).sum()))

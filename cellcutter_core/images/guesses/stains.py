@@ -1,7 +1,7 @@
-"""Colour pictures of stained sections: the nuclear stain and the density, out of red, green, blue.
+"""Separates stains in colour pictures of sections: density and hematoxylin from red, green, blue.
 
-What a stain absorbs adds up in the logarithm of the light (Beer and Lambert), so the stains are
-found by a linear combination: Ruifrok & Johnston, Anal. Quant. Cytol. Histol. 23, 291 (2001), with
+The absorption of stains adds up in the logarithm of light (Beer and Lambert), so a linear
+combination separates them: Ruifrok & Johnston, Anal. Quant. Cytol. Histol. 23, 291 (2001), with
 their values for hematoxylin, eosin and DAB.
 """
 
@@ -19,18 +19,21 @@ Array = npt.NDArray[Any]
 
 STAIN_CHANNELS = ("density", "hematoxylin", "red", "green", "blue")
 
-# Rows taken at once: the separation works in 64-bit floats, many times what a picture takes.
+# Rows processed at once. The separation works in 64-bit floats, which need much more memory than
+# the picture.
 ROWS = 256
+# Larger pictures are sampled, so that they have at most this many pixels per side.
 SIDE = 512
 DENSEST = 1.2
-"""The density of the largest number: 6 % of the light. More is rare, and 8 bits are few."""
+"""The density that becomes the largest number: 6 % of the light passes. Higher densities are rare,
+and 8 bits have few levels."""
 
 
 def is_stained(rgb: Array) -> bool:
-    """Whether a colour picture is that of a stained section, seen in transmitted light.
+    """Whether a colour picture shows a stained section in transmitted light.
 
-    Such a picture is bright, white where there is nothing, darkens in all three colours where
-    there is tissue, and in one of them clearly more than in another.
+    Such a picture is mostly bright, and white where it is empty. Tissue is darker in all three
+    colours, and in one of them clearly more than in another.
 
     Parameters
     ----------
@@ -48,7 +51,7 @@ def is_stained(rgb: Array) -> bool:
     if white.min() < 0.7 or usual.mean() < 0.4 or density.std(axis=0).min() == 0:
         return False
     together = np.corrcoef(density.T)
-    # Beside what the light itself lacks of one colour.
+    # Without the colour of the light itself.
     mean = density.mean(axis=0) - lamp
     return bool(together.min() > 0.3 and mean.max() - mean.min() > 0.2 * mean.max())
 
@@ -60,15 +63,15 @@ def with_stains(rgb: Array, *, nothing: Sequence[float | None] | None = None) ->
     ----------
     rgb : (H, W, 3) array of uint8 or uint16
     nothing : sequence of one number or None, optional
-        Of a part of a picture what `gaps.in_gaps` says of the brightest colour of
-        all of it.
+        If `rgb` is a part of a picture: the result of `gaps.in_gaps` for the brightest colour of
+        the whole picture.
 
     Returns
     -------
     (H, W, 5) array of the same data type
         Density is that of the luminance, from 0 for white to the largest value for `DENSEST`.
-        Hematoxylin is on the same scale as density, so that no stain is 0. Both are 0 where nothing
-        was imaged, see `cellcutter_core.images.guesses.gaps`.
+        Hematoxylin is on the same scale, with 0 for no stain. Both are 0 in gaps where nothing was
+        imaged, see `cellcutter_core.images.guesses.gaps`.
     """
     from skimage.color import rgb2gray, rgb2hed
 
@@ -78,7 +81,7 @@ def with_stains(rgb: Array, *, nothing: Sequence[float | None] | None = None) ->
     for top in range(0, len(rgb), ROWS):
         part = rgb[top : top + ROWS]
         gray = _density(rgb2gray(part) * limit, limit=limit) / DENSEST
-        # Scikit-image measures stains in logarithms to the base of one millionth.
+        # Scikit-image gives stains as logarithms to the base of one millionth.
         stain = rgb2hed(part)[..., 0] * 6 / DENSEST
         for channel, values in enumerate((gray, stain)):
             found[top : top + ROWS, :, channel] = np.clip(values * limit + 0.5, 0, limit)
@@ -91,7 +94,7 @@ def with_stains(rgb: Array, *, nothing: Sequence[float | None] | None = None) ->
 
 
 def _density(light: Array, *, limit: int | None = None) -> npt.NDArray[np.float64]:
-    """Minus the decadic logarithm of the share of light, up to that of black in 8 bits."""
+    """Optical density: minus the decadic logarithm of the share of light, at most log10(256)."""
     limit = limit or int(np.iinfo(light.dtype).max)
     share = light.astype(np.float64) / limit
     density: npt.NDArray[np.float64] = -np.log10(np.clip(share, 1 / 256, 1))

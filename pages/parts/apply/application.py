@@ -1,4 +1,4 @@
-"""A run on other images: choose them, watch, look at what was found, take it home."""
+"""Apply a run to other images: choose them, watch, look at the cells, download the files."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ BRIGHTNESS = {"As each picture says": None, "Dark on bright": True, "Bright on d
 
 
 def choose_images(run: Run) -> None:
-    """Files to apply the run to, how to read them, and what to make of them."""
-    # Another key is another, empty widget: what was uploaded is on disk, and its memory goes.
+    """Choose the files to apply the run to, how to read them, and which files to write."""
+    # A new key makes a new, empty widget. The files are on disk, so their memory can be freed.
     turn = st.session_state.setdefault("apply_turn", 0)
     given = st.file_uploader(
         f"Images: {panels.IMAGE_FORMATS}",
@@ -45,7 +45,7 @@ def choose_images(run: Run) -> None:
         key=f"apply_files_{turn}",
         help="As many as you like. They stay on the computer that runs this app.",
     )
-    with st.expander("How they are read, and what is made of them", icon=":material/tune:"):
+    with st.expander("How to read them, and which files to write", icon=":material/tune:"):
         how = _how_to_read(run)
         formats = st.multiselect(
             "Files for each image",
@@ -64,11 +64,12 @@ def choose_images(run: Run) -> None:
             key="apply_start",
         )
         start_whole = is_of_a_part(run) and st.button(
-            "The whole of this run's image",
+            "This run's whole image",
             icon=":material/fullscreen:",
             disabled=not (formats and is_current(run.config)),
             key="apply_whole",
-            help="It was trained on a region. Mask and nuclei are found anew on all of it.",
+            help="The run was trained on a region. Mask and markers are found again on the whole "
+            "image.",
         )
     if start:
         with panels.show_errors():
@@ -81,7 +82,7 @@ def choose_images(run: Run) -> None:
 
 
 def _begin(run: Run, files: list[Path], formats: list[str], how: dict[str, Any]) -> None:
-    # The folders in which they are kept are no names for people.
+    # Names without folders: uploads are kept in folders with internal names.
     named, scenes = named_images(
         files, scene=how.get("scene"), with_folders=False, channels=channel_names_of(run)
     )
@@ -93,12 +94,12 @@ def _begin(run: Run, files: list[Path], formats: list[str], how: dict[str, Any])
 
 
 def _how_to_read(run: Run) -> dict[str, Any]:
-    """What `Trained.read` is given; nothing of it where an image is read as that of the run."""
+    """Return the options for `Trained.read`; those left out are as in the run."""
     own = run.description.get("reading", {})
     how: dict[str, Any] = {}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         labels = {
-            "scene": ("Image in the file", "all there are"),
+            "scene": ("Image in the file", "all images"),
             "t": ("Time point (t)", "not chosen"),
             "z": ("Plane of stacks (z)", "not chosen"),
         }
@@ -120,8 +121,8 @@ def _how_to_read(run: Run) -> dict[str, Any]:
                 key=f"apply_{name}",
                 persist_state="session",
                 width=180,
-                help="The name of a channel, or its number from 0. As long as you do not say it, "
-                "channels have the roles that those of the same names have in the run.",
+                help="The name of a channel, or its number from 0. Left empty, each channel has "
+                "the role that the channel of the same name has in the run.",
             )
             how[name] = channel.strip() or None
         if st.toggle("Maximum over planes", key="apply_projected", persist_state="session"):
@@ -138,7 +139,7 @@ def _how_to_read(run: Run) -> dict[str, Any]:
 
 
 def choose_application(run: Run) -> Application | None:
-    """The application to look at: the last one, unless another is chosen."""
+    """Return the application to show: the last one, unless another is chosen."""
     there = {one.path.name: one for one in applications(run)}
     if not there:
         return None
@@ -160,7 +161,7 @@ def _title(one: Application) -> str:
 
 
 def watch(shown: Application, n_drawn: int, status_drawn: str) -> None:
-    """How far it is, every second; what changes with an image is drawn by the page."""
+    """Show the progress, every second. When an image is done, the whole page reruns."""
     now = shown.progress
     if (len(now.outcomes), now.status) != (n_drawn, status_drawn):
         st.rerun()
@@ -174,11 +175,11 @@ def _line(shown: Application, now: Standing) -> str:
     if now.status == "queued":
         return waiting_line(shown)
     if now.status == "running" and now.share:
-        return f"{done}; now {now.now}, which is large and worked on in blocks: {now.share:.0%}"
+        return f"{done}; now {now.now}, a large image, done in blocks: {now.share:.0%}"
     if now.status == "running":
         seconds = [one.seconds for one in now.outcomes if not one.error]
         if not seconds:
-            return f"{done}; now {now.now}. The network is being loaded, which takes some seconds"
+            return f"{done}; now {now.now}. Loading the network takes some seconds"
         return f"{done}; now {now.now}, about {format_duration(np.mean(seconds) * now.n_left)} left"
     if now.status == "finished":
         seconds = format_duration(sum(one.seconds for one in now.outcomes))
@@ -188,14 +189,14 @@ def _line(shown: Application, now: Standing) -> str:
 
 
 def go_on_or_stop(shown: Application, now: Standing) -> None:
-    """Stop while it goes, go on where it ended too early, and say what went wrong."""
+    """Offer to stop a running application or continue an incomplete one; show errors."""
     jobs = cached_runs.jobs()
     if now.status in ("failed", "crashed"):
-        st.error(f"**It {now.status}:** {now.message}", icon=":material/error:")
+        st.error(f"**The application {now.status}:** {now.message}", icon=":material/error:")
         end_of_log(shown)
     left_behind = is_left_behind(shown)
     if left_behind:
-        st.warning("The app was closed before it was its turn.", icon=":material/update:")
+        st.warning("The app was closed before this application started.", icon=":material/update:")
     if now.status in ("queued", "running") and not left_behind:
         if st.button("Stop", icon=":material/stop:", key="apply_stop"):
             jobs.cancel(shown)
@@ -212,7 +213,7 @@ def go_on_or_stop(shown: Application, now: Standing) -> None:
 
 
 def choose_outcome(shown: Application, now: Standing) -> None:
-    """A row for each image that is done, and pictures of the one that is chosen."""
+    """Show a row for each finished image, and pictures of the chosen one."""
     if not now.outcomes:
         return
     say_what_is_wrong(now.outcomes)
@@ -233,12 +234,12 @@ def choose_outcome(shown: Application, now: Standing) -> None:
             n_columns=2,
             key="apply_pictures",
             place=f"{shown.path.name} {chosen.name}",
-            alt=f"{chosen.image} without and with its {cells} in colours",
+            alt=f"{chosen.image}, alone and with its {cells} in colours",
         )
 
 
 def take_home(shown: Application, now: Standing) -> None:
-    """Everything that was made, in one file."""
+    """Offer all files in one archive."""
     st.download_button(
         "Download all",
         shown.download,
@@ -247,5 +248,5 @@ def take_home(shown: Application, now: Standing) -> None:
         on_click="ignore",
         disabled=all(one.error for one in now.outcomes),
         key="apply_download",
-        help="The files of each image, and summary.csv with a line for each.",
+        help="The files of each image, and summary.csv with one line per image.",
     )

@@ -1,7 +1,7 @@
-"""On the page Cells: markers from a file, to a file, and back to what they were.
+"""On the page Cells: read markers from a file, download them, undo and redo changes.
 
-What a widget calls is kept with all that its module holds, for as long as Streamlit keeps the
-visitor's session. So it is here, where no image is, and not on the page.
+Streamlit keeps a widget's callback, and everything its module holds, as long as the session.
+So the callbacks are in this module, which holds no image, and not on the page.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from pages.shared import code, panels, state
 def from_file(
     shape: tuple[int, int], origin: tuple[int, int], whole_shape: tuple[int, int] | None
 ) -> None:
-    """Points, areas or a label image instead of what is found in a region of this shape, whose
-    first pixel lies there in the whole image.
+    """Let the user replace the found markers by points, areas or a label image from a file.
+
+    `shape` is the (H, W) of the region to work on. `origin` is the (row, col) of its first pixel
+    in the whole image, whose shape is `whole_shape`.
     """
 
     def upload() -> None:
@@ -44,8 +46,8 @@ def from_file(
 
     with st.popover("From a file", icon=":material/upload:", width="stretch"):
         st.file_uploader(
-            "A list of points (CSV with row, col), a label image, or points or areas as ROIs of "
-            "ImageJ (.roi or .zip) or GeoJSON, on the whole image",
+            "Points (CSV with row, col), a label image, or points or areas as ImageJ ROIs (.roi "
+            "or .zip) or GeoJSON. Positions are those in the whole image",
             type=panels.MARKER_FILES,
             key="cells_upload",
             on_change=upload,
@@ -61,7 +63,7 @@ def back_and_forth(
     origin: tuple[int, int],
     whole_shape: tuple[int, int] | None,
 ) -> None:
-    """Undo, redo, start again, and the markers to take home, in the whole image."""
+    """Offer to undo, redo and start again, and to download the markers of the whole image."""
     with st.container(horizontal=True):
         st.button(
             "Undo",
@@ -81,12 +83,12 @@ def back_and_forth(
             on_click=state.edit_markers,
             args=(None,),
             disabled=not edited,
-            help="Back to the markers as they are found; undo brings yours back.",
+            help="Goes back to the markers that were found. Undo brings your changes back.",
         )
         st.download_button(
             "Markers",
             partial(label_file, markers.regions, origin=origin, whole_shape=whole_shape),
             file_name=code.MARKERS_FILE,
             icon=":material/download:",
-            help="A label image of the markers in the whole image, as The code below reads it.",
+            help="A label image of the markers in the whole image. *The code* below reads it.",
         )

@@ -1,4 +1,4 @@
-"""Which cells are right: those of epochs and of the baselines, each against the true cells."""
+"""Compare the cells of epochs and baselines with the true cells."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from pages.shared import panels
 from pages.shared.caching import cached_runs
 from pages.shared.epochs import choose_epoch, show
 
-# In the order of the table: name in the comparison, what it is called, what it says.
+# In the order of the table: key in the comparison, title, meaning.
 KINDS = {
     "hit": ("Found", "Pairs with IoU of at least 0.5: the true positives."),
-    "missed": ("Missed", "True cells that no cell here matches; hatched."),
-    "false": ("False", "Cells here that match no true cell."),
-    "merged": ("Merged", "Cells here that cover two true cells or more."),
-    "split": ("Split", "True cells in which two cells here lie or more."),
+    "missed": ("Missed", "True cells that no found cell matches; hatched."),
+    "false": ("False", "Found cells that match no true cell."),
+    "merged": ("Merged", "Found cells that cover two or more true cells."),
+    "split": ("Split", "True cells that contain two or more found cells."),
 }
 
 
 def against_truth(run: Run, epochs: list[int]) -> Shown:
-    """Found, missed, false, merged and split cells in colours, and how many there are of each."""
+    """Show found, missed, false, merged and split cells in colours, and count each kind."""
     if cached_runs.true_labels(run.path.name) is None:
         st.info(
-            "The true cells of this image are not known, so nothing can be said of right and "
-            "wrong. The built-in sample has them, and so may an image of yours: a label image "
-            "uploaded with it, or in an npz file beside it, before a run is started.",
+            "The true cells of this image are not known, so there is nothing to compare with. The "
+            "built-in sample has true cells. Your own image has them if, before you start a run, "
+            "you upload a label image with it or an npz file that holds both.",
             icon=":material/info:",
         )
         panels.link("data")
@@ -53,7 +53,7 @@ def against_truth(run: Run, epochs: list[int]) -> Shown:
 
 
 def counts(compared: Mapping[str, Compared]) -> None:
-    """How many cells there are of each kind."""
+    """Show how many cells there are of each kind."""
     st.dataframe(
         [
             {"kind": title, "what": what}
@@ -63,9 +63,9 @@ def counts(compared: Mapping[str, Compared]) -> None:
         column_order=["kind", *compared, "what"],
         column_config={
             "kind": st.column_config.TextColumn("Cells", width="small"),
-            "what": st.column_config.TextColumn("What it says", width="large"),
+            "what": st.column_config.TextColumn("Meaning", width="large"),
         },
         hide_index=True,
         key="compare_counts",
-        alt="How many cells are found, missed, false, merged and split",
+        alt="Numbers of found, missed, false, merged and split cells",
     )

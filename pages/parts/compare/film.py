@@ -1,4 +1,4 @@
-"""The film of a run: one epoch in all its pictures, and a slider through the epochs."""
+"""The film of a run: all pictures of one epoch, and a slider over the epochs."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pages.shared import panels
 from pages.shared.caching import cached_runs
 from pages.shared.epochs import choose_epoch, difference, labels_of, show, since
 
-# In the order of reading. Six fill two rows; a baseline stands in where no truth is known.
+# In the order of reading. Six fill two rows; without a truth, a baseline takes its place.
 PANES = ("Image", "Cells", "Borders", "Probability", "Difference", "Truth", *BASELINES.values())
 THE_ONE_BEFORE = "the epoch before"
 
 
 def film(run: Run, epochs: list[int]) -> Shown:
-    """An epoch in the pictures that are wanted."""
+    """Show the wanted pictures of an epoch."""
     left, right = st.columns([3, 2])
     with left:
         number = choose_epoch(
@@ -65,7 +65,7 @@ def film(run: Run, epochs: list[int]) -> Shown:
 
 
 def choose_pictures(run: Run) -> list[str]:
-    """Names of the pictures that are wanted, in the order of reading."""
+    """Return the names of the wanted pictures, in the order of reading."""
     has_truth = cached_runs.true_labels(run.path.name) is not None
     baselines = cached_runs.run_baselines(run.path.name)
     lacking = {title for name, title in BASELINES.items() if name not in baselines}

@@ -1,4 +1,4 @@
-"""Scores of epochs and baselines: a table, and AP over the IoU that counts as found."""
+"""Scores of epochs and baselines: a table, and AP over the IoU threshold."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from cellcutter_core.runs.store import Run
 from cellcutter_core.view.figures import ap_over_iou, compared
 from pages.shared import panels
 
-# In the order of the table: name in the record, what it is called, what it says.
+# In the order of the table: key in the record, title, meaning.
 SCORES = {
-    "ap50": ("AP at IoU 0.5", "Found cells among all found, false and missed ones."),
-    "ap75": ("AP at IoU 0.75", "The same, with outlines that have to fit closely."),
+    "ap50": ("AP at IoU 0.5", "Matched cells, as a share of matched, false and missed ones."),
+    "ap75": ("AP at IoU 0.75", "The same with a higher threshold: outlines must fit closely."),
     "mean_ap": ("Mean AP", "Average over IoU 0.50, 0.55 … 0.95."),
-    "precision": ("Precision", "Share of the cells here that are true cells."),
-    "recall": ("Recall", "Share of the true cells that were found."),
-    "f1": ("F1", "Balance of precision and recall, at IoU 0.5."),
-    "mean_iou": ("Mean matched IoU", "How well the found cells are outlined."),
-    "panoptic_quality": ("Panoptic quality", "F1 times mean matched IoU: finding and outlining."),
+    "precision": ("Precision", "Share of the found cells that match a true cell, at IoU 0.5."),
+    "recall": ("Recall", "Share of the true cells that were found, at IoU 0.5."),
+    "f1": ("F1", "Harmonic mean of precision and recall, at IoU 0.5."),
+    "mean_iou": ("Mean matched IoU", "How well the outlines of matched cells fit."),
+    "panoptic_quality": ("Panoptic quality", "F1 × mean matched IoU: detection and outlines."),
     "mean_best_iou": ("Mean best IoU", "Best overlap with each true cell, missed ones included."),
-    "foreground_iou": ("Foreground IoU", "Cell area against cell area, whichever the cell."),
+    "foreground_iou": ("Foreground IoU", "All found cells together against all true cells."),
     "miou": ("mIOU of crops", "The paper's score: cell and background in validation crops."),
 }
 
 
 class Shown(NamedTuple):
-    """What a way of comparing has on the page.
+    """What the page shows, for the table of scores.
 
     Attributes
     ----------
     epochs : list of int
-        Of the open run.
+        The epochs of the open run that are shown.
     others : mapping of str to mapping
-        What else is shown, with its scores.
+        Title and scores of everything else that is shown.
     """
 
     epochs: list[int]
@@ -43,7 +43,7 @@ class Shown(NamedTuple):
 
 
 def scores(run: Run, shown: Shown) -> None:
-    """Each score of what is shown above, with what it says; nothing where no epoch was scored."""
+    """Show the scores of the pictures above; nothing if no shown epoch was scored."""
     now = run.progress
     found = {event["epoch"]: event for event in now.epoch_events if event.get("scores")}
     wanted = [number for number in shown.epochs if number in found]
@@ -57,18 +57,18 @@ def scores(run: Run, shown: Shown) -> None:
     }
     table(columns)
     st.caption(
-        f"Epoch {wanted[-1]}: {cells['n_cells']} cells, {cells['n_true']} true ones. "
+        f"Epoch {wanted[-1]}: {cells['n_cells']} found cells, {cells['n_true']} true cells. "
         "Higher is better."
     )
     panels.chart(
         ap_over_iou({name: one["average_precision"] for name, one in columns.items()}),
         key="compare_ap",
-        alt="AP against the IoU that counts as found, for " + ", ".join(columns),
+        alt="AP over the IoU threshold for " + ", ".join(columns),
     )
 
 
 def table(columns: Mapping[str, Mapping[str, Any]]) -> None:
-    """A line for each score that one of the columns has."""
+    """Show a row for each score that at least one of the columns has."""
     st.dataframe(
         [
             {"score": title, "what": what}
@@ -79,7 +79,7 @@ def table(columns: Mapping[str, Mapping[str, Any]]) -> None:
         column_order=["score", *columns, "what"],
         column_config={
             "score": st.column_config.TextColumn("Score", width=150),
-            "what": st.column_config.TextColumn("What it says", width="large"),
+            "what": st.column_config.TextColumn("Meaning", width="large"),
             **{
                 name: st.column_config.NumberColumn(
                     format="%.3f", width=115 if len(name) < 16 else 145

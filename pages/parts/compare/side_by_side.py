@@ -1,4 +1,4 @@
-"""Results side by side: of two epochs, of two runs, of an epoch and the baselines."""
+"""Show cells side by side: two epochs, two runs, or an epoch and the baselines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pages.shared.run_words import run_name
 
 
 def two_epochs(run: Run, epochs: list[int]) -> Shown:
-    """Two epochs, at first epoch 0 and the last, and what changed from one to the other."""
+    """Show two epochs and their difference; initially epoch 0 and the last one."""
     left, right = st.columns(2)
     with left:
         first = choose_epoch("Left", run, epochs, usual=epochs[0], key="compare_left")
@@ -29,7 +29,7 @@ def two_epochs(run: Run, epochs: list[int]) -> Shown:
         )
     with panels.show_errors():
         pictures = {f"Epoch {first}": cached_runs.run_cells(run, first)}
-        # Titles are names: a second picture of the same epoch would replace the first.
+        # Titles are the keys: a second picture of the same epoch would replace the first.
         if second != first:
             pictures[f"Epoch {second}"] = cached_runs.run_cells(run, second)
         pictures["Difference"] = difference(run, labels_of(run, first), labels_of(run, second))
@@ -43,7 +43,7 @@ def two_epochs(run: Run, epochs: list[int]) -> Shown:
 
 
 def against_baselines(run: Run, epochs: list[int]) -> Shown:
-    """An epoch beside what the same mask and nuclei give by themselves."""
+    """Show an epoch beside the baselines that the same mask and markers give."""
     number = choose_epoch(
         "Epoch", run, epochs, usual=epochs[-1], key="compare_baselines", follow=True
     )
@@ -60,7 +60,7 @@ def against_baselines(run: Run, epochs: list[int]) -> Shown:
 
 
 def two_runs(run: Run, epochs: list[int]) -> Shown:
-    """The last epochs of this run and of another, and in what they differ."""
+    """Show the last epochs of this run and of another, and how the two runs differ."""
     last = epochs[-1]
     others = runs_like(run)
     if not others:
@@ -84,12 +84,12 @@ def two_runs(run: Run, epochs: list[int]) -> Shown:
 
 
 def what_differs(run: Run, other: Run) -> None:
-    """A row for each setting, image or marker in which two runs differ."""
+    """Show a row for each setting, image or marker in which two runs differ."""
     found = differences(run.description, other.description)
     if not found:
         st.caption(
-            "Both were made in the same way. What differs between them is chance, the computer or "
-            "how many epochs each has."
+            "Both runs have the same image, markers and settings. They differ only by chance, by "
+            "the computer, or in their number of epochs."
         )
         return
     st.dataframe(
@@ -105,20 +105,20 @@ def what_differs(run: Run, other: Run) -> None:
 
 
 def runs_like(run: Run) -> list[RunSummary]:
-    """All other runs with epochs; those that can be laid over this one come first."""
+    """Return all other runs with epochs; those of the same region come first."""
     region = run.description.get("region")
     others = [one for one in list_runs()[0] if one.epochs_done and one.id != run.path.name]
     return sorted(others, key=lambda one: one.description.get("region") != region)
 
 
 def show_two_runs(run: Run, other: Run, *, last: int) -> None:
-    """This run after its last epoch and the other after its own, as far as they can be compared."""
+    """Show the last epoch of each of two runs and, where possible, their difference."""
     theirs, ours = cached_runs.last_epoch(other).labels, labels_of(run, last)
     if theirs.shape != ours.shape:
         sizes = [" × ".join(map(str, shape)) for shape in (ours.shape, theirs.shape)]
         st.info(
-            f"This run has {sizes[0]} pixels and the other {sizes[1]}, so they can not be "
-            "laid over each other. Choose a run of the same region.",
+            f"This run has {sizes[0]} pixels and the other {sizes[1]}, so they cannot be "
+            "compared pixel by pixel. Choose a run of the same region.",
             icon=":material/info:",
         )
         return
@@ -132,7 +132,7 @@ def show_two_runs(run: Run, other: Run, *, last: int) -> None:
     if "image" in steps:
         st.warning("These runs are of different images or regions.", icon=":material/info:")
     elif not np.array_equal(*points):
-        st.caption("They have different markers, so there is no difference to show by cell.")
+        st.caption("The runs have different markers, so no difference per cell can be shown.")
     else:
         pictures["Difference"] = difference(run, theirs, ours)
         legend = against("the other run")

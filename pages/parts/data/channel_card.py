@@ -16,18 +16,18 @@ from cellcutter_core.view.intensities import intensities
 from cellcutter_core.view.render import display_window
 from pages.shared.caching import cached
 
-# The longest side of the picture of a channel, in pixels.
+# The longest side of a channel's picture, in pixels.
 LARGEST_PICTURE = 384
 
 
 def channel_card(image: Image, index: int, *, source: Source) -> None:
-    """What a channel of the whole image shows, in a frame."""
+    """Show a channel of the whole image in a frame, with its display window and histogram."""
     channel, name = image.pixels[..., index], image.channels[index]
     roles = {"cells": index in image.cell, "nuclei": index == image.nucleus}
     role = " and ".join(name for name in roles if roles[name]) or "unused"
     key = f"{source.model_dump_json()} {index}"
     low, high, usual = cached.drawn(f"range {key}", lambda: _range(channel))
-    # Another image, even of the same name, has another range.
+    # The key holds the whole source: another image of the same name has another range.
     slider = f"data_window_{key}"
     window = st.session_state.get(slider, usual)
     with st.container(border=True):
@@ -36,7 +36,7 @@ def channel_card(image: Image, index: int, *, source: Source) -> None:
             caption=f"{name} ({role}): {low:g} to {high:g}",
             width="stretch",
             output_format="PNG",
-            alt=f"Channel {name}, which shows {role}",
+            alt=f"Channel {name}, role: {role}",
         )
         if high > low:
             st.slider(
@@ -61,15 +61,15 @@ def channel_card(image: Image, index: int, *, source: Source) -> None:
 
 
 def _range(channel: NDArray[np.generic]) -> tuple[float, float, tuple[float, float]]:
-    """Lowest and highest intensity, and between which the picture shows them at first."""
+    """Return the lowest and the highest intensity, and the initial display window."""
     low, high = float(channel.min()), float(channel.max())
-    # To four digits, as a person would say it; never beyond what there is.
+    # Rounded to four digits, to be easy to read, but never beyond the range.
     black, white = (min(max(float(f"{at:.4g}"), low), high) for at in display_window(channel))
     return low, high, (black, white)
 
 
 def _png(channel: NDArray[np.generic], window: tuple[float, float]) -> bytes:
-    """The channel within its display window, small."""
+    """Return a small picture of the channel within its display window."""
     step = -(-max(channel.shape) // LARGEST_PICTURE)
     shown = (channel[::step, ::step].astype(np.float32) - window[0]) / max(
         window[1] - window[0], 1e-9

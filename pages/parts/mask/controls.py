@@ -1,6 +1,7 @@
-"""What the controls of the page Mask do.
+"""Callbacks of the controls on the page Mask.
 
-Apart from the page: Streamlit keeps what a control calls, and with it all that its module holds.
+Streamlit keeps a widget's callback, and everything its module holds, as long as the session.
+So the callbacks are in this module, which holds no image, and not on the page.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from pages.shared.caching import cached
 
 
 def switch() -> None:
-    """Automatic or not; what it begins with then suits the image, unless it was chosen by hand."""
+    """Switch the automatic mask on or off. Switched off, values that nobody changed are replaced
+    by values that suit the image.
+    """
     if st.session_state["mask_automatic"]:
         state.choose_setting("mask", "automatic", True)
         return

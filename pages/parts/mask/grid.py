@@ -1,4 +1,4 @@
-"""On the page Mask: what other settings would give."""
+"""On the page Mask: the masks that other settings would give."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PARAMETERS = ("prior", "max_weight", "sigma")
 
 @st.fragment
 def mask_grid(settings: MaskSettings) -> None:
-    """Masks over a range of two settings; one click takes a pair of values."""
+    """Show masks over a range of two settings; one click takes a pair of values."""
     st.caption("The graph cut over a range of two parameters. Choose one to take its values.")
     pairs = {" and ".join(pair): pair for pair in combinations(PARAMETERS, 2)}
     chosen_pair = st.segmented_control(

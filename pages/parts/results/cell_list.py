@@ -1,4 +1,4 @@
-"""The table of cells: what is filtered out of it, and which cells are chosen in it."""
+"""The table of cells: filters on it, and the choice of cells in it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 Table = Mapping[str, NDArray[Any]]
 
-# A table and a picture fill the window beside each other.
+# Height of the list in pixels, so that list and picture fill the window side by side.
 HEIGHT = 560
-# Of which the chosen cells take so much: a line of names and two cells, more by scrolling.
+# The part of it for the chosen cells: a header and two rows; more by scrolling.
 CHOSEN_HEIGHT = 124
 
 
 def column_title(column: str) -> str:
-    """What a column is called on the page."""
+    """Return the title of a column on the page."""
     name, _, unit = column.rpartition("_")
     units = {"um": "µm", "um2": "µm²"}
     return (
@@ -27,16 +27,16 @@ def column_title(column: str) -> str:
 
 
 def filters(table: Table) -> NDArray[np.bool_]:
-    """(N,) which cells are kept; what is left out is counted.
+    """Show the filters and return which cells they keep, as an (N,) bool array.
 
     Parameters
     ----------
     table : dict of (N,) arrays
-        As `cellcutter_core.export.cell_table` gives it.
+        The table that `cellcutter_core.export.cell_table` returns.
     """
     unit, column = ("µm²", "area_um2") if "area_um2" in table else ("pixels", "area")
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        # Not a slider: corrections change what the smallest and the largest cell are.
+        # Not a slider: corrections change the range of cell areas.
         least, most = (
             st.number_input(
                 f"{which} area in {unit}",
@@ -55,7 +55,7 @@ def filters(table: Table) -> NDArray[np.bool_]:
             "Only whole cells",
             key="results_whole",
             persist_state="session",
-            help="Leave out cells that the border of the region may cut off.",
+            help="Leave out cells at the border of the region, which may be cut off.",
         )
     area = table[column]
     kept = (area >= (least or 0)) & (area <= (np.inf if most is None else most))
@@ -64,20 +64,20 @@ def filters(table: Table) -> NDArray[np.bool_]:
     n_out = int((~kept).sum())
     st.caption(
         f"{kept.sum()} of {len(kept)} cells"
-        + (f"; {n_out} are left out, grey in the picture" if n_out else "")
+        + (f"; {n_out} left out, grey in the picture" if n_out else "")
     )
     return np.asarray(kept, bool)
 
 
 def cell_list(table: Table, kept: NDArray[np.bool_], *, key: str) -> list[int]:
-    """The table of the cells that are kept; ids of those chosen, in it or in the picture.
+    """Show the table of the kept cells. Return the ids of the cells chosen in it or in the picture.
 
-    The chosen ones stand in a table of their own above it: Streamlit cannot bring a row into view,
-    and a cell that was clicked in the picture may be anywhere in a long list.
+    The chosen cells are listed in a separate table above it. Streamlit cannot scroll to a row, and
+    a cell that was clicked in the picture may be anywhere in a long list.
     """
     shown = np.flatnonzero(kept)
     ids = table["id"][shown].tolist()
-    # Another table under other filters: rows are numbers of its own.
+    # A selection is stored as row numbers, which depend on the filters: so does the key.
     widget = f"results_table_{key}_{hash(kept.tobytes())}"
     wanted = st.session_state.setdefault(f"results_chosen_{key}", [])
     rows = [ids.index(cell) for cell in wanted if cell in ids]
@@ -92,7 +92,7 @@ def cell_list(table: Table, kept: NDArray[np.bool_], *, key: str) -> list[int]:
         on_select="rerun",
         selection_mode="multi-row",
         column_config=_columns(table),
-        alt=f"A row for each of {len(ids)} cells with its measures",
+        alt=f"A table of {len(ids)} cells with their measurements",
     )
     chosen = [ids[row] for row in event["selection"]["rows"] if row < len(ids)]
     st.session_state[f"results_chosen_{key}"] = chosen
@@ -102,7 +102,7 @@ def cell_list(table: Table, kept: NDArray[np.bool_], *, key: str) -> list[int]:
 
 
 def _chosen_rows(table: Table, chosen: list[int]) -> None:
-    """The chosen cells alone; as high whether there are some or none, so that nothing moves."""
+    """Show only the chosen cells. The height never changes, so that nothing on the page moves."""
     rows = np.flatnonzero(np.isin(table["id"], chosen))
     with st.container(height=CHOSEN_HEIGHT, border=False):
         if not chosen:
@@ -114,12 +114,12 @@ def _chosen_rows(table: Table, chosen: list[int]) -> None:
             hide_index=True,
             key="results_chosen_rows",
             column_config=_columns(table),
-            alt=f"The measures of {len(chosen)} chosen cells",
+            alt=f"The measurements of {len(chosen)} chosen cells",
         )
 
 
 def _columns(table: Table) -> dict[str, Any]:
-    """How each column is shown."""
+    """Return how each column is shown."""
     columns = {
         "id": st.column_config.NumberColumn("cell", pinned=True),
         "touches_border": st.column_config.CheckboxColumn(column_title("touches_border")),
@@ -131,7 +131,7 @@ def _columns(table: Table) -> dict[str, Any]:
 
 
 def choose(cell: int, before: list[int], *, key: str) -> None:
-    """Choose a cell of the picture beside those before, or not any more; 0 is no cell."""
+    """Add a cell to those chosen before, or remove it if it was chosen; 0 is no cell."""
     chosen = [other for other in before if other != cell]
     if cell and cell not in before:
         chosen.append(cell)
@@ -140,7 +140,7 @@ def choose(cell: int, before: list[int], *, key: str) -> None:
 
 
 def chosen_cells(table: Table, chosen: list[int]) -> str:
-    """What is chosen, in words."""
+    """Say in words which cells are chosen."""
     if not chosen:
         return "No cell chosen"
     if len(chosen) > 1:

@@ -1,4 +1,4 @@
-"""Corrections of the cells by hand: delete, merge, split, undo; and training again from them."""
+"""Correct cells by hand: delete, merge, split, undo; and train again from the corrections."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pages.shared.caching import cached_runs
 
 
 def correcting(run: Run, epoch: int, cells: Measured, chosen: list[int], *, key: str) -> None:
-    """Buttons for what can be done with the chosen cells, and to take it back."""
+    """Show the buttons that correct the chosen cells, and those for undo and redo."""
     done = corrections_of(run, epoch)
     redo = st.session_state.setdefault(f"results_redo_{key}", [])
     points = split_points(cells, chosen, key=key)
@@ -78,7 +78,7 @@ def correcting(run: Run, epoch: int, cells: Measured, chosen: list[int], *, key:
             )
     n = len(done)
     if points is not None:
-        st.caption("Each of the two points belongs in a nucleus. Click in the cell to move them.")
+        st.caption("Put one of the two points on each nucleus. Click in the cell to move them.")
     elif not n:
         st.caption("Choose cells in the picture or in the table to delete, merge or split them.")
     else:
@@ -90,18 +90,18 @@ def correcting(run: Run, epoch: int, cells: Measured, chosen: list[int], *, key:
 
 
 def split_points(cells: Measured, chosen: list[int], *, key: str) -> tuple[Point, Point] | None:
-    """Where the chosen cell is to be split, or None while none is."""
+    """Return the two points that split the chosen cell, or None if no cell is being split."""
     points = st.session_state.get(f"results_split_{key}")
     if points is None:
         return None
     if len(chosen) != 1 or not all(is_in(cells.labels, point, chosen[0]) for point in points):
-        leave_whole(key)  # Another one was chosen.
+        leave_whole(key)  # Another cell was chosen.
         return None
     return points
 
 
 def parts(run: Run, cells: Measured, cell: int, points: tuple[Point, Point]) -> list[Ring]:
-    """The outlines of the two parts that a cell would be split into."""
+    """Return the outlines of the two parts that a cell would be split into."""
     new = int(cells.labels.max()) + 1
     guidance = cached_runs.run_inputs(run.path.name)[0].guidance
     found = split_cell(cells.labels, cell, points, new=new, guidance=guidance)
@@ -112,7 +112,7 @@ def parts(run: Run, cells: Measured, cell: int, points: tuple[Point, Point]) -> 
 def move_point(
     cells: Measured, cell: int, points: tuple[Point, Point], to: Point | None, *, key: str
 ) -> None:
-    """Move the nearer of two points, if that is a pixel of the cell; to nowhere leaves it whole."""
+    """Move the nearer of two points to a pixel of the cell. With `to` None, end the splitting."""
     if to is None:
         leave_whole(key)
     elif is_in(cells.labels, to, cell) and to not in points:
@@ -123,7 +123,7 @@ def move_point(
 
 
 def leave_whole(key: str) -> None:
-    """No cell is to be split any more."""
+    """End the splitting; the cell stays whole."""
     st.session_state.pop(f"results_split_{key}", None)
 
 
@@ -139,9 +139,9 @@ def again(run: Run, epoch: int, done: list[Correction]) -> None:
         disabled=not is_current(run.config),
     ):
         st.markdown(
-            "A new run of this image that begins with the network of this one. **Its markers are "
-            "those of the corrected cells**: a split cell has two, merged cells have one, a "
-            "deleted one has none, and its area is background."
+            "Starts a new run on this image, beginning with the network of this run. **Its markers "
+            "are those of the corrected cells**: a split cell has two, merged cells have one. A "
+            "deleted cell has none, and its area becomes background."
         )
         usual = max(1, run.config.training.epochs // 2)
         epochs = st.number_input(
@@ -149,7 +149,7 @@ def again(run: Run, epoch: int, done: list[Correction]) -> None:
         )
         if st.button("Start", icon=":material/play_arrow:", type="primary", key="results_again"):
             with panels.show_errors():
-                # Whoever looks at the run with its own choices gets those of the new one as well.
+                # If the current choices are those of this run, take those of the new run, too.
                 follow = "choices" in run.description and not state.differing(run)
                 new = train_again(run, epoch, new_run_path(), epochs=int(epochs))
                 cached_runs.jobs().submit(new)

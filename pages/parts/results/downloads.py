@@ -1,4 +1,4 @@
-"""Everything to take home, in the formats of the programs that go on with it."""
+"""Download the results, in the formats that other programs read."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pages.parts.results.measured import Measured
 
 COLUMNS = 3
 
-# In which one goes on with some of the cells.
+# The formats that are also offered for the kept cells alone.
 OF_KEPT = ("table", "labels", "rois", "geojson")
 
 
 def downloads(run: Run, number: int, cells: Measured, kept: NDArray[np.bool_]) -> None:
-    """A button for each format; the file is made when it is clicked."""
+    """Show a button for each format; a click makes the file."""
     st.subheader("Download", anchor=False)
     if not kept.all():
         only_kept(run, number, cells, kept)
@@ -27,7 +27,7 @@ def downloads(run: Run, number: int, cells: Measured, kept: NDArray[np.bool_]) -
         formats = list(FORMATS.values())[start : start + COLUMNS]
         for column, one in zip(st.columns(COLUMNS), formats, strict=False):
             with column, st.container(border=True, height="stretch"):
-                # The network of an earlier epoch was not kept.
+                # Only the network of the last epoch is stored.
                 lost = one.name == "model" and number != run.epochs[-1]
                 st.download_button(
                     one.title,
@@ -41,24 +41,24 @@ def downloads(run: Run, number: int, cells: Measured, kept: NDArray[np.bool_]) -
                     width="stretch",
                 )
                 st.caption(
-                    "Kept of the last epoch alone."
+                    "Only the network of the last epoch is stored."
                     if lost
                     else f"{one.about[0].upper()}{one.about[1:]}. *{one.opens_with}*"
                 )
 
 
 def only_kept(run: Run, number: int, cells: Measured, kept: NDArray[np.bool_]) -> None:
-    """What programs go on with, without what the filters leave out."""
+    """Offer files that hold only the cells that the filters keep."""
     name = f"{run.path.name}-epoch{number}-kept"
     ids = cells.table["id"][kept]
     n = int(kept.sum())
-    st.caption(f"The files below hold all {len(kept)} cells. The {n} that are not left out, alone:")
+    st.caption(f"The files below hold all {len(kept)} cells. Files with only the {n} kept cells:")
     with st.container(horizontal=True):
         for format in OF_KEPT:
             one = IMAGE_FORMATS[format]
             st.download_button(
                 f"{one.title} ({n})",
-                # Made outside of the visitor's session, whose caches it cannot ask.
+                # It runs outside the visitor's session, so it cannot use the session's caches.
                 partial(content, run, format, number, cells=ids),
                 f"{name}-{one.file}",
                 icon=":material/filter_alt:",

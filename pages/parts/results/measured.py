@@ -1,4 +1,4 @@
-"""The cells of an epoch as they were corrected: measured, outlined, and in a picture."""
+"""The corrected cells of an epoch: their measurements, outlines and picture."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Measured:
     Attributes
     ----------
     key : str
-        The same for the same cells of the same run.
+        Identifies these cells: the same for the same cells of the same run.
     labels : (H, W) int32
     table : dict of (N,) arrays
-        As `cellcutter_core.export.cell_table` gives it.
+        The table that `cellcutter_core.export.cell_table` returns.
     outlines : dict
-        As `cellcutter_core.export.outlines.cell_outlines` gives it.
+        What `cellcutter_core.export.outlines.cell_outlines` returns.
     """
 
     key: str
@@ -43,7 +43,7 @@ def _measured(key: str, _result: Result) -> Measured:
 
 
 def measured(run: Run, epoch: int) -> Measured:
-    """The cells of an epoch with their corrections.
+    """Return the cells of an epoch with their corrections.
 
     Raises
     ------
@@ -57,13 +57,16 @@ def measured(run: Run, epoch: int) -> Measured:
 
 
 def picture(run: Run, cells: Measured, kept: NDArray[np.bool_], *, bare: int | None = None) -> Rgb:
-    """(H, W, 3) cells that are kept in colours, the others in grey; one perhaps as it is."""
+    """Return an (H, W, 3) picture with the kept cells in colours and the others in grey.
+
+    The cell with the id `bare`, if given, is shown without a colour.
+    """
 
     def make() -> Rgb:
         image = cached_runs.run_picture(run.path.name)
         rgb = overlay(image, cells.labels, colors=cached_runs.run_colors(run.path.name))
         out = np.isin(cells.labels, cells.table["id"][~kept])
-        # Lighter than the background, so that a cell is seen there.
+        # Lighter than the background, so that the cell can be seen.
         rgb[out] = 70 + image[out] // 4
         if bare is not None:
             inside = cells.labels == bare

@@ -16,9 +16,9 @@ TITLES = {"labels": "Its label image", "table": "Its table of cells"}
 
 
 def others_found(run: Run) -> None:
-    """A row for each of them, the cells of the one that is chosen, and files to take home.
+    """Show a row for each other image, the cells of the chosen one, and its files to download.
 
-    Nothing where the run was trained on one image.
+    Nothing is shown if the run was trained on one image.
     """
     n = len(run.other_files)
     if not n:
@@ -30,9 +30,7 @@ def others_found(run: Run) -> None:
         _not_yet(run, their)
         return
     epoch = run.epochs[-1]
-    st.caption(
-        f"This run was trained on {them} as well. {their} cells are those after epoch {epoch}."
-    )
+    st.caption(f"This run was also trained on {them}. {their} cells are those after epoch {epoch}.")
     say_what_is_wrong(found)
     left, right = st.columns([2, 3], gap="large")
     with left:
@@ -46,7 +44,7 @@ def _not_yet(run: Run, whose: str) -> None:
     if run.progress.status in ("queued", "running"):
         when = "when the training ends"
     else:
-        when = "at the end of a training, as after *Continue* on the page Train"
+        when = "at the end of a training; *Continue* on the page Train starts one"
     st.info(f"{whose} cells are found {when}.", icon=":material/info:")
 
 
@@ -67,7 +65,7 @@ def _picture(run: Run, chosen: Outcome) -> None:
 
 
 def _downloads(run: Run, chosen: Outcome) -> None:
-    """The files of the chosen one, each by itself, and all of all in one."""
+    """Offer the files of the chosen image one by one, and all files of all images in one zip."""
     with st.container(horizontal=True):
         for format, name in outputs(chosen.name, list(TITLES)).items():
             file = run.path / "others" / name
@@ -79,7 +77,7 @@ def _downloads(run: Run, chosen: Outcome) -> None:
                 on_click="ignore",
                 disabled=bool(chosen.error) or not file.exists(),
                 key=f"results_other_{format}",
-                help=f"Of {chosen.image}",
+                help=f"For {chosen.image}",
             )
         st.download_button(
             "All of them",
@@ -88,5 +86,6 @@ def _downloads(run: Run, chosen: Outcome) -> None:
             icon=":material/folder_zip:",
             on_click="ignore",
             key="results_others_all",
-            help="Label image, table and overlay of each, and summary.csv with a line for each.",
+            help="Label image, table and overlay of each image, and summary.csv with one line per "
+            "image.",
         )

@@ -1,4 +1,4 @@
-"""All runs: open another one, delete one, bring one back."""
+"""The list of all runs: open a run, delete one, bring one back."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from cellcutter_core.runs.folder import RunSummary, list_runs
 from pages.shared import panels, state
 from pages.shared.run_words import format_duration, run_name
 
-# Of the session: the run that was deleted last, to be brought back by one click.
+# Session-state key: id of the run that was deleted last, so that one click brings it back.
 LAST_DELETED = "train_last_deleted"
 
 
 def all_runs(open_id: str | None) -> None:
-    """A table of all runs, and what can be done with one of them, at first with the open one."""
+    """Show a table of all runs, and buttons for the chosen one, initially the open run."""
     runs, n_damaged = list_runs()
     deleted = deleted_runs()
     if not runs and not deleted:
@@ -31,7 +31,7 @@ def all_runs(open_id: str | None) -> None:
         table(runs, open_id)
         _open_or_delete(runs, open_id)
     if n_damaged:
-        st.caption(f"{n_damaged} folders beside these cannot be read.")
+        st.caption(f"Run folders that cannot be read: {n_damaged}.")
     _say_deleted(deleted)
     if deleted:
         _bring_back(deleted)
@@ -45,7 +45,7 @@ def _open_or_delete(runs: list[RunSummary], open_id: str | None) -> None:
             list(titles),
             index=list(titles).index(open_id) if open_id in titles else 0,
             format_func=lambda name: titles[name] + (" (open)" if name == open_id else ""),
-            # Another one is open: the list is at that again.
+            # With another open run the key is new, so the list starts at that run.
             key=f"train_run_{open_id}",
         )
         if st.button(
@@ -58,8 +58,8 @@ def _open_or_delete(runs: list[RunSummary], open_id: str | None) -> None:
             "Delete the open run" if chosen == open_id else "Delete this run",
             icon=":material/delete:",
             key="train_delete",
-            help=f"With its network and all its epochs. It can be brought back for {KEPT_DAYS} "
-            "days.",
+            help="Deletes the run with its network and all its epochs. It can be brought back for "
+            f"{KEPT_DAYS} days.",
         ):
             with panels.show_errors():
                 delete_run(chosen)
@@ -70,7 +70,7 @@ def _open_or_delete(runs: list[RunSummary], open_id: str | None) -> None:
 
 
 def _say_deleted(deleted: list[RunSummary]) -> None:
-    """What was deleted a moment ago, and a button that undoes it."""
+    """Show the run that was just deleted, with a button that undoes it."""
     last = next((one for one in deleted if one.id == st.session_state.get(LAST_DELETED)), None)
     if last is None:
         return
@@ -113,7 +113,7 @@ def _status(run: RunSummary) -> str:
 
 
 def table(runs: list[RunSummary], open_id: str | None) -> None:
-    """Each run with status, epochs, time and score."""
+    """Show each run with status, epochs, time and score."""
     st.dataframe(
         [
             {
@@ -137,11 +137,11 @@ def table(runs: list[RunSummary], open_id: str | None) -> None:
             "epochs": "Epochs",
             "time": "Training time",
             "ap50": st.column_config.NumberColumn(
-                "AP at IoU 0.5", format="%.3f", help="Against the truth, where it is known."
+                "AP at IoU 0.5", format="%.3f", help="Against the truth, if it is known."
             ),
         },
         hide_index=True,
         placeholder="",
         key="train_runs",
-        alt="All runs with status, epochs, time and score",
+        alt="All runs with their status, epochs, time and score",
     )

@@ -1,4 +1,4 @@
-"""Watch a run: where it stands every second, its cells and curves after every epoch."""
+"""Watch a run: its progress every second, its cells and curves after every epoch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pages.shared.waiting import waiting_line
 
 
 def watch(run: Run, n_drawn: int, status_drawn: str) -> None:
-    """Progress of the run, every second; what only changes with an epoch is drawn by the page."""
+    """Show the progress of the run, every second. After an epoch, the whole page reruns."""
     now = run.progress
     if (len(now.epoch_events), now.status) != (n_drawn, status_drawn):
         st.rerun()
@@ -25,7 +25,7 @@ def watch(run: Run, n_drawn: int, status_drawn: str) -> None:
         line = f"{now.kept} are kept"
     if now.status == "running" and not done:
         what = "first step" if now.epoch_events else "network"
-        line = f"Starting: the {what} is being built, which takes some seconds"
+        line = f"Starting: building the {what} takes some seconds"
     if now.status == "running" and now.epochs_done == now.epochs and run.other_files:
         line = "Trained; now finding the cells of the other images"
     if run.asked_to_stop and now.status in ("queued", "running"):
@@ -37,7 +37,7 @@ def watch(run: Run, n_drawn: int, status_drawn: str) -> None:
 
 
 def stop_line(now: Progress) -> str:
-    """What stopping now would keep."""
+    """Say what stopping now would keep."""
     if now.epochs_done or now.step:
         return f"If you stop now, {now.kept} are kept; *Continue* goes on from there."
     if now.epoch_events:
@@ -46,7 +46,7 @@ def stop_line(now: Progress) -> str:
 
 
 def device_line(run: Run) -> str:
-    """Which run it is, where it is trained, and on how much."""
+    """Name the run, its device and precision, and how many cells it is trained on."""
     parts = [f"Run {run.path.name}"]
     found = [event for event in run.events() if event["kind"] == "device"]
     if found:
@@ -59,11 +59,11 @@ def device_line(run: Run) -> str:
 
 
 def results(run: Run, now: Progress) -> None:
-    """Cells and probability after the last epoch, and how loss and scores went."""
+    """Show cells and probability after the last epoch, and the curves of loss and scores."""
     pictures(run)
     losses, scores = cached_runs.run_curves(run, now)
     if not now.trained_events:
-        # In its place, and not yet a chart: to load what draws it takes from the training.
+        # A placeholder instead of a chart: loading Plotly now would slow the training down.
         for figure, name in ((losses, "The loss is"), (scores, "Scores are")):
             if figure is not None:
                 with st.container(height=figure.layout.height, border=False):
@@ -79,37 +79,37 @@ def results(run: Run, now: Progress) -> None:
         panels.chart(
             scores,
             key="train_scores",
-            alt="Agreement with the truth over the epochs; dashed lines are the cheapest paths "
-            "and the watershed",
+            alt="Agreement with the truth over the epochs; dashed lines are the baselines: "
+            "cheapest paths and watershed",
         )
 
 
 def continued_line(run: Run, now: Progress) -> str:
-    """What a dotted line in the chart means, and why the loss may jump there."""
+    """Explain a dotted line in the chart, and why the loss may jump there."""
     where = " and ".join(str(epoch) for epoch in now.continued)
     why = (
-        "The learning rate falls over all epochs of a run. With more of them to come it was high "
-        "again, so the loss may jump there and takes some epochs to come back."
+        "The learning rate falls over all epochs of a run. With more epochs it was raised again, "
+        "so the loss may jump there and take some epochs to recover."
         if run.config.training.schedule == "cosine"
-        else "Network and optimiser went on from where they were."
+        else "Network and optimiser continued from their last state."
     )
     return f"Dotted: the run was continued after epoch {where}. {why}"
 
 
 def pictures(run: Run) -> None:
-    """The image, its cells and probability after the last epoch; epoch 0 is the first."""
+    """Show the image, and its cells and probability after the last epoch; epoch 0 is the first."""
     image = cached_runs.run_picture(run.path.name)
     if run.epochs:
         number = run.epochs[-1]
         title = f"Cells after epoch {number}" if number else "Epoch 0: before training"
         cells = cached_runs.run_cells(run, number)
         probability = probability_colors(cached_runs.epoch_of(run, number).probability)
-        alt = f"{title} in colours over the image, and the highest probability of any cell"
+        alt = f"{title} in colours over the image, and each pixel's highest cell probability"
     else:
-        # In its place from the start.
+        # Dark placeholders keep the place of the pictures.
         title = "Cells"
         cells = probability = image // 4
-        alt = "The image; its cells and their probability are here from epoch 0 on"
+        alt = "The image; its cells and their probability appear here from epoch 0 on"
     linked_panes(
         {"Image": image, title: cells, "Probability": probability},
         n_columns=3,

@@ -1,4 +1,4 @@
-"""Settings of the next run: preset, start, epochs and seed; every other one in tabs below."""
+"""Settings of the next run: preset, start, epochs and seed; all others in tabs below."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from cellcutter_core.config import PRESETS, STARTS, Config, Start, starting
 from pages.shared import state
 from pages.shared.settings import setting
 
-# What is decided here, with the name of its tab; mask and markers have pages of their own.
+# The groups of settings shown here, with their tabs; mask and markers have their own pages.
 GROUPS = {
     "crops": "Crops",
     "network": "Network",
@@ -16,9 +16,9 @@ GROUPS = {
     "labels": "Labels",
 }
 SHOWN_ABOVE = {("training", "epochs"), ("training", "seed"), ("network", "start")}
-# What the taught network was taught with, beside all of its own settings.
+# Settings that the taught network fixes, in addition to all settings of the network.
 FIXED = {("crops", "intensity"), ("crops", "with_nucleus")}
-# Settings whose name alone says little.
+# Labels of settings whose name alone is unclear.
 LABELS = {
     "sigma": "Sigma of the position embedding",
     "crops": "Crops a step",
@@ -29,7 +29,7 @@ LABELS = {
 
 
 def run_settings(*, folded: bool) -> None:
-    """All settings of the next run, open where there is no run to look at."""
+    """Show all settings of the next run; `folded` if there is a run to look at."""
     config = state.choices().config
     with st.expander(
         "Settings of the next run",
@@ -55,11 +55,11 @@ def run_settings(*, folded: bool) -> None:
                 format_func=STARTS.get,
                 key="network_start",
                 on_change=lambda: take_start(st.session_state["network_start"]),
-                help="Taught on simulated cells: the network has learnt on drawn cells what a cell "
-                "looks like, and trains on this image to see these. Nothing, as published: it "
-                "begins with random weights and learns from this image alone, so that you can "
-                "watch how cells come about. Network, crops and the length of the training change "
-                "with it.",
+                help="Taught on simulated cells: the network has learnt from simulated images what "
+                "a cell looks like, and is then trained on this image. Nothing, as published: the "
+                "network begins with random weights and learns from this image alone, so you can "
+                "watch cells emerge. The start also sets the network, the crops and the length of "
+                "the training.",
             )
             with st.container(width=150):
                 setting("training", "epochs", label="Epochs")
@@ -81,7 +81,7 @@ def run_settings(*, folded: bool) -> None:
             "Every other setting",
             icon=":material/more_horiz:",
             key="train_others",
-            # Dozens of widgets, which a browser takes a quarter of a second for: only when wanted.
+            # Dozens of widgets take the browser a quarter of a second, so they are made on demand.
             on_change="rerun",
         )
         if others.open:
@@ -92,9 +92,9 @@ def run_settings(*, folded: bool) -> None:
 
 
 def take_preset(name: str | None, start: Start | None = None) -> None:
-    """Settings of a preset for what is decided here, with a start of its own or another one.
+    """Take the settings of a preset for the groups shown here; `start` replaces its start.
 
-    Mask and markers stay.
+    Mask and markers stay as they are.
     """
     now = state.choices()
     if name is None:
@@ -105,13 +105,13 @@ def take_preset(name: str | None, start: Start | None = None) -> None:
 
 
 def take_start(start: Start) -> None:
-    """Begin with the taught network or with nothing, with what suits that."""
+    """Begin with the taught network or with nothing, and take the settings that suit it."""
     now = state.choices()
     state.take(now.replace(config=starting(now.config, start)))
 
 
 def n_changed(config: Config) -> int:
-    """How many settings here differ from those of the preset with that start."""
+    """Count the settings shown here that differ from the preset with the same start."""
     usual = starting(PRESETS.get(config.preset, PRESETS["quick"]), config.network.start)
     ours, theirs = (
         [value for group in GROUPS for value in getattr(settings, group).model_dump().values()]
@@ -121,14 +121,16 @@ def n_changed(config: Config) -> int:
 
 
 def other_settings(group: str) -> None:
-    """The settings of a group but those that stand above, three in a row."""
+    """Show the settings of a group, three in a row, without those shown above."""
     config = state.choices().config
     fields = type(getattr(config, group)).model_fields
     names = [name for name in fields if (group, name) not in SHOWN_ABOVE]
     taught = config.network.start == "simulated"
     st.caption(type(getattr(config, group)).__doc__ or "")
     if taught and group in ("crops", "network"):
-        st.caption("What is grey belongs to the taught network. To change it, start from nothing.")
+        st.caption(
+            "Grey settings are fixed by the taught network. To change them, start from nothing."
+        )
     for row in range(0, len(names), 3):
         for column, name in zip(st.columns(3), names[row : row + 3], strict=False):
             with column:

@@ -1,7 +1,7 @@
-"""The core's results for the present choices, each computed once while nothing it needs changes.
+"""The core's results for the current choices. Each is computed again only if its inputs change.
 
-Caches hold few entries and, but for the built-in sample, belong to the session, so that memory
-comes back when visitors leave. Arrays are shared between reruns and never written to.
+Caches hold few entries. Except for the built-in sample they belong to the session, so their memory
+is freed when the visitor leaves. Arrays are shared between reruns and never written to.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from pages.shared import state
 from pages.shared.caching.in_child import NotYet, aside, waited
 from pages.shared.caching.stores import kept
 
-# A larger region is not computed again before somebody asks for it.
+# Number of pixels. A step on a larger region is computed only when the user asks for it.
 LARGEST_AT_ONCE = 1_200_000
 
 
@@ -49,12 +49,13 @@ def _image(source: str) -> Image:
 
 
 def whole_image(choices: Choices | None = None) -> Image:
-    """The whole image with the chosen roles, or if it is too large, as `open_source` shows it.
+    """Return the whole image with the chosen roles; an image that is too large is reduced, see
+    `open_source`.
 
     Raises
     ------
     ValueError
-        What `read_image` and `fetch_paper` raise.
+        If `read_image` or `fetch_paper` raise it.
     """
     chosen = choices or state.choices()
     image = _image(chosen.source.model_dump_json())
@@ -75,7 +76,7 @@ def titles_in_file() -> list[str]:
 
 
 def remarks() -> list[str]:
-    """Sentences on what to know of the channels in use, see `Image.remarks`."""
+    """Return remarks on the channels in use, see `Image.remarks`."""
     found = whole_image()
     source = state.choices().source.model_dump_json()
     notes: list[str] = drawn(
@@ -85,7 +86,7 @@ def remarks() -> list[str]:
 
 
 def as_judged(source: Source) -> Source:
-    """The same source, without what the picture is judged to be anyway."""
+    """Return the source without values of `stained` and `inverted` that are detected anyway."""
     for name in ("stained", "inverted"):
         value = getattr(source, name)
         if value is None:
@@ -98,7 +99,7 @@ def as_judged(source: Source) -> Source:
 
 
 def whole_shape() -> tuple[int, int]:
-    """Rows and columns of the whole image, also where only a smaller one is shown of it."""
+    """Return (rows, columns) of the whole image at full size, even if it is shown reduced."""
     image = whole_image()
     return image.full_shape or image.shape
 
@@ -110,19 +111,19 @@ def _interesting(source: str, cell: tuple[str, ...] | None) -> Region:
 
 
 def usual_region() -> Region:
-    """The part to work on as long as none is chosen: where there is most to see."""
+    """Return the default region to work on, see `interesting_region`."""
     chosen = state.choices()
     return _interesting(chosen.source.model_dump_json(), chosen.cell)
 
 
 def region() -> Region:
-    """The part of the image to work on."""
+    """Return the region to work on."""
     return state.choices().region or usual_region()
 
 
 @kept(4)
 def _part(key: str) -> Image:
-    # A page asks for it many times, and an image looks at all its pixels when it is made.
+    # A page needs it many times, and making an image examines all its pixels.
     del key
     whole, chosen = whole_image(), state.choices()
     if whole.full_shape is not None:
@@ -131,19 +132,19 @@ def _part(key: str) -> Image:
 
 
 def image() -> Image:
-    """The part of the image to work on, as an image of its own.
+    """Return the region to work on as an image.
 
     Raises
     ------
     ValueError
-        As `whole_image`, and where the region does not lie in the image.
+        As `whole_image`, and if the region does not lie in the image.
     """
     chosen = state.choices()
     return _part(f"{keys(chosen)['image']} {chosen.source.truth}")
 
 
 def pixel_size() -> PixelSize | None:
-    """Micrometres a pixel, as chosen or as the file says."""
+    """Return the pixel size in µm as entered, else that in the file."""
     return state.choices().pixel_size or whole_image().pixel_size
 
 
@@ -151,7 +152,7 @@ def pixel_size() -> PixelSize | None:
 
 
 def is_large() -> bool:
-    """Whether the region is too large to be computed while a person waits."""
+    """Return whether the region is so large that steps are computed only on demand."""
     top, left, bottom, right = region()
     return (bottom - top) * (right - left) > LARGEST_AT_ONCE
 
@@ -161,7 +162,7 @@ def _digest() -> str:
 
 
 def step_keys() -> dict[str, str]:
-    """`keys` of the present choices."""
+    """Return `keys` of the current choices."""
     return dict(keys(state.choices(), edits=_digest()))
 
 
@@ -171,15 +172,15 @@ def _found_markers(key: str, _image: Image, _config: Config) -> Nuclei:
 
 
 def found_markers() -> Nuclei:
-    """The markers as they are found, without changes by hand."""
+    """Return the markers as found, without edits."""
     made = keys(state.choices())
-    # Without a nucleus channel they are looked for in the mask.
+    # Without a nucleus channel they are found in the mask, so they depend on it.
     key = made["markers"] if image().nucleus is not None else f"{made['markers']} {made['mask']}"
     return waited(lambda: _found_markers(key, image(), state.choices().config))
 
 
 def markers() -> Nuclei:
-    """The markers to work with: as changed by hand, or else as found."""
+    """Return the edited markers, or if there are none, the found ones."""
     return state.edited_markers() or found_markers()
 
 
@@ -187,30 +188,30 @@ def markers() -> Nuclei:
 def _mask(
     key: str, _image: Image, _config: Config, _markers: Nuclei, _given: bool, _ask: bool
 ) -> tuple[NDArray[np.bool_], float]:
-    # In a child: a slider on its way asks for many, and nobody else waits for this one.
+    # In a child process: a moving slider asks for many masks, and other visitors must not wait.
     find = partial(find_area, given=_given)
     return aside("mask", f"mask {key}", find, _image, _config, _markers, ask=_ask)
 
 
 def timed_mask(note: DeltaGenerator | None = None) -> tuple[NDArray[np.bool_], float]:
-    """(H, W) bool of the region, True where there are cells; and the seconds that it took."""
+    """Return the (H, W) bool mask of the region and the seconds that it took."""
     return waited(lambda: known_mask(ask=True), note)
 
 
 def known_mask(*, ask: bool = False) -> tuple[NDArray[np.bool_], float]:
-    """As `timed_mask`, without waiting.
+    """Return what `timed_mask` returns, without waiting.
 
     Raises
     ------
     NotYet
-        If it has to be computed first; with `ask` that has begun.
+        If it is not computed yet. With `ask`, the computation has been started.
     """
     given = state.edited_markers() is not None
     return _mask(step_keys()["mask"], image(), state.choices().config, markers(), given, ask)
 
 
 def mask() -> NDArray[np.bool_]:
-    """(H, W) bool of the region, True where there are cells."""
+    """Return the (H, W) bool mask of the region, True where there are cells."""
     return timed_mask()[0]
 
 
@@ -221,7 +222,7 @@ def _mask_preview(key: str, _image: Image, _config: Config) -> NDArray[np.bool_]
 
 
 def mask_preview(note: DeltaGenerator | None = None) -> NDArray[np.bool_]:
-    """Nearly the mask that the chosen parameters will give."""
+    """Return a fast approximation of the mask that the chosen settings will give."""
     key, config = step_keys()["mask"], state.choices().config
     return waited(lambda: _mask_preview(key, image(), config), note)
 
@@ -233,7 +234,7 @@ def _prior_steps(key: str, _image: Image, _settings: MaskSettings) -> tuple[floa
 
 
 def priors() -> tuple[float, ...]:
-    """The priors between which the mask of this image goes from nothing to everything."""
+    """Return the values of `prior` over which the mask grows from empty to the whole image."""
     settings = state.choices().config.mask
     return _prior_steps(f"{step_keys()['image']} {settings.scaling}", image(), settings)
 
@@ -247,12 +248,14 @@ def _suited(
 
 
 def suited_mask_settings() -> MaskSettings:
-    """The graph cut to start from on this image, near the automatic mask where that is at hand.
+    """Return settings of the graph cut that suit this image.
+
+    If the region is not large, they are chosen to come close to the automatic mask.
 
     Raises
     ------
     ValueError
-        What the core refuses.
+        If the core refuses the image or the settings.
     """
     chosen = state.choices().with_setting("mask", "automatic", True)
     settings = state.choices().config.mask
@@ -267,7 +270,7 @@ def suited_mask_settings() -> MaskSettings:
 
 
 def inputs() -> tuple[Inputs, Truth | None]:
-    """What a run would be given now."""
+    """Return the inputs and the truth that a run started now would get."""
     edited = state.edited_markers() is not None
     found = inputs_of(image(), state.choices().config, markers(), mask(), final=edited)
     return found, truth_of(image())
@@ -280,12 +283,12 @@ def _dataset(key: str, _inputs: Inputs, _choices: Choices) -> Dataset:
 
 
 def dataset() -> Dataset:
-    """The crops that a run would be trained on now.
+    """Return the crops that a run started now would be trained on.
 
     Raises
     ------
     ValueError
-        What the core refuses.
+        If the core refuses the inputs or the settings.
     """
     return _dataset(step_keys()["training"], inputs()[0], state.choices())
 
@@ -302,7 +305,7 @@ def grid_of_masks(
     rows: tuple[float, ...],
     cols: tuple[float, ...],
 ) -> NDArray[np.bool_]:
-    """(R, C, H, W) masks over a range of two settings; the others are those given."""
+    """Return (R, C, H, W) bool masks over ranges of two settings; `settings` holds all others."""
     rest = settings.model_dump(exclude={*names, "automatic"})
     key = f"{step_keys()['image']} {rest}"
     return waited(lambda: _mask_grid(key, image(), settings, names, rows, cols))
@@ -318,12 +321,12 @@ def _picture(key: str, _image: Image) -> Rgb:
 
 
 def picture() -> Rgb:
-    """(H, W, 3) the region, cells in grey and nuclei in blue."""
+    """Return the region as an (H, W, 3) picture, cells in grey and nuclei in blue."""
     return _picture(step_keys()["image"], image())
 
 
 def whole_picture(step: int) -> Rgb:
-    """(H, W, 3) every so many pixels of the whole image, as `picture` shows them."""
+    """Return every `step`-th row and column of the whole image as a picture like `picture`."""
     image = whole_image()
     source = state.choices().source.model_dump_json()
     return drawn(
@@ -334,11 +337,11 @@ def whole_picture(step: int) -> Rgb:
 
 @kept(12)
 def drawn(key: str, _make: Callable[[], Any]) -> Any:
-    """A picture or figure, made again only under another key: a page asks at every rerun."""
+    """Return a picture or figure from the cache, or make it if the key is new."""
     del key
     return _make()
 
 
 def overlaid(labels: NDArray[np.int32]) -> Rgb:
-    """The region with cells in colours."""
+    """Return the picture of the region with its cells in colours."""
     return overlay(picture(), labels)

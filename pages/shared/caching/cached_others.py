@@ -1,6 +1,6 @@
-"""What is known of the other images that the next run is to train on.
+"""Facts about the other images that the next run is to train on.
 
-Of an image only what is said of it is kept, not its pixels: there may be many of them.
+There may be many images, so only facts about each are cached, not its pixels.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ COUNTED = "cells_of_others"
 
 
 class Facts(NamedTuple):
-    """What the list of other images says of one: its size, what shows cells and nuclei, and what
-    the network sees there instead of the channels of the present image.
+    """What the list of other images shows for one: its (H, W), the channels that show cells and
+    nuclei, and what the network sees there instead of the channels of the current image.
     """
 
     shape: tuple[int, int]
@@ -44,12 +44,12 @@ def _facts(
 
 
 def facts(other: Source) -> Facts:
-    """What one of the chosen others is, read once.
+    """Return the facts about one of the chosen other images, which is read once.
 
     Raises
     ------
     ValueError
-        If it is not here any more or cannot be read, and what `cached.image` raises.
+        If its file is gone or cannot be read, or if `cached.image` raises it.
     """
     choices, image = state.choices(), cached.image()
     seen = seen_names(image, choices.config)
@@ -58,16 +58,16 @@ def facts(other: Source) -> Facts:
 
 
 def prepared(other: Source) -> Other:
-    """One of the chosen others with its cell area and markers, found in a child process.
+    """Find mask and markers of one of the chosen other images, in a child process.
 
     Raises
     ------
     ValueError
-        What `kept_place` and the core refuse. It begins with the name of the image.
+        If `kept_place` or the core refuse it. The message begins with the name of the image.
     """
     choices, image = state.choices(), cached.image()
     n_channels = len(seen_channels(image, choices.config))
-    # The child may run in another folder: it is told where the file is and how to read it.
+    # The child may run in another folder, so it gets the path of the file and how to read it.
     given = (
         kept_place(other),
         image.roles,
@@ -84,12 +84,12 @@ def prepared(other: Source) -> Other:
 
 
 def n_cells(other: Source) -> int | None:
-    """How many cells one of the chosen others has, where it was prepared like this before."""
+    """Return the number of cells of an other image, if it was prepared with these choices."""
     return st.session_state.get(COUNTED, {}).get(_counted_as(other))
 
 
 def _counted_as(other: Source) -> str:
-    """What the number of its cells depends on."""
+    """Return a key of everything that the number of its cells depends on."""
     choices = state.choices()
     config = choices.config
     chosen = (choices.reading_of(other), choices.cell, choices.nucleus, choices.source)

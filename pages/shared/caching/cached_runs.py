@@ -1,7 +1,7 @@
-"""What is known of runs, each read or computed once: the queue, what a run was given and made.
+"""The queue, and the inputs and results of runs, each read or computed once.
 
-As in `cached`, results belong to the session and are never written to. An epoch is known by the
-time of its file, for a run that is deleted or continued may write another one of that number.
+As in `cached`, results belong to the session and are never written to. The cache key of an epoch
+holds the time of its file, because a continued run may write an epoch of the same number again.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ def _estimate(key: str, device: str | None, _inputs: Inputs, _config: Config) ->
 
 
 def estimate(like: Run | None = None) -> tuple[float, str]:
-    """Seconds that a training with the present choices would take, and what says so.
+    """Estimate the seconds of a training with the current choices, and say how that is known.
 
     Parameters
     ----------
     like : Run, optional
-        One that was given what would be given now: nothing has to be computed to look at it.
+        A run with the inputs that a new run would get: then the inputs need not be computed.
 
     Raises
     ------
@@ -68,38 +68,38 @@ def estimate(like: Run | None = None) -> tuple[float, str]:
 
 @st.cache_resource(max_entries=2, scope="session", show_spinner=False)
 def run_inputs(run_id: str) -> tuple[Inputs, Truth | None]:
-    """What a run was given. It never changes."""
+    """Return the inputs and the truth of a run. They never change."""
     opened = find_run(run_id)
     return opened.inputs, opened.truth
 
 
 def true_labels(run_id: str) -> NDArray[np.int32] | None:
-    """(H, W) the true cells of a run's image, or None where they are not known."""
+    """Return the (H, W) true label image of a run, or None if the truth is not known."""
     _, truth = run_inputs(run_id)
     return None if truth is None else truth.labels
 
 
 @st.cache_data(max_entries=3, scope="session", show_spinner=False)
 def run_picture(run_id: str) -> Rgb:
-    """The cell channels of a run's image, in grey."""
+    """Return the cell channels of a run's image as a grey picture."""
     given, _ = run_inputs(run_id)
     return composite(given.image, cell=range(given.image.shape[-1]))
 
 
 @st.cache_data(max_entries=3, scope="session", show_spinner=False)
 def run_colors(run_id: str) -> NDArray[np.int64]:
-    """The colour of each cell of a run: the same in all its epochs and baselines."""
+    """Return the colour of each cell of a run: the same in all its epochs and baselines."""
     return marker_colors(run_inputs(run_id)[0].points)
 
 
 @st.cache_data(max_entries=2, scope="session", show_spinner=False)
 def run_truth(run_id: str) -> Rgb:
-    """The image of a run with the true cells, in the colours of the cells of their markers.
+    """Return the image of a run with the true cells, coloured like the cells of their markers.
 
     Raises
     ------
     ValueError
-        If they are not known.
+        If the true cells are not known.
     """
     labels = true_labels(run_id)
     if labels is None:
@@ -118,13 +118,13 @@ def _epoch(run_id: str, number: int, stamp: float) -> Drawing:
 
 
 def stamp(opened: Run, number: int) -> float:
-    """The time of an epoch's file."""
+    """Return the modification time of an epoch's file."""
     file = opened.path / "epochs" / f"{number:04d}.npz"
     return file.stat().st_mtime if file.exists() else 0.0
 
 
 def epoch_of(opened: Run, number: int) -> Drawing:
-    """What an epoch of a run looks like.
+    """Return the stored prediction of an epoch of a run.
 
     Raises
     ------
@@ -135,18 +135,18 @@ def epoch_of(opened: Run, number: int) -> Drawing:
 
 
 def last_epoch(opened: Run) -> Drawing:
-    """What the last stored epoch of a run looks like."""
+    """Return the prediction of the last stored epoch of a run."""
     return epoch_of(opened, opened.epochs[-1])
 
 
 @st.cache_resource(max_entries=2, scope="session", show_spinner=False)
 def run_baselines(run_id: str) -> dict[str, NDArray[np.int32]]:
-    """The baselines of a run, by their names. One of long ago has a single one."""
+    """Return the baselines of a run by name. Runs of early versions have only one."""
     return find_run(run_id).baselines or baselines(run_inputs(run_id)[0])
 
 
 def _cells(opened: Run, which: int | str) -> tuple[str, str, float, NDArray[np.int32]]:
-    """Cells of an epoch, or of the baseline of that name, after what they are known by."""
+    """Return run id, name and time as cache key, and the cells of an epoch or a baseline."""
     name = opened.path.name
     if isinstance(which, str):
         return name, which, 0.0, run_baselines(name)[which]
@@ -160,7 +160,7 @@ def _run_overlay(run_id: str, name: str, stamp: float, _labels: NDArray[np.int32
 
 
 def run_cells(opened: Run, which: int | str) -> Rgb:
-    """The image of a run with the cells of an epoch, or of a baseline, in colours.
+    """Return the image of a run with the cells of an epoch or a baseline in colours.
 
     Raises
     ------
@@ -180,7 +180,7 @@ def _against_truth(run_id: str, name: str, stamp: float, _labels: NDArray[np.int
 
 
 def against_truth(opened: Run, which: int | str) -> Compared:
-    """Which cells of an epoch, or of a baseline, are right.
+    """Compare the cells of an epoch or a baseline with the true cells.
 
     Raises
     ------
@@ -197,7 +197,7 @@ def _doubts(run_id: str, stamp: float) -> list[str]:
 
 
 def run_doubts(opened: Run) -> list[str]:
-    """Why the cells of a run are better not trusted, see `trust.doubts`."""
+    """Return reasons to doubt the cells of a run, see `trust.doubts`."""
     return _doubts(opened.path.name, stamp(opened, opened.epochs[-1])) if opened.epochs else []
 
 
@@ -211,7 +211,7 @@ def _run_curves(run_id: str, key: str, _now: Progress) -> tuple[Any, Any]:
         {"Loss": events}, warm_up=warm_up, epochs=_now.epochs, continued=_now.continued
     )
     if training.nucleus_weight > 0 and not _now.trained_events:
-        # Room for the fourth part from the start: nothing moves when it comes.
+        # Room for the fourth part from the start, so that nothing moves when it appears.
         losses.layout.height = loss_curves({"": [{"epoch": 1, "certain": 1.0}]}).layout.height
     if run_inputs(run_id)[1] is None:
         return losses, None
@@ -220,6 +220,6 @@ def _run_curves(run_id: str, key: str, _now: Progress) -> tuple[Any, Any]:
 
 
 def run_curves(opened: Run, now: Progress) -> tuple[Any, Any]:
-    """Figures of loss and scores over the epochs of a run; None for scores without truth."""
+    """Return figures of loss and scores over the epochs; without a truth, scores are None."""
     last = now.epoch_events[-1]["time"] if now.epoch_events else now.status
     return _run_curves(opened.path.name, f"{now.epochs_done} {now.epochs} {last}", now)

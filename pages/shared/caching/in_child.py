@@ -1,4 +1,4 @@
-"""Results that child processes compute, and what a page does until they are there."""
+"""Compute results in child processes, and let a page wait for them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from streamlit.delta_generator import DeltaGenerator
 from cellcutter_core.processes.calls import Call, Calls
 
 T = TypeVar("T")
-# How often a page that waits looks whether its visitor goes on, in seconds.
+# How often a waiting page checks whether the visitor has done something, in seconds.
 PATIENCE = 0.1
-# So long a slider has to rest before what it asks for is computed.
+# How long a slider must rest before its result is computed, in seconds.
 REST = 0.3
-# What takes longer than this can be cancelled, in seconds.
+# A computation that takes longer than this many seconds can be cancelled.
 CANCEL_AFTER = 2.0
 
 
@@ -28,7 +28,7 @@ class NotYet(Exception):
     Parameters
     ----------
     slot, key : str
-        What is being computed, see `aside`.
+        Slot and key of the computation, see `aside`.
     """
 
     def __init__(self, slot: str, key: str) -> None:
@@ -37,7 +37,7 @@ class NotYet(Exception):
 
 
 class Cancelled(ValueError):
-    """The visitor does not want this result any more.
+    """The visitor has cancelled this computation.
 
     Parameters
     ----------
@@ -46,38 +46,38 @@ class Cancelled(ValueError):
     """
 
     def __init__(self, slot: str) -> None:
-        super().__init__("Cancelled. Change a setting or the region, or compute it after all.")
+        super().__init__("Cancelled. Change a setting or the region, or click Compute.")
         self.slot = slot
 
 
 @cache
 def _calls() -> Calls:
-    """The children of this server."""
+    """Return the child processes of this server."""
     return Calls()
 
 
 def aside(
     slot: str, key: str, function: Callable[..., Any], *args: Any, ask: bool = True
 ) -> tuple[Any, float]:
-    """What a function returns, computed in a child, and the seconds that it took.
+    """Call a function in a child process. Return its result and the seconds that it took.
 
     Parameters
     ----------
     slot : str
-        A visitor wants one result at a time in each slot: asking for another ends the last.
+        Each visitor has one computation at a time in a slot: another key ends the last one.
     key : str
-        Names function and arguments.
+        Identifies function and arguments.
     ask : bool
-        Whether to begin with it where that was not done yet.
+        Whether to start the computation if it was not started yet.
 
     Raises
     ------
     NotYet
-        If it is not there in a moment. It goes on, and is found by asking again.
+        If the result is not there after a moment. The computation goes on; call this again.
     Cancelled
         If the visitor has cancelled it, see `waited`.
     ValueError
-        If it took too long, see `Calls`; and what the function raises.
+        If it took too long, see `Calls`. All errors of the function are raised as well.
     """
     slot = f"aside_{slot}"
     if st.session_state.get(f"{slot}_cancelled") == key:
@@ -105,7 +105,7 @@ def aside(
 
 
 def _cancel(slot: str) -> None:
-    """In a callback: end what is computed in a slot, and don't begin with it again."""
+    """In a callback: end the computation in a slot, and do not start it again."""
     held: Call | None = st.session_state.pop(slot, None)
     if held is not None:
         st.session_state[f"{slot}_cancelled"] = held.key
@@ -113,7 +113,7 @@ def _cancel(slot: str) -> None:
 
 
 def ask_again(error: Cancelled) -> None:
-    """Say that it was cancelled, with a button that computes it after all."""
+    """Say that the computation was cancelled, with a button that starts it again."""
     st.info(str(error), icon=":material/cancel:")
     st.button(
         "Compute",
@@ -124,7 +124,7 @@ def ask_again(error: Cancelled) -> None:
 
 
 def rest() -> None:
-    """Let a visitor who moves a slider go on before anything is begun."""
+    """Wait a moment before a computation starts, in case the visitor still moves a slider."""
     note = st.empty()
     end = time.monotonic() + REST
     while time.monotonic() < end:
@@ -133,17 +133,17 @@ def rest() -> None:
 
 
 def waited(compute: Callable[[], T], note: DeltaGenerator | None = None) -> T:
-    """What `compute` returns once it does not raise `NotYet` any more.
+    """Call `compute` until it does not raise `NotYet`, and return its result.
 
     Parameters
     ----------
     compute : callable
     note : placeholder, optional
-        Where to say so meanwhile; made here where it is needed.
+        Where to show the waiting time; made here if needed.
     """
     start = time.monotonic()
     line: DeltaGenerator | None = None
-    while True:  # What it waits for is ended after `LONGEST` seconds at the latest.
+    while True:  # Bounded: the computation is ended after `LONGEST` seconds at the latest.
         try:
             found = compute()
             if note is not None:
@@ -161,5 +161,5 @@ def waited(compute: Callable[[], T], note: DeltaGenerator | None = None) -> T:
                         on_click=_cancel,
                         args=(waits.slot,),
                     )
-            # Writing is also what lets Streamlit break off here when the visitor goes on.
+            # Writing also lets Streamlit stop this run here if the visitor does something else.
             (line or note).caption(f":material/hourglass_top: Computing, {seconds:.0f} s")

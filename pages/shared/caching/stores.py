@@ -1,4 +1,4 @@
-"""Where results are kept: those on the built-in sample for all visitors, others for their own."""
+"""Where results are cached: for all visitors on the built-in sample, else for one session."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import streamlit as st
 
 from pages.shared import state
 
-# Seconds after which memory of a visitor who left is handed back: all their results are gone then.
+# Seconds after a visitor leaves until memory is handed back; all their results are freed by then.
 SETTLE = 5.0
 
 
 def kept(max_entries: int, *, spinner: str | bool = False) -> Any:
-    """Keep what a function returns, for the next rerun of this visitor or for everybody.
+    """Cache what a function returns, for this visitor's session or for all visitors.
 
-    The sample is the same for everybody and small, so a class that opens it computes it once. What
-    was made of a visitor's own image goes when they leave. Results are shared, not copied: nobody
-    may write to them.
+    The sample is small and the same for everybody, so a class of visitors computes it once. Results
+    on a visitor's own image are freed when the visitor leaves. Results are shared, not copied:
+    nobody may write to them.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -47,20 +47,20 @@ def kept(max_entries: int, *, spinner: str | bool = False) -> Any:
 
 
 def hand_back() -> None:
-    """Give freed memory to the system, in a thousandth of a second.
+    """Give freed memory back to the system; it takes a millisecond.
 
-    The GNU C library keeps what was freed between what is in use, some 30 MB after a few pages of a
-    large image; it lets go when asked.
+    The GNU C library keeps freed memory that lies between used memory: some 30 MB after a few pages
+    of a large image. It releases that memory when asked.
     """
     try:
         trim = ctypes.CDLL(None).malloc_trim
     except (AttributeError, OSError, TypeError):
-        return  # Another C library, which has a way of its own.
+        return  # Another C library: it does this in its own way.
     trim(0)
 
 
 def _hand_back_soon(value: Any) -> None:
-    """Give the system its memory back once this and what was released with it is gone."""
+    """Hand memory back to the system once this value, and all freed with it, is gone."""
     del value
     timer = threading.Timer(SETTLE, hand_back)
     timer.daemon = True

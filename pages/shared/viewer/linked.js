@@ -4,7 +4,7 @@ const DEEPEST_PIXEL = 40; // px of the screen for one of the image at the deepes
 const SHARP_FROM = 3; // px of the screen for one of the image, from which pixels are squares
 
 const viewers = new WeakMap();
-// What is looked at where, for a page that is left and comes back.
+// The zoom and position of each place, for a page that is left and opened again.
 const seen = (globalThis.cellcutterLinked ??= new Map());
 
 export default function (component) {
@@ -36,7 +36,7 @@ class Viewer {
     for (const name of ["pointerup", "pointercancel"]) on(this.grid, name, () => this.drop());
     on(this.grid, "dblclick", () => this.reset());
     on(this.grid, "keydown", (event) => this.key(event));
-    // A page that scrolls under a resting pointer is not zoomed.
+    // Scrolling the page under a resting pointer does not zoom.
     on(window, "scroll", () => (this.awake = false), { capture: true });
     for (const button of root.querySelectorAll("[data-zoom]")) {
       const factor = { in: 1.5, out: 1 / 1.5 }[button.dataset.zoom];
@@ -116,7 +116,7 @@ class Viewer {
   wheel(event) {
     const place = this.at(event);
     if (!place || (!this.awake && !event.ctrlKey)) return;
-    // At the whole picture the wheel belongs to the page again.
+    // When the whole picture is shown, the wheel scrolls the page again.
     if (event.deltaY > 0 && this.view.zoom <= 1 && !event.ctrlKey) return;
     event.preventDefault();
     const step = event.deltaY * (event.deltaMode ? 16 : 1) * (event.ctrlKey ? 0.01 : 0.002);

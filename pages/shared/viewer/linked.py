@@ -1,7 +1,7 @@
 """Pictures of the same pixels side by side, whose zoom stays while the pictures change.
 
-A Plotly chart with other contents is a new chart to Streamlit: it is taken off the page and drawn
-anew, and its zoom is lost. This widget stays, so a slider over epochs is a film of one place.
+For Streamlit, a Plotly chart with other contents is a new chart: it is removed and drawn again, and
+its zoom is lost. This widget stays, so a slider over epochs shows a film of one place.
 """
 
 from __future__ import annotations
@@ -50,23 +50,23 @@ def linked_panes(
     alt: str,
     legend: Mapping[str, Color] | None = None,
 ) -> None:
-    """Show pictures side by side; zooming or moving one does it to all.
+    """Show pictures side by side; zooming or moving one applies to all.
 
     Parameters
     ----------
     pictures : mapping of str to (H, W, 3) uint8 array
         Title and picture, in the order of reading. All of one size; shrunk above 1024 pixels.
     n_columns : int
-        Panes in a row where there is room for them; fewer on a narrow page.
+        Panes in a row if there is room for them; fewer on a narrow page.
     key : str
-        Of the widget.
+        Key of the widget.
     place : str
-        What is looked at, such as the id of a run: the zoom is kept as long as this is the same,
-        on another page too.
+        Identifies what is shown, such as the id of a run: the zoom is kept as long as this is the
+        same, also on another page.
     alt : str
-        What is to be seen, for those who cannot see it.
+        Description of the pictures, for those who cannot see them.
     legend : mapping of str to colour, optional
-        What colours in the pictures mean; red, green and blue from 0 to 255.
+        Meaning of colours in the pictures; red, green and blue from 0 to 255.
 
     Raises
     ------
@@ -82,12 +82,12 @@ def linked_panes(
         "panes": [{"title": title, "source": _source(one)} for title, one in pictures.items()],
         "legend": [{"name": name, "color": css(color)} for name, color in (legend or {}).items()],
     }
-    # In a list: Streamlit loads pandas to look whether a dict holds data frames.
+    # In a list, because for a dict Streamlit loads pandas to look for data frames in it.
     _viewer(key=key, data=[data])
 
 
 def _source(picture: Rgb) -> str:
-    # Streamlit samples large arrays when it hashes them and would mix up similar pictures.
+    # Streamlit hashes only a sample of a large array, and would confuse similar pictures.
     picture = np.ascontiguousarray(picture)
     shape = np.array(picture.shape).tobytes()
     return _encoded(hashlib.blake2b(picture, digest_size=16, key=shape).hexdigest(), picture)

@@ -1,11 +1,11 @@
-// One renderer for three widgets: a region, markers, and cells, chosen or edited on a picture.
+// One renderer for three widgets: to choose a region, edit markers, and choose cells on a picture.
 // Positions are {x, y} in px of the image, x along the columns, or {px, py} on the screen.
 
 const DEEPEST_PIXEL = 40; // px of the screen for one of the image at the deepest zoom
-const CLICK_SLOP = 4; // px a click may wander before it is a drag
+const CLICK_SLOP = 4; // px that a click may move before it is a drag
 const KEY_STEP = 8; // px of the image for one arrow key
 const HALO = "rgba(0, 0, 0, 0.75)";
-const RING = "#f0e442"; // yellow and vermilion of Okabe and Ito: apart for every eye
+const RING = "#f0e442"; // yellow and vermilion of Okabe and Ito: different for colour-blind people
 const CHOSEN = "#ff7a1a";
 
 const viewers = new WeakMap();
@@ -63,14 +63,14 @@ function dropPixels(digest) {
   if (picture && --picture.users <= 0) shared.pictures.delete(digest);
 }
 
-// --- what the person did, sent one at a time, so that Python takes each exactly once
+// --- the user's edits, sent one at a time, so that Python takes each exactly once
 
 class Outbox {
   constructor() {
     this.client = Math.random().toString(36).slice(2);
     this.number = 0;
     this.sent = 0;
-    this.pending = []; // what the data from Python does not hold yet
+    this.pending = []; // edits that the data from Python does not contain yet
   }
 
   push(edit) {
@@ -95,13 +95,13 @@ class Outbox {
     this.applied = reached(data.applied);
     this.pending = this.pending.filter((edit) => edit.number > this.applied);
     this.send();
-    // A page that takes an edit without running again must not hold up the next.
+    // A page that takes an edit without a rerun must not block the next edit.
     clearTimeout(this.timer);
     if (reached(data.seen) >= this.sent) this.timer = setTimeout(() => this.send(true), 250);
   }
 }
 
-// --- which part of the image is seen
+// --- which part of the image is visible
 
 class View {
   constructor() {
@@ -130,7 +130,7 @@ class View {
     this.place({ x, y }, place);
   }
 
-  // Bring a position of the image under a place of the screen, as far as the image reaches.
+  // Move a position of the image to a place on the screen, as far as the image allows.
   place({ x, y }, { px, py }) {
     const clip = (value, length) => Math.min(Math.max(value, 0), length - length / this.zoom);
     this.x = clip(x - px / this.pixel, this.cols);
@@ -313,7 +313,7 @@ class Viewer {
       this.space = false;
       this.tool.keyUp?.();
     });
-    // A page that scrolls under a resting pointer is not zoomed.
+    // Scrolling the page under a resting pointer does not zoom.
     window.addEventListener("scroll", () => (this.awake = false), { ...options, capture: true });
     for (const button of this.root.querySelectorAll("[data-zoom]")) {
       const factor = { in: 1.5, out: 1 / 1.5 }[button.dataset.zoom];
@@ -368,7 +368,7 @@ class Viewer {
     this.draw();
   }
 
-  // Drag the picture. Less than CLICK_SLOP is a click, if somebody waits for one.
+  // Drag the picture. A drag shorter than CLICK_SLOP is a click, if the tool takes clicks.
   pan(start, click) {
     const held = this.view.toImage(start);
     let dragged = !click;
@@ -405,7 +405,7 @@ class Viewer {
   wheel(event) {
     if (!this.awake && !event.ctrlKey) return;
     const out = event.deltaY > 0;
-    // At the whole picture the wheel belongs to the page again.
+    // When the whole picture is shown, the wheel scrolls the page again.
     if (out && this.view.zoom <= 1 && !event.ctrlKey) return;
     event.preventDefault();
     const step = event.deltaY * (event.deltaMode ? 16 : 1) * (event.ctrlKey ? 0.01 : 0.002);
@@ -442,7 +442,7 @@ class RegionTool {
 
   update(data) {
     this.side = data.minSide;
-    // What the person holds or has just let go of counts for more than what Python knew before.
+    // The box that the user holds or has just released takes precedence over Python's older one.
     if (!this.viewer.gesture && !this.viewer.outbox.pending.length && !this.keyed) {
       const [top, left, bottom, right] = data.box;
       this.box = { top, left, bottom, right };
@@ -462,7 +462,7 @@ class RegionTool {
     this.viewer.outbox.push({ kind: "box", box: [top, left, bottom, right] });
   }
 
-  // Which sides of the box are under the pointer; all four inside of it, none outside.
+  // Which sides of the box are under the pointer: all four inside the box, none outside.
   grip(place) {
     const { view } = this.viewer;
     const reach = place.touch ? 22 : 9;
@@ -483,7 +483,7 @@ class RegionTool {
     if (Object.values(sides).some(Boolean)) return sides;
     const { rows, cols } = view;
     const whole = this.box.bottom - this.box.top >= rows && this.box.right - this.box.left >= cols;
-    // The whole image cannot be moved: a drag inside of it chooses anew.
+    // A box of the whole image cannot be moved, so a drag inside it chooses a new box.
     return whole ? {} : { left: true, right: true, top: true, bottom: true };
   }
 
@@ -560,7 +560,7 @@ class RegionTool {
     return true;
   }
 
-  // One run when the key is let go, not one for each of its repeats.
+  // One rerun when the key is released, not one for each repetition.
   keyUp(event) {
     if (!this.keyed || event?.key === "Shift") return;
     this.keyed = false;
@@ -595,7 +595,7 @@ class RegionTool {
       context.lineWidth = line;
       context.strokeRect(x0, y0, x1 - x0, y1 - y0);
     }
-    // Corners at the rim of the picture are drawn where they can be seen.
+    // Corners at the edge of the picture are moved inside, so that they can be seen.
     const inside = (value, length) => Math.min(Math.max(value, 5), length - 5);
     const shown = (x, y) => x > -10 && y > -10 && x < width + 10 && y < height + 10;
     for (const x of [x0, x1]) {
@@ -781,7 +781,7 @@ class MarkerTool {
     this.viewer.outbox.pending.forEach((edit) => this.apply(edit));
   }
 
-  // As Python will do it, so that the person need not wait for the answer.
+  // As Python will do it, so that the user need not wait for the answer.
   apply({ kind, index, point }) {
     if (kind === "add") this.points.push(point);
     else if (kind === "select") this.selected = index ?? -1;
@@ -801,7 +801,7 @@ class MarkerTool {
     this.viewer.draw();
   }
 
-  // On the screen: smaller where many markers share little room.
+  // In px of the screen; smaller if many markers are close together.
   get size() {
     const { rows, cols, pixel } = this.viewer.view;
     const room = Math.sqrt((rows * cols) / Math.max(1, this.points.length)) * pixel;
@@ -837,7 +837,7 @@ class MarkerTool {
     const index = this.nearest(start);
     this.pointer = null;
     if (!this.editing) return this.viewer.pan(start, () => this.select(index));
-    // The second half of a double click would take back the first.
+    // The second half of a double click would undo the first.
     if (index < 0) return this.viewer.pan(start, () => clicks > 1 || this.add(start));
     return this.drag(start, index, clicks);
   }
@@ -863,7 +863,7 @@ class MarkerTool {
       up: () => {
         const { point } = this.dragged;
         this.dragged = null;
-        if (String(this.points[index]) !== String(origin)) return; // Python changed it meanwhile
+        if (String(this.points[index]) !== String(origin)) return; // Python has changed it
         if (point) this.edit("move", index, point);
         else if (clicks <= 1) this.edit("remove", index);
       },
@@ -887,7 +887,7 @@ class MarkerTool {
     return false;
   }
 
-  // The closest marker in a quarter of the plane; the first one where none is selected.
+  // The closest marker in a quarter of the plane; the first marker if none is selected.
   neighbour([down, right]) {
     const from = this.points[this.selected];
     if (!from) return this.points.length ? 0 : -1;
@@ -969,7 +969,7 @@ function markerSprite(kind, size, density) {
       const reach = arm * 0.8;
       lines(context, [[-reach, -reach, reach, reach], [-reach, reach, reach, -reach]]);
     }
-    // Ticks outside of the ring: the selected marker differs in shape, not in colour alone.
+    // Ticks outside the ring: the selected marker also differs in shape, not only in colour.
     if (kind === "chosen") {
       const [a, b] = [radius + 1, radius + 5];
       lines(context, [[a, 0, b, 0], [-a, 0, -b, 0], [0, a, 0, b], [0, -a, 0, -b]]);

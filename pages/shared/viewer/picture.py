@@ -1,7 +1,7 @@
-"""Pictures to touch: choose a region by dragging, edit markers or choose cells by clicking.
+"""Interactive pictures: choose a region by dragging, edit markers or choose cells by clicking.
 
-All widgets send the picture once and apart from what lies on it, so that an edit costs a few
-kilobytes. A test plays the person by a value in the session state, before it runs the page::
+All widgets send the picture once, separately from what is drawn on it, so that an edit costs a few
+kilobytes. A test simulates the user by a value in the session state before it runs the page::
 
     at.session_state["region-edit"] = (0, 0, 128, 128)
     at.session_state["markers-edit"] = Edit("add", None, (10, 20))
@@ -60,25 +60,25 @@ _HERE = Path(__file__).parent
 _JS = (_HERE / "picture.js").read_text(encoding="utf-8")
 _CSS = "".join((_HERE / name).read_text("utf-8") for name in ("viewer.css", "picture.css"))
 _viewer = st.components.v2.component("cellcutter_picture", html=_HTML, css=_CSS, js=_JS)
-# The pixels travel in an element of their own: Streamlit does not send an unchanged one again.
+# The pixels are in a separate element, because Streamlit does not send an unchanged one again.
 _pixels = st.components.v2.component("cellcutter_pixels", js=_JS)
 
 
 @dataclass(frozen=True)
 class Edit:
-    """What a person did to the markers.
+    """An edit of the markers by the user.
 
     Parameters
     ----------
     kind : {"add", "remove", "move", "select"}
     index : int or None
-        Position in ``points`` of the marker that is removed, moved or selected. None where one
-        is added or the selection is taken back.
+        Position in ``points`` of the marker that is removed, moved or selected. None if a marker
+        is added or the selection is cleared.
     point : (row, col) or None
         Where the marker is added, or moved to, in px.
     origin : (row, col) or None
-        Where the marker of that index was when the person touched it. An edit of a marker that
-        is no longer there is dropped.
+        Where the marker of that index was when the user touched it. An edit of a marker that is no
+        longer there is dropped.
     """
 
     kind: Literal["add", "remove", "move", "select"]
@@ -89,14 +89,14 @@ class Edit:
 
 @dataclass(frozen=True)
 class Pick:
-    """Where a person clicked to choose a cell.
+    """A click that chooses a cell.
 
     Parameters
     ----------
     point : (row, col) or None
-        The pixel; None to choose nothing.
+        The pixel; None clears the choice.
     more : bool
-        Whether what was chosen before stays chosen.
+        Whether the cells chosen before stay chosen.
     """
 
     point: tuple[int, int] | None
@@ -113,31 +113,33 @@ def region_picker(
     shape: tuple[int, int] | None = None,
     pixel_size: PixelSize | None = None,
 ) -> Region:
-    """Show a picture and let a person choose a rectangle on it.
+    """Show a picture and let the user choose a rectangle on it.
 
-    The page is the owner of the box: keep what comes back and hand it in on the next run.
+    The page owns the box: it keeps the result and passes it in the next run.
 
     Parameters
     ----------
     rgb : (h, w, 3) uint8 array
-        The whole image, perhaps shrunk.
+        The whole image, possibly shrunk.
     box : (row0, col0, row1, col1)
-        The present region in px of the image, ends excluded.
+        The current region in px of the image, ends excluded.
     key : str
-        Of the widget; ``key + "-edit"`` and ``key + "-seen"`` in the session state are its own.
+        Key of the widget, which also uses ``key + "-edit"`` and ``key + "-seen"`` in the session
+        state.
     alt : str
-        What the picture shows, for those who cannot see it.
+        Description of the picture, for those who cannot see it.
     scale : float
-        Pixels of the picture for one of the image: 0.5 for a picture of half the height.
+        Pixels of the picture per pixel of the image: 0.5 for a picture of half the height.
     shape : (H, W), optional
-        Size of the image in px, where h / scale and w / scale do not give it exactly.
+        Size of the image in px, if h / scale and w / scale do not give it exactly.
     pixel_size : float or (float, float), optional
-        Micrometres a pixel of the image, or its height and width, for a scale bar along its width.
+        Micrometres per pixel of the image, or (height, width) of a pixel, for a scale bar along the
+        width.
 
     Returns
     -------
     (row0, col0, row1, col1)
-        Inside of the image, each side at least 64 px or as long as the image.
+        Inside the image; each side is at least 64 px or as long as the image.
 
     Raises
     ------
@@ -173,11 +175,11 @@ def marker_editor(
     selected: int | None = None,
     radius: int = 6,
 ) -> Edit | None:
-    """Show markers on a picture and let a person select, add, remove and move them.
+    """Show markers on a picture and let the user select, add, remove and move them.
 
-    The page is the owner of the points. It applies the edit at once, before any other Streamlit
-    call, and calls ``st.rerun()``: add at the end, remove by index, move in place. Each edit
-    comes back exactly once, in the order in which it was made.
+    The page owns the points. It applies the edit at once, before any other Streamlit call, and
+    calls ``st.rerun()``: add at the end, remove by index, move in place. Each edit is returned
+    exactly once, in the order in which it was made.
 
     Parameters
     ----------
@@ -185,19 +187,19 @@ def marker_editor(
     points : (N, 2) int array
         (row, col) of the markers in px of the picture.
     key : str
-        Of the widget; ``key + "-edit"``, ``key + "-seen"`` and ``key + "-applied"`` in the
-        session state are its own.
+        Key of the widget, which also uses ``key + "-edit"``, ``key + "-seen"`` and
+        ``key + "-applied"`` in the session state.
     alt : str
-        What the picture shows, for those who cannot see it.
+        Description of the picture, for those who cannot see it.
     selected : int, optional
-        Index of the marker that stands out.
+        Index of the marker that is highlighted.
     radius : int
-        Of a marker, in px of the screen. Smaller where markers are many and the zoom is low.
+        Radius of a marker in px of the screen; smaller for many markers at a low zoom.
 
     Returns
     -------
     Edit or None
-        None on every run that no edit caused.
+        None in runs of the page that no edit caused.
 
     Raises
     ------
@@ -210,7 +212,7 @@ def marker_editor(
         raise ValueError(f"points must be (N, 2), got shape {points.shape}")
     edit = st.session_state.pop(f"{key}-edit", None)
     seen = st.session_state.get(f"{key}-seen")
-    # These points do not hold the edit yet: the browser goes on drawing it itself.
+    # These points do not contain the edit yet, so the browser keeps drawing it itself.
     applied = st.session_state.get(f"{key}-applied") if edit else seen
     st.session_state[f"{key}-applied"] = seen
     data = {
@@ -237,30 +239,31 @@ def cell_picker(
     points: Sequence[tuple[int, int]] = (),
     pixel_size: PixelSize | None = None,
 ) -> Pick | None:
-    """Show cells and let a person choose some by clicking.
+    """Show cells and let the user choose some by clicking.
 
-    The page is the owner of the choice: it takes the pick and calls ``st.rerun()``.
+    The page owns the choice: it takes the pick and calls ``st.rerun()``.
 
     Parameters
     ----------
     rgb : (H, W, 3) uint8 array
     outlines : sequence of (N, 2) int arrays
-        Closed rings around what is chosen: (row, col) of corners of pixels.
+        Closed rings around the chosen cells: (row, col) of pixel corners.
     key : str
-        Of the widget; ``key + "-edit"`` and ``key + "-seen"`` in the session state are its own.
+        Key of the widget, which also uses ``key + "-edit"`` and ``key + "-seen"`` in the session
+        state.
     alt : str
-        What the picture shows, for those who cannot see it.
+        Description of the picture, for those who cannot see it.
     status : str
-        What is chosen, in words.
+        The chosen cells, in words.
     points : sequence of (row, col)
-        Where a cell is to be split; a click then is to move one of them.
+        The points that split a cell; with them a click moves one of the points.
     pixel_size : float or (float, float), optional
         As for `region_picker`.
 
     Returns
     -------
     Pick or None
-        None on every run that no click caused.
+        None in runs of the page that no click caused.
 
     Raises
     ------
@@ -292,31 +295,31 @@ def _mount(
     key: str,
     read: Callable[[dict[str, Any]], Region | Edit | Pick],
 ) -> None:
-    """Put the widget on the page, with its picture under the name of its digest."""
+    """Put the widget on the page; its picture is identified by its digest."""
     rgb = np.ascontiguousarray(rgb)
     digest = hashlib.blake2b(rgb, digest_size=16, salt=str(rgb.shape[1]).encode()).hexdigest()
-    # Without a gap: the element with the pixels has no height.
+    # Without a gap, because the element with the pixels has no height.
     with st.container(gap=None):
         _pixels(key=f"{key}-pixels", data=digest.encode() + _encoded(digest, rgb))
         _viewer(
             key=key,
-            # In a list: Streamlit loads pandas to look whether a dict holds data frames.
+            # In a list, because for a dict Streamlit loads pandas to look for data frames in it.
             data=[data | {"name": key, "picture": digest}],
             on_edit_change=partial(_receive, key, read),
         )
 
 
-# Streamlit samples large arrays when it hashes them and would mix up similar pictures.
+# Streamlit hashes only a sample of a large array, and would confuse similar pictures.
 @st.cache_data(max_entries=16, show_spinner=False)
 def _encoded(digest: str, _rgb: Rgb) -> bytes:
-    """The picture as lossless WebP: two thirds of a PNG in the same time."""
+    """Return the picture as lossless WebP: two thirds of the size of a PNG in the same time."""
     file = io.BytesIO()
     Image.fromarray(_rgb).save(file, "WEBP", lossless=True, quality=20, method=1)
     return file.getvalue()
 
 
 def _receive(key: str, read: Callable[[dict[str, Any]], Region | Edit | Pick]) -> None:
-    """Put what the browser sent where the widget looks for it, the first time it comes."""
+    """Store what the browser sent where the widget looks for it; ignore repetitions."""
     sent = st.session_state[key]["edit"]
     client, number = str(sent["client"]), int(sent["number"])
     seen = st.session_state.get(f"{key}-seen")
@@ -346,7 +349,7 @@ def _read_pick(sent: dict[str, Any]) -> Pick:
 
 
 def _fit(box: Region, *, shape: tuple[int, int]) -> Region:
-    """The box moved and, where it must, resized to lie inside of the image."""
+    """Return the box moved and, if necessary, resized to lie inside the image."""
     row0, col0, row1, col1 = (int(value) for value in box)
     (row0, row1), (col0, col1) = (
         _fit_side(start, stop=stop, length=length)
@@ -362,12 +365,12 @@ def _fit_side(start: int, *, stop: int, length: int) -> tuple[int, int]:
 
 
 def _inside(point: tuple[int, int] | None, shape: tuple[int, ...]) -> bool:
-    """Whether a point, if there is one, is a pixel of the picture."""
+    """Return whether a point, if there is one, is a pixel of the picture."""
     return point is None or all(0 <= p < n for p, n in zip(point, shape, strict=True))
 
 
 def _locate(edit: Edit, *, points: npt.NDArray[np.int64], shape: tuple[int, ...]) -> Edit | None:
-    """The edit with the index its marker has now; None if marker or place do not exist."""
+    """Return the edit with its marker's current index; None if marker or point do not exist."""
     if not _inside(edit.point, shape):
         return None
     if edit.index is None:

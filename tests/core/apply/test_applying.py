@@ -320,7 +320,7 @@ def test_the_command_line(place: Path, run: Run, capsys: Any) -> None:
     assert lines[0].startswith(f"1/3 {place / 'own.npz'}: ")
     assert "2/3" in lines[1]
     assert "cut.tif: failed: is a TIFF" in lines[1]
-    assert said.err == "cellcutter_core: 1 of 3 images failed; the reasons stand above\n"
+    assert said.err == "cellcutter_core: 1 of 3 images failed; see the errors above\n"
     own, other = f"{place.name}-own", "others-own"
     assert {file.name for file in out.iterdir()} == {
         "summary.csv",
@@ -357,10 +357,10 @@ def test_the_command_line(place: Path, run: Run, capsys: Any) -> None:
 @pytest.mark.parametrize(
     ("format", "message"),
     [
-        ("film", "format film is one of runs alone; choose one of labels, rois, geojson, table"),
-        ("model", "one of runs alone"),
-        ("recipe", "one of runs alone"),
-        ("all", "one of runs alone"),
+        ("film", "format film is only for runs; choose one of labels, rois, geojson, table"),
+        ("model", "only for runs"),
+        ("recipe", "only for runs"),
+        ("all", "only for runs"),
         ("gif", "no format 'gif'; choose one of labels"),
     ],
 )
@@ -449,7 +449,7 @@ def test_the_queue_starts_a_process_for_it(place: Path, copy: Run) -> None:
     later = Application.create(copy, {"own": place / "own.npz"})
     jobs.apply(made)
     jobs.apply(later)
-    with pytest.raises(ValueError, match="going on already"):
+    with pytest.raises(ValueError, match="already running or queued"):
         jobs.apply(later)
     assert jobs.position(later) in (1, 2)
     jobs.cancel(later)
@@ -462,7 +462,7 @@ def test_the_queue_starts_a_process_for_it(place: Path, copy: Run) -> None:
     np.testing.assert_array_equal(
         tifffile.imread(made.results / "own-labels.tif"), copy.epoch(2).labels
     )
-    with pytest.raises(ValueError, match="done already"):
+    with pytest.raises(ValueError, match="already done"):
         jobs.apply(made)
     time.sleep(0.3)
     assert not (later.path / "log.txt").exists()
@@ -605,7 +605,9 @@ def test_where_names_do_not_say_channels_it_is_told(in_files: Path, tmp_path: Pa
     run = Run(tmp_path / "run")
     assert run.description["files"] == about["files"]
     trained, more = Trained(run), in_files / "more"
-    with pytest.raises(ValueError, match=r"^B1_cyto.tif: .* by their names \(img.tif, img.tif\)"):
+    with pytest.raises(
+        ValueError, match=r"^B1_cyto.tif: .* do not name the channels \(img.tif, img.tif\)"
+    ):
         trained.read(more / "B1_cyto.tif")
     # In the order of the run's own they can be given all the same.
     image = trained.read([more / "B1_cyto.tif", more / "B1_dna.tif"], nucleus="B1_dna")

@@ -184,7 +184,7 @@ def test_one_that_cannot_be_drawn_at_the_end_is_told_and_in_the_exit_code(
     assert main(["continue", str(copy), "--epochs", "3"]) == 2
     said = capsys.readouterr()
     assert "2.npz: failed: no memory is left" in said.out
-    assert said.err == ("cellcutter_core: 1 of 2 other images failed; the reasons stand above\n")
+    assert said.err == ("cellcutter_core: 1 of 2 other images failed; see the errors above\n")
     summary = json.loads((copy / "result.json").read_text("utf-8"))
     assert [bool(one["error"]) for one in summary["others"]] == [False, True]
     assert [bool(one.error) for one in found_in_others(Run(copy))] == [False, True]
@@ -280,7 +280,7 @@ def test_uploaded_files_of_channels_are_put_together(
     assert [name for name, _ in refused] == ["B_dna.tif"]
     labels = tmp_path / "labels.tif"
     tifffile.imwrite(labels, np.asarray(sample((128, 128), seed=2).truth))
-    with pytest.raises(ValueError, match="is a label image, in which there are no cells"):
+    with pytest.raises(ValueError, match="is a label image, which cannot be segmented"):
         take_in(keep_file("labels.tif", labels.read_bytes()), choices, first)
     (taken,) = take_in(images[0], choices, first)
     assert taken.file_names == ["B_cyto.tif", "B_dna.tif"]
@@ -293,5 +293,5 @@ def test_uploaded_files_of_channels_are_put_together(
         1,
     )
     for given in (taken, choices.source):
-        with pytest.raises(ValueError, match="trained on already"):
+        with pytest.raises(ValueError, match="already trained on"):
             take_in(given, chosen, first)

@@ -164,7 +164,7 @@ def test_a_damaged_draft_says_so(text: str) -> None:
     draft = Draft()
     draft.save(Choices())
     next(Path(draft._folder).glob("choices.json")).write_text(text)
-    with pytest.raises(ValueError, match=r"cannot be read .*; choose the image anew"):
+    with pytest.raises(ValueError, match=r"cannot be read .*; choose the image again"):
         draft.load()
 
 
@@ -222,7 +222,7 @@ def test_no_file_is_asked_for_by_a_path() -> None:
     with pytest.raises(ValueError, match="digest"):
         KeptFile(name="x", digest="../../etc")
     for name in ("/etc/passwd", "a.zarr", "file:///etc", "ftp://a/b", ""):
-        with pytest.raises(ValueError, match="is no address"):
+        with pytest.raises(ValueError, match="is not an address"):
             Source(kind="web", name=name)
     source = Source(kind="web", name="https://example.org/cells.zarr/?key=1")
     assert source.title == "cells.zarr"

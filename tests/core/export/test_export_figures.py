@@ -59,7 +59,7 @@ def test_losses_scores_and_histograms_are_those_of_the_run(tmp_path: Path) -> No
     assert list(found) == [
         "Loss over the epochs",
         "Scores over the epochs",
-        "AP over the IoU that counts as found",
+        "AP over the IoU threshold",
         "Area in µm²",
         "Mean of actin",
         "Mean of DAPI",
@@ -67,7 +67,7 @@ def test_losses_scores_and_histograms_are_those_of_the_run(tmp_path: Path) -> No
     assert found["Loss over the epochs"][0]["y"] == [-0.125, -0.25, -0.375]
     assert found["Scores over the epochs"][0]["y"] == [0.25, 0.5, 0.75]
     # It is one of long ago, whose only baseline has no name; without guidance in its settings.
-    names = [trace["name"] for trace in found["AP over the IoU that counts as found"]]
+    names = [trace["name"] for trace in found["AP over the IoU threshold"]]
     assert names == ["Epoch 3", "Watershed"]
     # Four cells of 36 pixels, 9 µm² each, and of the means one each.
     (area,) = found["Area in µm²"]
@@ -87,7 +87,7 @@ def test_scores_begin_at_epoch_0_and_losses_at_epoch_1(tmp_path: Path) -> None:
     assert (curves[0]["name"], curves[0]["x"]) == ("Network", [0, 1, 2, 3])
     assert curves[0]["y"] == [0.125, 0.25, 0.5, 0.75]
     assert {curve["name"] for curve in curves} == {"Network", "Cheapest paths", "Watershed"}
-    names = [trace["name"] for trace in found["AP over the IoU that counts as found"]]
+    names = [trace["name"] for trace in found["AP over the IoU threshold"]]
     assert names == ["Epoch 0", "Epoch 3", "Cheapest paths", "Watershed"]
 
 

@@ -266,7 +266,7 @@ def test_the_archive_explains_itself(run: Run) -> None:
     ):  # fmt: skip
         assert fact in readme, fact
     assert "here" not in readme.split(), "the name of the machine is nobody's business"
-    assert "Not in here" not in readme
+    assert "Not included" not in readme
     assert list(files)[:3] == ["README.md", "labels.tif", "RoiSet.zip"]
 
 
@@ -274,7 +274,7 @@ def test_the_archive_says_what_is_not_in_it(run: Run) -> None:
     files = unzipped(content(run, "all", 1))
     assert "model.keras" not in files
     assert (
-        "a run keeps the network of its last epoch alone, which is 3" in files["README.md"].decode()
+        "a run keeps only the network of its last epoch, which is 3" in files["README.md"].decode()
     )
 
 
@@ -293,7 +293,7 @@ def test_no_cells(run: Run, tmp_path: Path) -> None:
     bare = Run.create(tmp_path / "bare", run.inputs, TINY)
     bare.add_epoch(1, drawing(np.zeros((96, 120), np.int32)))
     readme = unzipped(content(bare, "all"))["README.md"].decode()
-    (_, missing) = readme.split("Not in here")
+    (_, missing) = readme.split("Not included")
     assert "no cell in the labels" in missing
     assert missing.split("\n\n")[1].startswith("- ImageJ ROI set: ")
     assert missing.split("\n\n")[1].count("\n- Trained network: ") == 1
@@ -318,7 +318,7 @@ def test_what_a_file_is_called_is_no_code(run: Run, tmp_path: Path) -> None:
         (["--format", "tiff"], "no format 'tiff'; choose one of labels, rois, geojson"),
         (["--format", "labels", "--epoch", "9"], "no epoch 9; it has 1 to 3"),
         (["--format", "labels", "--epoch", "0"], "no epoch 0; it has 1 to 3"),
-        (["--format", "model", "--epoch", "2"], "network of its last epoch alone, which is 3"),
+        (["--format", "model", "--epoch", "2"], "network of its last epoch, which is 3"),
         (["--format", "table", "--out", "nowhere/cells.csv"], "cannot write nowhere"),
     ],
 )

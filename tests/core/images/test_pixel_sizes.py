@@ -236,7 +236,7 @@ def test_what_is_given_counts_more(tmp_path: Path) -> None:
     image = read_channel_files([other, third, tmp_path / "a.tif"])
     assert image.pixel_size == 1.0
     assert image.size_notes == (
-        "The files of its channels say different pixel sizes, c.tif 1 µm and a.tif "
+        "The files of its channels give different pixel sizes, c.tif 1 µm and a.tif "
         "0.4 µm high and 0.2 µm wide. That of c.tif is used.",
     )
     assert f"  Look closely. {image.size_notes[0]}" in lines_of(image)

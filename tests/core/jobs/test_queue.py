@@ -208,13 +208,13 @@ def test_what_is_submitted_twice(folder, manner):
     jobs.submit(a)
     jobs.submit(b)
     until(lambda: status(a) == "running")
-    with pytest.raises(ValueError, match="still going; stop it first"):
+    with pytest.raises(ValueError, match="still running; stop it first"):
         jobs.submit(a)
-    with pytest.raises(ValueError, match="waits for its turn already"):
+    with pytest.raises(ValueError, match="already in the queue"):
         jobs.submit(b)
     (folder / "go").touch()
     until(lambda: status(b) == "finished")
-    with pytest.raises(ValueError, match="has 2 epochs already; choose a larger number"):
+    with pytest.raises(ValueError, match="already has 2 epochs; choose a larger number"):
         jobs.submit(a)
     with pytest.raises(ValueError, match="epochs should be at least 1"):
         jobs.submit(a, epochs=0)
@@ -349,7 +349,7 @@ def test_a_run_outlives_its_server(folder, manner):
         timeout=LONGEST,  # It ends although a run goes on and another one waits.
     )
     assert server.returncode == 0, server.stderr
-    assert f"goes on without the server; to end it: touch {a.path}/stop" in server.stdout
+    assert f"continues without the server; to stop it: touch {a.path}/stop" in server.stdout
     assert (status(a), status(b)) == ("running", "queued")
     # The next server finds both.
     jobs = Jobs()
@@ -669,7 +669,7 @@ def test_a_run_goes_on_to_where_it_was_to_go(folder):
     np.savez(run.path / "inputs.npz", **{**run.inputs.arrays(), "mask": np.zeros((48, 48), bool)})
     run.record("started", pid=1, host="another machine", epochs=7)
     run.record("stopped")
-    with pytest.raises(ValueError, match="no cell area"):
+    with pytest.raises(ValueError, match="the mask covers no pixel"):
         work(run)
     assert [event["epochs"] for event in run.events() if event["kind"] == "started"] == [7, 7]
 

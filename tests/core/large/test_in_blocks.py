@@ -450,7 +450,7 @@ def test_it_is_watched_and_stopped_between_blocks(application: Application) -> N
 def test_what_imagej_cannot_hold_is_said_at_once(trained: Trained, tmp_path: Path) -> None:
     far = dataclasses.replace(large_sample(), origin=(60200, 0))
     large = LargeImage.held(trained.in_roles(far))
-    with pytest.raises(ValueError, match="a ROI of ImageJ ends at pixel 60535"):
+    with pytest.raises(ValueError, match="an ROI of ImageJ ends at pixel 60535"):
         trained.apply_in_blocks(large, {"rois": tmp_path / "r.zip"})
     assert not list(tmp_path.iterdir())
 

@@ -97,7 +97,7 @@ def test_brightness_does_not_matter_to_blobs() -> None:
         (lambda: MarkerSettings(diameter=3), "diameter should be at least 6"),
         (lambda: typical_diameter(np.zeros((3, 3), bool), 2), "mask is empty"),
         (lambda: typical_diameter(np.ones((3, 3), bool), 0), "n_markers is 0"),
-        (lambda: number_markers(np.zeros((3, 3), int)), "nothing but 0"),
+        (lambda: number_markers(np.zeros((3, 3), int)), "holds only 0"),
         (lambda: number_markers(np.full((3, 3), 0.5)), "dtype float64"),
         (lambda: number_markers([[0.0, 1e30]]), "dtype float64"),
         (lambda: number_markers([[0, -1]]), "holds the value -1"),
@@ -112,7 +112,7 @@ def test_brightness_does_not_matter_to_blobs() -> None:
         (lambda: markers_from_points([(2, 15)], (20, 9)), r"give \(row, col\), not \(x, y\)"),
         (
             lambda: markers_from_points([(1, 1), (5, 5), (1.2, 0.9)], (9, 9)),
-            r"1 too many in the same pixel as another, first at \(row, col\) \(1, 1\)",
+            r"1 in the same pixel as another, first at \(row, col\) \(1, 1\)",
         ),
         (lambda: markers_from_points([(1, 1)], (9, 9), radius=-1), "radius is -1"),
     ],
@@ -358,7 +358,7 @@ def test_what_cellpose_pickles_is_said_how_to_save(tmp_path: Path) -> None:
     for name in ("a_seg.npy", "renamed.npy"):
         np.save(tmp_path / name, found, allow_pickle=True)
         for read in (read_labels, read_image, lambda file: read_markers(file, SHAPE)):
-            with pytest.raises(ValueError, match=rf"^{name}: is a file of Cellpose's own, pickled"):
+            with pytest.raises(ValueError, match=rf"^{name}: is Cellpose's own format: pickled"):
                 read(tmp_path / name)
     # What it says to do does it.
     with pytest.raises(ValueError, match="in Python: ") as caught:
@@ -414,7 +414,7 @@ def test_files_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"markers.tif: has shape \(30, 40, 1\).*\(20, 40\)"):
         read_markers(file, SHAPE)
     tifffile.imwrite(file, np.zeros(SHAPE, np.uint8))
-    with pytest.raises(ValueError, match=r"markers.tif: .*nothing but 0"):
+    with pytest.raises(ValueError, match=r"markers.tif: .*holds only 0"):
         read_markers(file, SHAPE)
     np.save(tmp_path / "pickled.npy", np.array([{}], object), allow_pickle=True)
     with pytest.raises(ValueError, match=r"pickled\.npy"):

@@ -185,7 +185,7 @@ def test_what_is_no_image_is_said_in_one_line(image: np.ndarray, message: str) -
 
 def test_a_diameter_of_no_nucleus() -> None:
     for diameter in (5.9, -1, np.nan):
-        with pytest.raises(ValueError, match=f"diameter is {diameter}.*from 6 pixels up"):
+        with pytest.raises(ValueError, match=f"diameter is {diameter}.*at least 6 pixels"):
             nucleus_regions(np.eye(30), diameter=diameter)
 
 

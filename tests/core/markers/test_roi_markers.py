@@ -106,7 +106,11 @@ LINE = ImagejRoi(roitype=ROI_TYPE.LINE, x1=1, y1=2, x2=9, y2=9)
     ("name", "content", "message"),
     [
         ("a.roi", LINE.tobytes(), "which is a line; save points or areas"),
-        ("a.zip", archive(p=POINT.tobytes(), a=roi(ROI_TYPE.RECT, 1, 1, 5, 5)), "one kind of ROIs"),
+        (
+            "a.zip",
+            archive(p=POINT.tobytes(), a=roi(ROI_TYPE.RECT, 1, 1, 5, 5)),
+            "only the ROIs that are",
+        ),
         ("a.roi", roi(ROI_TYPE.RECT, 100, 100, 120, 120), r"no pixel of its own in the image of"),
         (
             "a.zip",

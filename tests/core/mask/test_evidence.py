@@ -174,7 +174,7 @@ def test_an_empty_channel_adds_nothing() -> None:
     ("cell", "others", "message"),
     [
         (np.full((20, 20), 3.0), {}, "cell is constant"),
-        (np.pad([[9.0]], 10), {}, "cell is constant, but for single pixels"),
+        (np.pad([[9.0]], 10), {}, "cell is constant, or differs only in single pixels"),
         (np.ones(5), {}, r"cell has the shape \(5,\)"),
         (np.full((9, 9), np.inf), {}, "cell has pixels that are NaN or infinite"),
         (np.full((9, 9), 1j), {}, "cell holds complex128"),

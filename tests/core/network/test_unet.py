@@ -178,7 +178,7 @@ def test_weights_go_from_one_network_to_another(tiny: UNet) -> None:
     assert other.weights == []
     other.set_weights(tiny.weights, 2)
     np.testing.assert_array_equal(other.probabilities(crops()), tiny.probabilities(crops()))
-    with pytest.raises(ValueError, match="these weights belong to another network; take"):
+    with pytest.raises(ValueError, match="these weights belong to another network; use"):
         UNet(TINY).set_weights(tiny.weights, 3)
     with pytest.raises(ValueError, match="belong to another network"):
         UNet(TINY).set_weights(tiny.weights[:-1], 2)

@@ -158,7 +158,7 @@ def test_a_deleted_run_is_brought_back_with_all_that_was_in_it(folder):
     before = {file: file.read_bytes() for file in run.path.rglob("*") if file.is_file()}
     delete_run("a")
     assert [one.id for one in list_runs()[0]] == ["b"]
-    with pytest.raises(ValueError, match=r"run a was deleted; .* page Train brings it back"):
+    with pytest.raises(ValueError, match=r"run a was deleted; it can be brought back .* Train"):
         find_run("a")
     with pytest.raises(ValueError, match="there is no run a; it has been deleted already"):
         delete_run("a")
@@ -168,7 +168,7 @@ def test_a_deleted_run_is_brought_back_with_all_that_was_in_it(folder):
     after = {file: file.read_bytes() for file in run.path.rglob("*") if file.is_file()}
     assert after == before
     assert deleted_runs() == []
-    with pytest.raises(ValueError, match="is not there any more"):
+    with pytest.raises(ValueError, match="no longer exists"):
         restore_run("a")
 
 
@@ -201,14 +201,14 @@ def test_a_run_is_not_brought_back_over_another_one(folder):
     new_run(folder, "a")
     delete_run("a")
     new_run(folder, "a")
-    with pytest.raises(ValueError, match="there is a run a already"):
+    with pytest.raises(ValueError, match="there is already a run a"):
         restore_run("a")
 
 
 def test_a_running_run_is_not_deleted(folder):
     run = new_run(folder, "a")
     run.record("started", pid=os.getpid(), host=socket.gethostname())
-    with pytest.raises(ValueError, match="run a is still going; stop it first"):
+    with pytest.raises(ValueError, match="run a is still running; stop it first"):
         delete_run("a")
     # Nor one that is about to say that it has started.
     starting = new_run(folder, "b")

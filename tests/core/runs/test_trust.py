@@ -73,12 +73,12 @@ def test_a_good_run_is_not_doubted() -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"full": 0.97}, "The mask calls 97% of the image cell"),
-        ({"loose": 0.4}, "40% of the mask lies in pieces without a marker"),
-        ({"claimed_first": 0.3}, "the taught network claimed only 30% of the mask"),
-        ({"claimed_last": 0.7}, "Training made it worse: the cells claim 70% of the mask"),
-        ({"n_last": 40}, "Training lost cells: 40 claim a pixel, at epoch 0 it was 50"),
-        ({"claimed_first": None, "claimed_last": 0.2}, "The cells claim only 20% of the mask"),
+        ({"full": 0.97}, "The mask covers 97% of the image"),
+        ({"loose": 0.4}, "40% of the mask lies in parts without a marker"),
+        ({"claimed_first": 0.3}, "the taught network filled only 30% of the mask"),
+        ({"claimed_last": 0.7}, "Training made it worse: the cells fill 70% of the mask"),
+        ({"n_last": 40}, "Training lost cells: 40 cells are left, at epoch 0 there were 50"),
+        ({"claimed_first": None, "claimed_last": 0.2}, "The cells fill only 20% of the mask"),
     ],
 )
 def test_each_sign_says_one_thing(change: dict[str, float], sentence: str) -> None:

@@ -181,13 +181,13 @@ TWO[1:3, 1:3], TWO[4:6, 6:8] = 1, 2
         ({"markers": TWO - 1}, "markers holds the value -1"),
         ({"markers": (TWO - 1).astype(np.uint16)}, "the number 65535 where there is no marker"),
         ({"markers": TWO + 1}, "or no pixel between markers; background is 0"),
-        ({"markers": 255 * (TWO > 0)}, "markers has one number in several pieces, as a mask has"),
+        ({"markers": 255 * (TWO > 0)}, "markers has one number in several pieces, like a mask"),
         ({"background": np.ones((6, 8), bool)}, "background is True at every marker.* give ~mask"),
         (
             {"markers": TWO, "background": TWO > 0},
             "background is True at every marker.* give ~mask",
         ),
-        ({"background": 3 * TWO}, "background holds int64 from 0 to 6, but has to be True where"),
+        ({"background": 3 * TWO}, "background holds int64 from 0 to 6, but must be True where"),
         ({"image": np.zeros((2, 6, 8))}, r"\(2, 6, 8\), which is 8 channels .* np.moveaxis\(image"),
     ],
 )

@@ -487,7 +487,7 @@ def test_the_display_window_is_shaded() -> None:
     (band,) = figure.layout.shapes
     assert (band.x0, band.x1) == (10, 90)
     assert figure.layout.yaxis.type == "log"
-    with pytest.raises(ValueError, match="channel cell has pixels that are no number"):
+    with pytest.raises(ValueError, match="channel cell has infinite or NaN pixels"):
         histogram(np.array([[1.0, np.nan]]), name="cell")
 
 
@@ -514,7 +514,7 @@ def test_intensities_count_every_pixel_under_the_pointer_and_show_the_smallest_b
 def test_intensities_of_a_channel_that_is_all_the_same_are_one_bar() -> None:
     bars = counted_in_bars(np.full((9, 9), 7), name="cell")
     assert intensities(bars, (7, 8), span=(7, 7), alt="").count("81 pixels") == 1
-    with pytest.raises(ValueError, match="channel cell has pixels that are no number"):
+    with pytest.raises(ValueError, match="channel cell has infinite or NaN pixels"):
         counted_in_bars(np.array([[np.nan]]), name="cell")
 
 

@@ -77,9 +77,7 @@ def test_outlines_are_exactly_the_cells_as_truth_and_as_markers(tmp_path: Path, 
     np.testing.assert_array_equal(read_markers(path, part.shape, origin=(30, 40)), expected)
     with pytest.raises(ValueError, match=rf"^{name}: holds outlines, which do not say how large"):
         read_labels(path)
-    with pytest.raises(
-        ValueError, match=rf"^{name}: holds points or outlines, or is any other JSON"
-    ):
+    with pytest.raises(ValueError, match=rf"^{name}: holds points, outlines or other JSON"):
         read_image(path)
 
 
@@ -166,7 +164,7 @@ def test_cells_of_qupath_give_their_nuclei_as_markers_and_themselves_as_truth(
     # Drawn around all of them, to find them in; it is no cell.
     around = feature(square(0, 0, 58), "annotation")
     path = written(tmp_path, [around, *cells])
-    line = r"^a\.geojson: 1 annotations are left out; the 2 detections beside them are taken"
+    line = r"^a\.geojson: 1 annotations are left out; the 2 detections are used"
     for size, first, read in (
         (15, 5, lambda: read_labels(path, shape=SHAPE)),
         (5, 9, lambda: read_markers(path, SHAPE)),
@@ -183,13 +181,13 @@ def test_cells_of_qupath_give_their_nuclei_as_markers_and_themselves_as_truth(
     [
         (b'{"type": "FeatureColl', "begins like GeoJSON, but is damaged"),
         (b"[" * 100_000 + b"{", "begins like GeoJSON|neither an image nor text"),
-        ({"settings": 3}, "is JSON, but no GeoJSON of points or areas"),
-        ([{"type": "Feature", "geometry": 3}], "is JSON, but no GeoJSON"),
+        ({"settings": 3}, "is JSON, but not GeoJSON of points or areas"),
+        ([{"type": "Feature", "geometry": 3}], "is JSON, but not GeoJSON"),
         ({"type": "LineString", "coordinates": [[1, 2], [3, 4]]}, "is a LineString; save points"),
-        ({"type": "Topology"}, "holds a Topology, which is no GeoJSON"),
-        ({"type": "Point", "coordinates": [1e9, 4]}, "beyond any image; they have to be in pixels"),
+        ({"type": "Topology"}, "holds a Topology, which is not GeoJSON"),
+        ({"type": "Point", "coordinates": [1e9, 4]}, "beyond any image; give them in pixels"),
         ({"type": "Point", "coordinates": [float("nan"), 4]}, "beyond any image"),
-        ({"type": "Point", "coordinates": ["a", "b"]}, "no GeoJSON of points or areas"),
+        ({"type": "Point", "coordinates": ["a", "b"]}, "not GeoJSON of points or areas"),
         (square(100, 100), "has no pixel of its own in the image of 60 × 80"),
         ({"type": "FeatureCollection", "features": []}, "at least one marker is needed"),
     ],

@@ -124,7 +124,7 @@ def test_nothing_of_another_file_is_read(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "virtual.h5", "w") as file:
         file.create_virtual_dataset("a", layout)
     for name in ("raw.h5", "virtual.h5"):
-        with pytest.raises(ValueError, match=rf"^{name}: has its numbers in other files"):
+        with pytest.raises(ValueError, match=rf"^{name}: has its data in other files"):
             read_image(tmp_path / name)
 
 

@@ -323,7 +323,7 @@ def test_a_picture_beside_a_stack_is_an_image_and_a_curve_is_none(
     del images[1:]
     for number in (1, 2):
         del opened.scenes[number]
-    with pytest.raises(ValueError, match="holds no image of rows and columns"):
+    with pytest.raises(ValueError, match="holds no image with rows and columns"):
         read_image(path)
 
 

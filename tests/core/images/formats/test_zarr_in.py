@@ -256,7 +256,7 @@ def scale(attributes: dict[str, Any]) -> dict[str, Any]:
 
 
 BROKEN: dict[str, tuple[Any, str]] = {
-    "no attributes": (lambda f: (f / ".zattrs").unlink(), "is no OME-Zarr image"),
+    "no attributes": (lambda f: (f / ".zattrs").unlink(), "is not an OME-Zarr image"),
     "half a file": (lambda f: (f / ".zattrs").write_text('{"multi'), r"damaged file \.zattrs"),
     "a list": (lambda f: (f / ".zattrs").write_text("[]"), r"damaged file \.zattrs"),
     "deep": (lambda f: (f / ".zattrs").write_text("[" * 100_000), r"damaged file \.zattrs"),
@@ -275,20 +275,20 @@ BROKEN: dict[str, tuple[Any, str]] = {
     "nothing in it": (lambda f: attributes_of(f, lambda a: scale(a).clear()), "KeyError"),
     "a number": (
         lambda f: attributes_of(f, lambda a: a.update(multiscales=7)),
-        "metadata that are not those",
+        "metadata that do not follow OME-Zarr",
     ),
     "odd axis": (
         lambda f: attributes_of(f, lambda a: scale(a)["axes"][0].update(name="lambda", type="")),
         "has an axis 'lambda'",
     ),
     "one axis too few": (lambda f: attributes_of(f, lambda a: scale(a)["axes"].pop()), "5 axes"),
-    "codec": (lambda f: array_of(f, compressor={"id": "vlen"}), "with vlen, which is not known"),
+    "codec": (lambda f: array_of(f, compressor={"id": "vlen"}), "vlen, which is not supported"),
     "filter": (lambda f: array_of(f, filters=[{"id": "delta"}]), "filters .*delta"),
     "type": (lambda f: array_of(f, dtype="|O"), "pickled"),
-    "text": (lambda f: array_of(f, dtype="<U5"), "which is no pixel"),
-    "fields": (lambda f: array_of(f, dtype=[["a", "<u2"]]), "no pixel"),
-    "no type": (lambda f: array_of(f, dtype="nonsense"), "what cannot be"),
-    "fill": (lambda f: array_of(f, fill_value="nonsense"), "'nonsense' where it has no pixels"),
+    "text": (lambda f: array_of(f, dtype="<U5"), "but pixels are numbers"),
+    "fields": (lambda f: array_of(f, dtype=[["a", "<u2"]]), "but pixels are numbers"),
+    "no type": (lambda f: array_of(f, dtype="nonsense"), "invalid metadata of its array"),
+    "fill": (lambda f: array_of(f, fill_value="nonsense"), "the fill value 'nonsense', which"),
     "huge": (
         lambda f: array_of(f, shape=[1, 2, 1, 60_000, 60_000]),
         "more than the limit of 1 MiB",
@@ -429,7 +429,7 @@ def test_from_a_server(tmp_path: Path, server: str, options: dict[str, Any]) -> 
         expected = np.moveaxis(PIXELS[0, :, 1, 10:45, 10:60], 0, 2)
         np.testing.assert_array_equal(read.pixels, expected)
         assert read.channels == ("actin", "DAPI")
-    with pytest.raises(ValueError, match=r"^none\.zarr: is no OME-Zarr image, or may not be"):
+    with pytest.raises(ValueError, match=r"^none\.zarr: is not an OME-Zarr image, or is not"):
         read_image(f"{server}/none.zarr")
     with pytest.raises(ValueError, match=r"^a\.zarr: cannot be fetched: zarr\.json gave HTTP 500"):
         read_image(f"{server}/broken/a.zarr")
@@ -439,7 +439,7 @@ def test_a_server_that_is_not_there() -> None:
     with pytest.raises(ValueError, match=r"^a\.zarr: cannot be fetched .*check the address"):
         read_image("http://127.0.0.1:9/a.zarr")
     for address in ("http://", "https://name:secret@example.org/a.zarr"):
-        with pytest.raises(ValueError, match=": is no address") as caught:
+        with pytest.raises(ValueError, match=": is not an address") as caught:
             read_image(address)
         assert "secret" not in str(caught.value)
 
@@ -450,11 +450,11 @@ def test_visitors_cannot_reach_what_is_open_to_the_server_alone(
     written(tmp_path / "a.zarr")
     port = server.rpartition(":")[2]
     for host in ("127.0.0.1", "localhost"):
-        with pytest.raises(ValueError, match=r"^a\.zarr: lies on a computer of a private network"):
+        with pytest.raises(ValueError, match=r"^a\.zarr: is on a computer of a private network"):
             read_image(f"http://{host}:{port}/a.zarr", z=0, t=0, public_only=True)
     # Also not by way of a proxy, or of an address that sends them on.
     monkeypatch.setenv("http_proxy", server)
-    with pytest.raises(ValueError, match=r"^a\.zarr: (lies on|cannot be fetched)"):
+    with pytest.raises(ValueError, match=r"^a\.zarr: (is on|cannot be fetched)"):
         read_image(f"http://127.0.0.1:{port}/a.zarr", z=0, t=0, public_only=True)
 
 

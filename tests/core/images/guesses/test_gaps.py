@@ -243,7 +243,7 @@ def test_nan_elsewhere_is_told(tmp_path: Path) -> None:
     for bad in (one, lines, background, np.full_like(channel, np.nan)):
         assert not is_gap(np.isnan(bad))
         tifffile.imwrite(tmp_path / "bad.tif", bad)
-        with pytest.raises(ValueError, match="NaN, infinite or beyond"):
+        with pytest.raises(ValueError, match="NaN, infinite or too large"):
             read_image(tmp_path / "bad.tif")
     mosaic = np.full((400, 400), np.nan, np.float32)
     mosaic[:200, :240], mosaic[150:350, 150:390] = channel, channel
@@ -253,7 +253,7 @@ def test_nan_elsewhere_is_told(tmp_path: Path) -> None:
     assert np.isfinite(image.pixels).all()
     # Two tiles of 200 × 240 that overlap in 50 × 90 leave 68,500 of 160,000 pixels.
     (note,) = image.remarks
-    assert note.startswith(f"43% of the image has one value throughout, {channel.min():g},")
+    assert note.startswith(f"43% of the image has the same value, {channel.min():g},")
 
 
 def test_of_a_frame_seen_smaller_the_width_is_that_of_the_whole() -> None:

@@ -114,7 +114,7 @@ def test_it_is_no_image_to_segment(tmp_path: Path, capsys: pytest.CaptureFixture
     actin, _, _ = files(tmp_path)
     (tmp_path / "labels").mkdir()
     for file in kinds_of_label_files(tmp_path / "labels"):
-        said = rf"^{file.name}: is a label image, in which there are no cells to find"
+        said = rf"^{file.name}: is a label image, which cannot be segmented"
         with pytest.raises(ValueError, match=said):
             read_image(file)
         with pytest.raises(ValueError, match=said):
@@ -137,14 +137,14 @@ def test_an_overview_is_no_image(tmp_path: Path, name: str, where: str) -> None:
         Picture.fromarray((plane >> 8).astype(np.uint8)).save(tmp_path / name, "JPEG")
     else:
         tifffile.imwrite(tmp_path / name, plane)
-    with pytest.raises(ValueError, match=rf"^{name}: holds an overview alone.*{where}.*OME-TIFF"):
+    with pytest.raises(ValueError, match=rf"^{name}: holds only an overview.*{where}.*OME-TIFF"):
         read_image(tmp_path / name)
 
 
 def test_the_thumbnail_of_a_raw_file_is_no_image(tmp_path: Path) -> None:
     plane = sample((128, 128), seed=3).channel("fluorescence")
     tifffile.imwrite(tmp_path / "a.dng", plane[::4, ::4], subfiletype=1)
-    with pytest.raises(ValueError, match=r"^a\.dng: holds a reduced image alone"):
+    with pytest.raises(ValueError, match=r"^a\.dng: holds only a reduced image"):
         read_image(tmp_path / "a.dng")
 
 
@@ -182,7 +182,7 @@ def test_among_uploaded_files_it_is_the_truth(
     np.testing.assert_array_equal(part.truth, truth[10:90, 20:100])
     # One file of an image is as good; a label image alone is none.
     assert together([kept[1], kept[2]]).truth == source.truth
-    with pytest.raises(ValueError, match="is a label image, in which there are no cells"):
+    with pytest.raises(ValueError, match="is a label image, which cannot be segmented"):
         read_source(together([kept[2]]))
     # An image with its truth beside it in its file is an image.
     save(sample((128, 128), seed=3), tmp_path / "with.npz")

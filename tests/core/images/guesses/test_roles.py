@@ -74,11 +74,13 @@ def test_contents_contradict_a_name_aloud(tmp_path: Path) -> None:
     # A name that is known decides all the same.
     assert (image.cell, image.nucleus) == ((1,), 0)
     (doubt,) = doubts(image)
-    assert doubt.startswith("DAPI is called after nuclei, but GFP looks like nuclei")
+    assert doubt.startswith(
+        "DAPI is named after nuclei but does not look like nuclei, and GFP does"
+    )
     assert f"  Look closely. {doubt}" in lines_of(image)
     image = named(tmp_path, ["actin", "tubulin"], ["cells", "nuclei"])
     assert image.nucleus is None
-    assert doubts(image)[0].startswith("tubulin is not called after nuclei, but it looks like")
+    assert doubts(image)[0].startswith("tubulin is not named after nuclei, but it looks like")
 
 
 def test_files_that_are_numbered(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""Zip archives from anywhere. Python takes memory for as much as an archive promises.
+"""Opens zip archives safely: Python would use as much memory as an archive claims to need.
 
-The messages here are without the file's name, as in `cellcutter_core.images.contents`.
+Messages here lack the file's name, as in `cellcutter_core.images.contents`.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from pathlib import Path
 from cellcutter_core.images.contents import Unreadable
 
 LARGEST_RATIO = 1032
-"""How many bytes a deflated one can become at most."""
+"""The largest factor by which deflated bytes can grow when unpacked."""
 
 BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""Methods of compression of which no more is unpacked at once than was asked for."""
+"""Methods of compression that never unpack more at once than requested."""
 
 
 def open_archive(path: Path) -> zipfile.ZipFile:
-    """Open an archive to read what is in it.
+    """Open an archive for reading.
 
     Raises
     ------
     Unreadable
-        If an entry is longer than the file, or than what it is unpacked from can become, or is
-        compressed by another method than deflate.
+        If an entry is longer than the file, claims a larger size than its bytes can unpack to, or
+        is compressed by another method than deflate.
     zipfile.BadZipFile
-        If it is no archive.
+        If it is not a zip archive.
     """
     archive = zipfile.ZipFile(path)
     size = path.stat().st_size
@@ -43,14 +43,14 @@ def _check(entry: zipfile.ZipInfo, size_of_archive: int) -> None:
     name = entry.filename[:40]
     if entry.compress_type not in BOUNDED:
         raise Unreadable(
-            f"is a zip archive in which {name!r} is compressed by a method that is not read "
-            f"(number {entry.compress_type}); pack it again with the usual one, deflate"
+            f"is a zip archive in which {name!r} is compressed by a method that is not supported "
+            f"(number {entry.compress_type}); pack it again with the usual method, deflate"
         )
     largest = entry.compress_size
     if entry.compress_type == zipfile.ZIP_DEFLATED:
         largest *= LARGEST_RATIO
     if entry.compress_size > size_of_archive or entry.file_size > largest:
         raise Unreadable(
-            f"is a damaged zip archive: {name!r} is longer in it than it can be; copy or save it "
+            f"is a damaged zip archive: it states an impossible size of {name!r}; copy or save it "
             "again"
         )
