@@ -28,7 +28,10 @@ from zarr.codecs import (
 )
 
 from cellcutter_core.export.formats.ome_zarr import ome_zarr
+from cellcutter_core.images.contents import Unreadable
 from cellcutter_core.images.formats import zarr_stores
+from cellcutter_core.images.formats.zarr_arrays import crc32c, open_array
+from cellcutter_core.images.formats.zarr_stores import FolderStore
 from cellcutter_core.images.image import read_image, read_labels
 from cellcutter_core.simulation.sample import sample
 
@@ -200,6 +203,36 @@ def test_a_zip_archive_with_the_folder_or_what_is_in_it(tmp_path: Path, inside: 
     folder = written(tmp_path / "a.zarr", version="0.5", shards=(1, 2, 3, 32, 64))
     read = read_image(zipped(folder, inside=inside), z=1, t=0)
     np.testing.assert_array_equal(read.pixels, np.moveaxis(PIXELS[0, :, 1], 0, 2))
+
+
+@pytest.mark.parametrize("at_end", [True, False])
+def test_a_shard_whose_list_of_chunks_has_changed_is_refused(tmp_path: Path, at_end: bool) -> None:
+    location = "end" if at_end else "start"
+    folder = tmp_path / "a.zarr"
+    array = zarr.create_array(
+        folder,
+        shape=(64, 64),
+        chunks=(16, 16),
+        shards={"shape": (64, 64), "index_location": location},
+        dtype="u2",
+        zarr_format=3,
+    )
+    array[:] = np.arange(64 * 64).reshape(64, 64)
+    found = open_array(FolderStore(folder), "").read((slice(0, 64), slice(0, 64)))
+    np.testing.assert_array_equal(found, np.arange(64 * 64).reshape(64, 64))
+    (shard,) = (file for file in folder.rglob("*") if file.is_file() and file.name != "zarr.json")
+    damaged = bytearray(shard.read_bytes())
+    # The lowest byte of the place of the first chunk: other pixels would be read.
+    damaged[-(16 * 16 + 4) if at_end else 0] ^= 1
+    shard.write_bytes(damaged)
+    with pytest.raises(Unreadable, match="its list of chunks has changed"):
+        open_array(FolderStore(folder), "").read((slice(0, 64), slice(0, 64)))
+
+
+def test_the_checksum_of_a_list_of_chunks() -> None:
+    # RFC 3720, appendix B.4.
+    assert crc32c(bytes(32)) == 0x8A9136AA
+    assert crc32c(bytes(range(32))) == 0x46DD794E
 
 
 def test_axes_units_and_names(tmp_path: Path) -> None:
