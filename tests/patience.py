@@ -6,3 +6,6 @@ Only what hangs is given up.
 
 LONGEST = 1800.0
 """Seconds after which something is taken to hang; on no machine does anything take so long."""
+
+ANSWERED = 300.0
+"""The same for a page in the browser, but for a training. A test that fails there runs again."""

@@ -79,7 +79,7 @@ class Source(Settings):
     def _address(self) -> Source:
         # A path here would be read from the disk of the server.
         if self.kind == "web" and not is_address(self.name):
-            raise ValueError(f"{self.name!r} is no address; give one that begins with https://")
+            raise ValueError(f"{self.name!r} is not an address; give one that begins with https://")
         return self
 
     @property

@@ -350,7 +350,7 @@ def test_what_was_found_of_an_image_is_shown_with_how_sure_it_is() -> None:
     assert app.multiselect(key="data_cell").value == ["s_w2"]
     assert app.selectbox(key="data_nucleus").value == "s_w1"
     shown = [caption.value for caption in app.caption]
-    assert any(text.startswith("s_w1 (likely: it alone shows compact") for text in shown)
+    assert any(text.startswith("s_w1 (likely: only it shows compact") for text in shown)
     assert "From the file: 0.4 µm high and 0.2 µm wide." in shown
     assert any(text.startswith("Pixels are not square") for text in shown)
     app.number_input(key="data_pixel_height").set_value(0.2).run()

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from patience import LONGEST
+from patience import ANSWERED, LONGEST
 from scipy import ndimage
 from serving import LINKS, ROOT, Server
 
 from cellcutter_core.runs.store import Run
 
 # Milliseconds; these machines may be busy with other things.
-SOON = TRAINED = 1000 * LONGEST
+SOON, TRAINED = 1000 * ANSWERED, 1000 * LONGEST
 # After this a click is taken to be lost.
 CLICKED = 60_000
 REAL = ROOT.parent / "shared" / "data" / "bbbc018_ht29" / "00733.npz"
@@ -45,7 +45,7 @@ def go(page: Any, name: str) -> None:
     from playwright.sync_api import TimeoutError
 
     heading = page.get_by_role("heading", name=name, level=1)
-    end = time.monotonic() + LONGEST
+    end = time.monotonic() + ANSWERED
     while not heading.count():
         assert time.monotonic() < end, f"clicks on {name} lead nowhere"
         page.locator(LINKS).filter(has_text=name).click()

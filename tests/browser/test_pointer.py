@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from patience import LONGEST
+from patience import ANSWERED
 
 START = "points 3 [(80, 100), (200, 280), (150, 20)]"
 
@@ -72,7 +72,7 @@ def click(page: Any, row: int, col: int) -> None:
 
 
 def text(page: Any, content: str) -> None:
-    page.get_by_text(content, exact=True).wait_for(timeout=1000 * LONGEST)
+    page.get_by_text(content, exact=True).wait_for(timeout=1000 * ANSWERED)
 
 
 def edit_mode(page: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from patience import LONGEST
+from patience import ANSWERED
 from serving import Server
 
 from cellcutter_core.config import QUICK
@@ -16,7 +16,7 @@ from cellcutter_core.runs.store import Run
 from cellcutter_core.training.inputs import Inputs
 from cellcutter_core.training.prediction import Drawing
 
-SOON = 1000 * LONGEST
+SOON = 1000 * ANSWERED
 SHAPE = (200, 260)
 LEFT, RIGHT, OTHER = (90, 60), (90, 120), (60, 220)
 PIXEL_SIZE = 0.5

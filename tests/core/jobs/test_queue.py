@@ -18,7 +18,6 @@ import numpy as np
 import pytest
 from patience import LONGEST
 
-from cellcutter_core import pipeline
 from cellcutter_core.config import Config, CropSettings, NetworkSettings, TrainingSettings
 from cellcutter_core.jobs import queue as jobs_module
 from cellcutter_core.jobs import worker
@@ -28,6 +27,7 @@ from cellcutter_core.jobs.worker import work
 from cellcutter_core.pipeline import baselines
 from cellcutter_core.runs import lock
 from cellcutter_core.runs.store import Run
+from cellcutter_core.training import loop
 from cellcutter_core.training.inputs import Inputs
 
 ROOT = str(Path(__file__).parents[3])
@@ -618,7 +618,7 @@ def test_a_run_that_is_ended_while_an_epoch_is_drawn_has_all_its_steps(
 ):
     """Whoever asked to stop does not wait for ever, and a drawing may take long."""
     run = new_run(folder, "b", IN_BATCHES)
-    draw_cells = pipeline.draw_cells
+    draw_cells = loop.draw_cells
 
     def ended(*given):
         if run.epochs:
@@ -626,7 +626,7 @@ def test_a_run_that_is_ended_while_an_epoch_is_drawn_has_all_its_steps(
         return draw_cells(*given)
 
     with monkeypatch.context() as patched:
-        patched.setattr(pipeline, "draw_cells", ended)
+        patched.setattr(loop, "draw_cells", ended)
         with pytest.raises(SystemError):
             work(run)
     assert run.progress.kept == "0 of 2 epochs and 3 of 3 steps of epoch 1"
