@@ -668,30 +668,32 @@ def _read_only(array: Array) -> Array:
 
 def _with_companions(image: Image, contents: Contents) -> Image:
     """The image with the other arrays of an .npz file: markers, truth, masks and so on."""
-    beside = contents.companions
-    cells, nuclei = beside.get("cells"), beside.get("nuclei")
+    companions = contents.companions
+    cells, nuclei = companions.get("cells"), companions.get("nuclei")
     image = dataclasses.replace(
         image,
-        markers=beside.get("markers"),
+        markers=companions.get("markers"),
         truth=nuclei if cells is None else cells,
         truth_nuclei=nuclei,
-        ignore=beside.get("ignore"),
+        ignore=companions.get("ignore"),
     )
     markers = image.markers
     if markers is None:
         return image
     masks = {}
     for key in image.channels:
-        mask = beside.get(f"mask {key}")
+        mask = companions.get(f"mask {key}")
         if mask is not None:
             # One version of the original code takes these masks as cells, another as background.
             # Markers lie on cells, so they show which it is.
             inside = mask[markers > 0]
             masks[key] = ~mask if inside.size and inside.mean() < 0.5 else mask
     validation = None
-    if "test_id" in beside and "test_label" in beside:
+    if "test_id" in companions and "test_label" in companions:
         try:
-            validation = paper_validation(beside["test_id"], beside["test_label"], markers=markers)
+            validation = paper_validation(
+                companions["test_id"], companions["test_label"], markers=markers
+            )
         except ValueError as error:
             raise ValueError(f"{image.name}: {error}") from None
     return dataclasses.replace(image, masks=masks, validation=validation)

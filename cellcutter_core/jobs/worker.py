@@ -33,7 +33,7 @@ from cellcutter_core.runs.lock import held
 from cellcutter_core.runs.store import Run, State
 from cellcutter_core.training.datasets import make_dataset, validation_crops
 from cellcutter_core.training.inputs import Inputs, Truth
-from cellcutter_core.training.loop import starting_network, train_and_draw
+from cellcutter_core.training.loop import Step, Training, starting_network, train_and_draw
 from cellcutter_core.training.marker_check import is_checked, markers_with_cells
 
 
@@ -90,7 +90,6 @@ def _work(
     # Here and not above: a reader of this module need not wait for a framework.
     from cellcutter_core.apply.training_images import write_others
     from cellcutter_core.network.backend import backend, fastest_precision
-    from cellcutter_core.training.loop import Step, Training
 
     config, truth = run.config, run.truth
     last = run.progress.epochs if epochs is None else epochs
@@ -210,7 +209,7 @@ def versions() -> dict[str, str]:
 
 
 def _load() -> str:
-    """What takes long to load, and the device in words."""
+    """Load the framework, and name the device."""
     from cellcutter_core.network.backend import backend
 
     return backend().device
@@ -220,10 +219,10 @@ def main(arguments: list[str]) -> int:
     """Exit code 0 when the run finished or was stopped, 2 when it could not."""
     come_last()
     if arguments == ["--wait"]:
-        report = wait_for_work(_load)
-        if report is None:
+        given = wait_for_work(_load)
+        if given is None:
             return 0
-        arguments = report
+        arguments = given
     folder, *epochs = arguments or [""]
     if not folder or len(epochs) > 1 or not all(number.isdecimal() for number in epochs):
         print("usage: python -m cellcutter_core.jobs.worker RUN_DIR [EPOCHS]", file=sys.stderr)

@@ -163,8 +163,8 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, t
         found["markers"] = (by_hand[0], by_hand[1])
     before = [(run.get("from") or {}).get("run", "") for run in (one, other)]
     if before[0] != before[1]:
-        report = [f"the network of run {run}" if run else "a new network" for run in before]
-        found["begins with"] = (report[0], report[1])
+        starts = [f"the network of run {run}" if run else "a new network" for run in before]
+        found["begins with"] = (starts[0], starts[1])
     ours, theirs = (Config(**run["config"]) for run in (one, other))
     if ours.preset != theirs.preset:
         found["preset"] = (ours.preset, theirs.preset)

@@ -122,16 +122,16 @@ def _plane(lengths: list[int]) -> tuple[int, int]:
 
 def _axes(dataset: Any) -> str:
     """A letter for each axis, from the attributes of ilastik, h5py's labels or other programs."""
-    report: list[Any] = []
+    named: list[Any] = []
     with contextlib.suppress(Exception):
-        report = [axis["key"] for axis in json.loads(dataset.attrs["axistags"])["axes"]]
-    if not report:
+        named = [axis["key"] for axis in json.loads(dataset.attrs["axistags"])["axes"]]
+    if not named:
         with contextlib.suppress(Exception):
-            report = [axis.label for axis in dataset.dims]
-    if not any(report):
+            named = [axis.label for axis in dataset.dims]
+    if not any(named):
         with contextlib.suppress(Exception):
-            report = list(dataset.attrs["axes"])
-    letters = "".join(str(one).strip().upper()[:1] for one in report)
+            named = list(dataset.attrs["axes"])
+    letters = "".join(str(one).strip().upper()[:1] for one in named)
     known = len(letters) == len(dataset.shape) == len(set(letters)) and set(letters) <= set("TZCYX")
     return letters if known and {"Y", "X"} <= set(letters) else UNKNOWN * len(dataset.shape)
 

@@ -203,9 +203,9 @@ def _columns(names: Sequence[str]) -> tuple[int, int, list[tuple[str, int, int]]
     row, col = _column(lower, ROW_NAMES), _column(lower, COL_NAMES)
     planes: list[tuple[str, int, int]] = []
     for column, name in enumerate(names):
-        report = OF_IMAGEJ.get(name) or PLANE_NAMES.get(name.lower())
-        if report is not None and report[0] not in [one for one, _, _ in planes]:
-            planes.append((report[0], column, report[1]))
+        plane = OF_IMAGEJ.get(name) or PLANE_NAMES.get(name.lower())
+        if plane is not None and plane[0] not in [one for one, _, _ in planes]:
+            planes.append((plane[0], column, plane[1]))
     return row, col, planes
 
 
