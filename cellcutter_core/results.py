@@ -8,6 +8,7 @@ from typing import Any
 from cellcutter_core.export import export, write_json
 from cellcutter_core.paths.watershed import BASELINES
 from cellcutter_core.runs.store import Run
+from cellcutter_core.training.loss import loss_names
 
 
 def write(run: Run) -> dict[str, Any]:
@@ -57,7 +58,7 @@ def summarise(run: Run) -> dict[str, Any]:
         "precision": device.get("precision"),
         "collapsed": progress.collapsed,
         "losses": [
-            {name: event[name] for name in ("epoch", "loss", "area", "overlap", "background")}
+            {name: event[name] for name in ("epoch", *loss_names()) if name in event}
             for event in progress.trained_events
         ],
         "scores": epochs[-1].get("scores"),

@@ -72,7 +72,7 @@ def losses() -> None:
                 warm_up=training.warm_up / training.steps if run_id in chosen else 0,
             ),
             key="compare_loss",
-            alt="Loss over the epochs with its three parts, for "
+            alt="Loss over the epochs with its terms, for "
             + ", ".join(names[name] for name in chosen),
         )
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from cellcutter_core.runs.store import Run
+from cellcutter_core.training.loss import published_terms
 
 
 @contextlib.contextmanager
@@ -53,12 +54,9 @@ def progress_bar(run: Run, epochs: int | None = None) -> Iterator[Callable[[Any]
             if event.epoch == 0:
                 bar.console.print(f"Epoch 0/{last}: before training", highlight=False)
                 return
-            parts = (
-                f"area {event.area:.1f}, overlap {event.overlap:.1f}, "
-                f"background {event.background:.1f}"
-            )
+            terms = ", ".join(f"{t.name} {event.losses[t.name]:.1f}" for t in published_terms())
             bar.console.print(
-                f"Epoch {event.epoch}/{last}: loss {event.loss:.1f} ({parts}), "
+                f"Epoch {event.epoch}/{last}: loss {event.loss:.1f} ({terms}), "
                 f"{event.seconds:.1f} s" + (", all cells are empty" if event.collapsed else ""),
                 highlight=False,
                 soft_wrap=True,

@@ -33,7 +33,13 @@ from cellcutter_core.runs.lock import held
 from cellcutter_core.runs.store import Run, State
 from cellcutter_core.training.datasets import make_dataset, validation_crops
 from cellcutter_core.training.inputs import Inputs, Truth
-from cellcutter_core.training.loop import Step, Training, starting_network, train_and_draw
+from cellcutter_core.training.loop import (
+    Step,
+    Training,
+    event_record,
+    starting_network,
+    train_and_draw,
+)
 from cellcutter_core.training.marker_check import is_checked, markers_with_cells
 
 
@@ -152,7 +158,7 @@ def _work(
         training, data, inputs, config, epochs=last, epoch_0=not begun, stop=asked
     ):
         if isinstance(event, Step):
-            run.record("step", **asdict(event))
+            run.record("step", **event_record(event))
             if event.step == config.training.steps:
                 # The drawing may take long, and whoever asks to stop does not wait for ever.
                 save()
@@ -164,7 +170,7 @@ def _work(
             save()
             scores = _scores(drawing.labels, truth)
             n_cells = len(np.unique(drawing.labels[drawing.labels > 0]))
-            run.record("epoch", **asdict(epoch), n_cells=n_cells, scores=scores)
+            run.record("epoch", **event_record(epoch), n_cells=n_cells, scores=scores)
             on_event(epoch)
     if training.unfinished:
         save()

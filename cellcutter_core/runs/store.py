@@ -30,7 +30,7 @@ import re
 import time
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -46,7 +46,7 @@ from cellcutter_core.runs.journal import Journal
 from cellcutter_core.runs.lock import alive
 from cellcutter_core.runs.others import Other
 from cellcutter_core.training.inputs import Inputs, Truth
-from cellcutter_core.training.loop import Step
+from cellcutter_core.training.loop import Step, event_record, recorded_step
 from cellcutter_core.training.prediction import Drawing
 
 Status = Literal["queued", "running", "stopped", "finished", "failed", "crashed"]
@@ -376,7 +376,7 @@ class Run(Journal):
 
     def save_state(self, state: State) -> None:
         """Store all that the next step needs, in one file: a crash leaves the last whole one."""
-        steps = json.dumps([asdict(step) for step in state.unfinished])
+        steps = json.dumps([event_record(step) for step in state.unfinished])
         arrays = {"epoch": np.asarray(state.epochs_done), "unfinished": np.asarray(steps)}
         arrays |= {f"weight{i:05d}": value for i, value in enumerate(state.weights)}
         arrays |= {f"optimizer{i:05d}": value for i, value in enumerate(state.optimizer)}
@@ -390,7 +390,7 @@ class Run(Journal):
         optimizer = [arrays[name] for name in sorted(arrays) if name.startswith("optimizer")]
         # Runs of before kept whole epochs alone.
         steps = json.loads(arrays["unfinished"].item()) if "unfinished" in arrays else []
-        unfinished = [Step(**step) for step in steps]
+        unfinished = [recorded_step(step) for step in steps]
         return State(int(arrays["epoch"]), weights_in(arrays), optimizer, unfinished)
 
 

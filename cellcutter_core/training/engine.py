@@ -18,9 +18,13 @@ from cellcutter_core.network.backend import Backend
 from cellcutter_core.network.compiled import compiled
 from cellcutter_core.paths.cheapest_paths import HIGHEST_LOG_ODDS
 from cellcutter_core.training.crops import Dataset, filled
-from cellcutter_core.training.loss import self_supervised_loss
-
-PARTS = ("loss", "area", "overlap", "background", "certain")
+from cellcutter_core.training.loss import (
+    loss_names,
+    read_crops,
+    self_supervised_loss,
+    target_loss,
+    weighted_terms,
+)
 
 
 class Shape(NamedTuple):
@@ -128,7 +132,7 @@ class Engine:
         Returns
         -------
         dict or None
-            The `PARTS`, summed over the batches; None if the step was cancelled.
+            Each of the `loss_names`, summed over the batches; None if the step was cancelled.
         """
         shape, fields = self._on_device(data)
         n_batches = math.ceil(len(cells) / self.settings.crops_at_once)
@@ -153,7 +157,7 @@ class Engine:
             )
         if n_batches == 1:
             record = self._run.step(shape, fields, inputs[0], learning_rate)
-            return dict(zip(PARTS, np.asarray(record, float).tolist(), strict=True))
+            return dict(zip(loss_names(), np.asarray(record, float).tolist(), strict=True))
         spread = []
         for x in inputs:
             if stop():
@@ -172,7 +176,7 @@ class Engine:
                 a + b for a, b in zip(gradients, new, strict=True)
             ]  # fmt: skip
         self._run.apply(gradients, learning_rate)
-        return dict(zip(PARTS, np.sum(records, axis=0).tolist(), strict=True))
+        return dict(zip(loss_names(), np.sum(records, axis=0).tolist(), strict=True))
 
     @property
     def _moving(self) -> list[NDArray[Any]]:
@@ -235,33 +239,27 @@ class Engine:
         x: dict[str, Any],
         outside: Any,
     ) -> tuple[Any, Any]:
-        """Return the value to minimise, and its `PARTS` for the record."""
+        """Return the value to minimise, and the losses for the record, as `loss_names`."""
         from keras import ops
 
-        s = self.settings
         pixels, crops, background, nucleus = _gathered(shape, fields, x)
-        logits = network(crops)[..., 0]
-        loss, parts = self_supervised_loss(
-            logits,
+        seen = read_crops(
+            network(crops)[..., 0],
             pixels,
             background,
             n_pixels=shape.n_pixels,
-            lam=s.lam,
-            beta=s.beta,
+            nucleus=nucleus,
             valid=x["valid"],
             outside=None if outside is None else ops.take(outside, pixels, axis=0),
         )
-        n = ops.maximum(ops.sum(x["valid"]), 1.0)
-        valid = x["valid"][:, None, None] / n
-        log_p = ops.log_sigmoid(logits)
-        log_q = ops.log_sigmoid(-logits)
-        certain = -s.nucleus_weight * ops.sum(nucleus * log_p * valid)
+        loss, terms = self_supervised_loss(seen, self.settings)
         own = ops.equal(ops.take(fields["targets"], pixels), x["cells"][:, None, None] + 1)
-        target = ops.cast(own, "float32")
-        aimed = -ops.sum((target * log_p + (1 - target) * log_q) * valid)
-        w = x["target_weight"]
-        objective = (1 - w) * (loss + certain) + w * aimed
-        record = ops.stack([loss, parts["area"], parts["overlap"], parts["background"], certain])
+        aimed = target_loss(seen, ops.cast(own, "float32"))
+        w, minimised = x["target_weight"], loss
+        for term in weighted_terms():
+            minimised = minimised + terms[term.name]
+        objective = (1 - w) * minimised + w * aimed
+        record = ops.stack([loss, *terms.values()])
         return objective * x["share"], record * x["share"]
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +18,7 @@ from cellcutter_core.network.backend import Precision, backend
 from cellcutter_core.network.taught import read_taught
 from cellcutter_core.network.unet import UNet, check_network
 from cellcutter_core.training.crops import Dataset, check_dataset
-from cellcutter_core.training.engine import PARTS, Engine
+from cellcutter_core.training.engine import Engine
 from cellcutter_core.training.inputs import Inputs
 from cellcutter_core.training.prediction import Drawing, draw_cells
 
@@ -28,18 +28,33 @@ COLLAPSED_AREA = 4.0
 MOST_AREAS = 1000
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Trained:
+    """What steps and epochs have in common.
+
+    Attributes
+    ----------
+    losses : dict of str to float
+        The loss and each of its terms by name, see `cellcutter_core.training.loss`: a mean over
+        the crops, in pixels; of an epoch, the mean over its steps.
+    """
+
+    losses: dict[str, float]
+
+    @property
+    def loss(self) -> float:
+        """The loss, the sum of its published terms."""
+        return self.losses["loss"]
+
+
 @dataclass(frozen=True)
-class Step:
+class Step(_Trained):
     """One optimiser step.
 
     Attributes
     ----------
     epoch, step : int
         Counted from 1; `step` within its epoch.
-    loss, area, overlap, background : float
-        The loss and its three parts (see `cellcutter_core.training.loss`), per crop, in pixels.
-    certain : float
-        Cross-entropy of the nuclei's pixels, 0 where nuclei carry no weight.
     n_crops : int
         Crops that made the step.
     seconds : float
@@ -50,11 +65,6 @@ class Step:
 
     epoch: int
     step: int
-    loss: float
-    area: float
-    overlap: float
-    background: float
-    certain: float
     n_crops: int
     seconds: float
     warming_up: bool
@@ -79,15 +89,13 @@ class EpochZero:
 
 
 @dataclass(frozen=True)
-class Epoch:
+class Epoch(_Trained):
     """The end of an epoch; the network now is that of this epoch.
 
     Attributes
     ----------
     epoch : int
         Counted from 1.
-    loss, area, overlap, background, certain : float
-        Means over the epoch's steps.
     seconds : float
         Time of the epoch's steps.
     crops_per_second : float
@@ -102,16 +110,25 @@ class Epoch:
     """
 
     epoch: int
-    loss: float
-    area: float
-    overlap: float
-    background: float
-    certain: float
     seconds: float
     crops_per_second: float
     device: str
     miou: float | None
     collapsed: bool
+
+
+def event_record(event: Step | EpochZero | Epoch) -> dict[str, Any]:
+    """Return the fields of an event for a file, each loss as a field of its own."""
+    record = asdict(event)
+    losses: dict[str, float] = record.pop("losses", {})
+    return record | losses
+
+
+def recorded_step(record: Mapping[str, Any]) -> Step:
+    """Return the step that has this `event_record`."""
+    names = {one.name for one in fields(Step)}
+    own = {name: value for name, value in record.items() if name in names}
+    return Step(**own, losses={name: record[name] for name in record if name not in names})
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,7 +292,7 @@ class Training:
         data, cells, symmetries = self._draw(rng)
         done = (epoch - 1) * s.steps + index
         warm = done < s.warm_up
-        parts = engine.step(
+        losses = engine.step(
             data,
             cells,
             symmetries,
@@ -283,15 +300,15 @@ class Training:
             target_weight=1.0 if warm else 0.0,
             stop=stop,
         )
-        if parts is None:
+        if losses is None:
             return None
-        if not np.isfinite(parts["loss"]):
+        if not np.isfinite(losses["loss"]):
             raise ValueError(
-                f"the loss is {parts['loss']} in step {index + 1} of epoch {epoch}; "
+                f"the loss is {losses['loss']} in step {index + 1} of epoch {epoch}; "
                 "start again with a smaller learning rate"
             )
         seconds = time.perf_counter() - start
-        return Step(epoch, index + 1, **parts, n_crops=len(cells), seconds=seconds, warming_up=warm)
+        return Step(epoch, index + 1, len(cells), seconds, warming_up=warm, losses=losses)
 
     def _draw(
         self, rng: np.random.Generator
@@ -309,12 +326,14 @@ class Training:
 
     def _epoch(self, epoch: int, steps: list[Step], device: str) -> Epoch:
         seconds = sum(step.seconds for step in steps)
-        means = {name: float(np.mean([getattr(step, name) for step in steps])) for name in PARTS}
+        means = {
+            name: float(np.mean([step.losses[name] for step in steps])) for name in steps[-1].losses
+        }
         # The second half alone: the area that the epoch began with says nothing of its end.
-        area = -float(np.mean([step.area for step in steps[len(steps) // 2 :]]))
+        area = -float(np.mean([step.losses["area"] for step in steps[len(steps) // 2 :]]))
         return Epoch(
             epoch,
-            **means,
+            losses=means,
             seconds=seconds,
             crops_per_second=sum(step.n_crops for step in steps) / seconds,
             device=device,

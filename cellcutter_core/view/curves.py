@@ -9,8 +9,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from cellcutter_core.config import TrainingSettings
 from cellcutter_core.evaluation.metrics import THRESHOLDS
 from cellcutter_core.paths.watershed import BASELINES
+from cellcutter_core.training.loss import published_terms, weighted_terms
 from cellcutter_core.view.charts import AXIS, PANEL_HEIGHT, charted, shade
 from cellcutter_core.view.look import (
     FONT_SIZE,
@@ -21,15 +23,6 @@ from cellcutter_core.view.look import (
 )
 
 Events = Sequence[Mapping[str, Any]]
-
-LOSS_PARTS: Mapping[str, str] = {
-    "loss": "Loss",
-    "area": "Area reward",
-    "overlap": "Overlap",
-    "background": "Background",
-    "certain": "Nuclei",
-}
-"""Losses of an epoch event and their titles."""
 
 SCORES: Mapping[str, str] = {
     "ap50": "AP at IoU 0.5",
@@ -50,8 +43,9 @@ def loss_curves(
     warm_up: float = 0,
     epochs: int | None = None,
     continued: Sequence[int] = (),
+    settings: TrainingSettings | None = None,
 ) -> go.Figure:
-    """Draw the loss over the epochs, and beside it each of its parts with its own scale.
+    """Draw the loss over the epochs, and beside it each of its terms with its own scale.
 
     Parameters
     ----------
@@ -64,13 +58,15 @@ def loss_curves(
         The last planned epoch: the axis reaches to it from the start and does not grow.
     continued : sequence of int
         Epochs after which an ended run was continued; each is followed by a dotted line.
+    settings : TrainingSettings, optional
+        Terms that carry weight there have a panel from the start.
 
     Returns
     -------
     go.Figure
-        To be shown with `STILL_CONFIG`. Loss = area reward + overlap + background, in pixels per
-        crop; lower is better, so the area reward is below 0. A fourth part, the cross-entropy on
-        the pixels of the nuclei, has a panel if a run has it; the loss does not include it.
+        To be shown with `STILL_CONFIG`. The loss is the sum of its published terms, in pixels per
+        crop; lower is better, so the area reward is below 0. A term beside them has a panel if it
+        is not 0 in a run; the loss does not include it.
 
     Notes
     -----
@@ -78,17 +74,19 @@ def loss_curves(
     panel; then an arrow states the value. All later epochs lie within the panel.
     """
     runs = {run: [one for one in events if one["epoch"]] for run, events in runs.items()}
-    parts = ["area", "overlap", "background"]
-    if any(event.get("certain") for events in runs.values() for event in events):
-        parts.append("certain")
-    n, space = len(parts), 0.13
+    weighted = weighted_terms(settings) if settings else []
+    for term in weighted_terms():
+        if any(event.get(term.name) for events in runs.values() for event in events):
+            weighted.append(term)
+    terms = list(dict.fromkeys(published_terms() + weighted))
+    n, space = len(terms), 0.13
     tall = (1 - space * (n - 1)) / n
-    panels = [_Panel(LOSS_PARTS["loss"], (0, 0.56), (0, 1), {"nticks": 7})]
-    for i, part in enumerate(parts):
+    panels = [_Panel("Loss", (0, 0.56), (0, 1), {"nticks": 7})]
+    for i, term in enumerate(terms):
         bottom = (n - 1 - i) * (tall + space)
-        panels.append(_Panel(LOSS_PARTS[part], (0.66, 1), (bottom, bottom + tall), {"nticks": 4}))
+        panels.append(_Panel(term.title, (0.66, 1), (bottom, bottom + tall), {"nticks": 4}))
     figure = _panel_figure(panels, runs, epochs=epochs, height=PANEL_HEIGHT + 60 * (n - 2))
-    for number, name in enumerate(["loss", *parts], start=1):
+    for number, name in enumerate(["loss", *(term.name for term in terms)], start=1):
         values = {run: [event.get(name) for event in events] for run, events in runs.items()}
         _add_lines(figure, runs, values, panel=number)
         shown = _range_of(values, math.ceil(warm_up))

@@ -9,6 +9,7 @@ from typing import Any
 
 import streamlit as st
 
+from cellcutter_core.training.loss import loss_explained
 from cellcutter_core.view import figures
 from pages.shared import state, steps
 from pages.shared.caching import cached
@@ -144,7 +145,10 @@ def wait_for_consent(step: str) -> None:
 
 def explanation(page: str) -> str:
     """Return the explanation of a page as Markdown: idea, formula, parameters."""
-    return (EXPLAINED / f"{page}.md").read_text("utf-8")
+    text = (EXPLAINED / f"{page}.md").read_text("utf-8")
+    for place, told in loss_explained().items():
+        text = text.replace(f"<!-- {place} -->", told)
+    return text
 
 
 def next_step(page: str) -> None:

@@ -70,9 +70,7 @@ def results(run: Run, now: Progress) -> None:
                     st.caption(f"{name} drawn here from the first epoch on.")
         return
     found = f"loss {now.trained_events[-1]['loss']:.1f} after epoch {now.epochs_done}"
-    panels.chart(
-        losses, key="train_loss", alt=f"Loss over the epochs with its three parts: {found}"
-    )
+    panels.chart(losses, key="train_loss", alt=f"Loss over the epochs with its terms: {found}")
     if now.continued:
         st.caption(continued_line(run, now))
     if scores is not None:

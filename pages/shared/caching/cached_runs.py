@@ -208,11 +208,12 @@ def _run_curves(run_id: str, key: str, _now: Progress) -> tuple[Any, Any]:
     training, events = opened.config.training, _now.epoch_events
     warm_up = training.warm_up / training.steps
     losses = loss_curves(
-        {"Loss": events}, warm_up=warm_up, epochs=_now.epochs, continued=_now.continued
+        {"Loss": events},
+        warm_up=warm_up,
+        epochs=_now.epochs,
+        continued=_now.continued,
+        settings=training,
     )
-    if training.nucleus_weight > 0 and not _now.trained_events:
-        # Room for the fourth part from the start, so that nothing moves when it appears.
-        losses.layout.height = loss_curves({"": [{"epoch": 1, "certain": 1.0}]}).layout.height
     if run_inputs(run_id)[1] is None:
         return losses, None
     levels = opened.baseline_scores

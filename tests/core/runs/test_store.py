@@ -158,7 +158,8 @@ def test_a_damaged_epoch_is_one_line(run):
 def test_state_comes_back(run):
     assert run.load_state() is None
     weights = [np.full((2, 2), i, np.float32) for i in range(12)]
-    steps = [Step(4, n, -1 / 3, -0.1, 1e-30, 0.0, 0.0, 7, 0.25, warming_up=n == 1) for n in (1, 2)]
+    losses = {"loss": -1 / 3, "area": -0.1, "overlap": 1e-30, "background": 0.0, "certain": 0.0}
+    steps = [Step(4, n, 7, 0.25, warming_up=n == 1, losses=losses) for n in (1, 2)]
     run.save_state(State(3, weights, [np.asarray(7), np.ones(4)], steps))
     state = run.load_state()
     assert state is not None

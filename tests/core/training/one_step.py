@@ -15,7 +15,7 @@ from cellcutter_core.config import NetworkSettings, TrainingSettings
 from cellcutter_core.network.unet import UNet
 from cellcutter_core.paths.cheapest_paths import Territory
 from cellcutter_core.training.crops import Dataset
-from cellcutter_core.training.loss import self_supervised_loss
+from cellcutter_core.training.loss import read_crops, self_supervised_loss
 
 
 def network() -> UNet:
@@ -47,23 +47,22 @@ def dataset() -> Dataset:
 
 
 def loss_results() -> dict[str, np.ndarray]:
-    """The loss and its parts on fixed logits."""
+    """The loss and its terms on fixed logits."""
     from keras import ops
 
     rng = np.random.default_rng(12)
     logits = rng.normal(0, 3, (5, 8, 8)).astype(np.float32)
-    loss, parts = self_supervised_loss(
+    crops = read_crops(
         ops.convert_to_tensor(logits),
         ops.convert_to_tensor(rng.integers(0, 100, (5, 8, 8)), dtype="int32"),
         ops.convert_to_tensor(rng.random((5, 8, 8)) < 0.2, dtype="float32"),
         n_pixels=100,
-        lam=0.7,
-        beta=-3,
         valid=ops.convert_to_tensor(np.array([1, 1, 1, 1, 0], np.float32)),
         outside=ops.convert_to_tensor(rng.normal(size=(5, 8, 8, 2)).astype(np.float32)),
     )
+    loss, terms = self_supervised_loss(crops, TrainingSettings(lam=0.7, beta=-3))
     return {
-        name: np.asarray(ops.convert_to_numpy(v)) for name, v in (parts | {"all": loss}).items()
+        name: np.asarray(ops.convert_to_numpy(v)) for name, v in (terms | {"all": loss}).items()
     }
 
 

@@ -12,7 +12,8 @@ from cellcutter_core.network.backend import backend
 from cellcutter_core.network.unet import UNet
 from cellcutter_core.paths.cheapest_paths import Territory
 from cellcutter_core.training.crops import Dataset
-from cellcutter_core.training.engine import PARTS, Engine, _gathered
+from cellcutter_core.training.engine import Engine, _gathered
+from cellcutter_core.training.loss import loss_names
 
 SIDE = 16
 # Two of the image, three that show markers and paths, the position embedding.
@@ -151,7 +152,7 @@ def test_own_nucleus_other_nucleus_and_background_by_hand(engine: Engine) -> Non
 
 
 def parts_by_numpy(data: Dataset, cells: np.ndarray, p: np.ndarray, s: TrainingSettings) -> Any:
-    """The `PARTS` of crops as they are, on the whole image."""
+    """The losses of crops as they are, on the whole image."""
     half = SIDE // 2
     windows = [
         (slice(row, row + SIDE), slice(col, col + SIDE)) for row, col in data.origins[cells] + half
@@ -171,7 +172,7 @@ def parts_by_numpy(data: Dataset, cells: np.ndarray, p: np.ndarray, s: TrainingS
         background -= s.lam * s.beta * p[i][nowhere].sum()
         certain -= s.nucleus_weight * np.log(p[i][own]).sum()
     parts = np.array([area + overlap + background, area, overlap, background, certain])
-    return dict(zip(PARTS, parts / len(cells), strict=True))
+    return dict(zip(loss_names(), parts / len(cells), strict=True))
 
 
 def test_a_step_records_the_loss_that_the_network_had(

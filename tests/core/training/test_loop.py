@@ -22,6 +22,7 @@ from cellcutter_core.training.loop import (
     train,
     train_self_supervised,
 )
+from cellcutter_core.training.loss import loss_names
 
 USUAL = TrainingSettings(
     epochs=4, steps=3, area=None, crops=6, crops_at_once=8, symmetries="all", seed=5
@@ -70,7 +71,7 @@ class FakeEngine:
         self, data: Dataset, cells: np.ndarray, symmetries: np.ndarray, **rest: float
     ) -> dict[str, float]:
         self.told.append({"data": data, "cells": cells, "symmetries": symmetries, **rest})
-        return dict.fromkeys(("loss", "area", "overlap", "background", "certain"), -9.0)
+        return dict.fromkeys(loss_names(), -9.0)
 
 
 @pytest.fixture
@@ -115,15 +116,19 @@ def test_the_stream_has_every_step_and_every_epoch_in_order(
         assert epoch.epoch == i + 1
         assert [(s.epoch, s.step) for s in steps] == [(i + 1, 1), (i + 1, 2), (i + 1, 3)]
         for name in ("loss", "area", "overlap", "background", "certain"):
-            assert getattr(epoch, name) == pytest.approx(np.mean([getattr(s, name) for s in steps]))
+            mean = np.mean([step.losses[name] for step in steps])
+            assert epoch.losses[name] == pytest.approx(mean)
         assert epoch.seconds == pytest.approx(sum(s.seconds for s in steps))
         assert epoch.crops_per_second == pytest.approx(3 * 6 / epoch.seconds)
         assert not epoch.collapsed
         assert epoch.device.startswith("CPU (")
         for step in steps:
             assert step.n_crops == 6
-            assert step.loss == pytest.approx(step.area + step.overlap + step.background, rel=1e-5)
-            assert step.area < 0 < step.overlap < step.background
+            area, overlap, background = (
+                step.losses[name] for name in ("area", "overlap", "background")
+            )
+            assert step.loss == pytest.approx(area + overlap + background, rel=1e-5)
+            assert area < 0 < overlap < background
             assert not step.warming_up
 
 
@@ -503,7 +508,7 @@ def test_validation_crops_are_scored_after_each_epoch(
 def test_a_loss_that_is_no_number_ends_the_training(
     data: Dataset, told: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nan = dict.fromkeys(("loss", "area", "overlap", "background", "certain"), np.nan)
+    nan = dict.fromkeys(loss_names(), np.nan)
     monkeypatch.setattr(FakeEngine, "step", lambda *_, **__: nan)
     message = "the loss is nan in step 1 of epoch 1; start again with a smaller learning rate"
     with pytest.raises(ValueError, match=message):

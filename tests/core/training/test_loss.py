@@ -16,7 +16,8 @@ from one_step import dataset, loss_results, network, step_results
 from patience import LONGEST
 
 import cellcutter_core
-from cellcutter_core.training.loss import self_supervised_loss
+from cellcutter_core.config import TrainingSettings
+from cellcutter_core.training.loss import read_crops, self_supervised_loss
 
 LAM, BETA = 0.8, -6.0
 
@@ -54,14 +55,19 @@ def overlapping(n: int = 4, side: int = 3, *, seed: int = 0) -> tuple[np.ndarray
     return rng.normal(0, 2, pixels.shape), pixels, background
 
 
+def loss_and_terms(
+    *crops: Any, lam: float = LAM, beta: float = BETA, n_pixels: int = 25, **options: Any
+) -> tuple[Any, dict[str, Any]]:
+    read = read_crops(*crops, n_pixels=n_pixels, **options)
+    return self_supervised_loss(read, TrainingSettings(lam=lam, beta=beta))
+
+
 def loss_and_gradient(logits: np.ndarray, *others: Any, **options: Any) -> tuple[float, np.ndarray]:
     import tensorflow as tf
 
     variable = tf.Variable(logits)
     with tf.GradientTape() as tape:
-        loss, _ = self_supervised_loss(
-            variable, *others, n_pixels=25, **({"lam": LAM, "beta": BETA} | options)
-        )
+        loss, _ = loss_and_terms(variable, *others, **options)
     return float(loss), tape.gradient(loss, variable).numpy()
 
 
@@ -86,14 +92,15 @@ def test_the_loss_and_its_gradient_are_those_of_the_formula(seed: int) -> None:
 
 def test_the_published_lambda_and_beta_are_the_defaults() -> None:
     logits, pixels, background = overlapping()
-    loss, _ = self_supervised_loss(logits, pixels, background, n_pixels=25)
+    crops = read_crops(logits, pixels, background, n_pixels=25)
+    loss, _ = self_supervised_loss(crops, TrainingSettings())
     expected = loss_by_loops(logits, pixels, background, lam=1, beta=-20)
     assert float(loss) == pytest.approx(expected, rel=1e-12)
 
 
-def test_the_parts_by_hand() -> None:
+def test_the_terms_by_hand() -> None:
     # Two crops of two pixels that share pixel 1; pixel 2 is background. p = 1/2 everywhere.
-    loss, parts = self_supervised_loss(
+    loss, terms = loss_and_terms(
         np.zeros((2, 1, 2)),
         np.array([[[0, 1]], [[1, 2]]], np.int32),
         np.array([[[0.0, 0]], [[0, 1]]]),
@@ -101,7 +108,9 @@ def test_the_parts_by_hand() -> None:
         lam=2,
         beta=-10,
     )
-    found = {name: float(value) for name, value in parts.items()}
+    found = {name: float(value) for name, value in terms.items()}
+    # No nucleus was given.
+    assert found.pop("certain") == 0
     assert found == pytest.approx(
         {
             "area": -4 * 0.5 / 2,
@@ -113,12 +122,12 @@ def test_the_parts_by_hand() -> None:
     assert float(loss) == pytest.approx(sum(found.values()))
 
 
-def test_the_parts_sum_to_the_loss() -> None:
+def test_the_published_terms_sum_to_the_loss() -> None:
     logits, pixels, background = overlapping(6, seed=8)
-    loss, parts = self_supervised_loss(logits, pixels, background, n_pixels=25)
-    assert set(parts) == {"area", "overlap", "background"}
-    assert float(loss) == pytest.approx(sum(map(float, parts.values())), rel=1e-12)
-    assert all(float(value) != 0 for value in parts.values())
+    loss, terms = loss_and_terms(logits, pixels, background)
+    published = [float(terms[name]) for name in ("area", "overlap", "background")]
+    assert float(loss) == pytest.approx(sum(published), rel=1e-12)
+    assert all(published)
 
 
 def test_a_crop_that_only_fills_the_batch_counts_for_nothing() -> None:
