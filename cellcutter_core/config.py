@@ -510,13 +510,13 @@ def starting(config: Config, start: Start) -> Config:
         return config
     usual = QUICK if start == "simulated" else FROM_NOTHING
     preset = PRESETS.get(config.preset, usual)
-    like = preset if preset.network.start == start else usual
-    steps = {name: getattr(like.training, name) for name in _OF_START}
+    suited = preset if preset.network.start == start else usual
+    steps = {name: getattr(suited.training, name) for name in _OF_START}
     return config.replace(
-        crops=like.crops,
-        network=like.network,
+        crops=suited.crops,
+        network=suited.network,
         training=config.training.replace(**steps),
-        labels=like.labels,
+        labels=suited.labels,
     )
 
 

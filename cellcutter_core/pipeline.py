@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from cellcutter_core.arguments import check_argument, describe_value
 from cellcutter_core.config import QUICK, Config
 from cellcutter_core.images.image import Image
+from cellcutter_core.images.scaling import Normalisation
 from cellcutter_core.markers.finding import Nuclei, cores, find_cells, find_nuclei, marker_points
 from cellcutter_core.markers.given_extent import given_cover
 from cellcutter_core.markers.given_markers import read_markers
@@ -95,7 +96,7 @@ def find_markers(
     *,
     markers: str | os.PathLike[str] | None = None,
     report: Callable[[str], None] | None = None,
-    like: Image | None = None,
+    normalisation: Normalisation | None = None,
 ) -> Nuclei:
     """Find one marker for each cell: in a file, the nucleus channel, or else the cell channels.
 
@@ -105,8 +106,8 @@ def find_markers(
     config : Config
     markers, report : optional
         See `prepare`.
-    like : Image, optional
-        Pixels of the whole image, if this is a part of it. Intensities are scaled by them if the
+    normalisation : Normalisation, optional
+        That of the whole image and all of its channels, if this is a part of it. It is used if the
         markers are not found automatically.
 
     Raises
@@ -127,12 +128,12 @@ def find_markers(
         return Nuclei(regions, marker_points(regions))
     if image.nucleus is not None:
         plane = image.pixels[..., image.nucleus]
-        judged = None if like is None else like.pixels[..., image.nucleus]
-        return find_nuclei(plane, config.markers, like=judged)
+        scale = normalisation and normalisation.of([image.nucleus])
+        return find_nuclei(plane, config.markers, normalisation=scale)
     cell = image.pixels[..., list(image.cell)]
-    judged = None if like is None else like.pixels[..., list(image.cell)]
-    mask = find_mask(cell, config.mask, like=judged)
-    return find_cells(cell, config.markers, mask=mask, like=judged)
+    scale = normalisation and normalisation.of(image.cell)
+    mask = find_mask(cell, config.mask, normalisation=scale)
+    return find_cells(cell, config.markers, mask=mask, normalisation=scale)
 
 
 def find_area(
@@ -141,7 +142,7 @@ def find_area(
     nuclei: Nuclei,
     *,
     given: bool = False,
-    like: Image | None = None,
+    normalisation: Normalisation | None = None,
 ) -> NDArray[np.bool_]:
     """Find the mask.
 
@@ -153,7 +154,7 @@ def find_area(
         The markers of the image.
     given : bool
         Whether the markers come from a person or a file.
-    like : Image, optional
+    normalisation : Normalisation, optional
         As for `find_markers`.
 
     Returns
@@ -163,8 +164,8 @@ def find_area(
     """
     cell = image.pixels[..., list(image.cell)]
     if not is_covered(image, config):
-        judged = None if like is None else like.pixels[..., list(image.cell)]
-        return find_mask(cell, config.mask, nuclei=nuclei.regions > 0, like=judged)
+        scale = normalisation and normalisation.of(image.cell)
+        return find_mask(cell, config.mask, nuclei=nuclei.regions > 0, normalisation=scale)
     if given:
         return given_cover(cell[..., 0], nuclei.regions, diameter=config.markers.diameter)
     return nuclei.regions > 0

@@ -2,38 +2,131 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from cellcutter_core.images.guesses.gaps import filled_gaps
+from cellcutter_core.images.guesses.gaps import filled_gaps, frame
+
+ROBUST_PERCENTILES = (0.1, 99.9)
 
 T = TypeVar("T", bound=np.generic)
 
 
-def logarithm(
-    channel: NDArray[np.float32], *, like: NDArray[np.float32] | None = None
+@dataclass(frozen=True, eq=False)
+class Normalisation:
+    """Statistics that intensities are scaled by; all parts of an image are scaled by the same.
+
+    Each statistic is computed once, when it is first needed.
+
+    Attributes
+    ----------
+    pixels : (h, w, C) array
+        All pixels of the whole image, or evenly spaced ones.
+    """
+
+    pixels: NDArray[Any]
+    _limits: dict[str, list[tuple[float, float]]] = field(default_factory=dict, init=False)
+
+    @classmethod
+    def fit(cls, image: ArrayLike) -> Normalisation:
+        """Return the normalisation of a whole image: (H, W) or (H, W, C)."""
+        return cls(np.atleast_3d(np.asarray(image)))
+
+    def of(self, channels: Sequence[int]) -> Normalisation:
+        """Return the normalisation of some of the channels."""
+        return Normalisation(self.pixels[..., list(channels)])
+
+    @cached_property
+    def mean(self) -> NDArray[np.float64]:
+        """(C,) mean of each channel."""
+        return np.asarray(self.pixels.mean(axis=(0, 1), dtype=np.float64))
+
+    @cached_property
+    def deviation(self) -> NDArray[np.float64]:
+        """(C,) standard deviation of each channel."""
+        return np.asarray(self.pixels.std(axis=(0, 1), dtype=np.float64))
+
+    @cached_property
+    def spread(self) -> NDArray[Any]:
+        """(C,) range from the 1st to the 99th percentile of each channel; 1 where it is 0."""
+        low, high = np.percentile(self.pixels, [1, 99], axis=(0, 1))
+        return np.where(high > low, high - low, 1)
+
+    def limits(self, scaling: str) -> list[tuple[float, float]]:
+        """Return the intensities of each channel that are scaled to 0 and 1, see `limits_of`."""
+        if scaling not in self._limits:
+            channels = (imaged(channel) for channel in np.moveaxis(self.pixels, -1, 0))
+            self._limits[scaling] = [limits_of(c.astype(np.float64), scaling) for c in channels]
+        return self._limits[scaling]
+
+    @cached_property
+    def darks(self) -> list[tuple[np.floating[Any], float]]:
+        """The darkest intensity of each channel and the unit above it, see `logarithms`."""
+        channels = np.moveaxis(self.pixels.astype(np.float32), -1, 0)
+        return [_dark(filled_gaps(channel)) for channel in channels]
+
+    @cached_property
+    def of_logarithms(self) -> Normalisation:
+        """The normalisation of the image's `logarithms`."""
+        return Normalisation(logarithms(self.pixels, self))
+
+    @cached_property
+    def of_mean_channel(self) -> Normalisation:
+        """The normalisation of the mean of all channels."""
+        return Normalisation(self.pixels.mean(axis=-1, keepdims=True))
+
+
+def limits_of(pixels: NDArray[np.float64], scaling: str) -> tuple[float, float]:
+    """Return the intensities that are scaled to 0 and 1: percentiles if "robust", or the ends."""
+    low, high = pixels.min(), pixels.max()
+    if scaling == "robust":
+        inner = np.percentile(pixels, ROBUST_PERCENTILES)
+        # If more than 99.8 % of the pixels are equal, scale by the others.
+        low, high = inner if inner[0] < inner[1] else (low, high)
+    return low, high
+
+
+def imaged(channel: NDArray[Any]) -> NDArray[Any]:
+    """Return the channel, with an empty frame around the image filled as background."""
+    return channel if frame(channel) is None else filled_gaps(channel)
+
+
+def logarithms(
+    image: NDArray[Any], normalisation: Normalisation | None = None
 ) -> NDArray[np.float32]:
-    """Logarithm of the intensity above the darkest pixels, linear below a unit.
+    """Return the logarithm of the intensity above the darkest pixels, linear below a unit.
 
     The unit is a tenth of the way from the darkest pixels to the median, about the noise of the
     dark; below it a logarithm would only amplify noise. Gaps where nothing was imaged count as
-    background. If `channel` is a part of an image, `like` is the whole of it, by which darkest
-    pixels and unit are found.
+    background.
+
+    Parameters
+    ----------
+    image : (H, W, C) array
+    normalisation : Normalisation, optional
+        That of the whole image, if `image` is a part of it.
+
+    Returns
+    -------
+    (H, W, C) float32
     """
-    channel = filled_gaps(channel)
-    judged = channel if like is None else filled_gaps(like)
-    low, middle = np.percentile(judged, [0.1, 50])
-    unit = max(0.1 * float(middle - low), 1e-3 * float(judged.max() - low), 1e-12)
-    return np.asarray(np.log1p(np.maximum(channel - low, 0) / unit), np.float32)
+    channels = [filled_gaps(one) for one in np.moveaxis(image.astype(np.float32), -1, 0)]
+    darks = [_dark(one) for one in channels] if normalisation is None else normalisation.darks
+    logarithms = (
+        np.asarray(np.log1p(np.maximum(channel - low, 0) / unit), np.float32)
+        for channel, (low, unit) in zip(channels, darks, strict=True)
+    )
+    return np.stack(list(logarithms), axis=-1)
 
 
-def logarithms(image: NDArray[Any], *, like: NDArray[Any] | None = None) -> NDArray[np.float32]:
-    """(H, W, C): the `logarithm` of each channel."""
-    channels = np.moveaxis(image.astype(np.float32), -1, 0)
-    judged = channels if like is None else np.moveaxis(like.astype(np.float32), -1, 0)
-    return np.stack([logarithm(c, like=j) for c, j in zip(channels, judged, strict=True)], axis=-1)
+def _dark(channel: NDArray[np.float32]) -> tuple[np.floating[Any], float]:
+    low, middle = np.percentile(channel, [0.1, 50])
+    return low, max(0.1 * float(middle - low), 1e-3 * float(channel.max() - low), 1e-12)
 
 
 def resized(channel: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:

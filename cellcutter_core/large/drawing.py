@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from cellcutter_core.config import Config
 from cellcutter_core.images.parts import Region
+from cellcutter_core.images.scaling import Normalisation
 from cellcutter_core.labels import new_numbers
 from cellcutter_core.large.blocks import blocks_of, lie_in, pixels_of, with_margin
 from cellcutter_core.large.finding import Found
@@ -105,7 +106,7 @@ def draw(
     boxes = np.zeros((n, 4), np.int64)
     boxes[:, :2] = large.shape
     drawn = Drawn(boxes, np.zeros(n, np.int64), reduced)
-    of_all = large.sample.pixels[..., seen]
+    normalisation = large.normalisation.of(seen)
     scale = scale_of_cells(found.cell_diameter, large.shape, config)
     margin = math.ceil(config.crops.size / scale)
     for core in blocks_of(large.shape):
@@ -113,7 +114,7 @@ def draw(
         part = pixels_of(core, around)
         pixels = large.read(around).pixels[..., seen]
         nuclei = certain_regions(large.sample, config, found.nuclei(around))
-        cells, drawing = _draw_block(network, found, config, around, pixels, nuclei, of_all)
+        cells, drawing = _draw_block(network, found, config, around, pixels, nuclei, normalisation)
         numbered = np.append(0, cells + 1)[drawing.labels[part]]
         labels[pixels_of(core)] = numbered
         _measure(drawn, core, cells, drawing.labels[part])
@@ -158,7 +159,7 @@ def _draw_block(
     around: Region,
     pixels: NDArray[Any],
     nuclei: NDArray[np.int32],
-    of_all: NDArray[Any],
+    normalisation: Normalisation,
 ) -> tuple[NDArray[np.intp], Drawing]:
     """Return which cells have their marker in a block, and their labels, numbered among these."""
     there = lie_in(found.points, around)
@@ -173,8 +174,8 @@ def _draw_block(
         mask,
         found.points[cells] - np.array(around[:2]),
         nuclei,
-        of_all=of_all,
-        diameter_of_all=found.cell_diameter,
+        whole_normalisation=normalisation,
+        whole_cell_diameter=found.cell_diameter,
     )
     return cells, draw_cells(network, make_dataset(inputs, config), inputs, config)
 

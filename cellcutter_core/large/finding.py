@@ -13,6 +13,7 @@ from cellcutter_core.config import Config
 from cellcutter_core.images.image import Image
 from cellcutter_core.images.parts import Region
 from cellcutter_core.images.regions import interesting_region
+from cellcutter_core.images.scaling import Normalisation
 from cellcutter_core.labels import new_numbers
 from cellcutter_core.large.blocks import blocks_of, lie_in, pixels_of, with_margin
 from cellcutter_core.large.large_image import LargeImage
@@ -138,7 +139,7 @@ def _markers(
         around = with_margin(core, _margin(config), large.shape)
         image = large.read(around)
         try:
-            nuclei = find_markers(image, config, like=large.sample)
+            nuclei = find_markers(image, config, normalisation=large.normalisation)
         except ValueError as error:
             # This block has no markers.
             wrong = error
@@ -222,17 +223,18 @@ def _area(
         image = None if covered or not nuclei.any() else large.read(around)
         area = nuclei > 0
         if image is not None:
-            area = _area_of(image, config, nuclei, large.sample)
+            area = _area_of(image, config, nuclei, large.normalisation)
         store[pixels_of(core)] = area[pixels_of(core, around)]
         done()
     return store
 
 
 def _area_of(
-    image: Image, config: Config, nuclei: NDArray[np.int32], sample: Image
+    image: Image, config: Config, nuclei: NDArray[np.int32], normalisation: Normalisation
 ) -> NDArray[np.bool_]:
+    found = Nuclei(nuclei, np.zeros((0, 2), np.int32))
     try:
-        return find_area(image, config, Nuclei(nuclei, np.zeros((0, 2), np.int32)), like=sample)
+        return find_area(image, config, found, normalisation=normalisation)
     except ValueError:
         # The block shows nothing except the nuclei.
         return nuclei > 0

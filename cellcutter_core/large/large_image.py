@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cellcutter_core.images.guesses.gaps import Background
 from cellcutter_core.images.image import Image, read_pixels
 from cellcutter_core.images.parts import Plane, Region
+from cellcutter_core.images.scaling import Normalisation
 from cellcutter_core.large.blocks import pixels_of
 
 SAMPLED = 2048
@@ -36,11 +37,14 @@ class LargeImage:
         Rows and columns of the whole image.
     pixels : callable
         The given `read`.
+    normalisation : Normalisation
+        That of the whole image, fitted on the sample, for all channels.
     """
 
     def __init__(self, sample: Image, read: Callable[[Region], NDArray[Any]]) -> None:
         self.sample, self.pixels = sample, read
         self.shape = sample.full_shape or sample.shape
+        self.normalisation = Normalisation(sample.pixels)
         self._backgrounds = [Background(channel) for channel in np.moveaxis(sample.pixels, -1, 0)]
 
     @classmethod

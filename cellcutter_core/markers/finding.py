@@ -17,6 +17,7 @@ from scipy import ndimage
 from cellcutter_core.arguments import check_channels_last
 from cellcutter_core.config import MarkerSettings
 from cellcutter_core.images.guesses.gaps import filled_gaps, frame
+from cellcutter_core.images.scaling import Normalisation
 from cellcutter_core.labels import check_labels, compact, markers_from_points
 from cellcutter_core.markers.cell_bodies import cell_diameter, cell_regions
 from cellcutter_core.markers.given_markers import number_markers, read_markers
@@ -61,7 +62,10 @@ class Nuclei:
 
 
 def find_nuclei(
-    nucleus: ArrayLike, settings: MarkerSettings = DEFAULT, *, like: ArrayLike | None = None
+    nucleus: ArrayLike,
+    settings: MarkerSettings = DEFAULT,
+    *,
+    normalisation: Normalisation | None = None,
 ) -> Nuclei:
     """Find markers in the nucleus channel.
 
@@ -70,8 +74,8 @@ def find_nuclei(
     nucleus : (H, W) array, integer or float
     settings : MarkerSettings
         Automatic: `nucleus_regions`. Otherwise `blob_detection`.
-    like : (h, w) array, optional
-        Pixels of the whole image that `nucleus` is a part of, for `blob_detection`.
+    normalisation : Normalisation, optional
+        That of the whole image, if `nucleus` is a part of it; for `blob_detection`.
 
     Returns
     -------
@@ -83,7 +87,7 @@ def find_nuclei(
         If none are found (the message says what to try), or `nucleus` is not a finite (H, W) image.
     """
     if not settings.automatic:
-        return _blobs(nucleus, settings, like)
+        return _blobs(nucleus, settings, normalisation)
     regions = nucleus_regions(nucleus, diameter=settings.diameter)
     return _found(regions, settings, "check that the nucleus channel is the right one")
 
@@ -93,7 +97,7 @@ def find_cells(
     settings: MarkerSettings = DEFAULT,
     *,
     mask: NDArray[np.bool_] | None = None,
-    like: ArrayLike | None = None,
+    normalisation: Normalisation | None = None,
 ) -> Nuclei:
     """Find one marker in each cell without a nucleus channel.
 
@@ -106,8 +110,8 @@ def find_cells(
         Automatic: `cell_regions`. Otherwise `blob_detection`.
     mask : (H, W) bool, optional
         True where there are cells; helps the automatic search.
-    like : (h, w) or (h, w, C) array, optional
-        Pixels of the whole image that `cell` is a part of, for `blob_detection`.
+    normalisation : Normalisation, optional
+        That of the whole image, if `cell` is a part of it; for `blob_detection`.
 
     Returns
     -------
@@ -121,8 +125,10 @@ def find_cells(
         is not a mask of its shape.
     """
     if not settings.automatic:
-        judged = None if like is None else _one_plane(like, like)
-        return _blobs(_one_plane(cell, like), settings, judged)
+        plane = _one_plane(cell, normalisation)
+        if normalisation is not None:
+            normalisation = Normalisation.fit(_one_plane(normalisation.pixels, normalisation))
+        return _blobs(plane, settings, normalisation)
     image = _one_plane(cell)
     regions = cores(cell_regions(image, mask=mask, diameter=settings.diameter))
     return _found(regions, settings, "choose a nucleus channel, or give the diameter of a cell")
@@ -145,7 +151,7 @@ def blob_detection(
     min_sigma: float = 3,
     threshold: float = 0.01,
     *,
-    like: ArrayLike | None = None,
+    normalisation: Normalisation | None = None,
 ) -> Labels:
     """Mark each bright blob of the nucleus channel, as the paper does.
 
@@ -161,8 +167,8 @@ def blob_detection(
         is about its sigma.
     threshold : float
         How pronounced a blob must be; a lower threshold finds more.
-    like : (h, w) array, optional
-        Pixels of the whole image that `nucleus` is a part of. Their mean and variance are used.
+    normalisation : Normalisation, optional
+        That of the whole image, if `nucleus` is a part of it.
 
     Returns
     -------
@@ -186,11 +192,11 @@ def blob_detection(
     MarkerSettings(automatic=False, min_sigma=min_sigma, max_sigma=max_sigma, threshold=threshold)
     image = checked_plane(nucleus, "nucleus").astype(np.float64)
     mean, spread = image.mean(), image.std()
-    if like is not None:
+    if normalisation is not None:
         # Scaled like the image, which is from 0 to 1 by now.
         low, high = (float(end(nucleus)) for end in (np.min, np.max))
-        judged = (np.asarray(like, np.float64) - low) / max(high - low, np.finfo(float).tiny)
-        mean, spread = judged.mean(), judged.std()
+        unit = max(high - low, np.finfo(float).tiny)
+        mean, spread = (normalisation.mean[0] - low) / unit, normalisation.deviation[0] / unit
     standard = (image - mean) / (spread if spread > 0 else 1)
     blobs = blob_doh(standard, max_sigma=max_sigma, min_sigma=min_sigma, threshold=threshold)
     rows, cols = np.round(blobs[:, :2]).astype(int).T
@@ -283,10 +289,10 @@ def _depth(regions: Labels) -> NDArray[np.float64]:
     return np.where(regions > 0, depth + 1, 0.0)
 
 
-def _one_plane(cell: ArrayLike, like: ArrayLike | None = None) -> NDArray[Any]:
+def _one_plane(cell: ArrayLike, normalisation: Normalisation | None = None) -> NDArray[Any]:
     """(H, W): the sum of all channels, each divided by the range from its 1st to 99th percentile.
 
-    With `like`, the percentiles are those of the whole image that `cell` is a part of.
+    With a normalisation, the range is that of the whole image.
     """
     image: NDArray[Any] = np.asarray(cell)
     if image.ndim != 3 or image.size == 0:
@@ -294,22 +300,26 @@ def _one_plane(cell: ArrayLike, like: ArrayLike | None = None) -> NDArray[Any]:
     check_channels_last(image, "cell")
     if image.shape[2] == 1:
         return image[..., 0]
-    planes = [checked_plane(image[..., channel], "cell") for channel in range(image.shape[2])]
-    judged = np.stack(planes, axis=-1)
-    if like is not None:
+    if normalisation is None:
+        planes = [checked_plane(channel, "cell") for channel in np.moveaxis(image, -1, 0)]
+        normalisation = Normalisation(np.stack(planes, axis=-1))
+    else:
         planes = list(np.moveaxis(image.astype(np.float64), -1, 0))
-        judged = np.asarray(like)
-    low, high = np.percentile(judged, [1, 99], axis=(0, 1))
-    spread = np.where(high > low, high - low, 1)
-    return np.asarray(sum(p / s for p, s in zip(planes, spread, strict=True)))
+    return np.asarray(sum(p / s for p, s in zip(planes, normalisation.spread, strict=True)))
 
 
-def _blobs(image: ArrayLike, settings: MarkerSettings, like: ArrayLike | None) -> Nuclei:
+def _blobs(
+    image: ArrayLike, settings: MarkerSettings, normalisation: Normalisation | None
+) -> Nuclei:
     plane = np.asarray(image)
     if plane.ndim == 2 and plane.size and frame(plane) is not None:
         plane = filled_gaps(plane)
     found = blob_detection(
-        plane, settings.max_sigma, settings.min_sigma, settings.threshold, like=like
+        plane,
+        settings.max_sigma,
+        settings.min_sigma,
+        settings.threshold,
+        normalisation=normalisation,
     )
     if not found.any():
         raise ValueError(

@@ -14,11 +14,10 @@ from skimage.measure import label
 
 from cellcutter_core.arguments import check_channels_last, check_planes_first
 from cellcutter_core.config import MaskSettings
-from cellcutter_core.images.guesses.gaps import filled_gaps, frame
+from cellcutter_core.images.scaling import Normalisation, imaged, limits_of
 from cellcutter_core.mask.evidence import Evidence, evidence
 from cellcutter_core.mask.min_cut import cut_of_pieces, minimum_cut
 
-ROBUST_PERCENTILES = (0.1, 99.9)
 # A graph cut of this size takes 0.1 s, or 0.3 s where labellings have nearly the same energy.
 PREVIEW_PIXELS = 200 * 200
 # The cuts that a preview compares: a factor of max_weight, a step in the log-odds of the prior, and
@@ -122,7 +121,7 @@ def _problem(
 
 
 def _scaled(
-    image: ArrayLike, scaling: str, *, like: NDArray[Any] | None = None
+    image: ArrayLike, scaling: str, limits: tuple[float, float] | None = None
 ) -> NDArray[np.float64]:
     pixels = np.asarray(image)
     if pixels.ndim not in (2, 3) or pixels.size == 0:
@@ -135,14 +134,7 @@ def _scaled(
     pixels = pixels.astype(np.float64)
     if not np.isfinite(pixels).all():
         raise ValueError("image has pixels that are NaN or infinite; replace them first")
-    judged = pixels if like is None else like.astype(np.float64)
-    if scaling == "robust":
-        low, high = np.percentile(judged, ROBUST_PERCENTILES)
-        if low == high:
-            # More than 99.8 % of the pixels are equal: scale by the others.
-            low, high = judged.min(), judged.max()
-    else:
-        low, high = judged.min(), judged.max()
+    low, high = limits or limits_of(pixels, scaling)
     if low == high:
         raise ValueError(f"image is constant (all pixels are {low:g}); choose another channel")
     return np.asarray(np.clip((pixels - low) / (high - low), 0, 1))
@@ -187,7 +179,7 @@ def find_mask(
     settings: MaskSettings,
     *,
     nuclei: ArrayLike | None = None,
-    like: ArrayLike | None = None,
+    normalisation: Normalisation | None = None,
 ) -> NDArray[np.bool_]:
     """Find the mask with the given settings.
 
@@ -200,9 +192,9 @@ def find_mask(
     nuclei : (H, W) bool or label image, optional
         Regions of nuclei. The automatic mask takes them as certain; the published method does not
         use them.
-    like : (h, w) or (h, w, K) array, optional
-        Pixels of the whole image that `cell` is a part of. If the settings are not automatic, each
-        channel is scaled as in the whole image.
+    normalisation : Normalisation, optional
+        That of the whole image, if `cell` is a part of it. If the settings are not automatic, each
+        channel is scaled by it.
 
     Returns
     -------
@@ -211,9 +203,9 @@ def find_mask(
     """
     if settings.automatic:
         return automatic_mask(cell, nuclei=nuclei)[0]
-    if like is not None:
+    if normalisation is not None:
         return _cut(
-            np.max(_scaled_channels(cell, settings.scaling, like), axis=0),
+            np.max(_scaled_channels(cell, settings.scaling, normalisation), axis=0),
             prior=settings.prior,
             max_weight=settings.max_weight,
             sigma=settings.sigma,
@@ -284,11 +276,11 @@ def prior_steps(cell: ArrayLike, settings: MaskSettings, n_steps: int = 61) -> t
 
 
 def suited_settings(
-    cell: ArrayLike, settings: MaskSettings, *, like: NDArray[np.bool_] | None = None
+    cell: ArrayLike, settings: MaskSettings, *, wanted: NDArray[np.bool_] | None = None
 ) -> MaskSettings:
     """Settings of the graph cut to start from on this image.
 
-    The prior is the one of `prior_steps` whose threshold agrees best with `like`. Sigma is twice
+    The prior is the one of `prior_steps` whose threshold agrees best with `wanted`. Sigma is twice
     the noise: steps at the border of a cell are larger, steps of noise are smaller. Max_weight is
     1, which smooths without closing the gaps between cells.
 
@@ -298,7 +290,7 @@ def suited_settings(
         As for `find_mask`.
     settings : MaskSettings
         The graph-cut values in it are replaced; `scaling` is kept.
-    like : (H, W) bool, optional
+    wanted : (H, W) bool, optional
         The mask to approximate, such as that of `automatic_mask`. Default: pixels above Otsu's
         threshold.
 
@@ -309,10 +301,10 @@ def suited_settings(
     """
     scaled = _scaled(_one_channel(cell, settings), settings.scaling)
     priors = prior_steps(cell, settings)
-    if like is None:
-        like = scaled > threshold_otsu(scaled)
+    if wanted is None:
+        wanted = scaled > threshold_otsu(scaled)
     bright = [scaled > 1 - prior for prior in priors]
-    agreements = [(m & like).sum() / max((m | like).sum(), 1) for m in bright]
+    agreements = [(m & wanted).sum() / max((m | wanted).sum(), 1) for m in bright]
     # The difference of two independent neighbours has √2 times the noise of one pixel.
     steps = np.abs(np.diff(scaled, axis=int(scaled.shape[1] > 1)))
     noise = 1.4826 * float(np.median(steps)) / math.sqrt(2)
@@ -367,7 +359,7 @@ def _one_channel(cell: ArrayLike, settings: MaskSettings) -> NDArray[Any]:
     stack = _stack(cell)
     if stack.ndim == 3 and stack.shape[2] > 1:
         return np.asarray(np.max(_scaled_channels(stack, settings.scaling), axis=0))
-    return _imaged(stack.reshape(stack.shape[:2]))
+    return imaged(stack.reshape(stack.shape[:2]))
 
 
 def _stack(cell: ArrayLike) -> NDArray[Any]:
@@ -379,20 +371,11 @@ def _stack(cell: ArrayLike) -> NDArray[Any]:
 
 
 def _scaled_channels(
-    cell: ArrayLike, scaling: str, like: ArrayLike | None = None
+    cell: ArrayLike, scaling: str, normalisation: Normalisation | None = None
 ) -> list[NDArray[np.float64]]:
-    channels, judged = (
-        np.moveaxis(np.atleast_3d(_stack(stack)), -1, 0)
-        for stack in (cell, cell if like is None else like)
-    )
-    return [
-        _scaled(_imaged(c), scaling, like=_imaged(j)) for c, j in zip(channels, judged, strict=True)
-    ]
-
-
-def _imaged(channel: NDArray[Any]) -> NDArray[Any]:
-    """The channel, with an empty frame around the image filled as background."""
-    return channel if frame(channel) is None else filled_gaps(channel)
+    channels = [imaged(one) for one in np.moveaxis(np.atleast_3d(_stack(cell)), -1, 0)]
+    limits = [None] * len(channels) if normalisation is None else normalisation.limits(scaling)
+    return [_scaled(c, scaling, ends) for c, ends in zip(channels, limits, strict=True)]
 
 
 def mask_grid(

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cellcutter_core.images.scaling import logarithms, nearest, resized
+from cellcutter_core.images.scaling import Normalisation, logarithms, nearest, resized
 
 # Cost of a line or a change of average strength, in units of the length of one pixel. Any value
 # from 3 to 16 works nearly as well.
@@ -65,7 +65,7 @@ class Guidance:
         mask: NDArray[np.bool_],
         *,
         cell_diameter: float,
-        like: NDArray[Any] | None = None,
+        normalisation: Normalisation | None = None,
     ) -> Guidance:
         """The cost map of an image.
 
@@ -78,16 +78,15 @@ class Guidance:
             of the mask is not a border between cells.
         cell_diameter : float
             In pixels.
-        like : (h, w, C) array, optional
-            Pixels of the whole image that `image` is a part of, see `logarithm`.
+        normalisation : Normalisation, optional
+            That of the whole image, if `image` is a part of it.
 
         Returns
         -------
         Guidance
             Does not change if the image's brightness or contrast is multiplied by a factor.
         """
-        levels = logarithms(image, like=like)
-        level = np.mean(levels, axis=-1)
+        level = np.mean(logarithms(image, normalisation), axis=-1)
         if not mask.any():
             return cls.flat(mask.shape)
         beyond = ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True)

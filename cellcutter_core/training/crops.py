@@ -12,6 +12,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from cellcutter_core.arguments import check_argument, check_channels_last
+from cellcutter_core.images.scaling import Normalisation
 from cellcutter_core.labels import check_labels
 from cellcutter_core.paths.cheapest_paths import HIGHEST_LOG_ODDS, Territory
 
@@ -52,8 +53,8 @@ class Dataset:
         The path labels: each pixel's cell by the cheapest path to a marker, labelled like the
         markers. With them a crop has three more channels between image and position embedding: its
         own marker, all other markers (both 1 on `nuclei`), and the path log-odds, scaled to -1..1.
-    like : (h, w, C) array, optional
-        Pixels of the whole image, if this is a part of it: mean and variance are taken from them.
+    normalisation : Normalisation, optional
+        That of the whole image, if this is a part of it.
 
     Raises
     ------
@@ -80,7 +81,7 @@ class Dataset:
         sigma: float = 15.0,
         nuclei: ArrayLike | None = None,
         territory: Territory | None = None,
-        like: ArrayLike | None = None,
+        normalisation: Normalisation | None = None,
     ) -> None:
         pixels = np.asarray(image, np.float32)
         if pixels.ndim == 2:
@@ -101,9 +102,7 @@ class Dataset:
         self.sigma = float(sigma)
         self.points = _points(markers, self.shape)
         self._half = crop_size // 2
-        self.padded_image = self._pad(
-            _standardise(pixels, pixels if like is None else np.asarray(like)), 0
-        )
+        self.padded_image = self._pad(_standardise(pixels, normalisation), 0)
         outside = np.zeros(self.shape, bool)
         if background is not None:
             outside = _background(background, self.points, self.shape)
@@ -361,13 +360,14 @@ def _same_shape(name: str, field: ArrayLike, shape: tuple[int, int]) -> NDArray[
     return array
 
 
-def _standardise(pixels: NDArray[np.float32], like: NDArray[Any]) -> NDArray[np.float32]:
+def _standardise(
+    pixels: NDArray[np.float32], normalisation: Normalisation | None
+) -> NDArray[np.float32]:
     if not np.all(np.isfinite(pixels)):
         raise ValueError("the image has pixels that are not finite; replace them by numbers")
-    mean = like.mean(axis=(0, 1), dtype=np.float64)
-    deviation = like.std(axis=(0, 1), dtype=np.float64)
-    if np.any(deviation == 0):
+    scale = normalisation or Normalisation(pixels)
+    if np.any(scale.deviation == 0):
         raise ValueError(
-            f"channel {int(np.argmin(deviation))} of the image is constant; leave it out"
+            f"channel {int(np.argmin(scale.deviation))} of the image is constant; leave it out"
         )
-    return np.asarray((pixels - mean) / deviation, np.float32)
+    return np.asarray((pixels - scale.mean) / scale.deviation, np.float32)

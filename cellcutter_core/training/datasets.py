@@ -30,19 +30,19 @@ def make_dataset(inputs: Inputs, config: Config) -> Dataset:
     if not inputs.mask.any():
         raise ValueError("the mask covers no pixel; raise prior, or choose the automatic mask")
     # A part of an image may lie entirely within cells.
-    if inputs.mask.all() and inputs.like is None:
+    if inputs.mask.all() and inputs.normalisation is None:
         raise ValueError("the mask covers every pixel; lower prior, or choose the automatic mask")
     scale = scale_for(inputs, config)
-    image, like = inputs.image.astype(np.float32), inputs.like
+    image, normalisation = inputs.image.astype(np.float32), inputs.normalisation
     if config.crops.intensity == "log":
-        image = logarithms(image, like=like)
-        like = None if like is None else logarithms(like)
+        image = logarithms(image, normalisation)
+        normalisation = normalisation and normalisation.of_logarithms
     mask, nuclei = inputs.mask, inputs.nuclei
     taught = config.network.start == "simulated"
     if taught:
         # The mean of all channels, because the network was taught with one channel.
         image = image.mean(axis=-1, keepdims=True)
-        like = None if like is None else like.mean(axis=-1, keepdims=True)
+        normalisation = normalisation and normalisation.of_mean_channel
     territory = inputs.territory if taught else None
     shape = tuple(round(n * scale) for n in mask.shape)
     if 2 * min(shape) < config.crops.size:
@@ -71,7 +71,7 @@ def make_dataset(inputs: Inputs, config: Config) -> Dataset:
         sigma=config.crops.sigma,
         nuclei=nuclei,
         territory=territory,
-        like=like,
+        normalisation=normalisation,
     )
 
 

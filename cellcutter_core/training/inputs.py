@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from cellcutter_core.images.scaling import Normalisation
 from cellcutter_core.labels import new_numbers
 from cellcutter_core.paths.cheapest_paths import Guidance, Territory
 from cellcutter_core.paths.watershed import seed_labels
@@ -66,8 +67,8 @@ class Inputs(_Arrays):
         return replace(self, points=self.points[kept], nuclei=regions, final=True)
 
     @property
-    def like(self) -> NDArray[Any] | None:
-        """(h, w, C) pixels of the whole image, if this is a part of it; else None."""
+    def normalisation(self) -> Normalisation | None:
+        """That of the whole image, if this is a part of it; else None."""
         return None
 
     @property
@@ -78,7 +79,12 @@ class Inputs(_Arrays):
     @cached_property
     def guidance(self) -> Guidance:
         """The cost map: where borders between cells are likely."""
-        return Guidance.of(self.image, self.mask, cell_diameter=self.cell_diameter, like=self.like)
+        return Guidance.of(
+            self.image,
+            self.mask,
+            cell_diameter=self.cell_diameter,
+            normalisation=self.normalisation,
+        )
 
     @cached_property
     def territory(self) -> Territory:
@@ -89,29 +95,29 @@ class Inputs(_Arrays):
 
 @dataclass(frozen=True, eq=False)
 class PartInputs(Inputs):
-    """Inputs of a part of an image, with statistics of the whole image, so that all parts are
-    treated alike.
+    """Inputs of a part of an image, with what is known of the whole, so that all parts are treated
+    alike.
 
     Attributes
     ----------
-    of_all : (h, w, C) array
-        Evenly spaced pixels of the whole image, from which the normalisation is computed.
-    diameter_of_all : float
+    whole_normalisation : Normalisation
+        That of the whole image.
+    whole_cell_diameter : float
         The `cell_diameter` of the whole image.
     """
 
-    of_all: NDArray[Any] = field(kw_only=True)
-    diameter_of_all: float = field(kw_only=True)
+    whole_normalisation: Normalisation = field(kw_only=True)
+    whole_cell_diameter: float = field(kw_only=True)
 
     @property
-    def like(self) -> NDArray[Any]:
+    def normalisation(self) -> Normalisation:
         """As `Inputs` says."""
-        return self.of_all
+        return self.whole_normalisation
 
     @property
     def cell_diameter(self) -> float:
         """As `Inputs` says."""
-        return self.diameter_of_all
+        return self.whole_cell_diameter
 
 
 @dataclass(frozen=True, eq=False)

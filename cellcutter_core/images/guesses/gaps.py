@@ -266,26 +266,21 @@ def in_gaps(pixels: npt.NDArray[Any]) -> tuple[float | None, ...]:
     )
 
 
-def filled_gaps(
-    channel: npt.NDArray[Any], *, like: npt.NDArray[Any] | None = None
-) -> npt.NDArray[Any]:
+def filled_gaps(channel: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Fill gaps where nothing was imaged with background; without gaps, return the channel itself.
 
     Parameters
     ----------
     channel : (H, W) array
-    like : (h, w) array, optional
-        Pixels of the whole image that `channel` is a part of. Its background is used.
+        A whole image. For parts of one, see `Background`.
 
     Returns
     -------
     (H, W) array of the same data type
         Gaps hold background with the noise of dark pixels, from a fixed seed.
     """
-    background = Background(channel if like is None else like)
-    return background.filled(
-        channel, background.gaps if like is None else background.in_part(channel)
-    )
+    background = Background(channel)
+    return background.filled(channel, background.gaps)
 
 
 class Background:

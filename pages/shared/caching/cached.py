@@ -241,10 +241,10 @@ def priors() -> tuple[float, ...]:
 
 @kept(4)
 def _suited(
-    key: str, _image: Image, _settings: MaskSettings, _like: NDArray[np.bool_] | None
+    key: str, _image: Image, _settings: MaskSettings, _wanted: NDArray[np.bool_] | None
 ) -> MaskSettings:
     del key
-    return suited_settings(_image.pixels[..., list(_image.cell)], _settings, like=_like)
+    return suited_settings(_image.pixels[..., list(_image.cell)], _settings, wanted=_wanted)
 
 
 def suited_mask_settings() -> MaskSettings:
@@ -260,13 +260,13 @@ def suited_mask_settings() -> MaskSettings:
     chosen = state.choices().with_setting("mask", "automatic", True)
     settings = state.choices().config.mask
     key = keys(chosen, edits=_digest())["mask"]
-    like = None
+    wanted = None
     if not is_large():
         given = state.edited_markers() is not None
         # It may still be computed, or was cancelled.
         with suppress(NotYet, ValueError):
-            like = _mask(key, image(), chosen.config, markers(), given, False)[0]
-    return _suited(f"{key} {settings.scaling} {like is not None}", image(), settings, like)
+            wanted = _mask(key, image(), chosen.config, markers(), given, False)[0]
+    return _suited(f"{key} {settings.scaling} {wanted is not None}", image(), settings, wanted)
 
 
 def inputs() -> tuple[Inputs, Truth | None]:

@@ -34,6 +34,7 @@ from cellcutter_core.export.formats.ome_zarr import FOLDER, ome_zarr
 from cellcutter_core.export.formats.table import cell_table
 from cellcutter_core.images.image import Image, read_image
 from cellcutter_core.images.regions import cut_out
+from cellcutter_core.images.scaling import Normalisation
 from cellcutter_core.large import blocks, drawing, finding, large_image
 from cellcutter_core.large.blocks import blocks_of, lie_in, with_margin
 from cellcutter_core.large.finding import find, with_diameter
@@ -517,16 +518,22 @@ def test_published_settings_mean_the_same_in_a_part() -> None:
     cell, nucleus = image.pixels[..., image.cell[0]], image.pixels[..., image.nucleus or 1]
     rows = slice(0, 210)
     mask = PAPER.mask.replace(automatic=False, prior=0.97)
-    whole, part = find_mask(cell, mask), find_mask(cell[rows], mask, like=cell)
+    whole, part = (
+        find_mask(cell, mask),
+        find_mask(cell[rows], mask, normalisation=Normalisation.fit(cell)),
+    )
     assert (whole[:200] == part[:200]).mean() > 0.999
     markers = PAPER.markers.replace(automatic=False, min_sigma=5, threshold=0.1)
     expected = {tuple(p) for p in find_nuclei(nucleus, markers).points.tolist() if p[0] < 170}
-    found = find_nuclei(nucleus[rows], markers, like=nucleus).points.tolist()
+    found = find_nuclei(
+        nucleus[rows], markers, normalisation=Normalisation.fit(nucleus)
+    ).points.tolist()
     assert len(expected) > 40
     assert len(expected ^ {tuple(p) for p in found if p[0] < 170}) <= 2
     both = image.pixels[..., [0, 1]]
     expected = {tuple(p) for p in find_cells(both, markers).points.tolist() if p[0] < 170}
-    found = find_cells(both[rows], markers, like=both).points.tolist()
+    scale = Normalisation.fit(both)
+    found = find_cells(both[rows], markers, normalisation=scale).points.tolist()
     assert len(expected ^ {tuple(p) for p in found if p[0] < 170}) <= 0.02 * len(expected)
 
 
@@ -548,8 +555,8 @@ def test_the_network_sees_a_part_as_in_the_whole(intensity: str) -> None:
         inputs.mask[there],
         inputs.points[inside] - (100, 150),
         numbers[nuclei[there]],
-        of_all=inputs.image,
-        diameter_of_all=inputs.cell_diameter,
+        whole_normalisation=Normalisation.fit(inputs.image),
+        whole_cell_diameter=inputs.cell_diameter,
     )
     of_all, one = make_dataset(inputs, config), make_dataset(of_part, config)
     assert isinstance(one, Dataset)

@@ -199,7 +199,7 @@ def test_suited_settings_find_cells_of_any_brightness(scale: float, scaling: Any
     cell[0, 0] = scale * cell.max()
     nuclei = image.truth_nuclei
     automatic = automatic_mask(cell[..., 0], nuclei=nuclei)[0]
-    settings = suited_settings(cell, MaskSettings(scaling=scaling), like=automatic)
+    settings = suited_settings(cell, MaskSettings(scaling=scaling), wanted=automatic)
     assert not settings.automatic
     assert settings.scaling == scaling
     assert image.truth is not None
@@ -218,7 +218,7 @@ def test_suited_settings_without_a_mask_to_come_near() -> None:
 def test_suited_settings_of_an_image_without_noise() -> None:
     cell = np.zeros((30, 40, 1), np.uint8)
     cell[5:15, 10:30] = 200
-    settings = suited_settings(cell, MaskSettings(), like=cell[..., 0] > 0)
+    settings = suited_settings(cell, MaskSettings(), wanted=cell[..., 0] > 0)
     np.testing.assert_array_equal(find_mask(cell, settings), cell[..., 0] > 0)
 
 

@@ -11,7 +11,7 @@ import tifffile
 from PIL import Image as Picture
 
 from cellcutter_core.config import QUICK, MaskSettings
-from cellcutter_core.images.guesses.gaps import filled_gaps, frame, gaps, is_gap
+from cellcutter_core.images.guesses.gaps import Background, filled_gaps, frame, gaps, is_gap
 from cellcutter_core.images.image import Image, read_image
 from cellcutter_core.mask.graph_cut import automatic_mask, find_mask
 from cellcutter_core.pipeline import prepare
@@ -51,12 +51,17 @@ def test_a_frame_of_nothing_is_a_gap(mosaic: Image) -> None:
         np.testing.assert_array_equal(filled, filled_gaps(channel))
 
 
+def filled_part(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    background = Background(whole)
+    return background.filled(part, background.in_part(part))
+
+
 def test_of_a_part_the_background_is_that_of_all() -> None:
     part = np.zeros((300, 300))
     part[:, 200:] = 900
     part[:, 250:] = 950
-    like = np.random.default_rng(0).uniform(10, 110, (400, 400))
-    filled = filled_gaps(part, like=like)[:, :200]
+    whole = np.random.default_rng(0).uniform(10, 110, (400, 400))
+    filled = filled_part(part, whole)[:, :200]
     assert 19 < np.median(filled) < 21
     assert 0 < filled.std() < 40
 
@@ -75,9 +80,9 @@ def test_of_a_part_what_is_nothing_is_known() -> None:
     assert where.sum() == 400
     assert gaps(part, nothing=0) is None
     # What is all gap has no noise to look for cells in.
-    empty, like = np.zeros((300, 300)), np.random.default_rng(0).uniform(10, 110, (400, 400))
-    like[:200, :200] = 0
-    assert filled_gaps(empty, like=like) is empty
+    empty, whole = np.zeros((300, 300)), np.random.default_rng(0).uniform(10, 110, (400, 400))
+    whole[:200, :200] = 0
+    assert filled_part(empty, whole) is empty
 
 
 def discs() -> np.ndarray:
