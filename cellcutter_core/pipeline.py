@@ -473,6 +473,6 @@ def baselines(inputs: Inputs) -> dict[str, NDArray[np.int32]]:
         within the mask ("watershed").
     """
     return {
-        "paths": inputs.territory.labels,
+        "paths": inputs.path_labels.labels,
         "watershed": watershed_labels(inputs.nuclei, inputs.mask, points=inputs.points),
     }

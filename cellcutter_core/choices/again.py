@@ -59,7 +59,7 @@ def corrected_inputs(
         after = corrected(
             cells,
             [correction],
-            guidance=inputs.guidance if correction.kind == "split" else None,
+            cost_map=inputs.cost_map if correction.kind == "split" else None,
         )
         if correction.kind == "split":
             regions = _with_parts(regions, cells, after, correction)

@@ -76,8 +76,8 @@ class Result(Segmented):
         """(H, W) label image of the epoch, with corrections by hand."""
         # The cost map is computed from the whole image, so only if a correction needs it.
         splits = any(one.kind == "split" for one in self.corrections)
-        guidance = self.inputs.guidance if splits else None
-        return corrected(self.drawing.labels, self.corrections, guidance=guidance)
+        cost_map = self.inputs.cost_map if splits else None
+        return corrected(self.drawing.labels, self.corrections, cost_map=cost_map)
 
     def only(self, cells: npt.ArrayLike) -> Result:
         """Return the same result with only some of its cells.

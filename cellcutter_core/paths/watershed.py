@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cellcutter_core.labels import check_labels, markers_from_points
-from cellcutter_core.paths.cheapest_paths import Guidance, grown
+from cellcutter_core.paths.cost_map import CostMap
+from cellcutter_core.paths.path_labels import grown
 
 BASELINES: Mapping[str, str] = {"paths": "Cheapest paths", "watershed": "Watershed"}
 """The baselines that a training is compared with, and their names."""
@@ -89,7 +90,7 @@ def filled_labels(
     points: NDArray[np.float64],
     nuclei: NDArray[np.int32] | None,
     *,
-    guidance: Guidance | None = None,
+    cost_map: CostMap | None = None,
 ) -> NDArray[np.int32]:
     """Keep the part of each cell connected to its marker; give the rest to the nearest cell.
 
@@ -102,7 +103,7 @@ def filled_labels(
     points : (N, 2) float
     nuclei : (H, W) int32 or None
         Labelled like the cells. A nucleus belongs to its cell whatever `labels` says.
-    guidance : Guidance, optional
+    cost_map : CostMap, optional
         The cost map. With it the nearest cell is that of the cheapest path, not the shortest.
 
     Returns
@@ -119,4 +120,4 @@ def filled_labels(
     with_seed[pieces[seeds > 0]] = True
     with_seed[0] = False
     found = np.where(with_seed[pieces], kept, 0).astype(np.int32)
-    return flooded(found, mask) if guidance is None else grown(found, mask, guidance)
+    return flooded(found, mask) if cost_map is None else grown(found, mask, cost_map)

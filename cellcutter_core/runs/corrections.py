@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
 from cellcutter_core.files import atomic
-from cellcutter_core.paths.cheapest_paths import Guidance
+from cellcutter_core.paths.cost_map import CostMap
 from cellcutter_core.runs.splitting import Point, split_cell
 from cellcutter_core.runs.store import Run
 
@@ -54,7 +54,7 @@ def corrected(
     labels: NDArray[np.int32],
     corrections: Sequence[Correction],
     *,
-    guidance: Guidance | None = None,
+    cost_map: CostMap | None = None,
 ) -> NDArray[np.int32]:
     """Apply corrections to cells.
 
@@ -65,7 +65,7 @@ def corrected(
     corrections : sequence of Correction
         In the order in which they were made. Ids that do not occur are ignored, and so is a split
         whose points are not in its cell.
-    guidance : Guidance, optional
+    cost_map : CostMap, optional
         The cost map by which cells are split, see `split_cell`.
 
     Returns
@@ -89,7 +89,7 @@ def corrected(
         elif correction.kind == "split":
             cell, new = correction.cells
             one, other = correction.points
-            labels = split_cell(ids[labels], cell, (one, other), new=new, guidance=guidance)
+            labels = split_cell(ids[labels], cell, (one, other), new=new, cost_map=cost_map)
             ids = np.arange(labels.max(initial=0) + 1, dtype=np.int32)
     return ids[labels]
 

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cellcutter_core.markers.editing import RADIUS
-from cellcutter_core.paths.cheapest_paths import Guidance, grown
+from cellcutter_core.paths.cost_map import CostMap
+from cellcutter_core.paths.path_labels import grown
 
 Point = tuple[int, int]
 
@@ -26,7 +27,7 @@ def split_cell(
     points: tuple[Point, Point],
     *,
     new: int,
-    guidance: Guidance | None = None,
+    cost_map: CostMap | None = None,
 ) -> NDArray[np.int32]:
     """Split a cell between two points: each pixel goes to the point with the cheapest path.
 
@@ -40,7 +41,7 @@ def split_cell(
         (row, col) of a pixel of each part, usually in its nucleus.
     new : int
         Id of the other part, which no cell has.
-    guidance : Guidance, optional
+    cost_map : CostMap, optional
         The cost map of the image, with which the parts meet at a bright line or an edge. By default
         only the length of a path counts, so they meet half-way.
 
@@ -63,9 +64,9 @@ def split_cell(
     inside = labels[box] == cell
     away = np.stack([_squared(inside.shape, box, point) for point in points])
     seeds = np.where(inside & (away.min(axis=0) <= RADIUS**2), 1 + away.argmin(axis=0), 0)
-    costs = Guidance.flat(inside.shape)
-    if guidance is not None:
-        costs = Guidance(guidance.cost[box], guidance.height[box])
+    costs = CostMap.flat(inside.shape)
+    if cost_map is not None:
+        costs = CostMap(cost_map.cost[box], cost_map.height[box])
     parts = grown(seeds.astype(np.int32), inside, costs)
     nearest = ndimage.distance_transform_edt(
         parts == 0, return_distances=False, return_indices=True

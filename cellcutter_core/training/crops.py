@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from cellcutter_core.arguments import check_argument, check_channels_last
 from cellcutter_core.images.scaling import Normalisation
 from cellcutter_core.labels import check_labels
-from cellcutter_core.paths.cheapest_paths import HIGHEST_LOG_ODDS, Territory
+from cellcutter_core.paths.path_labels import HIGHEST_LOG_ODDS, PathLabels
 
 T = TypeVar("T", bound=np.generic)
 
@@ -49,7 +49,7 @@ class Dataset:
     nuclei : (H, W) integer array, optional
         Nucleus regions, labelled like the markers (1..N in the order of the points). Pixels of a
         cell's own nucleus certainly belong to the cell, those of other nuclei certainly do not.
-    territory : Territory, optional
+    path_labels : PathLabels, optional
         The path labels: each pixel's cell by the cheapest path to a marker, labelled like the
         markers. With them a crop has three more channels between image and position embedding: its
         own marker, all other markers (both 1 on `nuclei`), and the path log-odds, scaled to -1..1.
@@ -80,7 +80,7 @@ class Dataset:
         crop_size: int = 64,
         sigma: float = 15.0,
         nuclei: ArrayLike | None = None,
-        territory: Territory | None = None,
+        path_labels: PathLabels | None = None,
         normalisation: Normalisation | None = None,
     ) -> None:
         pixels = np.asarray(image, np.float32)
@@ -117,14 +117,14 @@ class Dataset:
                     f"{len(self.points)} markers; label nuclei 1..N in the order of the markers"
                 )
         self.padded_nuclei = self._pad(regions, 0)
-        self.padded_territory: NDArray[np.int32] | None = None
+        self.padded_path_labels: NDArray[np.int32] | None = None
         self.padded_log_odds: NDArray[np.float32] | None = None
-        if territory is not None:
+        if path_labels is not None:
             if nuclei is None:
-                raise ValueError("territory is shown together with markers; give nuclei too")
-            owner = _same_shape("territory", territory.labels, self.shape).astype(np.int32)
-            log_odds = _same_shape("log-odds", territory.log_odds, self.shape)
-            self.padded_territory = self._pad(owner, 0)
+                raise ValueError("path_labels are shown together with markers; give nuclei too")
+            owner = _same_shape("path_labels", path_labels.labels, self.shape).astype(np.int32)
+            log_odds = _same_shape("log-odds", path_labels.log_odds, self.shape)
+            self.padded_path_labels = self._pad(owner, 0)
             # Pixels beyond the image certainly belong to no cell.
             self.padded_log_odds = self._pad(log_odds.astype(np.float32), log_odds.max())
         self.set_targets(np.zeros(self.shape, np.int32))
@@ -168,7 +168,7 @@ class Dataset:
     @property
     def shows_markers(self) -> bool:
         """Whether crops show markers and path log-odds."""
-        return self.padded_territory is not None
+        return self.padded_path_labels is not None
 
     @cached_property
     def origins(self) -> NDArray[np.intp]:
@@ -214,9 +214,9 @@ class Dataset:
 
     def _log_odds(self, cells: NDArray[np.intp]) -> NDArray[np.float32]:
         """Return (n, S, S) path log-odds that a pixel belongs to the crop's cell."""
-        assert self.padded_territory is not None
+        assert self.padded_path_labels is not None
         assert self.padded_log_odds is not None
-        own = self.windows(self.padded_territory, cells) == cells[:, None, None] + 1
+        own = self.windows(self.padded_path_labels, cells) == cells[:, None, None] + 1
         log_odds = self.windows(self.padded_log_odds, cells)
         return np.where(own, log_odds, -log_odds)
 

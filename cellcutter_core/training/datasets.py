@@ -43,7 +43,7 @@ def make_dataset(inputs: Inputs, config: Config) -> Dataset:
         # The mean of all channels, because the network was taught with one channel.
         image = image.mean(axis=-1, keepdims=True)
         normalisation = normalisation and normalisation.of_mean_channel
-    territory = inputs.territory if taught else None
+    path_labels = inputs.path_labels if taught else None
     shape = tuple(round(n * scale) for n in mask.shape)
     if 2 * min(shape) < config.crops.size:
         rows, cols = mask.shape
@@ -58,7 +58,7 @@ def make_dataset(inputs: Inputs, config: Config) -> Dataset:
         image = np.stack([resized(image[..., c], shape) for c in range(image.shape[-1])], axis=-1)
         mask = resized(mask.astype(np.float32), shape) > 0.5
         nuclei = None if nuclei is None else nearest(nuclei, shape)
-        territory = None if territory is None else territory.resized(shape)
+        path_labels = None if path_labels is None else path_labels.resized(shape)
     factors = np.array(mask.shape) / inputs.mask.shape
     points = np.clip((inputs.points + 0.5) * factors - 0.5, 0, np.array(mask.shape) - 1)
     if taught:
@@ -70,7 +70,7 @@ def make_dataset(inputs: Inputs, config: Config) -> Dataset:
         crop_size=config.crops.size,
         sigma=config.crops.sigma,
         nuclei=nuclei,
-        territory=territory,
+        path_labels=path_labels,
         normalisation=normalisation,
     )
 

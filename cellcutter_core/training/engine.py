@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cellcutter_core.config import TrainingSettings
 from cellcutter_core.network.backend import Backend
 from cellcutter_core.network.compiled import compiled
-from cellcutter_core.paths.cheapest_paths import HIGHEST_LOG_ODDS
+from cellcutter_core.paths.path_labels import HIGHEST_LOG_ODDS
 from cellcutter_core.training.crops import Dataset, filled
 from cellcutter_core.training.loss import (
     loss_names,
@@ -219,9 +219,9 @@ class Engine:
                     "embedding": ops.convert_to_tensor(data.embedding.ravel(), "float32"),
                 },
             )
-            if data.padded_territory is not None and data.padded_log_odds is not None:
+            if data.padded_path_labels is not None and data.padded_log_odds is not None:
                 self._datasets[data][1].update(
-                    territory=flat(data.padded_territory, "int32"),
+                    path_labels=flat(data.padded_path_labels, "int32"),
                     log_odds=flat(data.padded_log_odds, "float32"),
                 )
         shape, fields = self._datasets[data]
@@ -282,7 +282,7 @@ def _log_odds(fields: dict[str, Any], x: dict[str, Any], pixels: Any) -> Any:
     """Return the path log-odds of a batch's pixels."""
     from keras import ops
 
-    own = ops.equal(ops.take(fields["territory"], pixels), x["cells"][:, None, None] + 1)
+    own = ops.equal(ops.take(fields["path_labels"], pixels), x["cells"][:, None, None] + 1)
     log_odds = ops.take(fields["log_odds"], pixels)
     return ops.where(own, log_odds, -log_odds)
 

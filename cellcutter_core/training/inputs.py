@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from cellcutter_core.images.scaling import Normalisation
 from cellcutter_core.labels import new_numbers
-from cellcutter_core.paths.cheapest_paths import Guidance, Territory
+from cellcutter_core.paths.cost_map import CostMap
+from cellcutter_core.paths.path_labels import PathLabels
 from cellcutter_core.paths.watershed import seed_labels
 
 
@@ -77,9 +78,9 @@ class Inputs(_Arrays):
         return float(2 * np.sqrt(self.mask.sum() / (np.pi * len(self.points))))
 
     @cached_property
-    def guidance(self) -> Guidance:
+    def cost_map(self) -> CostMap:
         """The cost map: where borders between cells are likely."""
-        return Guidance.of(
+        return CostMap.of(
             self.image,
             self.mask,
             cell_diameter=self.cell_diameter,
@@ -87,10 +88,10 @@ class Inputs(_Arrays):
         )
 
     @cached_property
-    def territory(self) -> Territory:
+    def path_labels(self) -> PathLabels:
         """The path labels: each pixel's cell by the cheapest path to a marker, with log-odds."""
         seeds = seed_labels(self.nuclei, self.points, self.mask.shape)
-        return Territory.of(seeds, self.mask, self.guidance)
+        return PathLabels.of(seeds, self.mask, self.cost_map)
 
 
 @dataclass(frozen=True, eq=False)

@@ -100,7 +100,7 @@ def draw_cells(network: UNet, data: Dataset, inputs: Inputs, config: Config) -> 
         inputs.points,
         inputs.nuclei,
         # A network that began with nothing is shown as it is, without help of the cost map.
-        guidance=inputs.guidance if config.network.start == "simulated" else None,
+        cost_map=inputs.cost_map if config.network.start == "simulated" else None,
     )
     return Drawing(labels, drawing.borders, drawing.probability)
 

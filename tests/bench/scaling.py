@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 STEPS = 6
-PARTS = ("markers", "mask", "guidance", "paths", "crops", "training", "drawing")
+PARTS = ("markers", "mask", "cost_map", "paths", "crops", "training", "drawing")
 HEADS = (
     "side",
     "cells",
@@ -92,8 +92,8 @@ def _measured(file: Path) -> list[str]:
     nuclei = measured("markers", lambda: find_markers(image, config))
     mask = measured("mask", lambda: find_area(image, config, nuclei))
     inputs = inputs_of(image, config, nuclei, mask)
-    measured("guidance", lambda: inputs.guidance)
-    measured("paths", lambda: inputs.territory)
+    measured("cost_map", lambda: inputs.cost_map)
+    measured("paths", lambda: inputs.path_labels)
     # Paths are searched once more here; what they take is known from above.
     data = measured("crops", lambda: make_dataset(inputs, config))
     seconds["crops"] = max(seconds["crops"] - seconds["paths"], 0)

@@ -48,7 +48,7 @@ def make_run(server: Server) -> Callable[..., Run]:
 
 
 def corrected_labels(run: Run) -> np.ndarray:
-    return corrected(run.epoch(1).labels, corrections_of(run, 1), guidance=run.inputs.guidance)
+    return corrected(run.epoch(1).labels, corrections_of(run, 1), cost_map=run.inputs.cost_map)
 
 
 def opened(page: Any, server: Server, run: Run) -> Any:

@@ -16,7 +16,7 @@ from cellcutter_core.images.image import Image
 from cellcutter_core.images.scaling import nearest, resized
 from cellcutter_core.markers.given_extent import given_cover
 from cellcutter_core.network.taught import read_taught
-from cellcutter_core.paths.cheapest_paths import Guidance
+from cellcutter_core.paths.cost_map import CostMap
 from cellcutter_core.paths.watershed import BASELINES, filled_labels, watershed_labels
 from cellcutter_core.pipeline import (
     baselines,
@@ -322,12 +322,12 @@ def test_the_taught_network_sees_markers_and_paths_in_the_size_of_crops(
     given = Inputs(whole.image, whole.mask, whole.points)
     chosen = QUICK.replace(crops=QUICK.crops.replace(size=32, cell_size=cell_size or 36))
     data = make_dataset(given, chosen)
-    territory = given.territory
-    labels = nearest(territory.labels, data.shape)
+    path_labels = given.path_labels
+    labels = nearest(path_labels.labels, data.shape)
     inside = (slice(16, -16), slice(16, -16))
-    np.testing.assert_array_equal(territory.labels > 0, given.mask)
-    np.testing.assert_array_equal(data.padded_territory[inside], labels)
-    log_odds = resized(territory.log_odds, data.shape)
+    np.testing.assert_array_equal(path_labels.labels > 0, given.mask)
+    np.testing.assert_array_equal(data.padded_path_labels[inside], labels)
+    log_odds = resized(path_labels.log_odds, data.shape)
     np.testing.assert_allclose(data.padded_log_odds[inside], log_odds, rtol=1e-6)
     # Of two channels it sees the mean.
     assert given.image.shape[-1] == 2
@@ -339,7 +339,7 @@ def test_the_taught_network_sees_markers_and_paths_in_the_size_of_crops(
     assert areas.max() <= np.pi * (POINT_RADIUS + 1) ** 2
     assert areas.min() > 4
     # From nothing a network sees the image alone, as published.
-    assert make_dataset(given, config()).padded_territory is None
+    assert make_dataset(given, config()).padded_path_labels is None
 
 
 def test_regions_of_markers_are_shown_as_they_are_unless_nothing_is_left_of_them() -> None:
@@ -366,14 +366,14 @@ def test_training_starts_from_taught_weights_random_ones_or_those_given() -> Non
     assert starting_network(plain, make_dataset(given, plain)).weights == []
 
 
-def test_filling_with_guidance_follows_the_image() -> None:
+def test_filling_with_cost_map_follows_the_image() -> None:
     labels = array("""
         1.......2
         1.......2""")  # fmt: skip
-    guidance = Guidance.flat((2, 9))
-    guidance.cost[:, 2] = 100
+    cost_map = CostMap.flat((2, 9))
+    cost_map.cost[:, 2] = 100
     points = np.array([[0, 0.0], [0, 8]])
-    found = filled_labels(labels, np.ones((2, 9), bool), points, None, guidance=guidance)
+    found = filled_labels(labels, np.ones((2, 9), bool), points, None, cost_map=cost_map)
     assert (found[:, :2] == 1).all()
     assert (found[:, 3:] == 2).all()
 
@@ -421,7 +421,7 @@ def test_baselines_are_the_cheapest_paths_and_the_watershed() -> None:
     given = inputs()
     found = baselines(given)
     assert list(found) == list(BASELINES)
-    np.testing.assert_array_equal(found["paths"], given.territory.labels)
+    np.testing.assert_array_equal(found["paths"], given.path_labels.labels)
     watershed = watershed_labels(given.nuclei, given.mask, points=given.points)
     np.testing.assert_array_equal(found["watershed"], watershed)
     for labels in found.values():

@@ -103,8 +103,8 @@ def split_points(cells: Measured, chosen: list[int], *, key: str) -> tuple[Point
 def parts(run: Run, cells: Measured, cell: int, points: tuple[Point, Point]) -> list[Ring]:
     """Return the outlines of the two parts that a cell would be split into."""
     new = int(cells.labels.max()) + 1
-    guidance = cached_runs.run_inputs(run.path.name)[0].guidance
-    found = split_cell(cells.labels, cell, points, new=new, guidance=guidance)
+    cost_map = cached_runs.run_inputs(run.path.name)[0].cost_map
+    found = split_cell(cells.labels, cell, points, new=new, cost_map=cost_map)
     found[(found != cell) & (found != new)] = 0
     return [ring for pieces in cell_outlines(found).values() for piece in pieces for ring in piece]
 

@@ -13,7 +13,7 @@ from cellcutter_core.choices.again import corrected_inputs, train_again
 from cellcutter_core.config import FROM_NOTHING
 from cellcutter_core.export import Result, content
 from cellcutter_core.jobs.worker import work
-from cellcutter_core.paths.cheapest_paths import Guidance
+from cellcutter_core.paths.cost_map import CostMap
 from cellcutter_core.pipeline import prepare, segment_inputs
 from cellcutter_core.runs.corrections import Correction, corrected, keep_corrections
 from cellcutter_core.runs.splitting import proposed_points, split_cell
@@ -56,9 +56,9 @@ def test_two_discs_part_at_their_mirror_line() -> None:
 
 def test_a_bright_line_parts_them_wherever_the_points_are() -> None:
     labels = np.ones((21, 41), np.int32)
-    guidance = Guidance.flat(labels.shape)
-    guidance.cost[:, 10] = 200
-    found = split_cell(labels, 1, ((10, 4), (10, 36)), new=2, guidance=guidance)
+    cost_map = CostMap.flat(labels.shape)
+    cost_map.cost[:, 10] = 200
+    found = split_cell(labels, 1, ((10, 4), (10, 36)), new=2, cost_map=cost_map)
     assert (found[:, :10] == 1).all()
     assert (found[:, 11:] == 2).all()
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from cellcutter_core.config import NetworkSettings, TrainingSettings
 from cellcutter_core.network.unet import UNet
-from cellcutter_core.paths.cheapest_paths import Territory
+from cellcutter_core.paths.path_labels import PathLabels
 from cellcutter_core.training.crops import Dataset
 from cellcutter_core.training.loss import read_crops, self_supervised_loss
 
@@ -37,7 +37,7 @@ def dataset() -> Dataset:
         crop_size=16,
         sigma=5,
         nuclei=nuclei,
-        territory=Territory(
+        path_labels=PathLabels(
             rng.integers(0, 12, (32, 32), dtype=np.int32),
             rng.uniform(0, 1, (32, 32)).astype(np.float32),
         ),

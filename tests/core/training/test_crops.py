@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cellcutter_core.paths.cheapest_paths import Territory
+from cellcutter_core.paths.path_labels import PathLabels
 from cellcutter_core.training.crops import Dataset, filled
 
 
@@ -64,8 +64,8 @@ def test_crops_show_markers_and_path_log_odds_where_territories_are_given() -> N
     nuclei = np.zeros((6, 8), int)
     nuclei[3, 0:2], nuclei[2:4, 4] = 1, 2
     points = [[3, 1], [3, 4]]
-    territory = Territory(labels.astype(np.int32), log_odds.astype(np.float32))
-    data = Dataset(image(), points, crop_size=4, nuclei=nuclei, territory=territory)
+    path_labels = PathLabels(labels.astype(np.int32), log_odds.astype(np.float32))
+    data = Dataset(image(), points, crop_size=4, nuclei=nuclei, path_labels=path_labels)
     assert data.n_channels == 5
     first, second = data.crops([0, 1])
     plain = Dataset(image(), points, crop_size=4, nuclei=nuclei)
@@ -78,14 +78,18 @@ def test_crops_show_markers_and_path_log_odds_where_territories_are_given() -> N
     assert not second[..., 2].any()
     np.testing.assert_allclose(7 * first[..., 3], [[-4, 3, 2, 0.5]] * 4, rtol=1e-6)
     np.testing.assert_allclose(7 * second[..., 3], [[-0.5, 0.5, 2, 3]] * 4, rtol=1e-6)
-    wide = Dataset(image(), points, crop_size=8, nuclei=nuclei, territory=territory)
+    wide = Dataset(image(), points, crop_size=8, nuclei=nuclei, path_labels=path_labels)
     assert wide.crops([0])[0, :, :, 2].nonzero()[0].tolist() == [3, 4]
-    with pytest.raises(ValueError, match="territory has shape"):
+    with pytest.raises(ValueError, match="path_labels has shape"):
         Dataset(
-            image((8, 8)), points, crop_size=4, nuclei=np.zeros((8, 8), int), territory=territory
+            image((8, 8)),
+            points,
+            crop_size=4,
+            nuclei=np.zeros((8, 8), int),
+            path_labels=path_labels,
         )
     with pytest.raises(ValueError, match="give nuclei too"):
-        Dataset(image(), points, crop_size=4, territory=territory)
+        Dataset(image(), points, crop_size=4, path_labels=path_labels)
 
 
 def test_the_embedding_follows_its_formula() -> None:

@@ -10,7 +10,7 @@ import pytest
 from cellcutter_core.config import NetworkSettings, TrainingSettings
 from cellcutter_core.network.backend import backend
 from cellcutter_core.network.unet import UNet
-from cellcutter_core.paths.cheapest_paths import Territory
+from cellcutter_core.paths.path_labels import PathLabels
 from cellcutter_core.training.crops import Dataset
 from cellcutter_core.training.engine import Engine, _gathered
 from cellcutter_core.training.loss import loss_names
@@ -28,7 +28,7 @@ def dataset(n: int = 13, *, seed: int = 0) -> Dataset:
     for label, (row, col) in enumerate(points.tolist(), start=1):
         nuclei[max(row - 1, 0) : row + 2, max(col - 1, 0) : col + 2] = label
     log_odds = rng.uniform(0, 2, (32, 32)).astype(np.float32)
-    territory = Territory(rng.integers(0, n + 1, (32, 32), dtype=np.int32), log_odds)
+    path_labels = PathLabels(rng.integers(0, n + 1, (32, 32), dtype=np.int32), log_odds)
     data = Dataset(
         rng.normal(size=(32, 32, 2)),
         points,
@@ -36,7 +36,7 @@ def dataset(n: int = 13, *, seed: int = 0) -> Dataset:
         crop_size=SIDE,
         sigma=5,
         nuclei=nuclei,
-        territory=territory,
+        path_labels=path_labels,
     )
     data.set_targets(data.discs(4))
     return data

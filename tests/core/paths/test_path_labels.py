@@ -7,14 +7,9 @@ import pytest
 from scipy import ndimage
 
 from cellcutter_core.evaluation.metrics import score
-from cellcutter_core.paths import cheapest_paths as module
-from cellcutter_core.paths.cheapest_paths import (
-    HIGHEST_LOG_ODDS,
-    LOG_ODDS,
-    Guidance,
-    Territory,
-    grown,
-)
+from cellcutter_core.paths import shortest_paths as module
+from cellcutter_core.paths.cost_map import CostMap
+from cellcutter_core.paths.path_labels import HIGHEST_LOG_ODDS, LOG_ODDS, PathLabels, grown
 from cellcutter_core.paths.watershed import watershed_labels
 from cellcutter_core.simulation.sample import sample
 from cellcutter_core.training.inputs import Inputs
@@ -43,7 +38,7 @@ def test_cells_meet_at_a_line_or_a_step_and_else_half_way(
     what: dict[str, float], column: int
 ) -> None:
     image, mask, seeds = scene(**what)
-    found = grown(seeds, mask, Guidance.of(image, mask, cell_diameter=30))
+    found = grown(seeds, mask, CostMap.of(image, mask, cell_diameter=30))
     np.testing.assert_array_equal(found > 0, mask)
     width = (found[5:-5] == 1).sum(axis=1)
     assert abs(np.median(width) - column) <= 2
@@ -53,11 +48,11 @@ def test_cells_meet_at_a_line_or_a_step_and_else_half_way(
 
 def test_the_unit_of_intensity_and_the_outline_of_the_mask_do_not_matter() -> None:
     image, mask, _ = scene(line=150)
-    first = Guidance.of(image, mask, cell_diameter=30)
+    first = CostMap.of(image, mask, cell_diameter=30)
     other = image.copy()
     other[2], other[-3] = 60, 80
     for same in (image * 7, np.concatenate([image, image], axis=-1), other):
-        found = Guidance.of(same, mask, cell_diameter=30)
+        found = CostMap.of(same, mask, cell_diameter=30)
         np.testing.assert_allclose(found.cost, first.cost, rtol=0.05)
         np.testing.assert_allclose(
             found.height - found.height[mask].mean(),
@@ -78,23 +73,23 @@ def test_a_finer_picture_of_large_cells_has_the_same_borders() -> None:
             np.kron(field, np.ones((zoom, zoom), field.dtype))
             for field in (image.truth > 0, image.truth_nuclei)
         )
-        guidance = Guidance.of(larger, mask, cell_diameter=38 * zoom)
+        cost_map = CostMap.of(larger, mask, cell_diameter=38 * zoom)
         found.append(
-            grown(seeds.astype(np.int32), mask, guidance)[zoom // 2 :: zoom, zoom // 2 :: zoom]
+            grown(seeds.astype(np.int32), mask, cost_map)[zoom // 2 :: zoom, zoom // 2 :: zoom]
         )
     assert (found[0] == found[1])[image.truth > 0].mean() > 0.85
 
 
 def test_an_image_without_structure_guides_by_distance() -> None:
     mask = np.ones((4, 9), bool)
-    guidance = Guidance.of(np.full((4, 9, 1), 5, np.uint8), mask, cell_diameter=9)
-    assert (guidance.cost == 1).all()
-    assert np.ptp(guidance.height) == 0
-    nowhere = Guidance.of(np.ones((4, 9, 1)), ~mask, cell_diameter=9)
+    cost_map = CostMap.of(np.full((4, 9, 1), 5, np.uint8), mask, cell_diameter=9)
+    assert (cost_map.cost == 1).all()
+    assert np.ptp(cost_map.height) == 0
+    nowhere = CostMap.of(np.ones((4, 9, 1)), ~mask, cell_diameter=9)
     assert (nowhere.cost == 1).all()
 
 
-def slow_paths(begin: np.ndarray, nodes: np.ndarray, guidance: Guidance) -> np.ndarray:
+def slow_paths(begin: np.ndarray, nodes: np.ndarray, cost_map: CostMap) -> np.ndarray:
     """Costs of the cheapest paths: every neighbour is asked until nothing changes."""
     cost = np.where(begin & nodes, 0, np.inf)
     places = list(zip(*np.nonzero(nodes), strict=True))
@@ -104,8 +99,8 @@ def slow_paths(begin: np.ndarray, nodes: np.ndarray, guidance: Guidance) -> np.n
             for other in places:
                 length = np.hypot(row - other[0], col - other[1])
                 if 0 < length < 1.5:
-                    way = length * (guidance.cost[row, col] + guidance.cost[other]) / 2
-                    way += abs(guidance.height[row, col] - guidance.height[other])
+                    way = length * (cost_map.cost[row, col] + cost_map.cost[other]) / 2
+                    way += abs(cost_map.height[row, col] - cost_map.height[other])
                     cost[row, col] = min(cost[row, col], cost[other] + way)
         if np.array_equal(cost, before):
             return cost
@@ -118,22 +113,22 @@ def test_paths_are_the_cheapest(block: int, monkeypatch: pytest.MonkeyPatch) -> 
     mask = rng.random((7, 8)) < 0.8
     seeds = np.zeros((7, 8), np.int32)
     seeds[1, 1:3], seeds[5, 6], seeds[6, 0] = 1, 2, 3
-    guidance = Guidance(
+    cost_map = CostMap(
         rng.uniform(1, 9, (7, 8)).astype(np.float32), rng.uniform(0, 5, (7, 8)).astype(np.float32)
     )
     area = mask | (seeds > 0)
     # A path to one seed may lead over another, which is then nearer.
-    costs = np.stack([slow_paths(seeds == label, area, guidance) for label in (1, 2, 3)])
+    costs = np.stack([slow_paths(seeds == label, area, cost_map) for label in (1, 2, 3)])
     expected = np.where(np.isfinite(costs.min(axis=0)), costs.argmin(axis=0) + 1, 0)
-    found = grown(seeds, mask, guidance)
+    found = grown(seeds, mask, cost_map)
     np.testing.assert_array_equal(found, expected)
     assert found.dtype == np.int32
 
 
-def rough(shape: tuple[int, int], seed: int) -> Guidance:
+def rough(shape: tuple[int, int], seed: int) -> CostMap:
     """No two paths cost the same."""
     rng = np.random.default_rng(seed)
-    return Guidance(
+    return CostMap(
         rng.uniform(1, 9, shape).astype(np.float32), rng.uniform(0, 5, shape).astype(np.float32)
     )
 
@@ -174,13 +169,13 @@ def test_blocks_change_nothing(
 ) -> None:
     begin = sparse(mask.shape, n_seeds)
     seeds = np.cumsum(begin).reshape(mask.shape).astype(np.int32) * begin
-    guidance = rough(mask.shape, seed=1)
-    whole = Territory.of(seeds, mask, guidance)
-    cost, source = module._paths(begin, mask | begin, guidance)
+    cost_map = rough(mask.shape, seed=1)
+    whole = PathLabels.of(seeds, mask, cost_map)
+    cost, source = module.shortest_paths(begin, mask | begin, cost_map)
     monkeypatch.setattr(module, "BLOCK", block)
-    np.testing.assert_array_equal(module._paths(begin, mask | begin, guidance)[0], cost)
-    np.testing.assert_array_equal(module._paths(begin, mask | begin, guidance)[1], source)
-    found = Territory.of(seeds, mask, guidance)
+    np.testing.assert_array_equal(module.shortest_paths(begin, mask | begin, cost_map)[0], cost)
+    np.testing.assert_array_equal(module.shortest_paths(begin, mask | begin, cost_map)[1], source)
+    found = PathLabels.of(seeds, mask, cost_map)
     np.testing.assert_array_equal(found.labels, whole.labels)
     np.testing.assert_array_equal(found.log_odds, whole.log_odds)
 
@@ -188,16 +183,16 @@ def test_blocks_change_nothing(
 def test_paths_lead_round_through_other_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The straight way lies within a block; the cheap one leaves it and comes back."""
     monkeypatch.setattr(module, "BLOCK", 8)
-    guidance = Guidance.flat((30, 30))
-    guidance.cost[:28, 15] = 100
+    cost_map = CostMap.flat((30, 30))
+    cost_map.cost[:28, 15] = 100
     seeds = np.zeros((30, 30), np.int32)
     seeds[14, 13], seeds[0, 29] = 1, 2
     mask = np.ones((30, 30), bool)
     mask[13, 16:] = False
-    cost, _ = module._paths(seeds == 1, mask, guidance)
+    cost, _ = module.shortest_paths(seeds == 1, mask, cost_map)
     # 14 rows down, below the dear column, and 14 up; 4 of these steps are diagonal.
     np.testing.assert_allclose(cost[14, 17], 24 + 4 * np.sqrt(2), rtol=1e-6)
-    assert grown(seeds, mask, guidance)[14, 17] == 1
+    assert grown(seeds, mask, cost_map)[14, 17] == 1
 
 
 def test_the_last_block_is_the_whole_and_the_others_cover_it() -> None:
@@ -214,18 +209,18 @@ def test_the_last_block_is_the_whole_and_the_others_cover_it() -> None:
 def test_what_no_path_reaches_stays_empty_and_seeds_stay() -> None:
     mask = np.array([[1, 1, 0, 1, 1, 0, 0]], bool)
     seeds = np.array([[1, 0, 0, 0, 0, 0, 2]], np.int32)
-    assert grown(seeds, mask, Guidance.flat((1, 7))).tolist() == [[1, 1, 0, 0, 0, 0, 2]]
+    assert grown(seeds, mask, CostMap.flat((1, 7))).tolist() == [[1, 1, 0, 0, 0, 0, 2]]
     none = np.zeros((1, 7), np.int32)
-    np.testing.assert_array_equal(grown(none, mask, Guidance.flat((1, 7))), none)
+    np.testing.assert_array_equal(grown(none, mask, CostMap.flat((1, 7))), none)
 
 
-def test_territory_is_the_surer_the_farther_from_another_cell() -> None:
+def test_path_labels_are_the_surer_the_farther_from_another_cell() -> None:
     mask = np.zeros((5, 30), bool)
     mask[1:-1, 2:22] = True
     mask[1:-1, 24:] = True
     seeds = np.zeros((5, 30), np.int32)
     seeds[2, 4], seeds[2, 19], seeds[2, 26] = 1, 2, 3
-    found = Territory.of(seeds, mask, Guidance.flat(mask.shape))
+    found = PathLabels.of(seeds, mask, CostMap.flat(mask.shape))
     assert found.labels[2].tolist() == [0] * 2 + [1] * 10 + [2] * 10 + [0] * 2 + [3] * 6
     expected = np.array([*range(9, -1, -1), *range(10)]) + 0.5
     np.testing.assert_allclose(found.log_odds[2, 2:22], LOG_ODDS * expected / 5, rtol=1e-5)
@@ -246,7 +241,7 @@ def test_paths_through_the_image_beat_the_distance() -> None:
     assert nuclei is not None
     points = np.array(ndimage.center_of_mass(nuclei > 0, nuclei, range(1, nuclei.max() + 1)))
     inputs = Inputs(image.pixels[..., list(image.cell)], image.truth > 0, points.round(), nuclei)
-    guided = score(inputs.territory.labels, image.truth)
+    guided = score(inputs.path_labels.labels, image.truth)
     watershed = score(watershed_labels(nuclei, inputs.mask, points=points), image.truth)
     assert guided.ap75 > watershed.ap75 + 0.5
     assert guided.mean_ap > watershed.mean_ap + 0.2
