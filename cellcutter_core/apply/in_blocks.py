@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from cellcutter_core.apply.cells_of_blocks import CellsOfBlocks, n_steps
 from cellcutter_core.config import Config
 from cellcutter_core.export.formats.rois import check_extent
+from cellcutter_core.images.blocks import blocks_of
 from cellcutter_core.images.pixel_size import PixelSize
-from cellcutter_core.large.blocks import blocks_of
 from cellcutter_core.large.drawing import checked, draw
 from cellcutter_core.large.finding import find
 from cellcutter_core.large.large_image import LargeImage

@@ -5,34 +5,22 @@ from __future__ import annotations
 import math
 import re
 
-# The length in µm of a unit, by the prefix before "m" or "metre".
-_SYMBOLS = {
-    "a": 1e-12,
-    "f": 1e-9,
-    "p": 1e-6,
-    "n": 1e-3,
-    "µ": 1.0,
-    "u": 1.0,
-    "mc": 1.0,
-    "m": 1e3,
-    "c": 1e4,
-    "d": 1e5,
-    "": 1e6,
-    "k": 1e9,
-}
+# The length in µm of a unit, by what stands before "m" or "metre".
 _PREFIXES = {
-    "atto": 1e-12,
-    "femto": 1e-9,
-    "pico": 1e-6,
-    "nano": 1e-3,
-    "micro": 1.0,
-    "mikro": 1.0,
-    "milli": 1e3,
-    "centi": 1e4,
-    "zenti": 1e4,
-    "deci": 1e5,
-    "": 1e6,
-    "kilo": 1e9,
+    prefix: length
+    for length, prefixes in (
+        (1e-12, ("a", "atto")),
+        (1e-9, ("f", "femto")),
+        (1e-6, ("p", "pico")),
+        (1e-3, ("n", "nano")),
+        (1.0, ("µ", "u", "mc", "micro", "mikro")),
+        (1e3, ("m", "milli")),
+        (1e4, ("c", "centi", "zenti")),
+        (1e5, ("d", "deci")),
+        (1e6, ("",)),
+        (1e9, ("k", "kilo")),
+    )
+    for prefix in prefixes
 }
 _OTHERS = {
     "µ": 1.0,
@@ -50,8 +38,7 @@ _OTHERS = {
     "mil": 25.4,
 }
 
-_SYMBOL = re.compile(rf"({'|'.join(_SYMBOLS)})m")
-_WORD = re.compile(rf"({'|'.join(_PREFIXES)})[\s-]?m[eè]t(?:er|re|ro)")
+_METRES = re.compile(rf"({'|'.join(_PREFIXES)})(?:m|[\s-]?m[eè]t(?:er|re|ro))")
 _PER_PIXEL = re.compile(r"\s*(?:/|per)\s*(?:px|pix|pixels?)$")
 
 
@@ -82,8 +69,6 @@ def micrometres_of(unit: str) -> float | None:
     for known in (text, text.removesuffix("s")):
         if known in _OTHERS:
             return _OTHERS[known]
-        if found := _SYMBOL.fullmatch(known):
-            return _SYMBOLS[found[1]]
-        if found := _WORD.fullmatch(known):
+        if found := _METRES.fullmatch(known):
             return _PREFIXES[found[1]]
     return None

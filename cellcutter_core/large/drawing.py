@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cellcutter_core.config import Config
+from cellcutter_core.images.blocks import blocks_of, lie_in, pixels_of, with_margin
 from cellcutter_core.images.parts import Region
 from cellcutter_core.images.scaling import Normalisation
 from cellcutter_core.labels import new_numbers
-from cellcutter_core.large.blocks import blocks_of, lie_in, pixels_of, with_margin
 from cellcutter_core.large.finding import Found
 from cellcutter_core.large.large_image import LargeImage
 from cellcutter_core.network.taught import N_CHANNELS, read_taught

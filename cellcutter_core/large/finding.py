@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellcutter_core.config import Config
+from cellcutter_core.images.blocks import blocks_of, lie_in, pixels_of, with_margin
 from cellcutter_core.images.image import Image
 from cellcutter_core.images.parts import Region
 from cellcutter_core.images.regions import interesting_region
 from cellcutter_core.images.scaling import Normalisation
 from cellcutter_core.labels import new_numbers
-from cellcutter_core.large.blocks import blocks_of, lie_in, pixels_of, with_margin
 from cellcutter_core.large.large_image import LargeImage
 from cellcutter_core.markers.finding import Nuclei, cell_size
 from cellcutter_core.markers.nucleus_regions import NUCLEI_BETWEEN, nucleus_diameter, region_heights

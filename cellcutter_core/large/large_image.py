@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cellcutter_core.images.blocks import pixels_of
 from cellcutter_core.images.guesses.gaps import Background
 from cellcutter_core.images.image import Image, read_pixels
 from cellcutter_core.images.parts import Plane, Region
 from cellcutter_core.images.scaling import Normalisation
-from cellcutter_core.large.blocks import pixels_of
 
 SAMPLED = 2048
 """Longest side of the reduced image in pixels."""

@@ -25,12 +25,15 @@ the two agree they are right, whatever lies beyond the rim (as in Kovtun's parti
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise, product
+from itertools import product
 
 import maxflow
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage as ndi
+
+from cellcutter_core.images.blocks import blocks_of, pixels_of, rim_of, with_margin
+from cellcutter_core.images.parts import Region
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -120,7 +123,8 @@ def minimum_cut(
     """
     if cost.ndim == 2 and cost.size > LARGEST_WHOLE:
         label = np.zeros(cost.shape, bool)
-        if all(_cut_block(label, block, cost, image, weight) for block in _blocks(cost.shape)):
+        blocks = blocks_of(cost.shape, side=BLOCK)
+        if all(_cut_block(label, block, cost, image, weight) for block in blocks):
             return label
     return _Grid(cost, image, weight).cut()
 
@@ -163,36 +167,20 @@ def cut_of_pieces(
     return np.asarray(graph.get_grid_segments(nodes), bool)[node]
 
 
-def _blocks(shape: tuple[int, ...]) -> list[Slices]:
-    """Blocks of about equal size that tile the plane."""
-    edges = [np.linspace(0, n, max(1, round(n / BLOCK)) + 1).astype(int) for n in shape]
-    return list(product(*([slice(*pair) for pair in pairwise(along)] for along in edges)))
-
-
 def _cut_block(
     label: BoolArray,
-    block: Slices,
+    block: Region,
     cost: FloatArray,
     image: FloatArray,
     weight: Callable[[FloatArray], FloatArray],
 ) -> bool:
     """Write the labels of a block and return True, if a margin around it is enough to know them."""
     for margin in MARGINS:
-        wide = tuple(
-            slice(max(0, s.start - margin), min(n, s.stop + margin))
-            for s, n in zip(block, label.shape, strict=True)
-        )
-        rim = np.zeros(tuple(s.stop - s.start for s in wide), bool)
-        for axis, (s, n) in enumerate(zip(wide, label.shape, strict=True)):
-            along = np.moveaxis(rim, axis, 0)
-            along[0] |= s.start > 0
-            along[-1] |= s.stop < n
-        kept = tuple(
-            slice(s.start - w.start, s.stop - w.start) for s, w in zip(block, wide, strict=True)
-        )
-        least, most = _Grid(cost[wide], image[wide], weight).bounds(rim)
+        box = with_margin(block, margin, label.shape)
+        wide, kept = pixels_of(box), pixels_of(block, box)
+        least, most = _Grid(cost[wide], image[wide], weight).bounds(rim_of(box, label.shape))
         if np.array_equal(least[kept], most[kept]):
-            label[block] = least[kept]
+            label[pixels_of(block)] = least[kept]
             return True
     return False
 

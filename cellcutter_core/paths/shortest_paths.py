@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise, product
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cellcutter_core.images.blocks import blocks_of, pixels_of, rim_of
+from cellcutter_core.images.parts import Region
 from cellcutter_core.paths.cost_map import CostMap
 
 # Side in pixels of the smallest blocks in which paths are searched.
@@ -51,31 +52,24 @@ def shortest_paths(
     source = np.full(begin.shape, -1, np.int32)
     source[begin] = np.flatnonzero(begin)
     left = nodes & ~begin
-    for block in _blocks(nodes.shape):
+    for box in _boxes(nodes.shape):
+        block = pixels_of(box)
         if left[block].any():
-            rim = np.ones(left[block].shape, bool)
-            rim[
-                tuple(
-                    slice(int(s.start > 0), s.stop - s.start - int(s.stop < n))
-                    for s, n in zip(block, nodes.shape, strict=True)
-                )
-            ] = False
             part = CostMap(cost_map.cost[block], cost_map.height[block])
-            _settle(cost[block], source[block], left[block], rim, part)
+            _settle(cost[block], source[block], left[block], rim_of(box, nodes.shape), part)
     return cost, source
 
 
-def _blocks(shape: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
-    """Small blocks that tile the image, then ever larger ones, and finally the whole image.
+def _boxes(shape: tuple[int, ...]) -> Iterator[Region]:
+    """Small boxes that tile the image, then ever larger ones, and finally the whole image.
 
-    Borders of blocks of different sizes are at least half of the smallest block apart.
+    Borders of boxes of different sizes are at least half of the smallest box apart.
     """
     size = BLOCK
     while size < max(shape):
-        cuts = ([0, *range(size // 2, n, size), n] for n in shape)
-        yield from product(*([slice(a, b) for a, b in pairwise(cut)] for cut in cuts))
+        yield from blocks_of(shape, side=size, first=size // 2)
         size *= 2
-    yield tuple(slice(0, n) for n in shape)
+    yield (0, 0, *shape)  # type: ignore[misc]
 
 
 def _settle(

@@ -23,6 +23,7 @@ from cellcutter_core.export.formats.zarr_pyramid import (
     n_levels,
     pyramid,
 )
+from cellcutter_core.images.blocks import pixels_of, with_margin
 from cellcutter_core.images.pixel_size import PixelSize, checked, height_and_width
 from cellcutter_core.labels import check_labels
 from cellcutter_core.view.coloring import NEAR, colors_of, neighbour_pairs
@@ -240,9 +241,8 @@ def _colors(cells: Planes, colors: npt.ArrayLike | None) -> tuple[list[int], lis
     """Return the id of each cell and its colour, as in `label_colors`."""
     ids: set[int] = set()
     pairs: set[tuple[int, int]] = set()
-    for rows, cols in blocks(cells.shape):
-        top, left = max(rows.start - NEAR, 0), max(cols.start - NEAR, 0)
-        part = cells[..., top : rows.stop + NEAR, left : cols.stop + NEAR]
+    for box in blocks(cells.shape):
+        part = cells[..., *pixels_of(with_margin(box, NEAR, cells.shape))]
         ids.update(np.unique(part).tolist())
         pairs.update(neighbour_pairs(part, distance=NEAR))
     there = sorted(ids - {0})

@@ -12,6 +12,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from cellcutter_core.images.blocks import blocks_of, pixels_of
+from cellcutter_core.images.parts import Region
+
 CHUNK = 512
 BLOCK = 5 * CHUNK
 # Levels are halved until the whole fits a thumbnail.
@@ -40,10 +43,9 @@ def n_levels(shape: tuple[int, ...]) -> int:
     return max(0, int(np.ceil(np.log2(max(shape) / _SMALLEST)))) + 1
 
 
-def blocks(shape: tuple[int, ...]) -> list[tuple[slice, slice]]:
-    """Rows and columns of the blocks of an image; their edges are those of chunks."""
-    cuts = [[slice(k, min(k + BLOCK, n)) for k in range(0, n, BLOCK)] for n in shape]
-    return [(rows, cols) for rows, cols in product(*cuts)]
+def blocks(shape: tuple[int, ...]) -> list[Region]:
+    """Return the blocks of an image; their edges are those of chunks."""
+    return blocks_of(shape, side=BLOCK, first=BLOCK)
 
 
 def pyramid(
@@ -78,13 +80,11 @@ def pyramid(
         smaller = None
         if number + 1 < n:
             smaller = new((*planes, -(-n_rows // 2), -(-n_cols // 2)), level.dtype)
-        for rows, cols in blocks((n_rows, n_cols)):
-            part = level[..., rows, cols]
-            yield from _chunks(part, number, rows.start // CHUNK, cols.start // CHUNK)
+        for box in blocks((n_rows, n_cols)):
+            part = level[..., *pixels_of(box)]
+            yield from _chunks(part, number, box[0] // CHUNK, box[1] // CHUNK)
             if smaller is not None:
-                top, left, bottom, right = (
-                    -(-at // 2) for at in (rows.start, cols.start, rows.stop, cols.stop)
-                )
+                top, left, bottom, right = (-(-at // 2) for at in box)
                 smaller[..., top:bottom, left:right] = halved(part)
             if number == 0:
                 done()

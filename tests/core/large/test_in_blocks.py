@@ -32,11 +32,12 @@ from cellcutter_core.export import IMAGE_FORMATS
 from cellcutter_core.export.formats import zarr_pyramid
 from cellcutter_core.export.formats.ome_zarr import FOLDER, ome_zarr
 from cellcutter_core.export.formats.table import cell_table
+from cellcutter_core.images import blocks
+from cellcutter_core.images.blocks import blocks_of, lie_in, with_margin
 from cellcutter_core.images.image import Image, read_image
 from cellcutter_core.images.regions import cut_out
 from cellcutter_core.images.scaling import Normalisation
-from cellcutter_core.large import blocks, drawing, finding, large_image
-from cellcutter_core.large.blocks import blocks_of, lie_in, with_margin
+from cellcutter_core.large import drawing, finding, large_image
 from cellcutter_core.large.finding import find, with_diameter
 from cellcutter_core.large.large_image import LargeImage
 from cellcutter_core.markers.finding import find_cells, find_nuclei

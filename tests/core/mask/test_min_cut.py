@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
+from cellcutter_core.images.blocks import blocks_of, pixels_of
 from cellcutter_core.mask import min_cut
 from cellcutter_core.mask.min_cut import (
     cut_of_pieces,
@@ -153,9 +154,9 @@ def test_in_blocks_it_is_the_same(
 
 def test_blocks_tile_the_plane() -> None:
     seen = np.zeros((2600, 1200), int)
-    for block in min_cut._blocks(seen.shape):
-        seen[block] += 1
-        assert min(seen[block].shape) >= min_cut.BLOCK / 2
+    for box in blocks_of(seen.shape, side=min_cut.BLOCK):
+        seen[pixels_of(box)] += 1
+        assert min(seen[pixels_of(box)].shape) >= min_cut.BLOCK / 2
     assert (seen == 1).all()
 
 

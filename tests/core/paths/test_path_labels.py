@@ -7,6 +7,7 @@ import pytest
 from scipy import ndimage
 
 from cellcutter_core.evaluation.metrics import score
+from cellcutter_core.images.blocks import pixels_of
 from cellcutter_core.paths import shortest_paths as module
 from cellcutter_core.paths.cost_map import CostMap
 from cellcutter_core.paths.path_labels import HIGHEST_LOG_ODDS, LOG_ODDS, PathLabels, grown
@@ -197,11 +198,11 @@ def test_paths_lead_round_through_other_blocks(monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_last_block_is_the_whole_and_the_others_cover_it() -> None:
     for shape in ((700, 300), (257, 1), (256, 256), (3, 2000)):
-        *blocks, last = module._blocks(shape)
-        assert last == (slice(0, shape[0]), slice(0, shape[1]))
+        *boxes, last = module._boxes(shape)
+        assert last == (0, 0, *shape)
         times = np.zeros(shape, int)
-        for block in blocks:
-            times[block] += 1
+        for box in boxes:
+            times[pixels_of(box)] += 1
         # Once for each size of blocks: 256, 512, ... below the longer side.
         assert (times == max(0, int(np.ceil(np.log2(max(shape) / 256))))).all()
 
