@@ -308,15 +308,17 @@ def _number_or_word(given: str | None) -> int | str | None:
 
 
 def _segment(chosen: argparse.Namespace) -> None:
+    from cellcutter_core.arguments import naming
     from cellcutter_core.images.description import lines_of
     from cellcutter_core.images.file_sets.channel_files import read_channel_files
     from cellcutter_core.images.image import read_image, read_truth
     from cellcutter_core.images.regions import cut_out, whole
-    from cellcutter_core.pipeline import naming, prepare, seen_names, unseen_channels
+    from cellcutter_core.pipeline import prepare
     from cellcutter_core.runs.others import find_others
     from cellcutter_core.runs.store import Run
     from cellcutter_core.simulation.sample import sample
     from cellcutter_core.training.datasets import make_dataset
+    from cellcutter_core.training.image_inputs import seen_names, unseen_channels
 
     config = _config(chosen)
     region = _box(chosen.region)
@@ -395,8 +397,8 @@ def _other_images(
     from cellcutter_core.images.file_sets.given_files import ImageFiles, image_files, scenes_of
     from cellcutter_core.images.formats.zarr_places import is_address
     from cellcutter_core.images.parts import Plane
-    from cellcutter_core.pipeline import seen_names
     from cellcutter_core.runs.others import read_other
+    from cellcutter_core.training.image_inputs import seen_names
 
     # If each channel has its own file, the names of the files give the roles.
     channels = ChannelNames.of([Path(file).name for file in files])

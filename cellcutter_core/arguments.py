@@ -6,6 +6,8 @@ Where the order of an array's axes is ambiguous, the check raises instead of gue
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -97,3 +99,12 @@ def check_planes_first(image: NDArray[Any], name: str) -> None:
             "columns if its axes are (plane, row, column); if it is an image with channels give "
             f"one, {name}[..., 0], if it is a stack give np.moveaxis({name}, -1, 0)"
         )
+
+
+@contextmanager
+def naming(image: str) -> Iterator[None]:
+    """Put the name of the image in front of the message of a ValueError."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{image}: {str(error).removeprefix(f'{image}: ')}") from error

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from cellcutter_core.config import PAPER, MaskSettings
 from cellcutter_core.evaluation.metrics import mask_iou
-from cellcutter_core.pipeline import check_area, is_covered
+from cellcutter_core.markers.finding import is_covered
+from cellcutter_core.training.image_inputs import check_area
 from cellcutter_core.view.render import mask_outline
 from pages.parts.mask.controls import suit, switch, take
 from pages.parts.mask.grid import PARAMETERS, mask_grid

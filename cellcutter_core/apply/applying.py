@@ -24,9 +24,10 @@ from cellcutter_core.images.image import Image
 from cellcutter_core.images.readers import one_line
 from cellcutter_core.large.large_image import SAMPLED, LargeImage
 from cellcutter_core.network.unet import UNet
-from cellcutter_core.pipeline import prepare, seen_names
+from cellcutter_core.pipeline import prepare
 from cellcutter_core.runs.store import Run
 from cellcutter_core.training.datasets import make_dataset
+from cellcutter_core.training.image_inputs import seen_names
 from cellcutter_core.training.inputs import Inputs
 from cellcutter_core.training.marker_check import checked_markers
 from cellcutter_core.training.prediction import draw_cells

@@ -32,7 +32,7 @@ from cellcutter_core.images.pixel_size import shown_every
 from cellcutter_core.large.drawing import Drawn
 from cellcutter_core.large.finding import Found
 from cellcutter_core.large.large_image import LargeImage
-from cellcutter_core.pipeline import seen_channels
+from cellcutter_core.training.image_inputs import seen_channels
 from cellcutter_core.training.inputs import Inputs
 from cellcutter_core.training.prediction import Drawing
 from cellcutter_core.view.render import Rgb, borders_picture, composite, overlay

@@ -21,8 +21,8 @@ from cellcutter_core.large.drawing import checked, draw
 from cellcutter_core.large.finding import find
 from cellcutter_core.large.large_image import LargeImage
 from cellcutter_core.network.unet import UNet
-from cellcutter_core.pipeline import seen_names
 from cellcutter_core.runs.lock import held, holder
+from cellcutter_core.training.image_inputs import seen_names
 from cellcutter_core.training.marker_check import is_checked
 from cellcutter_core.view.render import Rgb
 

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cellcutter_core.arguments import naming
 from cellcutter_core.choices.choices import Choices, KeptFile, Source
 from cellcutter_core.choices.draft import file_of, files_of
 from cellcutter_core.choices.sources import read_somehow
 from cellcutter_core.images.file_sets.given_files import ImageFiles, describe_files, scenes_of
 from cellcutter_core.images.image import Image
-from cellcutter_core.pipeline import check_seen, naming, seen_channels
 from cellcutter_core.runs.others import read_other
+from cellcutter_core.training.image_inputs import check_seen, seen_channels
 
 
 def kept_place(other: Source) -> ImageFiles:

@@ -22,12 +22,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cellcutter_core.arguments import naming
 from cellcutter_core.config import check_current
 from cellcutter_core.evaluation.metrics import score
 from cellcutter_core.jobs.warm_process import wait_for_work
 from cellcutter_core.network.taught import taught_digest
 from cellcutter_core.paths.watershed import BASELINES
-from cellcutter_core.pipeline import baselines, naming
+from cellcutter_core.pipeline import baselines
 from cellcutter_core.processes.ending import asked_to_end, come_last
 from cellcutter_core.runs.lock import held
 from cellcutter_core.runs.store import Run, State

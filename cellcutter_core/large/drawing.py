@@ -20,8 +20,8 @@ from cellcutter_core.large.finding import Found
 from cellcutter_core.large.large_image import LargeImage
 from cellcutter_core.network.taught import N_CHANNELS, read_taught
 from cellcutter_core.network.unet import UNet
-from cellcutter_core.pipeline import certain_regions, seen_channels
 from cellcutter_core.training.datasets import make_dataset, scale_of_cells
+from cellcutter_core.training.image_inputs import certain_regions, seen_channels
 from cellcutter_core.training.inputs import PartInputs
 from cellcutter_core.training.marker_check import have_cells
 from cellcutter_core.training.prediction import Drawing, draw_cells

@@ -17,11 +17,11 @@ from cellcutter_core.images.regions import interesting_region
 from cellcutter_core.images.scaling import Normalisation
 from cellcutter_core.labels import new_numbers
 from cellcutter_core.large.large_image import LargeImage
-from cellcutter_core.markers.finding import Nuclei, cell_size
+from cellcutter_core.markers.finding import Nuclei, cell_size, is_covered
 from cellcutter_core.markers.nucleus_regions import NUCLEI_BETWEEN, nucleus_diameter, region_heights
 from cellcutter_core.markers.region_outlines import Faint, brighter_than_haze
 from cellcutter_core.mask.graph_cut import find_mask
-from cellcutter_core.pipeline import find_area, find_markers, is_covered
+from cellcutter_core.pipeline import find_area, find_markers
 
 LOOKED_AT = 1536
 """Side of the region in which the size of nuclei is estimated, in pixels."""

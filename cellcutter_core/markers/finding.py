@@ -15,8 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from cellcutter_core.arguments import check_channels_last
-from cellcutter_core.config import MarkerSettings
+from cellcutter_core.config import Config, MarkerSettings
 from cellcutter_core.images.guesses.gaps import filled_gaps, frame
+from cellcutter_core.images.image import Image
 from cellcutter_core.images.scaling import Normalisation
 from cellcutter_core.labels import check_labels, compact, markers_from_points
 from cellcutter_core.markers.cell_bodies import cell_diameter, cell_regions
@@ -143,6 +144,18 @@ def cell_size(cell: ArrayLike, *, mask: NDArray[np.bool_] | None = None) -> floa
         As for `find_cells`.
     """
     return cell_diameter(_one_plane(cell), mask=mask)
+
+
+def is_covered(image: Image, config: Config) -> bool:
+    """Return whether the marker regions are the mask: if the nuclei themselves are segmented.
+
+    This needs automatic markers and an automatic mask. The outline of an automatic marker lies half
+    way between the intensity of its nucleus and that of its surroundings, so the glow around a
+    bright nucleus is not taken for a dim one. Markers from blobs are only points in a nucleus, so
+    with them the mask is found from the image.
+    """
+    automatic = config.markers.automatic and config.mask.automatic
+    return automatic and image.cell == (image.nucleus,)
 
 
 def blob_detection(

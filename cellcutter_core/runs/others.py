@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cellcutter_core.arguments import naming
 from cellcutter_core.config import Config
 from cellcutter_core.images.file_sets.alike import Where, read_alike
 from cellcutter_core.images.file_sets.channel_names import ChannelNames
@@ -19,8 +20,9 @@ from cellcutter_core.images.file_sets.given_files import of_scene
 from cellcutter_core.images.image import Image
 from cellcutter_core.images.pixel_size import height_and_width, of_sides
 from cellcutter_core.images.readers import n_images
-from cellcutter_core.pipeline import check_seen, naming, prepare
+from cellcutter_core.pipeline import prepare
 from cellcutter_core.training.datasets import make_dataset
+from cellcutter_core.training.image_inputs import check_seen
 from cellcutter_core.training.inputs import Inputs
 
 

@@ -38,10 +38,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from cellcutter_core.arguments import naming
 from cellcutter_core.config import Config
 from cellcutter_core.files import atomic
 from cellcutter_core.paths.watershed import BASELINES
-from cellcutter_core.pipeline import naming
 from cellcutter_core.runs.journal import Journal
 from cellcutter_core.runs.lock import alive
 from cellcutter_core.runs.others import Other

@@ -18,7 +18,7 @@ from cellcutter_core.images.file_sets.given_files import ImageFiles
 from cellcutter_core.images.image import Image
 from cellcutter_core.images.parts import Region
 from cellcutter_core.images.regions import whole
-from cellcutter_core.pipeline import is_covered
+from cellcutter_core.markers.finding import is_covered
 
 MARKERS_FILE = "markers.tif"
 INSTALL = "# Once, in the folder of the program: pip install ."

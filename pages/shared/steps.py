@@ -7,8 +7,8 @@ import streamlit as st
 from cellcutter_core.apply.application import Application, applications
 from cellcutter_core.choices.draft import keys_then
 from cellcutter_core.jobs.queue import is_left_behind
-from cellcutter_core.pipeline import check_area
 from cellcutter_core.runs.store import Progress, Run
+from cellcutter_core.training.image_inputs import check_area
 from pages.shared import state
 from pages.shared.caching import cached
 from pages.shared.caching.in_child import NotYet

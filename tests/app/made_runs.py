@@ -23,10 +23,11 @@ from cellcutter_core.config import QUICK, Config
 from cellcutter_core.evaluation.metrics import score
 from cellcutter_core.images.regions import cut_out
 from cellcutter_core.jobs.queue import Jobs
-from cellcutter_core.pipeline import find_area, find_markers, inputs_of, truth_of
+from cellcutter_core.pipeline import find_area, find_markers
 from cellcutter_core.runs.folder import runs_folder
 from cellcutter_core.runs.store import Run
 from cellcutter_core.simulation.sample import sample
+from cellcutter_core.training.image_inputs import inputs_of, truth_of
 from cellcutter_core.training.inputs import Inputs, Truth
 from cellcutter_core.training.prediction import Drawing
 

@@ -66,8 +66,9 @@ def main() -> None:
 def _measured(file: Path) -> list[str]:
     from cellcutter_core.config import QUICK
     from cellcutter_core.images.image import read_image
-    from cellcutter_core.pipeline import find_area, find_markers, inputs_of
+    from cellcutter_core.pipeline import find_area, find_markers
     from cellcutter_core.training.datasets import make_dataset
+    from cellcutter_core.training.image_inputs import inputs_of
     from cellcutter_core.training.loop import Step, Training, starting_network
     from cellcutter_core.training.prediction import draw_cells
 

@@ -18,12 +18,7 @@ from cellcutter_core.markers.given_extent import given_cover
 from cellcutter_core.network.taught import read_taught
 from cellcutter_core.paths.cost_map import CostMap
 from cellcutter_core.paths.watershed import BASELINES, filled_labels, watershed_labels
-from cellcutter_core.pipeline import (
-    baselines,
-    prepare,
-    segment,
-    segment_inputs,
-)
+from cellcutter_core.pipeline import baselines, prepare, segment, segment_inputs
 from cellcutter_core.training.crops import Dataset
 from cellcutter_core.training.datasets import (
     LARGEST_SCALE,

@@ -27,9 +27,10 @@ from cellcutter_core.images.readers import image_titles
 from cellcutter_core.images.regions import cut_out, interesting_region
 from cellcutter_core.markers.finding import Nuclei
 from cellcutter_core.mask.graph_cut import mask_grid, preview_mask, prior_steps, suited_settings
-from cellcutter_core.pipeline import find_area, find_markers, inputs_of, truth_of
+from cellcutter_core.pipeline import find_area, find_markers
 from cellcutter_core.training.crops import Dataset
 from cellcutter_core.training.datasets import make_dataset
+from cellcutter_core.training.image_inputs import inputs_of, truth_of
 from cellcutter_core.training.inputs import Inputs, Truth
 from cellcutter_core.view.render import Rgb, composite, overlay
 from pages.shared import state

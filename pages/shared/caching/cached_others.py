@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
+from cellcutter_core.arguments import naming
 from cellcutter_core.choices.choices import Choices, Source
 from cellcutter_core.choices.chosen_others import kept_place, read_chosen
 from cellcutter_core.images.file_sets.alike import seen_instead
-from cellcutter_core.pipeline import naming, seen_channels, seen_names
 from cellcutter_core.runs.others import Other, prepare_other
+from cellcutter_core.training.image_inputs import seen_channels, seen_names
 from pages.shared import state
 from pages.shared.caching import cached
 from pages.shared.caching.in_child import aside, waited

@@ -11,10 +11,11 @@ from cellcutter_core.config import QUICK
 from cellcutter_core.images.image import read_image
 from cellcutter_core.images.regions import cut_out
 from cellcutter_core.markers.finding import Nuclei
-from cellcutter_core.pipeline import prepare, seen_channels, unseen_channels
+from cellcutter_core.pipeline import prepare
 from cellcutter_core.runs.others import find_others, prepare_other
 from cellcutter_core.runs.store import Run
 from cellcutter_core.simulation.sample import sample
+from cellcutter_core.training.image_inputs import seen_channels, unseen_channels
 
 CONFIG = QUICK.replace(training=QUICK.training.replace(epochs=3))
 

@@ -42,12 +42,13 @@ from cellcutter_core.large.finding import find, with_diameter
 from cellcutter_core.large.large_image import LargeImage
 from cellcutter_core.markers.finding import find_cells, find_nuclei
 from cellcutter_core.mask.graph_cut import find_mask
-from cellcutter_core.pipeline import prepare, seen_channels
+from cellcutter_core.pipeline import prepare
 from cellcutter_core.runs.lock import held
 from cellcutter_core.runs.store import Run
 from cellcutter_core.simulation.sample import sample, save
 from cellcutter_core.training.crops import Dataset
 from cellcutter_core.training.datasets import make_dataset
+from cellcutter_core.training.image_inputs import seen_channels
 from cellcutter_core.training.inputs import Inputs, PartInputs
 from cellcutter_core.training.marker_check import checked_markers
 
