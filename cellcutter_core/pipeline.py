@@ -25,7 +25,7 @@ from cellcutter_core.markers.finding import (
 )
 from cellcutter_core.markers.given_extent import given_cover
 from cellcutter_core.markers.given_markers import read_markers
-from cellcutter_core.mask.graph_cut import find_mask
+from cellcutter_core.mask.graph_cut import mask_channels
 from cellcutter_core.network.backend import backend, fastest_precision
 from cellcutter_core.paths.watershed import watershed_labels
 from cellcutter_core.training.crops import Dataset
@@ -35,10 +35,10 @@ from cellcutter_core.training.inputs import Inputs, Truth
 from cellcutter_core.training.loop import (
     Training,
     starting_network,
-    train_and_draw,
+    train_and_predict,
 )
 from cellcutter_core.training.marker_check import checked_markers
-from cellcutter_core.training.prediction import Drawing, draw_cells
+from cellcutter_core.training.prediction import Prediction, predict_cells
 
 
 def prepare(
@@ -76,7 +76,7 @@ def prepare(
     check_request(image, config)
     nuclei = find_markers(image, config, markers=markers, report=report)
     given = markers is not None
-    area = find_area(image, config, nuclei, given=given)
+    area = find_mask(image, config, nuclei, given=given)
     return inputs_of(image, config, nuclei, area, final=given), truth_of(image)
 
 
@@ -137,11 +137,11 @@ def find_markers(
         return find_nuclei(plane, config.markers, normalisation=scale)
     cell = image.pixels[..., list(image.cell)]
     scale = normalisation and normalisation.of(image.cell)
-    mask = find_mask(cell, config.mask, normalisation=scale)
+    mask = mask_channels(cell, config.mask, normalisation=scale)
     return find_cells(cell, config.markers, mask=mask, normalisation=scale)
 
 
-def find_area(
+def find_mask(
     image: Image,
     config: Config,
     nuclei: Nuclei,
@@ -165,12 +165,12 @@ def find_area(
     Returns
     -------
     (H, W) bool
-        May be True everywhere or nowhere, see `check_area`.
+        May be True everywhere or nowhere, see `check_mask`.
     """
     cell = image.pixels[..., list(image.cell)]
     if not is_covered(image, config):
         scale = normalisation and normalisation.of(image.cell)
-        return find_mask(cell, config.mask, nuclei=nuclei.regions > 0, normalisation=scale)
+        return mask_channels(cell, config.mask, nuclei=nuclei.regions > 0, normalisation=scale)
     if given:
         return given_cover(cell[..., 0], nuclei.regions, diameter=config.markers.diameter)
     return nuclei.regions > 0
@@ -182,7 +182,7 @@ def segment(
     *,
     markers: str | os.PathLike[str] | None = None,
     stop: Callable[[], bool] = lambda: False,
-) -> Drawing:
+) -> Prediction:
     """Run all steps of the pipeline: image in, labels out.
 
     Parameters
@@ -198,7 +198,7 @@ def segment(
 
     Returns
     -------
-    Drawing
+    Prediction
 
     Raises
     ------
@@ -215,7 +215,7 @@ def segment_together(
     *,
     markers: str | os.PathLike[str] | None = None,
     stop: Callable[[], bool] = lambda: False,
-) -> list[Drawing]:
+) -> list[Prediction]:
     """Train one network on the crops of several images, and segment them all.
 
     Parameters
@@ -231,7 +231,7 @@ def segment_together(
 
     Returns
     -------
-    list of Drawing
+    list of Prediction
         One for each image.
 
     Raises
@@ -267,7 +267,7 @@ def segment_inputs(
     until: int | None = None,
     start: Sequence[NDArray[Any]] | None = None,
     stop: Callable[[], bool] = lambda: False,
-) -> Drawing:
+) -> Prediction:
     """Train on an image whose mask and markers are known, and return its labels.
 
     Parameters
@@ -287,7 +287,7 @@ def segment_inputs(
 
     Returns
     -------
-    Drawing
+    Prediction
 
     Raises
     ------
@@ -306,7 +306,7 @@ def _segmented(
     until: int | None = None,
     start: Sequence[NDArray[Any]] | None = None,
     stop: Callable[[], bool],
-) -> list[Drawing]:
+) -> list[Prediction]:
     (data, inputs), *others = found
     precision = config.training.precision
     if precision == "auto":
@@ -315,21 +315,21 @@ def _segmented(
         )
     network = starting_network(config, data, precision=precision, weights=start)
     training = Training([one for one, _ in found], network, config.training)
-    drawing, weights = None, []
-    for event in train_and_draw(training, data, inputs, config, epoch_0=until == 0, stop=stop):
+    prediction, weights = None, []
+    for event in train_and_predict(training, data, inputs, config, epoch_0=until == 0, stop=stop):
         if isinstance(event, tuple):
-            drawing = event[1]
+            prediction = event[1]
             weights = network.weights if others else []
             if event[0].epoch == until:
                 break
-    if drawing is None:
+    if prediction is None:
         raise ValueError(
             "training was stopped before the first epoch ended; let it run for one epoch"
         )
     if others:
         # Stopped within an epoch, the network has learnt more than the last prediction shows.
         network.set_weights(weights, data.n_channels)
-    return [drawing, *(draw_cells(network, *other, config) for other in others)]
+    return [prediction, *(predict_cells(network, *other, config) for other in others)]
 
 
 def baselines(inputs: Inputs) -> dict[str, NDArray[np.int32]]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from cellcutter_core.config import PAPER, MaskSettings
 from cellcutter_core.evaluation.metrics import mask_iou
 from cellcutter_core.markers.finding import is_covered
-from cellcutter_core.training.image_inputs import check_area
+from cellcutter_core.training.image_inputs import check_mask
 from cellcutter_core.view.render import mask_outline
 from pages.parts.mask.controls import suit, switch, take
 from pages.parts.mask.grid import PARAMETERS, mask_grid
@@ -82,7 +82,7 @@ with view:
         pending = seconds is None
         if not pending:
             with panels.show_errors():
-                check_area(mask, state.choices().config)
+                check_mask(mask, state.choices().config)
         black_and_white = np.repeat(np.where(mask, np.uint8(255), np.uint8(0))[..., None], 3, 2)
         linked_panes(
             {

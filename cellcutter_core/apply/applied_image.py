@@ -16,7 +16,7 @@ from cellcutter_core.images.pixel_size import PixelSize
 from cellcutter_core.labels import along_border
 from cellcutter_core.training.image_inputs import seen_names, unseen_channels
 from cellcutter_core.training.inputs import Inputs
-from cellcutter_core.training.prediction import Drawing
+from cellcutter_core.training.prediction import Prediction
 
 
 class Applied(Segmented):
@@ -34,7 +34,7 @@ class Applied(Segmented):
         image: Image,
         config: Config,
         inputs: Inputs,
-        drawing: Drawing,
+        drawing: Prediction,
     ) -> None:
         self.image, self.config = image, config
         self._inputs, self._drawing = inputs, drawing
@@ -50,7 +50,7 @@ class Applied(Segmented):
         return self.image.whole_shape
 
     @property
-    def drawing(self) -> Drawing:
+    def drawing(self) -> Prediction:
         """The prediction: labels, borders and probability."""
         return self._drawing
 

@@ -30,7 +30,7 @@ from cellcutter_core.training.datasets import make_dataset
 from cellcutter_core.training.image_inputs import seen_names
 from cellcutter_core.training.inputs import Inputs
 from cellcutter_core.training.marker_check import checked_markers
-from cellcutter_core.training.prediction import draw_cells
+from cellcutter_core.training.prediction import predict_cells
 
 
 class Trained:
@@ -211,7 +211,7 @@ class Trained:
     def draw(self, image: Image, inputs: Inputs) -> Applied:
         """Find the cells of an image whose mask and markers are known."""
         data = make_dataset(inputs, self.config)
-        drawing = draw_cells(self.network, data, inputs, self.config)
+        drawing = predict_cells(self.network, data, inputs, self.config)
         return Applied(image, self.config, inputs, drawing)
 
 

@@ -29,12 +29,12 @@ from cellcutter_core.images.blocks import blocks_of, lie_in, pixels_of, with_mar
 from cellcutter_core.images.image import Image
 from cellcutter_core.images.parts import Region
 from cellcutter_core.images.pixel_size import shown_every
-from cellcutter_core.large.drawing import Drawn
 from cellcutter_core.large.finding import Found
 from cellcutter_core.large.large_image import LargeImage
+from cellcutter_core.large.predicting import PredictedCells
 from cellcutter_core.training.image_inputs import seen_channels
 from cellcutter_core.training.inputs import Inputs
-from cellcutter_core.training.prediction import Drawing
+from cellcutter_core.training.prediction import Prediction
 from cellcutter_core.view.render import Rgb, borders_picture, composite, overlay
 from cellcutter_core.view.scale_bar import with_scale_bar
 
@@ -48,7 +48,7 @@ class CellsOfBlocks:
     large : LargeImage
     config : Config
     found : Found
-    drawn : Drawn
+    drawn : PredictedCells
     labels : (H, W) array of integers
         The label image; a cell has the number of its marker, counted from 1.
     """
@@ -56,7 +56,7 @@ class CellsOfBlocks:
     large: LargeImage
     config: Config
     found: Found
-    drawn: Drawn
+    drawn: PredictedCells
     labels: NDArray[np.integer[Any]]
 
     @cached_property
@@ -212,7 +212,7 @@ class _Part(Applied):
             image,
             config,
             Inputs(seen, labels > 0, np.zeros((0, 2))),
-            Drawing(labels, nothing.astype(np.uint8), nothing.astype(np.float32)),
+            Prediction(labels, nothing.astype(np.uint8), nothing.astype(np.float32)),
         )
         self._region = region
 

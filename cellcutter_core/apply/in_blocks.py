@@ -17,9 +17,9 @@ from cellcutter_core.config import Config
 from cellcutter_core.export.formats.rois import check_extent
 from cellcutter_core.images.blocks import blocks_of
 from cellcutter_core.images.pixel_size import PixelSize
-from cellcutter_core.large.drawing import checked, draw
 from cellcutter_core.large.finding import find
 from cellcutter_core.large.large_image import LargeImage
+from cellcutter_core.large.predicting import checked, predict
 from cellcutter_core.network.unet import UNet
 from cellcutter_core.runs.lock import held, holder
 from cellcutter_core.training.image_inputs import seen_names
@@ -168,7 +168,7 @@ def _applied(
     labels = np.memmap(scratch / "labels", dtype, "w+", shape=large.shape)
     if is_checked(config):
         found = checked(large, found, config, labels, done=done)
-    drawn = draw(network, large, found, config, labels, done=done)
+    drawn = predict(network, large, found, config, labels, done=done)
     cells = CellsOfBlocks(large, config, found, drawn, labels)
     cells.write(files, scratch, done=done)
     there = drawn.areas > 0

@@ -16,7 +16,7 @@ from cellcutter_core.runs.corrections import Correction, corrected, corrections_
 if TYPE_CHECKING:
     from cellcutter_core.runs.store import Run
     from cellcutter_core.training.inputs import Inputs
-    from cellcutter_core.training.prediction import Drawing
+    from cellcutter_core.training.prediction import Prediction
 
 
 class Result(Segmented):
@@ -62,7 +62,7 @@ class Result(Segmented):
         self.epoch = self.epochs[-1] if epoch is None else epoch
 
     @cached_property
-    def drawing(self) -> Drawing:
+    def drawing(self) -> Prediction:
         """The prediction of the epoch: labels and borders."""
         return self.run.epoch(self.epoch)
 

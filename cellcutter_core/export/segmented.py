@@ -17,7 +17,7 @@ from cellcutter_core.view.render import composite
 
 if TYPE_CHECKING:
     from cellcutter_core.training.inputs import Inputs
-    from cellcutter_core.training.prediction import Drawing
+    from cellcutter_core.training.prediction import Prediction
 
 
 class Segmented(ABC):
@@ -25,7 +25,7 @@ class Segmented(ABC):
 
     @property
     @abstractmethod
-    def drawing(self) -> Drawing:
+    def drawing(self) -> Prediction:
         """The prediction of the network: labels and borders."""
 
     @property

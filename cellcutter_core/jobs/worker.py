@@ -39,7 +39,7 @@ from cellcutter_core.training.loop import (
     Training,
     event_record,
     starting_network,
-    train_and_draw,
+    train_and_predict,
 )
 from cellcutter_core.training.marker_check import is_checked, markers_with_cells
 
@@ -155,7 +155,7 @@ def _work(
             last_step = training.unfinished[-1]
             run.record("saved", epoch=last_step.epoch, step=last_step.step)
 
-    for event in train_and_draw(
+    for event in train_and_predict(
         training, data, inputs, config, epochs=last, epoch_0=not begun, stop=asked
     ):
         if isinstance(event, Step):

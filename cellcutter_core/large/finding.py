@@ -20,8 +20,8 @@ from cellcutter_core.large.large_image import LargeImage
 from cellcutter_core.markers.finding import Nuclei, cell_size, is_covered
 from cellcutter_core.markers.nucleus_regions import NUCLEI_BETWEEN, nucleus_diameter, region_heights
 from cellcutter_core.markers.region_outlines import Faint, brighter_than_haze
-from cellcutter_core.mask.graph_cut import find_mask
-from cellcutter_core.pipeline import find_area, find_markers
+from cellcutter_core.mask.graph_cut import mask_channels
+from cellcutter_core.pipeline import find_markers, find_mask
 
 LOOKED_AT = 1536
 """Side of the region in which the size of nuclei is estimated, in pixels."""
@@ -99,7 +99,7 @@ def find(
     """
     config = with_diameter(large, config)
     regions, numbers, points = _markers(large, config, folder / "nuclei", done)
-    mask = _area(large, config, folder / "mask", regions, numbers, done)
+    mask = _mask_of_blocks(large, config, folder / "mask", regions, numbers, done)
     n_pixels = sum(int(np.count_nonzero(mask[pixels_of(box)])) for box in blocks_of(large.shape))
     if not n_pixels:
         raise ValueError("the mask covers no pixel; raise mask.prior, or choose the automatic mask")
@@ -120,7 +120,7 @@ def with_diameter(large: LargeImage, config: Config) -> Config:
     window = large.read(interesting_region(seen, LOOKED_AT))
     if window.nucleus is None:
         cell = window.pixels[..., list(window.cell)]
-        diameter = cell_size(cell, mask=find_mask(cell, config.mask))
+        diameter = cell_size(cell, mask=mask_channels(cell, config.mask))
     else:
         diameter = nucleus_diameter(window.pixels[..., window.nucleus])
     return config.replace(markers=config.markers.replace(diameter=min(diameter, LARGEST_DIAMETER)))
@@ -205,7 +205,7 @@ def _heights(
     return np.maximum(rise[which], np.finfo(float).tiny), area[which]
 
 
-def _area(
+def _mask_of_blocks(
     large: LargeImage,
     config: Config,
     file: Path,
@@ -223,18 +223,18 @@ def _area(
         image = None if covered or not nuclei.any() else large.read(around)
         area = nuclei > 0
         if image is not None:
-            area = _area_of(image, config, nuclei, large.normalisation)
+            area = _mask_of(image, config, nuclei, large.normalisation)
         store[pixels_of(core)] = area[pixels_of(core, around)]
         done()
     return store
 
 
-def _area_of(
+def _mask_of(
     image: Image, config: Config, nuclei: NDArray[np.int32], normalisation: Normalisation
 ) -> NDArray[np.bool_]:
     found = Nuclei(nuclei, np.zeros((0, 2), np.int32))
     try:
-        return find_area(image, config, found, normalisation=normalisation)
+        return find_mask(image, config, found, normalisation=normalisation)
     except ValueError:
         # The block shows nothing except the nuclei.
         return nuclei > 0

@@ -15,8 +15,8 @@ from skimage.measure import label
 from cellcutter_core.arguments import check_channels_last, check_planes_first
 from cellcutter_core.config import MaskSettings
 from cellcutter_core.images.scaling import Normalisation, imaged, limits_of
+from cellcutter_core.mask.cut_solver import cut_of_pieces, minimum_cut
 from cellcutter_core.mask.evidence import Evidence, evidence
-from cellcutter_core.mask.min_cut import cut_of_pieces, minimum_cut
 
 # A graph cut of this size takes 0.1 s, or 0.3 s where labellings have nearly the same energy.
 PREVIEW_PIXELS = 200 * 200
@@ -45,7 +45,7 @@ def graph_cut(
       26 in space, fewer at the border of the image.
 
     Without the last term a pixel is cell where I > 1 - `prior`. With it, outlines are cheapest
-    along steps of brightness. The minimum is exact, see `cellcutter_core.mask.min_cut`.
+    along steps of brightness. The minimum is exact, see `cellcutter_core.mask.cut_solver`.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ def automatic_mask(
     return graph_cut(found.image, **_arguments(found.settings)), found
 
 
-def find_mask(
+def mask_channels(
     cell: ArrayLike,
     settings: MaskSettings,
     *,
@@ -224,7 +224,7 @@ def preview_mask(cell: ArrayLike, settings: MaskSettings) -> NDArray[np.bool_]:
     Parameters
     ----------
     cell, settings
-        As for `find_mask`; `settings.automatic` is taken as off.
+        As for `mask_channels`; `settings.automatic` is taken as off.
 
     Returns
     -------
@@ -252,7 +252,7 @@ def prior_steps(cell: ArrayLike, settings: MaskSettings, n_steps: int = 61) -> t
     Parameters
     ----------
     cell : (H, W) or (H, W, K) array
-        As for `find_mask`.
+        As for `mask_channels`.
     settings : MaskSettings
         Only `scaling` is used.
     n_steps : int
@@ -287,7 +287,7 @@ def suited_settings(
     Parameters
     ----------
     cell : (H, W) or (H, W, K) array
-        As for `find_mask`.
+        As for `mask_channels`.
     settings : MaskSettings
         The graph-cut values in it are replaced; `scaling` is kept.
     wanted : (H, W) bool, optional
@@ -390,7 +390,7 @@ def mask_grid(
     Parameters
     ----------
     cell, settings
-        As for `find_mask`; `settings.automatic` is taken as off.
+        As for `mask_channels`; `settings.automatic` is taken as off.
     names : (str, str)
         The two settings; the first takes the values of `rows`, the second those of `cols`.
 
@@ -401,7 +401,7 @@ def mask_grid(
     chosen = settings.replace(automatic=False)
     return np.stack(
         [
-            [find_mask(cell, chosen.replace(**{names[0]: row, names[1]: col})) for col in cols]
+            [mask_channels(cell, chosen.replace(**{names[0]: row, names[1]: col})) for col in cols]
             for row in rows
         ]
     )

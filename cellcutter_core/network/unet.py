@@ -98,9 +98,9 @@ class UNet:
         """
         model = self.model(crops.shape[-1])
         if self._faster is None:
-            from cellcutter_core.network.rearranged import rearranged
+            from cellcutter_core.network.faster import faster_model
 
-            self._faster = rearranged(model)
+            self._faster = faster_model(model)
         logits = self._faster.predict_on_batch(crops)[..., 0]
         return np.asarray(expit(np.asarray(logits, np.float32)), np.float32)
 

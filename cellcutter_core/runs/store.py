@@ -47,7 +47,7 @@ from cellcutter_core.runs.lock import alive
 from cellcutter_core.runs.others import Other
 from cellcutter_core.training.inputs import Inputs, Truth
 from cellcutter_core.training.loop import Step, event_record, recorded_step
-from cellcutter_core.training.prediction import Drawing
+from cellcutter_core.training.prediction import Prediction
 
 Status = Literal["queued", "running", "stopped", "finished", "failed", "crashed"]
 
@@ -333,7 +333,7 @@ class Run(Journal):
 
     # Epochs -------------------------------------------------------------------------------------
 
-    def add_epoch(self, epoch: int, drawing: Drawing) -> None:
+    def add_epoch(self, epoch: int, drawing: Prediction) -> None:
         """Store what an epoch looks like."""
         small: type[np.integer[Any]] = np.int32
         if drawing.labels.max(initial=0) < 2**16:
@@ -353,7 +353,7 @@ class Run(Journal):
         names = (file.name for file in (self.path / "epochs").glob("*.npz"))
         return sorted(int(m[1]) for name in names if (m := re.fullmatch(r"(\d{4,})\.npz", name)))
 
-    def epoch(self, number: int) -> Drawing:
+    def epoch(self, number: int) -> Prediction:
         """What an epoch looks like.
 
         Raises
@@ -366,7 +366,7 @@ class Run(Journal):
             there = ", ".join(map(str, self.epochs)) or "none yet"
             raise ValueError(f"{self.path} has no epoch {number}; it has {there}")
         arrays = _load(file)
-        return Drawing(
+        return Prediction(
             arrays["labels"].astype(np.int32),
             arrays["borders"],
             np.asarray(arrays["probability"] / 255, np.float32),

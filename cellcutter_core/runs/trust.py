@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cellcutter_core.runs.store import Run
-from cellcutter_core.training.prediction import Drawing
+from cellcutter_core.training.prediction import Prediction
 
 # A pixel is claimed if some cell has a probability above 0.5 there. Claimed shares of the mask:
 # - taught network at epoch 0: 0.70 to 0.94 on the nine images of BBBC018 (the one with 0.70 has
@@ -55,12 +55,12 @@ class Signs:
     n_last: int
 
 
-def claimed(drawing: Drawing, mask: NDArray[np.bool_]) -> float:
+def claimed(drawing: Prediction, mask: NDArray[np.bool_]) -> float:
     """Return the share of the mask that is claimed: where some cell's probability is above 0.5.
 
     Parameters
     ----------
-    drawing : Drawing
+    drawing : Prediction
     mask : (H, W) bool
 
     Returns
@@ -72,7 +72,7 @@ def claimed(drawing: Drawing, mask: NDArray[np.bool_]) -> float:
     return float((inside > CLAIMED).mean()) if inside.size else 0.0
 
 
-def n_claiming(drawing: Drawing) -> int:
+def n_claiming(drawing: Prediction) -> int:
     """Count the cells that claim at least one pixel."""
     found = np.unique(drawing.labels[drawing.probability > CLAIMED])
     return int((found > 0).sum())

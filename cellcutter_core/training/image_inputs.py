@@ -30,16 +30,16 @@ def inputs_of(
     Raises
     ------
     ValueError
-        As `check_area`.
+        As `check_mask`.
     """
-    check_area(mask, config)
+    check_mask(mask, config)
     points = nuclei.points.astype(np.float64)
     channels = seen_channels(image, config)
     regions = certain_regions(image, config, nuclei.regions)
     return Inputs(image.pixels[..., channels], mask, points, regions, final)
 
 
-def check_area(mask: NDArray[np.bool_], config: Config) -> None:
+def check_mask(mask: NDArray[np.bool_], config: Config) -> None:
     """Raise a ValueError if the mask is True everywhere or nowhere: nothing can be learnt then."""
     share = float(mask.mean())
     if share in (0.0, 1.0):

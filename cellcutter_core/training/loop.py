@@ -18,9 +18,9 @@ from cellcutter_core.network.backend import Precision, backend
 from cellcutter_core.network.taught import read_taught
 from cellcutter_core.network.unet import UNet, check_network
 from cellcutter_core.training.crops import Dataset, check_dataset
-from cellcutter_core.training.engine import Engine
 from cellcutter_core.training.inputs import Inputs
-from cellcutter_core.training.prediction import Drawing, draw_cells
+from cellcutter_core.training.optimiser import Optimiser
+from cellcutter_core.training.prediction import Prediction, predict_cells
 
 # A cell of fewer pixels than this is no cell: when the mean area falls below, the run collapsed.
 COLLAPSED_AREA = 4.0
@@ -205,7 +205,7 @@ class Training:
                 f"unfinished has steps of another epoch than {self.epochs_done + 1}, the one after "
                 "epochs_done; give those of that epoch alone"
             )
-        self._engine: Engine | None = None
+        self._optimiser: Optimiser | None = None
         self._chances = np.array([_steps_to_see_all(d, self.settings) for d in self._datasets])
         self._chances /= self._chances.sum()
         for dataset in self._datasets:
@@ -214,7 +214,7 @@ class Training:
     @property
     def state(self) -> list[NDArray[Any]]:
         """The optimiser's variables, to go on from here at another time."""
-        return self._engine.state if self._engine else self.optimizer_state or []
+        return self._optimiser.state if self._optimiser else self.optimizer_state or []
 
     def epoch_zero(self) -> EpochZero:
         """Make the network ready, and say what it is worth before the first step of `run`.
@@ -245,7 +245,7 @@ class Training:
         """
         s = self.settings
         last = s.epochs if epochs is None else epochs
-        engine = self._start()
+        optimiser = self._start()
         for epoch in range(self.epochs_done + 1, last + 1):
             # Each epoch has a stream of its own: one that is gone on with sees the same crops.
             rng = np.random.default_rng([s.seed, epoch])
@@ -254,33 +254,33 @@ class Training:
             for index in range(len(self.unfinished), s.steps):
                 made = None
                 if not stop():
-                    made = self._step(engine, rng, epoch, index, last * s.steps, stop)
+                    made = self._step(optimiser, rng, epoch, index, last * s.steps, stop)
                 if made is None:
-                    engine.write_back()
+                    optimiser.write_back()
                     return
                 self.unfinished.append(made)
                 yield made
-            engine.write_back()
+            optimiser.write_back()
             steps, self.unfinished = self.unfinished, []
             self.epochs_done = epoch
-            yield self._epoch(epoch, steps, engine.where.device)
+            yield self._epoch(epoch, steps, optimiser.where.device)
 
-    def _start(self) -> Engine:
-        if self._engine is None:
+    def _start(self) -> Optimiser:
+        if self._optimiser is None:
             import keras
 
             keras.utils.set_random_seed(self.settings.seed)
             model = self.network.model(self._datasets[0].n_channels)
             shapes = [dataset.padded_background.shape for dataset in self._datasets]
             extent = (max(n for n, _ in shapes), max(n for _, n in shapes))
-            self._engine = Engine(model, self.settings, backend(), extent)
+            self._optimiser = Optimiser(model, self.settings, backend(), extent)
             if self.optimizer_state:
-                self._engine.restore(self.optimizer_state)
-        return self._engine
+                self._optimiser.restore(self.optimizer_state)
+        return self._optimiser
 
     def _step(
         self,
-        engine: Engine,
+        optimiser: Optimiser,
         rng: np.random.Generator,
         epoch: int,
         index: int,
@@ -292,7 +292,7 @@ class Training:
         data, cells, symmetries = self._draw(rng)
         done = (epoch - 1) * s.steps + index
         warm = done < s.warm_up
-        losses = engine.step(
+        losses = optimiser.step(
             data,
             cells,
             symmetries,
@@ -365,7 +365,7 @@ def train(
     return Training(data, network, settings or TrainingSettings(), validation).run(stop=stop)
 
 
-def train_and_draw(
+def train_and_predict(
     training: Training,
     data: Dataset,
     inputs: Inputs,
@@ -374,8 +374,8 @@ def train_and_draw(
     epochs: int | None = None,
     epoch_0: bool = True,
     stop: Callable[[], bool] = lambda: False,
-) -> Iterator[Step | tuple[EpochZero | Epoch, Drawing]]:
-    """Train, and draw the whole image before the first step and after every epoch.
+) -> Iterator[Step | tuple[EpochZero | Epoch, Prediction]]:
+    """Train, and predict the whole image before the first step and after every epoch.
 
     Parameters
     ----------
@@ -386,17 +386,17 @@ def train_and_draw(
     epochs, stop
         See `Training.run`.
     epoch_0 : bool
-        Whether to draw what the network says before the first step. Where epochs are done already
-        that was long ago, and nothing is drawn.
+        Whether to predict before the first step. Where epochs are done already that was long ago,
+        and nothing is predicted.
     """
     if epoch_0 and not training.epochs_done and not stop():
         zero = training.epoch_zero()
-        yield zero, draw_cells(training.network, data, inputs, config)
+        yield zero, predict_cells(training.network, data, inputs, config)
     for event in training.run(epochs=epochs, stop=stop):
         if isinstance(event, Step):
             yield event
             continue
-        yield event, draw_cells(training.network, data, inputs, config)
+        yield event, predict_cells(training.network, data, inputs, config)
 
 
 def starting_network(

@@ -12,7 +12,7 @@ from cellcutter_core.network.backend import backend
 from cellcutter_core.training.datasets import make_dataset
 from cellcutter_core.training.inputs import Inputs
 from cellcutter_core.training.loop import starting_network
-from cellcutter_core.training.prediction import draw_cells
+from cellcutter_core.training.prediction import predict_cells
 
 # A marker has no cell of its own if the ratio of its cell's area to the area of its region is below
 # the first number, and below this share of the median ratio. If a nucleus is found in two parts,
@@ -67,7 +67,7 @@ def markers_with_cells(inputs: Inputs, config: Config) -> NDArray[np.bool_]:
         return np.ones(len(inputs.points), bool)
     backend()  # It loads the framework and suppresses what that writes to the terminal.
     data = make_dataset(inputs, config)
-    cells = draw_cells(starting_network(config, data), data, inputs, config).labels
+    cells = predict_cells(starting_network(config, data), data, inputs, config).labels
     n = len(inputs.points) + 1
     areas, regions = (np.bincount(of.ravel(), minlength=n)[1:] for of in (cells, inputs.nuclei))
     return have_cells(areas, regions)

@@ -21,7 +21,7 @@ LEAST_PROBABILITY = 0.05
 
 
 @dataclass(frozen=True, eq=False)
-class Drawing:
+class Prediction:
     """The prediction of a network for an image.
 
     Attributes
@@ -47,7 +47,7 @@ def draw(
     *,
     shape: tuple[int, ...] | None = None,
     at_least: float = 0.5,
-) -> Drawing:
+) -> Prediction:
     """Predict all crops and combine them to a label image and a border image.
 
     Each pixel goes to the crop with the highest probability, if that is above 0.5; of equal ones,
@@ -83,17 +83,17 @@ def draw(
         probability, inside = probability[part], inside[part]
         labels[place][(probability >= best[place]) & (probability > at_least)] = cell + 1
         np.maximum(best[place], probability, out=best[place])
-    return Drawing(labels, borders, best)
+    return Prediction(labels, borders, best)
 
 
-def draw_cells(network: UNet, data: Dataset, inputs: Inputs, config: Config) -> Drawing:
+def predict_cells(network: UNet, data: Dataset, inputs: Inputs, config: Config) -> Prediction:
     """Predict the cells of the whole image, with the settings for labels applied."""
     shape = inputs.mask.shape
     if not config.labels.fill:
         return draw(network, data, shape=shape)
     # Where cells compete, none may be above 0.5; the most probable one is still the best guess.
-    drawing = draw(network, data, shape=shape, at_least=LEAST_PROBABILITY)
-    labels = np.where(inputs.mask, drawing.labels, 0).astype(np.int32)
+    prediction = draw(network, data, shape=shape, at_least=LEAST_PROBABILITY)
+    labels = np.where(inputs.mask, prediction.labels, 0).astype(np.int32)
     labels = filled_labels(
         labels,
         inputs.mask,
@@ -102,7 +102,7 @@ def draw_cells(network: UNet, data: Dataset, inputs: Inputs, config: Config) -> 
         # A network that began with nothing is shown as it is, without help of the cost map.
         cost_map=inputs.cost_map if config.network.start == "simulated" else None,
     )
-    return Drawing(labels, drawing.borders, drawing.probability)
+    return Prediction(labels, prediction.borders, prediction.probability)
 
 
 def draw_label(data: Dataset, network: UNet) -> NDArray[np.int32]:

@@ -187,11 +187,11 @@ def teach(
     """
     import keras
 
-    from cellcutter_core.network.rearranged import rearranged
+    from cellcutter_core.network.faster import faster_model
 
     keras.utils.set_random_seed(recipe.seed)
     network = UNet(config.network)
-    trained = rearranged(network.model(N_CHANNELS))
+    trained = faster_model(network.model(N_CHANNELS))
     optimizer = keras.optimizers.Adam(
         clipnorm=1.0, use_ema=True, ema_momentum=recipe.averaging, ema_overwrite_frequency=None
     )

@@ -89,7 +89,7 @@ def cells_code(data: str, choices: Choices, image: Image, *, edited: bool) -> st
         lines = [f"nuclei = find_nuclei(image.channel({channel!r}){given})", _COUNT_MARKERS]
         return _more(data, imports, lines)
     imports += [
-        "from cellcutter_core.mask.graph_cut import find_mask",
+        "from cellcutter_core.mask.graph_cut import mask_channels",
         "from cellcutter_core.config import MaskSettings",
         "from cellcutter_core.markers.finding import find_cells",
     ]
@@ -99,7 +99,7 @@ def cells_code(data: str, choices: Choices, image: Image, *, edited: bool) -> st
         imports,
         [
             f"cell = image.pixels[..., {list(image.cell)}]",
-            f"mask = find_mask(cell, MaskSettings({mask}))",
+            f"mask = mask_channels(cell, MaskSettings({mask}))",
             f"nuclei = find_cells(cell{given}, mask=mask)",
             _COUNT_MARKERS,
         ],
@@ -120,9 +120,9 @@ def mask_code(cells: str, choices: Choices, image: Image, *, edited: bool) -> st
             cells,
             [
                 f"from cellcutter_core import {name}",
-                "from cellcutter_core.pipeline import find_area",
+                "from cellcutter_core.pipeline import find_mask",
             ],
-            [*made, "mask = find_area(image, config, nuclei, given=True)", _SHARE],
+            [*made, "mask = find_mask(image, config, nuclei, given=True)", _SHARE],
         )
     if settings.automatic:
         cell = f"image.pixels[..., {list(image.cell)}]"
@@ -147,11 +147,11 @@ def mask_code(cells: str, choices: Choices, image: Image, *, edited: bool) -> st
         cells,
         [
             "from cellcutter_core.config import MaskSettings",
-            "from cellcutter_core.mask.graph_cut import find_mask",
+            "from cellcutter_core.mask.graph_cut import mask_channels",
         ],
         [
             f"settings = MaskSettings({_arguments(settings, type(settings)())})",
-            f"mask = find_mask(image.pixels[..., {list(image.cell)}], settings)",
+            f"mask = mask_channels(image.pixels[..., {list(image.cell)}], settings)",
             _SHARE,
         ],
     )

@@ -8,7 +8,7 @@ from cellcutter_core.apply.application import Application, applications
 from cellcutter_core.choices.draft import keys_then
 from cellcutter_core.jobs.queue import is_left_behind
 from cellcutter_core.runs.store import Progress, Run
-from cellcutter_core.training.image_inputs import check_area
+from cellcutter_core.training.image_inputs import check_mask
 from pages.shared import state
 from pages.shared.caching import cached
 from pages.shared.caching.in_child import NotYet
@@ -79,7 +79,7 @@ def _is_sound(page: str) -> bool:
         if page == "data":
             cached.image()
         elif page == "mask":
-            check_area(cached.known_mask()[0], state.choices().config)
+            check_mask(cached.known_mask()[0], state.choices().config)
     except ValueError:
         return False
     return True

@@ -23,13 +23,13 @@ from cellcutter_core.config import QUICK, Config
 from cellcutter_core.evaluation.metrics import score
 from cellcutter_core.images.regions import cut_out
 from cellcutter_core.jobs.queue import Jobs
-from cellcutter_core.pipeline import find_area, find_markers
+from cellcutter_core.pipeline import find_markers, find_mask
 from cellcutter_core.runs.folder import runs_folder
 from cellcutter_core.runs.store import Run
 from cellcutter_core.simulation.sample import sample
 from cellcutter_core.training.image_inputs import inputs_of, truth_of
 from cellcutter_core.training.inputs import Inputs, Truth
-from cellcutter_core.training.prediction import Drawing
+from cellcutter_core.training.prediction import Prediction
 
 ROOT = Path(__file__).parents[2]
 REGION = (0, 0, 128, 160)
@@ -42,12 +42,12 @@ def given(region: tuple[int, int, int, int] = REGION) -> tuple[Inputs, Truth | N
     """What a run on a part of the built-in sample is given."""
     image = cut_out(_sample(seed=0), region)
     nuclei = find_markers(image, QUICK)
-    return inputs_of(image, QUICK, nuclei, find_area(image, QUICK, nuclei)), truth_of(image)
+    return inputs_of(image, QUICK, nuclei, find_mask(image, QUICK, nuclei)), truth_of(image)
 
 
-def drawing(labels: NDArray[np.int32], claimed: NDArray[np.bool_] | None = None) -> Drawing:
+def drawing(labels: NDArray[np.int32], claimed: NDArray[np.bool_] | None = None) -> Prediction:
     inside = labels > 0 if claimed is None else claimed
-    return Drawing(labels, (labels > 0).astype(np.uint8), inside.astype(np.float32))
+    return Prediction(labels, (labels > 0).astype(np.uint8), inside.astype(np.float32))
 
 
 def labels_after(number: int, truth: NDArray[np.int32]) -> NDArray[np.int32]:

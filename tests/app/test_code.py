@@ -29,7 +29,7 @@ from cellcutter_core.images.regions import cut_out
 from cellcutter_core.jobs.worker import work
 from cellcutter_core.markers.editing import add_marker, remove_marker
 from cellcutter_core.markers.finding import Nuclei, find_nuclei
-from cellcutter_core.pipeline import find_area, find_markers, prepare
+from cellcutter_core.pipeline import find_markers, find_mask, prepare
 from cellcutter_core.runs.folder import runs_folder
 from cellcutter_core.runs.others import find_others
 from cellcutter_core.runs.store import Run
@@ -119,7 +119,7 @@ def test_mask_and_markers(name: str) -> None:
     choices = CHOICES[name]
     image = expected(choices)
     nuclei = find_markers(image, choices.config)
-    mask = find_area(image, choices.config, nuclei)
+    mask = find_mask(image, choices.config, nuclei)
     made = executed(shown("mask", choices))
     np.testing.assert_array_equal(made["image"].pixels, image.pixels)
     np.testing.assert_array_equal(made["nuclei"].regions, nuclei.regions)
@@ -136,7 +136,7 @@ def test_the_mask_of_nuclei_alone_with_markers_set_by_hand(tmp_path: Path) -> No
     tifffile.imwrite(tmp_path / MARKERS_FILE, edited.regions.astype(np.uint16))
     made = executed(shown("mask", choices, edited))
     np.testing.assert_array_equal(made["nuclei"].regions, edited.regions)
-    np.testing.assert_array_equal(made["mask"], find_area(image, QUICK, edited, given=True))
+    np.testing.assert_array_equal(made["mask"], find_mask(image, QUICK, edited, given=True))
     # A disc was set where the nucleus was: it is not all of it.
     nucleus = found.regions == 4
     assert (edited.regions > 0)[nucleus].mean() < 0.5

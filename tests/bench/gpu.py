@@ -25,7 +25,7 @@ from cellcutter_core.pipeline import prepare  # noqa: E402
 from cellcutter_core.simulation.sample import sample  # noqa: E402
 from cellcutter_core.training.datasets import make_dataset  # noqa: E402
 from cellcutter_core.training.loop import Step, Training, starting_network  # noqa: E402
-from cellcutter_core.training.prediction import draw_cells  # noqa: E402
+from cellcutter_core.training.prediction import predict_cells  # noqa: E402
 
 
 def main() -> None:
@@ -65,7 +65,7 @@ def _measured(config: Config, side: int, peak: float | None) -> list[str]:
     steps = [e for e in Training(data, network, config.training).run() if isinstance(e, Step)]
     seconds = time.perf_counter() - start - steps[0].seconds
     start = time.perf_counter()
-    draw_cells(network, data, inputs, config)
+    predict_cells(network, data, inputs, config)
     drawing = time.perf_counter() - start
     n_crops = sum(step.n_crops for step in steps[1:])
     # Forwards and backwards is three times the work of forwards alone.

@@ -74,7 +74,7 @@ def main() -> None:
         if evidence.kinds != ("texture",):
             nuclei = find_nuclei(image[..., -1], MarkerSettings()).regions > 0
         start = time.perf_counter()
-        # Nuclei alone: the mask is what they cover, as in `pipeline.find_area`.
+        # Nuclei alone: the mask is what they cover, as in `pipeline.find_mask`.
         covered = nuclei is not None and image.shape[-1] == 1
         mask = nuclei if covered else automatic_mask(cell, nuclei=nuclei)[0]
         seconds = time.perf_counter() - start

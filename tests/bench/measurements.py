@@ -142,17 +142,17 @@ def _step_ours(file: Path, *, precision: str = "auto") -> Measurement:
 
     from cellcutter_core.config import PAPER
     from cellcutter_core.network.backend import backend
-    from cellcutter_core.training.engine import Engine
+    from cellcutter_core.training.optimiser import Optimiser
 
     fields = _fields(file)
     keras.utils.set_random_seed(0)
     data = _dataset(fields)
     network = _network(precision)
-    engine = Engine(network.model(data.n_channels), PAPER.training, backend())
+    optimiser = Optimiser(network.model(data.n_channels), PAPER.training, backend())
     cells = _inside(data, fields["corner"])
 
     def step(flips: int) -> float:
-        record = engine.step(
+        record = optimiser.step(
             data,
             cells,
             np.full(len(cells), flips),
@@ -251,7 +251,7 @@ def _same(file: Path) -> Measurement:
 
     from cellcutter_core.config import PAPER
     from cellcutter_core.network.backend import backend
-    from cellcutter_core.training.engine import Engine
+    from cellcutter_core.training.optimiser import Optimiser
     from cellcutter_core.training.prediction import draw
 
     fields = _fields(file)
@@ -271,10 +271,10 @@ def _same(file: Path) -> Measurement:
         float(np.mean(published.draw_label(model, theirs) == drawing.labels)),
         float(np.mean(published.draw_border(model, theirs) == drawing.borders)),
     ]
-    engine = Engine(network.model(data.n_channels), PAPER.training, backend())
+    optimiser = Optimiser(network.model(data.n_channels), PAPER.training, backend())
     losses = [
         published.training_step(model, keras.optimizers.Adam(), theirs, np.zeros(2, int), flips=1),
-        engine.step(
+        optimiser.step(
             data,
             np.arange(len(points)),
             np.ones(len(points), int),

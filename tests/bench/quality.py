@@ -160,7 +160,7 @@ def _trained(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
     from cellcutter_core.network.backend import backend, fastest_precision
     from cellcutter_core.pipeline import baselines, prepare
     from cellcutter_core.training.datasets import make_dataset
-    from cellcutter_core.training.loop import Training, starting_network, train_and_draw
+    from cellcutter_core.training.loop import Training, starting_network, train_and_predict
     from cellcutter_core.training.marker_check import checked_markers
 
     clock = _Clock(chosen.started)
@@ -206,7 +206,7 @@ def _trained(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
     work = Training(data, starting_network(config, data, precision=precision), training)
     first = labels = None
     last: dict[str, Any] = {}
-    for event in train_and_draw(work, data, inputs, config):
+    for event in train_and_predict(work, data, inputs, config):
         if isinstance(event, tuple):
             epoch, labels = event[0], event[1].labels
             first = labels if first is None else first

@@ -66,11 +66,11 @@ def main() -> None:
 def _measured(file: Path) -> list[str]:
     from cellcutter_core.config import QUICK
     from cellcutter_core.images.image import read_image
-    from cellcutter_core.pipeline import find_area, find_markers
+    from cellcutter_core.pipeline import find_markers, find_mask
     from cellcutter_core.training.datasets import make_dataset
     from cellcutter_core.training.image_inputs import inputs_of
     from cellcutter_core.training.loop import Step, Training, starting_network
-    from cellcutter_core.training.prediction import draw_cells
+    from cellcutter_core.training.prediction import predict_cells
 
     config = QUICK.replace(training=QUICK.training.replace(epochs=1, steps=STEPS, warm_up=0))
     image = read_image(file)
@@ -91,7 +91,7 @@ def _measured(file: Path) -> list[str]:
         return result
 
     nuclei = measured("markers", lambda: find_markers(image, config))
-    mask = measured("mask", lambda: find_area(image, config, nuclei))
+    mask = measured("mask", lambda: find_mask(image, config, nuclei))
     inputs = inputs_of(image, config, nuclei, mask)
     measured("cost_map", lambda: inputs.cost_map)
     measured("paths", lambda: inputs.path_labels)
@@ -103,7 +103,7 @@ def _measured(file: Path) -> list[str]:
     events = measured("training", lambda: list(training.run()))
     # The first steps are slow: they trace and ask for memory.
     steps = sorted([event.seconds for event in events if isinstance(event, Step)][2:])
-    measured("drawing", lambda: draw_cells(network, data, inputs, config))
+    measured("drawing", lambda: predict_cells(network, data, inputs, config))
     n = len(nuclei.points)
     once = [seconds[part] for part in PARTS if part != "training"]
     return [

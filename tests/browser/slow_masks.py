@@ -26,7 +26,7 @@ def go_on(folder: Path) -> Path:
     return folder / "go on"
 
 
-def find_area(*args: Any, **options: Any) -> Any:
+def find_mask(*args: Any, **options: Any) -> Any:
     """As that of the pipeline, once the file is there."""
     folder = Path(os.environ["CELLCUTTER_RUNS"]).parent
     begun(folder).mkdir(exist_ok=True)
@@ -34,7 +34,7 @@ def find_area(*args: Any, **options: Any) -> Any:
     end = time.monotonic() + LONGEST
     while not go_on(folder).exists() and time.monotonic() < end:
         time.sleep(0.05)
-    return pipeline.find_area(*args, **options)
+    return pipeline.find_mask(*args, **options)
 
 
 def main() -> None:
@@ -45,7 +45,7 @@ def main() -> None:
     from pages.shared.caching import cached
 
     os.environ["PYTHONPATH"] += f"{os.pathsep}{HERE}"
-    cached.find_area = slow_masks.find_area  # type: ignore[assignment]
+    cached.find_mask = slow_masks.find_mask  # type: ignore[assignment]
     cli.main()
 
 

@@ -14,7 +14,7 @@ from cellcutter_core.config import QUICK
 from cellcutter_core.export import content
 from cellcutter_core.runs.store import Run
 from cellcutter_core.training.inputs import Inputs
-from cellcutter_core.training.prediction import Drawing
+from cellcutter_core.training.prediction import Prediction
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def figures(tmp_path: Path) -> Path:
     pixels = labels[..., None].astype(np.uint16)
     inputs = Inputs(pixels, labels > 0, np.array([[3.0, 3.0]]))
     run = Run.create(tmp_path / "run", inputs, QUICK, description={"channels": ["actin"]})
-    run.add_epoch(1, Drawing(labels, labels, labels.astype(np.float32)))
+    run.add_epoch(1, Prediction(labels, labels, labels.astype(np.float32)))
     run.record("epoch", epoch=1, seconds=1.0, loss=-1.0, area=-2.0, overlap=0.5, background=0.5)
     file = tmp_path / "figures.html"
     file.write_bytes(content(run, "figures"))

@@ -22,7 +22,7 @@ from cellcutter_core.pipeline import baselines, prepare
 from cellcutter_core.runs.store import Run
 from cellcutter_core.simulation.sample import sample
 from cellcutter_core.training.inputs import Inputs
-from cellcutter_core.training.prediction import Drawing
+from cellcutter_core.training.prediction import Prediction
 
 REGION = (0, 0, 128, 160)
 
@@ -49,7 +49,7 @@ def going(server: Server) -> tuple[Run, NDArray[np.int32]]:
 
 def add(run: Run, number: int, labels: NDArray[np.int32], truth: NDArray[np.int32]) -> None:
     """An epoch, as a training leaves it."""
-    run.add_epoch(number, Drawing(labels, (labels > 0).astype(np.uint8), (labels > 0) * 1.0))
+    run.add_epoch(number, Prediction(labels, (labels > 0).astype(np.uint8), (labels > 0) * 1.0))
     values = {"loss": -1.0, "area": -2.0, "overlap": 0.5, "background": 0.5, "certain": 0.0}
     run.record(
         "epoch",

@@ -14,7 +14,7 @@ from cellcutter_core.config import QUICK
 from cellcutter_core.runs.corrections import corrected, corrections_of
 from cellcutter_core.runs.store import Run
 from cellcutter_core.training.inputs import Inputs
-from cellcutter_core.training.prediction import Drawing
+from cellcutter_core.training.prediction import Prediction
 
 SOON = 1000 * ANSWERED
 SHAPE = (200, 260)
@@ -40,7 +40,7 @@ def make_run(server: Server) -> Callable[..., Run]:
         about = {"image": "two.tif", "pixel_size": pixel_size}
         run = Run.create(server.runs / name, inputs, QUICK, description=about)
         shown = (labels > 0).astype(np.float32)
-        run.add_epoch(1, Drawing(labels, (labels > 0).astype(np.uint8), shown))
+        run.add_epoch(1, Prediction(labels, (labels > 0).astype(np.uint8), shown))
         run.record("finished")
         return run
 

@@ -29,9 +29,9 @@ from cellcutter_core.training.datasets import (
     validation_crops,
 )
 from cellcutter_core.training.inputs import Inputs, Truth
-from cellcutter_core.training.loop import Step, starting_network, train_and_draw
+from cellcutter_core.training.loop import Step, starting_network, train_and_predict
 from cellcutter_core.training.marker_check import have_cells
-from cellcutter_core.training.prediction import draw, draw_cells
+from cellcutter_core.training.prediction import draw, predict_cells
 
 
 def array(text: str) -> np.ndarray:
@@ -273,10 +273,10 @@ def test_cells_are_drawn_as_the_network_has_them_or_filled(cell_size: float | No
     plain_config = config(cell_size=cell_size)
     data = make_dataset(given, plain_config)
     network: Any = FakeNetwork(4 * data.shape[0] / 80)
-    plain = draw_cells(network, data, given, plain_config)
+    plain = predict_cells(network, data, given, plain_config)
     np.testing.assert_array_equal(plain.labels, draw(network, data, shape=(80, 96)).labels)
     assert plain.labels.shape == (80, 96)
-    filled = draw_cells(network, data, given, config(cell_size=cell_size, fill=True))
+    filled = predict_cells(network, data, given, config(cell_size=cell_size, fill=True))
     # All of the mask and nothing else, each cell under its own point.
     np.testing.assert_array_equal(filled.labels > 0, given.mask)
     for labels in (plain.labels, filled.labels):
@@ -378,7 +378,7 @@ def test_drawing_leaves_the_targets_alone() -> None:
     data = make_dataset(given, chosen)
     data.set_targets(np.full(data.shape, 3))
     training: Any = FakeTraining(data)
-    events = list(train_and_draw(training, data, given, chosen))
+    events = list(train_and_predict(training, data, given, chosen))
     assert len(events) == 5
     assert all((target == 3).all() for target in training.targets)
     # Drawn at the image's own size.
@@ -389,9 +389,9 @@ def test_epoch_0_is_drawn_before_the_first_step() -> None:
     given, chosen = inputs(), config(cell_size=24)
     data = make_dataset(given, chosen)
     training: Any = FakeTraining(data)
-    (zero, drawing), *rest = train_and_draw(training, data, given, chosen)
+    (zero, drawing), *rest = train_and_predict(training, data, given, chosen)
     assert zero.epoch == 0
-    expected = draw_cells(FakeNetwork(3), data, given, chosen)  # type: ignore[arg-type]
+    expected = predict_cells(FakeNetwork(3), data, given, chosen)  # type: ignore[arg-type]
     np.testing.assert_array_equal(drawing.labels, expected.labels)
     assert [event.epoch if isinstance(event, Step) else event[0].epoch for event in rest] == [
         1, 1, 2, 2,
@@ -404,7 +404,7 @@ def test_epoch_0_is_left_out_where_it_is_not_wanted(reason: str) -> None:
     data = make_dataset(given, chosen)
     training: Any = FakeTraining(data)
     training.epochs_done = int(reason == "epochs are done")
-    events = train_and_draw(
+    events = train_and_predict(
         training, data, given, chosen,
         epoch_0=reason != "it is there", stop=lambda: reason == "stopped",
     )  # fmt: skip
@@ -541,7 +541,7 @@ def finders(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     find("find_nuclei", nuclei)
     find("find_cells", nuclei)
-    find("find_mask", None)
+    find("mask_channels", None)
     return asked
 
 
@@ -556,10 +556,10 @@ def test_preparing_takes_each_channel_for_what_it_is(finders: dict[str, Any]) ->
     found, truth = prepare(image, chosen)
     assert truth is None
     np.testing.assert_array_equal(finders["find_nuclei"][0], image.pixels[..., 2])
-    np.testing.assert_array_equal(finders["find_mask"][0], image.pixels[..., [1]])
+    np.testing.assert_array_equal(finders["mask_channels"][0], image.pixels[..., [1]])
     assert finders["find_nuclei"][1] is chosen.markers
-    assert finders["find_mask"][1] is chosen.mask
-    np.testing.assert_array_equal(finders["find_mask"][2]["nuclei"], inputs().nuclei > 0)
+    assert finders["mask_channels"][1] is chosen.mask
+    np.testing.assert_array_equal(finders["mask_channels"][2]["nuclei"], inputs().nuclei > 0)
     assert "find_cells" not in finders
     np.testing.assert_array_equal(found.image, image.pixels[..., [1]])
     np.testing.assert_array_equal(found.mask, inputs().mask)
@@ -659,7 +659,7 @@ def test_segmenting_gives_the_drawing_of_the_last_epoch(
     given, _ = prepare(an_image(), chosen)
     data, network = make_dataset(given, chosen), trainings[0].network
     assert network.radius == 7
-    expected = draw_cells(network, data, given, chosen)  # type: ignore[arg-type]
+    expected = predict_cells(network, data, given, chosen)  # type: ignore[arg-type]
     np.testing.assert_array_equal(found.labels, expected.labels)
     # Stopped in the second epoch it is that of the first, and in the first there is none.
     answers = iter([False, True])
@@ -669,5 +669,5 @@ def test_segmenting_gives_the_drawing_of_the_last_epoch(
         segment(an_image(), chosen, stop=lambda: True)
     # Until epoch 0 nothing is trained.
     before = segment_inputs(given, chosen, until=0)
-    expected = draw_cells(FakeNetwork(3), data, given, chosen)  # type: ignore[arg-type]
+    expected = predict_cells(FakeNetwork(3), data, given, chosen)  # type: ignore[arg-type]
     np.testing.assert_array_equal(before.labels, expected.labels)

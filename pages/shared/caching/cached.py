@@ -27,7 +27,7 @@ from cellcutter_core.images.readers import image_titles
 from cellcutter_core.images.regions import cut_out, interesting_region
 from cellcutter_core.markers.finding import Nuclei
 from cellcutter_core.mask.graph_cut import mask_grid, preview_mask, prior_steps, suited_settings
-from cellcutter_core.pipeline import find_area, find_markers
+from cellcutter_core.pipeline import find_markers, find_mask
 from cellcutter_core.training.crops import Dataset
 from cellcutter_core.training.datasets import make_dataset
 from cellcutter_core.training.image_inputs import inputs_of, truth_of
@@ -190,7 +190,7 @@ def _mask(
     key: str, _image: Image, _config: Config, _markers: Nuclei, _given: bool, _ask: bool
 ) -> tuple[NDArray[np.bool_], float]:
     # In a child process: a moving slider asks for many masks, and other visitors must not wait.
-    find = partial(find_area, given=_given)
+    find = partial(find_mask, given=_given)
     return aside("mask", f"mask {key}", find, _image, _config, _markers, ask=_ask)
 
 

@@ -21,7 +21,7 @@ from cellcutter_core.runs.folder import find_run
 from cellcutter_core.runs.store import Progress, Run
 from cellcutter_core.runs.trust import doubts
 from cellcutter_core.training.inputs import Inputs, Truth
-from cellcutter_core.training.prediction import Drawing
+from cellcutter_core.training.prediction import Prediction
 from cellcutter_core.view.coloring import marker_colors
 from cellcutter_core.view.curves import loss_curves, score_curves
 from cellcutter_core.view.render import Rgb, composite, overlay
@@ -112,7 +112,7 @@ def run_truth(run_id: str) -> Rgb:
 
 
 @st.cache_resource(max_entries=6, scope="session", show_spinner=False)
-def _epoch(run_id: str, number: int, stamp: float) -> Drawing:
+def _epoch(run_id: str, number: int, stamp: float) -> Prediction:
     del stamp
     return find_run(run_id).epoch(number)
 
@@ -123,7 +123,7 @@ def stamp(opened: Run, number: int) -> float:
     return file.stat().st_mtime if file.exists() else 0.0
 
 
-def epoch_of(opened: Run, number: int) -> Drawing:
+def epoch_of(opened: Run, number: int) -> Prediction:
     """Return the stored prediction of an epoch of a run.
 
     Raises
@@ -134,7 +134,7 @@ def epoch_of(opened: Run, number: int) -> Drawing:
     return _epoch(opened.path.name, number, stamp(opened, number))
 
 
-def last_epoch(opened: Run) -> Drawing:
+def last_epoch(opened: Run) -> Prediction:
     """Return the prediction of the last stored epoch of a run."""
     return epoch_of(opened, opened.epochs[-1])
 

@@ -13,7 +13,7 @@ from cellcutter_core.export import Result, content, figures, figures_file
 from cellcutter_core.runs.corrections import Correction, keep_corrections
 from cellcutter_core.runs.store import Run
 from cellcutter_core.training.inputs import Inputs
-from cellcutter_core.training.prediction import Drawing
+from cellcutter_core.training.prediction import Prediction
 
 LABELS = np.repeat(np.repeat([[1, 2], [3, 4]], 6, 0), 6, 1).astype(np.int32)
 
@@ -25,7 +25,7 @@ def make(folder: Path, *, scored: bool, **about: Any) -> Run:
     scores = {"ap50": 0.25, "ap75": 0.125, "average_precision": [0.25] * 10}
     run.record("baseline", scores=scores if scored else None)
     for epoch in (1, 2, 3):
-        run.add_epoch(epoch, Drawing(LABELS, LABELS * 0, np.zeros(LABELS.shape, np.float32)))
+        run.add_epoch(epoch, Prediction(LABELS, LABELS * 0, np.zeros(LABELS.shape, np.float32)))
         parts = {"loss": -epoch / 8, "area": -1.0, "overlap": 0.5, "background": 0.25}
         later = scores | {"ap50": 0.25 * epoch}
         run.record("epoch", epoch=epoch, seconds=1.0, **parts, scores=later if scored else None)
@@ -35,7 +35,7 @@ def make(folder: Path, *, scored: bool, **about: Any) -> Run:
 def with_epoch_0(run: Run) -> Run:
     """As runs are: epoch 0 has scores and no loss, and both baselines have a name."""
     scores = {"ap50": 0.125, "ap75": 0.0, "average_precision": [0.125] * 10}
-    run.add_epoch(0, Drawing(LABELS, LABELS * 0, np.zeros(LABELS.shape, np.float32)))
+    run.add_epoch(0, Prediction(LABELS, LABELS * 0, np.zeros(LABELS.shape, np.float32)))
     run.record("epoch", epoch=0, miou=None, scores=scores)
     for name in ("paths", "watershed"):
         run.record("baseline", name=name, scores=scores)
@@ -122,7 +122,7 @@ def test_the_page_asks_for_nothing_and_its_camera_saves_svg(tmp_path: Path) -> N
 
 def test_without_cells_there_are_the_losses_and_without_both_nothing(tmp_path: Path) -> None:
     run = make(tmp_path / "run", scored=False)
-    nothing = Drawing(LABELS * 0, LABELS * 0, np.zeros(LABELS.shape, np.float32))
+    nothing = Prediction(LABELS * 0, LABELS * 0, np.zeros(LABELS.shape, np.float32))
     run.add_epoch(3, nothing)
     assert list(figures(Result(run))) == ["Loss over the epochs"]
     (run.path / "events.jsonl").unlink()

@@ -35,7 +35,7 @@ from cellcutter_core.pipeline import prepare
 from cellcutter_core.runs.store import Run
 from cellcutter_core.simulation.sample import sample
 from cellcutter_core.training.inputs import Inputs
-from cellcutter_core.training.prediction import Drawing
+from cellcutter_core.training.prediction import Prediction
 
 TINY = FROM_NOTHING.replace(
     network=FROM_NOTHING.network.replace(channels=4, depth=3),
@@ -45,8 +45,8 @@ TINY = FROM_NOTHING.replace(
 )
 
 
-def drawing(labels: NDArray[np.int32]) -> Drawing:
-    return Drawing(labels, (labels > 0).astype(np.uint8), np.zeros(labels.shape, np.float32))
+def drawing(labels: NDArray[np.int32]) -> Prediction:
+    return Prediction(labels, (labels > 0).astype(np.uint8), np.zeros(labels.shape, np.float32))
 
 
 @pytest.fixture

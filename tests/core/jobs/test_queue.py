@@ -618,15 +618,15 @@ def test_a_run_that_is_ended_while_an_epoch_is_drawn_has_all_its_steps(
 ):
     """Whoever asked to stop does not wait for ever, and a drawing may take long."""
     run = new_run(folder, "b", IN_BATCHES)
-    draw_cells = loop.draw_cells
+    predict_cells = loop.predict_cells
 
     def ended(*given):
         if run.epochs:
             raise SystemError
-        return draw_cells(*given)
+        return predict_cells(*given)
 
     with monkeypatch.context() as patched:
-        patched.setattr(loop, "draw_cells", ended)
+        patched.setattr(loop, "predict_cells", ended)
         with pytest.raises(SystemError):
             work(run)
     assert run.progress.kept == "0 of 2 epochs and 3 of 3 steps of epoch 1"

@@ -37,11 +37,11 @@ from cellcutter_core.images.blocks import blocks_of, lie_in, with_margin
 from cellcutter_core.images.image import Image, read_image
 from cellcutter_core.images.regions import cut_out
 from cellcutter_core.images.scaling import Normalisation
-from cellcutter_core.large import drawing, finding, large_image
+from cellcutter_core.large import finding, large_image, predicting
 from cellcutter_core.large.finding import find, with_diameter
 from cellcutter_core.large.large_image import LargeImage
 from cellcutter_core.markers.finding import find_cells, find_nuclei
-from cellcutter_core.mask.graph_cut import find_mask
+from cellcutter_core.mask.graph_cut import mask_channels
 from cellcutter_core.pipeline import prepare
 from cellcutter_core.runs.lock import held
 from cellcutter_core.runs.store import Run
@@ -91,7 +91,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is worked on at once is so small that the image has six blocks."""
     monkeypatch.setattr(blocks, "SIDE", SIDE)
     monkeypatch.setattr(applying, "AT_ONCE", SIDE * SIDE)
-    monkeypatch.setattr(drawing, "SMALL", 150)
+    monkeypatch.setattr(predicting, "SMALL", 150)
     monkeypatch.setattr(large_image, "SAMPLED", 300)
     monkeypatch.setattr(applying, "SAMPLED", 300)
     monkeypatch.setattr(finding, "LOOKED_AT", 300)
@@ -157,7 +157,7 @@ def test_markers_without_a_cell_of_their_own_are_dropped_as_in_the_image_at_once
     image = trained.in_roles(large_sample())
     large = LargeImage.held(image)
     found = find(large, trained.config, tmp_path)
-    left = drawing.checked(large, found, trained.config, np.zeros(large.shape, np.int32))
+    left = predicting.checked(large, found, trained.config, np.zeros(large.shape, np.int32))
     whole = (0, 0, *large.shape)
     seen = image.pixels[..., seen_channels(image, trained.config)]
     given = Inputs(seen, found.mask(whole), found.points, found.nuclei(whole))
@@ -521,8 +521,8 @@ def test_published_settings_mean_the_same_in_a_part() -> None:
     rows = slice(0, 210)
     mask = PAPER.mask.replace(automatic=False, prior=0.97)
     whole, part = (
-        find_mask(cell, mask),
-        find_mask(cell[rows], mask, normalisation=Normalisation.fit(cell)),
+        mask_channels(cell, mask),
+        mask_channels(cell[rows], mask, normalisation=Normalisation.fit(cell)),
     )
     assert (whole[:200] == part[:200]).mean() > 0.999
     markers = PAPER.markers.replace(automatic=False, min_sigma=5, threshold=0.1)

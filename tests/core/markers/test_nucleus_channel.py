@@ -8,7 +8,7 @@ from cellcutter_core.config import QUICK
 from cellcutter_core.images.image import Image, read_image
 from cellcutter_core.markers.editing import add_marker, remove_marker
 from cellcutter_core.markers.nucleus_channel import shows_nuclei
-from cellcutter_core.pipeline import find_area, find_markers
+from cellcutter_core.pipeline import find_markers, find_mask
 from cellcutter_core.simulation.sample import sample
 
 NAMES = sample((256, 256)).channels
@@ -90,29 +90,29 @@ def test_where_nuclei_alone_are_cells_the_mask_is_what_they_cover():
     pixels = image.pixels[..., 0]
     nuclei = find_markers(image, QUICK)
     assert len(nuclei.points) == len(CENTRES)
-    found = find_area(image, QUICK, nuclei)
+    found = find_mask(image, QUICK, nuclei)
     overlap = (found & truth).sum() / (found | truth).sum()
     assert overlap > 0.85
-    other = find_area(Image(pixels[..., None], ("DNA",), cell=(0,)), QUICK, nuclei)
+    other = find_mask(Image(pixels[..., None], ("DNA",), cell=(0,)), QUICK, nuclei)
     assert overlap > (other & truth).sum() / (other | truth).sum() + 0.1
     # A graph cut with chosen settings stays one.
     chosen = QUICK.replace(mask=QUICK.mask.replace(automatic=False, prior=0.9))
-    assert not np.array_equal(find_area(image, chosen, nuclei), nuclei.regions > 0)
+    assert not np.array_equal(find_mask(image, chosen, nuclei), nuclei.regions > 0)
 
 
 def test_a_marker_by_hand_changes_one_nucleus_and_leaves_the_others():
     image, _ = bright_and_dim_discs()
     found = find_markers(image, QUICK)
     before = found.regions > 0
-    without = find_area(image, QUICK, remove_marker(found, 5), given=True)
+    without = find_mask(image, QUICK, remove_marker(found, 5), given=True)
     np.testing.assert_array_equal(without, before & (found.regions != 6))
     # Anywhere in a nucleus that is found, it stands for all of it.
     row, col = found.points[5].astype(int)
     again = add_marker(remove_marker(found, 5), (row + 3, col - 3))
-    np.testing.assert_array_equal(find_area(image, QUICK, again, given=True), before)
+    np.testing.assert_array_equal(find_mask(image, QUICK, again, given=True), before)
     # Two in one nucleus divide it.
     two = add_marker(add_marker(remove_marker(found, 5), (row, col - 6)), (row, col + 6))
-    np.testing.assert_array_equal(find_area(image, QUICK, two, given=True), before)
+    np.testing.assert_array_equal(find_mask(image, QUICK, two, given=True), before)
 
 
 def test_a_marker_by_hand_where_nothing_was_found_stands_for_what_is_there():
@@ -124,7 +124,7 @@ def test_a_marker_by_hand_where_nothing_was_found_stands_for_what_is_there():
     image = Image(pixels, ("DNA",), cell=(0,), nucleus=0)
     found = find_markers(image, QUICK)
     assert not found.regions[dim].any()
-    area = find_area(image, QUICK, add_marker(found, (60, 60)), given=True)
+    area = find_mask(image, QUICK, add_marker(found, (60, 60)), given=True)
     more = area & (found.regions == 0)
     assert (more & dim).sum() / (more | dim).sum() > 0.7
     np.testing.assert_array_equal(area & ~more, found.regions > 0)

@@ -16,10 +16,10 @@ from cellcutter_core.evaluation.metrics import mask_iou
 from cellcutter_core.markers.finding import find_cells
 from cellcutter_core.mask.graph_cut import (
     automatic_mask,
-    find_mask,
     from_log_odds,
     graph_cut,
     log_odds,
+    mask_channels,
     mask_grid,
     preview_mask,
     prior_steps,
@@ -161,11 +161,11 @@ def test_find_mask_does_what_the_settings_say() -> None:
     image[30:60, 40:70] += 60
     nuclei = np.zeros(image.shape, int)
     nuclei[5:10, 5:10] = 1
-    automatic = find_mask(image[..., None], MaskSettings(), nuclei=nuclei)
+    automatic = mask_channels(image[..., None], MaskSettings(), nuclei=nuclei)
     np.testing.assert_array_equal(automatic, automatic_mask(image, nuclei=nuclei)[0])
     assert automatic[5:10, 5:10].all()
     manual = MaskSettings(automatic=False, prior=0.5, max_weight=1, sigma=0.2)
-    chosen = find_mask(image[..., None], manual, nuclei=nuclei)
+    chosen = mask_channels(image[..., None], manual, nuclei=nuclei)
     np.testing.assert_array_equal(chosen, graph_cut(image, 0.5, 1, 0.2))
     assert not chosen[5:10, 5:10].any()
 
@@ -179,7 +179,7 @@ def test_preview_agrees_with_the_mask(max_weight: float, odds: float) -> None:
     settings = MaskSettings(
         automatic=False, prior=from_log_odds(odds), max_weight=max_weight, sigma=0.03
     )
-    preview, mask = preview_mask(cell, settings), find_mask(cell, settings)
+    preview, mask = preview_mask(cell, settings), mask_channels(cell, settings)
     assert preview.shape == mask.shape
     assert (preview != mask).mean() < 0.02
 
@@ -187,7 +187,7 @@ def test_preview_agrees_with_the_mask(max_weight: float, odds: float) -> None:
 def test_preview_of_a_small_image_is_the_mask() -> None:
     cell = sample((100, 120)).pixels[..., :1]
     settings = MaskSettings(automatic=False, prior=0.97, max_weight=10, sigma=0.03)
-    np.testing.assert_array_equal(preview_mask(cell, settings), find_mask(cell, settings))
+    np.testing.assert_array_equal(preview_mask(cell, settings), mask_channels(cell, settings))
 
 
 @pytest.mark.parametrize("scale", [1, 40])
@@ -203,7 +203,7 @@ def test_suited_settings_find_cells_of_any_brightness(scale: float, scaling: Any
     assert not settings.automatic
     assert settings.scaling == scaling
     assert image.truth is not None
-    assert mask_iou(find_mask(cell, settings), image.truth > 0) > 0.93
+    assert mask_iou(mask_channels(cell, settings), image.truth > 0) > 0.93
 
 
 def test_suited_settings_without_a_mask_to_come_near() -> None:
@@ -211,7 +211,7 @@ def test_suited_settings_without_a_mask_to_come_near() -> None:
     truth = np.zeros((90, 90), bool)
     truth[20:60, 30:70] = True
     cell = (rng.normal(100, 3, truth.shape) + 80 * truth)[..., None]
-    mask = find_mask(cell, suited_settings(cell, MaskSettings()))
+    mask = mask_channels(cell, suited_settings(cell, MaskSettings()))
     assert mask_iou(mask, truth) > 0.98
 
 
@@ -219,7 +219,7 @@ def test_suited_settings_of_an_image_without_noise() -> None:
     cell = np.zeros((30, 40, 1), np.uint8)
     cell[5:15, 10:30] = 200
     settings = suited_settings(cell, MaskSettings(), wanted=cell[..., 0] > 0)
-    np.testing.assert_array_equal(find_mask(cell, settings), cell[..., 0] > 0)
+    np.testing.assert_array_equal(mask_channels(cell, settings), cell[..., 0] > 0)
 
 
 def test_prior_steps_span_the_image_in_equal_steps_of_log_odds() -> None:
@@ -227,7 +227,7 @@ def test_prior_steps_span_the_image_in_equal_steps_of_log_odds() -> None:
     settings = MaskSettings(automatic=False, max_weight=0)
     steps = prior_steps(cell, settings)
     assert len(steps) == 61
-    shares = [find_mask(cell, settings.replace(prior=steps[i])).mean() for i in (0, -1)]
+    shares = [mask_channels(cell, settings.replace(prior=steps[i])).mean() for i in (0, -1)]
     np.testing.assert_allclose(shares, (0.01, 0.99), atol=0.003)
     apart = np.diff([log_odds(prior) for prior in steps])
     assert apart.min() > 0
@@ -255,8 +255,8 @@ def test_channels_first_are_asked_about(shape: tuple[int, int, int]) -> None:
     manual = MaskSettings(automatic=False)
     found: list[Callable[[], object]] = [
         lambda: automatic_mask(image),
-        lambda: find_mask(image, MaskSettings()),
-        lambda: find_mask(image, manual),
+        lambda: mask_channels(image, MaskSettings()),
+        lambda: mask_channels(image, manual),
         lambda: preview_mask(image, manual),
         lambda: mask_grid(image, manual, ("prior", "sigma"), (0.5,), (0.1,)),
         lambda: find_cells(image),
@@ -275,14 +275,16 @@ def test_mask_grid_holds_the_masks_of_its_settings() -> None:
     assert masks.shape == (2, 1, 96, 128)
     for k, weight in enumerate((1, 9)):
         chosen = MaskSettings(automatic=False, sigma=0.05, max_weight=weight, prior=0.9)
-        np.testing.assert_array_equal(masks[k, 0], find_mask(image.pixels[..., 0], chosen))
+        np.testing.assert_array_equal(masks[k, 0], mask_channels(image.pixels[..., 0], chosen))
 
 
 def test_manual_mask_sees_the_brightest_channel() -> None:
     channels = np.zeros((20, 30, 2))
     channels[5:10, 5:10, 0] = 1000
     channels[5:10, 15:20, 1] = 1
-    mask = find_mask(channels, MaskSettings(automatic=False, prior=0.5, max_weight=1, sigma=0.2))
+    mask = mask_channels(
+        channels, MaskSettings(automatic=False, prior=0.5, max_weight=1, sigma=0.2)
+    )
     np.testing.assert_array_equal(mask, channels.any(axis=2))
 
 

@@ -15,7 +15,7 @@ from cellcutter_core.runs.corrections import (
 )
 from cellcutter_core.runs.store import Run
 from cellcutter_core.training.inputs import Inputs
-from cellcutter_core.training.prediction import Drawing
+from cellcutter_core.training.prediction import Prediction
 
 LABELS = np.array([[1, 1, 0, 2], [3, 3, 0, 2], [0, 0, 0, 7]], np.int32)
 
@@ -51,7 +51,7 @@ def test_what_is_not_there_changes_nothing() -> None:
 def run(tmp_path: Path) -> Run:
     inputs = Inputs(np.ones((3, 4, 1)), LABELS > 0, np.zeros((1, 2)))
     run = Run.create(tmp_path / "run", inputs, QUICK)
-    run.add_epoch(4, Drawing(LABELS, LABELS > 0, np.ones(LABELS.shape, np.float32)))
+    run.add_epoch(4, Prediction(LABELS, LABELS > 0, np.ones(LABELS.shape, np.float32)))
     return run
 
 

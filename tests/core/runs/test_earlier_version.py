@@ -19,7 +19,7 @@ from cellcutter_core.jobs.worker import work
 from cellcutter_core.runs.folder import list_runs
 from cellcutter_core.runs.store import Run, State
 from cellcutter_core.training.inputs import Inputs
-from cellcutter_core.training.prediction import Drawing
+from cellcutter_core.training.prediction import Prediction
 
 # As run.json had them.
 OLD_QUICK: dict[str, Any] = {
@@ -110,7 +110,7 @@ def old_run(path: Path, config: dict[str, Any]) -> Run:
     )
     run.record("started", pid=1, host="elsewhere", epochs=8)
     run.record("device", device="CPU (test)", precision="float32", n_cells=2)
-    run.add_epoch(1, Drawing(labels, (labels > 0).astype(np.uint8), labels > 0))
+    run.add_epoch(1, Prediction(labels, (labels > 0).astype(np.uint8), labels > 0))
     run.record("epoch", epoch=1, seconds=1.0, loss=-1.0, scores=None)
     run.record("stopped")
     run.save_state(State(1, [], [], []))

@@ -20,7 +20,7 @@ from cellcutter_core.runs.splitting import proposed_points, split_cell
 from cellcutter_core.runs.store import Run
 from cellcutter_core.simulation.sample import sample
 from cellcutter_core.training.inputs import Inputs
-from cellcutter_core.training.prediction import Drawing
+from cellcutter_core.training.prediction import Prediction
 
 TINY = FROM_NOTHING.replace(
     network=FROM_NOTHING.network.replace(channels=4, depth=3),
@@ -204,7 +204,7 @@ def test_something_has_to_be_left() -> None:
 def test_a_run_without_a_network_says_so(tmp_path: Path) -> None:
     labels = two_discs()
     run = Run.create(tmp_path / "run", given((labels == 4).astype(np.int32), labels), TINY)
-    run.add_epoch(1, Drawing(labels, labels > 0, np.zeros(labels.shape, np.float32)))
+    run.add_epoch(1, Prediction(labels, labels > 0, np.zeros(labels.shape, np.float32)))
     with pytest.raises(ValueError, match="no network to begin with"):
         train_again(run, 1, tmp_path / "again")
     assert not (tmp_path / "again").exists()

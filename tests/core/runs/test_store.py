@@ -11,7 +11,7 @@ from cellcutter_core.config import QUICK, Config, TrainingSettings
 from cellcutter_core.runs.store import Run, State, progress
 from cellcutter_core.training.inputs import Inputs, Truth
 from cellcutter_core.training.loop import Step
-from cellcutter_core.training.prediction import Drawing
+from cellcutter_core.training.prediction import Prediction
 
 CONFIG = Config(training=TrainingSettings(epochs=4, steps=10))
 HERE = socket.gethostname()
@@ -30,7 +30,7 @@ def run(tmp_path, inputs):
 
 def drawing(value):
     labels = np.full((2, 3), value, np.int32)
-    return Drawing(labels, np.eye(2, 3, dtype=np.uint8), np.full((2, 3), 0.2, np.float32))
+    return Prediction(labels, np.eye(2, 3, dtype=np.uint8), np.full((2, 3), 0.2, np.float32))
 
 
 def test_what_is_created_is_read_back(run, inputs):

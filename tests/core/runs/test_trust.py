@@ -18,19 +18,19 @@ from cellcutter_core.runs.trust import (
     signs,
 )
 from cellcutter_core.training.inputs import Inputs
-from cellcutter_core.training.prediction import Drawing
+from cellcutter_core.training.prediction import Prediction
 
 # Nothing speaks against these.
 GOOD = Signs(full=0.5, loose=0.0, claimed_first=0.9, claimed_last=0.95, n_first=50, n_last=50)
 
 
-def drawing(labels: np.ndarray, probability: np.ndarray) -> Drawing:
-    return Drawing(
+def drawing(labels: np.ndarray, probability: np.ndarray) -> Prediction:
+    return Prediction(
         labels.astype(np.int32), np.zeros(labels.shape, np.uint8), probability.astype(np.float32)
     )
 
 
-def two_cells(share: float, *, n: int = 2) -> Drawing:
+def two_cells(share: float, *, n: int = 2) -> Prediction:
     """Two cells in the upper half of 10 × 10 pixels, of which that share is claimed by `n`."""
     labels, probability = np.zeros((10, 10), int), np.zeros((10, 10))
     labels[:5, :5], labels[:5, 5:] = 1, 2
@@ -86,7 +86,7 @@ def test_each_sign_says_one_thing(change: dict[str, float], sentence: str) -> No
     assert sentence in said
 
 
-def make_run(path: Path, config: Config, first: Drawing, last: Drawing) -> Run:
+def make_run(path: Path, config: Config, first: Prediction, last: Prediction) -> Run:
     mask = np.zeros((10, 10), bool)
     mask[:5] = True
     labels = np.where(mask, first.labels, 0)

@@ -69,7 +69,7 @@ def loss_results() -> dict[str, np.ndarray]:
 def step_results(weights: list[np.ndarray]) -> dict[str, np.ndarray]:
     """Losses of two steps, of all crops at once and of a few at a time, and what they left."""
     from cellcutter_core.network.backend import backend
-    from cellcutter_core.training.engine import Engine
+    from cellcutter_core.training.optimiser import Optimiser
 
     data, unet = dataset(), network()
     unet.set_weights(weights, data.n_channels)
@@ -80,12 +80,12 @@ def step_results(weights: list[np.ndarray]) -> dict[str, np.ndarray]:
             nucleus_weight=0.5, clip_norm=10.0, crops_at_once=crops_at_once, learning_rate=1e-3
         )
         unet.set_weights(weights, data.n_channels)
-        engine = Engine(unet.model(data.n_channels), settings, backend())
-        record = engine.step(data, cells, turns, learning_rate=2e-3, target_weight=0.25)
+        optimiser = Optimiser(unet.model(data.n_channels), settings, backend())
+        record = optimiser.step(data, cells, turns, learning_rate=2e-3, target_weight=0.25)
         results[f"{name}_record"] = np.array(list(record.values()))
-        engine.write_back()
+        optimiser.write_back()
         results |= {f"{name}_weight_{i}": w for i, w in enumerate(unet.weights)}
-        results |= {f"{name}_optimiser_{i}": v for i, v in enumerate(engine.state)}
+        results |= {f"{name}_optimiser_{i}": v for i, v in enumerate(optimiser.state)}
     results["after"] = unet.probabilities(data.crops(range(8)))
     return results
 

@@ -12,7 +12,7 @@ from cellcutter_core.paths.watershed import watershed_labels
 from cellcutter_core.simulation.sample import sample
 from cellcutter_core.training.datasets import make_dataset
 from cellcutter_core.training.inputs import Inputs
-from cellcutter_core.training.loop import Training, train_and_draw
+from cellcutter_core.training.loop import Training, train_and_predict
 
 
 def test_a_tiny_training_from_nothing_rises_and_beats_the_watershed() -> None:
@@ -35,7 +35,7 @@ def test_a_tiny_training_from_nothing_rises_and_beats_the_watershed() -> None:
     training = Training(data, UNet(config.network, precision="float32"), config.training)
     drawings = [
         event[1].labels
-        for event in train_and_draw(training, data, inputs, config)
+        for event in train_and_predict(training, data, inputs, config)
         if isinstance(event, tuple)
     ]
     begun, trained = (score(labels, image.truth) for labels in (drawings[0], drawings[-1]))

@@ -53,7 +53,7 @@ def network(normalisation: str = "group") -> UNet:
     return UNet(NetworkSettings(depth=3, channels=4, normalisation=normalisation))
 
 
-class FakeEngine:
+class FakeOptimiser:
     """Takes no step but remembers what it was told, for what the loop alone decides."""
 
     told: list[dict[str, Any]]
@@ -76,10 +76,10 @@ class FakeEngine:
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What a training tells its engine, one entry a step; no step is taken."""
-    monkeypatch.setattr(FakeEngine, "told", [], raising=False)
-    monkeypatch.setattr("cellcutter_core.training.loop.Engine", FakeEngine)
-    return FakeEngine.told
+    """What a training tells its optimiser, one entry a step; no step is taken."""
+    monkeypatch.setattr(FakeOptimiser, "told", [], raising=False)
+    monkeypatch.setattr("cellcutter_core.training.loop.Optimiser", FakeOptimiser)
+    return FakeOptimiser.told
 
 
 def losses(events: Iterator[Step | Epoch]) -> list[float]:
@@ -316,13 +316,13 @@ def test_it_stops_within_one_step(data: Dataset, told: list[dict[str, Any]]) -> 
 def test_a_step_that_is_given_up_is_none(
     data: Dataset, told: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step, asked = FakeEngine.step, []
+    step, asked = FakeOptimiser.step, []
 
-    def given_up(self: FakeEngine, *args: Any, **values: Any) -> Any:
+    def given_up(self: FakeOptimiser, *args: Any, **values: Any) -> Any:
         asked.append(values["stop"])
         return None if len(asked) == 2 else step(self, *args, **values)
 
-    monkeypatch.setattr(FakeEngine, "step", given_up)
+    monkeypatch.setattr(FakeOptimiser, "step", given_up)
     training = Training(data, network(), USUAL)
     stop = lambda: False  # noqa: E731
     assert [type(event) for event in training.run(stop=stop)] == [Step]
@@ -509,7 +509,7 @@ def test_a_loss_that_is_no_number_ends_the_training(
     data: Dataset, told: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nan = dict.fromkeys(loss_names(), np.nan)
-    monkeypatch.setattr(FakeEngine, "step", lambda *_, **__: nan)
+    monkeypatch.setattr(FakeOptimiser, "step", lambda *_, **__: nan)
     message = "the loss is nan in step 1 of epoch 1; start again with a smaller learning rate"
     with pytest.raises(ValueError, match=message):
         list(train(data, network(), USUAL))

@@ -11,7 +11,7 @@ import pytest
 from cellcutter_core.training.crops import Dataset
 from cellcutter_core.training.prediction import (
     CROPS_AT_ONCE,
-    Drawing,
+    Prediction,
     draw,
     draw_border,
     draw_label,
@@ -100,7 +100,7 @@ def test_the_notebooks_functions_are_the_same_drawing() -> None:
 
 def test_one_prediction_makes_everything() -> None:
     network, data = FakeNetwork(blobs), dataset(2 * CROPS_AT_ONCE + 6)
-    assert isinstance(draw(network, data), Drawing)
+    assert isinstance(draw(network, data), Prediction)
     # Each crop once, in batches of one shape that bound the memory.
     assert network.asked == [(CROPS_AT_ONCE, SIDE, SIDE, 2)] * 3
     few = FakeNetwork(blobs)

@@ -13,7 +13,7 @@ from cellcutter_core.config import QUICK
 from cellcutter_core.export import content
 from cellcutter_core.runs.store import Run
 from cellcutter_core.training.inputs import Inputs
-from cellcutter_core.training.prediction import Drawing
+from cellcutter_core.training.prediction import Prediction
 from cellcutter_core.view.scale_bar import bar_length, length_in_words, with_scale_bar
 
 
@@ -80,7 +80,7 @@ def test_it_is_in_overlay_and_borders_and_never_in_the_labels(tmp_path: Path) ->
     for name, size in (("with", 0.5), ("without", None)):
         inputs = Inputs(np.ones((200, 240, 1), np.float32), labels > 0, np.array([[9.0, 9.0]]))
         run = Run.create(tmp_path / name, inputs, QUICK, description={"pixel_size": size})
-        run.add_epoch(1, Drawing(labels, labels * 0, np.zeros(labels.shape, np.float32)))
+        run.add_epoch(1, Prediction(labels, labels * 0, np.zeros(labels.shape, np.float32)))
         for format in ("overlay", "borders", "labels"):
             files[name, format] = content(run, format)
     # 240 pixels are 120 µm, and 20 µm are 40 pixels.

@@ -13,7 +13,7 @@ from PIL import Image as Picture
 from cellcutter_core.config import QUICK, MaskSettings
 from cellcutter_core.images.guesses.gaps import Background, filled_gaps, frame, gaps, is_gap
 from cellcutter_core.images.image import Image, read_image
-from cellcutter_core.mask.graph_cut import automatic_mask, find_mask
+from cellcutter_core.mask.graph_cut import automatic_mask, mask_channels
 from cellcutter_core.pipeline import prepare
 from cellcutter_core.simulation.sample import sample
 from cellcutter_core.training.datasets import make_dataset
@@ -163,7 +163,7 @@ def test_a_frame_of_any_colour_and_width_changes_nothing(colour: int, width: int
     assert beside.mean() < 0.005
     # So it does with settings that were chosen, for which brightness counts as it is.
     chosen = MaskSettings(automatic=False, prior=0.8)
-    assert iou(find_mask(framed, chosen)[inner], find_mask(channel, chosen)) > 0.95
+    assert iou(mask_channels(framed, chosen)[inner], mask_channels(channel, chosen)) > 0.95
 
 
 def test_frames_in_frames_and_at_some_sides() -> None:

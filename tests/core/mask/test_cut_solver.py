@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
 from cellcutter_core.images.blocks import blocks_of, pixels_of
-from cellcutter_core.mask import min_cut
-from cellcutter_core.mask.min_cut import (
+from cellcutter_core.mask import cut_solver
+from cellcutter_core.mask.cut_solver import (
     cut_of_pieces,
     half_neighbourhood,
     minimum_cut,
@@ -41,8 +41,8 @@ def test_brute_force(
     shape: tuple[int, ...], scale: float, sweeps: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Tiny images would never be swept; here they are always, or never.
-    monkeypatch.setattr(min_cut, "SETTLED", -1 if sweeps else 2)
-    monkeypatch.setattr(min_cut, "HOPELESS", 2)
+    monkeypatch.setattr(cut_solver, "SETTLED", -1 if sweeps else 2)
+    monkeypatch.setattr(cut_solver, "HOPELESS", 2)
     rng = np.random.default_rng(0)
     for _ in range(5):
         cost, image = rng.normal(0, 2, shape), rng.random(shape)
@@ -93,7 +93,7 @@ def test_where_outlines_outweigh_all_there_is_one_graph_and_no_other(
             solved.append(self.get_node_count())
             return super().maxflow(*args)
 
-    monkeypatch.setattr(min_cut.maxflow, "GraphFloat", Counted)
+    monkeypatch.setattr(cut_solver.maxflow, "GraphFloat", Counted)
     rng = np.random.default_rng(0)
     image = ndi.gaussian_filter(rng.random((120, 130)), 4)
     image = (image - image.min()) / np.ptp(image)
@@ -133,17 +133,17 @@ def test_in_blocks_it_is_the_same(
         return scale * np.exp(-(step**2) / (2 * 0.2**2))
 
     whole = minimum_cut(cost, image, weight)
-    cut_block = min_cut._cut_block
+    cut_block = cut_solver._cut_block
     certain = []
 
     def noted(*given: object) -> bool:
         certain.append(cut_block(*given))
         return certain[-1]
 
-    monkeypatch.setattr(min_cut, "_cut_block", noted)
-    monkeypatch.setattr(min_cut, "LARGEST_WHOLE", 100)
-    monkeypatch.setattr(min_cut, "BLOCK", 50)
-    monkeypatch.setattr(min_cut, "MARGINS", (4, 16))
+    monkeypatch.setattr(cut_solver, "_cut_block", noted)
+    monkeypatch.setattr(cut_solver, "LARGEST_WHOLE", 100)
+    monkeypatch.setattr(cut_solver, "BLOCK", 50)
+    monkeypatch.setattr(cut_solver, "MARGINS", (4, 16))
     np.testing.assert_array_equal(minimum_cut(cost, image, weight), whole)
     if scale == 0.2:
         assert certain == [True] * 12
@@ -154,9 +154,9 @@ def test_in_blocks_it_is_the_same(
 
 def test_blocks_tile_the_plane() -> None:
     seen = np.zeros((2600, 1200), int)
-    for box in blocks_of(seen.shape, side=min_cut.BLOCK):
+    for box in blocks_of(seen.shape, side=cut_solver.BLOCK):
         seen[pixels_of(box)] += 1
-        assert min(seen[pixels_of(box)].shape) >= min_cut.BLOCK / 2
+        assert min(seen[pixels_of(box)].shape) >= cut_solver.BLOCK / 2
     assert (seen == 1).all()
 
 

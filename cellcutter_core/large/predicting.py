@@ -24,7 +24,7 @@ from cellcutter_core.training.datasets import make_dataset, scale_of_cells
 from cellcutter_core.training.image_inputs import certain_regions, seen_channels
 from cellcutter_core.training.inputs import PartInputs
 from cellcutter_core.training.marker_check import have_cells
-from cellcutter_core.training.prediction import Drawing, draw_cells
+from cellcutter_core.training.prediction import Prediction, predict_cells
 
 SMALL = 4096
 """Longest side of the pictures of a large image in pixels."""
@@ -52,7 +52,7 @@ class Reduced:
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
+class PredictedCells:
     """The predicted cells of a large image.
 
     Attributes
@@ -69,7 +69,7 @@ class Drawn:
     reduced: Reduced
 
 
-def draw(
+def predict(
     network: UNet,
     large: LargeImage,
     found: Found,
@@ -77,7 +77,7 @@ def draw(
     labels: NDArray[np.integer[Any]],
     *,
     done: Callable[[], None] = lambda: None,
-) -> Drawn:
+) -> PredictedCells:
     """Predict every cell and write it into a label image.
 
     Parameters
@@ -105,7 +105,7 @@ def draw(
     n = len(found.points)
     boxes = np.zeros((n, 4), np.int64)
     boxes[:, :2] = large.shape
-    drawn = Drawn(boxes, np.zeros(n, np.int64), reduced)
+    predicted = PredictedCells(boxes, np.zeros(n, np.int64), reduced)
     normalisation = large.normalisation.of(seen)
     scale = scale_of_cells(found.cell_diameter, large.shape, config)
     margin = math.ceil(config.crops.size / scale)
@@ -114,14 +114,16 @@ def draw(
         part = pixels_of(core, around)
         pixels = large.read(around).pixels[..., seen]
         nuclei = certain_regions(large.sample, config, found.nuclei(around))
-        cells, drawing = _draw_block(network, found, config, around, pixels, nuclei, normalisation)
-        numbered = np.append(0, cells + 1)[drawing.labels[part]]
+        cells, prediction = _predict_block(
+            network, found, config, around, pixels, nuclei, normalisation
+        )
+        numbered = np.append(0, cells + 1)[prediction.labels[part]]
         labels[pixels_of(core)] = numbered
-        _measure(drawn, core, cells, drawing.labels[part])
-        _reduce(reduced, core, pixels[part], numbered, drawing.borders[part])
+        _measure(predicted, core, cells, prediction.labels[part])
+        _reduce(reduced, core, pixels[part], numbered, prediction.borders[part])
         done()
-    drawn.boxes[drawn.areas == 0] = 0
-    return drawn
+    predicted.boxes[predicted.areas == 0] = 0
+    return predicted
 
 
 def checked(
@@ -137,22 +139,22 @@ def checked(
     Parameters
     ----------
     large, found, config, done
-        As for `draw`.
+        As for `predict`.
     labels : (H, W) array of integers
         Scratch space: the prediction of the taught network is written into it.
     """
     network = UNet(config.network)
     network.set_weights(list(read_taught()[0]), N_CHANNELS)
-    drawn = draw(network, large, found, config, labels, done=done)
+    predicted = predict(network, large, found, config, labels, done=done)
     n = len(found.points) + 1
     regions = np.zeros(n, np.int64)
     for core in blocks_of(large.shape):
         certain = certain_regions(large.sample, config, found.nuclei(core))
         regions += np.bincount(certain.ravel(), minlength=n)
-    return found.only(have_cells(drawn.areas, regions[1:]))
+    return found.only(have_cells(predicted.areas, regions[1:]))
 
 
-def _draw_block(
+def _predict_block(
     network: UNet,
     found: Found,
     config: Config,
@@ -160,13 +162,13 @@ def _draw_block(
     pixels: NDArray[Any],
     nuclei: NDArray[np.int32],
     normalisation: Normalisation,
-) -> tuple[NDArray[np.intp], Drawing]:
+) -> tuple[NDArray[np.intp], Prediction]:
     """Return which cells have their marker in a block, and their labels, numbered among these."""
     there = lie_in(found.points, around)
     cells, nuclei = np.flatnonzero(there), new_numbers(there)[nuclei]
     mask = found.mask(around)
     if not (len(cells) and mask.any()):
-        return cells, Drawing(
+        return cells, Prediction(
             nuclei, np.zeros(nuclei.shape, np.uint8), np.zeros(nuclei.shape, np.float32)
         )
     inputs = PartInputs(
@@ -177,19 +179,19 @@ def _draw_block(
         whole_normalisation=normalisation,
         whole_cell_diameter=found.cell_diameter,
     )
-    return cells, draw_cells(network, make_dataset(inputs, config), inputs, config)
+    return cells, predict_cells(network, make_dataset(inputs, config), inputs, config)
 
 
 def _measure(
-    drawn: Drawn, core: Region, cells: NDArray[np.intp], labels: NDArray[np.int32]
+    predicted: PredictedCells, core: Region, cells: NDArray[np.intp], labels: NDArray[np.int32]
 ) -> None:
     """Add the pixels of a block to the boxes and areas of the cells."""
-    drawn.areas[cells] += np.bincount(labels.ravel(), minlength=len(cells) + 1)[1:]
+    predicted.areas[cells] += np.bincount(labels.ravel(), minlength=len(cells) + 1)[1:]
     top, left = core[:2]
     for cell, place in zip(cells, ndimage.find_objects(labels, len(cells)), strict=True):
         if place is not None:
             rows, cols = place
-            box = drawn.boxes[cell]
+            box = predicted.boxes[cell]
             box[:2] = np.minimum(box[:2], (top + rows.start, left + cols.start))
             box[2:] = np.maximum(box[2:], (top + rows.stop, left + cols.stop))
 

@@ -36,7 +36,7 @@ class Shape(NamedTuple):
     shows_markers: bool
 
 
-class Engine:
+class Optimiser:
     """A network, its optimiser and the compiled steps that train it.
 
     Parameters
@@ -61,12 +61,12 @@ class Engine:
     ) -> None:
         import keras
 
-        from cellcutter_core.network.rearranged import rearranged
+        from cellcutter_core.network.faster import faster_model
 
         self.settings = settings
         self.where = where
         self._extent = extent
-        self._model = model = rearranged(model)
+        self._model = model = faster_model(model)
         self._optimizer = keras.optimizers.Adam(settings.learning_rate, clipnorm=settings.clip_norm)
         self._optimizer.build(model.trainable_variables)
         self._run = compiled(

@@ -12,8 +12,8 @@ from cellcutter_core.network.backend import backend
 from cellcutter_core.network.unet import UNet
 from cellcutter_core.paths.path_labels import PathLabels
 from cellcutter_core.training.crops import Dataset
-from cellcutter_core.training.engine import Engine, _gathered
 from cellcutter_core.training.loss import loss_names
+from cellcutter_core.training.optimiser import Optimiser, _gathered
 
 SIDE = 16
 # Two of the image, three that show markers and paths, the position embedding.
@@ -53,8 +53,8 @@ def network(normalisation: str = "group") -> UNet:
     return unet
 
 
-def engine_for(unet: UNet, **settings: Any) -> Engine:
-    return Engine(unet.model(N_CHANNELS), TrainingSettings(**settings), backend())
+def optimiser_for(unet: UNet, **settings: Any) -> Optimiser:
+    return Optimiser(unet.model(N_CHANNELS), TrainingSettings(**settings), backend())
 
 
 @pytest.fixture(scope="module")
@@ -63,23 +63,23 @@ def data() -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def trained() -> tuple[UNet, Engine, list[np.ndarray], list[np.ndarray]]:
-    """One network and its engine for all tests, since compiling takes most of the time."""
+def trained() -> tuple[UNet, Optimiser, list[np.ndarray], list[np.ndarray]]:
+    """One network and its optimiser for all tests, since compiling takes most of the time."""
     unet = network()
-    engine = engine_for(unet, lam=0.6, beta=-4, nucleus_weight=0.25, crops_at_once=16)
-    return unet, engine, unet.weights, engine.state
+    optimiser = optimiser_for(unet, lam=0.6, beta=-4, nucleus_weight=0.25, crops_at_once=16)
+    return unet, optimiser, unet.weights, optimiser.state
 
 
 @pytest.fixture
-def unet(trained: tuple[UNet, Engine, list[np.ndarray], list[np.ndarray]]) -> UNet:
+def unet(trained: tuple[UNet, Optimiser, list[np.ndarray], list[np.ndarray]]) -> UNet:
     """As it was at first."""
     trained[0].set_weights(trained[2], N_CHANNELS)
     return trained[0]
 
 
 @pytest.fixture
-def engine(unet: UNet, trained: tuple[Any, Engine, Any, list[np.ndarray]]) -> Engine:
-    """The engine of `unet`, as it was at first."""
+def optimiser(unet: UNet, trained: tuple[Any, Optimiser, Any, list[np.ndarray]]) -> Optimiser:
+    """The optimiser of `unet`, as it was at first."""
     trained[1].restore(trained[3])
     return trained[1]
 
@@ -95,9 +95,11 @@ def turned(crop: np.ndarray, turn: int) -> np.ndarray:
     return crop
 
 
-def gathered(engine: Engine, data: Dataset, cells: list[int], turns: list[int]) -> list[np.ndarray]:
+def gathered(
+    optimiser: Optimiser, data: Dataset, cells: list[int], turns: list[int]
+) -> list[np.ndarray]:
     places = np.array(cells)
-    shape, fields = engine._on_device(data)
+    shape, fields = optimiser._on_device(data)
     x = {
         "cells": places.astype(np.int32),
         "origins": (data.origins[places] + SIDE // 2).astype(np.int32),
@@ -107,9 +109,9 @@ def gathered(engine: Engine, data: Dataset, cells: list[int], turns: list[int]) 
 
 
 @pytest.mark.parametrize("turn", range(8))
-def test_gathering_is_cropping_and_turning(turn: int, data: Dataset, engine: Engine) -> None:
+def test_gathering_is_cropping_and_turning(turn: int, data: Dataset, optimiser: Optimiser) -> None:
     cells = list(range(len(data)))
-    pixels, crops, background, nucleus = gathered(engine, data, cells, [turn] * 13)
+    pixels, crops, background, nucleus = gathered(optimiser, data, cells, [turn] * 13)
     half = SIDE // 2
     numbers = np.arange(48 * 48).reshape(48, 48)
     for cell in cells:
@@ -126,15 +128,15 @@ def test_gathering_is_cropping_and_turning(turn: int, data: Dataset, engine: Eng
 
 
 def test_the_eight_symmetries_are_eight_and_may_differ_in_a_batch(
-    data: Dataset, engine: Engine
+    data: Dataset, optimiser: Optimiser
 ) -> None:
-    _, crops, _, _ = gathered(engine, data, [4] * 8, list(range(8)))
+    _, crops, _, _ = gathered(optimiser, data, [4] * 8, list(range(8)))
     assert len({crop.tobytes() for crop in crops}) == 8
     for turn, crop in enumerate(crops):
         np.testing.assert_allclose(crop, turned(data.crops([4])[0], turn), rtol=1e-6)
 
 
-def test_own_nucleus_other_nucleus_and_background_by_hand(engine: Engine) -> None:
+def test_own_nucleus_other_nucleus_and_background_by_hand(optimiser: Optimiser) -> None:
     image = np.random.default_rng(0).normal(size=(16, 16, 2))
     nuclei, background = np.zeros((16, 16), int), np.zeros((16, 16), bool)
     nuclei[8, 7:9] = 1
@@ -142,7 +144,7 @@ def test_own_nucleus_other_nucleus_and_background_by_hand(engine: Engine) -> Non
     background[8, 6:9] = True  # The own nucleus is no background, whatever the mask says.
     background[8, 12] = True
     data = Dataset(image, [[8, 8], [8, 10]], background, crop_size=16, sigma=5, nuclei=nuclei)
-    _, _, nowhere, own = gathered(engine, data, [0, 1], [0, 0])
+    _, _, nowhere, own = gathered(optimiser, data, [0, 1], [0, 0])
     #                               columns 5  6  7  8  9 10 11 12
     assert nowhere[0, 8, 5:13].tolist() == [0, 1, 0, 0, 0, 1, 0, 1]
     assert own[0, 8, 5:13].tolist() == [0, 0, 1, 1, 0, 0, 0, 0]
@@ -176,23 +178,25 @@ def parts_by_numpy(data: Dataset, cells: np.ndarray, p: np.ndarray, s: TrainingS
 
 
 def test_a_step_records_the_loss_that_the_network_had(
-    data: Dataset, unet: UNet, engine: Engine
+    data: Dataset, unet: UNet, optimiser: Optimiser
 ) -> None:
     # Nine crops fill a batch of sixteen; what fills it counts for nothing.
     cells = np.array([0, 1, 2, 4, 5, 7, 8, 11, 12])
-    expected = parts_by_numpy(data, cells, unet.probabilities(data.crops(cells)), engine.settings)
+    expected = parts_by_numpy(
+        data, cells, unet.probabilities(data.crops(cells)), optimiser.settings
+    )
     before = unet.weights
-    found = engine.step(data, cells, np.zeros(9, int), learning_rate=1e-3, target_weight=0)
+    found = optimiser.step(data, cells, np.zeros(9, int), learning_rate=1e-3, target_weight=0)
     assert found == pytest.approx(expected, rel=1e-3)
     assert all(abs(part) > 0.1 for part in found.values())
     # The first step of Adam is as long as its learning rate for every weight with a gradient.
-    engine.write_back()
+    optimiser.write_back()
     moves = [np.abs(a - b).max() for a, b in zip(unet.weights, before, strict=True)]
     assert max(moves) == pytest.approx(1e-3, rel=1e-2)
     assert np.median(moves) == pytest.approx(1e-3, rel=1e-2)
 
 
-def test_the_objective_lies_between_the_loss_and_the_targets(engine: Engine) -> None:
+def test_the_objective_lies_between_the_loss_and_the_targets(optimiser: Optimiser) -> None:
     rng = np.random.default_rng(0)
     background, nuclei = np.zeros((16, 16), bool), np.zeros((16, 16), int)
     background[:7] = True
@@ -210,7 +214,7 @@ def test_the_objective_lies_between_the_loss_and_the_targets(engine: Engine) -> 
     p = 1 / (1 + np.exp(-logits[0, ..., 0].astype(float)))
 
     def objective(target_weight: float, turn: int = 0) -> float:
-        shape, fields = engine._on_device(data)
+        shape, fields = optimiser._on_device(data)
         x = {
             "cells": np.array([0], np.int32),
             "origins": np.array([[8, 8]], np.int32),
@@ -219,7 +223,7 @@ def test_the_objective_lies_between_the_loss_and_the_targets(engine: Engine) -> 
             "share": np.float32(0.5),
             "target_weight": np.float32(target_weight),
         }
-        return float(engine._objective(lambda _: logits, shape, fields, x, None)[0])
+        return float(optimiser._objective(lambda _: logits, shape, fields, x, None)[0])
 
     loss = -p.sum() + 0.6 * 4 * p[background].sum()
     certain = -0.25 * np.log(p[nuclei == 1]).sum()
@@ -248,12 +252,12 @@ def test_crops_that_pass_in_several_batches_move_the_network_as_all_at_once(
     # Thirteen in one batch of sixteen; and in three of five, the last two of which are filled.
     for crops_at_once in (16, 5):
         unet.set_weights(start, N_CHANNELS)
-        engine = engine_for(
+        optimiser = optimiser_for(
             unet, crops_at_once=crops_at_once, nucleus_weight=0.5, clip_norm=1e4, beta=-5
         )
-        record = engine.step(data, cells, turns, learning_rate=1e-3, target_weight=0.3)
-        engine.write_back()
-        found.append((list(record.values()), unet.weights, engine.state))
+        record = optimiser.step(data, cells, turns, learning_rate=1e-3, target_weight=0.3)
+        optimiser.write_back()
+        found.append((list(record.values()), unet.weights, optimiser.state))
     (record, weights, state), *others = found
     moved = [a - b for a, b in zip(weights, start, strict=True)]
     assert np.median([np.abs(m).max() for m in moved]) > 5e-4
@@ -276,11 +280,11 @@ def test_a_step_is_given_up_between_batches(
 ) -> None:
     """Thirteen crops in three batches, each of which passes twice."""
     unet = network(normalisation)
-    engine = engine_for(unet, crops_at_once=5)
+    optimiser = optimiser_for(unet, crops_at_once=5)
     # After a whole step moving averages and optimiser are not what they begin with.
     cells, values = np.arange(13), {"learning_rate": 1e-3, "target_weight": 0.0}
-    assert engine.step(data, cells, 0 * cells, **values) is not None
-    state, before = engine.state, unet.weights
+    assert optimiser.step(data, cells, 0 * cells, **values) is not None
+    state, before = optimiser.state, unet.weights
     asked = 0
 
     def stop() -> bool:
@@ -288,23 +292,23 @@ def test_a_step_is_given_up_between_batches(
         asked += 1
         return asked > n_batches
 
-    assert engine.step(data, cells, 0 * cells, **values, stop=stop) is None
+    assert optimiser.step(data, cells, 0 * cells, **values, stop=stop) is None
     assert asked == n_batches + 1
-    engine.write_back()
+    optimiser.write_back()
     np.testing.assert_equal(unet.weights, before)
-    np.testing.assert_equal(engine.state, state)
+    np.testing.assert_equal(optimiser.state, state)
 
 
-def test_an_optimiser_goes_on_where_it_was(data: Dataset, unet: UNet, engine: Engine) -> None:
+def test_an_optimiser_goes_on_where_it_was(data: Dataset, unet: UNet, optimiser: Optimiser) -> None:
     def step(learning_rate: float) -> None:
-        engine.step(
+        optimiser.step(
             data, np.arange(13), np.zeros(13, int), learning_rate=learning_rate, target_weight=0
         )
-        engine.write_back()
+        optimiser.write_back()
 
     step(3e-3)
     step(3e-3)
-    weights, state = unet.weights, engine.state
+    weights, state = unet.weights, optimiser.state
     assert int(state[0]) == 2
     step(1e-3)
     expected = unet.weights
@@ -312,8 +316,8 @@ def test_an_optimiser_goes_on_where_it_was(data: Dataset, unet: UNet, engine: En
     step(1e-1)
 
     unet.set_weights(weights, N_CHANNELS)
-    engine.restore(state)
-    np.testing.assert_equal(engine.state, state)
+    optimiser.restore(state)
+    np.testing.assert_equal(optimiser.state, state)
     step(1e-3)
     np.testing.assert_equal(unet.weights, expected)
 
@@ -324,7 +328,7 @@ def test_an_update_is_that_of_adam_with_each_gradient_shortened() -> None:
 
     clip_norm, epsilon = 0.5, 1e-7
     unet = network()
-    engine = engine_for(unet, clip_norm=clip_norm)
+    optimiser = optimiser_for(unet, clip_norm=clip_norm)
     weights = [w.astype(float) for w in unet.weights]
     rng = np.random.default_rng(2)
     m, v = ([np.zeros_like(w) for w in weights] for _ in range(2))
@@ -335,46 +339,48 @@ def test_an_update_is_that_of_adam_with_each_gradient_shortened() -> None:
         gradients = [
             g / np.linalg.norm(g) * length for g, length in zip(gradients, lengths, strict=True)
         ]
-        engine._run.apply([ops.convert_to_tensor(g, "float32") for g in gradients], learning_rate)
+        optimiser._run.apply(
+            [ops.convert_to_tensor(g, "float32") for g in gradients], learning_rate
+        )
         rate = learning_rate * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
         for k, (g, length) in enumerate(zip(gradients, lengths, strict=True)):
             short = g * min(1, clip_norm / length)
             m[k] = 0.9 * m[k] + 0.1 * short
             v[k] = 0.999 * v[k] + 0.001 * short**2
             weights[k] -= rate * m[k] / (np.sqrt(v[k]) + epsilon)
-    engine.write_back()
-    assert int(engine.state[0]) == 3
+    optimiser.write_back()
+    assert int(optimiser.state[0]) == 3
     for found, expected in zip(unet.weights, weights, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_the_state_of_another_network_is_refused(engine: Engine) -> None:
-    state = engine_for(network("none")).state
+def test_the_state_of_another_network_is_refused(optimiser: Optimiser) -> None:
+    state = optimiser_for(network("none")).state
     with pytest.raises(ValueError, match="this optimiser state belongs to another network"):
-        engine.restore(state)
+        optimiser.restore(state)
 
 
-def test_images_of_many_sizes_lie_in_one_and_are_the_same(unet: UNet, engine: Engine) -> None:
+def test_images_of_many_sizes_lie_in_one_and_are_the_same(unet: UNet, optimiser: Optimiser) -> None:
     """What is added to the smaller ones is in no crop; a step is compiled once for all."""
     rows, cols = dataset().padded_background.shape
-    settings, cells = engine.settings, np.arange(12)
-    large = Engine(unet.model(N_CHANNELS), settings, backend(), (rows + 9, cols + 30))
+    settings, cells = optimiser.settings, np.arange(12)
+    large = Optimiser(unet.model(N_CHANNELS), settings, backend(), (rows + 9, cols + 30))
     for seed in (1, 2):
         data = dataset(12, seed=seed)
         steps = [
             one.step(data, cells, cells % 8, learning_rate=1e-9, target_weight=0.5)
-            for one in (engine, large)
+            for one in (optimiser, large)
         ]
         assert steps[0] == pytest.approx(steps[1], rel=1e-4)
 
 
-def test_several_images_train_one_network(unet: UNet, engine: Engine) -> None:
+def test_several_images_train_one_network(unet: UNet, optimiser: Optimiser) -> None:
     cells = np.arange(12)
     for seed in range(1, 4):
         # Each is gone when the next comes, which may then lie in the same place in memory.
         data = dataset(12, seed=seed)
         p = unet.probabilities(data.crops(cells))
-        expected = parts_by_numpy(data, cells, p, engine.settings)
-        found = engine.step(data, cells, 0 * cells, learning_rate=1e-9, target_weight=0)
+        expected = parts_by_numpy(data, cells, p, optimiser.settings)
+        found = optimiser.step(data, cells, 0 * cells, learning_rate=1e-9, target_weight=0)
         assert found == pytest.approx(expected, rel=1e-3, abs=1e-6)
         del data

@@ -10,7 +10,7 @@ import pytest
 from keras import ops
 
 from cellcutter_core.config import NetworkSettings
-from cellcutter_core.network.rearranged import GroupNormalization, UpConvolution, rearranged
+from cellcutter_core.network.faster import GroupNormalization, UpConvolution, faster_model
 from cellcutter_core.network.unet import UNet
 
 
@@ -56,14 +56,14 @@ def test_one_pixel_is_spread_by_the_kernels_sums() -> None:
 def test_it_gives_the_same(settings: dict[str, Any], training: bool) -> None:
     plain = network(**settings).model(2)
     expected = np.asarray(plain(crops(), training=training))
-    found = np.asarray(rearranged(plain)(crops(), training=training))
+    found = np.asarray(faster_model(plain)(crops(), training=training))
     assert expected.std() > 0
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
 
 
 def test_its_variables_are_those_of_the_plain_model_in_their_order() -> None:
     plain = network(depth=3, normalisation="batch").model(2)
-    faster = rearranged(plain)
+    faster = faster_model(plain)
     assert [id(v) for v in faster.trainable_variables] == [id(v) for v in plain.trainable_variables]
     assert [id(v) for v in faster.variables] == [id(v) for v in plain.variables]
 
@@ -72,7 +72,7 @@ def test_it_has_the_same_gradient() -> None:
     tensorflow = pytest.importorskip("tensorflow")
     plain = network(depth=3, normalisation="batch").model(2)
     gradients = []
-    for model in (plain, rearranged(plain)):
+    for model in (plain, faster_model(plain)):
         with tensorflow.GradientTape() as tape:
             value = ops.sum(ops.sigmoid(model(crops(), training=True)))
         gradients.append(tape.gradient(value, model.trainable_variables))
@@ -82,7 +82,7 @@ def test_it_has_the_same_gradient() -> None:
 
 
 def test_neither_upsampled_nor_concatenated_pixels_are_left() -> None:
-    kinds = [type(layer).__name__ for layer in rearranged(network(depth=3).model(2)).layers]
+    kinds = [type(layer).__name__ for layer in faster_model(network(depth=3).model(2)).layers]
     assert kinds.count("UpConvolution") == 3
     assert not {"UpSampling2D", "Concatenate"} & set(kinds)
 
@@ -90,8 +90,8 @@ def test_neither_upsampled_nor_concatenated_pixels_are_left() -> None:
 def test_the_plain_model_can_be_rearranged_again_and_is_left_as_it_was(tmp_path: Any) -> None:
     unet = network(depth=3, normalisation="group")
     before = [type(layer).__name__ for layer in unet.model(2).layers]
-    first = rearranged(unet.model(2))(crops())
-    np.testing.assert_array_equal(first, rearranged(unet.model(2))(crops()))
+    first = faster_model(unet.model(2))(crops())
+    np.testing.assert_array_equal(first, faster_model(unet.model(2))(crops()))
     assert [type(layer).__name__ for layer in unet.model(2).layers] == before
     unet.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
