@@ -203,14 +203,10 @@ def mask_channels(
     """
     if settings.automatic:
         return automatic_mask(cell, nuclei=nuclei)[0]
-    if normalisation is not None:
-        return _cut(
-            np.max(_scaled_channels(cell, settings.scaling, normalisation), axis=0),
-            prior=settings.prior,
-            max_weight=settings.max_weight,
-            sigma=settings.sigma,
-        )
-    return graph_cut(_one_channel(cell, settings), **_arguments(settings))
+    if normalisation is None:
+        return graph_cut(_one_channel(cell, settings), **_arguments(settings))
+    scaled = np.max(_scaled_channels(cell, settings.scaling, normalisation), axis=0)
+    return _cut(scaled, **settings.model_dump(include={"prior", "max_weight", "sigma"}))
 
 
 def preview_mask(cell: ArrayLike, settings: MaskSettings) -> NDArray[np.bool_]:
