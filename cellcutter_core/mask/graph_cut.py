@@ -16,7 +16,7 @@ from cellcutter_core.arguments import check_channels_last, check_planes_first
 from cellcutter_core.config import MaskSettings
 from cellcutter_core.images.scaling import Normalisation, imaged, limits_of
 from cellcutter_core.mask.cut_solver import cut_of_pieces, minimum_cut
-from cellcutter_core.mask.evidence import Evidence, evidence
+from cellcutter_core.mask.foreground import Foreground, find_foreground
 
 # A graph cut of this size takes 0.1 s, or 0.3 s where labellings have nearly the same energy.
 PREVIEW_PIXELS = 200 * 200
@@ -142,10 +142,10 @@ def _scaled(
 
 def automatic_mask(
     cell: ArrayLike, nucleus: ArrayLike | None = None, *, nuclei: ArrayLike | None = None
-) -> tuple[NDArray[np.bool_], Evidence]:
+) -> tuple[NDArray[np.bool_], Foreground]:
     """The mask without settings, in fluorescence, phase contrast or bright field.
 
-    The graph cut runs on the foreground probability (`evidence`) instead of on brightness.
+    The graph cut runs on the foreground probability (`find_foreground`) instead of on brightness.
 
     Parameters
     ----------
@@ -160,9 +160,9 @@ def automatic_mask(
     -------
     mask : (H, W) bool
         True where there are cells.
-    evidence : Evidence
-        The foreground probability: ``mask`` is ``graph_cut(evidence.image, **arguments)`` with
-        the prior, max_weight, sigma and scaling of ``evidence.settings``.
+    foreground : Foreground
+        The foreground probability: ``mask`` is ``graph_cut(foreground.image, **arguments)`` with
+        the prior, max_weight, sigma and scaling of ``foreground.settings``.
 
     Raises
     ------
@@ -170,7 +170,7 @@ def automatic_mask(
         If the image is constant, not finite, the shapes do not fit together, or channels seem to
         come first.
     """
-    found = evidence(cell, nucleus, nuclei=nuclei)
+    found = find_foreground(cell, nucleus, nuclei=nuclei)
     return graph_cut(found.image, **_arguments(found.settings)), found
 
 

@@ -26,7 +26,7 @@ from skimage.filters import threshold_li
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from cellcutter_core.mask.evidence import evidence  # noqa: E402
+from cellcutter_core.mask.foreground import find_foreground  # noqa: E402
 from cellcutter_core.mask.graph_cut import graph_cut  # noqa: E402
 from cellcutter_core.simulation.sample import sample  # noqa: E402
 
@@ -49,7 +49,7 @@ def cases(folder: Path, side: int) -> list[tuple[str, Image, Parameters]]:
     notebook = {"prior": 0.985, "max_weight": 10.0, "sigma": 0.03}
     defaults = {"prior": 0.5, "max_weight": 5.0, "sigma": 0.1}
     cells = sample((side, side)).pixels[..., 0].astype(float)
-    found = evidence(cells)
+    found = find_foreground(cells)
     automatic = found.settings.model_dump(include={"prior", "max_weight", "sigma"})
     noise = np.random.default_rng(0).random((side, side))
     result = [

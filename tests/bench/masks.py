@@ -69,9 +69,9 @@ def main() -> None:
             ignore = data["ignore"] if "ignore" in data else np.zeros(truth.shape, bool)
         cell = image[..., 0]
         # Phase contrast has no nuclei to see; elsewhere the last channel is that of the nuclei.
-        alone, evidence = automatic_mask(cell)
+        alone, foreground = automatic_mask(cell)
         nuclei = None
-        if evidence.kinds != ("texture",):
+        if foreground.kinds != ("texture",):
             nuclei = find_nuclei(image[..., -1], MarkerSettings()).regions > 0
         start = time.perf_counter()
         # Nuclei alone: the mask is what they cover, as in `pipeline.find_mask`.
@@ -86,7 +86,7 @@ def main() -> None:
         shares = truth[~ignore].mean(), mask[~ignore].mean()
         figures = " | ".join(f"{x:.3f}" for x in (*shares, *ours, *others))
         name = f"{file.parent.name}/{file.stem}"
-        print(f"| {name} | {evidence.kinds[0]} | {figures} | {seconds:.2f} |", flush=True)
+        print(f"| {name} | {foreground.kinds[0]} | {figures} | {seconds:.2f} |", flush=True)
     if not scores:
         raise SystemExit("no image with truth there; give the folder of images as argument")
     figures = " | ".join(f"{x:.3f}" for x in np.mean(scores, axis=0))

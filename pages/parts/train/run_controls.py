@@ -36,7 +36,7 @@ def start_button(opened: Run | None, *, differing: tuple[str, ...], going: bool)
     """
     unknown = SPARE.known() is None and SPARE.problem is None
     # An open run from the same image, mask and markers has all that an estimate asks for.
-    like = opened if opened is not None and set(differing) <= {"training"} else None
+    same = opened if opened is not None and set(differing) <= {"training"} else None
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button(
             "Start training",
@@ -49,23 +49,23 @@ def start_button(opened: Run | None, *, differing: tuple[str, ...], going: bool)
                 start.start_run()
                 panels.go("train")
         with st.container():
-            st.fragment(before_start, run_every=1.0 if unknown else None)(like)
+            st.fragment(before_start, run_every=1.0 if unknown else None)(same)
     if opened is not None and differing == ("training",):
         # What belongs to the next one alone does not make the open one out of date.
         what = changes_in_words(state.choices().config, opened.config)
         st.caption(f"The next run differs from the open one: {what or OTHER_IMAGES}.")
 
 
-def before_start(like: Run | None) -> None:
+def before_start(same: Run | None) -> None:
     """Device and time, as far as they are known."""
     where = SPARE.known() or SPARE.problem or "Finding out what it will run on …"
     first = others_first()
-    if like is None and cached.is_large():
+    if same is None and cached.is_large():
         large = "The region is large: its mask and markers are computed at the start"
         st.caption(". ".join(filter(None, [where, first, large])) + ".")
         return
     with panels.show_errors():
-        seconds, basis = cached_runs.estimate(like)
+        seconds, basis = cached_runs.estimate(same)
         line = " · ".join(filter(None, [f"**About {format_duration(seconds)}**", where, first]))
         st.caption(line, help=f"Estimated {basis}.")
         if hint := shorter(seconds, cached.region(), state.choices().config):

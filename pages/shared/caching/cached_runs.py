@@ -45,12 +45,12 @@ def _estimate(key: str, device: str | None, _inputs: Inputs, _config: Config) ->
     return estimate_seconds(_inputs, _config, device=device)
 
 
-def estimate(like: Run | None = None) -> tuple[float, str]:
+def estimate(same: Run | None = None) -> tuple[float, str]:
     """Estimate the seconds of a training with the current choices, and say how that is known.
 
     Parameters
     ----------
-    like : Run, optional
+    same : Run, optional
         A run with the inputs that a new run would get: then the inputs need not be computed.
 
     Raises
@@ -58,7 +58,7 @@ def estimate(like: Run | None = None) -> tuple[float, str]:
     ValueError
         As `cached.inputs`.
     """
-    given, _ = cached.inputs() if like is None else run_inputs(like.path.name)
+    given, _ = cached.inputs() if same is None else run_inputs(same.path.name)
     key = cached.step_keys()["training"]
     return _estimate(key, SPARE.known(), given, state.choices().config)
 

@@ -136,14 +136,14 @@ def test_bad_input(image: NDArray[Any], parameters: dict[str, Any], message: str
     assert "\n" not in str(error.value)
 
 
-def test_automatic_mask_is_the_graph_cut_of_its_evidence() -> None:
+def test_automatic_mask_is_the_graph_cut_of_its_foreground() -> None:
     rng = np.random.default_rng(0)
     image = rng.normal(200, 4, (120, 130))
     image[30:70, 40:90] += 60
-    mask, evidence = automatic_mask(image)
-    settings = evidence.settings
+    mask, foreground = automatic_mask(image)
+    settings = foreground.settings
     again = graph_cut(
-        evidence.image,
+        foreground.image,
         settings.prior,
         settings.max_weight,
         settings.sigma,

@@ -16,7 +16,7 @@ from cellcutter_core.mask.background import (
     li_threshold,
     shading,
 )
-from cellcutter_core.mask.evidence import evidence
+from cellcutter_core.mask.foreground import find_foreground
 from cellcutter_core.mask.graph_cut import automatic_mask
 
 SIZE = 256
@@ -188,7 +188,7 @@ def test_an_empty_channel_adds_nothing() -> None:
 )
 def test_bad_input(cell: Image, others: dict[str, Image], message: str) -> None:
     with pytest.raises(ValueError, match=message) as error:
-        evidence(cell, **others)
+        find_foreground(cell, **others)
     assert "\n" not in str(error.value)
 
 

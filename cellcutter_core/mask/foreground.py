@@ -55,7 +55,7 @@ CERTAIN = 0.95
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class Foreground:
     """The foreground probability, and how it was found.
 
     Attributes
@@ -77,9 +77,9 @@ class Evidence:
     filled: bool
 
 
-def evidence(
+def find_foreground(
     cell: ArrayLike, nucleus: ArrayLike | None = None, *, nuclei: ArrayLike | None = None
-) -> Evidence:
+) -> Foreground:
     """Find the foreground probability of every pixel from the image itself.
 
     Parameters
@@ -93,7 +93,7 @@ def evidence(
 
     Returns
     -------
-    Evidence
+    Foreground
 
     Raises
     ------
@@ -129,7 +129,7 @@ def evidence(
         scaling="minmax",
     )
     image = (image - low) / (high - low)
-    return Evidence(image, settings, tuple(kind for _, kind in judged), bool(inside.any()))
+    return Foreground(image, settings, tuple(kind for _, kind in judged), bool(inside.any()))
 
 
 def _channels(cell: ArrayLike, nucleus: ArrayLike | None) -> list[Floats]:
