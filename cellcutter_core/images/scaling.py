@@ -30,6 +30,7 @@ class Normalisation:
     """
 
     pixels: NDArray[Any]
+    _of: dict[tuple[int, ...], Normalisation] = field(default_factory=dict, init=False)
     _limits: dict[str, list[tuple[float, float]]] = field(default_factory=dict, init=False)
 
     @classmethod
@@ -39,7 +40,10 @@ class Normalisation:
 
     def of(self, channels: Sequence[int]) -> Normalisation:
         """Return the normalisation of some of the channels."""
-        return Normalisation(self.pixels[..., list(channels)])
+        chosen = tuple(channels)
+        if chosen not in self._of:
+            self._of[chosen] = Normalisation(self.pixels[..., list(chosen)])
+        return self._of[chosen]
 
     @cached_property
     def mean(self) -> NDArray[np.float64]:
@@ -56,6 +60,16 @@ class Normalisation:
         """(C,) range from the 1st to the 99th percentile of each channel; 1 where it is 0."""
         low, high = np.percentile(self.pixels, [1, 99], axis=(0, 1))
         return np.where(high > low, high - low, 1)
+
+    def plane(self, image: NDArray[Any]) -> NDArray[np.float64]:
+        """Return (H, W), the sum of all channels of (H, W, C), each divided by its spread."""
+        channels = np.moveaxis(image.astype(np.float64), -1, 0)
+        return np.asarray(sum(c / s for c, s in zip(channels, self.spread, strict=True)))
+
+    @cached_property
+    def of_plane(self) -> Normalisation:
+        """The normalisation of the image's `plane`; of a single channel, its own."""
+        return self if self.pixels.shape[-1] == 1 else Normalisation.fit(self.plane(self.pixels))
 
     def limits(self, scaling: str) -> list[tuple[float, float]]:
         """Return the intensities of each channel that are scaled to 0 and 1, see `limits_of`."""

@@ -126,10 +126,8 @@ def find_cells(
         is not a mask of its shape.
     """
     if not settings.automatic:
-        plane = _one_plane(cell, normalisation)
-        if normalisation is not None:
-            normalisation = Normalisation.fit(_one_plane(normalisation.pixels, normalisation))
-        return _blobs(plane, settings, normalisation)
+        scale = normalisation and normalisation.of_plane
+        return _blobs(_one_plane(cell, normalisation), settings, scale)
     image = _one_plane(cell)
     regions = cores(cell_regions(image, mask=mask, diameter=settings.diameter))
     return _found(regions, settings, "choose a nucleus channel, or give the diameter of a cell")
@@ -313,12 +311,11 @@ def _one_plane(cell: ArrayLike, normalisation: Normalisation | None = None) -> N
     check_channels_last(image, "cell")
     if image.shape[2] == 1:
         return image[..., 0]
-    if normalisation is None:
-        planes = [checked_plane(channel, "cell") for channel in np.moveaxis(image, -1, 0)]
-        normalisation = Normalisation(np.stack(planes, axis=-1))
-    else:
-        planes = list(np.moveaxis(image.astype(np.float64), -1, 0))
-    return np.asarray(sum(p / s for p, s in zip(planes, normalisation.spread, strict=True)))
+    if normalisation is not None:
+        return normalisation.plane(image)
+    planes = [checked_plane(channel, "cell") for channel in np.moveaxis(image, -1, 0)]
+    spread = Normalisation(np.stack(planes, axis=-1)).spread
+    return np.asarray(sum(p / s for p, s in zip(planes, spread, strict=True)))
 
 
 def _blobs(
