@@ -40,7 +40,7 @@ from cellcutter_core.simulation.sample import sample, save
 from cellcutter_core.training.datasets import scale_for
 
 TINY = FROM_NOTHING.replace(
-    network=FROM_NOTHING.network.replace(channels=4, depth=3),
+    network=FROM_NOTHING.network.replace(channels=4, depth=3, normalisation="none"),
     training=FROM_NOTHING.training.replace(
         epochs=2, steps=4, crops=8, crops_at_once=8, seed=7, precision="float32"
     ),
@@ -54,7 +54,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save(sample((160, 160), seed=3), folder / "own.npz")
     small = [
         *("--start", "nothing"),
-        *("--set", "network.channels=4", "--set", "network.depth=3", "--set", "training.steps=4"),
+        *("--set", "network.channels=4", "--set", "network.depth=3"),
+        *("--set", "network.normalisation=none", "--set", "training.steps=4"),
         *("--set", "training.crops=8", "--set", "training.precision=float32", "--epochs", "2"),
     ]
     assert main(["segment", str(folder / "own.npz"), "--out", str(folder / "run"), *small]) == 0
@@ -536,7 +537,8 @@ def in_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = ["segment", str(folder / "A_cyto.tif"), "--nucleus-file", str(folder / "A_dna.tif")]
     small = [
         *("--start", "nothing"),
-        *("--set", "network.channels=4", "--set", "network.depth=3", "--set", "training.steps=4"),
+        *("--set", "network.channels=4", "--set", "network.depth=3"),
+        *("--set", "network.normalisation=none", "--set", "training.steps=4"),
         *("--set", "training.crops=8", "--set", "training.precision=float32", "--epochs", "1"),
     ]
     assert main([*command, "--out", str(folder / "run"), *small]) == 0

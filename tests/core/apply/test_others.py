@@ -33,7 +33,7 @@ from cellcutter_core.runs.store import Run
 from cellcutter_core.simulation.sample import sample, save
 
 TINY = FROM_NOTHING.replace(
-    network=FROM_NOTHING.network.replace(channels=4, depth=3),
+    network=FROM_NOTHING.network.replace(channels=4, depth=3, normalisation="none"),
     training=FROM_NOTHING.training.replace(
         epochs=2, steps=4, crops=8, crops_at_once=8, seed=7, precision="float32"
     ),
@@ -42,7 +42,8 @@ TINY = FROM_NOTHING.replace(
 
 SMALL = [
     *("--start", "nothing"),
-    *("--set", "network.channels=4", "--set", "network.depth=3", "--set", "training.steps=4"),
+    *("--set", "network.channels=4", "--set", "network.depth=3"),
+    *("--set", "network.normalisation=none", "--set", "training.steps=4"),
     *("--set", "training.crops=8", "--set", "training.precision=float32"),
     *("--set", "training.crops_at_once=8", "--seed", "7", "--epochs", "2"),
 ]
