@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import streamlit as st
 from numpy.typing import NDArray
-from patience import LONGEST
+from opening import at_page
+from samples import sample
 from streamlit.testing.v1 import AppTest
 
 from cellcutter_core.choices.choices import Choices
@@ -26,7 +27,6 @@ from cellcutter_core.jobs.queue import Jobs
 from cellcutter_core.pipeline import find_markers, find_mask
 from cellcutter_core.runs.folder import runs_folder
 from cellcutter_core.runs.store import Run
-from cellcutter_core.simulation.sample import sample
 from cellcutter_core.training.image_inputs import inputs_of, truth_of
 from cellcutter_core.training.inputs import Inputs, Truth
 from cellcutter_core.training.prediction import Prediction
@@ -34,13 +34,11 @@ from cellcutter_core.training.prediction import Prediction
 ROOT = Path(__file__).parents[2]
 REGION = (0, 0, 128, 160)
 
-_sample = lru_cache(sample)
-
 
 @lru_cache
 def given(region: tuple[int, int, int, int] = REGION) -> tuple[Inputs, Truth | None]:
     """What a run on a part of the built-in sample is given."""
-    image = cut_out(_sample(seed=0), region)
+    image = cut_out(sample(seed=0), region)
     nuclei = find_markers(image, QUICK)
     return inputs_of(image, QUICK, nuclei, find_mask(image, QUICK, nuclei)), truth_of(image)
 
@@ -154,7 +152,6 @@ def dead_process() -> int:
 def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """A folder for runs, a queue that only notes what it is asked for, and empty caches."""
     monkeypatch.setenv("CELLCUTTER_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setattr("cellcutter_core.choices.sources.sample", _sample)
     notes: list[tuple[Any, ...]] = []
 
     def note(kind: str) -> Callable[..., None]:
@@ -170,13 +167,12 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ..
 
 def open_page(page: str, run: Run | None = None) -> AppTest:
     """The page as a visitor with that run in the address finds it."""
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=LONGEST)
+    app = at_page(page)
     app.session_state["choices"] = Choices(region=REGION)
     app.session_state["draft"] = Draft()
     if run is not None:
         app.query_params["run"] = run.path.name
-    app.run()
-    return shown(app.switch_page(f"pages/{page}.py").run())
+    return shown(app.run())
 
 
 def shown(app: AppTest) -> AppTest:

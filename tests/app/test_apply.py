@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tifffile
 from made_runs import as_of_before, asked, dead_process, linked, make_run, open_page, shown, words
+from samples import sample
 from streamlit.testing.v1 import AppTest
 
 from cellcutter_core.apply.application import Application, applications
@@ -20,7 +21,6 @@ from cellcutter_core.apply.outcomes import Outcome, summary_file
 from cellcutter_core.export import write_png
 from cellcutter_core.images.image import read_image
 from cellcutter_core.runs.store import Run
-from cellcutter_core.simulation.sample import sample
 
 __all__ = ["asked"]
 

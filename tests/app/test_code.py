@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import streamlit as st
 import tifffile
-from patience import LONGEST
-from streamlit.testing.v1 import AppTest
+from opening import at_page
+from samples import sample
 
 from cellcutter_core.apply.application import Application
 from cellcutter_core.apply.applying import apply_run
@@ -33,13 +33,12 @@ from cellcutter_core.pipeline import find_markers, find_mask, prepare
 from cellcutter_core.runs.folder import runs_folder
 from cellcutter_core.runs.others import find_others
 from cellcutter_core.runs.store import Run
-from cellcutter_core.simulation.sample import sample, save
+from cellcutter_core.simulation.sample import save
 from pages.shared.code import MARKERS_FILE, config_code
 
-APP = str(Path(__file__).parents[2] / "app.py")
 REGION = (100, 100, 292, 292)
 TINY = QUICK.replace(
-    network=QUICK.network.replace(start="nothing", channels=4),
+    network=QUICK.network.replace(start="nothing", channels=4, depth=3, normalisation="none"),
     training=QUICK.training.replace(
         epochs=1, steps=2, crops=8, crops_at_once=8, warm_up=1, precision="float32"
     ),
@@ -63,10 +62,9 @@ def shown(page: str, choices: Choices, markers: Nuclei | None = None) -> str:
     draft.save(choices)
     if markers is not None:
         draft.save_markers(choices, markers)
-    app = AppTest.from_file(APP, default_timeout=LONGEST)
+    app = at_page(page)
     app.query_params["draft"] = draft.id
     app.run()
-    app.switch_page(f"pages/{page}.py").run()
     assert not app.exception
     assert [error.value for error in app.error] == []
     return app.code[0].value
@@ -320,10 +318,9 @@ def test_the_code_of_a_run_finds_it_by_its_id(page: str) -> None:
     inputs, truth = prepare(image, TINY)
     run = Run.create(runs_folder() / "r1", inputs, TINY, truth=truth, description=image.roles)
     work(run)
-    app = AppTest.from_file(APP, default_timeout=LONGEST)
+    app = at_page(page)
     app.query_params["run"] = "r1"
     app.run()
-    app.switch_page(f"pages/{page}.py").run()
     assert not app.exception
     made = executed(app.code[0].value)
     assert made["run"].path == run.path
@@ -332,10 +329,9 @@ def test_the_code_of_a_run_finds_it_by_its_id(page: str) -> None:
 
 
 def labels_by_the_code_of_apply(run: str) -> Any:
-    app = AppTest.from_file(APP, default_timeout=LONGEST)
+    app = at_page("apply")
     app.query_params["run"] = run
     app.run()
-    app.switch_page("pages/apply.py").run()
     assert not app.exception
     found = executed(app.code[0].value)["outcomes"]
     return [tifffile.imread(f"applied/{outcome.name}-labels.tif") for outcome in found]
@@ -377,4 +373,4 @@ def test_settings_are_told_by_what_differs_from_their_preset() -> None:
     names: dict[str, Any] = {name: QUICK}
     exec("\n".join(lines), names)
     assert names["config"] == TINY
-    assert "normalisation" not in "\n".join(lines)
+    assert "stem" not in "\n".join(lines)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import streamlit as st
 import tifffile
-from made_runs import REGION, ROOT, asked, make_run, open_page, shown, words
-from patience import LONGEST
+from made_runs import REGION, asked, make_run, open_page, shown, words
+from opening import at_page
+from samples import sample
 from streamlit.testing.v1 import AppTest
 from test_memory import arrays_held_by
 
@@ -22,7 +23,7 @@ from cellcutter_core.config import QUICK, starting
 from cellcutter_core.export import write_png
 from cellcutter_core.runs.folder import find_run, list_runs
 from cellcutter_core.runs.others import find_others
-from cellcutter_core.simulation.sample import sample, save
+from cellcutter_core.simulation.sample import save
 
 __all__ = ["asked"]
 
@@ -136,10 +137,9 @@ def test_they_are_taken_away_one_by_one_or_all(files):
 
 def test_a_reload_and_another_way_to_read_the_image_keep_them_and_another_image_does_not(files):
     app = with_others(files)
-    again = AppTest.from_file(str(ROOT / "app.py"), default_timeout=LONGEST)
+    again = at_page("train")
     again.query_params["draft"] = app.session_state["draft"].id
-    again.run()
-    again = shown(again.switch_page("pages/train.py").run())
+    again = shown(again.run())
     assert others_of(again) == ["b.npz", "c.npz"]
     assert "`c.npz` · 128 × 144 pixels" in words(again)
     again = shown(again.switch_page("pages/data.py").run())
@@ -192,13 +192,12 @@ def test_what_is_wrong_with_one_at_the_start_names_it_and_starts_nothing(files, 
 def test_one_whose_file_is_gone_says_so_in_the_list_and_at_the_start(files, asked):
     app = with_others(files)
     file_of(app.session_state["choices"].others[1]).unlink()
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=LONGEST)
+    app = at_page("train")
     draft = Draft()
     kept = keep_file("b.npz", files["b.npz"])
     draft.save(Choices(region=REGION, others=(kept, kept.replace(name="c.npz"))))
     app.query_params["draft"] = draft.id
-    app.run()
-    app = shown(app.switch_page("pages/train.py").run())
+    app = shown(app.run())
     assert "`c.npz` · :red[is no longer kept here; remove it and add it again]" in words(app)
     app = shown(app.button(key="train_start").click().run())
     assert app.error[0].value.startswith("c.npz: is no longer kept here")

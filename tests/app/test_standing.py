@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 from made_runs import REGION, asked, dead_process, make_run, open_page, shown, words
+from samples import sample
 from streamlit.testing.v1 import AppTest
 
 from cellcutter_core.apply.application import Application
@@ -17,7 +18,6 @@ from cellcutter_core.config import PAPER
 from cellcutter_core.images.regions import cut_out
 from cellcutter_core.pipeline import find_markers
 from cellcutter_core.runs.folder import find_run
-from cellcutter_core.simulation.sample import sample
 
 __all__ = ["asked"]
 

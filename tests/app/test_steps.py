@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import streamlit as st
 import tifffile
-from patience import LONGEST
+from opening import at_page
+from samples import sample
 from streamlit.testing.v1 import AppTest
 
 from cellcutter_core.choices.choices import Choices, Source, keys
@@ -23,11 +24,9 @@ from cellcutter_core.export.formats.geojson import geojson
 from cellcutter_core.export.formats.ome_zarr import ome_zarr
 from cellcutter_core.export.formats.rois import roi_set
 from cellcutter_core.images.image import Image
-from cellcutter_core.simulation.sample import sample, save
+from cellcutter_core.simulation.sample import save
 from pages.shared import state
 from pages.shared.viewer.picture import Edit
-
-APP = str(Path(__file__).parents[2] / "app.py")
 
 
 @pytest.fixture(autouse=True)
@@ -43,13 +42,11 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def opened(page: str, choices: Choices | None = None) -> AppTest:
     """A page of the app on a small part of the sample, or on other choices."""
-    app = AppTest.from_file(APP, default_timeout=LONGEST)
+    app = at_page(page)
     draft = Draft()
     draft.save(choices or Choices(region=(100, 100, 292, 292)))
     app.query_params["draft"] = draft.id
     app.run()
-    if page != "overview":
-        app.switch_page(f"pages/{page}.py").run()
     assert not app.exception
     return app
 
@@ -64,9 +61,7 @@ def metric(app: AppTest, label: str) -> str:
 
 @pytest.mark.parametrize("page", ["overview", "data", "mask", "cells", "train", "compare", "apply"])
 def test_every_page_opens_on_the_sample_for_a_new_visitor(page: str) -> None:
-    app = AppTest.from_file(APP, default_timeout=LONGEST).run()
-    if page != "overview":
-        app.switch_page(f"pages/{page}.py").run()
+    app = at_page(page).run()
     assert not app.exception
     assert not app.error
     assert app.title[0].value
@@ -90,7 +85,7 @@ def test_roles_can_be_changed_and_are_kept() -> None:
     assert not app.exception
     assert chosen(app).nucleus == "none"
     assert chosen(app).cell == ("fluorescence", "bright field")
-    again = AppTest.from_file(APP, default_timeout=LONGEST)
+    again = at_page("overview")
     again.query_params["draft"] = app.session_state[state.DRAFT].id
     assert chosen(again.run()) == chosen(app)
 
@@ -274,9 +269,9 @@ def test_files_uploaded_together_are_the_channels_of_one_image() -> None:
     assert app.multiselect(key="data_cell").value == ["actin"]
     assert app.selectbox(key="data_nucleus").value == "dapi"
     # A reload finds them again.
-    again = AppTest.from_file(APP, default_timeout=LONGEST)
+    again = at_page("data")
     again.query_params["draft"] = app.session_state[state.DRAFT].id
-    again.run().switch_page("pages/data.py").run()
+    again.run()
     assert not again.error
     assert again.multiselect(key="data_cell").options == ["actin", "dapi"]
     # Files that do not belong together are told, both of them, and nothing changes.
@@ -456,9 +451,9 @@ def test_an_address_is_read_from_the_public_internet_alone(
     assert asked[-1] == ("https://example.org/stack.zarr", {"public_only": True, "z": "max"})
     script = next(code.value for code in app.code if "read_image" in code.value)
     assert "read_image('https://example.org/stack.zarr', z='max')" in script
-    again = AppTest.from_file(APP, default_timeout=LONGEST)
+    again = at_page("data")
     again.query_params["draft"] = app.session_state[state.DRAFT].id
-    again.run().switch_page("pages/data.py").run()
+    again.run()
     assert not again.error
     assert again.segmented_control(key="data_kind").value == "file"
 
@@ -754,10 +749,9 @@ def test_edits_survive_a_reload() -> None:
     app = opened("cells")
     n = int(metric(app, "Markers"))
     edit(app, Edit("remove", 0, None))
-    again = AppTest.from_file(APP, default_timeout=LONGEST)
+    again = at_page("cells")
     again.query_params["draft"] = app.session_state[state.DRAFT].id
     again.run()
-    again.switch_page("pages/cells.py").run()
     assert int(metric(again, "Markers")) == n - 1
 
 
@@ -854,7 +848,7 @@ def test_a_large_region_waits_to_be_asked(tmp_path: Path) -> None:
 
 
 def test_an_id_that_is_none_is_told_and_the_sample_is_there() -> None:
-    app = AppTest.from_file(APP, default_timeout=LONGEST)
+    app = at_page("overview")
     app.query_params["draft"] = "../../etc"
     app.run()
     assert not app.exception
@@ -863,7 +857,7 @@ def test_an_id_that_is_none_is_told_and_the_sample_is_there() -> None:
 
 
 def test_a_run_that_is_not_there_is_told() -> None:
-    app = AppTest.from_file(APP, default_timeout=LONGEST)
+    app = at_page("overview")
     app.query_params["run"] = "20200101-000000-xxxxx"
     app.run()
     assert not app.exception

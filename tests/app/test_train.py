@@ -23,6 +23,7 @@ from made_runs import (
     shown,
     words,
 )
+from opening import at_page
 from patience import LONGEST
 
 from cellcutter_core.choices.draft import file_of
@@ -440,13 +441,10 @@ def test_a_run_that_somebody_else_deleted_says_so():
 
 
 def test_a_deep_link_brings_the_choices_of_the_run_back():
-    from streamlit.testing.v1 import AppTest
-
     run = make_run("r1", config=QUICK.replace(training=QUICK.training.replace(beta=-7.0)))
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=LONGEST)
+    app = at_page("train")
     app.query_params["run"] = run.path.name
     app = shown(app.run())
-    app = shown(app.switch_page("pages/train.py").run())
     assert config_of(app).training.beta == -7.0
     assert not app.warning
 
