@@ -98,7 +98,7 @@ def test_a_run_that_begins_with_nothing_names_no_taught_weights(
 ) -> None:
     config = starting(SHORT, "nothing")
     config = config.replace(
-        network=config.network.replace(channels=4, depth=3),
+        network=config.network.replace(channels=4, depth=3, normalisation="none"),
         training=config.training.replace(epochs=1, steps=1, crops=4, crops_at_once=4),
     )
     run = Run.create(tmp_path / "run", prepare(image, config)[0], config)

@@ -279,7 +279,8 @@ def test_the_command_takes_the_plane_of_the_stack(
     command = ["segment", str(path), "--z", "1", "--markers", str(tmp_path / "points.csv")]
     command += ["--truth", str(tmp_path / "truth.zip"), "--start", "nothing", "--epochs", "1"]
     for setting in (
-        *("network.channels=4", "network.depth=3", "training.steps=2", "training.warm_up=1"),
+        *("network.channels=4", "network.depth=3", "network.normalisation=none"),
+        *("training.steps=2", "training.warm_up=1"),
         *("training.crops=8", "training.precision=float32"),
     ):
         command += ["--set", setting]

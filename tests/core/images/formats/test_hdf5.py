@@ -143,7 +143,8 @@ def test_the_command_takes_a_data_set_by_its_name(tmp_path: Path) -> None:
     (tmp_path / "a.h5").write_bytes(hdf5(other=both[:50, :50], raw=both))
     tiny = ["--start", "nothing", "--epochs", "1"]
     for setting in (
-        *("network.channels=4", "network.depth=3", "training.steps=2", "training.warm_up=1"),
+        *("network.channels=4", "network.depth=3", "network.normalisation=none"),
+        *("training.steps=2", "training.warm_up=1"),
         *("training.crops=8", "training.precision=float32"),
     ):
         tiny += ["--set", setting]

@@ -26,7 +26,8 @@ from cellcutter_core.simulation.sample import sample, save
 
 TINY = [
     "--start", "nothing",
-    "--set", "network.channels=4", "--set", "network.depth=3", "--set", "training.steps=2",
+    "--set", "network.channels=4", "--set", "network.depth=3",
+    "--set", "network.normalisation=none", "--set", "training.steps=2",
     "--set", "training.warm_up=1", "--set", "training.crops=8", "--epochs", "1",
     "--set", "training.precision=float32",
 ]  # fmt: skip
