@@ -9,6 +9,10 @@ import pytest
 from patience import ANSWERED
 from serving import CHROMIUM_ARGS, ROOT, Server, chromium, serving
 
+VIEWPORT = {"width": 1280, "height": 900}
+FAILED = pytest.StashKey[bool]()
+FORGET = "() => { try { localStorage.clear(); sessionStorage.clear() } catch {} }"
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run a browser test that fails again, twice at most.
@@ -56,12 +60,9 @@ def new_page(browser: Any) -> Iterator[Callable[..., Any]]:
     contexts, errors = [], []
 
     def open_page(**options: Any) -> Any:
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}} | options)
-        context.set_default_timeout(1000 * ANSWERED)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: _keep_error(message, errors))
-        page.on("pageerror", lambda error: errors.append(str(error)))
+        page = _open_page(browser, **options)
+        contexts.append(page.context)
+        _keep_errors(page, errors)
         return page
 
     yield open_page
@@ -70,10 +71,59 @@ def new_page(browser: Any) -> Iterator[Callable[..., Any]]:
     assert not errors, f"the browser's console has errors: {errors}"
 
 
+@pytest.fixture(scope="session")
+def tab() -> list[Any]:
+    """The page that tests have one after the other, where there is one."""
+    return []
+
+
 @pytest.fixture
-def page(new_page: Callable[..., Any]) -> Any:
-    """One page, 1280 px wide, light."""
-    return new_page(color_scheme="light")
+def page(browser: Any, tab: list[Any], request: pytest.FixtureRequest) -> Iterator[Any]:
+    """One page, 1280 px wide, light, for a test that leaves no listener or script on it.
+
+    Tests get the same one, because a browser that has compiled the scripts of Streamlit before
+    opens a page in a third of the time. It is a new visitor to the server all the same.
+    """
+    errors: list[str] = []
+    page = tab.pop() if tab else _open_page(browser, color_scheme="light")
+    listeners = _keep_errors(page, errors)
+    yield page
+    if request.node.stash.get(FAILED, False):
+        page.context.close()
+    else:
+        page.evaluate(FORGET)
+        page.goto("about:blank")
+        page.mouse.move(0, 0)
+        page.set_viewport_size(VIEWPORT)
+        for event, listener in listeners.items():
+            page.remove_listener(event, listener)
+        tab.append(page)
+    assert not errors, f"the browser's console has errors: {errors}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Note for the fixture above that a test has failed."""
+    report = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    return report
+
+
+def _open_page(browser: Any, **options: Any) -> Any:
+    context = browser.new_context(**{"viewport": VIEWPORT} | options)
+    context.set_default_timeout(1000 * ANSWERED)
+    return context.new_page()
+
+
+def _keep_errors(page: Any, errors: list[str]) -> dict[str, Callable[..., None]]:
+    """Keep the errors of the page's console, and return the listeners that do so."""
+    listeners = {
+        "console": lambda message: _keep_error(message, errors),
+        "pageerror": lambda error: errors.append(str(error)),
+    }
+    for event, listener in listeners.items():
+        page.on(event, listener)
+    return listeners
 
 
 def _keep_error(message: Any, errors: list[str]) -> None:

@@ -40,13 +40,13 @@ def find_mask(*args: Any, **options: Any) -> Any:
 def main() -> None:
     """Serve the app, whose children call the function above."""
     import slow_masks  # Not `__main__`, which a child does not know.
-    from streamlit.web import cli
+    import without_spare
 
     from pages.shared.caching import cached
 
     os.environ["PYTHONPATH"] += f"{os.pathsep}{HERE}"
     cached.find_mask = slow_masks.find_mask  # type: ignore[assignment]
-    cli.main()
+    without_spare.main()
 
 
 if __name__ == "__main__":

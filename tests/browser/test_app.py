@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import without_spare
 from patience import ANSWERED, LONGEST
 from scipy import ndimage
-from serving import LINKS, ROOT, Server
+from serving import LINKS, ROOT, Server, serving
 
 from cellcutter_core.runs.store import Run
 
@@ -199,9 +200,10 @@ def test_markers_are_edited_by_clicking(page: Any, server: Server) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_a_cold_deep_link(path: str, serve: Callable[[Path], Any], page: Any) -> None:
+def test_a_cold_deep_link(path: str, tmp_path: Path, page: Any) -> None:
     """The first visitor of a server opens a page directly."""
-    with serve(ROOT / "app.py") as server:
+    program = [str(Path(without_spare.__file__))]
+    with serving(ROOT / "app.py", folder=tmp_path, streamlit=program) as server:
         visit(page, server, path)
         page.get_by_role("heading", name=path.capitalize(), level=1).wait_for(timeout=SOON)
         no_trouble(page)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-import subprocess
-import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +14,11 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
-from serving import ROOT, Server
+from serving import Server
 from test_app import SOON, go, no_trouble, settled, visit
 
-from cellcutter_core.apply.application import Application
+from cellcutter_core.__main__ import main
+from cellcutter_core.apply.application import Application, work
 from cellcutter_core.apply.outcomes import USUAL_FORMATS
 from cellcutter_core.export import FORMATS
 from cellcutter_core.runs.store import Run
@@ -28,7 +27,8 @@ from cellcutter_core.simulation.sample import sample, save
 # Of a network that is trained in a moment; its cells are none to look at.
 SMALL = (
     *("--start", "nothing", "--epochs", "2", "--set", "network.channels=4"),
-    *("--set", "network.depth=3", "--set", "training.steps=4", "--set", "training.crops=8"),
+    *("--set", "network.depth=3", "--set", "network.normalisation=none"),
+    *("--set", "training.steps=4", "--set", "training.crops=8"),
     *("--set", "training.precision=float32"),
 )
 
@@ -40,19 +40,11 @@ def run(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Run:
     for seed, name in enumerate(("own", "second", "third")):
         save(sample((160, 160), seed=seed), folder / f"{name}.npz")
     path = server.runs / "20260101-120000-aaaaa"
-    _python(
-        *("-m", "cellcutter_core", "segment", str(folder / "own.npz"), "--out", str(path)),
-        *("--with", str(folder / "second.npz"), *SMALL),
-    )
+    command = ["segment", str(folder / "own.npz"), "--with", str(folder / "second.npz")]
+    assert main([*command, "--out", str(path), *SMALL]) == 0
     made = Run(path)
-    application = Application.create(made, {"third": folder / "third.npz"}, formats=USUAL_FORMATS)
-    _python("-m", "cellcutter_core.apply.application", str(application.path))
+    work(Application.create(made, {"third": folder / "third.npz"}, formats=USUAL_FORMATS))
     return made
-
-
-def _python(*arguments: str) -> None:
-    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture
@@ -67,10 +59,11 @@ def silent(server: Server) -> Iterator[None]:
 
 def buttons(page: Any, n: int) -> list[str]:
     """The names of the n download buttons of a page that can be clicked."""
+    from playwright.sync_api import expect
+
     found = page.get_by_test_id("stDownloadButton").get_by_role("button", disabled=False)
-    if n:
-        found.nth(n - 1).wait_for(timeout=SOON)
-    assert found.count() == n
+    # Those of the page before may be there for a moment.
+    expect(found).to_have_count(n, timeout=SOON)
     # An icon is a word of the text.
     return [one.inner_text().splitlines()[-1] for one in found.all()]
 
@@ -152,6 +145,7 @@ def test_files_of_other_pages(page: Any, server: Server, run: Run) -> None:
     names = opened(*save_as(page, "Download all"))
     assert {"summary.csv", "third-labels.tif"} <= set(names)
     go(page, "Cells")
+    page.get_by_text("Download all", exact=True).wait_for(state="hidden", timeout=SOON)
     assert buttons(page, 1) == ["Markers"]
     markers = opened(*save_as(page, "Markers"))
     n = page.get_by_test_id("stMetric").filter(has_text="Markers")
@@ -166,7 +160,10 @@ SAVED = {"Train": (1, 2), "Compare": (1, 2), "Results": (2, 1), "Apply": (1, 0)}
 
 
 @pytest.mark.usefixtures("silent")
-def test_every_table_and_chart_is_saved(page: Any, server: Server, run: Run) -> None:
+def test_every_table_and_chart_is_saved(
+    new_page: Callable[..., Any], server: Server, run: Run
+) -> None:
+    page = new_page()
     # A dialog of the system, which has no place in a test; without it, it is a download.
     page.add_init_script("delete window.showSaveFilePicker")
     visit(page, server, f"results?run={run.path.name}")

@@ -316,7 +316,8 @@ def test_zoom_and_edits_survive_fragments_and_page_switches(page: Any, pages_url
     text(page, "points [(120, 130), (150, 100)], whole runs 2")
 
 
-def test_pixels_are_sent_once(page: Any, url: str) -> None:
+def test_pixels_are_sent_once(new_page: Callable[..., Any], url: str) -> None:
+    page = new_page()
     received: list[int] = []
     page.on(
         "websocket",
