@@ -356,31 +356,20 @@ def _segment(chosen: argparse.Namespace) -> None:
         make_dataset(inputs, config)
     more = _other_images(chosen, config, image, files)
     others = find_others(more, config, n_channels=inputs.image.shape[-1])
-    about: dict[str, Any] = {
-        "image": image.name,
-        "pixel_size": image.pixel_size,
-        **image.roles,
-        # Without the pixel size: other images may have another one.
-        "reading": {
-            name: value
-            for name, value in reading.items()
-            if value is not None and name != "pixel_size"
-        },
-        "channels": seen_names(image, config),
-        "markers": chosen.markers and Path(chosen.markers).name,
-    }
-    if len(files) > 1:
-        about["files"] = [Path(file).name for file in files]
-    if region is not None:
-        about |= {"region": region, "whole": image.whole_shape}
     if chosen.markers is not None:
         beside = "; markers outside the region are left out" if region is not None else ""
         print(f"{len(inputs.points)} markers from {Path(chosen.markers).name}{beside}", flush=True)
-    if others:
-        about["others"] = [other.image.name for other in others]
-    unseen = unseen_channels(image, config)
-    run = Run.create(
-        out, inputs, config, truth=truth, unseen=unseen, others=others, description=about
+    # Without the pixel size: other images may have another one.
+    said = {k: value for k, value in reading.items() if value is not None and k != "pixel_size"}
+    run = Run.of_image(
+        out,
+        image,
+        config,
+        (inputs, truth),
+        others=others,
+        reading=said,
+        files=[Path(file).name for file in files] if len(files) > 1 else [],
+        markers=chosen.markers and Path(chosen.markers).name,
     )
     _train(run, None)
 

@@ -46,7 +46,7 @@ def summarise(run: Run) -> dict[str, Any]:
     device: dict[str, Any] = next((e for e in reversed(events) if e["kind"] == "device"), {})
     epochs = progress.epoch_events
     return {
-        "image": run.description.get("image"),
+        "image": run.description.image or None,
         "status": progress.status,
         "cells": epochs[-1]["n_cells"],
         "markers": device.get("n_cells"),

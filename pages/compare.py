@@ -3,6 +3,7 @@
 import streamlit as st
 
 from cellcutter_core.runs.folder import find_run, list_runs
+from cellcutter_core.runs.names import run_name
 from cellcutter_core.view.figures import loss_curves
 from pages.parts.compare.against_truth import against_truth
 from pages.parts.compare.film import film
@@ -10,7 +11,6 @@ from pages.parts.compare.scores import scores
 from pages.parts.compare.side_by_side import against_baselines, two_epochs, two_runs
 from pages.shared import code, panels, state
 from pages.shared.opened import opened_run
-from pages.shared.run_words import run_name
 
 MODES = {
     "film": ("Epochs", film),

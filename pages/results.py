@@ -53,7 +53,7 @@ with left:
         f"{len(chosen)} of them chosen",
         status=chosen_cells(table, chosen),
         points=points or (),
-        pixel_size=checked(run.description.get("pixel_size")),
+        pixel_size=checked(run.description.pixel_size),
     )
 if picked is not None and points is not None:
     move_point(cells, chosen[0], points, picked.point, key=place)

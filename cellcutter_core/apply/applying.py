@@ -89,7 +89,7 @@ class Trained:
         ValueError
             As `read_alike`, and if the files of channels cannot be told apart by their names.
         """
-        image = read_alike(path, self.run.description, self.own_files, **self._reading(how))
+        image = read_alike(path, self.run.description.roles, self.own_files, **self._reading(how))
         own = file_names_of(self.run)
         if self.own_files is None and len(image.channels) < len(own):
             raise ValueError(
@@ -131,7 +131,7 @@ class Trained:
 
     def _reading(self, how: Mapping[str, Any]) -> dict[str, Any]:
         """Return how to read another image: as given, or else as the run's own image."""
-        own = {**self.run.description.get("reading", {}), "scene": None}
+        own = {**self.run.description.reading, "scene": None}
         return {**own, **{name: value for name, value in how.items() if value is not None}}
 
     def in_roles(self, image: Image, *, keep: Iterable[str] = ()) -> Image:
@@ -148,7 +148,7 @@ class Trained:
         Image
             A role whose channels are not all in the image stays unchanged, as it was guessed.
         """
-        return in_same_roles(image, self.run.description, self.own_files, keep=keep)
+        return in_same_roles(image, self.run.description.roles, self.own_files, keep=keep)
 
     def apply(self, image: Image) -> Applied:
         """Find the cells of an image whose channels have their roles.

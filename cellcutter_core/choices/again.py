@@ -18,6 +18,7 @@ from cellcutter_core.labels import compact, markers_from_points
 from cellcutter_core.markers.editing import RADIUS
 from cellcutter_core.markers.finding import Nuclei, marker_points
 from cellcutter_core.runs.corrections import Correction, corrected, corrections_of
+from cellcutter_core.runs.description import Before
 from cellcutter_core.runs.store import Run
 from cellcutter_core.training.datasets import make_dataset
 from cellcutter_core.training.inputs import Inputs
@@ -100,7 +101,7 @@ def train_again(
     -------
     Run
         Ready to be trained. It begins with the weights that `run` has now, without a warm-up. Its
-        description names the old run under "from".
+        description names the old run as `before`.
 
     Raises
     ------
@@ -123,10 +124,6 @@ def train_again(
     config = run.config.replace(training=training)
     # An error in the crops is raised here, before anything is written.
     make_dataset(inputs, config)
-    about = {
-        **_described(run, inputs),
-        "from": {"run": run.path.absolute().name, "epoch": epoch, "corrections": len(corrections)},
-    }
     return Run.create(
         path,
         inputs,
@@ -135,21 +132,23 @@ def train_again(
         unseen=run.unseen,
         others=run.others,
         start=state.weights,
-        description=about,
+        description={
+            **_described(run, inputs),
+            "before": Before(run=run.id, epoch=epoch, corrections=len(corrections)),
+        },
     )
 
 
 def _described(run: Run, inputs: Inputs) -> Mapping[str, Any]:
     """Return the run's description, with these markers as edited by hand."""
-    about = {
-        name: value for name, value in run.description.items() if name not in ("created", "config")
-    }
+    about = dict(run.description)
     points: Any = inputs.points
     assert inputs.nuclei is not None
     # Choices of another version cannot be compared, so nothing is reported as out of date.
-    with contextlib.suppress(KeyError, TypeError, ValueError):
-        edits = markers_digest(Nuclei(inputs.nuclei, points))
-        about |= {**described(Choices(**about["choices"]), edits=edits), "edits": edits}
+    with contextlib.suppress(TypeError, ValueError):
+        if run.description.choices:
+            edits = markers_digest(Nuclei(inputs.nuclei, points))
+            about |= described(Choices(**run.description.choices), edits=edits)
     return about
 
 

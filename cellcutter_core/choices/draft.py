@@ -23,6 +23,7 @@ from cellcutter_core.images.drawn import is_drawn
 from cellcutter_core.images.guesses.label_images import shows_labels
 from cellcutter_core.images.readers import read_contents
 from cellcutter_core.markers.finding import Nuclei
+from cellcutter_core.runs.description import Description
 from cellcutter_core.runs.folder import new_run_id, runs_folder, valid_id
 
 
@@ -207,25 +208,28 @@ def file_of(source: Source | KeptFile) -> Path:
 
 
 def described(choices: Choices, *, edits: str = "") -> Mapping[str, Any]:
-    """Return the entries of a run's description that state the choices it was started from."""
+    """Return the attributes of a run's `Description` that state its choices.
+
+    `edits` is the digest of edited markers.
+    """
     return {
         "choices": choices.model_dump(mode="json"),
-        "keys": dict(keys(choices, edits=edits)),
+        "step_keys": dict(keys(choices, edits=edits)),
+        "edits": edits,
         "image": choices.source.title,
     }
 
 
-def keys_then(description: Mapping[str, Any]) -> Mapping[str, str]:
-    """Return the `keys` of the choices that a run was started from, from its description.
+def keys_then(about: Description) -> Mapping[str, str]:
+    """Return the `keys` of the choices that a run was started from.
 
     They are computed again, because stored keys hold only the settings that existed at that time.
     The stored keys are used only if the choices cannot be read.
     """
     try:
-        return keys(Choices(**description["choices"]), edits=description.get("edits", ""))
+        return keys(Choices(**about.choices), edits=about.edits) if about.choices else {}
     except (TypeError, ValueError):
-        stored: Mapping[str, str] = description["keys"]
-        return stored
+        return about.step_keys
 
 
 def _make_folder(folder: Path) -> None:

@@ -10,14 +10,23 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cellcutter_core.choices.choices import Choices, Source
-from cellcutter_core.choices.draft import file_of, files_of, keep_file
+from cellcutter_core.choices.draft import (
+    described,
+    file_of,
+    files_of,
+    keep_file,
+    markers_digest,
+)
 from cellcutter_core.images.contents import TooLarge
 from cellcutter_core.images.file_sets.channel_files import read_channel_files
 from cellcutter_core.images.file_sets.channel_names import ChannelNames
 from cellcutter_core.images.image import Image, read_image, read_truth
 from cellcutter_core.images.paper_data import fetch_paper
 from cellcutter_core.images.parts import Region
+from cellcutter_core.markers.finding import Nuclei
 from cellcutter_core.runs.store import Run
 from cellcutter_core.simulation.sample import sample, save
 
@@ -164,9 +173,9 @@ def read_source(source: Source, **part: Any) -> Image:
 def file_names_of(run: Run) -> list[str]:
     """Return the file names of the run's own image; empty if they are not known."""
     about = run.description
-    if "files" in about:
-        return list(about["files"])
-    return Choices(**about["choices"]).source.file_names if "choices" in about else []
+    if about.files or about.choices is None:
+        return list(about.files)
+    return Choices(**about.choices).source.file_names
 
 
 def channel_names_of(run: Run) -> ChannelNames | None:
@@ -176,10 +185,10 @@ def channel_names_of(run: Run) -> ChannelNames | None:
 
 def is_of_a_part(run: Run) -> bool:
     """Return whether the run's image is a region of a larger one, by its description."""
-    region, whole = run.description.get("region"), run.description.get("whole")
-    if not region or not whole or "choices" not in run.description:
+    about = run.description
+    if not about.region or not about.whole or about.choices is None:
         return False
-    return tuple(region) != (0, 0, *whole)
+    return about.region != (0, 0, *about.whole)
 
 
 def whole_image_files(run: Run) -> tuple[list[Path], dict[str, Any]]:
@@ -203,20 +212,87 @@ def whole_image_files(run: Run) -> tuple[list[Path], dict[str, Any]]:
     ValueError
         As `read_source`, and if the file cannot be written.
     """
-    source = Choices(**run.description["choices"]).source
+    about = run.description
+    source = Choices(**(about.choices or {})).source
     # As in the file or as entered.
-    size = run.description.get("pixel_size")
-    known = {} if size is None else {"pixel_size": size}
+    known = {} if about.pixel_size is None else {"pixel_size": about.pixel_size}
     if source.kind == "file":
         return files_of(source), {**source.reading, **known}
     if source.kind == "paper":
         return [fetch_paper(source.name)], known
     image = read_source(source)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / f"{Path(source.title).stem or 'image'}.npz"
-        save(image, file)
-        kept = keep_file(file.name, file.read_bytes())
+    kept = _keep_image(image, source.title)
     # A written file already has one image and plane, bright cells, and stains as channels.
-    said = run.description.get("reading", {})
-    first = {name: 0 for name in ("z", "t", "scene") if name in said}
+    first: dict[str, Any] = {n: 0 for n in ("z", "t", "scene") if n in about.reading}
     return [file_of(kept)], {**first, **known, "inverted": False, "stained": False}
+
+
+def choices_of(run: Run) -> Choices:
+    """Return the choices that lead to a run.
+
+    A run from the command line has none, and one from another machine names files that are not
+    here. Then the images and the truth that the run holds are written to files kept here, and the
+    choices of these into its description. So this is done only once.
+
+    Raises
+    ------
+    ValueError
+        If the run is damaged, or a file cannot be written.
+    """
+    about = run.description
+    if about.choices is not None:
+        choices = Choices(**about.choices)
+        source = choices.source
+        files = [file for one in (source, *choices.others) for file in files_of(one)]
+        files += [] if source.truth is None else [file_of(source.truth)]
+        all_named = len(choices.others) == len(run.other_files)
+        if all_named and all(file.exists() for file in files):
+            return choices
+    image = _image_of(run)
+    choices = Choices(
+        source=_kept_as_seen(image),
+        cell=about.cell,
+        nucleus=about.nucleus,
+        pixel_size=about.pixel_size,
+        region=(0, 0, *image.shape),
+        config=run.config,
+        others=tuple(_kept_as_seen(other.image) for other in run.others),
+    )
+    edits = ""
+    # A run without roles may lack channels that the network did not see, and thus its nuclei.
+    if about.cell is None or about.is_marked:
+        inputs = run.inputs
+        assert inputs.nuclei is not None
+        edits = markers_digest(Nuclei(inputs.nuclei, inputs.points.astype(np.int32)))
+    run.describe(**{**described(choices, edits=edits), "image": image.name})
+    return choices
+
+
+def _kept_as_seen(image: Image) -> Source:
+    # Its intensities have already been inverted if necessary, so cells are bright.
+    return _keep_image(image, image.name).replace(inverted=False)
+
+
+def _keep_image(image: Image, name: str) -> Source:
+    """Write an image to a file kept here."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / f"{Path(name).stem or 'image'}.npz"
+        save(image, file)
+        return keep_file(file.name, file.read_bytes())
+
+
+def _image_of(run: Run) -> Image:
+    inputs, truth, unseen = run.inputs, run.truth, run.unseen
+    seen = run.description.channels
+    if len(seen) != inputs.image.shape[-1]:
+        seen = tuple(f"channel {n}" for n in range(1, inputs.image.shape[-1] + 1))
+    pixels = np.concatenate(
+        [inputs.image, *(channel[..., None] for channel in unseen.values())], axis=-1
+    )
+    return Image(
+        pixels,
+        (*seen, *unseen),
+        truth=None if truth is None else truth.labels,
+        ignore=None if truth is None else truth.ignore,
+        name=run.description.image or run.id,
+    )

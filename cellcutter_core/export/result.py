@@ -106,30 +106,30 @@ class Result(Segmented):
     @property
     def pixel_size(self) -> PixelSize | None:
         """Micrometres per pixel, if the image's file or the user gives it."""
-        return self._pixel_size or checked(self.run.description.get("pixel_size"))
+        return self._pixel_size or checked(self.run.description.pixel_size)
 
     @property
     def origin(self) -> tuple[int, int]:
         """(row, col) of the region's first pixel in the whole image."""
-        row, col, *_ = self.run.description.get("region") or (0, 0)
-        return int(row), int(col)
+        row, col, *_ = self.run.description.region or (0, 0)
+        return row, col
 
     @property
     def whole_shape(self) -> tuple[int, int] | None:
         """(rows, columns) of the whole image, if they are known."""
-        rows, cols = self.run.description.get("whole") or (0, 0)
-        return (int(rows), int(cols)) if self.run.description.get("region") and rows else None
+        about = self.run.description
+        return about.whole if about.region else None
 
     @property
     def image_name(self) -> str:
         """The name of the image."""
-        return str(self.run.description.get("image") or "image")
+        return self.run.description.image or "image"
 
     @cached_property
     def channels(self) -> list[str]:
         """The names of the channels that the network saw."""
         count = self.inputs.image.shape[-1]
-        names = self.run.description.get("channels") or []
+        names = self.run.description.channels
         if len(names) == count == len(set(names)):
             return list(names)
         return [f"channel {number + 1}" for number in range(count)]

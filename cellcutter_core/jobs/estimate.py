@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import socket
-from collections.abc import Mapping
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -118,9 +117,7 @@ def speed_of(run: Run) -> Speed | None:
 def _earlier_speed(config: Config, device: str | None) -> tuple[Speed, str] | None:
     """Return the speed of the newest run here with the same network on the same device."""
     for summary in list_runs()[0]:
-        if not summary.epochs_done or _work(summary.description["config"]) != _work(
-            config.model_dump()
-        ):
+        if not summary.epochs_done or _work(summary.description.config) != _work(config):
             continue
         run = Run(runs_folder() / summary.id)
         events = run.events()
@@ -139,15 +136,15 @@ def _earlier_speed(config: Config, device: str | None) -> tuple[Speed, str] | No
     return None
 
 
-def _work(config: Mapping[str, Any]) -> tuple[Any, ...]:
+def _work(config: Config) -> tuple[Any, ...]:
     """Return the settings that determine how long one crop takes."""
-    training = config["training"]
+    training = config.training
     return (
-        config["network"],
-        config["crops"]["size"],
-        training["precision"],
-        training["crops_at_once"],
-        config["labels"],
+        config.network,
+        config.crops.size,
+        training.precision,
+        training.crops_at_once,
+        config.labels,
     )
 
 

@@ -7,12 +7,15 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from cellcutter_core.runs.store import Progress, Run, Status
+from cellcutter_core.runs.description import Description
+from cellcutter_core.runs.lock import alive
+from cellcutter_core.runs.store import Run, Status, progress
 
 # Without 0, o, 1 and l, because an id may be read aloud.
 _LETTERS = "23456789abcdefghijkmnpqrstuvwxyz"
@@ -30,12 +33,7 @@ class RunSummary:
     ----------
     id : str
         Id of the run, for `find_run`.
-    created : float
-        Seconds since 1970.
-    description : mapping
-        The description that the run was created with, such as "image", the name of its image.
-    preset : str
-        The preset that its settings are based on.
+    description : Description
     status : str
         This and the following attributes are those of `Progress`.
     message : str
@@ -47,9 +45,7 @@ class RunSummary:
     """
 
     id: str
-    created: float
-    description: Mapping[str, Any]
-    preset: str
+    description: Description
     status: Status
     message: str
     epochs_done: int
@@ -120,7 +116,7 @@ def list_runs() -> tuple[list[RunSummary], int]:
         Number of run folders that cannot be read.
     """
     found, n_damaged = summaries_in(runs_folder())
-    found.sort(key=lambda run: (run.created, run.id), reverse=True)
+    found.sort(key=lambda run: (run.description.created, run.id), reverse=True)
     return found, n_damaged
 
 
@@ -175,27 +171,23 @@ def _candidates(folder: Path) -> list[Path]:
 
 
 def _summary(path: Path) -> RunSummary:
-    events = path / "events.jsonl"
-    try:
-        stat = events.stat()
-        stamp = (stat.st_mtime_ns, stat.st_size)
-    except FileNotFoundError:
-        stamp = (0, 0)
-    summary = _read(path, stamp)
+    stamp = [(path / "run.json").stat().st_mtime_ns]
+    with suppress(FileNotFoundError):
+        stat = (path / "events.jsonl").stat()
+        stamp += [stat.st_mtime_ns, stat.st_size]
+    summary = _read(path, *stamp)
     # A crash changes no file, so the status is not cached.
-    return _read.__wrapped__(path, stamp) if summary.status in ("running", "crashed") else summary
+    return _read.__wrapped__(path) if summary.status in ("running", "crashed") else summary
 
 
-@lru_cache(maxsize=512)
-def _read(path: Path, stamp: tuple[int, int]) -> RunSummary:
-    del stamp  # Time and size of the events: part of the cache key.
+@lru_cache(maxsize=16_384)
+def _read(path: Path, *stamp: int) -> RunSummary:
+    del stamp  # Times and size of its files: part of the cache key.
     run = Run(path)
-    now: Progress = run.progress
+    now = progress(run.events(brief=True), run.config, alive=partial(alive, path))
     return RunSummary(
         id=path.name,
-        created=float(run.description.get("created", 0)),
         description=run.description,
-        preset=run.config.preset,
         status=now.status,
         message=now.message,
         epochs_done=now.epochs_done,

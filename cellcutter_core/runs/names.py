@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cellcutter_core.config import PRESETS, QUICK, STARTS, Config, starting
+
+if TYPE_CHECKING:
+    from cellcutter_core.runs.description import Description
+    from cellcutter_core.runs.folder import RunSummary
+    from cellcutter_core.runs.store import Run
 
 # The largest number of settings that a name lists; the rest is counted.
 MOST_LISTED = 3
@@ -102,49 +106,35 @@ def in_effect(config: Config) -> dict[str, Any]:
     return found
 
 
-def run_name(run_id: str, description: Mapping[str, Any]) -> str:
-    """Return the name of a run: time, images, settings, and the last letters of its id.
-
-    Parameters
-    ----------
-    run_id : str
-    description : mapping
-        The description in its run.json.
-    """
-    before = description.get("from")
-    name = f"{when(description)} · {image_of(description)} · {how(description)} · {run_id[-5:]}"
-    return name + (f" (again from {before['run'][-5:]})" if before else "")
+def run_name(run: Run | RunSummary) -> str:
+    """Return the name of a run: time, images, settings, and the last letters of its id."""
+    about = run.description
+    name = f"{when(about)} · {image_of(about)} · {how(about)} · {run.id[-5:]}"
+    return name + (f" (again from {about.before.run[-5:]})" if about.before else "")
 
 
-def when(description: Mapping[str, Any]) -> str:
+def when(about: Description) -> str:
     """Return when a run was created, in local time."""
-    return time.strftime("%d %b %H:%M", time.localtime(float(description.get("created", 0))))
+    return time.strftime("%d %b %H:%M", time.localtime(about.created))
 
 
-def how(description: Mapping[str, Any]) -> str:
+def how(about: Description) -> str:
     """Describe settings and markers of a run, see `settings_in_words`."""
-    edited = bool(description.get("edits") or description.get("markers"))
-    return settings_in_words(Config(**description["config"]), edited=edited)
+    return settings_in_words(about.config, edited=about.is_marked)
 
 
-def image_of(description: Mapping[str, Any]) -> str:
+def image_of(about: Description) -> str:
     """Name the images that a run was trained on, with the region of the first."""
-    name = str(description.get("image") or "from the command line")
-    region, whole = description.get("region"), description.get("whole")
-    if region and list(region) != [0, 0, *(whole or ())]:
-        top, left, bottom, right = region
+    name = about.image or "from the command line"
+    if about.region and about.region != (0, 0, *(about.whole or ())):
+        top, left, bottom, right = about.region
         name += f" [{top}:{bottom}, {left}:{right}]"
-    n = len(description.get("others", ()))
+    n = len(about.others)
     return f"{name} and {n} {'other' if n == 1 else 'others'}" if n else name
 
 
-def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+def differences(one: Description, other: Description) -> dict[str, tuple[str, str]]:
     """Describe the differences between two runs.
-
-    Parameters
-    ----------
-    one, other : mapping
-        Their descriptions.
 
     Returns
     -------
@@ -155,20 +145,19 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, t
     found = {}
     if image_of(one) != image_of(other):
         found["image"] = (image_of(one), image_of(other))
-    marked = [str(run.get("edits") or run.get("markers") or "") for run in (one, other)]
+    marked = [about.edits or about.markers or "" for about in (one, other)]
     if marked[0] != marked[1]:
         by_hand = ["by hand" if mark else "found" for mark in marked]
         if all(marked):
             by_hand = [f"by hand ({mark[-5:]})" for mark in marked]
         found["markers"] = (by_hand[0], by_hand[1])
-    before = [(run.get("from") or {}).get("run", "") for run in (one, other)]
+    before = [about.before.run if about.before else "" for about in (one, other)]
     if before[0] != before[1]:
         starts = [f"the network of run {run}" if run else "a new network" for run in before]
         found["begins with"] = (starts[0], starts[1])
-    ours, theirs = (Config(**run["config"]) for run in (one, other))
-    if ours.preset != theirs.preset:
-        found["preset"] = (ours.preset, theirs.preset)
-    for place, (value, their) in differing_settings(ours, theirs).items():
+    if one.config.preset != other.config.preset:
+        found["preset"] = (one.config.preset, other.config.preset)
+    for place, (value, their) in differing_settings(one.config, other.config).items():
         found[_called(place)] = (_said(value), _said(their))
     return found
 

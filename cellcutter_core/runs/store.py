@@ -1,7 +1,7 @@
 """The run directory: everything about a training, in files that are whole or not there.
 
     RUN/
-      run.json          name, time, settings, versions
+      run.json          what it was made from, see `runs.description`
       inputs.npz        what is trained on: image, mask, markers, nuclei
       others/0001.npz   another image to train on, with its mask and markers; beside it what was
                         found in it, see `apply.training_images.write_others`
@@ -33,7 +33,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,12 +42,16 @@ from cellcutter_core.arguments import naming
 from cellcutter_core.config import Config
 from cellcutter_core.files import atomic
 from cellcutter_core.paths.watershed import BASELINES
+from cellcutter_core.runs.description import Description
 from cellcutter_core.runs.journal import Journal
 from cellcutter_core.runs.lock import alive
 from cellcutter_core.runs.others import Other
 from cellcutter_core.training.inputs import Inputs, Truth
 from cellcutter_core.training.loop import Step, event_record, recorded_step
 from cellcutter_core.training.prediction import Prediction
+
+if TYPE_CHECKING:
+    from cellcutter_core.images.image import Image
 
 Status = Literal["queued", "running", "stopped", "finished", "failed", "crashed"]
 
@@ -137,16 +141,17 @@ class Run(Journal):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__(path)
-        try:
-            description = json.loads((self.path / "run.json").read_text("utf-8"))
-            self.config = Config(**description["config"])
-        except FileNotFoundError:
-            raise ValueError(f"{self.path} is not a run: it has no run.json") from None
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{self.path / 'run.json'} cannot be read ({error}); start the run again"
-            ) from None
-        self.description: Mapping[str, Any] = description
+        self.description = Description.read(self.path / "run.json")
+
+    @property
+    def config(self) -> Config:
+        """All settings."""
+        return self.description.config
+
+    @property
+    def id(self) -> str:
+        """Its id: the name of its folder."""
+        return self.path.absolute().name
 
     @classmethod
     def create(
@@ -177,7 +182,7 @@ class Run(Journal):
         start : sequence of arrays, optional
             Weights of a network of these settings to begin with, instead of random ones.
         description : mapping, optional
-            What else is to stand in run.json.
+            Attributes of its `Description`, besides the settings and the time.
 
         Raises
         ------
@@ -206,20 +211,75 @@ class Run(Journal):
             weights = {f"weight{i:05d}": value for i, value in enumerate(start)}
             _save(path / "start.npz", weights, small=False)
         # Last: a folder with a run.json has everything a run needs.
-        about = {**(description or {}), "created": time.time(), "config": config.model_dump()}
-        _describe(path, about)
+        about = {**(description or {}), "created": time.time(), "config": config}
+        Description(**about).write(path / "run.json")
         return cls(path)
 
+    @classmethod
+    def of_image(
+        cls,
+        path: str | os.PathLike[str],
+        image: Image,
+        config: Config,
+        prepared: tuple[Inputs, Truth | None],
+        *,
+        others: Sequence[Other] = (),
+        **known: Any,
+    ) -> Run:
+        """Write a new run on an image, ready to be worked on, and describe it.
+
+        Parameters
+        ----------
+        path : path
+            A new folder, or one without a run.
+        image : Image
+            The image or region to train on.
+        config : Config
+        prepared : (Inputs, Truth or None)
+            What `pipeline.prepare` returned for this image.
+        others : sequence of Other, optional
+            More images to train on.
+        known
+            More attributes of the description. They take precedence over those of the image.
+
+        Raises
+        ------
+        ValueError
+            As `create`.
+        """
+        from cellcutter_core.pipeline import seen_names, unseen_channels
+
+        inputs, truth = prepared
+        (top, left), (n_rows, n_cols) = image.origin, image.shape
+        about = {
+            "image": image.name,
+            "pixel_size": image.pixel_size,
+            **image.roles,
+            "channels": seen_names(image, config),
+            "region": (top, left, top + n_rows, left + n_cols),
+            "whole": image.whole_shape or (None if image.is_region else image.shape),
+            "others": [other.image.name for other in others],
+        }
+        return cls.create(
+            path,
+            inputs,
+            config,
+            truth=truth,
+            unseen=unseen_channels(image, config),
+            others=others,
+            description={**about, **known},
+        )
+
     def describe(self, **values: Any) -> None:
-        """Add to what run.json says; what it says already of the same name is replaced.
+        """Change some attributes of the description.
 
         Raises
         ------
         ValueError
             If it cannot be written.
         """
-        self.description = {**self.description, **values}
-        _describe(self.path, self.description)
+        self.description = self.description.replace(**values)
+        self.description.write(self.path / "run.json")
 
     @property
     def inputs(self) -> Inputs:
@@ -316,8 +376,7 @@ class Run(Journal):
     @property
     def _only_baseline(self) -> str:
         """Which one it is where a run has only one, as earlier ones did, and does not name it."""
-        crops = self.description["config"].get("crops", {})
-        return "paths" if crops.get("guidance", 0) > 0 else "watershed"
+        return "paths" if self.description.guided else "watershed"
 
     @property
     def model_file(self) -> Path:
@@ -453,7 +512,7 @@ def progress(events: list[dict[str, Any]], config: Config, *, alive: Any = None)
     if not recent and trained:
         recent = [trained[-1]["seconds"] / steps]
     if recent:
-        left = (max(epochs - len(trained), 0) * steps - step) * float(np.mean(recent))
+        left = (max(epochs - len(trained), 0) * steps - step) * sum(recent) / len(recent)
     return Progress(
         status=status,
         message=message,
@@ -467,11 +526,6 @@ def progress(events: list[dict[str, Any]], config: Config, *, alive: Any = None)
         epoch_events=ordered,
         continued=tuple(continued),
     )
-
-
-def _describe(path: Path, description: Mapping[str, Any]) -> None:
-    with atomic(path / "run.json") as temporary:
-        temporary.write_text(json.dumps(description, indent=1), "utf-8")
 
 
 def _save(file: Path, arrays: Mapping[str, NDArray[Any]], *, small: bool = True) -> None:

@@ -148,7 +148,7 @@ def doubts(run: Run) -> list[str]:
     if found is None:
         return []
     said = doubts_of(found)
-    if run.description.get("nucleus") == "none" and not run.description.get("markers"):
+    if run.description.nucleus == "none" and not run.description.markers:
         said.append(
             "There is no nucleus channel, so the markers were found in the cells themselves. "
             "That works if outlines are stained. With stained cell bodies and in phase contrast "

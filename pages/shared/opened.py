@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
+from cellcutter_core.runs.names import run_name
 from cellcutter_core.runs.store import Progress, Run
 from pages.shared import panels, state
 from pages.shared.caching import cached_runs
-from pages.shared.run_words import progress_line, run_name, stale_note, version_note
+from pages.shared.run_words import progress_line, stale_note, version_note
 from pages.shared.waiting import waiting_line
 
 

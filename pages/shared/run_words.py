@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import streamlit as st
 
 from cellcutter_core.config import check_current
 from cellcutter_core.runs import names
-from cellcutter_core.runs.folder import RunSummary
+from cellcutter_core.runs.description import Before
 from cellcutter_core.runs.store import Progress, Run
 from pages.shared import state
 
@@ -25,24 +22,18 @@ def with_others(image: str, n: int) -> str:
     return f"{image} and {n} {'other' if n == 1 else 'others'}" if n else image
 
 
-def run_name(run: RunSummary | Run) -> str:
-    """Return the name of a run, for lists and above its results."""
-    return names.run_name(run.path.name if isinstance(run, Run) else run.id, run.description)
-
-
 def run_title(run: Run) -> str:
     """Return image and settings of a run, as a heading."""
     return f"{names.image_of(run.description)}: {names.how(run.description)}"
 
 
-def came_from(description: Mapping[str, Any]) -> str:
-    """Say from which run this one was trained again; empty for other runs."""
-    before = description.get("from")
-    if not before:
+def came_from(before: Before | None) -> str:
+    """Say from which run one was trained again; empty for other runs."""
+    if before is None:
         return ""
-    n = before["corrections"]
+    n = before.corrections
     what = f"{n} {'correction' if n == 1 else 'corrections'}"
-    return f"Trained again from run {before['run']}, epoch {before['epoch']} with {what}"
+    return f"Trained again from run {before.run}, epoch {before.epoch} with {what}"
 
 
 def progress_line(now: Progress) -> str:

@@ -27,32 +27,19 @@ def start_run() -> Run:
     inputs, truth = cached.inputs()
     # An error in the crops is raised here, before anything is written.
     make_dataset(inputs, config)
-    image = cached.image()
-    about = {
-        **state.description(),
-        "region": cached.region(),
-        "whole": cached.whole_shape(),
-        "pixel_size": cached.pixel_size(),
-        **image.roles,
-        "reading": state.choices().source.reading,
-        "channels": seen_names(image, config),
-    }
-    others = _prepared_others()
-    if others:
-        about["others"] = [other.image.name for other in others]
-    unseen = unseen_channels(image, config)
-    run = Run.create(
+    run = Run.of_image(
         new_run_path(),
-        inputs,
+        cached.image(),
         config,
-        truth=truth,
-        unseen=unseen,
-        others=others,
-        description=about,
+        (inputs, truth),
+        others=_prepared_others(),
+        pixel_size=cached.pixel_size(),
+        reading=state.choices().source.reading,
+        **state.description(),
     )
     other_images.forget_refused()
     cached_runs.jobs().submit(run)
-    state.open_run(run.path.name)
+    state.open_run(run.id)
     return run
 
 

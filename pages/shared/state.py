@@ -7,21 +7,19 @@ reloading or sharing the address brings both back. Pages read `choices()` and ch
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import streamlit as st
 
-from cellcutter_core.choices.adopted import adopt
 from cellcutter_core.choices.choices import Choices, Source, changed, keys
 from cellcutter_core.choices.draft import (
     Draft,
     described,
-    file_of,
-    files_of,
     keys_then,
     markers_digest,
 )
+from cellcutter_core.choices.sources import choices_of
 from cellcutter_core.markers.finding import Nuclei
 from cellcutter_core.runs.folder import find_run
 from cellcutter_core.runs.store import Run
@@ -223,8 +221,6 @@ def open_run(run_id: str, *, with_choices: bool = False) -> None:
         If there is no such run, or it is damaged.
     """
     opened = find_run(run_id)
-    if "choices" not in opened.description:
-        adopt(opened)
     st.session_state[RUN] = run_id
     st.query_params["run"] = run_id
     if with_choices:
@@ -239,25 +235,18 @@ def take_choices_of(opened: Run) -> None:
     ValueError
         If its images are no longer here and the run does not hold them.
     """
-    chosen = Choices(**opened.description["choices"])
-    files = [file for source in (chosen.source, *chosen.others) for file in files_of(source)]
-    files += [] if chosen.source.truth is None else [file_of(chosen.source.truth)]
-    all_named = len(chosen.others) == len(opened.other_files)
-    if not all_named or not all(file.exists() for file in files):
-        # The run came from another machine, or its files were deleted.
-        chosen = adopt(opened)
+    chosen = choices_of(opened)
     draft().save(chosen)
-    if opened.description.get("edits"):
+    if opened.description.edits:
         inputs = opened.inputs
         draft().save_markers(chosen, Nuclei(inputs.nuclei, inputs.points))
     forget_edits()
     st.session_state[CHOICES] = chosen
 
 
-def description() -> dict[str, Any]:
-    """Return the entries of a run's description that state the current choices."""
-    edits = markers_digest(edited_markers())
-    return {**described(choices(), edits=edits), "edits": edits}
+def description() -> Mapping[str, Any]:
+    """Return the attributes of a run's description that state the current choices."""
+    return described(choices(), edits=markers_digest(edited_markers()))
 
 
 def differing(opened: Run) -> tuple[str, ...]:
@@ -287,7 +276,7 @@ def look_back(run_id: str) -> None:
     """
     opened = find_run(run_id)
     before = draft()
-    if "choices" in opened.description and not differing(opened):
+    if opened.description.choices and not differing(opened):
         open_run(run_id)
         return
     st.session_state[DRAFT] = Draft()

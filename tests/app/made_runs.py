@@ -117,6 +117,7 @@ def as_of_before(run: Run) -> Run:
     """A run as the program wrote it when there was no taught network yet."""
     file = run.path / "run.json"
     about = json.loads(file.read_text("utf-8"))
+    del about["format"]
     for config in (about["config"], about["choices"]["config"]):
         del config["version"], config["network"]["start"]
         config["crops"] |= {"size": 64, "guidance": 3.0}

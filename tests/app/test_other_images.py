@@ -93,7 +93,7 @@ def test_of_a_file_with_several_images_all_are_taken_but_the_image_itself(files)
     app = shown(app.button(key="train_start").click().run())
     (summary,), _ = list_runs()
     run = find_run(summary.id)
-    assert run.description["others"] == ["three.ome-scene2.tif"]
+    assert run.description.others == ("three.ome-scene2.tif",)
     np.testing.assert_array_equal(
         run.others[0].image.pixels, sample((128, 144), seed=2).pixels[..., [0, 2]]
     )
@@ -153,7 +153,7 @@ def test_start_prepares_them_and_hands_them_over(files, asked):
     (summary,), _ = list_runs()
     assert asked == [("submit", summary.id, {})]
     run = find_run(summary.id)
-    assert run.description["others"] == ["b.npz", "c.npz"]
+    assert run.description.others == ("b.npz", "c.npz")
     first, second = run.others
     assert first.image.shape == second.image.shape == (128, 144)
     assert first.image.roles == {"cell": ["fluorescence"], "nucleus": "nucleus"}
@@ -274,7 +274,7 @@ def test_the_others_of_a_run_from_elsewhere_come_with_it(run):
 
 def test_where_they_cannot_be_had_from_the_run_it_says_so(run):
     (run.path / "others" / "0002.npz").write_bytes(b"no longer whole")
-    file_of(Choices(**run.description["choices"]).others[1]).unlink()
+    file_of(Choices(**run.description.choices).others[1]).unlink()
     app = open_page("train", run)
     app = shown(app.button(key="train_duplicate").click().run())
     assert "0002.npz is damaged" in app.error[0].value

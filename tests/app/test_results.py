@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 from cellcutter_core.choices.choices import Choices
 from cellcutter_core.export import FORMATS, Result, content
 from cellcutter_core.runs.corrections import keep_corrections
+from cellcutter_core.runs.description import Before
 from cellcutter_core.runs.folder import find_run
 from cellcutter_core.runs.store import Run, State
 from pages.parts.results.downloads import OF_KEPT
@@ -227,7 +228,7 @@ def test_training_again_makes_a_run_of_the_corrected_cells(run, asked):
     app = press(app, "again")
     (new,) = [name for kind, name, _ in asked if kind == "submit"]
     made = find_run(new)
-    assert made.description["from"] == {"run": "r1", "epoch": LAST, "corrections": 1}
+    assert made.description.before == Before(run="r1", epoch=LAST, corrections=1)
     assert made.config.training.epochs == 5
     assert len(made.inputs.points) == len(run.inputs.points) + 1
     assert app.session_state["run"] == new
@@ -238,7 +239,7 @@ def test_training_again_makes_a_run_of_the_corrected_cells(run, asked):
     # The markers on the page Cells are those of the run; the settings are the usual ones.
     assert not [warning for warning in app.warning if "out of date" in warning.value]
     assert len(app.session_state["edits"].points) == len(made.inputs.points)
-    assert app.session_state["choices"].config == Choices(**run.description["choices"]).config
+    assert app.session_state["choices"].config == Choices(**run.description.choices).config
 
 
 def test_training_again_without_a_network_is_told(run, asked):

@@ -151,7 +151,7 @@ def test_an_old_run_that_is_opened_brings_its_image_and_settings_and_one_can_go_
     app = shown(app.button(key="train_open").click().run())
     assert list(standing(app).values())[:5] == ["done"] * 4 + ["next"]
     assert not app.warning
-    assert app.session_state["choices"] == Choices(**find_run("r1").description["choices"])
+    assert app.session_state["choices"] == Choices(**find_run("r1").description.choices)
     assert app.session_state["choices"].config.mask == old.config.mask
     app = shown(app.button(key="train_choices_back").click().run())
     assert app.session_state["choices"] == before

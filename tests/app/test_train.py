@@ -87,7 +87,7 @@ def test_start_writes_a_run_of_the_choices_and_queues_it(asked):
     assert app.session_state["run"] == summary.id
     run = find_run(summary.id)
     assert run.config.training.epochs == 5
-    assert run.description["region"] == [0, 0, 128, 160]
+    assert run.description.region == (0, 0, 128, 160)
     assert list(run.unseen) == ["bright field", "nucleus"]
     assert run.inputs.image.shape[:2] == (128, 160)
 

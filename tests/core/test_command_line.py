@@ -350,7 +350,7 @@ def test_one_of_several_images_and_then_all_of_them(tmp_path, capsys):
             tif.write(pixels, metadata={"axes": "CYX"})
     options = ["--out", str(out), "--scene", "1", "--epochs", "1", *TINY]
     assert main(["segment", str(file), *options]) == 0
-    assert Run(out).description["reading"] == {"scene": 1}
+    assert Run(out).description.reading == {"scene": 1}
     # A file with one image needs none chosen, of one with several all are taken.
     save(sample((160, 160), seed=2), tmp_path / "one.npz")
     to = tmp_path / "applied"
@@ -381,10 +381,10 @@ def test_a_region_of_the_image(image_file, tmp_path, capsys):
     assert labels.shape == np.load(image_file)["image"].shape[:2]
     np.testing.assert_array_equal(labels[20:120, 10:130], run.epoch(1).labels)
     assert np.count_nonzero(labels) == np.count_nonzero(run.epoch(1).labels)
-    cell = run.description["channels"][0]
+    cell = run.description.channels[0]
     assert cell == "fluorescence"
     np.testing.assert_array_equal(run.inputs.image[..., 0], expected[..., 0])
-    assert tuple(run.description["region"]) == (20, 10, 120, 130)
+    assert run.description.region == (20, 10, 120, 130)
     for wrong, message in [
         ("0,0,9", "takes ROW,COL,HEIGHT,WIDTH"),
         ("a,b,c,d", "takes ROW,COL,HEIGHT,WIDTH"),

@@ -51,7 +51,7 @@ def _readme(result: Result, table: list[str], missing: list[str], *, with_recipe
     run, config = result.run, result.run.config
     said: dict[str, dict[str, Any]] = {event["kind"]: event for event in run.events()}
     device, started = said.get("device", {}), said.get("started", {})
-    created = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(run.description.get("created", 0)))
+    created = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(run.description.created))
     facts = {
         "image": f"{result.image_name}, {' × '.join(map(str, result.labels.shape))} pixels "
         "(rows × columns)",
@@ -64,7 +64,7 @@ def _readme(result: Result, table: list[str], missing: list[str], *, with_recipe
         "run started": created,
         "trained again from": _before(result),
         "network began with": "" if _before(result) else STARTS[config.network.start].lower(),
-        "also trained on": ", ".join(run.description.get("others", ())),
+        "also trained on": ", ".join(run.description.others),
         "preset": config.preset,
         "seed": config.training.seed,
         "device": ", ".join(str(device[key]) for key in ("device", "precision") if key in device),
@@ -119,8 +119,8 @@ def _pixel_size(result: Result) -> str:
 
 
 def _before(result: Result) -> str:
-    before = result.run.description.get("from")
-    return f"run {before['run']}, cells of epoch {before['epoch']}" if before else ""
+    before = result.run.description.before
+    return f"run {before.run}, cells of epoch {before.epoch}" if before else ""
 
 
 def _corrected(result: Result) -> str:

@@ -96,7 +96,7 @@ def in_same_roles(
     Image
         A role stays as it was guessed unless the image has all channels of it.
     """
-    if "cell" not in roles or "nucleus" not in roles:
+    if not roles:
         return image
     # A single file may hold all channels, with the same names as in the first image.
     image = image.in_roles_of(roles, keep=keep)

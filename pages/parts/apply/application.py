@@ -95,7 +95,7 @@ def _begin(run: Run, files: list[Path], formats: list[str], how: dict[str, Any])
 
 def _how_to_read(run: Run) -> dict[str, Any]:
     """Return the options for `Trained.read`; those left out are as in the run."""
-    own = run.description.get("reading", {})
+    own = run.description.reading
     how: dict[str, Any] = {}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         labels = {

@@ -8,14 +8,13 @@ import streamlit as st
 from cellcutter_core.choices.choices import changed
 from cellcutter_core.paths.watershed import BASELINES
 from cellcutter_core.runs.folder import RunSummary, find_run, list_runs
-from cellcutter_core.runs.names import differences
+from cellcutter_core.runs.names import differences, run_name
 from cellcutter_core.runs.store import Run
 from cellcutter_core.view.figures import panes
 from pages.parts.compare.scores import Shown
 from pages.shared import panels
 from pages.shared.caching import cached_runs
 from pages.shared.epochs import against, choose_epoch, difference, labels_of, show, since
-from pages.shared.run_words import run_name
 
 
 def two_epochs(run: Run, epochs: list[int]) -> Shown:
@@ -106,9 +105,9 @@ def what_differs(run: Run, other: Run) -> None:
 
 def runs_like(run: Run) -> list[RunSummary]:
     """Return all other runs with epochs; those of the same region come first."""
-    region = run.description.get("region")
+    region = run.description.region
     others = [one for one in list_runs()[0] if one.epochs_done and one.id != run.path.name]
-    return sorted(others, key=lambda one: one.description.get("region") != region)
+    return sorted(others, key=lambda one: one.description.region != region)
 
 
 def show_two_runs(run: Run, other: Run, *, last: int) -> None:
@@ -127,7 +126,7 @@ def show_two_runs(run: Run, other: Run, *, last: int) -> None:
         f"The other, epoch {other.epochs[-1]}": cached_runs.run_cells(other, other.epochs[-1]),
     }
     legend = {}
-    steps = changed(run.description.get("keys", {}), other.description.get("keys", {}))
+    steps = changed(run.description.step_keys, other.description.step_keys)
     points = [cached_runs.run_inputs(one.path.name)[0].points for one in (run, other)]
     if "image" in steps:
         st.warning("These runs are of different images or regions.", icon=":material/info:")

@@ -150,7 +150,7 @@ def again(run: Run, epoch: int, done: list[Correction]) -> None:
         if st.button("Start", icon=":material/play_arrow:", type="primary", key="results_again"):
             with panels.show_errors():
                 # If the current choices are those of this run, take those of the new run, too.
-                follow = "choices" in run.description and not state.differing(run)
+                follow = bool(run.description.choices) and not state.differing(run)
                 new = train_again(run, epoch, new_run_path(), epochs=int(epochs))
                 cached_runs.jobs().submit(new)
                 state.open_run(new.path.name, with_choices=follow)

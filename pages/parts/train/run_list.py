@@ -13,8 +13,9 @@ from cellcutter_core.runs.deleted import (
     restore_run,
 )
 from cellcutter_core.runs.folder import RunSummary, list_runs
+from cellcutter_core.runs.names import run_name
 from pages.shared import panels, state
-from pages.shared.run_words import format_duration, run_name
+from pages.shared.run_words import format_duration
 
 # Session-state key: id of the run that was deleted last, so that one click brings it back.
 LAST_DELETED = "train_last_deleted"

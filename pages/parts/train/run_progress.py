@@ -55,7 +55,7 @@ def device_line(run: Run) -> str:
         if n_others := len(run.other_files):
             images = "1 other image" if n_others == 1 else f"{n_others} other images"
             parts.append(f"{event.get('n_cells_of_others', 0)} in {images}")
-    return " · ".join([*parts, *filter(None, [came_from(run.description)])])
+    return " · ".join([*parts, *filter(None, [came_from(run.description.before)])])
 
 
 def results(run: Run, now: Progress) -> None:

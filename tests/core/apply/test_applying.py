@@ -605,7 +605,7 @@ def test_where_names_do_not_say_channels_it_is_told(in_files: Path, tmp_path: Pa
     about["files"] = ["img.tif", "img.tif"]
     file.write_text(json.dumps(about))
     run = Run(tmp_path / "run")
-    assert run.description["files"] == about["files"]
+    assert run.description.files == tuple(about["files"])
     trained, more = Trained(run), in_files / "more"
     with pytest.raises(
         ValueError, match=r"^B1_cyto.tif: .* do not name the channels \(img.tif, img.tif\)"

@@ -80,7 +80,7 @@ def test_the_other_images_of_the_file_itself(tmp_path: Path) -> None:
     command = ["segment", str(file), "--scene", "1", "--with", str(file)]
     assert main([*command, "--out", str(tmp_path / "run"), *SMALL]) == 0
     run = Run(tmp_path / "run")
-    assert run.description["others"] == ["three.ome-scene0.tif", "three.ome-scene2.tif"]
+    assert run.description.others == ("three.ome-scene0.tif", "three.ome-scene2.tif")
     for other, seed in zip(run.others, (0, 2), strict=True):
         pixels = sample((128, 144), seed=seed).pixels[..., [0, 2]]
         np.testing.assert_array_equal(other.image.pixels, pixels)
@@ -141,7 +141,7 @@ def test_another_image_goes_into_a_file_and_comes_back(images: list[Image], whol
 
 def test_what_was_found_is_written(whole: Run) -> None:
     folder = whole.path / "others"
-    assert whole.description["others"] == ["1.npz", "2.npz"]
+    assert whole.description.others == ("1.npz", "2.npz")
     summary = json.loads((whole.path / "result.json").read_text("utf-8"))
     done = [Outcome(**one) for one in summary["others"]]
     assert [(one.name, one.image) for one in done] == [("1", "1.npz"), ("2", "2.npz")]

@@ -18,8 +18,10 @@ from cellcutter_core.choices.sources import (
     read_source,
     whole_image_files,
 )
+from cellcutter_core.config import QUICK
 from cellcutter_core.images.file_sets.channel_files import read_channel_files
 from cellcutter_core.images.image import read_image
+from cellcutter_core.runs.description import Description
 
 PIXELS = np.random.default_rng(0).integers(0, 200, (40, 50)).astype(np.uint8)
 
@@ -28,7 +30,7 @@ class Described:
     """Of a run, what it says of itself."""
 
     def __init__(self, **description: Any) -> None:
-        self.description = description
+        self.description = Description(config=QUICK, **description)
 
 
 @pytest.fixture(autouse=True)

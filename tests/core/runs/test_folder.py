@@ -108,14 +108,18 @@ def test_the_list_is_newest_first_and_counts_what_is_damaged(folder):
     assert [run.id for run in runs] == ["a-new", "b-old"]
     assert n_damaged == 1
     first, second = runs
-    assert (first.status, first.preset, first.epochs_done, first.epochs) == (
+    assert (first.status, first.description.config.preset, first.epochs_done, first.epochs) == (
         "queued",
         "paper",
         0,
         30,
     )
-    assert (first.scores, first.description["image"], first.created) == (None, "a-new.tif", 200.0)
-    assert (second.status, second.preset) == ("running", "quick")
+    assert (first.scores, first.description.image, first.description.created) == (
+        None,
+        "a-new.tif",
+        200.0,
+    )
+    assert (second.status, second.description.config.preset) == ("running", "quick")
     assert (second.epochs_done, second.epochs) == (1, 3)
     assert (second.seconds, second.collapsed, second.scores) == (2.5, True, {"ap50": 0.5})
     # What is listed is what is now, whatever was listed before.

@@ -1,8 +1,12 @@
 """Names of runs say what differs between them."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from cellcutter_core.config import FROM_NOTHING, PAPER, QUICK, Config, starting
+from cellcutter_core.runs.description import Description
 from cellcutter_core.runs.names import (
     changes_in_words,
     differences,
@@ -47,13 +51,18 @@ def test_settings_in_words(config: Config, words: str) -> None:
     assert settings_in_words(config) == words
 
 
-def described(config: Config = QUICK, **more: object) -> dict[str, object]:
-    return {"created": 0.0, "config": config.model_dump(), "image": "a.tif", **more}
+def described(config: Config = QUICK, **more: object) -> Description:
+    return Description(config=config, image="a.tif", **more)
+
+
+def name_of(run_id: str, about: Description) -> str:
+    run: Any = SimpleNamespace(id=run_id, description=about)
+    return run_name(run)
 
 
 def test_two_runs_of_one_image_have_names_that_say_what_differs() -> None:
     names = [
-        run_name(f"20260101-000000-{id_}", about).partition(" · ")[2]
+        name_of(f"20260101-000000-{id_}", about).partition(" · ")[2]
         for id_, about in {
             "aaaaa": described(),
             "bbbbb": described(FROM_NOTHING),
@@ -103,7 +112,6 @@ def test_what_is_new_in_settings() -> None:
 
 
 def test_a_run_of_long_ago_has_a_name() -> None:
-    assert image_of({}) == "from the command line"
-    assert run_name("r1", {"config": QUICK.model_dump()}).endswith(
-        "from the command line · quick · r1"
-    )
+    about = Description(config=QUICK)
+    assert image_of(about) == "from the command line"
+    assert name_of("r1", about).endswith("from the command line · quick · r1")

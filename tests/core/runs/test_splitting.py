@@ -16,6 +16,7 @@ from cellcutter_core.jobs.worker import work
 from cellcutter_core.paths.cost_map import CostMap
 from cellcutter_core.pipeline import prepare, segment_inputs
 from cellcutter_core.runs.corrections import Correction, corrected, keep_corrections
+from cellcutter_core.runs.description import Before
 from cellcutter_core.runs.splitting import proposed_points, split_cell
 from cellcutter_core.runs.store import Run
 from cellcutter_core.simulation.sample import sample
@@ -226,8 +227,8 @@ def test_a_run_trained_again_has_the_extra_cell_and_begins_with_the_network(
 
     again = train_again(run, 2, tmp_path / "second", epochs=1)
     assert len(again.inputs.points) == len(inputs.points) + 1
-    assert again.description["from"] == {"run": "first", "epoch": 2, "corrections": 1}
-    assert again.description["pixel_size"] == 0.5
+    assert again.description.before == Before(run="first", epoch=2, corrections=1)
+    assert again.description.pixel_size == 0.5
     assert again.config.training.epochs == 1
     assert again.config.training.warm_up == 0
     state = run.load_state()

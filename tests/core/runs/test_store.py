@@ -36,7 +36,7 @@ def drawing(value):
 def test_what_is_created_is_read_back(run, inputs):
     again = Run(run.path)
     assert again.config == CONFIG
-    assert again.description["image"] == "a.tif"
+    assert again.description.image == "a.tif"
     np.testing.assert_array_equal(again.inputs.image, inputs.image)
     assert again.inputs.image.dtype == np.uint16
     np.testing.assert_array_equal(again.inputs.mask, inputs.mask)
@@ -132,7 +132,7 @@ def test_baselines_come_back_by_name(run):
 def test_the_only_baseline_of_an_old_run_is_what_its_settings_took(run, guidance, name):
     file = run.path / "run.json"
     about = json.loads(file.read_text("utf-8"))
-    about["config"].pop("version")
+    del about["format"], about["config"]["version"]
     if guidance is not None:
         about["config"]["crops"]["guidance"] = guidance
     file.write_text(json.dumps(about), "utf-8")
@@ -366,3 +366,29 @@ def test_time_left_is_told_before_the_first_epoch_ends() -> None:
     # Gone on with, the pace of before counts until there is another.
     again = [*whole, started]
     assert progress(again, config).seconds_left == pytest.approx(30 * 4.8)
+
+
+def test_brief_events_leave_out_steps_and_say_the_same(run):
+    run.record("started", pid=os.getpid(), host=socket.gethostname(), epochs=2)
+    for step in (1, 2, 3):
+        run.record("step", epoch=1, step=step, seconds=0.5)
+    run.record("epoch", epoch=1, seconds=1.5, scores=None)
+    run.record("queued", epochs=2)
+    for step in (1, 2):
+        run.record("step", epoch=2, step=step, seconds=0.5)
+    found = run.events(brief=True)
+    assert [event["kind"] for event in found] == [
+        *("started", "step", "epoch", "queued", "step"),
+    ]
+    assert [event["step"] for event in found if event["kind"] == "step"] == [1, 1]
+    (listed, whole) = (progress(events, CONFIG) for events in (found, run.events()))
+    assert (listed.status, listed.epochs_done, listed.seconds) == ("running", 1, 1.5)
+    assert (whole.status, whole.epochs_done, whole.seconds) == ("running", 1, 1.5)
+
+
+def test_a_torn_line_among_the_events_is_left_out(run):
+    run.record("started", epochs=2)
+    with (run.path / "events.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write('{"kind": "st')
+    run.record("stopped")
+    assert [event["kind"] for event in run.events()] == ["started", "stopped"]

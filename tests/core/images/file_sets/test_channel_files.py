@@ -161,9 +161,9 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     more = ["--nucleus-file", blob, "--channel-file", phase, "--out", str(out)]
     assert main(["segment", cell, *more, *TINY]) == 0
     run = Run(out)
-    assert run.description["image"] == "cell.tif"
+    assert run.description.image == "cell.tif"
     np.testing.assert_array_equal(run.inputs.image[..., 0], seen.pixels[..., 0])
-    assert set(run.unseen) | set(run.description["channels"]) == {"cell", "phase", "blob"}
+    assert set(run.unseen) | set(run.description.channels) == {"cell", "phase", "blob"}
     capsys.readouterr()
     assert main(["segment", "--nucleus-file", blob]) == 2
     assert re.search(r"go with IMAGE; give its file first\n$", capsys.readouterr().err)

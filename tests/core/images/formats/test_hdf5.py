@@ -152,4 +152,4 @@ def test_the_command_takes_a_data_set_by_its_name(tmp_path: Path) -> None:
     assert main(["segment", str(tmp_path / "a.h5"), "--scene", "raw", "--out", out, *tiny]) == 0
     run = Run(tmp_path / "run")
     assert run.inputs.image.shape[:2] == (96, 96)
-    assert run.description["reading"] == {"scene": "raw"}
+    assert run.description.reading == {"scene": "raw"}

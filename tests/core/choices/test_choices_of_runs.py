@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from cellcutter_core.choices.adopted import adopt
 from cellcutter_core.choices.choices import Choices, changed, keys
 from cellcutter_core.choices.chosen_others import kept_place
 from cellcutter_core.choices.draft import file_of, markers_digest
+from cellcutter_core.choices.sources import choices_of
 from cellcutter_core.config import QUICK
 from cellcutter_core.images.image import read_image
 from cellcutter_core.images.regions import cut_out
@@ -53,7 +53,7 @@ def made(path, *, markers=None):
 
 def test_the_choices_lead_to_what_the_run_was_given(tmp_path):
     image, run = made(tmp_path / "runs" / "r1")
-    choices = adopt(run)
+    choices = choices_of(run)
     assert choices.config == CONFIG
     assert choices.pixel_size == 0.5
     assert choices.region == (0, 0, 128, 160)
@@ -70,24 +70,24 @@ def test_the_choices_lead_to_what_the_run_was_given(tmp_path):
 
 def test_it_is_done_once_and_stands_in_the_run(tmp_path):
     _, run = made(tmp_path / "runs" / "r1")
-    choices = adopt(run)
+    choices = choices_of(run)
     again = Run(run.path)
-    assert Choices(**again.description["choices"]) == choices
-    assert again.description["image"] == "mine.tif"
+    assert Choices(**again.description.choices) == choices
+    assert again.description.image == "mine.tif"
     assert again.config == CONFIG
-    assert changed(keys(choices), again.description["keys"]) == ()
+    assert changed(keys(choices), again.description.step_keys) == ()
     other = choices.with_setting("markers", "diameter", 20.0)
-    assert changed(keys(other), again.description["keys"]) != ()
-    # The same image has the same name, whoever adopts it.
-    assert adopt(again) == choices
+    assert changed(keys(other), again.description.step_keys) != ()
+    # The same image has the same name, whoever opens it.
+    assert choices_of(again) == choices
 
 
 def test_markers_from_a_file_are_those_of_the_run(tmp_path):
     _, run = made(tmp_path / "runs" / "r1", markers="points.csv")
-    choices = adopt(run)
+    choices = choices_of(run)
     digest = markers_digest(Nuclei(run.inputs.nuclei, run.inputs.points))
-    assert run.description["edits"] == digest
-    assert run.description["keys"] == dict(keys(choices, edits=digest))
+    assert run.description.edits == digest
+    assert run.description.step_keys == dict(keys(choices, edits=digest))
 
 
 def test_other_images_that_it_was_trained_on_come_with_it(tmp_path):
@@ -101,7 +101,7 @@ def test_other_images_that_it_was_trained_on_come_with_it(tmp_path):
     run = Run.create(
         tmp_path / "runs" / "r1", inputs, CONFIG, unseen=unseen, others=others, description=about
     )
-    choices = adopt(run)
+    choices = choices_of(run)
     (other,) = choices.others
     (found,) = others
     place, how = kept_place(other), choices.reading_of(other)
