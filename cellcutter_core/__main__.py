@@ -318,7 +318,6 @@ def _segment(chosen: argparse.Namespace) -> None:
     from cellcutter_core.runs.store import Run
     from cellcutter_core.simulation.sample import sample
     from cellcutter_core.training.datasets import make_dataset
-    from cellcutter_core.training.image_inputs import seen_names, unseen_channels
 
     config = _config(chosen)
     region = _box(chosen.region)
@@ -450,7 +449,7 @@ def _continue(chosen: argparse.Namespace) -> None:
 
 def _train(run: Any, epochs: int | None) -> None:
     from cellcutter_core.jobs.progress_bar import progress_bar
-    from cellcutter_core.jobs.worker import work
+    from cellcutter_core.jobs.training import work
     from cellcutter_core.processes.ending import asked_to_end
 
     with progress_bar(run, epochs) as show, asked_to_end() as stop:
@@ -614,7 +613,7 @@ def _evaluate(chosen: argparse.Namespace) -> None:
 
 def _info(chosen: argparse.Namespace) -> None:
     from cellcutter_core import __version__
-    from cellcutter_core.jobs.worker import versions
+    from cellcutter_core.jobs.training import versions
     from cellcutter_core.network.backend import backend
 
     del chosen

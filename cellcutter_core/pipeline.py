@@ -27,7 +27,6 @@ from cellcutter_core.markers.given_extent import given_cover
 from cellcutter_core.markers.given_markers import read_markers
 from cellcutter_core.mask.graph_cut import mask_channels
 from cellcutter_core.network.backend import backend, fastest_precision
-from cellcutter_core.paths.watershed import watershed_labels
 from cellcutter_core.training.crops import Dataset
 from cellcutter_core.training.datasets import make_dataset
 from cellcutter_core.training.image_inputs import check_seen, inputs_of, truth_of
@@ -330,19 +329,3 @@ def _segmented(
         # Stopped within an epoch, the network has learnt more than the last prediction shows.
         network.set_weights(weights, data.n_channels)
     return [prediction, *(predict_cells(network, *other, config) for other in others)]
-
-
-def baselines(inputs: Inputs) -> dict[str, NDArray[np.int32]]:
-    """Compute the baselines: cells from mask and markers, without training.
-
-    Returns
-    -------
-    dict of str to (H, W) int32
-        Name in `BASELINES` → labels; cell k is that of point k - 1. Each pixel of the mask goes to
-        the marker with the cheapest path through the image ("paths"), or to the nearest marker
-        within the mask ("watershed").
-    """
-    return {
-        "paths": inputs.path_labels.labels,
-        "watershed": watershed_labels(inputs.nuclei, inputs.mask, points=inputs.points),
-    }

@@ -9,8 +9,7 @@
       stop              exists if somebody asked it to stop
       lock              exists while a process works on it
 
-``python -m cellcutter_core.apply.application DIRECTORY`` executes an application. Started again on
-the same folder, it continues with the remaining images.
+Started again on the same folder, it continues with the remaining images.
 """
 
 from __future__ import annotations
@@ -18,8 +17,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -37,11 +34,10 @@ from cellcutter_core.export import png_file
 from cellcutter_core.export.archive import FolderFiles, zipped
 from cellcutter_core.files import atomic
 from cellcutter_core.images.file_sets.given_files import ImageFiles
-from cellcutter_core.processes.ending import asked_to_end, come_last
 from cellcutter_core.runs.folder import new_run_id
-from cellcutter_core.runs.journal import Journal
-from cellcutter_core.runs.lock import alive, held
-from cellcutter_core.runs.store import Run, Status
+from cellcutter_core.runs.job_folder import JobFolder, Status, status_of
+from cellcutter_core.runs.lock import alive
+from cellcutter_core.runs.store import Run
 from cellcutter_core.view.render import Rgb, overlay
 
 # The longest side of a preview in pixels: about the width of a column of the page.
@@ -80,7 +76,7 @@ class Standing:
         return self.n - len(self.outcomes)
 
 
-class Application(Journal):
+class Application(JobFolder):
     """The folder of an application.
 
     Attributes
@@ -117,11 +113,6 @@ class Application(Journal):
             raise ValueError(
                 f"{self.path} is not the folder of an application ({error}); apply the run again"
             ) from None
-
-    @staticmethod
-    def is_at(path: str | os.PathLike[str]) -> bool:
-        """Return whether a folder is that of an application."""
-        return (Path(path) / "application.json").exists()
 
     @classmethod
     def create(
@@ -211,32 +202,25 @@ def standing(
     events: Sequence[Mapping[str, Any]],
     names: Sequence[str],
     *,
-    alive: Callable[..., bool] = lambda pid, host: True,
+    alive: Callable[..., bool] | None = None,
 ) -> Standing:
     """Compute the status of an application from its events. Pure, except that `alive` is called.
 
     An image that failed before the last start of the process counts as not done: it is tried again.
     """
-    status: Status = "queued"
-    message, share = "", 0.0
-    started: Mapping[str, Any] = {}
+    share = 0.0
     done: dict[str, Outcome] = {}
     for event in events:
         match event["kind"]:
             case "queued":
-                status, message = "queued", ""
                 done = {name: one for name, one in done.items() if not one.error}
             case "started":
-                status, message, started, share = "running", "", event, 0.0
+                share = 0.0
             case "part":
                 share = event["share"]
             case "image":
                 done[event["outcome"]["name"]], share = Outcome(**event["outcome"]), 0.0
-            case "finished" | "stopped" | "failed" as end:
-                status, message = end, event.get("message", "")
-    if status == "running" and not alive(started.get("pid"), started.get("host")):
-        status = "crashed"
-        message = "the process ended without a message, perhaps for lack of memory; continue"
+    status, message = status_of(events, alive)
     left = [name for name in names if name not in done]
     ordered = tuple(done[name] for name in names if name in done)
     return Standing(status, message, ordered, left[0] if left else "", len(names), share)
@@ -250,35 +234,26 @@ def work(application: Application, *, stop: Callable[[], bool] = lambda: False) 
     ValueError
         If the run has no network, which is also recorded, or another process works on this.
     """
-    with held(application.path):
-        try:
-            _work(application, stop)
-        except BaseException as error:
-            reason = str(error) or type(error).__name__
-            application.record("failed", message=" ".join(reason.split()))
-            raise
-
-
-def _work(application: Application, stop: Callable[[], bool]) -> None:
-    now = application.progress
-    application.record("started", pid=os.getpid(), host=socket.gethostname())
-    done = {outcome.name for outcome in now.outcomes}
-    left = {name: file for name, file in application.files.items() if name not in done}
-    for outcome, applied in apply_to_files(
-        Trained(application.run),
-        left,
-        application.results,
-        scenes=application.scenes,
-        formats=application.formats,
-        earlier=now.outcomes,
-        stop=lambda: stop() or application.asked_to_stop,
-        progress=lambda name, share: application.record("part", name=name, share=share),
-        **application.how,
-    ):
-        if applied is not None:
-            _write_previews(application, outcome.name, applied)
-        application.record("image", outcome=asdict(outcome))
-    application.record("stopped" if application.progress.n_left else "finished")
+    with application.worked_on():
+        now = application.progress
+        done = {outcome.name for outcome in now.outcomes}
+        left = {name: file for name, file in application.files.items() if name not in done}
+        for outcome, applied in apply_to_files(
+            Trained(application.run),
+            left,
+            application.results,
+            scenes=application.scenes,
+            formats=application.formats,
+            earlier=now.outcomes,
+            stop=lambda: stop() or application.asked_to_stop,
+            progress=lambda name, share: application.record("part", name=name, share=share),
+            **application.how,
+        ):
+            if applied is not None:
+                application.check_lock()
+                _write_previews(application, outcome.name, applied)
+            application.record("image", outcome=asdict(outcome))
+        application.record("stopped" if application.progress.n_left else "finished")
 
 
 def _write_previews(application: Application, name: str, applied: Applied | InBlocks) -> None:
@@ -291,22 +266,3 @@ def _write_previews(application: Application, name: str, applied: Applied | InBl
     for kind, picture in pictures.items():
         with atomic(application.preview(name, kind)) as temporary:
             temporary.write_bytes(png_file(picture[::step, ::step]))
-
-
-def main(arguments: list[str]) -> int:
-    """Return exit code 0 if it finished or was stopped, 2 if it could not work."""
-    if len(arguments) != 1:
-        print("usage: python -m cellcutter_core.apply.application DIRECTORY", file=sys.stderr)
-        return 2
-    come_last()
-    try:
-        with asked_to_end() as stop:
-            work(Application(arguments[0]), stop=stop)
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

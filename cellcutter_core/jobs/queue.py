@@ -1,4 +1,4 @@
-"""The queue of jobs, which are runs and applications: submit, position, cancel.
+"""The queue of jobs of all kinds: submit, position, cancel.
 
 Each job is executed by its own child process. A task of an executor starts the process and waits
 for it. On one machine the tasks are threads. On a cluster they may be those of
@@ -26,12 +26,12 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
 
-from cellcutter_core.apply.application import Application
-from cellcutter_core.config import check_current
+from cellcutter_core.jobs.kinds import job_at
 from cellcutter_core.jobs.warm_process import SPARE
 from cellcutter_core.processes.child import environment, module_command
 from cellcutter_core.processes.threads import Threads
 from cellcutter_core.runs.folder import list_runs, runs_folder
+from cellcutter_core.runs.job_folder import JobFolder
 from cellcutter_core.runs.lock import holder, process_exists
 from cellcutter_core.runs.store import Run
 
@@ -42,10 +42,9 @@ GRACE = 30.0
 LAST_GRACE = 5.0
 _LOOK_EVERY = 0.25
 
-Job = Run | Application
-
 _SERVER = uuid.uuid4().hex
-_going: set[str] = set()
+# Folder of each job that runs here → what it is.
+_going: dict[str, str] = {}
 
 
 class Jobs:
@@ -75,119 +74,84 @@ class Jobs:
         self._futures: dict[str, Future[None]] = {}
         self._lock = threading.Lock()
 
-    def submit(self, run: Run, *, epochs: int | None = None) -> None:
-        """Put a run at the end of the queue: a new one, or one to continue.
+    def submit(self, folder: JobFolder, **wanted: Any) -> None:
+        """Put a job at the end of the queue: a new one, or one to continue.
 
         Parameters
         ----------
-        run : Run
-        epochs : int, optional
-            Train to this epoch; default the last planned epoch.
+        folder : Run or Application
+        wanted
+            What its kind can be told: for a run `epochs`, to train to this epoch.
 
         Raises
         ------
         ValueError
-            If it is already running or queued, already has that many epochs, or is of an earlier
+            If it is already running or queued, nothing is left to do, or its run is of an earlier
             version.
         """
-        check_current(run.config)
-        if epochs is not None:
-            run.config.training.replace(epochs=epochs)  # It checks the bounds.
+        path = str(folder.path.absolute())
+        job = job_at(path, **wanted)
         with self._lock:
-            now = run.progress
-            if now.status == "running":
-                raise ValueError("this run is still running; stop it first, or wait until it ends")
-            path = str(run.path.absolute())
-            if self._waits(path):
-                raise ValueError("this run is already in the queue")
-            last = epochs or now.epochs
-            if now.epochs_done >= last:
+            if folder.progress.status == "running":
                 raise ValueError(
-                    f"this run already has {now.epochs_done} epochs; "
-                    "choose a larger number of epochs to continue it"
+                    f"this {job.what} is still running; stop it first, or wait until it ends"
                 )
-            self._queue(run, train_in_child, str(last), epochs=last)
-
-    def apply(self, application: Application) -> None:
-        """Put an application at the end of the queue: a new one, or one to continue.
-
-        Raises
-        ------
-        ValueError
-            If it is already running or queued, all its images are done, or its run is of an earlier
-            version.
-        """
-        check_current(application.run.config)
-        with self._lock:
-            now = application.progress
-            if now.status == "running" or self._waits(str(application.path.absolute())):
-                raise ValueError("this is already running or queued; wait until it is done")
-            if not now.n_left:
-                raise ValueError("all these images are already done; choose others")
-            self._queue(application, apply_in_child)
-
-    def _queue(self, job: Job, task: Callable[..., None], *args: str, **values: Any) -> None:
-        """Put a job at the end of the queue. The caller holds the lock."""
-        path = str(job.path.absolute())
-        job.forget_stop()
-        ticket = uuid.uuid4().hex
-        job.record(
-            "queued",
-            **values,
-            ticket=ticket,
-            server=_SERVER,
-            pid=os.getpid(),
-            host=socket.gethostname(),
-        )
-        self._futures = {
-            other: future
-            for other, future in self._futures.items()
-            if other != path and not future.done()
-        }
-        try:
-            future = self._executor.submit(task, path, *args, ticket)
-        except RuntimeError as error:
-            message = f"the run could not be put into the queue ({error}); start it again"
-            job.record("failed", message=message)
-            raise ValueError(message) from error
-        self._futures[path] = future
+            if self._waits(path):
+                raise ValueError(f"this {job.what} is already in the queue")
+            values = job.check()
+            folder.forget_stop()
+            ticket = uuid.uuid4().hex
+            me = {"server": _SERVER, "pid": os.getpid(), "host": socket.gethostname()}
+            folder.record("queued", ticket=ticket, **me, **values)
+            self._futures = {
+                other: future
+                for other, future in self._futures.items()
+                if other != path and not future.done()
+            }
+            try:
+                future = self._executor.submit(work_in_child, path, ticket)
+            except RuntimeError as error:
+                message = f"the {job.what} could not be queued ({error}); start it again"
+                folder.record("failed", message=message)
+                raise ValueError(message) from error
+            self._futures[path] = future
         future.add_done_callback(lambda done: _lost(done, path, ticket))
 
-    def cancel(self, run: Job) -> None:
+    def cancel(self, folder: JobFolder) -> None:
         """Take a job out of the queue, or stop it if it is running; ended jobs do not change.
 
-        It returns at once. A running run keeps its whole steps, an application its whole images. A
+        It returns at once. A training keeps its whole steps, an application its whole images. A
         job that does not stop by itself is ended after `GRACE` seconds.
         """
-        status = run.progress.status
+        status = folder.progress.status
         if status not in ("queued", "running"):
             return
-        run.ask_to_stop()
+        folder.ask_to_stop()
         with self._lock:
-            future = self._futures.get(str(run.path.absolute()))
+            future = self._futures.get(str(folder.path.absolute()))
         if status == "queued":
             # A job that is just being started finds the request to stop.
             if future is None or not future.running():
-                run.record("stopped")
+                folder.record("stopped")
             if future is not None:
                 future.cancel()
         elif future is None or future.done():
             # Started by a server that has ended, or from the command line: no task waits for it.
-            threading.Thread(target=_end, args=(str(run.path),), daemon=True).start()
+            threading.Thread(target=_end, args=(str(folder.path),), daemon=True).start()
 
-    def position(self, run: Job) -> int | None:
+    def position(self, folder: JobFolder) -> int | None:
         """Return 1 for the job that starts next, and so on; None if it is not queued here."""
-        path = str(run.path.absolute())
+        path = str(folder.path.absolute())
         with self._lock:
             waiting = [other for other in self._futures if self._waits(other)]
         return waiting.index(path) + 1 if path in waiting else None
 
-    def ahead(self, job: Job | None = None) -> list[Job]:
+    def ahead(self, folder: JobFolder | None = None) -> list[JobFolder]:
         """Return what comes before a queued job, in order: running jobs, then earlier queued ones.
 
         Parameters
         ----------
-        job : Run or Application, optional
+        folder : Run or Application, optional
             Default: a job that would be submitted now.
 
         Returns
@@ -195,7 +159,7 @@ class Jobs:
         list of Run or Application
             Empty if the job is not queued here.
         """
-        path = "" if job is None else str(job.path.absolute())
+        path = "" if folder is None else str(folder.path.absolute())
         with self._lock:
             there = {other: self._waits(other) for other in self._futures}
             going = [
@@ -204,14 +168,14 @@ class Jobs:
                 if not there[other] and not future.done()
             ]
         waiting = [other for other, waits in there.items() if waits]
-        if job is not None:
+        if folder is not None:
             if path not in waiting:
                 return []
             waiting = waiting[: waiting.index(path)]
         found = []
         for other in (*going, *waiting):
             with contextlib.suppress(ValueError):  # It was deleted.
-                found.append(_job(other))
+                found.append(job_at(other).folder)
         return found
 
     def _waits(self, path: str) -> bool:
@@ -220,7 +184,7 @@ class Jobs:
             return False
         # Other executors do not tell a waiting task from a running one; the run does.
         try:
-            return _job(path).progress.status == "queued"
+            return job_at(path).folder.progress.status == "queued"
         except ValueError:
             return False  # It was deleted.
 
@@ -238,55 +202,54 @@ class Jobs:
         return found
 
 
-def is_left_behind(job: Job) -> bool:
+def is_left_behind(folder: JobFolder) -> bool:
     """Return whether a job is still queued although the server that queued it has ended."""
-    queued = _last_queued(job)
-    return job.progress.status == "queued" and queued is not None and not _serves(queued)
+    queued = _last_queued(folder)
+    return folder.progress.status == "queued" and queued is not None and not _serves(queued)
 
 
-def train_in_child(path: str, epochs: str, ticket: str) -> None:
-    """The task: start a child process that trains the run in `path`, and wait for its end.
+def work_in_child(path: str, ticket: str) -> None:
+    """The task: start a child process that works on the job in `path`, and wait for its end.
 
     Parameters
     ----------
     path : str
-        The run folder, absolute.
-    epochs : str
-        Train to this epoch.
+        The folder of the job, absolute.
     ticket : str
-        Ticket of the event that queued it. If the run has another one by now, it is not started.
+        Ticket of the event that queued it. If the job has another one by now, it is not started.
     """
     try:
-        run = Run(path)
+        job = job_at(path)
     except ValueError:
         return  # Deleted while it waited.
+    folder = job.folder
+    if folder.progress.status != "queued" or not _holds(folder, ticket):
+        return
+    if folder.asked_to_stop:
+        folder.record("stopped")
+        return
+    with contextlib.ExitStack() as after, contextlib.suppress(OSError):
+        after.callback(SPARE.done)
+        try:
+            child = SPARE.take(path, folder.log_file) or _child(folder)
+        except OSError as error:
+            folder.record(
+                "failed",
+                message=f"the {job.what} could not be started: {error.strerror} "
+                f"({error.filename}); check the installation, then start it again",
+            )
+            return
+        _going[path] = job.what
+        after.callback(_going.pop, path)
+        _wait(child, folder)
+        if child.returncode:
+            _record_end(folder, ticket, what=job.what)
 
-    def begin() -> subprocess.Popen[Any]:
-        return SPARE.take(path, epochs, run.log_file) or _child(run, child_command(path, epochs))
 
-    try:
-        _in_child(run, begin, ticket, what="training")
-    finally:
-        SPARE.done()
-
-
-def apply_in_child(path: str, ticket: str) -> None:
-    """The task: start a child process for the application in `path`, and wait for its end."""
-    try:
-        application = Application(path)
-    except ValueError:
-        return  # Deleted while it waited.
-
-    def begin() -> subprocess.Popen[Any]:
-        return _child(application, application_command(path))
-
-    _in_child(application, begin, ticket, what="application")
-
-
-def _child(job: Job, command: list[str]) -> subprocess.Popen[Any]:
-    with job.log_file.open("ab") as log:
+def _child(folder: JobFolder) -> subprocess.Popen[Any]:
+    with folder.log_file.open("ab") as log:
         return subprocess.Popen(
-            command,
+            child_command(str(folder.path)),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -297,46 +260,12 @@ def _child(job: Job, command: list[str]) -> subprocess.Popen[Any]:
         )
 
 
-def _in_child(
-    job: Job, begin: Callable[[], subprocess.Popen[Any]], ticket: str, *, what: str
-) -> None:
-    if job.progress.status != "queued" or not _holds(job, ticket):
-        return
-    if job.asked_to_stop:
-        job.record("stopped")
-        return
-    try:
-        child = begin()
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            job.record(
-                "failed",
-                message=f"the {what} could not be started: {error.strerror} "
-                f"({error.filename}); check the installation, then start it again",
-            )
-        return
-    path = str(job.path)
-    _going.add(path)
-    try:
-        _wait(child, job)
-    finally:
-        _going.discard(path)
-    if child.returncode:
-        with contextlib.suppress(OSError):
-            _record_end(job, ticket, what=what)
+def child_command(path: str) -> list[str]:
+    """Return the command that works on a job."""
+    return [*module_command("cellcutter_core.jobs.worker"), path]
 
 
-def child_command(path: str, epochs: str) -> list[str]:
-    """Return the command that trains a run."""
-    return [*module_command("cellcutter_core.jobs.worker"), path, epochs]
-
-
-def application_command(path: str) -> list[str]:
-    """Return the command that executes an application."""
-    return [*module_command("cellcutter_core.apply.application"), path]
-
-
-def _wait(child: subprocess.Popen[Any], run: Job) -> None:
+def _wait(child: subprocess.Popen[Any], folder: JobFolder) -> None:
     """Wait until the child has ended; end it if it was asked to stop long ago."""
 
     def ended() -> bool:
@@ -346,25 +275,25 @@ def _wait(child: subprocess.Popen[Any], run: Job) -> None:
             return False
         return True
 
-    _watch(ended, lambda: run.asked_to_stop, lambda number: _signal(child.pid, number))
+    _watch(ended, lambda: folder.asked_to_stop, lambda number: _signal(child.pid, number))
 
 
 def _end(path: str) -> None:
     """Wait until a job that was not started here has stopped; end it if it does not."""
-    run = _job(path)
-    by = holder(run.path)
+    folder = job_at(path).folder
+    by = holder(folder.path)
     if by is None or by.pid is None or by.host != socket.gethostname():
         return
     pid = by.pid
 
     def ended() -> bool:
         time.sleep(_LOOK_EVERY)
-        return holder(run.path) != by
+        return holder(folder.path) != by
 
-    _watch(ended, lambda: run.asked_to_stop, lambda number: _signal(pid, number))
+    _watch(ended, lambda: folder.asked_to_stop, lambda number: _signal(pid, number))
     with contextlib.suppress(OSError):
-        if run.progress.status == "crashed":
-            run.record("stopped")
+        if folder.progress.status == "crashed":
+            folder.record("stopped")
 
 
 def _watch(
@@ -388,19 +317,19 @@ def _signal(pid: int, number: int) -> None:
             os.kill(pid, number)
 
 
-def _record_end(run: Job, ticket: str, *, what: str) -> None:
+def _record_end(folder: JobFolder, ticket: str, *, what: str) -> None:
     """Record why a child ended, if it could not do so itself."""
-    status = run.progress.status
-    if not _holds(run, ticket) or holder(run.path) is not None:
+    status = folder.progress.status
+    if not _holds(folder, ticket) or holder(folder.path) is not None:
         return  # It has been queued again, or another process works on it.
-    if status in ("queued", "running", "crashed") and run.asked_to_stop:
-        run.record("stopped")
+    if status in ("queued", "running", "crashed") and folder.asked_to_stop:
+        folder.record("stopped")
     elif status == "queued":
-        lines = run.log_file.read_text("utf-8", "replace").split("\n")
+        lines = folder.log_file.read_text("utf-8", "replace").split("\n")
         last = next(
             (line.strip() for line in reversed(lines) if line.strip()), "it printed nothing"
         )
-        run.record("failed", message=f"the {what} could not be started: {last[:300]}")
+        folder.record("failed", message=f"the {what} could not be started: {last[:300]}")
 
 
 def _lost(future: Future[None], path: str, ticket: str) -> None:
@@ -408,22 +337,21 @@ def _lost(future: Future[None], path: str, ticket: str) -> None:
     if future.cancelled() or future.exception() is None:
         return
     with contextlib.suppress(OSError, ValueError):
-        run = _job(path)
-        if _holds(run, ticket) and run.progress.status == "queued":
+        job = job_at(path)
+        folder = job.folder
+        if _holds(folder, ticket) and folder.progress.status == "queued":
             reason = " ".join(str(future.exception()).split())
-            run.record("failed", message=f"the queue lost this run ({reason}); start it again")
+            folder.record(
+                "failed", message=f"the queue lost this {job.what} ({reason}); start it again"
+            )
 
 
-def _job(path: str) -> Job:
-    return Application(path) if Application.is_at(path) else Run(path)
+def _last_queued(folder: JobFolder) -> dict[str, Any] | None:
+    return next((event for event in reversed(folder.events()) if event["kind"] == "queued"), None)
 
 
-def _last_queued(run: Job) -> dict[str, Any] | None:
-    return next((event for event in reversed(run.events()) if event["kind"] == "queued"), None)
-
-
-def _holds(run: Job, ticket: str) -> bool:
-    queued = _last_queued(run)
+def _holds(folder: JobFolder, ticket: str) -> bool:
+    queued = _last_queued(folder)
     return queued is not None and queued.get("ticket") == ticket
 
 
@@ -445,8 +373,7 @@ def _n_workers() -> int:
 
 @atexit.register
 def _say_what_goes_on() -> None:
-    for path in sorted(_going):
+    for path, what in sorted(_going.items()):
         with contextlib.suppress(ValueError):
-            if _job(path).progress.status == "running":
-                what = "A training" if isinstance(_job(path), Run) else "An application"
-                print(f"{what} continues without the server; to stop it: touch {path}/stop")
+            if job_at(path).folder.progress.status == "running":
+                print(f"The {what} continues without the server; to stop it: touch {path}/stop")

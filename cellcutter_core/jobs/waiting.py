@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import heapq
-import time
 from collections.abc import Callable, Sequence
-from statistics import mean
 
-from cellcutter_core.apply.application import Application, applications
-from cellcutter_core.jobs.estimate import estimate_seconds
-from cellcutter_core.runs.store import Run
+from cellcutter_core.jobs.kinds import job_at
+from cellcutter_core.runs.job_folder import JobFolder
 
 # Seconds for a job that was asked to stop to finish its step or the prediction of an epoch.
 STOPPING = 5.0
 
 
 def seconds_to_wait(
-    ahead: Sequence[Run | Application],
+    ahead: Sequence[JobFolder],
     *,
     n_workers: int,
-    needs: Callable[[Run | Application], float | None],
+    needs: Callable[[JobFolder], float | None],
 ) -> float | None:
     """Estimate the seconds until a job starts that has these jobs before it.
 
@@ -46,7 +43,7 @@ def seconds_to_wait(
     return free[0]
 
 
-def seconds_left(job: Run | Application, *, device: str | None = None) -> float | None:
+def seconds_left(job: JobFolder, *, device: str | None = None) -> float | None:
     """Estimate how long a running or queued job still takes.
 
     Parameters
@@ -60,35 +57,4 @@ def seconds_left(job: Run | Application, *, device: str | None = None) -> float 
     float or None
         None for an application if no image is done, neither in it nor earlier with this network.
     """
-    if job.asked_to_stop:
-        return STOPPING
-    return _of_images(job) if isinstance(job, Application) else _of_training(job, device)
-
-
-def _of_training(run: Run, device: str | None) -> float:
-    now = run.progress
-    if now.status == "running" and now.seconds_left is not None:
-        return now.seconds_left
-    left = max(now.epochs - now.epochs_done, 0)
-    if not left:
-        return 0.0
-    training = run.config.training.replace(epochs=left)
-    config = run.config.replace(training=training)
-    seconds, _ = estimate_seconds(run.inputs, config, device=device)
-    # Of the first of these epochs some steps may be done.
-    seconds *= 1 - now.step / (left * now.steps)
-    if now.status == "running":
-        # Before the first step, the time since the start counts as done.
-        seconds -= time.time() - _last(run, "started")
-    return max(seconds, 1.0)
-
-
-def _of_images(application: Application) -> float | None:
-    took = [one.seconds for one in application.progress.outcomes if not one.error]
-    for other in applications(application.run):
-        took = took or [one.seconds for one in other.progress.outcomes if not one.error]
-    return mean(took) * application.progress.n_left if took else None
-
-
-def _last(run: Run, kind: str) -> float:
-    return max((event["time"] for event in run.events() if event["kind"] == kind), default=0.0)
+    return STOPPING if job.asked_to_stop else job_at(job.path).seconds_left(device)

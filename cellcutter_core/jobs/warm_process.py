@@ -78,13 +78,13 @@ class Spare:
     def problem(self) -> str | None:
         return None if self._first is None else self._first.problem
 
-    def take(self, path: str, epochs: str, log: Path) -> subprocess.Popen[str] | None:
-        """Let the process train a run, like the command of `queue.child_command`.
+    def take(self, path: str, log: Path) -> subprocess.Popen[str] | None:
+        """Let the process work on a job, like the command of `queue.child_command`.
 
         Parameters
         ----------
-        path, epochs : str
-            As for `queue.train_in_child`.
+        path : str
+            The folder of the job.
         log : Path
             The file to which everything that it prints is appended.
 
@@ -96,7 +96,7 @@ class Spare:
         with self._lock:
             loading, self._loading = self._loading, None
             self._in_use |= loading is not None
-        return None if loading is None else loading.hand_over([path, epochs, str(log)])
+        return None if loading is None else loading.hand_over([path, str(log)])
 
     def close(self) -> None:
         """End the waiting process, if there is one."""
@@ -203,7 +203,7 @@ def spare_command() -> list[str]:
 
 
 def wait_for_work(load: Callable[[], str]) -> list[str] | None:
-    """In the process: load everything, report the device, and wait for a run.
+    """In the process: load everything, report the device, and wait for a job.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ def wait_for_work(load: Callable[[], str]) -> list[str] | None:
     Returns
     -------
     list of str or None
-        Folder and epochs of the run; from then on everything printed goes to its log. None if the
+        The folder of the job; from then on everything printed goes to its log. None if the
         server has ended.
     """
     print(f"{DEVICE}{load()}", flush=True)
@@ -224,12 +224,12 @@ def wait_for_work(load: Callable[[], str]) -> list[str] | None:
     idle.cancel()
     if not line:
         return None
-    path, epochs, log = json.loads(line)
+    path, log = json.loads(line)
     print(TAKEN, flush=True)
     with Path(log).open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    return [path, epochs]
+    return [path]
 
 
 SPARE = Spare()

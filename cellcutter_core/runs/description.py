@@ -96,7 +96,7 @@ class Description(Settings):
                 for name in unknown:
                     del said[name]
                 # Settings leave this out today.
-                guidance = said["config"].get("crops", {}).get("guidance", 0)
+                guidance = said["config"].get("crops", {}).get("guidance") or 0
                 return cls(**{"guided": guidance > 0, **said, "format": FORMAT})
             if written_in == FORMAT and not unknown:
                 return cls(**said)

@@ -6,16 +6,14 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
 
 from cellcutter_core.runs.description import Description
 from cellcutter_core.runs.lock import alive
-from cellcutter_core.runs.store import Run, Status, progress
+from cellcutter_core.runs.store import Progress, Run, progress
 
 # Without 0, o, 1 and l, because an id may be read aloud.
 _LETTERS = "23456789abcdefghijkmnpqrstuvwxyz"
@@ -25,34 +23,19 @@ DELETED = ".deleted"
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
 
 
-@dataclass(frozen=True)
-class RunSummary:
-    """One line of a list of runs.
+@dataclass(frozen=True, kw_only=True)
+class RunSummary(Progress):
+    """One line of a list of runs: its progress, with the last epoch alone and without steps.
 
     Attributes
     ----------
     id : str
         Id of the run, for `find_run`.
     description : Description
-    status : str
-        This and the following attributes are those of `Progress`.
-    message : str
-    epochs_done, epochs : int
-    seconds : float
-    collapsed : bool
-    scores : mapping or None
-        Scores after the last trained epoch; None if the truth is not known.
     """
 
     id: str
     description: Description
-    status: Status
-    message: str
-    epochs_done: int
-    epochs: int
-    seconds: float
-    collapsed: bool
-    scores: Mapping[str, Any] | None
 
 
 def runs_folder() -> Path:
@@ -185,14 +168,5 @@ def _read(path: Path, *stamp: int) -> RunSummary:
     del stamp  # Times and size of its files: part of the cache key.
     run = Run(path)
     now = progress(run.events(brief=True), run.config, alive=partial(alive, path))
-    return RunSummary(
-        id=path.name,
-        description=run.description,
-        status=now.status,
-        message=now.message,
-        epochs_done=now.epochs_done,
-        epochs=now.epochs,
-        seconds=now.seconds,
-        collapsed=now.collapsed,
-        scores=now.trained_events[-1].get("scores") if now.trained_events else None,
-    )
+    last = {"epoch_events": now.epoch_events[-1:], "step": 0, "seconds_left": None}
+    return RunSummary(id=path.name, description=run.description, **{**vars(now), **last})

@@ -35,8 +35,52 @@ class Holder(NamedTuple):
     host: str | None
 
 
+class LockLost(ValueError):
+    """Raised in a process that goes on working although it does not hold the lock any more."""
+
+
+class Lock:
+    """A lock that this process took.
+
+    Attributes
+    ----------
+    lost : bool
+        Whether the lock was found to be removed or taken over. Then it stays so.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file, self.lost = file, False
+        names = {"pid": os.getpid(), "host": socket.gethostname(), "id": uuid.uuid4().hex}
+        self.content = json.dumps(names)
+
+    def look(self) -> None:
+        """Read the file to see whether the lock is lost."""
+        # A file system that does not answer for a moment says nothing about the lock.
+        with contextlib.suppress(OSError):
+            there = self.file.exists()
+            self.lost |= not there or self.file.read_text("utf-8", "replace") != self.content
+
+    def check(self) -> None:
+        """Raise a `LockLost` if the lock is lost, so that nothing is written."""
+        self.look()
+        if self.lost:
+            by = _named(_content(self.file) or "")
+            who = "" if by.pid is None else f"; process {by.pid} on {by.host} works on it now"
+            raise LockLost(
+                f"the lock of {self.file.parent} was removed or taken over{who}. Process "
+                f"{os.getpid()} on {socket.gethostname()} stops and writes nothing more"
+            )
+
+    def renew(self) -> None:
+        """Show that this process lives, unless the lock is lost."""
+        self.look()
+        if not self.lost:
+            with contextlib.suppress(OSError):
+                os.utime(self.file)
+
+
 @contextlib.contextmanager
-def held(folder: Path) -> Iterator[None]:
+def held(folder: Path) -> Iterator[Lock]:
     """Hold the lock of the run in `folder`, so that no other process works on it.
 
     Raises
@@ -44,17 +88,16 @@ def held(folder: Path) -> Iterator[None]:
     ValueError
         If another process holds it, or the folder cannot be written.
     """
-    file = folder / "lock"
-    mine = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "id": uuid.uuid4().hex})
-    _take(file, mine)
+    lock = Lock(folder / "lock")
+    _take(lock.file, lock.content)
     over = threading.Event()
-    threading.Thread(target=_renew, args=(file, over), daemon=True).start()
+    threading.Thread(target=_renew, args=(lock, over), daemon=True).start()
     try:
-        yield
+        yield lock
     finally:
         over.set()
-        if _content(file) == mine:
-            file.unlink(missing_ok=True)
+        if _content(lock.file) == lock.content:
+            lock.file.unlink(missing_ok=True)
 
 
 def holder(folder: Path) -> Holder | None:
@@ -150,10 +193,9 @@ def _remove(file: Path, content: str) -> None:
         turn.unlink(missing_ok=True)
 
 
-def _renew(file: Path, over: threading.Event) -> None:
+def _renew(lock: Lock, over: threading.Event) -> None:
     while not over.wait(RENEWED_EVERY):
-        with contextlib.suppress(OSError):
-            os.utime(file)
+        lock.renew()
 
 
 def _content(file: Path) -> str | None:

@@ -12,7 +12,7 @@
                         said before it was trained on this image
       model.keras       the network of the last epoch
       state.npz         what to go on from: weights, optimiser, steps done of an unfinished epoch
-      baseline.npz      labels of the baselines, see `pipeline.baselines`
+      baseline.npz      labels of the baselines, see `training.inputs.baselines`
       applied/          what its network found in other images, see `apply.application`
       log.txt           what the process printed
       stop              there when somebody asked the run to stop
@@ -33,7 +33,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,17 +43,15 @@ from cellcutter_core.config import Config
 from cellcutter_core.files import atomic
 from cellcutter_core.paths.watershed import BASELINES
 from cellcutter_core.runs.description import Description
-from cellcutter_core.runs.journal import Journal
+from cellcutter_core.runs.job_folder import JobFolder, Status, status_of
 from cellcutter_core.runs.lock import alive
-from cellcutter_core.runs.others import Other
 from cellcutter_core.training.inputs import Inputs, Truth
 from cellcutter_core.training.loop import Step, event_record, recorded_step
 from cellcutter_core.training.prediction import Prediction
 
 if TYPE_CHECKING:
     from cellcutter_core.images.image import Image
-
-Status = Literal["queued", "running", "stopped", "finished", "failed", "crashed"]
+    from cellcutter_core.runs.others import Other
 
 
 @dataclass(frozen=True)
@@ -104,6 +102,17 @@ class Progress:
         return tuple(event for event in self.epoch_events if event["epoch"])
 
     @property
+    def scores(self) -> Mapping[str, Any] | None:
+        """Scores after the last trained epoch; None if the truth is not known."""
+        trained = self.trained_events
+        return trained[-1].get("scores") if trained else None
+
+    @property
+    def n_left(self) -> int:
+        """Number of epochs that are not trained yet."""
+        return max(self.epochs - self.epochs_done, 0)
+
+    @property
     def kept(self) -> str:
         """What was done, in words: "2 of 8 epochs and 12 of 32 steps of epoch 3"."""
         epochs = f"{self.epochs_done} of {self.epochs} epochs"
@@ -130,7 +139,7 @@ class State(NamedTuple):
     unfinished: list[Step]
 
 
-class Run(Journal):
+class Run(JobFolder):
     """A run directory.
 
     Raises
@@ -222,6 +231,7 @@ class Run(Journal):
         image: Image,
         config: Config,
         prepared: tuple[Inputs, Truth | None],
+        /,
         *,
         others: Sequence[Other] = (),
         **known: Any,
@@ -247,7 +257,7 @@ class Run(Journal):
         ValueError
             As `create`.
         """
-        from cellcutter_core.pipeline import seen_names, unseen_channels
+        from cellcutter_core.training.image_inputs import seen_names, unseen_channels
 
         inputs, truth = prepared
         (top, left), (n_rows, n_cols) = image.origin, image.shape
@@ -301,12 +311,14 @@ class Run(Journal):
             kept = check(before)
             # In this order: a process that ends in between does both once more.
             self.record("markers", dropped=before.points[~kept].tolist())
-            _save(self.path / "inputs.npz", before.only(kept).arrays())
+            self._save("inputs.npz", before.only(kept).arrays())
         for file, other in zip(self.other_files, self.others, strict=True):
             if not other.inputs.final:
                 with naming(other.image.name):
                     kept = check(other.inputs)
-                _save(file, replace(other, inputs=other.inputs.only(kept)).arrays())
+                self._save(
+                    f"others/{file.name}", replace(other, inputs=other.inputs.only(kept)).arrays()
+                )
 
     @property
     def dropped_markers(self) -> list[tuple[float, float]]:
@@ -341,7 +353,12 @@ class Run(Journal):
     @property
     def others(self) -> list[Other]:
         """More images that are trained on; none as a rule."""
-        return [Other.from_arrays(_load(file)) for file in self.other_files]
+        files = self.other_files
+        if not files:
+            return []
+        from cellcutter_core.runs.others import Other
+
+        return [Other.from_arrays(_load(file)) for file in files]
 
     @property
     def start(self) -> list[NDArray[Any]] | None:
@@ -361,7 +378,7 @@ class Run(Journal):
 
     @baselines.setter
     def baselines(self, labels: Mapping[str, NDArray[np.int32]]) -> None:
-        _save(self.path / "baseline.npz", labels)
+        self._save("baseline.npz", labels)
 
     @property
     def baseline_scores(self) -> dict[str, Mapping[str, Any]]:
@@ -383,6 +400,10 @@ class Run(Journal):
         """Where the last epoch's network is."""
         return self.path / "model.keras"
 
+    def _save(self, name: str, arrays: Mapping[str, NDArray[Any]], *, small: bool = True) -> None:
+        self.check_lock()
+        _save(self.path / name, arrays, small=small)
+
     # Events -------------------------------------------------------------------------------------
 
     @property
@@ -397,8 +418,8 @@ class Run(Journal):
         small: type[np.integer[Any]] = np.int32
         if drawing.labels.max(initial=0) < 2**16:
             small = np.uint16
-        _save(
-            self.path / "epochs" / f"{epoch:04d}.npz",
+        self._save(
+            f"epochs/{epoch:04d}.npz",
             {
                 "labels": drawing.labels.astype(small),
                 "borders": drawing.borders,
@@ -439,7 +460,7 @@ class Run(Journal):
         arrays = {"epoch": np.asarray(state.epochs_done), "unfinished": np.asarray(steps)}
         arrays |= {f"weight{i:05d}": value for i, value in enumerate(state.weights)}
         arrays |= {f"optimizer{i:05d}": value for i, value in enumerate(state.optimizer)}
-        _save(self.path / "state.npz", arrays, small=False)
+        self._save("state.npz", arrays, small=False)
 
     def load_state(self) -> State | None:
         """What `save_state` stored last; None before the first."""
@@ -470,40 +491,36 @@ def progress(events: list[dict[str, Any]], config: Config, *, alive: Any = None)
     alive : callable, optional
         `alive(pid, host)` says whether the process of that number still runs.
     """
-    status: Status = "queued"
-    message, epochs, step = "", config.training.epochs, 0
+    status, message = status_of(events, alive)
+    epochs, step = config.training.epochs, 0
     # How many steps of the epoch that has begun are stored.
     kept = 0
     started: Mapping[str, Any] = {}
-    done: dict[int, Mapping[str, Any]] = {}
     # Of the last process that worked on it.
     taken: list[Mapping[str, Any]] = []
+    done: dict[int, Mapping[str, Any]] = {}
     continued: list[int] = []
     for event in events:
         match event["kind"]:
             case "queued":
-                status, message, step = "queued", "", kept
-                epochs = event.get("epochs") or epochs
+                step, epochs = kept, event.get("epochs") or epochs
             case "started":
                 n_done = sum(number > 0 for number in done)
                 if n_done and event.get("epochs", 0) > started.get("epochs", epochs):
                     continued.append(n_done)
-                status, message, step, started = "running", "", kept, event
-                epochs, taken = event.get("epochs", epochs), []
+                step, taken, started = kept, [], event
+                epochs = event.get("epochs", epochs)
             case "step":
                 step = event["step"]
                 taken.append(event)
-                # Somebody else was working on it when it was put into a queue.
-                status = "running" if status == "queued" else status
             case "saved":
                 kept = event["step"]
             case "epoch":
                 done[event["epoch"]], step, kept = event, 0, 0
-            case "finished" | "stopped" | "failed" as end:
-                status, message, step = end, event.get("message", ""), kept
-    if status == "running" and alive and not alive(started.get("pid"), started.get("host")):
-        status, step = "crashed", kept
-        message = "the process ended without a word; see its log, then continue the run"
+            case "finished" | "stopped" | "failed":
+                step = kept
+    if status == "crashed":
+        step = kept
     ordered = tuple(done[number] for number in sorted(done))
     trained = [event for event in ordered if event["epoch"]]
     steps, left = config.training.steps, None

@@ -14,7 +14,7 @@ from cellcutter_core.images.scaling import Normalisation
 from cellcutter_core.labels import new_numbers
 from cellcutter_core.paths.cost_map import CostMap
 from cellcutter_core.paths.path_labels import PathLabels
-from cellcutter_core.paths.watershed import seed_labels
+from cellcutter_core.paths.watershed import seed_labels, watershed_labels
 
 
 class _Arrays:
@@ -144,3 +144,19 @@ class Truth(_Arrays):
     crop_points: NDArray[np.float64] | None = None
     crop_corners: NDArray[np.int32] | None = None
     crop_cells: NDArray[np.bool_] | None = None
+
+
+def baselines(inputs: Inputs) -> dict[str, NDArray[np.int32]]:
+    """Compute the baselines: cells from mask and markers, without training.
+
+    Returns
+    -------
+    dict of str to (H, W) int32
+        Name in `BASELINES` → labels; cell k is that of point k - 1. Each pixel of the mask goes to
+        the marker with the cheapest path through the image ("paths"), or to the nearest marker
+        within the mask ("watershed").
+    """
+    return {
+        "paths": inputs.path_labels.labels,
+        "watershed": watershed_labels(inputs.nuclei, inputs.mask, points=inputs.points),
+    }

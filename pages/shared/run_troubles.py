@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from cellcutter_core.config import Config, is_current
-from cellcutter_core.runs.journal import Journal
+from cellcutter_core.runs.job_folder import JobFolder
 from cellcutter_core.runs.store import Progress, Run
 from pages.shared import panels
 from pages.shared.caching import cached_runs
@@ -57,7 +57,7 @@ def what_to_try(config: Config) -> list[str]:
     return [advice for advice, done in tried.items() if not done]
 
 
-def end_of_log(run: Journal) -> None:
+def end_of_log(run: JobFolder) -> None:
     """Show the last lines that the run's process wrote to its log."""
     if not run.log_file.exists():
         return

@@ -8,7 +8,6 @@ from cellcutter_core.runs.folder import new_run_path
 from cellcutter_core.runs.others import Other
 from cellcutter_core.runs.store import Run
 from cellcutter_core.training.datasets import make_dataset
-from cellcutter_core.training.image_inputs import seen_names, unseen_channels
 from pages.shared import other_images, state
 from pages.shared.caching import cached, cached_others, cached_runs
 

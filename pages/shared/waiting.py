@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import streamlit as st
 
-from cellcutter_core.apply.application import Application
+from cellcutter_core.jobs.kinds import KINDS, job_at
 from cellcutter_core.jobs.waiting import seconds_left, seconds_to_wait
 from cellcutter_core.jobs.warm_process import SPARE
-from cellcutter_core.runs.store import Run
+from cellcutter_core.runs.job_folder import JobFolder
 from pages.shared.caching import cached_runs
 from pages.shared.run_words import format_duration
 
 
-def waiting_line(job: Run | Application) -> str:
+def waiting_line(job: JobFolder) -> str:
     """Describe a queued job: its place, what is ahead of it, and about when it starts."""
     place = cached_runs.jobs().position(job)
     if place is None:
@@ -30,33 +32,32 @@ def others_first() -> str:
     return f"It would wait{_because(ahead)}{_starts(ahead, 'It would start')}"
 
 
-def _because(ahead: list[Run | Application]) -> str:
-    n_runs = sum(isinstance(one, Run) for one in ahead)
-    counts = {"training": n_runs, "application": len(ahead) - n_runs}
-    parts = [f"{n} {what}{'' if n == 1 else 's'}" for what, n in counts.items() if n]
+def _because(ahead: list[JobFolder]) -> str:
+    counts = Counter(job_at(one.path).what for one in ahead)
+    parts = [
+        f"{n} {kind.what}{'' if n == 1 else 's'}" for kind in KINDS if (n := counts[kind.what])
+    ]
     if not parts:
         return ""
     return f" behind {' and '.join(parts)}"
 
 
-def _starts(ahead: list[Run | Application], begins: str) -> str:
+def _starts(ahead: list[JobFolder], begins: str) -> str:
     seconds = seconds_to_wait(ahead, n_workers=cached_runs.jobs().n_workers, needs=_needs)
     if seconds is None:
         return f". {begins} when they end; how long they take is not known yet"
     return f". {begins} in about {format_duration(seconds)}"
 
 
-def _needs(job: Run | Application) -> float | None:
+def _needs(job: JobFolder) -> float | None:
     now = job.progress
     if now.status == "running":
         return seconds_left(job, device=SPARE.known())
-    left = now.n_left if isinstance(job, Application) else now.epochs - now.epochs_done
-    return _waiting_needs(str(job.path), left)
+    return _waiting_needs(str(job.path), now.n_left)
 
 
 @st.cache_data(max_entries=16, ttl=60, scope="session", show_spinner=False)
 def _waiting_needs(path: str, left: int) -> float | None:
     # Cached because it is asked every second and reads the inputs of the run.
     del left
-    job = Application(path) if Application.is_at(path) else Run(path)
-    return seconds_left(job, device=SPARE.known())
+    return seconds_left(job_at(path).folder, device=SPARE.known())

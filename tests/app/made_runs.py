@@ -160,7 +160,6 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ..
 
     monkeypatch.setattr(Jobs, "submit", note("submit"))
     monkeypatch.setattr(Jobs, "cancel", note("cancel"))
-    monkeypatch.setattr(Jobs, "apply", note("apply"))
     st.cache_data.clear()
     st.cache_resource.clear()
     return notes

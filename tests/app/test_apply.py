@@ -105,7 +105,7 @@ def test_files_are_given_to_a_process_of_their_own(run, asked):
     app = shown(app.button(key="apply_start").click().run())
     assert not app.error
     (made,) = applications(run)
-    assert asked == [("apply", made.path.name, {})]
+    assert asked == [("submit", made.path.name, {})]
     assert {name: file.read_bytes() for name, file in made.files.items()} == {
         "one": b"first",
         "ONE-2": b"second",
@@ -140,7 +140,7 @@ def test_the_whole_image_of_a_run_on_a_part(run, asked):
     app = shown(app.button(key="apply_whole").click().run())
     assert not app.error
     (made,) = applications(run)
-    assert asked == [("apply", made.path.name, {})]
+    assert asked == [("submit", made.path.name, {})]
     assert list(made.files) == ["Built-in sample 0"]
     image = read_image(*made.files.values(), **made.how)
     np.testing.assert_array_equal(image.pixels, sample(seed=0).pixels)
@@ -230,7 +230,7 @@ def test_what_ended_too_early_is_gone_on_with(run, asked, end):
         assert message in app.error[0].value
         assert "a last line" in words(app)
     app = shown(app.button(key="apply_continue").click().run())
-    assert asked == [("apply", made.path.name, {})]
+    assert asked == [("submit", made.path.name, {})]
 
 
 def test_what_was_left_behind_by_a_server_can_be_started(run, asked):
@@ -239,7 +239,7 @@ def test_what_was_left_behind_by_a_server_can_be_started(run, asked):
     app = open_page("apply", run)
     assert "closed before this application started" in app.warning[0].value
     shown(app.button(key="apply_continue").click().run())
-    assert asked == [("apply", made.path.name, {})]
+    assert asked == [("submit", made.path.name, {})]
 
 
 def test_earlier_ones_can_be_looked_at(run):

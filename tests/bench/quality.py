@@ -158,8 +158,9 @@ def _trained(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
     from cellcutter_core.config import PRESETS
     from cellcutter_core.evaluation.metrics import score
     from cellcutter_core.network.backend import backend, fastest_precision
-    from cellcutter_core.pipeline import baselines, prepare
+    from cellcutter_core.pipeline import prepare
     from cellcutter_core.training.datasets import make_dataset
+    from cellcutter_core.training.inputs import baselines
     from cellcutter_core.training.loop import Training, starting_network, train_and_predict
     from cellcutter_core.training.marker_check import checked_markers
 

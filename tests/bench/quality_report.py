@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-# As `pipeline.baselines` names them.
+# As `training.inputs.baselines` names them.
 BASELINES = ("watershed", "paths")
 # What becomes of pixels that change owner, as `owners.count_changes` names it.
 KINDS = ("turn right", "turn wrong", "stay right", "stay wrong", "no true cell")

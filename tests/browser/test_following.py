@@ -18,10 +18,10 @@ from cellcutter_core.choices.draft import described
 from cellcutter_core.config import QUICK
 from cellcutter_core.evaluation.metrics import score
 from cellcutter_core.images.regions import cut_out
-from cellcutter_core.pipeline import baselines, prepare
+from cellcutter_core.pipeline import prepare
 from cellcutter_core.runs.store import Run
 from cellcutter_core.simulation.sample import sample
-from cellcutter_core.training.inputs import Inputs
+from cellcutter_core.training.inputs import Inputs, baselines
 from cellcutter_core.training.prediction import Prediction
 
 REGION = (0, 0, 128, 160)

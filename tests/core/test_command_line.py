@@ -190,7 +190,7 @@ def test_ctrl_c_before_there_is_anything(image_file, tmp_path, capsys, monkeypat
         signal.raise_signal(signal.SIGINT)
         return {}
 
-    monkeypatch.setattr("cellcutter_core.jobs.worker.baselines", interrupted)
+    monkeypatch.setattr("cellcutter_core.jobs.training.baselines", interrupted)
     assert main(["segment", str(image_file), "--out", str(tmp_path / "run"), *TINY]) == 130
     said = capsys.readouterr()
     assert "Stopped after 0 of 30 epochs. To go on: " in said.out

@@ -18,7 +18,7 @@ from cellcutter_core.markers.given_extent import given_cover
 from cellcutter_core.network.taught import read_taught
 from cellcutter_core.paths.cost_map import CostMap
 from cellcutter_core.paths.watershed import BASELINES, filled_labels, watershed_labels
-from cellcutter_core.pipeline import baselines, prepare, segment, segment_inputs
+from cellcutter_core.pipeline import prepare, segment, segment_inputs
 from cellcutter_core.training.crops import Dataset
 from cellcutter_core.training.datasets import (
     LARGEST_SCALE,
@@ -28,7 +28,7 @@ from cellcutter_core.training.datasets import (
     shown_markers,
     validation_crops,
 )
-from cellcutter_core.training.inputs import Inputs, Truth
+from cellcutter_core.training.inputs import Inputs, Truth, baselines
 from cellcutter_core.training.loop import Step, starting_network, train_and_predict
 from cellcutter_core.training.marker_check import have_cells
 from cellcutter_core.training.prediction import draw, predict_cells

@@ -87,7 +87,7 @@ def _begin(run: Run, files: list[Path], formats: list[str], how: dict[str, Any])
         files, scene=how.get("scene"), with_folders=False, channels=channel_names_of(run)
     )
     made = Application.create(run, named, scenes=scenes, formats=formats, how=how)
-    cached_runs.jobs().apply(made)
+    cached_runs.jobs().submit(made)
     st.session_state.apply_turn += 1
     st.session_state.pop(f"apply_shown_{run.path.name}", None)
     st.rerun()
@@ -208,7 +208,7 @@ def go_on_or_stop(shown: Application, now: Standing) -> None:
         disabled=not is_current(shown.run.config),
     ):
         with panels.show_errors():
-            jobs.apply(shown)
+            jobs.submit(shown)
             st.rerun()
 
 

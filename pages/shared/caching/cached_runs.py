@@ -16,11 +16,10 @@ from cellcutter_core.config import Config
 from cellcutter_core.jobs.estimate import estimate_seconds
 from cellcutter_core.jobs.queue import Jobs
 from cellcutter_core.jobs.warm_process import SPARE
-from cellcutter_core.pipeline import baselines
 from cellcutter_core.runs.folder import find_run
 from cellcutter_core.runs.store import Progress, Run
 from cellcutter_core.runs.trust import doubts
-from cellcutter_core.training.inputs import Inputs, Truth
+from cellcutter_core.training.inputs import Inputs, Truth, baselines
 from cellcutter_core.training.prediction import Prediction
 from cellcutter_core.view.coloring import marker_colors
 from cellcutter_core.view.curves import loss_curves, score_curves

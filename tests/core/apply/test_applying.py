@@ -30,7 +30,7 @@ from cellcutter_core.images.file_sets.given_files import image_files, named_imag
 from cellcutter_core.images.image import Image, read_image
 from cellcutter_core.images.regions import cut_out
 from cellcutter_core.jobs.queue import Jobs
-from cellcutter_core.jobs.worker import work as train
+from cellcutter_core.jobs.training import work as train
 from cellcutter_core.network.unet import UNet
 from cellcutter_core.pipeline import prepare
 from cellcutter_core.runs.deleted import delete_run
@@ -448,10 +448,10 @@ def test_the_queue_starts_a_process_for_it(place: Path, copy: Run) -> None:
     jobs = Jobs()
     made = Application.create(copy, {"own": place / "own.npz"})
     later = Application.create(copy, {"own": place / "own.npz"})
-    jobs.apply(made)
-    jobs.apply(later)
-    with pytest.raises(ValueError, match="already running or queued"):
-        jobs.apply(later)
+    jobs.submit(made)
+    jobs.submit(later)
+    with pytest.raises(ValueError, match=r"still running; stop it first|already in the queue"):
+        jobs.submit(later)
     assert jobs.position(later) in (1, 2)
     jobs.cancel(later)
     assert later.progress.status == "stopped"
@@ -464,7 +464,7 @@ def test_the_queue_starts_a_process_for_it(place: Path, copy: Run) -> None:
         tifffile.imread(made.results / "own-labels.tif"), copy.epoch(2).labels
     )
     with pytest.raises(ValueError, match="already done"):
-        jobs.apply(made)
+        jobs.submit(made)
     time.sleep(0.3)
     assert not (later.path / "log.txt").exists()
 

@@ -26,7 +26,7 @@ from cellcutter_core.config import FROM_NOTHING
 from cellcutter_core.export.formats.recipe import recipe
 from cellcutter_core.export.result import Result
 from cellcutter_core.images.image import Image
-from cellcutter_core.jobs.worker import work
+from cellcutter_core.jobs.training import work
 from cellcutter_core.pipeline import segment_together
 from cellcutter_core.runs.others import find_others
 from cellcutter_core.runs.store import Run

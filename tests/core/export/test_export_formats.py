@@ -29,7 +29,7 @@ from cellcutter_core.config import FROM_NOTHING
 from cellcutter_core.export import FORMATS, content, export, file_name
 from cellcutter_core.export.formats.labels import label_file
 from cellcutter_core.export.formats.table import cell_table
-from cellcutter_core.jobs.worker import work
+from cellcutter_core.jobs.training import work
 from cellcutter_core.markers.finding import read_markers
 from cellcutter_core.pipeline import prepare
 from cellcutter_core.runs.store import Run

@@ -22,13 +22,12 @@ from cellcutter_core.config import Config, CropSettings, NetworkSettings, Traini
 from cellcutter_core.jobs import queue as jobs_module
 from cellcutter_core.jobs import worker
 from cellcutter_core.jobs.estimate import speed_of
-from cellcutter_core.jobs.queue import Jobs, child_command, train_in_child
-from cellcutter_core.jobs.worker import work
-from cellcutter_core.pipeline import baselines
+from cellcutter_core.jobs.queue import Jobs, child_command, work_in_child
+from cellcutter_core.jobs.training import work
 from cellcutter_core.runs import lock
-from cellcutter_core.runs.store import Run
+from cellcutter_core.runs.store import Run, State
 from cellcutter_core.training import loop
-from cellcutter_core.training.inputs import Inputs
+from cellcutter_core.training.inputs import Inputs, baselines
 
 ROOT = str(Path(__file__).parents[3])
 TINY = Config(
@@ -42,10 +41,14 @@ TINY = Config(
 # to the epochs that it was told; it stops when asked unless it is stubborn.
 FAKE = """
 import json, os, pathlib, signal, socket, sys, time
-run, epochs, manner = pathlib.Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+run, manner = pathlib.Path(sys.argv[1]), sys.argv[2]
 def say(kind, **values):
     with (run / "events.jsonl").open("a") as stream:
         stream.write(json.dumps({"kind": kind, "time": time.time(), **values}) + "\\n")
+events = run / "events.jsonl"
+told = events.read_text().splitlines() if events.exists() else []
+queued = [json.loads(line) for line in told if '"queued"' in line]
+epochs = queued[-1]["epochs"] if queued else 2
 if manner == "stubborn":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 pid, host = os.getpid(), socket.gethostname()
@@ -82,7 +85,7 @@ def manner(monkeypatch):
     monkeypatch.setattr(
         jobs_module,
         "child_command",
-        lambda path, epochs: [sys.executable, "-c", FAKE, path, epochs, how["is"]],
+        lambda path: [sys.executable, "-c", FAKE, path, how["is"]],
     )
     return how
 
@@ -283,7 +286,7 @@ def test_an_executor_elsewhere(folder, manner):
     assert [jobs.position(run) for run in (a, b, c)] == [1, 2, 3]
     (future_a, function, arguments), (future_b, *_), _ = executor.tasks
     # All that goes there: a name that can be imported, and strings.
-    assert pickle.loads(pickle.dumps(function)) is train_in_child
+    assert pickle.loads(pickle.dumps(function)) is work_in_child
     assert {type(argument) for argument in arguments} == {str}
     threading.Thread(target=function, args=arguments, daemon=True).start()
     until(lambda: status(a) == "running")
@@ -294,7 +297,7 @@ def test_an_executor_elsewhere(folder, manner):
     future_b.set_exception(RuntimeError("the worker\nis gone"))
     assert (status(b), b.progress.message) == (
         "failed",
-        "the queue lost this run (the worker is gone); start it again",
+        "the queue lost this training (the worker is gone); start it again",
     )
     assert jobs.position(c) == 1
 
@@ -328,8 +331,8 @@ def test_in_a_process_of_another_pool(folder):
 SERVER = """
 import sys, time
 from cellcutter_core.jobs import queue as jobs
-from cellcutter_core.runs.store import Run
-jobs.child_command = lambda path, epochs: [sys.executable, "-c", sys.argv[1], path, epochs, "kind"]
+from cellcutter_core.runs.store import Run, State
+jobs.child_command = lambda path: [sys.executable, "-c", sys.argv[1], path, "kind"]
 queue = jobs.Jobs()
 first, second = map(Run, sys.argv[2:])
 queue.submit(first)
@@ -368,7 +371,7 @@ def test_one_left_by_its_server_is_ended_too(folder, manner, monkeypatch):
     monkeypatch.setattr(jobs_module, "LAST_GRACE", 0.2)
     run = new_run(folder, "a")
     child = subprocess.Popen(
-        [sys.executable, "-c", FAKE, str(run.path), "2", "stubborn"],
+        [sys.executable, "-c", FAKE, str(run.path), "stubborn"],
         stdout=subprocess.DEVNULL,
         start_new_session=True,
     )
@@ -404,7 +407,7 @@ def test_never_two_on_a_run(folder):
             work(run)
         assert "\n" not in str(caught.value)
         second = subprocess.run(
-            child_command(str(run.path), "2"), cwd=ROOT, capture_output=True, text=True
+            child_command(str(run.path)), cwd=ROOT, capture_output=True, text=True
         )
     assert second.returncode == 2
     assert second.stderr.count("\n") == 1
@@ -492,6 +495,85 @@ def test_a_lock_is_renewed_while_it_is_held(folder, monkeypatch):
     with lock.held(run.path):
         os.utime(run.path / "lock", (0, 0))
         until(lambda: (run.path / "lock").stat().st_mtime > time.time() - 5)
+
+
+# Takes a lock that looks forgotten, and keeps it until it is told to end.
+SECOND = """
+import sys
+from cellcutter_core.runs.store import Run, State
+with Run(sys.argv[1]).worked_on(epochs=2):
+    print("mine", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_a_training_whose_lock_was_taken_over_stops_and_writes_nothing_more(folder, monkeypatch):
+    monkeypatch.setattr(lock, "RENEWED_EVERY", 1000.0)
+    run = new_run(folder, "a")
+    second = []
+
+    def take_over(event):
+        """After epoch 0, as if the shared file system had hidden the lock for minutes."""
+        then = time.time() - 2 * lock.FORGOTTEN_AFTER
+        os.utime(run.path / "lock", (then, then))
+        command = [sys.executable, "-c", SECOND, str(run.path)]
+        pipe = subprocess.PIPE
+        second.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT))
+        assert second[0].stdout.readline() == "mine\n"
+
+    with pytest.raises(lock.LockLost) as caught:
+        work(run, on_event=take_over)
+    (other,) = second
+    assert str(caught.value) == (
+        f"the lock of {run.path} was removed or taken over; process {other.pid} on "
+        f"{socket.gethostname()} works on it now. Process {os.getpid()} on {socket.gethostname()} "
+        "stops and writes nothing more"
+    )
+    # The other one's start is the last that is said, and the lock is its own.
+    assert started_pid(run) == other.pid
+    assert run.events()[-1]["kind"] == "started"
+    assert (run.epochs, lock.holder(run.path).pid) == ([0], other.pid)
+    other.communicate("\n", timeout=LONGEST)
+    assert not (run.path / "lock").exists()
+
+
+def test_a_process_without_its_lock_is_asked_to_stop_and_refused(folder, monkeypatch):
+    monkeypatch.setattr(lock, "RENEWED_EVERY", 0.05)
+    run = new_run(folder, "a")
+    before = []
+
+    def go_on():
+        with run.worked_on(epochs=2):
+            assert not run.asked_to_stop
+            run.record("step", epoch=1, step=1)
+            run.save_state(State(0, [], [], []))
+            before.append((run.path / "state.npz").stat())
+            (run.path / "lock").unlink()
+            until(lambda: run.asked_to_stop)
+            with pytest.raises(lock.LockLost, match=r"was removed or taken over\. Process"):
+                run.save_state(State(1, [], [], []))
+            # Once lost, it stays so.
+            (run.path / "lock").write_text("{}")
+            assert run.asked_to_stop
+            run.record("finished")
+
+    with pytest.raises(lock.LockLost):
+        go_on()
+    assert (run.path / "state.npz").stat() == before[0]
+    assert [event["kind"] for event in run.events()] == ["started", "step"]
+    # It is not its own lock, so it is left alone; and others may write again.
+    assert (run.path / "lock").exists()
+    run.record("stopped")
+
+
+def test_a_lock_that_is_somebody_elses_is_not_renewed(folder, monkeypatch):
+    monkeypatch.setattr(lock, "RENEWED_EVERY", 0.02)
+    run = new_run(folder, "a")
+    with lock.held(run.path) as mine:
+        left_lock(run, 1, "another machine", age=50.0)
+        until(lambda: mine.lost)
+        time.sleep(0.1)
+        assert (run.path / "lock").stat().st_mtime < time.time() - 40
 
 
 # A real training ----------------------------------------------------------------------------------
@@ -674,7 +756,31 @@ def test_a_run_goes_on_to_where_it_was_to_go(folder):
     assert [event["epochs"] for event in run.events() if event["kind"] == "started"] == [7, 7]
 
 
-@pytest.mark.parametrize("arguments", [[], [""], ["a", "1", "2"], ["a", "many"], ["a", "-1"]])
+@pytest.mark.parametrize(
+    "arguments", [[], [""], ["a", "1"], ["a", "1", "2"], ["a", "many"], ["a", "-1"]]
+)
 def test_the_worker_says_how_it_is_used(arguments, capsys):
     assert worker.main(arguments) == 2
     assert capsys.readouterr().err.startswith("usage: ")
+
+
+# Trains in a process of its own and says which modules of ours that took.
+COUNTED = """
+import sys
+from cellcutter_core.jobs import worker
+code = worker.main(sys.argv[1:])
+print(code, *(name for name in sys.modules if name.startswith("cellcutter_core.")))
+"""
+
+
+def test_a_worker_imports_what_it_runs_and_no_more(folder):
+    run = new_run(folder, "a")
+    done = subprocess.run(
+        [sys.executable, "-c", COUNTED, str(run.path)], capture_output=True, text=True, cwd=ROOT
+    )
+    code, *modules = done.stdout.split()
+    assert (code, run.progress.status) == ("0", "finished"), done.stderr
+    rooms = {name.split(".")[1] for name in modules}
+    assert not rooms & {"apply", "choices", "export", "large", "simulation", "view"}
+    assert not [name for name in modules if ".images.formats" in name]
+    assert len(modules) <= 60, modules

@@ -77,31 +77,31 @@ def test_a_device_that_cannot_be_found_out(monkeypatch, tmp_path, ready, command
     assert reason in ready.problem
     assert "\n" not in ready.problem
     assert ready.known() is None
-    assert ready.take("run", "1", tmp_path / "log") is None
+    assert ready.take("run", tmp_path / "log") is None
 
 
 def test_it_is_told_once_and_prints_into_the_log(loaded, tmp_path, ready):
     log = tmp_path / "log.txt"
     log.write_text("before\n")
-    assert ready.take("run", "1", log) is None
+    assert ready.take("run", log) is None
     # Whoever comes before it is loaded waits for that, and not for the pause.
     ready.start(after=1000)
-    child = ready.take("/a run", "12", log)
-    assert ready.take("/another", "1", log) is None
+    child = ready.take("/a run", log)
+    assert ready.take("/another", log) is None
     assert child.wait(LONGEST) == 0
-    assert log.read_text().splitlines() == ["before", "told ['/a run', '12']", "trouble"]
+    assert log.read_text().splitlines() == ["before", "told ['/a run']", "trouble"]
 
 
 def test_none_is_loaded_while_the_last_one_trains(loaded, tmp_path, monkeypatch, ready):
     monkeypatch.setattr(spare, "PAUSE", 0.0)
     ready.done()
     ready.start()
-    child = ready.take("run", "1", tmp_path / "log")
+    child = ready.take("run", tmp_path / "log")
     ready.start()
-    assert ready.take("run", "1", tmp_path / "log") is None
+    assert ready.take("run", tmp_path / "log") is None
     child.wait(LONGEST)
     ready.done()
-    assert ready.take("run", "1", tmp_path / "log").wait(LONGEST) == 0
+    assert ready.take("run", tmp_path / "log").wait(LONGEST) == 0
     assert loaded.read_text() == "xx"
 
 
@@ -111,10 +111,10 @@ def test_one_that_has_ended_is_replaced(loaded, tmp_path, ready):
     # As after a long time in which nobody needed it.
     ready._loading._process.kill()
     until(lambda: ready._loading.has_ended)
-    assert ready.take("run", "1", tmp_path / "log") is None
+    assert ready.take("run", tmp_path / "log") is None
     ready.done()
     ready.start()
-    assert ready.take("run", "1", tmp_path / "log").wait(LONGEST) == 0
+    assert ready.take("run", tmp_path / "log").wait(LONGEST) == 0
 
 
 def test_it_ends_with_its_server(loaded):

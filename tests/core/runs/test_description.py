@@ -93,3 +93,13 @@ def test_a_run_on_an_image_says_which_part_it_is_of(
     assert found["part"].channels == ("fluorescence",)
     assert found["part"].reading == {"t": 1}
     assert set(Run(tmp_path / "part").unseen) == set(part.channels) - {"fluorescence"}
+
+
+def test_what_is_known_of_a_run_goes_before_what_its_image_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CELLCUTTER_RUNS", str(tmp_path))
+    image = sample((96, 120))
+    given = {"image": "Built-in sample 0", "pixel_size": 0.5}
+    run = Run.of_image(tmp_path / "r1", image, QUICK, prepare(image, QUICK), **given)
+    assert (run.description.image, run.description.pixel_size) == ("Built-in sample 0", 0.5)

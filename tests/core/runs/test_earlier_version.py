@@ -15,7 +15,7 @@ from cellcutter_core.choices.draft import Draft, described, keys_then
 from cellcutter_core.config import PAPER, QUICK, Config, check_current, renewed
 from cellcutter_core.export import export
 from cellcutter_core.jobs.queue import Jobs
-from cellcutter_core.jobs.worker import work
+from cellcutter_core.jobs.training import work
 from cellcutter_core.runs.folder import list_runs
 from cellcutter_core.runs.store import Run, State
 from cellcutter_core.training.inputs import Inputs

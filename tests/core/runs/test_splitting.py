@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cellcutter_core.choices.again import corrected_inputs, train_again
 from cellcutter_core.config import FROM_NOTHING
 from cellcutter_core.export import Result, content
-from cellcutter_core.jobs.worker import work
+from cellcutter_core.jobs.training import work
 from cellcutter_core.paths.cost_map import CostMap
 from cellcutter_core.pipeline import prepare, segment_inputs
 from cellcutter_core.runs.corrections import Correction, corrected, keep_corrections

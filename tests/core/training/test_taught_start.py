@@ -14,7 +14,7 @@ from cellcutter_core.apply.applying import Trained
 from cellcutter_core.config import QUICK, starting
 from cellcutter_core.export import export
 from cellcutter_core.images.image import Image
-from cellcutter_core.jobs.worker import work
+from cellcutter_core.jobs.training import work
 from cellcutter_core.network import taught
 from cellcutter_core.pipeline import prepare
 from cellcutter_core.runs.store import Run
