@@ -209,7 +209,7 @@ def run(files):
     """A finished run that was trained on two others."""
     made = make_run("r1", epochs=(1, 60))
     kept = tuple(keep_file(name, files[name]) for name in ("b.npz", "c.npz"))
-    made.describe(**described(Choices(region=REGION, config=made.config, others=kept)), edits="")
+    made.describe(**described(Choices(region=REGION, config=made.config, others=kept)))
     (made.path / "others").mkdir()
     others = [sample((128, 144), seed=number) for number in (1, 2)]
     for number, image in enumerate(others, 1):
