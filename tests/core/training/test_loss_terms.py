@@ -10,7 +10,7 @@ import pytest
 
 from cellcutter_core.config import NetworkSettings, TrainingSettings
 from cellcutter_core.network.unet import UNet
-from cellcutter_core.runs.journal import Journal
+from cellcutter_core.runs.job_folder import JobFolder
 from cellcutter_core.training import loss
 from cellcutter_core.training.crops import Dataset
 from cellcutter_core.training.loop import Epoch, Step, event_record, recorded_step, train
@@ -54,7 +54,10 @@ def test_a_new_term_is_trained_recorded_drawn_and_explained(tmp_path: Path) -> N
 
 
 def recorded(folder: Path, event: Epoch) -> list[dict[str, Any]]:
-    journal = Journal(folder)
+    class Events(JobFolder):
+        progress: Any = None
+
+    journal = Events(folder)
     journal.record("epoch", **event_record(event))
     return journal.events()
 
