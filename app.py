@@ -5,7 +5,7 @@ import streamlit as st
 from cellcutter_core.jobs.warm_process import SPARE
 from pages.shared import state
 from pages.shared.caching import stores
-from pages.shared.panels import TITLES
+from pages.shared.panels import GROUPS, TITLES
 
 st.set_page_config(page_title="cellcutter", page_icon="🔬", layout="wide")
 
@@ -13,8 +13,9 @@ PAGES = {
     name: st.Page(f"pages/{name}.py", title=title, default=name == "overview")
     for name, (title, _, _) in TITLES.items()
 }
+GROUPED = {group: [PAGES[name] for name in names] for group, names in GROUPS.items()}
 # The navigation is hidden because each page shows the pipeline itself (`panels.head`).
-current = st.navigation(list(PAGES.values()), position="hidden")
+current = st.navigation(GROUPED, position="hidden")
 st.session_state[state.FRAMED] = True
 # A page that is opened directly comes here first (`state.enter`), and is opened from here.
 if wanted := st.session_state.pop(state.WANTED_PAGE, None):

@@ -85,6 +85,7 @@ with view:
         key="cells_editor",
         selected=chosen,
         alt=f"{len(markers.points)} markers on the image",
+        pixel_size=cached.pixel_size(),
     )
 if edit is not None:
     with panels.complaints():
@@ -103,15 +104,15 @@ if edit is not None:
 
 st.subheader("Crops", anchor=False)
 data = panels.needs(cached.dataset)
-numbers = st.columns(4)
-numbers[0].metric("Markers", len(markers.points))
-numbers[1].metric("Crops", len(data), help="One for each marker.")
-numbers[2].metric("At the border", data.n_at_border, help="Crops that reach beyond the region.")
-numbers[3].metric(
-    "Mean cell diameter",
-    f"{cached.inputs()[0].cell_diameter:.0f} px",
-    help="Diameter of a disc with the mean area of a cell: mask area divided by number of markers.",
-)
+with st.container(horizontal=True):
+    st.metric("Markers", len(markers.points))
+    st.metric("Crops", len(data), help="One for each marker.")
+    st.metric("At the border", data.n_at_border, help="Crops that reach beyond the region.")
+    st.metric(
+        "Mean cell diameter",
+        f"{cached.inputs()[0].cell_diameter:.0f} px",
+        help="Diameter of a disc with the mean area of a cell: mask area by number of markers.",
+    )
 n_pages = -(-len(data) // CROPS_A_PAGE)
 if chosen is not None:
     st.caption(f"Cell {chosen + 1}, selected in the image, and the cells nearest to it")
@@ -121,14 +122,15 @@ else:
     number = st.pagination(n_pages, key="cells_page") if n_pages > 1 else 1
     first = (number - 1) * CROPS_A_PAGE
     cells = np.arange(first, min(first + CROPS_A_PAGE, len(data)))
-panels.chart(
-    cached.drawn(
-        f"gallery {cached.step_keys()['training']} {cells.tolist()}",
-        lambda: _gallery(data, cells),
-    ),
-    key="cells_gallery",
-    alt=f"Crops of cells {', '.join(str(cell + 1) for cell in cells)}",
-)
+with panels.wide():
+    panels.chart(
+        cached.drawn(
+            f"gallery {cached.step_keys()['training']} {cells.tolist()}",
+            lambda: _gallery(data, cells),
+        ),
+        key="cells_gallery",
+        alt=f"Crops of cells {', '.join(str(cell + 1) for cell in cells)}",
+    )
 
 panels.next_step("train")
 script = code.data_code(state.choices(), cached.whole_image(), cached.region())

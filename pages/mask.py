@@ -17,7 +17,7 @@ from pages.shared import code, panels, state
 from pages.shared.caching import cached
 from pages.shared.caching.in_child import NotYet, rest
 from pages.shared.settings import setting
-from pages.shared.viewer.linked import linked_panes
+from pages.shared.viewer.frame import linked_panes
 
 
 def _mask_or_preview() -> tuple[NDArray[np.bool_], float | None]:
@@ -93,18 +93,19 @@ with view:
             key="mask_panes",
             place=cached.step_keys()["image"],
             alt=f"Image and mask; the mask covers {mask.mean():.0%} of the region",
+            pixel_size=cached.pixel_size(),
         )
-        numbers = st.columns(3)
-        numbers[0].metric("Mask area", f"{mask.mean():.1%}")
-        time_taken = "preview" if pending else f"{seconds:.2f} s"
-        numbers[1].metric("Time", time_taken, help="How long it took to compute this mask.")
-        if image.truth is not None:
-            agreement = mask_iou(mask, image.truth > 0, ignore=image.ignore)
-            numbers[2].metric(
-                "IoU with the truth",
-                f"{agreement:.3f}",
-                help="Intersection over union of the mask and the union of all true cells.",
-            )
+        with st.container(horizontal=True):
+            st.metric("Mask area", f"{mask.mean():.1%}")
+            time_taken = "preview" if pending else f"{seconds:.2f} s"
+            st.metric("Time", time_taken, help="How long it took to compute this mask.")
+            if image.truth is not None:
+                agreement = mask_iou(mask, image.truth > 0, ignore=image.ignore)
+                st.metric(
+                    "IoU with the truth",
+                    f"{agreement:.3f}",
+                    help="Intersection over union of the mask and the union of all true cells.",
+                )
 
 if st.toggle("Try a range of parameters", key="mask_grid_shown", persist_state="session"):
     if cached.is_large():

@@ -155,6 +155,8 @@ def score_curves(
     figure = _panel_figure(panels, runs, epochs=epochs, height=PANEL_HEIGHT, legend=True)
     for number, name in enumerate(shown, start=1):
         _add_lines(figure, runs, scores[name], panel=number, named=True)
+        # All panels go from 0 to 1, and on a narrow page there is no room between them.
+        figure.layout[f"yaxis{number}"].showticklabels = number == 1
     for one, found in (baselines or {}).items():
         # Named in the legend once, by a panel that has its line.
         levels = {number: found.get(name) for number, name in enumerate(shown, start=1)}
@@ -162,6 +164,30 @@ def score_curves(
         for number, level in there.items():
             line = _baseline(figure, one, level, panel=number)
             figure.add_trace(line.update(showlegend=number == min(there)))
+    return figure
+
+
+def change_curve(changed: Mapping[int, float], *, chosen: tuple[int, int]) -> go.Figure:
+    """Draw how much the cells change from epoch to epoch, in % of the pixels in cells.
+
+    Parameters
+    ----------
+    changed : mapping of int to float
+        Epoch, and `truth.changed_share` since the epoch before it.
+    chosen : (int, int)
+        Two epochs; the range between them is shaded.
+
+    Returns
+    -------
+    go.Figure
+        To be shown with `STILL_CONFIG`.
+    """
+    runs = {"Changed": [{"epoch": epoch} for epoch in changed]}
+    panel = _Panel("Change from the epoch before, %", (0, 1), (0, 1), {"rangemode": "tozero"})
+    shown = {"": [{"epoch": epoch} for epoch in (*chosen, *changed)]}
+    figure = _panel_figure([panel], shown, epochs=None, height=PANEL_HEIGHT)
+    _add_lines(figure, runs, {"Changed": [100 * share for share in changed.values()]}, panel=1)
+    figure.add_shape(shade(chosen, panel=1))
     return figure
 
 

@@ -19,7 +19,7 @@ from cellcutter_core.view.coloring import PALETTE
 from cellcutter_core.view.render import Color, Rgb
 
 FONT_SIZE = 13
-"""Size of all texts in a figure in pixels, also of the titles of panes and panels."""
+"""Size of all texts in a figure in pixels, also of the titles of panels."""
 
 GREY = "rgb(128, 128, 128)"
 """Colour of guides, baselines and frames."""
@@ -31,7 +31,7 @@ MARGIN = 8
 """Margin around a figure in pixels."""
 
 TITLE_HEIGHT = 26
-"""Height of the title of a pane or panel in pixels."""
+"""Height of the title of a panel in pixels."""
 
 PAGE_WIDTH = 1040
 """Width in pixels that a figure is laid out for; it then fits any page of 700 to 1300 pixels."""
@@ -50,14 +50,9 @@ STILL_CONFIG: Mapping[str, Any] = {
 pointer they show a camera button, which saves the figure as SVG."""
 
 
-def still_config(name: str) -> Mapping[str, Any]:
-    """Return `STILL_CONFIG` for a figure that is saved under this name."""
-    return named_config(STILL_CONFIG, name)
-
-
-def named_config(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """Return a configuration whose camera button saves an SVG under this name (no extension)."""
-    return {**config, "toImageButtonOptions": {"format": "svg", "filename": name}}
+def still_config(name: str) -> dict[str, Any]:
+    """Return `STILL_CONFIG` for a figure that is saved under this name (no extension)."""
+    return {**STILL_CONFIG, "toImageButtonOptions": {"format": "svg", "filename": name}}
 
 
 def css(color: Color) -> str:
@@ -151,32 +146,16 @@ def panel_title(text: str, number: int) -> dict[str, Any]:
     }
 
 
-def picture_trace(picture: Rgb, *, largest: int = LARGEST_SIDE, panel: int = 1) -> Any:
+def picture_trace(picture: Rgb) -> Any:
     """Return an image trace whose coordinates are the pixels of the picture.
 
     Parameters
     ----------
     picture : (H, W, 3) or (H, W, 4) uint8 array
-    largest : int
-        A picture with a longer side is shrunk to it; coordinates stay those of the picture.
-    panel : int
-        Number of its axes.
     """
-    rows, cols = picture.shape[:2]
-    image = _shrunk(picture, largest)
-    dx, dy = cols / image.size[0], rows / image.size[1]
-    return go.Image(
-        source=data_uri(image),
-        xaxis=axis("x", panel),
-        yaxis=axis("y", panel),
-        x0=(dx - 1) / 2,
-        y0=(dy - 1) / 2,
-        dx=dx,
-        dy=dy,
-        # Smoothed: in a pane with fewer pixels than the picture, thin outlines would break.
-        zsmooth="fast",
-        hoverinfo="skip",
-    )
+    # Smoothed: in a panel with fewer pixels than the picture, thin outlines would break.
+    source = data_uri(Image.fromarray(np.ascontiguousarray(picture)))
+    return go.Image(source=source, zsmooth="fast", hoverinfo="skip")
 
 
 def data_uri(image: Image.Image) -> str:

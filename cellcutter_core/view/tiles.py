@@ -94,7 +94,7 @@ def crop_gallery(
     for (row, col), crop in zip(corners, tall.reshape(n, side, side, 3), strict=True):
         montage[row : row + side, col : col + side, :3] = crop
         montage[row : row + side, col : col + side, 3] = 255
-    figure = go.Figure(picture_trace(montage, largest=max(shape)))
+    figure = go.Figure(picture_trace(montage))
     rings = [c for level in _EMBEDDING_LEVELS for c in find_contours(embedding, level)]
     figure.add_trace(
         _contours(
@@ -242,7 +242,7 @@ def parameter_grid(
             tile = montage[row : row + height, col : col + width]
             tile[..., :3] = _masked_tile(small, array[i, j])
             tile[..., 3] = 255
-    figure = go.Figure(picture_trace(montage, largest=max(shape)))
+    figure = go.Figure(picture_trace(montage))
     row_at = np.arange(n_rows) * (height + gap) + height / 2 - 0.5
     col_at = np.arange(n_cols) * (width + gap) + width / 2 - 0.5
     figure.add_trace(

@@ -254,6 +254,24 @@ def numbered_by_markers(truth: npt.ArrayLike, points: npt.ArrayLike) -> npt.NDAr
     return np.asarray(numbers[cells], np.int32)
 
 
+def changed_share(labels_a: npt.ArrayLike, labels_b: npt.ArrayLike) -> float:
+    """Return how many of the pixels that are in a cell, before or after, changed their cell.
+
+    Parameters
+    ----------
+    labels_a, labels_b : (H, W) arrays of integers
+        As for `difference_picture`.
+
+    Examples
+    --------
+    >>> changed_share([[0, 0, 1, 1, 2]], [[0, 1, 1, 2, 2]])
+    0.5
+    """
+    before, after = np.asarray(labels_a), np.asarray(labels_b)
+    n = np.count_nonzero((before > 0) | (after > 0))
+    return np.count_nonzero(before != after) / n if n else 0.0
+
+
 def difference_picture(labels_a: npt.ArrayLike, labels_b: npt.ArrayLike, image: Rgb) -> Rgb:
     """Draw the pixels whose cell changed from one label image to the next, over the image.
 

@@ -8,11 +8,12 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from cellcutter_core.images.pixel_size import checked
 from cellcutter_core.runs.store import Run
 from cellcutter_core.view.render import Color, Rgb
 from cellcutter_core.view.truth import DIFFERENCE_COLORS, difference_picture
 from pages.shared.caching import cached_runs
-from pages.shared.viewer.linked import linked_panes
+from pages.shared.viewer.frame import linked_panes
 
 
 def choose_epoch(
@@ -48,6 +49,7 @@ def show(
         place=run.path.name,
         alt="Pictures of the same pixels side by side: " + ", ".join(pictures),
         legend=legend,
+        pixel_size=checked(run.description.get("pixel_size")),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,13 @@ TITLES = {
     "apply": ("Apply", ":material/photo_library:", "Apply the trained network to other images."),
 }
 
+# The navigation: what teaches, the way from an image to its cells, and what is done with runs.
+GROUPS = {
+    "Learn": ("overview",),
+    "Work": ("data", "mask", "cells", "train", "compare", "results"),
+    "Manage": ("apply",),
+}
+
 # Extensions of the files that can be uploaded as an image.
 PICTURE_FILES = ["tif", "tiff", "png", "bmp", "gif", "webp", "jp2", "j2k", "jpx", "jpf"]
 IMAGE_FILES = [
@@ -61,15 +68,24 @@ def head(page: str) -> None:
 
 
 def _pipeline() -> None:
-    """Show a link to each page, with the status of its step as in `steps.MARKS`."""
+    """Show a link to each page in its group, with the status of its step as in `steps.MARKS`."""
     standing = steps.status()
     with st.container(horizontal=True, gap="small", key="pipeline"):
-        for name, (title, icon, _) in TITLES.items():
-            label = title
-            if name in standing:
-                icon, color, word = steps.MARKS[standing[name]]
-                label = f":{color}[{title} · {word}]"
-            st.page_link(f"pages/{name}.py", label=label, icon=icon, query_params=state.url())
+        for group, names in GROUPS.items():
+            with st.container(gap=None, width="content"):
+                st.caption(group)
+                with st.container(horizontal=True, gap="xsmall", width="content"):
+                    for name in names:
+                        _step(name, standing.get(name))
+
+
+def _step(name: str, status: str | None) -> None:
+    title, icon, _ = TITLES[name]
+    label = title
+    if status:
+        icon, color, word = steps.MARKS[status]
+        label = f":{color}[{title} · {word}]"
+    st.page_link(f"pages/{name}.py", label=label, icon=icon, query_params=state.url())
 
 
 @contextmanager
@@ -173,15 +189,25 @@ def footer(page: str, code: str) -> None:
         st.code(code, language="python")
 
 
-def chart(figure: Any, *, key: str, alt: str, zoom: bool = False) -> None:
+def chart(figure: Any, *, key: str, alt: str) -> None:
     """Show a Plotly figure; `alt` describes it in words."""
-    config = figures.PANES_CONFIG if zoom else figures.STILL_CONFIG
-    st.plotly_chart(figure, key=key, alt=alt, width="stretch", config=_config(config, key))
+    st.plotly_chart(figure, key=key, alt=alt, width="stretch", config=_config(key))
 
 
-def _config(config: Mapping[str, Any], key: str) -> dict[str, Any]:
+@contextmanager
+def wide() -> Iterator[None]:
+    """Show what is in it 900 pixels wide on a narrow screen, where it is scrolled sideways."""
+    st.html(
+        "<style>.st-key-wide {overflow-x: auto} "
+        "@media (max-width: 700px) {.st-key-wide > div {min-width: 900px}}</style>"
+    )
+    with st.container(key="wide"):
+        yield
+
+
+def _config(key: str) -> dict[str, Any]:
     """Return the chart's configuration; its camera button saves under the chart's name."""
-    return dict(figures.named_config(config, f"cellcutter-{key.replace('_', '-')}"))
+    return figures.still_config(f"cellcutter-{key.replace('_', '-')}")
 
 
 def chart_to_choose(figure: Any, *, key: str, alt: str) -> Any:
@@ -193,7 +219,7 @@ def chart_to_choose(figure: Any, *, key: str, alt: str) -> Any:
         width="stretch",
         on_select="rerun",
         selection_mode="points",
-        config=_config(figures.STILL_CONFIG, key),
+        config=_config(key),
     )
     points = event["selection"]["points"]
     return points[0].get("customdata") if points else None

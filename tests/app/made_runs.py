@@ -1,11 +1,12 @@
 """Runs written by hand, as a training would leave them, for pages to show."""
 
+import io
 import json
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 import streamlit as st
 from numpy.typing import NDArray
 from opening import at_page
+from PIL import Image as Picture
 from samples import sample
 from streamlit.testing.v1 import AppTest
 
@@ -182,8 +184,22 @@ def shown(app: AppTest) -> AppTest:
 
 def linked(app: AppTest) -> tuple[str, dict[str, Any]] | None:
     """Id and contents of the linked pictures on the page, if there are some."""
-    found = [one.proto for one in app.get("bidi_component") if "linked" in one.proto.component_name]
-    return (found[0].id, json.loads(found[0].json)[0]) if found else None
+    viewers = [
+        one.proto for one in app.get("bidi_component") if "viewer" in one.proto.component_name
+    ]
+    found = {one.id: json.loads(one.json)[0] for one in viewers}
+    return next(((id_, data) for id_, data in found.items() if data["mode"] == "look"), None)
+
+
+def sent(app: AppTest, pane: Mapping[str, str]) -> np.ndarray:
+    """The picture that the browser gets for a pane of linked pictures."""
+    digest = pane["picture"].encode()
+    (found,) = (
+        one.proto.bytes.removeprefix(digest)
+        for one in app.get("bidi_component")
+        if one.proto.bytes.startswith(digest)
+    )
+    return np.asarray(Picture.open(io.BytesIO(found)).convert("RGB"))
 
 
 def words(app: AppTest) -> str:

@@ -9,7 +9,7 @@ from patience import LONGEST
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from pages.shared.viewer import picture
+from pages.shared.viewer import frame, picture
 from pages.shared.viewer.picture import Edit
 
 
@@ -113,8 +113,17 @@ def test_a_message_that_arrives_twice_counts_once(monkeypatch: pytest.MonkeyPatc
 
 def test_pixels_are_sent_without_loss() -> None:
     rgb = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
-    decoded = Image.open(io.BytesIO(picture._encoded("a digest", rgb)))
+    decoded = Image.open(io.BytesIO(frame._encoded("a digest", rgb, False)))
     np.testing.assert_array_equal(np.asarray(decoded), rgb)
+
+
+def test_large_linked_pictures_are_shrunk() -> None:
+    rgb = np.zeros((1000, 2048, 3), np.uint8)
+    rgb[:, 1024:] = 200
+    small = np.asarray(Image.open(io.BytesIO(frame._encoded("another digest", rgb, True))))
+    assert small.shape == (500, 1024, 3)
+    assert (small[:, :512] == 0).all()
+    assert (small[:, 512:] == 200).all()
 
 
 @pytest.mark.parametrize(

@@ -266,7 +266,7 @@ def test_the_first_cells_on_the_page_are_those_of_epoch_0():
     run = make_run("r1", end=None, epochs=())
     app = open_page("train", run)
     titles = [pane["title"] for pane in linked(app)[1]["panes"]]
-    before = [pane["source"] for pane in linked(app)[1]["panes"]]
+    before = [pane["picture"] for pane in linked(app)[1]["panes"]]
     assert titles == ["Image", "Cells", "Probability"]
     # Nothing is shown as cells: both pictures are the dark image.
     assert before[1] == before[2]
@@ -275,7 +275,7 @@ def test_the_first_cells_on_the_page_are_those_of_epoch_0():
     app = shown(app.run())
     titles = [pane["title"] for pane in linked(app)[1]["panes"]]
     assert titles == ["Image", "Epoch 0: before training", "Probability"]
-    assert linked(app)[1]["panes"][1]["source"] != before[1]
+    assert linked(app)[1]["panes"][1]["picture"] != before[1]
     assert app.get("progress")[0].proto.value == 0
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from pages.shared.viewer.linked import linked_panes
+from pages.shared.viewer.frame import linked_panes
 
 st.set_page_config(layout="wide")
 state = st.session_state

@@ -3,7 +3,7 @@
     python tests/browser/screenshots.py FOLDER [--run RUN_FOLDER]
 
 starts the app and a headless Chromium, runs the sample from the overview (or opens the run that is
-given), and writes PAGE-THEME-WIDTH.png for each page, in both themes, 1280 and 800 pixels wide.
+given), and writes PAGE-THEME-WIDTH.png for each page, in both themes, 1280 and 400 pixels wide.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main() -> None:
         else:
             query = _run_the_sample(browser, server.url)
         for theme in ("light", "dark"):
-            for width in (1280, 800):
+            for width in (1280, 400):
                 context = browser.new_context(
                     color_scheme=theme, viewport={"width": width, "height": 900}
                 )

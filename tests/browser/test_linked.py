@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 ROWS, COLS = 150, 200
@@ -17,16 +18,21 @@ MIDDLE = (1.5, 1 / 6, 1 / 6)  # What one click on "Zoom in" shows.
 
 # Of each pane, as it is on the screen.
 VIEWS = """(stages) => stages.map((stage) => {
-    const pane = stage.getBoundingClientRect();
-    const image = stage.querySelector("img").getBoundingClientRect();
-    return [
-        image.width / pane.width,
-        (pane.left - image.left) / image.width,
-        (pane.top - image.top) / image.height,
-    ];
+    const [x, y, pixel] = stage.dataset.view.split(" ").map(Number);
+    return [(pixel * 200) / stage.clientWidth, x / 200, y / 150];
 })"""
 
-PAINTED = "(image) => image.complete && image.naturalWidth === 200"
+PAINTED = """(canvas) => {
+    const [x, y] = [canvas.width / 2, canvas.height / 2];
+    return canvas.width > 200 && canvas.getContext("2d").getImageData(x, y, 1, 1).data[3] === 255;
+}"""
+
+# The colour that is painted at a place of the stage, both as shares of its size.
+COLOR = """(stage, [u, v]) => {
+    const canvas = stage.querySelector("canvas");
+    const [x, y] = [Math.floor(u * canvas.width), Math.floor(v * canvas.height)];
+    return [...canvas.getContext("2d").getImageData(x, y, 1, 1).data.slice(0, 3)];
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -42,15 +48,27 @@ def panes(page: Any, url: str) -> Any:
     return page
 
 
+def picture(seed: int) -> np.ndarray:
+    """The noise that linked_page.py shows."""
+    return np.random.default_rng(seed).integers(0, 256, (ROWS, COLS, 3), dtype=np.uint8)
+
+
 def painted(page: Any, *titles: str) -> None:
     """Wait until the pictures of these titles, and no others, are there."""
     for title in titles:
         image = page.get_by_role("img", name=title, exact=True)
         page.wait_for_function(PAINTED, arg=image.element_handle())
+    drawn(page)
     assert page.locator(".stage").count() == len(titles)
 
 
+def drawn(page: Any) -> None:
+    """Wait until what was changed is painted."""
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 def views(page: Any) -> list[Any]:
+    drawn(page)
     return page.locator(".stage").evaluate_all(VIEWS)
 
 
@@ -105,16 +123,25 @@ def test_the_wheel_zooms_all_panes_at_the_pointer(panes: Any) -> None:
 
 
 def test_the_deepest_zoom_shows_single_pixels_as_squares(panes: Any) -> None:
-    rendering = "(image) => getComputedStyle(image).imageRendering"
+    smooth = """(canvas) => canvas.getContext("2d").imageSmoothingEnabled"""
     image = panes.get_by_role("img", name="Probability")
-    assert image.evaluate(rendering) == "auto"
+    assert image.evaluate(smooth)
     panes.mouse.move(*at(panes, 0, 0.5, 0.5))
     for _ in range(12):
         panes.mouse.wheel(0, -300)
     deepest = 40 * COLS / width(panes)
     panes.get_by_role("button", name=f"Zoom {deepest:.1f}, show all", exact=True).wait_for()
     all_show(panes, (deepest, 0.5 - 0.5 / deepest, 0.5 - 0.5 / deepest))
-    assert image.evaluate(rendering) == "pixelated"
+    assert not image.evaluate(smooth)
+    # The same pixel of the picture is in the middle of each pane, and fills it.
+    for pane, seed in enumerate((0, 1, 999)):
+        for u, v in ((0.49, 0.49), (0.51, 0.49)):
+            row, col = (
+                math.floor(length * (0.5 + (share - 0.5) / deepest))
+                for length, share in ((ROWS, v), (COLS, u))
+            )
+            color = panes.locator(".stage").nth(pane).evaluate(COLOR, [u, v])
+            assert color == picture(seed)[row, col].tolist()
 
 
 def test_a_page_that_is_scrolled_is_not_zoomed(panes: Any) -> None:
@@ -159,7 +186,9 @@ def test_buttons_zoom_and_reset(panes: Any) -> None:
     assert level.inner_text() == "1.5 ×"
     level.click()
     all_show(panes, WHOLE)
-    press(panes, "Zoom out")
+    out = panes.get_by_role("button", name="Zoom out", exact=True)
+    assert out.get_attribute("aria-disabled") == "true"
+    out.click(force=True)
     all_show(panes, WHOLE)
 
 
@@ -184,6 +213,7 @@ def test_the_keyboard_zooms_moves_and_resets(panes: Any) -> None:
 
 def test_every_pane_and_button_is_reached_by_the_keyboard(panes: Any) -> None:
     outlined = "(one) => one.matches(':focus-visible') && getComputedStyle(one).outlineStyle"
+    # Nothing is left to zoom out of, and the button is still reached.
     order = [
         panes.get_by_role("button", name="Zoom out"),
         panes.locator(".level"),
@@ -202,8 +232,8 @@ def test_the_zoom_stays_when_the_pictures_change(panes: Any) -> None:
     drag(panes, 0, -0.1, -0.1)
     moved = (1.5, 1 / 6 + 0.1 / 1.5, 1 / 6 + 0.1 / 1.5)
     all_show(panes, moved)
-    sources = "(images) => images.map((image) => image.src)"
-    before = panes.locator("img").evaluate_all(sources)
+    sources = "(stages) => stages.map((stage) => stage.dataset.picture)"
+    before = panes.locator(".stage").evaluate_all(sources)
     kept = panes.locator(".stage").nth(1).element_handle()
     for number in (2, 3):
         press(panes, "Next")
@@ -212,10 +242,10 @@ def test_the_zoom_stays_when_the_pictures_change(panes: Any) -> None:
         panes.get_by_role("group", name=f"Noise of number {number}").wait_for()
         all_show(panes, moved)
     panes.wait_for_function(
-        """([stage, before]) => stage.querySelector("img").src !== before""", arg=[kept, before[1]]
+        "([stage, before]) => stage.dataset.picture !== before", arg=[kept, before[1]]
     )
     assert kept.evaluate("(stage) => stage.isConnected"), "the pane was made anew"
-    after = panes.locator("img").evaluate_all(sources)
+    after = panes.locator(".stage").evaluate_all(sources)
     assert after[0] == before[0]
     assert after[2] != before[2]
     # It can still be zoomed and is reset by the same buttons.

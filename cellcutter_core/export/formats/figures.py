@@ -106,7 +106,7 @@ def figures_file(result: Result) -> bytes:
             full_html=False,
             # The library is needed once in the page.
             include_plotlyjs=number == 0,
-            config=dict(still_config(file)),
+            config=still_config(file),
             # A fixed name: a generated one would differ from file to file.
             div_id=name,
             default_width="100%",

@@ -28,7 +28,7 @@ from pages.shared.image_table import (
 )
 from pages.shared.run_troubles import end_of_log
 from pages.shared.run_words import format_duration
-from pages.shared.viewer.linked import linked_panes
+from pages.shared.viewer.frame import linked_panes
 from pages.shared.waiting import waiting_line
 
 BRIGHTNESS = {"As each picture says": None, "Dark on bright": True, "Bright on dark": False}

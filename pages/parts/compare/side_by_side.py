@@ -10,7 +10,7 @@ from cellcutter_core.paths.watershed import BASELINES
 from cellcutter_core.runs.folder import RunSummary, find_run, list_runs
 from cellcutter_core.runs.names import differences, run_name
 from cellcutter_core.runs.store import Run
-from cellcutter_core.view.figures import panes
+from cellcutter_core.view.figures import change_curve
 from pages.parts.compare.scores import Shown
 from pages.shared import panels
 from pages.shared.caching import cached_runs
@@ -18,7 +18,7 @@ from pages.shared.epochs import against, choose_epoch, difference, labels_of, sh
 
 
 def two_epochs(run: Run, epochs: list[int]) -> Shown:
-    """Show two epochs and their difference; initially epoch 0 and the last one."""
+    """Show two epochs, at first 0 and the last, their difference, and all changes in a chart."""
     left, right = st.columns(2)
     with left:
         first = choose_epoch("Left", run, epochs, usual=epochs[0], key="compare_left")
@@ -32,12 +32,13 @@ def two_epochs(run: Run, epochs: list[int]) -> Shown:
         if second != first:
             pictures[f"Epoch {second}"] = cached_runs.run_cells(run, second)
         pictures["Difference"] = difference(run, labels_of(run, first), labels_of(run, second))
-        panels.chart(
-            panes(pictures, n_columns=3, legend=since(f"epoch {first}"), uirevision=run.path.name),
-            key="compare_side_by_side",
-            zoom=True,
-            alt="Two epochs side by side: " + ", ".join(pictures),
-        )
+        show(run, pictures, n_columns=3, legend=since(f"epoch {first}"))
+        if len(epochs) > 1:
+            panels.chart(
+                change_curve(cached_runs.changed(run, epochs), chosen=(first, second)),
+                key="compare_changed",
+                alt="Share of the cells' pixels that changed from each epoch to the next",
+            )
     return Shown(sorted({first, second}))
 
 

@@ -20,7 +20,7 @@ def mask_grid(settings: MaskSettings) -> None:
     st.caption("The graph cut over a range of two parameters. Choose one to take its values.")
     pairs = {" and ".join(pair): pair for pair in combinations(PARAMETERS, 2)}
     chosen_pair = st.segmented_control(
-        "Parameters", list(pairs), default="prior and max_weight", key="mask_grid_pair"
+        "Parameters", list(pairs), default="prior and max_weight", key="mask_grid_pair", wrap=True
     )
     if chosen_pair is None:
         return
@@ -36,11 +36,13 @@ def mask_grid(settings: MaskSettings) -> None:
         values = [tuple(sorted({*spans[name], getattr(around, name)})) for name in pair]
         masks = cached.grid_of_masks(around, pair, *values)
         current = None if settings.automatic else tuple(getattr(settings, name) for name in pair)
-        chosen = panels.chart_to_choose(
-            parameter_grid(masks, cached.picture(), *values, names=pair, current=current),
-            key="mask_grid",
-            alt=f"Masks for {len(values[0])} values of {pair[0]} and {len(values[1])} of {pair[1]}",
-        )
+        with panels.wide():
+            chosen = panels.chart_to_choose(
+                parameter_grid(masks, cached.picture(), *values, names=pair, current=current),
+                key="mask_grid",
+                alt=f"Masks for {len(values[0])} values of {pair[0]} and {len(values[1])} of "
+                f"{pair[1]}",
+            )
         if chosen is not None:
             row, col = chosen
             state.choose(

@@ -10,7 +10,7 @@ from cellcutter_core.apply.outcomes import Outcome, outputs
 from cellcutter_core.apply.training_images import found_in_others, zip_of_others
 from cellcutter_core.runs.store import Run
 from pages.shared.image_table import choose_one, picture_in, say_what_is_wrong
-from pages.shared.viewer.linked import linked_panes
+from pages.shared.viewer.frame import linked_panes
 
 TITLES = {"labels": "Its label image", "table": "Its table of cells"}
 

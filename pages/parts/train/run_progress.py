@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import streamlit as st
 
+from cellcutter_core.images.pixel_size import checked
 from cellcutter_core.runs.store import Progress, Run
 from cellcutter_core.runs.trust import about_dropped
 from cellcutter_core.view.render import probability_colors
 from pages.shared import panels
 from pages.shared.caching import cached_runs
 from pages.shared.run_words import came_from, progress_line
-from pages.shared.viewer.linked import linked_panes
+from pages.shared.viewer.frame import linked_panes
 from pages.shared.waiting import waiting_line
 
 
@@ -114,6 +115,7 @@ def pictures(run: Run) -> None:
         key="train_pictures",
         place=run.path.name,
         alt=alt,
+        pixel_size=checked(run.description.get("pixel_size")),
     )
     if dropped := about_dropped(run):
         st.caption(dropped)

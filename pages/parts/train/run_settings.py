@@ -54,6 +54,7 @@ def run_settings(*, folded: bool) -> None:
                 required=True,
                 format_func=STARTS.get,
                 key="network_start",
+                wrap=True,
                 on_change=lambda: take_start(st.session_state["network_start"]),
                 help="Taught on simulated cells: the network has learnt from simulated images what "
                 "a cell looks like, and is then trained on this image. Nothing, as published: the "

@@ -6,6 +6,8 @@ holds the time of its file, because a continued run may write an epoch of the sa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,7 @@ from cellcutter_core.training.prediction import Prediction
 from cellcutter_core.view.coloring import marker_colors
 from cellcutter_core.view.curves import loss_curves, score_curves
 from cellcutter_core.view.render import Rgb, composite, overlay
-from cellcutter_core.view.truth import Compared, compare_truth, numbered_by_markers
+from cellcutter_core.view.truth import Compared, changed_share, compare_truth, numbered_by_markers
 from pages.shared import state
 from pages.shared.caching import cached
 
@@ -187,6 +189,21 @@ def against_truth(opened: Run, which: int | str) -> Compared:
         If the run has no truth or there is no such epoch.
     """
     return _against_truth(*_cells(opened, which))
+
+
+@st.cache_data(max_entries=500, scope="session", show_spinner=False)
+def _changed(run_id: str, numbers: tuple[int, int], stamps: tuple[float, float]) -> float:
+    del stamps
+    opened = find_run(run_id)
+    return changed_share(*(opened.epoch(number).labels for number in numbers))
+
+
+def changed(opened: Run, epochs: Sequence[int]) -> dict[int, float]:
+    """Return for each stored epoch but the first the share that changed since the one before."""
+    return {
+        pair[1]: _changed(opened.path.name, pair, (stamp(opened, pair[0]), stamp(opened, pair[1])))
+        for pair in pairwise(epochs)
+    }
 
 
 @st.cache_data(max_entries=8, scope="session", show_spinner=False)

@@ -12,56 +12,25 @@ where ``region``, ``markers`` and ``cells`` are the keys of the widgets.
 
 from __future__ import annotations
 
-import hashlib
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import streamlit as st
-from PIL import Image
 
 from cellcutter_core.images.parts import Region
-from cellcutter_core.images.pixel_size import PixelSize, height_and_width
+from cellcutter_core.images.pixel_size import PixelSize
 from cellcutter_core.view.look import check_picture
 from cellcutter_core.view.render import Rgb
+from pages.shared.viewer.frame import mount
 
 __all__ = ["MIN_SIDE", "Edit", "Pick", "cell_picker", "marker_editor", "region_picker"]
 
 MIN_SIDE = 64
 """Shortest side of a region in px: one crop of the default size."""
-
-_HTML = """
-<div class="viewer picture">
-  <div class="stage" tabindex="0" role="application" aria-describedby="hints">
-    <canvas role="img"></canvas>
-    <div class="badge" hidden></div>
-  </div>
-  <div class="bar">
-    <div class="group tools" role="group" aria-label="Tool" hidden>
-      <button type="button" data-tool="select">Select</button>
-      <button type="button" data-tool="edit">Edit</button>
-    </div>
-    <span class="status" role="status"></span>
-    <div class="group zoom" role="group" aria-label="Zoom">
-      <button type="button" data-zoom="out" aria-label="Zoom out" title="Zoom out">−</button>
-      <button type="button" data-zoom="reset" class="level" title="Show the whole picture"></button>
-      <button type="button" data-zoom="in" aria-label="Zoom in" title="Zoom in">+</button>
-    </div>
-  </div>
-  <p class="hints" id="hints"></p>
-</div>
-"""
-_HERE = Path(__file__).parent
-_JS = (_HERE / "picture.js").read_text(encoding="utf-8")
-_CSS = "".join((_HERE / name).read_text("utf-8") for name in ("viewer.css", "picture.css"))
-_viewer = st.components.v2.component("cellcutter_picture", html=_HTML, css=_CSS, js=_JS)
-# The pixels are in a separate element, because Streamlit does not send an unchanged one again.
-_pixels = st.components.v2.component("cellcutter_pixels", js=_JS)
 
 
 @dataclass(frozen=True)
@@ -101,6 +70,9 @@ class Pick:
 
     point: tuple[int, int] | None
     more: bool
+
+
+Read = Callable[[dict[str, Any]], Region | Edit | Pick]
 
 
 def region_picker(
@@ -151,18 +123,8 @@ def region_picker(
         raise ValueError(f"scale must be above 0, got {scale}")
     rows, cols = shape or (round(rgb.shape[0] / scale), round(rgb.shape[1] / scale))
     box = _fit(st.session_state.pop(f"{key}-edit", box), shape=(rows, cols))
-    seen = st.session_state.get(f"{key}-seen")
-    data = {
-        "mode": "region",
-        "shape": [rows, cols],
-        "alt": alt,
-        "box": list(box),
-        "minSide": MIN_SIDE,
-        "pixelSize": pixel_size and height_and_width(pixel_size)[1],
-        "seen": seen,
-        "applied": seen,
-    }
-    _mount(rgb, data, key=key, read=_read_box)
+    data = {"mode": "region", "box": list(box), "minSide": MIN_SIDE}
+    _mount(rgb, data, key, _read_box, alt=alt, shape=(rows, cols), pixel_size=pixel_size)
     return box
 
 
@@ -174,6 +136,7 @@ def marker_editor(
     alt: str,
     selected: int | None = None,
     radius: int = 6,
+    pixel_size: PixelSize | None = None,
 ) -> Edit | None:
     """Show markers on a picture and let the user select, add, remove and move them.
 
@@ -195,6 +158,8 @@ def marker_editor(
         Index of the marker that is highlighted.
     radius : int
         Radius of a marker in px of the screen; smaller for many markers at a low zoom.
+    pixel_size : float or (float, float), optional
+        As for `region_picker`.
 
     Returns
     -------
@@ -217,15 +182,12 @@ def marker_editor(
     st.session_state[f"{key}-applied"] = seen
     data = {
         "mode": "markers",
-        "shape": list(rgb.shape[:2]),
-        "alt": alt,
         "points": points.ravel().tolist(),
         "selected": selected,
         "radius": radius,
-        "seen": seen,
         "applied": applied,
     }
-    _mount(rgb, data, key=key, read=_read_edit)
+    _mount(rgb, data, key, _read_edit, alt=alt, pixel_size=pixel_size)
     return edit and _locate(edit, points=points.reshape(-1, 2), shape=rgb.shape[:2])
 
 
@@ -272,53 +234,25 @@ def cell_picker(
     """
     check_picture(rgb, "rgb")
     pick = st.session_state.pop(f"{key}-edit", None)
-    seen = st.session_state.get(f"{key}-seen")
     data = {
         "mode": "cells",
-        "shape": list(rgb.shape[:2]),
-        "alt": alt,
         "outlines": [ring.ravel().tolist() for ring in outlines],
         "status": status,
         "points": [[int(row), int(col)] for row, col in points],
-        "pixelSize": pixel_size and height_and_width(pixel_size)[1],
-        "seen": seen,
-        "applied": seen,
     }
-    _mount(rgb, data, key=key, read=_read_pick)
+    _mount(rgb, data, key, _read_pick, alt=alt, pixel_size=pixel_size)
     return pick if pick is None or _inside(pick.point, rgb.shape[:2]) else None
 
 
-def _mount(
-    rgb: Rgb,
-    data: dict[str, Any],
-    *,
-    key: str,
-    read: Callable[[dict[str, Any]], Region | Edit | Pick],
-) -> None:
-    """Put the widget on the page; its picture is identified by its digest."""
-    rgb = np.ascontiguousarray(rgb)
-    digest = hashlib.blake2b(rgb, digest_size=16, salt=str(rgb.shape[1]).encode()).hexdigest()
-    # Without a gap, because the element with the pixels has no height.
-    with st.container(gap=None):
-        _pixels(key=f"{key}-pixels", data=digest.encode() + _encoded(digest, rgb))
-        _viewer(
-            key=key,
-            # In a list, because for a dict Streamlit loads pandas to look for data frames in it.
-            data=[data | {"name": key, "picture": digest}],
-            on_edit_change=partial(_receive, key, read),
-        )
+def _mount(rgb: Rgb, data: dict[str, Any], key: str, read: Read, **more: Any) -> None:
+    """Put the picture with its tool on the page, and say which edits have arrived."""
+    seen = st.session_state.get(f"{key}-seen")
+    data = {"seen": seen, "applied": seen, **data}
+    on_edit = partial(_receive, key, read)
+    mount({"": rgb}, data, key=key, on_edit=on_edit, **{"shape": rgb.shape[:2], **more})
 
 
-# Streamlit hashes only a sample of a large array, and would confuse similar pictures.
-@st.cache_data(max_entries=16, show_spinner=False)
-def _encoded(digest: str, _rgb: Rgb) -> bytes:
-    """Return the picture as lossless WebP: two thirds of the size of a PNG in the same time."""
-    file = io.BytesIO()
-    Image.fromarray(_rgb).save(file, "WEBP", lossless=True, quality=20, method=1)
-    return file.getvalue()
-
-
-def _receive(key: str, read: Callable[[dict[str, Any]], Region | Edit | Pick]) -> None:
+def _receive(key: str, read: Read) -> None:
     """Store what the browser sent where the widget looks for it; ignore repetitions."""
     sent = st.session_state[key]["edit"]
     client, number = str(sent["client"]), int(sent["number"])

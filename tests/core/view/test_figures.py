@@ -2,7 +2,6 @@
 
 import base64
 import io
-import itertools
 import re
 from collections.abc import Callable
 from typing import Any
@@ -15,17 +14,17 @@ from PIL import Image
 from cellcutter_core.evaluation.metrics import THRESHOLDS
 from cellcutter_core.view.figures import (
     ap_over_iou,
+    change_curve,
     compared,
     crop_gallery,
     histogram,
     loss_curves,
-    panes,
     parameter_grid,
     score_curves,
 )
 from cellcutter_core.view.histogram import counted_in_bars
 from cellcutter_core.view.intensities import intensities
-from cellcutter_core.view.look import data_uri, illustration
+from cellcutter_core.view.look import check_pictures, data_uri, illustration
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -60,77 +59,14 @@ def event(epoch: int, **values: Any) -> dict[str, Any]:
 # Pictures -----------------------------------------------------------------------------------------
 
 
-def test_panes_show_every_pixel_as_it_is() -> None:
-    pictures = {"Image": noise(20, 30, 3), "Cells": noise(20, 30, 3, seed=1)}
-    figure = panes(pictures, n_columns=2)
-    for trace, picture in zip(pictures_of(figure), pictures.values(), strict=True):
-        np.testing.assert_array_equal(decoded(trace.source), picture)
-        assert (trace.x0, trace.y0, trace.dx, trace.dy) == (0, 0, 1, 1)
-    assert titles(figure) == ["Image", "Cells"]
-
-
-def test_panes_are_linked_and_keep_their_zoom() -> None:
-    figure = panes({str(i): noise(20, 30, 3) for i in range(5)}, n_columns=3, uirevision="a")
-    axes = list(figure.select_xaxes()), list(figure.select_yaxes())
-    assert [len(some) for some in axes] == [5, 5]
-    assert [axis.matches for axis in axes[0]] == [None, "x", "x", "x", "x"]
-    assert [axis.matches for axis in axes[1]] == [None, "y", "y", "y", "y"]
-    assert axes[1][0].scaleanchor == "x"
-    assert {axis.range for axis in axes[0]} == {(-0.5, 29.5)}
-    # Row 0 is on top.
-    assert {axis.range for axis in axes[1]} == {(19.5, -0.5)}
-    assert figure.layout.uirevision == "a"
-    assert figure.layout.dragmode == "pan"
-
-
-def test_panes_are_of_one_size_and_do_not_overlap() -> None:
-    figure = panes({str(i): noise(20, 30, 3) for i in range(5)}, n_columns=3)
-    boxes = [
-        (*x.domain, *y.domain)
-        for x, y in zip(figure.select_xaxes(), figure.select_yaxes(), strict=True)
-    ]
-    sizes = np.array([(right - left, top - bottom) for left, right, bottom, top in boxes])
-    np.testing.assert_allclose(sizes, np.broadcast_to(sizes[0], sizes.shape))
-    for a, b in itertools.combinations(boxes, 2):
-        assert a[1] <= b[0] or b[1] <= a[0] or a[3] <= b[2] or b[3] <= a[2]
-    # Read from left to right, then down.
-    assert boxes[1][0] > boxes[0][0]
-    assert boxes[3][3] < boxes[0][2]
-    assert np.min(boxes) >= 0
-    assert np.max(boxes) <= 1
-
-
-def test_a_large_picture_is_shrunk_and_keeps_its_coordinates() -> None:
-    picture = np.zeros((1000, 2048, 3), np.uint8)
-    picture[:, 1024:] = 200
-    trace = pictures_of(panes({"Image": picture}, n_columns=1))[0]
-    small = decoded(trace.source)
-    assert small.shape == (500, 1024, 3)
-    assert (small[:, :512] == 0).all()
-    assert (small[:, 512:] == 200).all()
-    # From the left edge of the first pixel to the right edge of the last.
-    assert trace.x0 - trace.dx / 2 == -0.5
-    assert trace.x0 + trace.dx * (1024 - 0.5) == 2047.5
-    assert trace.y0 + trace.dy * (500 - 0.5) == 999.5
-
-
-def test_a_legend_says_what_colours_mean() -> None:
-    figure = panes({"Cells": noise(8, 8, 3)}, n_columns=1, legend={"missed": (1, 2, 3)})
-    entries = [trace for trace in figure.data if trace.type == "scatter"]
-    assert [(entry.name, entry.marker.color) for entry in entries] == [("missed", "rgb(1, 2, 3)")]
-    assert figure.layout.showlegend
-    assert not panes({"Cells": noise(8, 8, 3)}, n_columns=1).layout.showlegend
-
-
 def test_pictures_that_cannot_be_shown_together() -> None:
+    assert check_pictures({"a": noise(8, 9, 3), "b": noise(8, 9, 3)}) == (8, 9)
     with pytest.raises(ValueError, match="b is 8 × 9 and a 8 × 8 pixels"):
-        panes({"a": noise(8, 8, 3), "b": noise(8, 9, 3)}, n_columns=2)
+        check_pictures({"a": noise(8, 8, 3), "b": noise(8, 9, 3)})
     with pytest.raises(ValueError, match=r"a is uint8 of shape \(8, 8\)"):
-        panes({"a": noise(8, 8)}, n_columns=1)
+        check_pictures({"a": noise(8, 8)})
     with pytest.raises(ValueError, match="pictures is empty"):
-        panes({}, n_columns=1)
-    with pytest.raises(ValueError, match="n_columns is 0"):
-        panes({"a": noise(8, 8, 3)}, n_columns=0)
+        check_pictures({})
 
 
 def test_an_illustration_is_small_in_pixels_and_in_bytes() -> None:
@@ -424,6 +360,15 @@ def test_each_baseline_is_a_dashed_line_with_its_name() -> None:
     assert len({line.line.dash for line in lines}) == 2
 
 
+def test_how_much_the_cells_changed_is_shown_in_per_cent() -> None:
+    figure = change_curve({1: 0.5, 2: 0.2, 4: 0.0}, chosen=(0, 2))
+    (line,) = figure.data
+    assert (line.x, line.y) == ((1, 2, 4), (50, 20, 0))
+    assert figure.layout.xaxis.range == (-0.5, 4.5)
+    (band,) = figure.layout.shapes
+    assert (band.x0, band.x1) == (0, 2)
+
+
 def test_what_is_compared_is_epoch_0_an_epoch_and_the_baselines() -> None:
     events = [event(i, scores={"ap50": i / 10}, miou=None) for i in (0, 1, 2)]
     levels = {"paths": {"ap50": 0.6}, "watershed": {"ap50": 0.5}}
@@ -530,7 +475,6 @@ def smooth(*shape: int) -> np.ndarray:
 
 
 EVERY: dict[str, tuple[Callable[[], go.Figure], int]] = {
-    "panes": (lambda: panes({n: smooth(512, 512) for n in "abcde"}, n_columns=3), 2_400_000),
     "gallery": (
         lambda: crop_gallery(
             np.random.default_rng(0).normal(size=(24, 64, 64, 1)),
