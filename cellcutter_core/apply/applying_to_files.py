@@ -153,7 +153,9 @@ def outcome_of(
         reason = reason.removeprefix(f"{one_line(image)}: ")
         return Outcome(name, image, time.perf_counter() - start, reason), None
     seconds = time.perf_counter() - start
-    return Outcome(name, image, seconds, **_measures(found), remark=remark(found)), found
+    notes = " ".join(found.remarks)
+    measures = _measures(found)
+    return Outcome(name, image, seconds, **measures, remark=remark(found), notes=notes), found
 
 
 def _measures(found: Applied | InBlocks) -> dict[str, Any]:

@@ -42,6 +42,8 @@ class Outcome:
         Share of the image that the mask covers.
     remark : str
         Says if the network saw channels of other names than in its run, perhaps other stains.
+    notes : str
+        Sentences on what in the image can make its cells less reliable, see `Image.remarks`.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Outcome:
     pixel_width_um: float | None = None
     mask_fraction: float | None = None
     remark: str = ""
+    notes: str = ""
 
     @property
     def cells_in_words(self) -> str:

@@ -20,6 +20,7 @@ from cellcutter_core.images.image import Image
 from cellcutter_core.images.pixel_size import format_pixel_size
 from pages.shared import panels, state
 from pages.shared.caching import cached
+from pages.shared.run_words import scene_in_words
 
 # For each kind of source its key in `KINDS`.
 KIND_OF = {"sample": "sample", "paper": "paper", "file": "file", "web": "file"}
@@ -45,6 +46,7 @@ def choose_image() -> Source:
         format_func=KINDS.get,
         key="data_kind",
         on_change=_change_kind,
+        wrap=True,
     )
     if kind == "sample":
         st.session_state.data_seed = source.seed if source.kind == "sample" else None
@@ -292,7 +294,7 @@ def _how_to_read(source: Source) -> None:
                 st.selectbox(
                     "Image in the file",
                     range(len(titles)),
-                    format_func=lambda number: f"{number}: {titles[number]}".rstrip(": "),
+                    format_func=lambda number: scene_in_words(titles, number),
                     key="data_scene",
                     on_change=take_scene,
                     width=300,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import streamlit as st
@@ -30,20 +29,34 @@ def say_what_is_wrong(outcomes: Sequence[Outcome]) -> None:
     )
 
 
-def say_what_else_it_saw(outcomes: Sequence[Outcome]) -> None:
-    """Show which images have channels of other names than the run. The user must judge them."""
-    remarks = Counter(one.remark for one in outcomes if one.remark)
-    for remark, n in remarks.most_common(MOST_REASONS):
-        first = next(one.image for one in outcomes if one.remark == remark)
-        more = f" and {n - 1} more" if n > 1 else ""
+def say_remarks(outcomes: Sequence[Outcome]) -> None:
+    """Show what the user must judge: channels of other names than the run's, and notes on images.
+
+    Images with the same remark share a message.
+    """
+    for remark, images in _by_text((one.remark, one.image) for one in outcomes):
         st.info(
-            f"In `{first}`{more} the network {remark}. If that is another stain, do not trust the "
-            "cells it finds.",
+            f"In {images} the network {remark}. If that is another stain, do not trust the cells "
+            "it finds.",
             icon=":material/info:",
         )
+    for notes, images in _by_text((one.notes, one.image) for one in outcomes):
+        st.warning(f"Look closely at {images}. {notes}", icon=":material/visibility:")
 
 
-def choose_one(outcomes: Sequence[Outcome], *, key: str) -> Outcome:
+def _by_text(said: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yield each text with the images it is about, those of most images first."""
+    images: dict[str, list[str]] = {}
+    for text, image in said:
+        images.setdefault(text, []).append(image)
+    images.pop("", None)
+    for text, names in sorted(images.items(), key=lambda one: -len(one[1]))[:MOST_REASONS]:
+        yield text, f"`{names[0]}`" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+
+
+def choose_one(
+    outcomes: Sequence[Outcome], *, key: str, scenes: Mapping[str, str] | None = None
+) -> Outcome:
     """Show a table with a row for each image, and return the chosen one.
 
     Until one is chosen, that is the first one without an error.
@@ -54,12 +67,15 @@ def choose_one(outcomes: Sequence[Outcome], *, key: str) -> Outcome:
         At least one.
     key : str
         The widget key of the table.
+    scenes : mapping of str to str, optional
+        Which image of its file an image is, in words, by the name of its outcome.
     """
     in_um = any(one.median_area_um2 for one in outcomes)
     areas = {f"median area in {'µm²' if in_um else 'pixels'}": "median_area" + "_um2" * in_um}
     event = st.dataframe(
         {
             "image": [one.name for one in outcomes],
+            **({"in the file": [scenes.get(one.name) for one in outcomes]} if scenes else {}),
             "cells": [one.cells for one in outcomes],
             **{title: [getattr(one, name) for one in outcomes] for title, name in areas.items()},
             "mask area": [one.mask_fraction for one in outcomes],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from cellcutter_core.config import check_current
@@ -97,3 +99,8 @@ def doubts_note(doubts: list[str]) -> None:
     if doubts:
         listed = doubts[0] if len(doubts) == 1 else "\n".join(["", *(f"- {one}" for one in doubts)])
         st.warning(f"**Look closely at these cells.** {listed}", icon=":material/visibility:")
+
+
+def scene_in_words(titles: Sequence[str], number: int) -> str:
+    """Describe one of several images in a file: its number and, if known, its name and shape."""
+    return f"{number}: {titles[number]}".rstrip(": ") if number < len(titles) else str(number)

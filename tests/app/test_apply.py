@@ -83,6 +83,11 @@ def test_of_a_file_with_several_images_all_are_taken(run, asked):
         for _ in range(2):
             tif.write(np.eye(20, dtype=np.uint8))
     app = upload(open_page("apply", run), ("two.ome.tif", buffer.getvalue()))
+    # Each has a number and, as far as the file says, a name and a shape.
+    scenes = app.selectbox(key="apply_scene_of")
+    assert scenes.value is None
+    assert [one[:2] for one in scenes.options] == ["0:", "1:"]
+    assert "20 × 20" in scenes.options[0]
     app = shown(app.text_input(key="apply_cell").set_value(" 0 ").run())
     app = shown(app.button(key="apply_start").click().run())
     assert not app.error
@@ -190,6 +195,26 @@ def test_another_stain_is_not_taken_without_a_word(run):
     applied(run, GOOD, *stained, end="finished")
     app = open_page("apply", run)
     assert app.info[0].value.startswith(f"In `c.tif` and 1 more the network {remark}.")
+
+
+def test_what_makes_cells_of_an_image_less_reliable_is_said(run):
+    note = "12 % of actin are cut off at the top of the scale."
+    applied(run, GOOD, replace(LAST, notes=note), end="finished")
+    app = open_page("apply", run)
+    assert [one.value for one in app.warning] == [f"Look closely at `c.tif`. {note}"]
+
+
+def test_images_of_one_file_are_named_as_in_the_file(run, tmp_path):
+    with tifffile.TiffWriter(tmp_path / "two.ome.tif", ome=True) as tif:
+        for _ in range(2):
+            tif.write(np.eye(20, dtype=np.uint8))
+    named = {f"two-scene{i}": tmp_path / "two.ome.tif" for i in (0, 1)}
+    made = Application.create(run, named, scenes={name: i for i, name in enumerate(named)})
+    made.record("started", pid=os.getpid(), host=socket.gethostname())
+    made.record("image", outcome=asdict(Outcome("two-scene1", "two.ome.tif", 2.0, "no cell")))
+    app = open_page("apply", run)
+    assert table(app)["in the file"][0].startswith("1: ")
+    assert "20 × 20" in table(app)["in the file"][0]
 
 
 def test_a_row_that_is_chosen_shows_its_picture(run):

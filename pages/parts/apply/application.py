@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +17,23 @@ from cellcutter_core.choices.sources import channel_names_of, is_of_a_part, whol
 from cellcutter_core.config import is_current
 from cellcutter_core.export import IMAGE_FORMATS
 from cellcutter_core.images.file_sets.given_files import named_images
+from cellcutter_core.images.readers import image_titles
 from cellcutter_core.jobs.queue import is_left_behind
 from cellcutter_core.runs.store import Run
 from pages.shared import panels
-from pages.shared.caching import cached_runs
+from pages.shared.caching import cached, cached_runs
 from pages.shared.image_table import (
     choose_one,
     picture_in,
-    say_what_else_it_saw,
+    say_remarks,
     say_what_is_wrong,
 )
 from pages.shared.run_troubles import end_of_log
-from pages.shared.run_words import format_duration
+from pages.shared.run_words import format_duration, scene_in_words
 from pages.shared.viewer.frame import linked_panes
 from pages.shared.waiting import waiting_line
 
-BRIGHTNESS = {"As each picture says": None, "Dark on bright": True, "Bright on dark": False}
+BRIGHTNESS = {"Detected in each image": None, "Dark on bright": True, "Bright on dark": False}
 
 
 def choose_images(run: Run) -> None:
@@ -46,7 +48,7 @@ def choose_images(run: Run) -> None:
         help="As many as you like. They stay on the computer that runs this app.",
     )
     with st.expander("How to read them, and which files to write", icon=":material/tune:"):
-        how = _how_to_read(run)
+        how = _how_to_read(run, [_titles(one.file_id, one) for one in given])
         formats = st.multiselect(
             "Files for each image",
             list(IMAGE_FORMATS),
@@ -93,8 +95,20 @@ def _begin(run: Run, files: list[Path], formats: list[str], how: dict[str, Any])
     st.rerun()
 
 
-def _how_to_read(run: Run) -> dict[str, Any]:
-    """Return the options for `Trained.read`; those left out are as in the run."""
+@st.cache_data(max_entries=64, scope="session", show_spinner=False)
+def _titles(file_id: str, _given: Any) -> list[str]:
+    """Return name and shape of each image in an uploaded file that holds several; else empty."""
+    del file_id
+    with suppress(ValueError):  # Starting says what is wrong with the file.
+        return image_titles(file_of(keep_file(_given.name, _given.getvalue())))
+    return []
+
+
+def _how_to_read(run: Run, in_files: list[list[str]]) -> dict[str, Any]:
+    """Return the options for `Trained.read`; those left out are as in the run.
+
+    `in_files` has the names of the images in each file; empty for a file with one image.
+    """
     own = run.description.reading
     how: dict[str, Any] = {}
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -103,6 +117,17 @@ def _how_to_read(run: Run) -> dict[str, Any]:
             "t": ("Time point (t)", "not chosen"),
             "z": ("Plane of stacks (z)", "not chosen"),
         }
+        if titles := max(in_files, key=len, default=[]):
+            label, usual = labels.pop("scene")
+            how["scene"] = st.selectbox(
+                label,
+                range(len(titles)),
+                index=None,
+                placeholder=usual,
+                format_func=lambda number: scene_in_words(titles, number),
+                key="apply_scene_of",
+                width=300,
+            )
         for name, (label, usual) in labels.items():
             said = name in own and name != "scene"
             how[name] = st.number_input(
@@ -217,10 +242,12 @@ def choose_outcome(shown: Application, now: Standing) -> None:
     if not now.outcomes:
         return
     say_what_is_wrong(now.outcomes)
-    say_what_else_it_saw(now.outcomes)
+    say_remarks(now.outcomes)
     left, right = st.columns([2, 3], gap="large")
     with left:
-        chosen = choose_one(now.outcomes, key=f"apply_table_{shown.path.name}")
+        chosen = choose_one(
+            now.outcomes, key=f"apply_table_{shown.path.name}", scenes=_scenes_in_words(shown)
+        )
     with right:
         if chosen.error:
             st.error(f"**{chosen.image}:** {chosen.error}", icon=":material/error:")
@@ -236,6 +263,14 @@ def choose_outcome(shown: Application, now: Standing) -> None:
             place=f"{shown.path.name} {chosen.name}",
             alt=f"{chosen.image}, alone and with its {cells} in colours",
         )
+
+
+def _scenes_in_words(shown: Application) -> dict[str, str]:
+    """Return the number, name and shape of each image that is not alone in its file."""
+    return {
+        name: scene_in_words(cached.titles_of(str(shown.files[name])), number)
+        for name, number in shown.scenes.items()
+    }
 
 
 def take_home(shown: Application, now: Standing) -> None:

@@ -9,7 +9,7 @@ import streamlit as st
 from cellcutter_core.apply.outcomes import Outcome, outputs
 from cellcutter_core.apply.training_images import found_in_others, zip_of_others
 from cellcutter_core.runs.store import Run
-from pages.shared.image_table import choose_one, picture_in, say_what_is_wrong
+from pages.shared.image_table import choose_one, picture_in, say_remarks, say_what_is_wrong
 from pages.shared.viewer.frame import linked_panes
 
 TITLES = {"labels": "Its label image", "table": "Its table of cells"}
@@ -32,6 +32,7 @@ def others_found(run: Run) -> None:
     epoch = run.epochs[-1]
     st.caption(f"This run was also trained on {them}. {their} cells are those after epoch {epoch}.")
     say_what_is_wrong(found)
+    say_remarks(found)
     left, right = st.columns([2, 3], gap="large")
     with left:
         chosen = choose_one(found, key=f"results_others_{run.path.name}")

@@ -66,14 +66,15 @@ def whole_image(choices: Choices | None = None) -> Image:
 
 
 @kept(4)
-def _image_titles(file: str) -> list[str]:
+def titles_of(file: str) -> list[str]:
+    """Return name and shape of each of several images in a file; empty if it holds one."""
     return image_titles(file)
 
 
 def titles_in_file() -> list[str]:
-    """Name and shape of each of several images in the chosen file; empty where it holds one."""
+    """Return `titles_of` the chosen file."""
     files = files_of(state.choices().source)
-    return list(_image_titles(str(files[0]))) if files else []
+    return titles_of(str(files[0])) if files else []
 
 
 def remarks() -> list[str]:
