@@ -34,7 +34,7 @@ image = panels.needs(cached.whole_image)
 n_rows, n_cols = cached.whole_shape()
 # An image that is too large to be read is shown at a reduced size.
 shown_as = n_rows / image.shape[0]
-top, left, bottom, right = box = cached.region()
+box = cached.region()
 with facts:
     has_truth = image.truth is not None or source.truth is not None
     st.markdown(
@@ -74,10 +74,6 @@ for row in range(0, len(image.channels), 3):
             channel_card(image, index, source=source)
 
 st.subheader("Region to work on", anchor=False)
-st.caption(
-    f"Rows {top} to {bottom}, columns {left} to {right}: {bottom - top} × {right - left} pixels. "
-    "Drag a new box, or move it or its corners."
-)
 step = -(-max(image.shape) // LARGEST_PICTURE)
 overview = cached.whole_picture(step)
 chosen_on, presets = st.columns([2, 1], gap="large")
