@@ -277,3 +277,37 @@ def test_the_same_place_on_another_page_is_shown_alike(panes: Any) -> None:
     panes.get_by_role("link", name="First").click()
     painted(panes, "Image", "Cells 1", "Probability")
     all_show(panes, (2.25, 0.5 - 0.5 / 2.25, 0.5 - 0.5 / 2.25))
+
+
+def test_fingers_zoom_all_panes_move_them_and_scroll_the_page(
+    new_page: Callable[..., Any], url: str
+) -> None:
+    page = new_page(has_touch=True, viewport={"width": 1280, "height": 900})
+    page.goto(url)
+    painted(page, "Image", "Cells 1", "Probability")
+    touch = page.context.new_cdp_session(page)
+
+    def send(kind: str, *places: tuple[float, float]) -> None:
+        points = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(places)]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    x, y = at(page, 1, 0.5, 0.5)
+    send("touchStart", (x - 40, y))
+    send("touchStart", (x - 40, y), (x + 40, y))
+    send("touchMove", (x - 80, y), (x + 80, y))
+    send("touchEnd")
+    page.get_by_role("button", name="Zoom 2.0, show all", exact=True).wait_for()
+    all_show(page, (2, 0.25, 0.25))
+    send("touchStart", (x, y))
+    send("touchMove", (x, y - 0.1 * width(page) * ROWS / COLS))
+    send("touchEnd")
+    all_show(page, (2, 0.25, 0.3))
+    # A picture that is shown whole does not hold the page.
+    page.locator(".level").click()
+    all_show(page, WHOLE)
+    send("touchStart", (x, y))
+    for step in range(1, 8):
+        send("touchMove", (x, y - 20 * step))
+    send("touchEnd")
+    page.wait_for_function("document.querySelector('[data-testid=stMain]').scrollTop > 50")
+    all_show(page, WHOLE)
