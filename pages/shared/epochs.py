@@ -8,7 +8,6 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from cellcutter_core.images.pixel_size import checked
 from cellcutter_core.runs.store import Run
 from cellcutter_core.view.render import Color, Rgb
 from cellcutter_core.view.truth import DIFFERENCE_COLORS, difference_picture
@@ -49,7 +48,7 @@ def show(
         place=run.path.name,
         alt="Pictures of the same pixels side by side: " + ", ".join(pictures),
         legend=legend,
-        pixel_size=checked(run.description.get("pixel_size")),
+        pixel_size=run.description.pixel_size,
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import streamlit as st
 
-from cellcutter_core.images.pixel_size import checked
 from cellcutter_core.runs.store import Progress, Run
 from cellcutter_core.runs.trust import about_dropped
 from cellcutter_core.view.render import probability_colors
@@ -115,7 +114,7 @@ def pictures(run: Run) -> None:
         key="train_pictures",
         place=run.path.name,
         alt=alt,
-        pixel_size=checked(run.description.get("pixel_size")),
+        pixel_size=run.description.pixel_size,
     )
     if dropped := about_dropped(run):
         st.caption(dropped)
