@@ -456,8 +456,10 @@ def _train(run: Any, epochs: int | None) -> None:
         work(run, epochs=epochs, on_event=show, stop=stop)
     now, interrupted = run.progress, stop()
     if now.status == "stopped":
+        why = f": {now.message}" if now.message else ""
         print(
-            f"Stopped after {now.kept}. To go on: python -m cellcutter_core continue {run.path}",
+            f"Stopped after {now.kept}{why}. To go on: "
+            f"python -m cellcutter_core continue {run.path}",
             flush=True,
         )
     if now.epoch_events:

@@ -16,6 +16,7 @@ from cellcutter_core.arguments import check_argument, describe_value, naming
 from cellcutter_core.config import QUICK, Config
 from cellcutter_core.images.image import Image
 from cellcutter_core.images.scaling import Normalisation
+from cellcutter_core.limits import check_pixels
 from cellcutter_core.markers.finding import (
     Nuclei,
     find_cells,
@@ -117,8 +118,10 @@ def find_markers(
     Raises
     ------
     ValueError
-        If no marker is found, or the file holds none for this image.
+        If no marker is found, the file holds none for this image, or the image has more pixels
+        than this server works on at once.
     """
+    check_pixels(image.shape)
     if markers is not None:
         regions = read_markers(
             markers,
@@ -166,6 +169,7 @@ def find_mask(
     (H, W) bool
         May be True everywhere or nowhere, see `check_mask`.
     """
+    check_pixels(image.shape)
     cell = image.pixels[..., list(image.cell)]
     if not is_covered(image, config):
         scale = normalisation and normalisation.of(image.cell)

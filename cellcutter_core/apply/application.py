@@ -34,7 +34,8 @@ from cellcutter_core.export import png_file
 from cellcutter_core.export.archive import FolderFiles, zipped
 from cellcutter_core.files import atomic
 from cellcutter_core.images.file_sets.given_files import ImageFiles
-from cellcutter_core.runs.folder import new_run_id
+from cellcutter_core.limits import check_room
+from cellcutter_core.runs.folder import new_run_id, runs_folder
 from cellcutter_core.runs.job_folder import JobFolder, Status, status_of
 from cellcutter_core.runs.lock import alive
 from cellcutter_core.runs.store import Run
@@ -141,11 +142,13 @@ class Application(JobFolder):
         Raises
         ------
         ValueError
-            If there is no file, the run is of an earlier version, or the folder cannot be written.
+            If there is no file, the run is of an earlier version, the disk is full (see
+            `limits.check_room`), or the folder cannot be written.
         """
         check_current(run.config)
         if not files:
             raise ValueError("there is no image to apply the run to; choose at least one")
+        check_room(runs_folder(), 0)
         path = run.path.absolute() / "applied" / new_run_id()
         try:
             (path / "previews").mkdir(parents=True)

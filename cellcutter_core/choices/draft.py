@@ -22,6 +22,7 @@ from cellcutter_core.files import atomic
 from cellcutter_core.images.drawn import is_drawn
 from cellcutter_core.images.guesses.label_images import shows_labels
 from cellcutter_core.images.readers import read_contents
+from cellcutter_core.limits import check_room
 from cellcutter_core.markers.finding import Nuclei
 from cellcutter_core.runs.description import Description
 from cellcutter_core.runs.folder import new_run_id, runs_folder, valid_id
@@ -145,7 +146,7 @@ def keep_file(name: str, content: bytes) -> Source:
     Raises
     ------
     ValueError
-        If it is empty or cannot be written.
+        If it is empty or cannot be written, or the disk is full, see `limits.check_room`.
     """
     if not content:
         raise ValueError(f"{name} is empty; choose another file")
@@ -154,6 +155,7 @@ def keep_file(name: str, content: bytes) -> Source:
     source = Source(kind="file", name=plain, digest=digest)
     path = file_of(source)
     if not path.exists():
+        check_room(runs_folder(), 0)
         _make_folder(path.parent)
         with atomic(path) as temporary:
             temporary.write_bytes(content)

@@ -7,8 +7,6 @@ Messages here lack the file's name; `cellcutter_core.images.readers` puts it in 
 from __future__ import annotations
 
 import math
-import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,20 +15,15 @@ import numpy as np
 import numpy.typing as npt
 
 from cellcutter_core.images.pixel_size import PixelSize
+from cellcutter_core.limits import Limits, limits, variable
 
 Array = npt.NDArray[Any]
 
-MAX_BYTES = 2 * 1024**3
+MAX_BYTES: int = Limits.model_fields["image"].default
 """Largest image that is read by default, in bytes in memory."""
 
-LIMIT_NAME = "CELLCUTTER_IMAGE_LIMIT"
+LIMIT_NAME = variable("image")
 """The environment variable that sets another limit, such as 8GB."""
-
-_UNITS = {"": 1, "B": 1} | {
-    f"{prefix}{unit}": base**power
-    for power, prefix in enumerate("KMGT", 1)
-    for unit, base in (("B", 1000), ("IB", 1024))
-}
 
 
 def memory_limit() -> int:
@@ -41,14 +34,7 @@ def memory_limit() -> int:
     ValueError
         If that value is not a size.
     """
-    given = os.environ.get(LIMIT_NAME, "").strip()
-    if not given:
-        return MAX_BYTES
-    found = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([KMGT]?I?B?)", given, re.IGNORECASE | re.ASCII)
-    unit = _UNITS.get(found[2].upper()) if found else None
-    if found is None or unit is None or float(found[1]) * unit < 1:
-        raise ValueError(f"{LIMIT_NAME} is {given!r}; give a size such as 500MB, 8GB or 8GiB")
-    return int(float(found[1]) * unit)
+    return limits().image
 
 
 class Unreadable(ValueError):

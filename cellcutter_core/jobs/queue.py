@@ -28,6 +28,7 @@ from typing import Any
 
 from cellcutter_core.jobs.kinds import job_at
 from cellcutter_core.jobs.warm_process import SPARE
+from cellcutter_core.limits import check_free, limits
 from cellcutter_core.processes.child import environment, module_command
 from cellcutter_core.processes.threads import Threads
 from cellcutter_core.runs.folder import list_runs, runs_folder
@@ -59,7 +60,7 @@ class Jobs:
     Raises
     ------
     ValueError
-        If CELLCUTTER_WORKERS is no valid number of workers.
+        If CELLCUTTER_WORKERS is no valid number of workers, or another limit has no valid value.
 
     Attributes
     ----------
@@ -68,7 +69,7 @@ class Jobs:
     """
 
     def __init__(self, executor: Executor | None = None) -> None:
-        self.n_workers = _n_workers() if executor is None else 1
+        self.n_workers = limits().workers if executor is None else 1
         self._executor = executor or Threads(self.n_workers)
         # Absolute path of a job → its future, in the order of the queue.
         self._futures: dict[str, Future[None]] = {}
@@ -86,8 +87,8 @@ class Jobs:
         Raises
         ------
         ValueError
-            If it is already running or queued, nothing is left to do, or its run is of an earlier
-            version.
+            If it is already running or queued, nothing is left to do, its run is of an earlier
+            version, or the disk is nearly full.
         """
         path = str(folder.path.absolute())
         job = job_at(path, **wanted)
@@ -99,6 +100,7 @@ class Jobs:
             if self._waits(path):
                 raise ValueError(f"this {job.what} is already in the queue")
             values = job.check()
+            check_free(folder.path)
             folder.forget_stop()
             ticket = uuid.uuid4().hex
             me = {"server": _SERVER, "pid": os.getpid(), "host": socket.gethostname()}
@@ -362,13 +364,6 @@ def _serves(queued: dict[str, Any]) -> bool:
     pid = queued.get("pid")
     # In a restarted container the new server may have the same process id.
     return isinstance(pid, int) and pid != os.getpid() and process_exists(pid)
-
-
-def _n_workers() -> int:
-    given = os.environ.get("CELLCUTTER_WORKERS", "1")
-    if not given.isdecimal() or int(given) < 1:
-        raise ValueError(f"CELLCUTTER_WORKERS must be a number of at least 1, got {given!r}")
-    return int(given)
 
 
 @atexit.register

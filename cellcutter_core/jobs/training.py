@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from cellcutter_core.arguments import naming
 from cellcutter_core.config import check_current
 from cellcutter_core.evaluation.metrics import score
+from cellcutter_core.limits import TimeLimit
 from cellcutter_core.network.taught import taught_digest
 from cellcutter_core.paths.watershed import BASELINES
 from cellcutter_core.runs.store import Run, State
@@ -73,6 +74,7 @@ def _work(run: Run, last: int, on_event: Callable[[Any], None], stop: Callable[[
     # Here and not above: a reader of this module need not wait for a framework.
     from cellcutter_core.network.backend import backend, fastest_precision
 
+    clock = TimeLimit()
     config, truth = run.config, run.truth
     begun = bool(run.progress.epoch_events)
     where = backend()
@@ -119,7 +121,7 @@ def _work(run: Run, last: int, on_event: Callable[[Any], None], stop: Callable[[
         network.set_weights(state.weights, data.n_channels)
 
     def asked() -> bool:
-        return stop() or run.asked_to_stop
+        return stop() or run.asked_to_stop or clock.is_reached
 
     def save() -> None:
         optimizer = training.state  # Asked first: it brings the network up to date.
@@ -133,6 +135,7 @@ def _work(run: Run, last: int, on_event: Callable[[Any], None], stop: Callable[[
     ):
         if isinstance(event, Step):
             run.record("step", **event_record(event))
+            clock.look()
             if event.step == config.training.steps:
                 # The drawing may take long, and whoever asks to stop does not wait for ever.
                 save()
@@ -153,7 +156,10 @@ def _work(run: Run, last: int, on_event: Callable[[Any], None], stop: Callable[[
 
         run.check_lock()
         write_others(run)
-    run.record("finished" if training.epochs_done >= last else "stopped")
+    if training.epochs_done >= last:
+        run.record("finished")
+    else:
+        run.record("stopped", message=clock.message)
 
 
 def _began_with(

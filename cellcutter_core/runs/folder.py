@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
+from cellcutter_core.limits import check_room
 from cellcutter_core.runs.description import Description
 from cellcutter_core.runs.lock import alive
 from cellcutter_core.runs.store import Progress, Run, progress
@@ -52,20 +53,30 @@ def runs_folder() -> Path:
 
 
 def new_run_id() -> str:
-    """Return an id for a new run: date, time (UTC) and five random characters; sorts by time.
+    """Return an id for a new run: date, time (UTC) and 13 random characters; sorts by time.
+
+    Nobody can guess it: the characters have 64 random bits.
 
     Examples
     --------
     >>> new_run_id()  # doctest: +SKIP
-    '20261122-140532-x7k2p'
+    '20261122-140532-x7k2pq4mbt9we'
     """
     now = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-    return f"{now}-{''.join(secrets.choice(_LETTERS) for _ in range(5))}"
+    return f"{now}-{''.join(secrets.choice(_LETTERS) for _ in range(13))}"
 
 
 def new_run_path() -> Path:
-    """Return the path of a new run folder."""
-    return runs_folder() / new_run_id()
+    """Return the path of a new run folder.
+
+    Raises
+    ------
+    ValueError
+        If a limit of the server allows no more runs, see `limits.check_room`.
+    """
+    folder = runs_folder()
+    check_room(folder, len(_candidates(folder)) + 1)
+    return folder / new_run_id()
 
 
 def find_run(run_id: str) -> Run:
@@ -126,9 +137,12 @@ def path_of(run_id: str) -> Path:
     Raises
     ------
     ValueError
-        If it is no id.
+        If it is no id, or there is a link to another folder.
     """
-    return runs_folder() / valid_id(run_id)
+    path = runs_folder() / valid_id(run_id)
+    if path.is_symlink():
+        raise ValueError(f"run {run_id} is a link to another place; move the run folder here")
+    return path
 
 
 def summaries_in(folder: Path) -> tuple[list[RunSummary], int]:
@@ -149,7 +163,7 @@ def _candidates(folder: Path) -> list[Path]:
     return [
         path
         for path in folder.iterdir()
-        if _PLAIN.fullmatch(path.name) and (path / "run.json").exists()
+        if _PLAIN.fullmatch(path.name) and (path / "run.json").exists() and not path.is_symlink()
     ]
 
 

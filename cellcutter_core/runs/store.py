@@ -41,6 +41,7 @@ from numpy.typing import NDArray
 from cellcutter_core.arguments import naming
 from cellcutter_core.config import Config
 from cellcutter_core.files import atomic
+from cellcutter_core.limits import check_free, check_pixels
 from cellcutter_core.paths.watershed import BASELINES
 from cellcutter_core.runs.description import Description
 from cellcutter_core.runs.job_folder import JobFolder, Status, status_of
@@ -65,7 +66,7 @@ class Progress:
         "finished", "stopped" (it was asked to), "failed" (it said why) or "crashed" (it is gone
         and said nothing).
     message : str
-        Why it failed, in one line; else empty.
+        Why it failed, or why it stopped without being asked to, in one line; else empty.
     epochs_done, epochs : int
         How far it is, and how far it is to go. Epoch 0 is before the training and does not count.
     step, steps : int
@@ -196,11 +197,14 @@ class Run(JobFolder):
         Raises
         ------
         ValueError
-            If there is a run already, or the folder cannot be written.
+            If there is a run already, the image has more pixels than this server works on at once,
+            the disk is nearly full, or the folder cannot be written.
         """
         path = Path(path)
         if (path / "run.json").exists():
             raise ValueError(f"there is already a run in {path}; choose another folder")
+        check_pixels(inputs.mask.shape)
+        check_free(path)
         try:
             (path / "epochs").mkdir(parents=True, exist_ok=True)
         except OSError as error:

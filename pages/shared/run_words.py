@@ -46,7 +46,7 @@ def progress_line(now: Progress) -> str:
     return {
         "queued": "Waiting in the queue",
         "running": f"Training: {done}{left}",
-        "stopped": f"Stopped after {now.kept}",
+        "stopped": f"Stopped after {now.kept}" + (f": {now.message}" if now.message else ""),
         "finished": f"Finished: {epochs} in {format_duration(now.seconds)}",
         "failed": f"Failed: {now.message}",
         "crashed": f"Crashed: {now.message}",

@@ -55,7 +55,7 @@ def test_where_runs_are(monkeypatch, tmp_path):
 def test_ids_sort_by_time_and_differ(monkeypatch, folder):
     ids = {new_run_id() for _ in range(200)}
     assert len(ids) == 200
-    assert all(re.fullmatch(r"\d{8}-\d{6}-[2-9a-z]{5}", run_id) for run_id in ids)
+    assert all(re.fullmatch(r"\d{8}-\d{6}-[2-9a-z]{13}", run_id) for run_id in ids)
     monkeypatch.setattr("time.gmtime", lambda: (2026, 9, 3, 4, 5, 6, 0, 1, 0))
     earlier = new_run_id()
     assert earlier.startswith("20260903-040506-")
