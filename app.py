@@ -3,12 +3,18 @@
 import streamlit as st
 
 from cellcutter_core.jobs.warm_process import SPARE
+from cellcutter_core.limits import limits
 from pages.shared import state
 from pages.shared.caching import stores
 from pages.shared.panels import GROUPS, TITLES
 
 st.set_page_config(page_title="cellcutter", page_icon="🔬", layout="wide")
 
+try:
+    limits()
+except ValueError as error:
+    st.error(f"A limit of this server is set wrongly: {error}.", icon=":material/error:")
+    st.stop()
 PAGES = {
     name: st.Page(f"pages/{name}.py", title=title, default=name == "overview")
     for name, (title, _, _) in TITLES.items()

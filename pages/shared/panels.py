@@ -31,13 +31,14 @@ TITLES = {
         "Your cells one by one, and files to download.",
     ),
     "apply": ("Apply", ":material/photo_library:", "Apply the trained network to other images."),
+    "server": ("Server", ":material/dns:", "What this server is, what it does now and allows."),
 }
 
 # The navigation: what teaches, the way from an image to its cells, and what is done with runs.
 GROUPS = {
     "Learn": ("overview",),
     "Work": ("data", "mask", "cells", "train", "compare", "results"),
-    "Manage": ("apply",),
+    "Manage": ("apply", "server"),
 }
 
 # Extensions of the files that can be uploaded as an image.
