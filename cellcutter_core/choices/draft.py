@@ -151,8 +151,7 @@ def keep_file(name: str, content: bytes) -> Source:
     if not content:
         raise ValueError(f"{name} is empty; choose another file")
     digest = hashlib.sha256(content).hexdigest()
-    plain = Path(name.replace("\\", "/")).name[-120:] or "image"
-    source = Source(kind="file", name=plain, digest=digest)
+    source = Source(kind="file", name=plain_name(name), digest=digest)
     path = file_of(source)
     if not path.exists():
         check_room(runs_folder(), 0)
@@ -160,6 +159,21 @@ def keep_file(name: str, content: bytes) -> Source:
         with atomic(path) as temporary:
             temporary.write_bytes(content)
     return source
+
+
+def plain_name(name: str) -> str:
+    """Return a name for a file that its user has named: no path, nothing that is not printed.
+
+    Examples
+    --------
+    >>> plain_name("C:\\\\data\\\\cells.tif"), plain_name("../.."), plain_name("a\\0b.tif")
+    ('cells.tif', 'image', 'a_b.tif')
+    """
+    last = name.replace("\\", "/").rpartition("/")[2]
+    printed = "".join(letter if letter.isprintable() else "_" for letter in last)
+    # A file system takes 255 bytes. The end has the extension.
+    short = printed.encode()[-200:].decode(errors="ignore")
+    return short if short.strip(". ") else "image"
 
 
 def together(sources: Sequence[Source]) -> Source:

@@ -6,7 +6,9 @@ machine-learning framework.
 
 from __future__ import annotations
 
+import json
 import math
+import zipfile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +19,9 @@ from scipy.special import expit
 from cellcutter_core.arguments import check_argument
 from cellcutter_core.config import NetworkSettings
 from cellcutter_core.files import atomic
+
+LARGEST_DESCRIPTION = 16 * 1024**2
+"""Most bytes of the description of a saved network that are read; ours have 40 KB."""
 
 
 def check_network(network: Any) -> None:
@@ -140,12 +145,32 @@ class UNet:
 
     @classmethod
     def load(cls, path: Path, settings: NetworkSettings) -> UNet:
-        """Read a model that `save` wrote; `settings` must be those it was made with."""
-        import keras
+        """Read a model that `save` wrote; `settings` must be those it was made with.
 
-        network = cls(settings)
-        network._model = keras.saving.load_model(path, compile=False)
+        The network is made here and gets the weights in the file. The layers that the file
+        describes are not made: a description can hold code, and a run may come from anybody.
+
+        Raises
+        ------
+        ValueError
+            If it is no such file, or one of a network with other settings.
+        """
+        try:
+            n_inputs, precision = _saved_as(path)
+            network = cls(settings, precision=precision)
+            network.model(n_inputs).load_weights(path)
+        except (OSError, LookupError, TypeError, ValueError, zipfile.BadZipFile) as error:
+            reason = " ".join(str(error).split())
+            raise ValueError(f"{path} is no saved network of these settings: {reason}") from error
         return network
+
+
+def _saved_as(path: Path) -> tuple[int, Literal["float32", "mixed_bfloat16"]]:
+    """Return the number of input channels and the precision of a saved model."""
+    with zipfile.ZipFile(path) as archive, archive.open("config.json") as file:
+        layers = json.loads(file.read(LARGEST_DESCRIPTION))["config"]["layers"]
+    mixed = layers[1]["config"]["dtype"]["config"]["name"] == "mixed_bfloat16"
+    return int(layers[0]["config"]["batch_shape"][-1]), "mixed_bfloat16" if mixed else "float32"
 
 
 def UNet4(

@@ -54,6 +54,8 @@ def read_tiff(path: Path, part: Part, max_bytes: int, *, as_stored: bool = False
         that are neither plane nor channel, is cut short, or needs more than `max_bytes`.
     """
     with _silent(), tifffile.TiffFile(path) as tif:
+        # tifffile would open the files that OME-XML names, wherever they are.
+        tif._multifile = not _names_other_folders(tif)
         images = _images(tif)
         main, position = part.choose(images)
         series = part.version(main.levels, main.axes)
@@ -110,6 +112,14 @@ def read_tiff(path: Path, part: Part, max_bytes: int, *, as_stored: bool = False
             whole_shape=_as_turned(part.whole_shape(main.shape, main.axes), turned),
             white_is_zero=page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and not as_stored,
         )
+
+
+def _names_other_folders(tif: tifffile.TiffFile) -> bool:
+    """Whether OME-XML says that planes are in files of another folder; those are never opened."""
+    with contextlib.suppress(ElementTree.ParseError):
+        elements = ElementTree.fromstring(tif.ome_metadata or "<OME/>").iter()
+        return any(set("/\\") & set(element.get("FileName", "")) for element in elements)
+    return False
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import ipaddress
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -166,30 +167,63 @@ class WebStore:
             ) from None
 
 
-def _check_public(connection: http.client.HTTPConnection) -> None:
-    """Refuse a computer that is not on the public internet, before anything is sent to it.
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+"""Addresses by which networks of IPv6 alone reach those of IPv4, which are their last 32 bits."""
 
-    The address of the open connection is checked, because a name could change its meaning between
-    a look-up and the connection.
-    """
-    reached = ipaddress.ip_address(connection.sock.getpeername()[0].partition("%")[0])
-    mapped = getattr(reached, "ipv4_mapped", None)
-    if not (mapped or reached).is_global or reached.is_multicast:
-        connection.close()
+
+def _check_address(text: str) -> None:
+    """Refuse an address that is not on the public internet."""
+    reached = ipaddress.ip_address(text.partition("%")[0])
+    if isinstance(reached, ipaddress.IPv6Address):
+        inside = reached.ipv4_mapped or reached.sixtofour
+        if reached in _NAT64:
+            inside = ipaddress.IPv4Address(int(reached) & 0xFFFFFFFF)
+        reached = inside or reached
+    if not reached.is_global or reached.is_multicast:
         raise Unreadable(
             "is on a computer of a private network, from which the app does not read for its "
             "visitors; use the command line, or upload it as a zip archive"
         )
 
 
+def _check_public(connection: http.client.HTTPConnection) -> None:
+    """Refuse a computer that is not on the public internet, before anything is sent to it."""
+    try:
+        _check_address(connection.sock.getpeername()[0])
+    except Unreadable:
+        connection.close()
+        raise
+
+
+def _connect(
+    place: tuple[str, int], timeout: float | None = None, source: tuple[str, int] | None = None
+) -> socket.socket:
+    """Connect to a computer on the public internet, by the very address that was checked.
+
+    A name is looked up once, because it could change its meaning between two look-ups. Nothing is
+    sent to a private network, so that nobody can find out by trying what is open there.
+    """
+    problem: OSError | None = None
+    for *_, found in socket.getaddrinfo(*place, type=socket.SOCK_STREAM):
+        address = str(found[0])
+        _check_address(address)
+        try:
+            return socket.create_connection((address, place[1]), timeout, source)
+        except OSError as error:
+            problem = error
+    raise problem or OSError(f"{place[0]} has no address")
+
+
 class _PublicHTTPConnection(http.client.HTTPConnection):
     def connect(self) -> None:
+        self._create_connection = _connect
         super().connect()
         _check_public(self)
 
 
 class _PublicHTTPSConnection(http.client.HTTPSConnection):
     def connect(self) -> None:
+        self._create_connection = _connect
         super().connect()
         _check_public(self)
 
