@@ -38,7 +38,8 @@ class Server:
     log: Path
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -60,10 +61,14 @@ def _wait_until_healthy(process: subprocess.Popen[bytes], *, url: str, log: Path
 
 @contextmanager
 def serving(
-    script: Path, *, folder: Path, streamlit: Sequence[str] = ("-m", "streamlit")
+    script: Path,
+    *,
+    folder: Path,
+    streamlit: Sequence[str] = ("-m", "streamlit"),
+    base: str = "",
 ) -> Iterator[Server]:
-    """Run a script of Streamlit, or of what is called like it."""
-    url = f"http://127.0.0.1:{(port := _free_port())}"
+    """Run a script of Streamlit, or of what is called like it; under the path `base`, if given."""
+    url = f"http://127.0.0.1:{(port := free_port())}" + (f"/{base}" if base else "")
     runs, log = folder / "runs", folder / "server.log"
     environment = os.environ | {"CELLCUTTER_RUNS": str(runs), "PYTHONPATH": str(ROOT)}
     command = [
@@ -72,6 +77,7 @@ def serving(
         *("--server.address", "127.0.0.1"),
         *("--server.port", str(port)),
         *("--server.fileWatcherType", "none"),
+        *(("--server.baseUrlPath", base) if base else ()),
     ]
     with log.open("wb") as output:
         process = subprocess.Popen(

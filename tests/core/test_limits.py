@@ -1,6 +1,7 @@
 """The limits of a server: read from the environment, enforced by the core."""
 
 import json
+import re
 import shutil
 from collections import namedtuple
 from pathlib import Path
@@ -29,6 +30,7 @@ TINY = Config(
         epochs=2, steps=3, area=None, crops=4, crops_at_once=4, precision="float32"
     ),
 )
+ROOT = Path(__file__).parents[2]
 Usage = namedtuple("Usage", "total used free")
 
 
@@ -220,3 +222,19 @@ def test_a_training_at_its_time_limit_keeps_its_steps_says_so_and_goes_on_later(
 def test_no_limit_walks_through_the_folder_in_vain(folder, monkeypatch):
     monkeypatch.setattr(limits_module, "disk_used", lambda _: pytest.fail("it was counted"))
     check_room(folder, 1)
+
+
+def test_documentation_and_container_name_the_limits_that_there_are():
+    names = {variable(name) for name in Limits.model_fields}
+    others = {"CELLCUTTER_RUNS", "CELLCUTTER_DATA"}
+    page, container = ((ROOT / name).read_text() for name in ("docs/deploy.md", "Dockerfile"))
+    assert set(re.findall("CELLCUTTER_[A-Z_]+", page)) == names | others
+    assert set(re.findall("CELLCUTTER_[A-Z_]+", container)) <= names | others
+
+
+def test_the_limits_of_the_container_are_valid(monkeypatch):
+    given = re.findall(r"(CELLCUTTER_[A-Z_]+)=(\S+)", (ROOT / "Dockerfile").read_text())
+    for name, value in given:
+        monkeypatch.setenv(name, value)
+    assert limits().seconds == 7200
+    assert None not in limits().model_dump().values()
