@@ -57,19 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         "labels. Without IMAGE the built-in sample is used. The truth is used only for scores, "
         "never for training.",
     )
-    segment.add_argument(
-        "image",
-        nargs="?",
-        help="TIFF, PNG, JPEG, BMP, GIF, WebP, JPEG 2000, .npy, .npz or HDF5 file, or the folder "
-        "or address of an OME-Zarr",
-    )
-    segment.add_argument(
-        "--truth",
-        type=Path,
-        metavar="LABELS",
-        help="the true cells, used only for scores: a label image (TIFF, PNG, .npy …), or outlines "
-        "as ImageJ ROIs or GeoJSON",
-    )
+    _image_options(segment)
     segment.add_argument(
         "--with",
         action="append",
@@ -85,51 +73,27 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="new folder for run and results (default: ./cellcutter-NAME)",
     )
-    segment.add_argument(
-        "--preset",
-        choices=sorted(PRESETS),
-        default="quick",
-        help="quick: the best result for the time on a laptop (default); paper: as published",
-    )
-    segment.add_argument(
-        "--start",
-        choices=list(STARTS),
-        help="what training begins with; it also sets network, crops and epochs. simulated: a "
-        "network that was taught on simulated cells; nothing: random weights, as published "
-        "(default: the preset's)",
-    )
-    segment.add_argument("--epochs", type=int, help="epochs to train (default: the preset's)")
-    segment.add_argument("--seed", type=int, help="seed of all random numbers (default: 0)")
-    segment.add_argument(
-        "--nucleus-file",
-        metavar="FILE",
-        help="file of the same size that shows the nuclei, if they are not in IMAGE",
-    )
-    segment.add_argument(
-        "--channel-file",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="file with another channel, which is named after the file; may be given several times",
-    )
-    _reading_options(segment)
-    segment.add_argument(
-        "--markers",
-        type=Path,
-        metavar="FILE",
-        help="markers from a file: a CSV of points (row, col), a label image, or points or areas "
-        "as ImageJ ROIs (.roi or .zip) or GeoJSON. Positions are those in the whole IMAGE, also "
-        "with --region; a label image may also cover only the region. Markers in other planes of a "
-        "stack are left out, with a message",
-    )
-    segment.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="set any setting, for example training.learning_rate=0.01; see the command settings",
-    )
     segment.set_defaults(command=_segment)
+
+    sweep = commands.add_parser(
+        "sweep",
+        help="train on one image with many settings, and compare them",
+        description="Train on one image with every combination of some values of up to three "
+        "settings, one run each. OUT holds the runs and sweep.json, and sweep.csv with a line for "
+        "each. The same command continues a sweep that was stopped. Without IMAGE the built-in "
+        "sample is used.",
+    )
+    _image_options(sweep)
+    sweep.add_argument(
+        "--vary",
+        action="append",
+        required=True,
+        metavar="NAME=VALUE,VALUE",
+        help="a setting and its values, for example training.lam=0.5,1,2 or training.seed=0..4; "
+        "may be given up to three times; see the command settings",
+    )
+    sweep.add_argument("--out", type=Path, required=True, help="folder for the runs")
+    sweep.set_defaults(command=_sweep)
 
     proceed = commands.add_parser(
         "continue",
@@ -242,6 +206,67 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _image_options(command: argparse.ArgumentParser) -> None:
+    """The options that say which image is worked on, and with which settings."""
+    command.add_argument(
+        "image",
+        nargs="?",
+        help="TIFF, PNG, JPEG, BMP, GIF, WebP, JPEG 2000, .npy, .npz or HDF5 file, or the folder "
+        "or address of an OME-Zarr",
+    )
+    command.add_argument(
+        "--truth",
+        type=Path,
+        metavar="LABELS",
+        help="the true cells, used only for scores: a label image (TIFF, PNG, .npy …), or outlines "
+        "as ImageJ ROIs or GeoJSON",
+    )
+    command.add_argument(
+        "--preset",
+        choices=sorted(PRESETS),
+        default="quick",
+        help="quick: the best result for the time on a laptop (default); paper: as published",
+    )
+    command.add_argument(
+        "--start",
+        choices=list(STARTS),
+        help="what training begins with; it also sets network, crops and epochs. simulated: a "
+        "network that was taught on simulated cells; nothing: random weights, as published "
+        "(default: the preset's)",
+    )
+    command.add_argument("--epochs", type=int, help="epochs to train (default: the preset's)")
+    command.add_argument("--seed", type=int, help="seed of all random numbers (default: 0)")
+    command.add_argument(
+        "--nucleus-file",
+        metavar="FILE",
+        help="file of the same size that shows the nuclei, if they are not in IMAGE",
+    )
+    command.add_argument(
+        "--channel-file",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="file with another channel, which is named after the file; may be given several times",
+    )
+    _reading_options(command)
+    command.add_argument(
+        "--markers",
+        type=Path,
+        metavar="FILE",
+        help="markers from a file: a CSV of points (row, col), a label image, or points or areas "
+        "as ImageJ ROIs (.roi or .zip) or GeoJSON. Positions are those in the whole IMAGE, also "
+        "with --region; a label image may also cover only the region. Markers in other planes of a "
+        "stack are left out, with a message",
+    )
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="set any setting, for example training.learning_rate=0.01; see the command settings",
+    )
+
+
 def _reading_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--cell-channel",
@@ -310,16 +335,43 @@ def _number_or_word(given: str | None) -> int | str | None:
 def _segment(chosen: argparse.Namespace) -> None:
     from cellcutter_core.arguments import naming
     from cellcutter_core.images.description import lines_of
-    from cellcutter_core.images.file_sets.channel_files import read_channel_files
-    from cellcutter_core.images.image import read_image, read_truth
-    from cellcutter_core.images.regions import cut_out, whole
     from cellcutter_core.pipeline import prepare
     from cellcutter_core.runs.others import find_others
     from cellcutter_core.runs.store import Run
-    from cellcutter_core.simulation.sample import sample
     from cellcutter_core.training.datasets import make_dataset
 
     config = _config(chosen)
+    image, files = _given_image(chosen)
+    out = chosen.out or Path(f"cellcutter-{Path(image.name).stem}")
+    if (out / "run.json").exists():
+        raise ValueError(
+            f"there is already a run in {out}; choose another folder with --out, or continue the "
+            f"run: python -m cellcutter_core continue {out}"
+        )
+    print("\n".join(lines_of(image)))
+    print(f"Finding mask and markers in {image.name} …", flush=True)
+    _tell_remarks(image.name, image.remarks)
+    with naming(image.name) if chosen.others else nullcontext():
+        inputs, truth = prepare(image, config, markers=chosen.markers, report=_tell)
+        # An error in the crops is raised here, before anything is written.
+        make_dataset(inputs, config)
+    more = _other_images(chosen, config, image, files)
+    others = find_others(more, config, n_channels=inputs.image.shape[-1])
+    if chosen.markers is not None:
+        beside = "; markers outside the region are left out" if chosen.region else ""
+        print(f"{len(inputs.points)} markers from {Path(chosen.markers).name}{beside}", flush=True)
+    known = _known(chosen, files)
+    run = Run.of_image(out, image, config, (inputs, truth), others=others, **known)
+    _train(run, None)
+
+
+def _given_image(chosen: argparse.Namespace) -> tuple[Image, list[str | Path]]:
+    """Read the image; return its files too, if its channels are in several."""
+    from cellcutter_core.images.file_sets.channel_files import read_channel_files
+    from cellcutter_core.images.image import read_image, read_truth
+    from cellcutter_core.images.regions import cut_out, whole
+    from cellcutter_core.simulation.sample import sample
+
     region = _box(chosen.region)
     reading = _reading(chosen)
     files: list[str | Path] = []
@@ -340,37 +392,62 @@ def _segment(chosen: argparse.Namespace) -> None:
             files += [] if chosen.nucleus_file is None else [chosen.nucleus_file]
     if chosen.truth is not None:
         image = image.with_truth(read_truth(chosen.truth, image, report=_tell))
-    out = chosen.out or Path(f"cellcutter-{Path(image.name).stem}")
-    if (out / "run.json").exists():
-        raise ValueError(
-            f"there is already a run in {out}; choose another folder with --out, or continue the "
-            f"run: python -m cellcutter_core continue {out}"
-        )
-    print("\n".join(lines_of(image)))
-    print(f"Finding mask and markers in {image.name} …", flush=True)
-    _tell_remarks(image.name, image.remarks)
-    with naming(image.name) if chosen.others else nullcontext():
-        inputs, truth = prepare(image, config, markers=chosen.markers, report=_tell)
-        # An error in the crops is raised here, before anything is written.
-        make_dataset(inputs, config)
-    more = _other_images(chosen, config, image, files)
-    others = find_others(more, config, n_channels=inputs.image.shape[-1])
-    if chosen.markers is not None:
-        beside = "; markers outside the region are left out" if region is not None else ""
-        print(f"{len(inputs.points)} markers from {Path(chosen.markers).name}{beside}", flush=True)
+    return image, files
+
+
+def _known(chosen: argparse.Namespace, files: Sequence[str | Path]) -> dict[str, Any]:
+    """Return what a run's description holds besides the image."""
     # Without the pixel size: other images may have another one.
-    said = {k: value for k, value in reading.items() if value is not None and k != "pixel_size"}
-    run = Run.of_image(
-        out,
-        image,
-        config,
-        (inputs, truth),
-        others=others,
-        reading=said,
-        files=[Path(file).name for file in files] if len(files) > 1 else [],
-        markers=chosen.markers and Path(chosen.markers).name,
-    )
-    _train(run, None)
+    said = {k: v for k, v in _reading(chosen).items() if v is not None and k != "pixel_size"}
+    return {
+        "reading": said,
+        "files": [Path(file).name for file in files] if len(files) > 1 else [],
+        "markers": chosen.markers and Path(chosen.markers).name,
+    }
+
+
+def _sweep(chosen: argparse.Namespace) -> None:
+    from cellcutter_core.files import atomic
+    from cellcutter_core.images.description import lines_of
+    from cellcutter_core.jobs.queue import Jobs
+    from cellcutter_core.processes.ending import asked_to_end
+    from cellcutter_core.sweeps.running import execute, writer
+    from cellcutter_core.sweeps.sweep import FILE, Row, Sweep
+    from cellcutter_core.sweeps.variations import Variation
+
+    config = _config(chosen)
+    variations = [Variation.parse(given) for given in chosen.vary]
+    image, files = _given_image(chosen)
+    if (chosen.out / FILE).exists():
+        sweep = Sweep(chosen.out)
+        sweep.check_same(config, variations, image=image.name)
+    else:
+        sweep = Sweep.create(chosen.out, config, variations, image=image.name)
+    print("\n".join(lines_of(image)))
+    print(f"{len(sweep.about.members)} runs. Finding mask and markers …", flush=True)
+    _tell_remarks(image.name, image.remarks)
+    write = writer(image, marker_file=chosen.markers, report=_tell, **_known(chosen, files))
+    n_done = sum(row.is_done for row in sweep.rows())
+    list(sweep.write_runs(write))
+
+    def tell(row: Row) -> None:
+        nonlocal n_done
+        n_done += row.is_done
+        print(f"{n_done}/{len(sweep.about.members)} {sweep.line_of(row)}", flush=True)
+
+    with asked_to_end() as stop:
+        execute(sweep, Jobs(), ended=tell, stop=stop)
+        interrupted = stop()
+    with atomic(chosen.out / "sweep.csv") as temporary:
+        temporary.write_text(sweep.as_csv(), "utf-8")
+    if best := sweep.best():
+        print(f"Best by AP75: {sweep.line_of(best)}")
+    print(f"Results in {chosen.out}/: sweep.csv and a folder for each run")
+    if interrupted:
+        print("Stopped. The same command continues it.")
+        raise KeyboardInterrupt
+    if failed := sum(row.status in ("failed", "crashed") for row in sweep.rows()):
+        raise ValueError(f"{failed} of {len(sweep.about.members)} runs failed; see the lines above")
 
 
 def _other_images(

@@ -150,7 +150,7 @@ def summaries_in(folder: Path) -> tuple[list[RunSummary], int]:
     found, n_damaged = [], 0
     for path in _candidates(folder):
         try:
-            found.append(_summary(path))
+            found.append(summary_of(path))
         except ValueError:
             n_damaged += 1
     return found, n_damaged
@@ -167,8 +167,18 @@ def _candidates(folder: Path) -> list[Path]:
     ]
 
 
-def _summary(path: Path) -> RunSummary:
-    stamp = [(path / "run.json").stat().st_mtime_ns]
+def summary_of(path: Path) -> RunSummary:
+    """Return the summary of the run in a folder.
+
+    Raises
+    ------
+    ValueError
+        If there is no run, or it is damaged.
+    """
+    try:
+        stamp = [(path / "run.json").stat().st_mtime_ns]
+    except OSError:
+        raise ValueError(f"there is no run in {path}") from None
     with suppress(FileNotFoundError):
         stat = (path / "events.jsonl").stat()
         stamp += [stat.st_mtime_ns, stat.st_size]

@@ -1,0 +1,1 @@
+"""Sweeps: one image trained on with many settings."""

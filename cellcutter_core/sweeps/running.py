@@ -1,0 +1,102 @@
+"""Write and execute the runs of a sweep."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cellcutter_core.config import QUICK as _USUAL
+from cellcutter_core.config import Config
+from cellcutter_core.runs.store import Run
+from cellcutter_core.sweeps.sweep import Row, Sweep
+
+if TYPE_CHECKING:
+    from cellcutter_core.images.image import Image
+    from cellcutter_core.jobs.queue import Jobs
+
+# So many pairs of mask and markers are kept while the runs of a sweep are written.
+_KEPT = 8
+_LOOK_EVERY = 0.5
+_UNDER_WAY = ("queued", "running")
+
+
+def writer(
+    image: Image,
+    *,
+    marker_file: Path | None = None,
+    report: Callable[[str], None] | None = None,
+    **known: Any,
+) -> Callable[[Path, Config], Run]:
+    """Return what `Sweep.write_runs` wants: a function that writes a run on this image.
+
+    Mask and markers are found once for all runs that agree in the settings of both.
+
+    Parameters
+    ----------
+    image : Image
+        The image or region to train on.
+    marker_file, report
+        See `pipeline.prepare`.
+    known
+        More attributes of each run's description, see `Run.of_image`.
+    """
+    from cellcutter_core.pipeline import prepare
+    from cellcutter_core.training.datasets import make_dataset
+
+    @lru_cache(maxsize=_KEPT)
+    def prepared(config: Config) -> Any:
+        return prepare(image, config, markers=marker_file, report=report)
+
+    def write(path: Path, config: Config) -> Run:
+        # The settings of training and labels do not affect mask and markers.
+        found = prepared(config.replace(training=_USUAL.training, labels=_USUAL.labels))
+        # An error in the crops is raised here, before anything is written.
+        make_dataset(found[0], config)
+        return Run.of_image(path, image, config, found, **known)
+
+    return write
+
+
+def execute(
+    sweep: Sweep,
+    jobs: Jobs,
+    *,
+    ended: Callable[[Row], None],
+    stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Queue the runs of a sweep that are not finished, and wait until all have ended.
+
+    Parameters
+    ----------
+    sweep : Sweep
+        Its runs are written already.
+    jobs : Jobs
+    ended : callable
+        Called with each run that ends.
+    stop : callable
+        When it returns True, all runs are stopped. They keep what they have done.
+    """
+    waiting = {}
+    for row, member in zip(sweep.rows(), sweep.about.members, strict=True):
+        if row.is_done:
+            continue
+        run = waiting[row.run_id] = Run(sweep.path_of(member))
+        # A new run counts as queued; it is in no queue yet.
+        if row.status != "running" and jobs.position(run) is None:
+            jobs.submit(run)
+    is_asked = False
+    # It ends, because each job ends: a child process that dies is noticed by its queue.
+    while waiting:
+        if not is_asked and stop():
+            is_asked = True
+            for run in waiting.values():
+                jobs.cancel(run)
+        for row in sweep.rows():
+            if row.run_id in waiting and row.status not in _UNDER_WAY:
+                del waiting[row.run_id]
+                ended(row)
+        if waiting:
+            time.sleep(_LOOK_EVERY)

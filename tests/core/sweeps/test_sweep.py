@@ -1,0 +1,151 @@
+"""A sweep is written, stopped, continued and compared."""
+
+import csv
+import io
+import json
+import shutil
+import time
+
+import pytest
+from patience import LONGEST
+
+from cellcutter_core.config import QUICK
+from cellcutter_core.images.regions import cut_out
+from cellcutter_core.jobs.queue import Jobs
+from cellcutter_core.runs.store import Run
+from cellcutter_core.simulation.sample import sample
+from cellcutter_core.sweeps.running import execute, writer
+from cellcutter_core.sweeps.sweep import FILE, Sweep
+from cellcutter_core.sweeps.variations import Variation
+
+VARIED = [Variation.parse("training.lam=0.5,1"), Variation.parse("training.seed=0,1")]
+BASE = QUICK.replace(training=QUICK.training.replace(epochs=1, steps=1, precision="float32"))
+
+
+@pytest.fixture(scope="module")
+def image():
+    return cut_out(sample(), (0, 0, 128, 128))
+
+
+@pytest.fixture
+def sweep(tmp_path, image):
+    made = Sweep.create(tmp_path / "sweep", BASE, VARIED, image=image.name)
+    list(made.write_runs(writer(image)))
+    return made
+
+
+def trained(run, *, ap75):
+    """Write what a training of one epoch says."""
+    run.record("started", pid=1, host="here", epochs=1)
+    scores = {"ap50": 0.9, "ap75": ap75}
+    run.record("epoch", epoch=1, seconds=2.0, loss=-3.0, n_cells=5, scores=scores)
+    run.record("finished")
+
+
+def test_each_combination_has_a_run_with_its_settings(sweep):
+    found = [Run(sweep.path_of(member)).config.training for member in sweep.about.members]
+    assert [(one.lam, one.seed) for one in found] == [(0.5, 0), (0.5, 1), (1, 0), (1, 1)]
+    assert {row.status for row in sweep.rows()} == {"queued"}
+
+
+def test_mask_and_markers_are_found_once_for_settings_of_training(tmp_path, image, monkeypatch):
+    from cellcutter_core import pipeline
+
+    found, prepare = [], pipeline.prepare
+
+    def counted(*given, **more):
+        found.append(given)
+        return prepare(*given, **more)
+
+    monkeypatch.setattr(pipeline, "prepare", counted)
+    made = Sweep.create(tmp_path / "sweep", BASE, VARIED)
+    assert len(list(made.write_runs(writer(image)))) == 4
+    assert len(found) == 1
+    masks = Variation.parse("mask.prior=0.95,0.97")
+    base = BASE.replace(mask=BASE.mask.replace(automatic=False))
+    made = Sweep.create(tmp_path / "masks", base, [masks, VARIED[1]])
+    runs = list(made.write_runs(writer(image)))
+    assert len(found) == 3
+    areas = [run.inputs.mask.mean() for run in runs]
+    assert areas[0] == areas[1] < areas[2] == areas[3]
+
+
+def test_a_lost_run_is_written_again_and_the_others_stay(sweep, image):
+    lost = sweep.path_of(sweep.about.members[2])
+    shutil.rmtree(lost)
+    assert [row.status for row in sweep.rows()][2] == "missing"
+    kept = [(sweep.path_of(m) / "inputs.npz").stat().st_mtime_ns for m in sweep.about.members[:2]]
+    list(sweep.write_runs(writer(image)))
+    assert (lost / "run.json").exists()
+    after = [(sweep.path_of(m) / "inputs.npz").stat().st_mtime_ns for m in sweep.about.members[:2]]
+    assert after == kept
+
+
+def test_the_table_has_a_line_for_each_run_and_the_best_is_that_with_the_highest_score(sweep):
+    for member, ap75 in zip(sweep.about.members[:3], (0.4, 0.6, 0.5), strict=True):
+        trained(Run(sweep.path_of(member)), ap75=ap75)
+    lines = list(csv.DictReader(io.StringIO(sweep.as_csv())))
+    assert [line["training.lam"] for line in lines] == ["0.5", "0.5", "1", "1"]
+    assert [line["ap75"] for line in lines] == ["0.4", "0.6", "0.5", ""]
+    assert [line["status"] for line in lines] == ["finished"] * 3 + ["queued"]
+    assert lines[0]["loss"] == "-3.0"
+    assert lines[0]["seconds"] == "2.0"
+    best = sweep.best()
+    assert best is not None
+    assert best.values == (0.5, 1)
+    assert "lam 0.5, seed 1: AP50 0.900, AP75 0.600" in sweep.line_of(best)
+
+
+def test_without_truth_there_is_no_best_because_losses_cannot_be_compared(sweep):
+    run = Run(sweep.path_of(sweep.about.members[0]))
+    run.record("epoch", epoch=1, seconds=2.0, loss=-3.0, n_cells=5)
+    run.record("finished")
+    assert sweep.best() is None
+
+
+def test_another_sweep_is_not_continued_in_the_same_folder(sweep):
+    sweep.check_same(BASE, VARIED, image=sweep.about.image)
+    with pytest.raises(ValueError, match="another image, other settings or other values"):
+        sweep.check_same(BASE, VARIED[:1], image=sweep.about.image)
+    with pytest.raises(ValueError, match="already a sweep"):
+        Sweep.create(sweep.folder, BASE, VARIED)
+
+
+def test_a_folder_without_a_sweep_a_damaged_and_a_newer_one_say_so(tmp_path, sweep):
+    with pytest.raises(ValueError, match="is not a sweep"):
+        Sweep(tmp_path)
+    file = sweep.folder / FILE
+    said = json.loads(file.read_text())
+    file.write_text(json.dumps({**said, "format": 99}))
+    with pytest.raises(ValueError, match="newer version"):
+        Sweep(sweep.folder)
+    file.write_text("{")
+    with pytest.raises(ValueError, match="cannot be read"):
+        Sweep(sweep.folder)
+
+
+def test_the_id_of_a_run_cannot_lead_out_of_the_folder(sweep):
+    file = sweep.folder / FILE
+    said = json.loads(file.read_text())
+    said["members"][0]["run"] = "../../elsewhere"
+    file.write_text(json.dumps(said))
+    with pytest.raises(ValueError, match="is not the id of a run"):
+        Sweep(sweep.folder).rows()
+
+
+def test_a_stopped_sweep_goes_on_where_it_was(sweep, monkeypatch):
+    monkeypatch.setenv("CELLCUTTER_RUNS", str(sweep.folder))
+    ended, jobs = [], Jobs()
+    # Stopped as soon as the first run has ended.
+    execute(sweep, jobs, ended=ended.append, stop=lambda: bool(ended))
+    statuses = [row.status for row in sweep.rows()]
+    assert statuses[0] == "finished"
+    assert statuses[-1] == "stopped"
+    assert len(ended) == 4
+    first = (sweep.path_of(sweep.about.members[0]) / "events.jsonl").read_text()
+    end = time.monotonic() + LONGEST
+    execute(Sweep(sweep.folder), jobs, ended=ended.append, stop=lambda: time.monotonic() > end)
+    rows = sweep.rows()
+    assert [row.status for row in rows] == ["finished"] * 4
+    assert all(row.ap75 is not None and row.epochs_done == 1 for row in rows)
+    assert (sweep.path_of(sweep.about.members[0]) / "events.jsonl").read_text() == first
