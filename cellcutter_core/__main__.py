@@ -435,6 +435,9 @@ def _sweep(chosen: argparse.Namespace) -> None:
         n_done += row.is_done
         print(f"{n_done}/{len(sweep.about.members)} {sweep.line_of(row)}", flush=True)
 
+    for row in sweep.rows():
+        if row.status == "refused":
+            tell(row)
     with asked_to_end() as stop:
         execute(sweep, Jobs(), ended=tell, stop=stop)
         interrupted = stop()
@@ -446,7 +449,8 @@ def _sweep(chosen: argparse.Namespace) -> None:
     if interrupted:
         print("Stopped. The same command continues it.")
         raise KeyboardInterrupt
-    if failed := sum(row.status in ("failed", "crashed") for row in sweep.rows()):
+    bad = ("refused", "failed", "crashed")
+    if failed := sum(row.status in bad for row in sweep.rows()):
         raise ValueError(f"{failed} of {len(sweep.about.members)} runs failed; see the lines above")
 
 

@@ -52,6 +52,9 @@ class Description(Settings):
     markers: str | None = Field(None, description="Name of the file that the markers come from.")
     edits: str = Field("", description="Digest of markers that were edited by hand.")
     others: tuple[str, ...] = Field((), description="Names of other images that it trains on.")
+    name: str = Field("", max_length=80, description="The name that a person gave it.")
+    note: str = Field("", max_length=2000, description="What a person wrote down about it.")
+    starred: bool = Field(False, description="Whether a person marked it with a star.")
     before: Before | None = Field(
         None, alias="from", description="The run that it was trained again from."
     )

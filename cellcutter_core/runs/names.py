@@ -107,9 +107,10 @@ def in_effect(config: Config) -> dict[str, Any]:
 
 
 def run_name(run: Run | RunSummary) -> str:
-    """Return the name of a run: time, images, settings, and the last letters of its id."""
+    """Return the name of a run: its given name, time, images, settings, and the end of its id."""
     about = run.description
-    name = f"{when(about)} · {image_of(about)} · {how(about)} · {run.id[-5:]}"
+    parts = [about.name, when(about), image_of(about), how(about), run.id[-5:]]
+    name = " · ".join(filter(None, parts))
     return name + (f" (again from {about.before.run[-5:]})" if about.before else "")
 
 

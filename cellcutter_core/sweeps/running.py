@@ -81,7 +81,7 @@ def execute(
     """
     waiting = {}
     for row, member in zip(sweep.rows(), sweep.about.members, strict=True):
-        if row.is_done:
+        if row.is_done or row.status in ("refused", "missing"):
             continue
         run = waiting[row.run_id] = Run(sweep.path_of(member))
         # A new run counts as queued; it is in no queue yet.

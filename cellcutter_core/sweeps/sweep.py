@@ -1,6 +1,7 @@
 """A sweep: a folder that says which runs belong together, and what was varied between them.
 
 FOLDER/sweep.json       what is varied, and the run of each combination of values
+FOLDER/refused.json     why the other combinations have no run
 RUNS/ID                 the runs, each like any other; RUNS is FOLDER itself on the command line
 
 A sweep has no state of its own. How far it is, its runs say; so it can be stopped and continued at
@@ -29,7 +30,7 @@ from cellcutter_core.sweeps.variations import Value, Variation, in_words, vary
 
 FORMAT = 1
 """The format of `sweep.json` that is written."""
-FILE = "sweep.json"
+FILE, REFUSED = "sweep.json", "refused.json"
 
 
 class Member(Settings):
@@ -63,7 +64,10 @@ class Row:
         Its values, in the order of the variations.
     run_id : str
     status : str
-        As in `Progress`, or "missing" if it was not written yet or was deleted.
+        As in `Progress`; "refused" if these settings make no run; "missing" if it was not written
+        yet or was deleted.
+    message : str
+        Why it failed or was refused.
     epochs_done, epochs : int
     seconds : float
         Of training.
@@ -76,6 +80,7 @@ class Row:
     values: tuple[Value, ...]
     run_id: str
     status: str
+    message: str
     epochs_done: int
     epochs: int
     seconds: float
@@ -175,18 +180,34 @@ class Sweep:
     def write_runs(self, write: Callable[[Path, Config], Run]) -> Iterator[Run]:
         """Write the runs that are not there yet, and yield all in their order.
 
+        Settings that make no run, as a prior with which the mask covers all, are left out. Their
+        row has the status "refused" and says why.
+
         Parameters
         ----------
         write : callable
             Gets the folder of a new run and its settings, and writes it, see `Run.of_image`.
         """
+        refused = {}
         for member, config in zip(self.about.members, self.configs(), strict=True):
             path = self.path_of(member)
-            yield Run(path) if (path / "run.json").exists() else write(path, config)
+            try:
+                yield Run(path) if (path / "run.json").exists() else write(path, config)
+            except ValueError as error:
+                refused[member.run] = str(error)
+        with atomic(self.folder / REFUSED) as temporary:
+            temporary.write_text(json.dumps(refused, indent=1), "utf-8")
 
     def rows(self) -> list[Row]:
         """Return what is known of each run, in the order of the members."""
-        return [_row(member, self.path_of(member)) for member in self.about.members]
+        try:
+            refused = json.loads((self.folder / REFUSED).read_text("utf-8"))
+        except (OSError, ValueError):
+            refused = {}
+        return [
+            _row(member, self.path_of(member), refused.get(member.run))
+            for member in self.about.members
+        ]
 
     def check_same(self, config: Config, variations: Sequence[Variation], *, image: str) -> None:
         """Check that this sweep is the one that is wanted.
@@ -206,8 +227,10 @@ class Sweep:
     def line_of(self, row: Row) -> str:
         """Describe how one of its runs ended, in a line."""
         line = f"{self.name_of(row.values)}: "
+        if row.status in ("refused", "failed", "crashed"):
+            return f"{line}{row.status}: {row.message}"
         if row.status != "finished":
-            line += f"{row.status} after {row.epochs_done} of {row.epochs} epochs"
+            line += f"{row.status} after {row.epochs_done} of {row.epochs} epochs, "
         if row.ap50 is not None and row.ap75 is not None:
             line += f"AP50 {row.ap50:.3f}, AP75 {row.ap75:.3f}, "
         if row.status == "finished":
@@ -220,12 +243,13 @@ class Sweep:
 
     def as_csv(self) -> str:
         """Return a table with a line for each run: its values, id, status, time and scores."""
-        columns = ["run", "status", "epochs_done", "epochs", "seconds", "loss", "ap50", "ap75"]
+        columns = ["run", "status", "message", "epochs_done", "epochs", "seconds"]
+        columns += ["loss", "ap50", "ap75"]
         file = io.StringIO()
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([*(one.setting for one in self.variations), *columns])
         for row in self.rows():
-            found = (row.run_id, row.status, row.epochs_done, row.epochs)
+            found = (row.run_id, row.status, row.message, row.epochs_done, row.epochs)
             measured = (round(row.seconds, 2), row.loss, row.ap50, row.ap75)
             writer.writerow([*row.values, *found, *measured])
         return file.getvalue()
@@ -239,17 +263,19 @@ class Sweep:
         return max(scored, key=lambda row: (row.ap75 or 0.0, row.ap50 or 0.0), default=None)
 
 
-def _row(member: Member, path: Path) -> Row:
+def _row(member: Member, path: Path, refused: str | None) -> Row:
     try:
         run = summary_of(path)
     except ValueError:
-        return Row(member.values, member.run, "missing", 0, 0, 0.0, None, None, None)
+        status = "missing" if refused is None else "refused"
+        return Row(member.values, member.run, status, refused or "", 0, 0, 0.0, None, None, None)
     scores = run.scores or {}
     trained = run.trained_events
     return Row(
         values=member.values,
         run_id=member.run,
         status=run.status,
+        message=run.message,
         epochs_done=run.epochs_done,
         epochs=run.epochs,
         seconds=run.seconds,

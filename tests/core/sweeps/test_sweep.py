@@ -61,13 +61,24 @@ def test_mask_and_markers_are_found_once_for_settings_of_training(tmp_path, imag
     made = Sweep.create(tmp_path / "sweep", BASE, VARIED)
     assert len(list(made.write_runs(writer(image)))) == 4
     assert len(found) == 1
-    masks = Variation.parse("mask.prior=0.95,0.97")
+    masks = Variation.parse("mask.prior=0.85,0.9")
     base = BASE.replace(mask=BASE.mask.replace(automatic=False))
     made = Sweep.create(tmp_path / "masks", base, [masks, VARIED[1]])
     runs = list(made.write_runs(writer(image)))
     assert len(found) == 3
     areas = [run.inputs.mask.mean() for run in runs]
     assert areas[0] == areas[1] < areas[2] == areas[3]
+
+
+def test_settings_that_make_no_run_are_refused_and_the_others_are_made(tmp_path, image):
+    base = BASE.replace(mask=BASE.mask.replace(automatic=False))
+    made = Sweep.create(tmp_path / "sweep", base, [Variation.parse("mask.prior=0.9,0.999999")])
+    assert len(list(made.write_runs(writer(image)))) == 1
+    good, bad = Sweep(made.folder).rows()
+    assert (good.status, bad.status) == ("queued", "refused")
+    assert "the mask covers every pixel" in bad.message
+    assert "refused: the mask covers" in made.line_of(bad)
+    assert list(csv.DictReader(io.StringIO(made.as_csv())))[1]["message"] == bad.message
 
 
 def test_a_lost_run_is_written_again_and_the_others_stay(sweep, image):
