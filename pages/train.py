@@ -3,7 +3,6 @@
 import streamlit as st
 
 from pages.parts.train.run_controls import start_button, stop_or_go_on
-from pages.parts.train.run_list import all_runs
 from pages.parts.train.run_progress import results, watch
 from pages.parts.train.run_settings import run_settings
 from pages.shared import code, panels, state
@@ -44,7 +43,7 @@ if opened is not None:
     with panels.show_errors():
         results(opened, now)
 
-all_runs(opened.path.name if opened else None)
+panels.link("runs", "All runs")
 
 with panels.show_errors():
     data = code.data_code(state.choices(), cached.whole_image(), cached.region())

@@ -16,6 +16,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,12 @@ from pydantic import Field
 
 from cellcutter_core.config import Config, Settings
 from cellcutter_core.files import atomic
-from cellcutter_core.runs.folder import new_run_id, summary_of, valid_id
+from cellcutter_core.runs.folder import new_run_id, runs_folder, summary_of, valid_id
 from cellcutter_core.runs.store import Run
-from cellcutter_core.sweeps.variations import Value, Variation, in_words, vary
+from cellcutter_core.sweeps.variations import Value, Variation, in_words, value_in_words, vary
 
+FOLDER = ".sweeps"
+"""The folder, beside the runs, of the sweeps made in the app."""
 FORMAT = 1
 """The format of `sweep.json` that is written."""
 FILE, REFUSED = "sweep.json", "refused.json"
@@ -237,6 +240,15 @@ class Sweep:
             line += f"{row.seconds:.0f} s"
         return line.rstrip(", ") + f", run {row.run_id}"
 
+    @property
+    def title(self) -> str:
+        """When it was made, its image and what it varies, in a line."""
+        day = time.strftime("%d %b %H:%M", time.localtime(self.about.created))
+        varied = "; ".join(
+            f"{one.setting} {', '.join(map(value_in_words, one.values))}" for one in self.variations
+        )
+        return f"{day} · {self.about.image} · {varied}"
+
     def name_of(self, values: Sequence[Value]) -> str:
         """Describe a run by its values, as in "lam 0.5, seed 3"."""
         return in_words(self.variations, values)
@@ -261,6 +273,32 @@ class Sweep:
         """
         scored = [row for row in self.rows() if row.is_done and row.ap75 is not None]
         return max(scored, key=lambda row: (row.ap75 or 0.0, row.ap50 or 0.0), default=None)
+
+
+def new_sweep_path() -> Path:
+    """Return the path of a new sweep of the app; its runs lie in the folder of runs."""
+    return runs_folder() / FOLDER / new_run_id()
+
+
+def find_sweep(sweep_id: str) -> Sweep:
+    """Open a sweep of the app.
+
+    Raises
+    ------
+    ValueError
+        If there is no such sweep, or it is damaged.
+    """
+    return Sweep(runs_folder() / FOLDER / valid_id(sweep_id), runs_folder())
+
+
+def list_sweeps() -> list[Sweep]:
+    """Return the sweeps of the app, newest first, without those that cannot be read."""
+    folder = runs_folder() / FOLDER
+    found = []
+    for path in folder.iterdir() if folder.is_dir() else ():
+        with suppress(ValueError):
+            found.append(Sweep(path, runs_folder()))
+    return sorted(found, key=lambda sweep: sweep.about.created, reverse=True)
 
 
 def _row(member: Member, path: Path, refused: str | None) -> Row:

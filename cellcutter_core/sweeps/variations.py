@@ -6,7 +6,7 @@ import itertools
 import json
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import Field
 
@@ -191,3 +191,45 @@ def value_in_words(value: Value) -> str:
     if value is None:
         return "not set"
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def settings_to_vary(config: Config) -> list[str]:
+    """Return the settings that have an effect and take a number, a choice, or on and off."""
+    effect = in_effect(config)
+    found = []
+    for group in config.model_dump():
+        if isinstance(getattr(config, group), Settings):
+            found += [f"{group}.{name}" for name in effect.get(group, ()) if name != "automatic"]
+    return [name for name in found if suggested(config, name)]
+
+
+def suggested(config: Config, setting: str) -> str:
+    """Return values to try for a setting, around the present one, as `Variation.parse` reads them.
+
+    Returns
+    -------
+    str
+        Empty if there is nothing to suggest, as for a list.
+    """
+    group, _, name = setting.partition(".")
+    now = getattr(getattr(config, group), name)
+    field = type(getattr(config, group)).model_fields[name]
+    extra = field.json_schema_extra
+    steps = extra.get("steps") if isinstance(extra, dict) else None
+    if name == "seed":
+        values: list[Any] = ["0..2"]
+    elif isinstance(now, bool):
+        values = ["false", "true"]
+    elif options := get_args(field.annotation) if get_origin(field.annotation) is Literal else ():
+        values = list(options)
+    elif isinstance(steps, list) and now is not None:
+        nearest = min(range(len(steps)), key=lambda i: abs(steps[i] - now))
+        start = min(max(nearest - 1, 0), max(len(steps) - 3, 0))
+        values = steps[start : start + 3]
+    elif isinstance(now, int):
+        values = sorted({max(now // 2, 1), now, 2 * now})
+    elif isinstance(now, float):
+        values = [now / 2, now, 2 * now]
+    else:
+        values = []
+    return ", ".join(value if isinstance(value, str) else f"{value:g}" for value in values)

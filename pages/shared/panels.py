@@ -30,6 +30,8 @@ TITLES = {
         ":material/table_view:",
         "Your cells one by one, and files to download.",
     ),
+    "runs": ("Runs", ":material/list:", "All runs: find, name, compare and delete them."),
+    "sweep": ("Sweep", ":material/grid_view:", "Train with many settings, and compare them."),
     "apply": ("Apply", ":material/photo_library:", "Apply the trained network to other images."),
     "server": ("Server", ":material/dns:", "What this server is, what it does now and allows."),
 }
@@ -38,7 +40,7 @@ TITLES = {
 GROUPS = {
     "Learn": ("overview",),
     "Work": ("data", "mask", "cells", "train", "compare", "results"),
-    "Manage": ("apply", "server"),
+    "Manage": ("runs", "sweep", "apply", "server"),
 }
 
 # Extensions of the files that can be uploaded as an image.
@@ -188,6 +190,12 @@ def footer(page: str, code: str) -> None:
             "folder that holds the files you uploaded."
         )
         st.code(code, language="python")
+
+
+def explain(page: str) -> None:
+    """Show the explanation of a page that is no step of the pipeline."""
+    with st.expander("What happens here", icon=":material/school:"):
+        st.markdown(explanation(page))
 
 
 def chart(figure: Any, *, key: str, alt: str) -> None:

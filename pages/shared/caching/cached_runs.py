@@ -6,6 +6,7 @@ holds the time of its file, because a continued run may write an epoch of the sa
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -18,7 +19,7 @@ from cellcutter_core.config import Config
 from cellcutter_core.jobs.estimate import estimate_seconds
 from cellcutter_core.jobs.queue import Jobs
 from cellcutter_core.jobs.warm_process import SPARE
-from cellcutter_core.runs.folder import find_run
+from cellcutter_core.runs.folder import RunSummary, find_run
 from cellcutter_core.runs.store import Progress, Run
 from cellcutter_core.runs.trust import doubts
 from cellcutter_core.training.inputs import Inputs, Truth, baselines
@@ -26,6 +27,7 @@ from cellcutter_core.training.prediction import Prediction
 from cellcutter_core.view.coloring import marker_colors
 from cellcutter_core.view.curves import loss_curves, score_curves
 from cellcutter_core.view.render import Rgb, composite, overlay
+from cellcutter_core.view.thumbnail import thumbnail
 from cellcutter_core.view.truth import Compared, changed_share, compare_truth, numbered_by_markers
 from pages.shared import state
 from pages.shared.caching import cached
@@ -107,6 +109,52 @@ def run_truth(run_id: str) -> Rgb:
         raise ValueError("the true cells of this run's image are not known")
     numbered = numbered_by_markers(labels, run_inputs(run_id)[0].points)
     return overlay(run_picture(run_id), numbered, colors=run_colors(run_id))
+
+
+# Small pictures of runs are kept up to this number; one has about 4 kB.
+KEPT_THUMBNAILS = 4000
+# Seconds in which new small pictures are drawn before a page is shown without the others.
+DRAWING_TIME = 0.7
+
+
+@st.cache_resource
+def _thumbnails() -> dict[tuple[str, int | None, float], str | None]:
+    """The small pictures drawn so far, oldest first, for all visitors."""
+    return {}
+
+
+def thumbnails(runs: Sequence[RunSummary]) -> dict[str, str | None]:
+    """Return small pictures of runs by id; None for a damaged run.
+
+    New ones are drawn for a moment, at least one, and the rest is left out. So asking again ends
+    with all of them.
+    """
+    known, found = _thumbnails(), dict[str, str | None]()
+    end = time.monotonic() + DRAWING_TIME
+    n_drawn = 0
+    for run in runs:
+        last = run.epoch_events[-1] if run.epoch_events else {}
+        key = (run.id, last.get("epoch"), last.get("time", 0.0))
+        if key not in known:
+            if n_drawn and time.monotonic() > end:
+                continue
+            known[key] = _thumbnail(run.id, last.get("epoch"))
+            n_drawn += 1
+            while len(known) > KEPT_THUMBNAILS:
+                known.pop(next(iter(known)), None)
+        found[run.id] = known[key]
+    return found
+
+
+def _thumbnail(run_id: str, number: int | None) -> str | None:
+    try:
+        opened = find_run(run_id)
+        given = opened.inputs
+        labels = None if number is None else opened.epoch(number).labels
+    except (OSError, ValueError):
+        return None
+    picture = composite(given.image, cell=range(given.image.shape[-1]))
+    return thumbnail(picture, labels, colors=marker_colors(given.points))
 
 
 # What it made -------------------------------------------------------------------------------------

@@ -1,0 +1,149 @@
+"""What can be done with chosen runs: open, name, compare, duplicate, delete, bring back."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from cellcutter_core.runs.deleted import (
+    KEPT_DAYS,
+    delete_run,
+    deleted_runs,
+    remove_run,
+    restore_run,
+)
+from cellcutter_core.runs.folder import RunSummary, find_run
+from cellcutter_core.runs.names import run_name
+from pages.shared import panels, state
+
+# Session-state key: ids of the runs that were deleted last, so that one click brings them back.
+LAST_DELETED = "runs_last_deleted"
+
+
+def actions(chosen: list[RunSummary]) -> None:
+    """Show what can be done with these runs."""
+    if len(chosen) == 1:
+        _words_of(chosen[0])
+    open_id = st.session_state.get(state.RUN)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        if len(chosen) == 1:
+            _open(chosen[0].id)
+        elif len(chosen) == 2:
+            _compare(*chosen)
+        _delete([run.id for run in chosen], open_id)
+
+
+def _words_of(run: RunSummary) -> None:
+    """Let the visitor name the run, write a note and give it a star."""
+    about = run.description
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.text_input("Name", about.name, max_chars=80, key=f"runs_name_{run.id}")
+        note = st.text_input("Note", about.note, max_chars=2000, key=f"runs_note_{run.id}")
+        starred = st.toggle("Star", about.starred, key=f"runs_star_{run.id}")
+    new = {"name": name, "note": note, "starred": starred}
+    if new != {key: getattr(about, key) for key in new}:
+        with panels.show_errors():
+            find_run(run.id).describe(**new)
+            st.rerun()
+
+
+def _open(run_id: str) -> None:
+    if st.button("Open", icon=":material/folder_open:", type="primary", key="runs_open"):
+        with panels.show_errors():
+            state.look_back(run_id)
+            panels.go("train")
+    if st.button(
+        "Duplicate with changes",
+        icon=":material/content_copy:",
+        key="runs_duplicate",
+        help="Takes image, markers and settings of this run, so that you can change some and "
+        "start another.",
+    ):
+        with panels.show_errors():
+            state.open_run(run_id)
+            opened = state.run()
+            if opened is not None:
+                state.take_choices_of(opened)
+            panels.go("train")
+
+
+def _compare(one: RunSummary, other: RunSummary) -> None:
+    trained = one.epochs_done and other.epochs_done
+    if st.button(
+        "Compare these two",
+        icon=":material/compare:",
+        type="primary",
+        disabled=not trained,
+        key="runs_compare",
+        help=None if trained else "Both need an epoch.",
+    ):
+        with panels.show_errors():
+            state.look_back(one.id)
+            st.session_state["compare_mode"] = "runs"
+            st.session_state["compare_other"] = other.id
+            panels.go("compare")
+
+
+def _delete(ids: list[str], open_id: str | None) -> None:
+    if len(ids) > 1:
+        label = f"Delete these {len(ids)} runs"
+    else:
+        label = "Delete the open run" if ids == [open_id] else "Delete this run"
+    if not st.button(
+        label,
+        icon=":material/delete:",
+        key="runs_delete",
+        help="Deletes the run with its network and all its epochs. It can be brought back for "
+        f"{KEPT_DAYS} days.",
+    ):
+        return
+    gone = []
+    with panels.show_errors():
+        try:
+            for run_id in ids:
+                delete_run(run_id)
+                gone.append(run_id)
+                if run_id == open_id:
+                    state.close_run()
+        finally:
+            st.session_state[LAST_DELETED] = gone
+        st.rerun()
+
+
+def bring_back() -> None:
+    """Offer to undo the last deletion, and list all runs that can be brought back."""
+    deleted = deleted_runs()
+    last = [one for one in deleted if one.id in st.session_state.get(LAST_DELETED, ())]
+    if last:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            what = run_name(last[0]) if len(last) == 1 else f"{len(last)} runs"
+            st.markdown(f"Deleted: {what}", width="content")
+            if st.button("Undo", icon=":material/undo:", key="runs_undelete"):
+                _restore([one.id for one in last])
+    if not deleted:
+        return
+    n = len(deleted)
+    with st.expander(
+        f"{n} deleted {'run' if n == 1 else 'runs'}, kept for {KEPT_DAYS} days",
+        icon=":material/restore_from_trash:",
+    ):
+        titles = {run.id: run_name(run) for run in deleted}
+        chosen = st.selectbox(
+            "Deleted run", list(titles), format_func=titles.get, key="runs_deleted_run"
+        )
+        with st.container(horizontal=True):
+            if st.button("Bring back", icon=":material/restore:", key="runs_restore"):
+                _restore([chosen])
+            if st.button("Remove for good", icon=":material/delete_forever:", key="runs_remove"):
+                with panels.show_errors():
+                    remove_run(chosen)
+                    st.rerun()
+
+
+def _restore(ids: list[str]) -> None:
+    with panels.show_errors():
+        for run_id in ids:
+            restore_run(run_id)
+        st.session_state.pop(LAST_DELETED, None)
+        if state.run() is None:
+            state.open_run(ids[0])
+        st.rerun()

@@ -1,0 +1,142 @@
+"""Plan a sweep: which settings to vary, how many runs that is, and start it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from cellcutter_core.choices.draft import described, markers_digest
+from cellcutter_core.config import Config
+from cellcutter_core.pipeline import inputs_of, prepare, truth_of
+from cellcutter_core.runs.folder import runs_folder
+from cellcutter_core.runs.store import Run
+from cellcutter_core.sweeps.sweep import Sweep, new_sweep_path
+from cellcutter_core.sweeps.variations import (
+    MOST_VARIED,
+    Variation,
+    n_runs,
+    settings_to_vary,
+    suggested,
+    vary,
+)
+from cellcutter_core.training.datasets import make_dataset
+from cellcutter_core.training.inputs import Inputs, Truth
+from pages.shared import state
+from pages.shared.caching import cached, cached_runs
+from pages.shared.caching.in_child import aside, waited
+from pages.shared.run_words import format_duration
+
+NOTHING = "nothing"
+
+
+def planned() -> list[Variation]:
+    """Show up to three settings with their values; return what is varied.
+
+    Raises
+    ------
+    ValueError
+        If the values cannot be read.
+    """
+    config = state.choices().config
+    names = settings_to_vary(config)
+    found: list[Variation] = []
+    for number in range(1, MOST_VARIED + 1):
+        taken = [one.setting for one in found]
+        left, right = st.columns([1, 2])
+        setting = left.selectbox(
+            "Vary" if number == 1 else "And",
+            [NOTHING, *(name for name in names if name not in taken)],
+            index=names.index("training.lam") + 1 if number == 1 and "training.lam" in names else 0,
+            key=f"sweep_setting_{number}",
+            format_func=lambda name: name.replace(".", ": ").replace("_", " "),
+        )
+        if setting == NOTHING:
+            break
+        group, _, name = setting.partition(".")
+        field = type(getattr(config, group)).model_fields[name]
+        values = right.text_input(
+            "Values",
+            suggested(config, setting),
+            key=f"sweep_values_{number}_{setting}",
+            help=f"{field.description} Separate values by commas; 0..4 is 0, 1, 2, 3, 4.",
+        )
+        found.append(Variation.parse(f"{setting}={values}"))
+    return found
+
+
+def say_how_long(variations: list[Variation]) -> int:
+    """Say how many runs a sweep has, and about how long they take; return the number.
+
+    Raises
+    ------
+    ValueError
+        If the sweep is not allowed, see `vary`.
+    """
+    vary(state.choices().config, variations)
+    n = n_runs(variations)
+    seconds, basis = cached_runs.estimate()
+    total = format_duration(seconds * -(-n // cached_runs.jobs().n_workers))
+    line = f"**{n} {'run' if n == 1 else 'runs'}**, about {total} in all ({basis})"
+    st.markdown(line)
+    return n
+
+
+def start(variations: list[Variation]) -> Sweep:
+    """Write a sweep of the current choices and queue its runs.
+
+    Raises
+    ------
+    ValueError
+        If the core refuses it, or mask or markers are to be varied although they were edited.
+    """
+    choices = state.choices()
+    edits = markers_digest(state.edited_markers())
+    if edits and any(one.group in ("mask", "markers") for one in variations):
+        raise ValueError(
+            "the markers were edited by hand, so that mask and markers stay as they are; vary "
+            "other settings, or take the found markers on the page Cells"
+        )
+    image = cached.image()
+    sweep = Sweep.create(
+        new_sweep_path(),
+        choices.config,
+        variations,
+        image=choices.source.title,
+        choices=choices.model_dump(mode="json"),
+        runs=runs_folder(),
+    )
+
+    def write(path: Path, config: Config) -> Run:
+        prepared = _prepared(config)
+        # An error in the crops is raised here, before anything is written.
+        make_dataset(prepared[0], config)
+        return Run.of_image(
+            path,
+            image,
+            config,
+            prepared,
+            pixel_size=cached.pixel_size(),
+            reading=choices.source.reading,
+            **described(choices.replace(config=config), edits=edits),
+            edits=edits,
+        )
+
+    n = len(sweep.about.members)
+    bar = st.progress(0.0, f"Writing {n} runs …")
+    for number, run in enumerate(sweep.write_runs(write), 1):
+        bar.progress(number / n, f"Writing run {number} of {n} …")
+        cached_runs.jobs().submit(run)
+    bar.empty()
+    return sweep
+
+
+def _prepared(config: Config) -> tuple[Inputs, Truth | None]:
+    """Return mask and markers of the current image with these settings."""
+    image, now = cached.image(), state.choices().config
+    if (config.mask, config.markers) == (now.mask, now.markers):
+        final = state.edited_markers() is not None
+        given = inputs_of(image, config, cached.markers(), cached.mask(), final=final)
+        return given, truth_of(image)
+    key = f"sweep {cached.step_keys()['image']} {config.model_dump_json()}"
+    return waited(lambda: aside("sweep", key, prepare, image, config)[0])

@@ -1,0 +1,38 @@
+"""Train on the image with many settings, and compare what they give."""
+
+import streamlit as st
+
+from cellcutter_core.sweeps.sweep import find_sweep, list_sweeps
+from pages.parts.sweep import grid, planning
+from pages.shared import panels, state
+from pages.shared.caching import cached
+
+state.enter("sweep")
+panels.head("sweep")
+panels.needs(cached.inputs)
+
+with panels.show_errors():
+    variations = planning.planned()
+    if variations:
+        n = planning.say_how_long(variations)
+        if st.button(
+            f"Train {n} runs", icon=":material/play_arrow:", type="primary", key="sweep_start"
+        ):
+            st.session_state["sweep_open"] = planning.start(variations).id
+            st.rerun()
+
+sweeps = {sweep.id: sweep for sweep in list_sweeps()}
+if sweeps:
+    st.subheader("Sweeps", anchor=False)
+    chosen = st.selectbox(
+        "Sweep", list(sweeps), format_func=lambda name: sweeps[name].title, key="sweep_open"
+    )
+    sweep = find_sweep(chosen)
+    grid.controls(sweep)
+    statuses = [row.status for row in sweep.rows()]
+    n_ended = sum(status not in grid.UNDER_WAY for status in statuses)
+    going = n_ended < len(statuses)
+    st.fragment(grid.shown, run_every=2.0 if going else None)(sweep, n_ended)
+    grid.plot(sweep)
+    grid.table(sweep)
+panels.explain("sweep")
