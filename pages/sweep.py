@@ -9,7 +9,7 @@ from pages.shared.caching import cached
 
 state.enter("sweep")
 panels.head("sweep")
-panels.needs(cached.inputs)
+panels.needs(cached.image)
 
 with panels.show_errors():
     variations = planning.planned()

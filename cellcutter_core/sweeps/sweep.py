@@ -159,7 +159,7 @@ class Sweep:
                 f"cannot write {folder}: {error.strerror}; choose another folder"
             ) from error
         with atomic(folder / FILE) as temporary:
-            temporary.write_text(about.model_dump_json(indent=1, exclude_none=True), "utf-8")
+            temporary.write_text(about.model_dump_json(indent=1), "utf-8")
         return cls(folder, runs)
 
     @property

@@ -147,8 +147,9 @@ def test_an_old_run_that_is_opened_brings_its_image_and_settings_and_one_can_go_
     before = app.session_state["choices"].with_setting("mask", "automatic", False)
     app.session_state["draft"].save(before)
     app.session_state["choices"] = before
-    app.selectbox(key="train_run_r2").set_value("r1").run()
-    app = shown(app.button(key="train_open").click().run())
+    app = shown(app.switch_page("pages/runs.py").run())
+    app.text_input(key="runs_search").set_value("r1").run()
+    app = shown(app.button(key="runs_open").click().run())
     assert list(standing(app).values())[:5] == ["done"] * 4 + ["next"]
     assert not app.warning
     assert app.session_state["choices"] == Choices(**find_run("r1").description.choices)

@@ -30,7 +30,6 @@ from cellcutter_core.choices.draft import file_of
 from cellcutter_core.config import PAPER, QUICK, Config, is_current, starting
 from cellcutter_core.images.image import read_image
 from cellcutter_core.jobs.queue import Jobs
-from cellcutter_core.runs.deleted import delete_run
 from cellcutter_core.runs.folder import find_run, list_runs
 from pages.parts.train.run_controls import shorter
 
@@ -381,63 +380,6 @@ def test_a_run_from_the_command_line_brings_its_own_image():
     app.session_state["choices"] = by_hand(app)
     app = shown(app.run())
     assert any("out of date" in warning.value for warning in app.warning)
-
-
-def test_another_run_is_opened_from_the_list():
-    first, second = make_run("r1"), make_run("r2")
-    app = open_page("train", first)
-    app.selectbox(key="train_run_r1").set_value("r2").run()
-    app = shown(app.button(key="train_open").click().run())
-    assert app.session_state["run"] == second.path.name
-    assert "Run r2" in words(app)
-
-
-def test_the_open_run_is_what_is_deleted_and_undo_brings_it_back():
-    run = make_run("r1")
-    make_run("r2")  # By somebody else, and newer.
-    app = open_page("train", run)
-    assert app.selectbox(key="train_run_r1").value == "r1"
-    assert app.button(key="train_delete").label == "Delete the open run"
-    app = shown(app.button(key="train_delete").click().run())
-    assert [summary.id for summary in list_runs()[0]] == ["r2"]
-    assert app.session_state["run"] is None
-    assert not app.error
-    app = shown(app.button(key="train_undelete").click().run())
-    assert {summary.id for summary in list_runs()[0]} == {"r1", "r2"}
-    assert app.session_state["run"] == "r1"
-    assert "Run r1" in words(app)
-    assert not [one for one in app.button if one.key == "train_undelete"]
-
-
-def test_another_run_is_deleted_and_brought_back_on_a_later_visit():
-    make_run("r1")
-    app = open_page("train", make_run("r2"))
-    app.selectbox(key="train_run_r2").set_value("r1").run()
-    assert app.button(key="train_delete").label == "Delete this run"
-    app = shown(app.button(key="train_delete").click().run())
-    assert app.session_state["run"] == "r2"
-    later = open_page("train", find_run("r2"))
-    assert not [one for one in later.button if one.key == "train_undelete"]
-    later = shown(later.button(key="train_restore").click().run())
-    assert {summary.id for summary in list_runs()[0]} == {"r1", "r2"}
-    assert later.session_state["run"] == "r2"
-
-
-def test_the_only_run_is_deleted_and_removed_for_good():
-    app = open_page("train", make_run("r1"))
-    app = shown(app.button(key="train_delete").click().run())
-    app = shown(app.button(key="train_remove").click().run())
-    assert not [one for one in app.button if one.key in ("train_undelete", "train_restore")]
-    assert not app.error
-
-
-def test_a_run_that_somebody_else_deleted_says_so():
-    run = make_run("r1")
-    app = open_page("train", run)
-    delete_run("r1")
-    app = shown(app.run())
-    assert "run r1 was deleted" in app.error[0].value
-    assert app.button(key="train_restore")
 
 
 def test_a_deep_link_brings_the_choices_of_the_run_back():

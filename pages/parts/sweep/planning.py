@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
@@ -75,9 +76,12 @@ def say_how_long(variations: list[Variation]) -> int:
     """
     vary(state.choices().config, variations)
     n = n_runs(variations)
-    seconds, basis = cached_runs.estimate()
-    total = format_duration(seconds * -(-n // cached_runs.jobs().n_workers))
-    line = f"**{n} {'run' if n == 1 else 'runs'}**, about {total} in all ({basis})"
+    line = f"**{n} {'run' if n == 1 else 'runs'}**"
+    # With the present settings there may be no mask, and these are not among the values.
+    with suppress(ValueError):
+        seconds, basis = cached_runs.estimate()
+        total = format_duration(seconds * -(-n // cached_runs.jobs().n_workers))
+        line += f", about {total} in all ({basis})"
     st.markdown(line)
     return n
 
@@ -119,7 +123,6 @@ def start(variations: list[Variation]) -> Sweep:
             pixel_size=cached.pixel_size(),
             reading=choices.source.reading,
             **described(choices.replace(config=config), edits=edits),
-            edits=edits,
         )
 
     n = len(sweep.about.members)

@@ -1,0 +1,105 @@
+"""The page Sweep: planned, started, watched, stopped, continued, and the best taken."""
+
+import pytest
+from made_runs import asked, open_page, shown, words
+
+from cellcutter_core.runs.store import Run
+from cellcutter_core.sweeps.sweep import list_sweeps
+
+__all__ = ["asked"]
+
+pytestmark = pytest.mark.usefixtures("asked")
+
+
+def planned(values="0.5, 1"):
+    app = open_page("sweep")
+    app = shown(app.selectbox(key="sweep_setting_1").set_value("training.lam").run())
+    key = "sweep_values_1_training.lam"
+    return shown(app.text_input(key=key).set_value(values).run())
+
+
+def ended(member, sweep, *, ap75):
+    run = Run(sweep.path_of(member))
+    run.record("started", pid=1, host="here", epochs=1)
+    scores = {"ap50": 0.9, "ap75": ap75}
+    run.record("epoch", epoch=1, seconds=2.0, loss=-3.0, n_cells=5, scores=scores)
+    run.record("finished")
+
+
+def test_a_sweep_says_how_many_runs_it_is_before_it_starts():
+    app = planned("0.5, 1, 2")
+    assert any("**3 runs**, about" in one.value for one in app.markdown)
+    assert app.button(key="sweep_start").label == "Train 3 runs"
+    app = shown(app.selectbox(key="sweep_setting_2").set_value("training.seed").run())
+    assert app.text_input(key="sweep_values_2_training.seed").value == "0..2"
+    assert app.button(key="sweep_start").label == "Train 9 runs"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [("1, x", "should be a valid number"), ("1, 1", "twice"), ("", "varies nothing")],
+)
+def test_values_that_make_no_sense_are_refused_before_anything_starts(values, message):
+    app = planned(values)
+    assert message in app.error[0].value
+    assert not [one for one in app.button if one.key == "sweep_start"]
+
+
+def test_a_started_sweep_queues_a_run_for_each_value_and_shows_them(asked):
+    app = planned()
+    app = shown(app.button(key="sweep_start").click().run())
+    assert not app.error
+    (sweep,) = list_sweeps()
+    members = sweep.about.members
+    assert [note[1] for note in asked if note[0] == "submit"] == [one.run for one in members]
+    lams = [Run(sweep.path_of(member)).config.training.lam for member in members]
+    assert lams == [0.5, 1]
+    assert "lam 0.5: waiting" in words(app)
+    assert app.session_state["choices"].config.training.lam != 0.5
+
+
+def test_scores_are_shown_and_the_best_is_taken(asked):
+    app = planned()
+    app = shown(app.button(key="sweep_start").click().run())
+    (sweep,) = list_sweeps()
+    for member, ap75 in zip(sweep.about.members, (0.7, 0.6), strict=True):
+        ended(member, sweep, ap75=ap75)
+    app = shown(app.run())
+    assert "lam 0.5: AP75 0.700" in words(app)
+    assert "Best by AP75: lam 0.5" in words(app)
+    assert len(app.get("plotly_chart")) == 1
+    assert app.dataframe[0].value["AP75"].tolist() == [0.7, 0.6]
+    app = shown(app.button(key="sweep_best").click().run())
+    assert app.session_state["run"] == sweep.about.members[0].run
+    assert app.session_state["choices"].config.training.lam == 0.5
+
+
+def test_a_sweep_is_stopped_and_continued(asked):
+    app = planned()
+    app = shown(app.button(key="sweep_start").click().run())
+    (sweep,) = list_sweeps()
+    app = shown(app.button(key="sweep_stop").click().run())
+    assert [note[1] for note in asked if note[0] == "cancel"] == [
+        m.run for m in sweep.about.members
+    ]
+    for member in sweep.about.members:
+        Run(sweep.path_of(member)).record("stopped")
+    asked.clear()
+    app = shown(app.run())
+    app = shown(app.button(key="sweep_continue").click().run())
+    assert [note[1] for note in asked if note[0] == "submit"] == [
+        m.run for m in sweep.about.members
+    ]
+
+
+def test_a_value_that_makes_no_run_is_said_and_the_others_start(asked):
+    app = open_page("sweep")
+    app.session_state["choices"] = app.session_state["choices"].with_setting(
+        "mask", "automatic", False
+    )
+    app = shown(app.run())
+    app = shown(app.selectbox(key="sweep_setting_1").set_value("mask.prior").run())
+    app = shown(app.text_input(key="sweep_values_1_mask.prior").set_value("0.9, 0.999999").run())
+    app = shown(app.button(key="sweep_start").click().run())
+    assert len([note for note in asked if note[0] == "submit"]) == 1
+    assert "prior 0.999999: " in app.warning[0].value
