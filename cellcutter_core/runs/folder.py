@@ -90,10 +90,7 @@ def find_run(run_id: str) -> Run:
     path = path_of(run_id)
     if not path.is_dir():
         if (runs_folder() / DELETED / path.name).is_dir():
-            raise ValueError(
-                f"run {run_id} was deleted; it can be brought back in the list of runs on the page "
-                "Train"
-            )
+            raise ValueError(f"run {run_id} was deleted; it can be brought back on the page Runs")
         raise ValueError(
             f"there is no run {run_id}; it may have been deleted. Choose another or start a new one"
         )

@@ -50,8 +50,7 @@ def settings_in_words(config: Config, *, edited: bool = False) -> str:
         name += " from nothing" if config.network.start == "nothing" else " from the taught network"
     usual = starting(preset, config.network.start)
     parts = [
-        _IN_WORDS.get(place, f"{_called(place)} {{}}").format(_said(value))
-        for place, (value, _) in differing_settings(config, usual).items()
+        _in_words(place, value) for place, (value, _) in differing_settings(config, usual).items()
     ]
     if edited:
         parts.insert(0, "markers by hand")
@@ -161,6 +160,12 @@ def differences(one: Description, other: Description) -> dict[str, tuple[str, st
     for place, (value, their) in differing_settings(one.config, other.config).items():
         found[_called(place)] = (_said(value), _said(their))
     return found
+
+
+def _in_words(place: tuple[str, str], value: Any) -> str:
+    if place == ("training", "epochs") and value == 1:
+        return "1 epoch"
+    return _IN_WORDS.get(place, f"{_called(place)} {{}}").format(_said(value))
 
 
 def _called(place: tuple[str, str]) -> str:

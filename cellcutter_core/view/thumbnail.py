@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 
 from cellcutter_core.view.render import Rgb, overlay
 
-SIDE = 128
+SIDE = 256
 """The longer side of a thumbnail in pixels."""
 # Of a large image only every n-th pixel is drawn; so many pixels a side are enough.
 _DRAWN = 512
@@ -34,7 +34,7 @@ def thumbnail(
     Returns
     -------
     str
-        A JPEG as a data address, for `<img>` and the image columns of tables; about 4 kB.
+        A JPEG as a data address, for `<img>` and the image columns of tables; about 10 kB.
     """
     step = max(1, min(picture.shape[:2]) // _DRAWN)
     shown = np.ascontiguousarray(picture[::step, ::step])

@@ -23,7 +23,7 @@ def opened_run(lacking: str) -> Run:
     run = state.run()
     if run is None or not run.epochs:
         why = (
-            "no run is open. Start one, or open one from the list of runs, on the page Train."
+            "no run is open. Start one on the page Train, or open one on the page Runs."
             if run is None
             else "the open run has no epoch. Watch it on the page Train; the first epoch takes the "
             "longest."

@@ -111,8 +111,8 @@ def run_truth(run_id: str) -> Rgb:
     return overlay(run_picture(run_id), numbered, colors=run_colors(run_id))
 
 
-# Small pictures of runs are kept up to this number; one has about 4 kB.
-KEPT_THUMBNAILS = 4000
+# Small pictures of runs are kept up to this number; one has about 10 kB.
+KEPT_THUMBNAILS = 1000
 # Seconds in which new small pictures are drawn before a page is shown without the others.
 DRAWING_TIME = 0.7
 
