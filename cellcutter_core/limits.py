@@ -133,7 +133,7 @@ def check_free(folder: Path) -> None:
         raise ValueError(
             f"the disk of {folder} is nearly full: {size_in_words(free)} are free, and "
             f"{size_in_words(least)} must stay so ({variable('free')} sets it); delete runs and "
-            "remove them for good on the page Train, or free space by other means"
+            "remove them for good on the page Runs, or free space by other means"
         )
 
 
@@ -157,12 +157,12 @@ def check_room(folder: Path, n_runs: int) -> None:
     if allowed.runs is not None and n_runs > allowed.runs:
         raise ValueError(
             f"this server keeps at most {allowed.runs} runs ({variable('runs')} sets it); delete "
-            "one on the page Train, then try again"
+            "one on the page Runs, then try again"
         )
     if allowed.disk is not None and (used := disk_used(folder)) >= allowed.disk:
         raise ValueError(
             f"runs and uploads take {size_in_words(used)} of the {size_in_words(allowed.disk)} "
-            f"that this server allows ({variable('disk')} sets it); delete runs on the page Train "
+            f"that this server allows ({variable('disk')} sets it); delete runs on the page Runs "
             "and remove them for good there, then try again"
         )
     check_free(folder)

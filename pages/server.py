@@ -11,7 +11,7 @@ from pages.shared import panels, state
 from pages.shared.caching import cached_runs
 
 KEPT = (
-    f"Deleted runs can be brought back for {KEPT_DAYS} days on the page Train. They take room "
+    f"Deleted runs can be brought back for {KEPT_DAYS} days on the page Runs. They take room "
     "until they are removed for good there, or until that time is over."
 )
 

@@ -41,7 +41,7 @@ def test_each_run_has_a_line_with_picture_settings_status_and_scores():
     make_run("r2", config=PAPER, end="failed")
     found = {row["run"][:2]: row for row in rows(open_page("runs"))}
     assert found["r1"]["settings"].startswith("quick, 3 epochs")
-    assert found["r2"]["settings"] == "paper"
+    assert found["r2"]["settings"].startswith("paper, 3 epochs")
     assert (found["r1"]["status"], found["r2"]["status"]) == ("finished", "failed")
     assert found["r1"]["ap75"] == pytest.approx(list_runs()[0][0].scores["ap75"])
     assert all(row["picture"].startswith("data:image/jpeg") for row in found.values())

@@ -150,6 +150,8 @@ def test_an_old_run_that_is_opened_brings_its_image_and_settings_and_one_can_go_
     app = shown(app.switch_page("pages/runs.py").run())
     app.text_input(key="runs_search").set_value("r1").run()
     app = shown(app.button(key="runs_open").click().run())
+    # The test stays on the page that it has switched to itself.
+    app = shown(app.switch_page("pages/train.py").run())
     assert list(standing(app).values())[:5] == ["done"] * 4 + ["next"]
     assert not app.warning
     assert app.session_state["choices"] == Choices(**find_run("r1").description.choices)

@@ -18,6 +18,11 @@ def planned(values="0.5, 1"):
     return shown(app.text_input(key=key).set_value(values).run())
 
 
+def links(app):
+    """The words of all links to runs."""
+    return [link.proto.label for link in app.get("page_link")]
+
+
 def ended(member, sweep, *, ap75):
     run = Run(sweep.path_of(member))
     run.record("started", pid=1, host="here", epochs=1)
@@ -54,7 +59,7 @@ def test_a_started_sweep_queues_a_run_for_each_value_and_shows_them(asked):
     assert [note[1] for note in asked if note[0] == "submit"] == [one.run for one in members]
     lams = [Run(sweep.path_of(member)).config.training.lam for member in members]
     assert lams == [0.5, 1]
-    assert "lam 0.5: waiting" in words(app)
+    assert "lam 0.5: waiting" in links(app)
     assert app.session_state["choices"].config.training.lam != 0.5
 
 
@@ -65,7 +70,7 @@ def test_scores_are_shown_and_the_best_is_taken(asked):
     for member, ap75 in zip(sweep.about.members, (0.7, 0.6), strict=True):
         ended(member, sweep, ap75=ap75)
     app = shown(app.run())
-    assert "lam 0.5: AP75 0.700" in words(app)
+    assert "lam 0.5: AP75 0.700" in links(app)
     assert "Best by AP75: lam 0.5" in words(app)
     assert len(app.get("plotly_chart")) == 1
     assert app.dataframe[0].value["AP75"].tolist() == [0.7, 0.6]

@@ -222,8 +222,9 @@ def test_who_waits_is_told_the_place_and_the_time(monkeypatch):
     # And the whole of the one between.
     assert int(minutes) > 14
     assert "It would wait behind 1 training. It would start in about 14 min" in words(app)
-    assert "waiting" in app.dataframe[0].value["status"].tolist()
-    assert "queued" not in app.dataframe[0].value["status"].tolist()
+    listed = open_page("runs", mine).dataframe[0].value["status"].tolist()
+    assert "waiting" in listed
+    assert "queued" not in listed
 
 
 def test_stop_is_not_lost_when_an_epoch_ends_while_the_page_is_drawn(asked, monkeypatch):
