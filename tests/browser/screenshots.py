@@ -18,7 +18,19 @@ from typing import Any
 from playwright.sync_api import sync_playwright
 from serving import CHROMIUM_ARGS, ROOT, chromium, serving
 
-PAGES = ("overview", "data", "mask", "cells", "train", "compare", "results", "apply", "server")
+PAGES = (
+    "overview",
+    "data",
+    "mask",
+    "cells",
+    "train",
+    "compare",
+    "results",
+    "runs",
+    "sweep",
+    "apply",
+    "server",
+)
 LONGEST_TRAINING = 600
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,9 +21,12 @@ from test_app import SOON, go, no_trouble, settled, visit
 from cellcutter_core.__main__ import main
 from cellcutter_core.apply.application import Application, work
 from cellcutter_core.apply.outcomes import USUAL_FORMATS
+from cellcutter_core.config import QUICK
 from cellcutter_core.export import FORMATS
 from cellcutter_core.runs.store import Run
 from cellcutter_core.simulation.sample import sample, save
+from cellcutter_core.sweeps.sweep import FOLDER, Sweep
+from cellcutter_core.sweeps.variations import Variation
 
 # Of a network that is trained in a moment; its cells are none to look at.
 SMALL = (
@@ -186,3 +190,34 @@ def test_every_table_and_chart_is_saved(
             content = Path(download.value.path()).read_bytes()
             assert "<svg" in opened(download.value.suggested_filename, content)
         no_trouble(page)
+
+
+def test_two_runs_are_ticked_in_the_list_and_compared(page: Any, server: Server, run: Run) -> None:
+    other = run.path.with_name("20260101-120000-bbbbb")
+    shutil.copytree(run.path, other)
+    visit(page, server, "runs")
+    table = page.get_by_test_id("stDataFrame").first
+    table.scroll_into_view_if_needed()
+    # The head has 36 pixels and each run 64; the boxes are in the first column.
+    for row in (0, 1):
+        table.click(position={"x": 16, "y": 36 + 64 * row + 32})
+        settled(page)
+    page.get_by_text("2 runs chosen").wait_for(timeout=SOON)
+    page.get_by_role("button", name="Compare these two").click()
+    page.get_by_role("heading", name="Compare", level=1).wait_for(timeout=SOON)
+    page.get_by_text("Both runs have the same image, markers and settings").wait_for(timeout=SOON)
+    no_trouble(page)
+
+
+@pytest.mark.usefixtures("silent")
+def test_the_table_of_a_sweep(page: Any, server: Server) -> None:
+    config = QUICK.replace(mask=QUICK.mask.replace(automatic=False))
+    varied = [Variation.parse("mask.prior=0.9,0.95"), Variation.parse("training.seed=0..1")]
+    made = Sweep.create(server.runs / FOLDER / "20260101-120000-sssss", config, varied, image="one")
+    visit(page, server, "sweep")
+    (name,) = buttons(page, 1)
+    rows = opened(*save_as(page, name))
+    assert [row["mask.prior"] for row in rows] == ["0.9", "0.9", "0.95", "0.95"]
+    assert [row["run"] for row in rows] == [member.run for member in made.about.members]
+    assert {row["status"] for row in rows} == {"missing"}
+    no_trouble(page)

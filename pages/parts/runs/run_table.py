@@ -70,11 +70,18 @@ def matching(runs: list[RunSummary], *, text: str, status: str, starred: bool) -
 def run_table(runs: list[RunSummary], open_id: str | None) -> list[RunSummary]:
     """Show the runs; return the chosen ones, or else the open or first one."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        text = st.text_input("Search", key="runs_search", placeholder="image, setting, name, note")
+        text = st.text_input(
+            "Search",
+            key="runs_search",
+            persist_state="session",
+            placeholder="image, setting, name, note",
+        )
         present = sorted({status_of(run) for run in runs})
-        status = st.selectbox("Status", ["any", *present], key="runs_status")
-        order = st.selectbox("Order", list(ORDERS), key="runs_order")
-        starred = st.toggle("Only with a star", key="runs_starred")
+        status = st.selectbox(
+            "Status", ["any", *present], key="runs_status", persist_state="session"
+        )
+        order = st.selectbox("Order", list(ORDERS), key="runs_order", persist_state="session")
+        starred = st.toggle("Only with a star", key="runs_starred", persist_state="session")
     key, largest_first = ORDERS[order]
     found = matching(runs, text=text, status=status, starred=starred)
     found.sort(key=key, reverse=largest_first)

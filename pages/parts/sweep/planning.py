@@ -50,6 +50,7 @@ def planned() -> list[Variation]:
             [NOTHING, *(name for name in names if name not in taken)],
             index=names.index("training.lam") + 1 if number == 1 and "training.lam" in names else 0,
             key=f"sweep_setting_{number}",
+            persist_state="session",
             format_func=lambda name: name.replace(".", ": ").replace("_", " "),
         )
         if setting == NOTHING:
@@ -60,6 +61,7 @@ def planned() -> list[Variation]:
             "Values",
             suggested(config, setting),
             key=f"sweep_values_{number}_{setting}",
+            persist_state="session",
             help=f"{field.description} Separate values by commas; 0..4 is 0, 1, 2, 3, 4.",
         )
         found.append(Variation.parse(f"{setting}={values}"))
