@@ -22,7 +22,11 @@ from cellcutter_core.mask.foreground import Foreground, find_foreground
 PREVIEW_PIXELS = 200 * 200
 # The cuts that a preview compares: a factor of max_weight, a step in the log-odds of the prior, and
 # the fraction of a block by which the blocks are moved.
-PREVIEWED = ((1, -0.1, 0), (1, 0, 0), (1, 0.1, 0), (0.5, 0, 0), (1, 0, 1 / 3), (1, 0, 2 / 3))
+PREVIEWED = (
+    *((1, step, 0) for step in (-0.3, -0.1, 0, 0.1, 0.3)),
+    *((factor, 0, 0) for factor in (0.5, 2)),
+    *((1, 0, moved) for moved in (1 / 3, 2 / 3)),
+)
 
 
 def graph_cut(
@@ -301,15 +305,20 @@ def suited_settings(
         wanted = scaled > threshold_otsu(scaled)
     bright = [scaled > 1 - prior for prior in priors]
     agreements = [(m & wanted).sum() / max((m | wanted).sum(), 1) for m in bright]
-    # The difference of two independent neighbours has √2 times the noise of one pixel.
-    steps = np.abs(np.diff(scaled, axis=int(scaled.shape[1] > 1)))
-    noise = 1.4826 * float(np.median(steps)) / math.sqrt(2)
+    noise = _noise(scaled)
     return settings.replace(
         automatic=False,
         prior=priors[int(np.argmax(agreements))],
         max_weight=1.0,
         sigma=float(f"{min(max(2 * noise, 0.005), 0.3):.2g}"),
     )
+
+
+def _noise(scaled: NDArray[np.float64]) -> float:
+    """Estimate the standard deviation of the noise of a pixel."""
+    # The difference of two independent neighbours has √2 times the noise of one pixel.
+    steps = np.abs(np.diff(scaled, axis=int(scaled.shape[1] > 1)))
+    return 1.4826 * float(np.median(steps)) / math.sqrt(2)
 
 
 def _cut_of_blocks(
@@ -325,7 +334,14 @@ def _cut_of_blocks(
 
     A block of side k holds k² pixels but has only k pairs of neighbours across each of its sides.
     So relative to the cost of pixels, an outline costs 1/k of what it costs in the full image.
+
+    Means have less noise, so they would make outlines too expensive. A difference d with normal
+    noise of variance v costs on average sigma / s * exp(-d² / 2s²), with s² = sigma² + v. Here v is
+    the variance that the means have lost.
     """
+    lost = 2 * _noise(scaled) ** 2 * (1 - 1 / side**2)
+    noisy = math.sqrt(sigma**2 + lost)
+    max_weight, sigma = max_weight * sigma / noisy, noisy
     height, width = scaled.shape
     padding = [(moved, -(n + moved) % side) for n in (height, width)]
     padded = np.pad(scaled, padding, mode="edge")

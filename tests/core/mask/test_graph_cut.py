@@ -171,13 +171,18 @@ def test_find_mask_does_what_the_settings_say() -> None:
 
 
 # On the sample large areas change sides between these priors, all at once with heavy outlines.
+# With the smallest sigma noise makes outlines cheap.
 @pytest.mark.parametrize(
-    ("max_weight", "odds"), [(1, 3.2), (5, 3.2), (5, 3.35), (10, 3.0), (10, 3.3), (25, 3.4)]
+    ("sigma", "max_weight", "odds"),
+    [
+        *((0.03, 1, 3.2), (0.03, 5, 3.2), (0.03, 5, 3.35), (0.03, 10, 3.0), (0.03, 10, 3.3)),
+        *((0.03, 25, 3.4), (0.01, 10, 3.02), (0.01, 10, 3.4), (0.01, 10, 4.34)),
+    ],
 )
-def test_preview_agrees_with_the_mask(max_weight: float, odds: float) -> None:
+def test_preview_agrees_with_the_mask(sigma: float, max_weight: float, odds: float) -> None:
     cell = sample().pixels[:, :-2, :1]
     settings = MaskSettings(
-        automatic=False, prior=from_log_odds(odds), max_weight=max_weight, sigma=0.03
+        automatic=False, prior=from_log_odds(odds), max_weight=max_weight, sigma=sigma
     )
     preview, mask = preview_mask(cell, settings), mask_channels(cell, settings)
     assert preview.shape == mask.shape
