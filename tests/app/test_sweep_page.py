@@ -3,6 +3,7 @@
 import pytest
 from made_runs import asked, open_page, shown, words
 
+from cellcutter_core.choices.choices import Source
 from cellcutter_core.runs.store import Run
 from cellcutter_core.sweeps.sweep import list_sweeps
 
@@ -108,3 +109,15 @@ def test_a_value_that_makes_no_run_is_said_and_the_others_start(asked):
     app = shown(app.button(key="sweep_start").click().run())
     assert len([note for note in asked if note[0] == "submit"]) == 1
     assert "prior 0.999999: " in app.warning[0].value
+
+
+def test_other_images_are_left_out_of_a_sweep_and_the_page_says_so():
+    app = open_page("sweep")
+    other = Source(kind="file", name="other.tif", digest="ab")
+    app.session_state["choices"] = app.session_state["choices"].replace(others=(other,))
+    app = shown(app.run())
+    assert "without the 1 other image chosen on Train" in app.info[0].value
+    shown(app.button(key="sweep_start").click().run())
+    (sweep,) = list_sweeps()
+    assert sweep.about.choices["others"] == []
+    assert not Run(sweep.path_of(sweep.about.members[0])).description.others

@@ -85,6 +85,9 @@ def say_how_long(variations: list[Variation]) -> int:
         total = format_duration(seconds * -(-n // cached_runs.jobs().n_workers))
         line += f", about {total} in all ({basis})"
     st.markdown(line)
+    if others := state.choices().others:
+        n_others = f"{len(others)} other {'image' if len(others) == 1 else 'images'}"
+        st.info(f"A sweep trains on this image alone, without the {n_others} chosen on Train.")
     return n
 
 
@@ -96,7 +99,7 @@ def start(variations: list[Variation]) -> Sweep:
     ValueError
         If the core refuses it, or mask or markers are to be varied although they were edited.
     """
-    choices = state.choices()
+    choices = state.choices().replace(others=())
     edits = markers_digest(state.edited_markers())
     if edits and any(one.group in ("mask", "markers") for one in variations):
         raise ValueError(
