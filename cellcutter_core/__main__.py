@@ -93,6 +93,12 @@ def _parser() -> argparse.ArgumentParser:
         "may be given up to three times; see the command settings",
     )
     sweep.add_argument("--out", type=Path, required=True, help="folder for the runs")
+    sweep.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="train on the workers of this Dask scheduler, for example tcp://host:8786; OUT must "
+        "lie in a folder that they share (default: CELLCUTTER_SCHEDULER, or else here)",
+    )
     sweep.set_defaults(command=_sweep)
 
     proceed = commands.add_parser(
@@ -409,6 +415,7 @@ def _known(chosen: argparse.Namespace, files: Sequence[str | Path]) -> dict[str,
 def _sweep(chosen: argparse.Namespace) -> None:
     from cellcutter_core.files import atomic
     from cellcutter_core.images.description import lines_of
+    from cellcutter_core.jobs.executors import Cluster, chosen_executor
     from cellcutter_core.jobs.queue import Jobs
     from cellcutter_core.processes.ending import asked_to_end
     from cellcutter_core.sweeps.running import execute, writer
@@ -417,6 +424,9 @@ def _sweep(chosen: argparse.Namespace) -> None:
 
     config = _config(chosen)
     variations = [Variation.parse(given) for given in chosen.vary]
+    executor = chosen_executor(chosen.scheduler)
+    if isinstance(executor, Cluster):
+        executor.connect()  # What is wrong with it is said before the work begins.
     image, files = _given_image(chosen)
     if (chosen.out / FILE).exists():
         sweep = Sweep(chosen.out)
@@ -439,7 +449,7 @@ def _sweep(chosen: argparse.Namespace) -> None:
         if row.status == "refused":
             tell(row)
     with asked_to_end() as stop:
-        execute(sweep, Jobs(), ended=tell, stop=stop)
+        execute(sweep, Jobs(executor), ended=tell, stop=stop)
         interrupted = stop()
     with atomic(chosen.out / "sweep.csv") as temporary:
         temporary.write_text(sweep.as_csv(), "utf-8")

@@ -22,6 +22,7 @@ LONG_FILES = (
     "app/test_apply.py",
     "core/markers/test_cell_outlines.py",
     "core/apply/test_others.py",
+    "core/jobs/test_cluster.py",
     "core/training/test_engine.py",
     "core/export/test_export_formats.py",
     "core/training/test_taught_start.py",

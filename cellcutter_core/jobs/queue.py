@@ -1,9 +1,13 @@
 """The queue of jobs of all kinds: submit, position, cancel.
 
 Each job is executed by its own child process. A task of an executor starts the process and waits
-for it. On one machine the tasks are threads. On a cluster they may be those of
-``dask.distributed.Client(address).get_executor()``, with the runs on a shared file system. A task
-gets only strings, and everything about a run is in its folder.
+for it. On one machine the tasks are threads. On a Dask cluster they run on its workers, with the
+runs on a shared file system, see `jobs.executors`. A task gets only strings, and everything about a
+run is in its folder.
+
+A scheduler gives the task of a lost worker to another worker. The child process of the lost one may
+go on, unnoticed by the scheduler. So a task first waits until nobody holds the lock of the folder,
+then goes on with the job if it has not ended.
 
 A run outlives the server that started it: hours of training must not depend on an open terminal,
 and the page finds the run again from its folder. It can be stopped on the page, or by creating the
@@ -26,14 +30,14 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
 
-from cellcutter_core.jobs.kinds import job_at
+from cellcutter_core.jobs.executors import chosen_executor
+from cellcutter_core.jobs.kinds import Job, job_at
 from cellcutter_core.jobs.warm_process import SPARE
-from cellcutter_core.limits import check_free, limits
+from cellcutter_core.limits import check_free
 from cellcutter_core.processes.child import environment, module_command
-from cellcutter_core.processes.threads import Threads
 from cellcutter_core.runs.folder import list_runs, runs_folder
 from cellcutter_core.runs.job_folder import JobFolder
-from cellcutter_core.runs.lock import holder, process_exists
+from cellcutter_core.runs.lock import Holder, holder, process_exists
 from cellcutter_core.runs.store import Run
 
 # A run that was asked to stop does so within its current step or after the prediction of an epoch.
@@ -54,26 +58,25 @@ class Jobs:
     Parameters
     ----------
     executor : concurrent.futures.Executor, optional
-        Where tasks run. Default: threads here, as many as CELLCUTTER_WORKERS says, or else one: two
-        trainings at once on one machine are each half as fast.
+        Where tasks run. Default: that of `chosen_executor`, which is one thread here if nothing
+        else is set: two trainings at once on one machine are each half as fast.
 
     Raises
     ------
     ValueError
-        If CELLCUTTER_WORKERS is no valid number of workers, or another limit has no valid value.
-
-    Attributes
-    ----------
-    n_workers : int
-        How many tasks run at once; 1 with a given executor, which decides that itself.
+        As by `chosen_executor`.
     """
 
     def __init__(self, executor: Executor | None = None) -> None:
-        self.n_workers = limits().workers if executor is None else 1
-        self._executor = executor or Threads(self.n_workers)
+        self._executor = chosen_executor() if executor is None else executor
         # Absolute path of a job → its future, in the order of the queue.
         self._futures: dict[str, Future[None]] = {}
         self._lock = threading.Lock()
+
+    @property
+    def n_workers(self) -> int:
+        """How many tasks run at once; 1 if the executor does not say."""
+        return getattr(self._executor, "n_workers", 1)
 
     def submit(self, folder: JobFolder, **wanted: Any) -> None:
         """Put a job at the end of the queue: a new one, or one to continue.
@@ -219,18 +222,27 @@ def work_in_child(path: str, ticket: str) -> None:
         The folder of the job, absolute.
     ticket : str
         Ticket of the event that queued it. If the job has another one by now, it is not started.
+
+    Raises
+    ------
+    ValueError
+        If there is no such job here: it was deleted while it waited, or this machine does not see
+        the folder.
     """
     try:
         job = job_at(path)
-    except ValueError:
-        return  # Deleted while it waited.
+    except ValueError as error:
+        raise ValueError(f"{error}, as {socket.gethostname()} sees it") from error
+    with contextlib.suppress(OSError):
+        while _is_due(job.folder, ticket) and not _has_worked(job, ticket):
+            pass  # Another process took the lock first, so this one waits for it.
+
+
+def _has_worked(job: Job, ticket: str) -> bool:
+    """Work on a job in a child process; return False if another process took the lock first."""
     folder = job.folder
-    if folder.progress.status != "queued" or not _holds(folder, ticket):
-        return
-    if folder.asked_to_stop:
-        folder.record("stopped")
-        return
-    with contextlib.ExitStack() as after, contextlib.suppress(OSError):
+    path = str(folder.path)
+    with contextlib.ExitStack() as after:
         after.callback(SPARE.done)
         try:
             child = SPARE.take(path, folder.log_file) or _child(folder)
@@ -240,12 +252,28 @@ def work_in_child(path: str, ticket: str) -> None:
                 message=f"the {job.what} could not be started: {error.strerror} "
                 f"({error.filename}); check the installation, then start it again",
             )
-            return
+            return True
         _going[path] = job.what
         after.callback(_going.pop, path)
         _wait(child, folder)
+        if child.returncode and holder(folder.path) is not None:
+            return False
         if child.returncode:
             _record_end(folder, ticket, what=job.what)
+    return True
+
+
+def _is_due(folder: JobFolder, ticket: str) -> bool:
+    """Return whether a job is to be worked on, once no other process works on it."""
+    while _holds(folder, ticket) and (by := holder(folder.path)) is not None:
+        _wait_for(by, folder)
+    # Asked after the lock was seen to be free: whoever held it has recorded its end by then.
+    if not _holds(folder, ticket) or folder.progress.status not in ("queued", "running", "crashed"):
+        return False
+    if folder.asked_to_stop:
+        folder.record("stopped")
+        return False
+    return True
 
 
 def _child(folder: JobFolder) -> subprocess.Popen[Any]:
@@ -286,16 +314,24 @@ def _end(path: str) -> None:
     by = holder(folder.path)
     if by is None or by.pid is None or by.host != socket.gethostname():
         return
-    pid = by.pid
+    _wait_for(by, folder)
+    with contextlib.suppress(OSError):
+        if folder.progress.status == "crashed":
+            folder.record("stopped")
+
+
+def _wait_for(by: Holder, folder: JobFolder) -> None:
+    """Wait until a process has released the lock; end it if it was asked to stop long ago."""
 
     def ended() -> bool:
         time.sleep(_LOOK_EVERY)
         return holder(folder.path) != by
 
-    _watch(ended, lambda: folder.asked_to_stop, lambda number: _signal(pid, number))
-    with contextlib.suppress(OSError):
-        if folder.progress.status == "crashed":
-            folder.record("stopped")
+    def end(number: int) -> None:
+        if by.pid is not None and by.host == socket.gethostname():
+            _signal(by.pid, number)
+
+    _watch(ended, lambda: folder.asked_to_stop, end)
 
 
 def _watch(
@@ -336,13 +372,15 @@ def _record_end(folder: JobFolder, ticket: str, *, what: str) -> None:
 
 def _lost(future: Future[None], path: str, ticket: str) -> None:
     """Record in the run if the executor could not execute its task."""
-    if future.cancelled() or future.exception() is None:
+    if not future.cancelled() and future.exception() is None:
         return
     with contextlib.suppress(OSError, ValueError):
         job = job_at(path)
         folder = job.folder
+        # `Jobs.cancel` records the stop before it cancels the task.
         if _holds(folder, ticket) and folder.progress.status == "queued":
-            reason = " ".join(str(future.exception()).split())
+            error = None if future.cancelled() else future.exception()
+            reason = " ".join(str(error or "the connection to its scheduler was lost").split())
             folder.record(
                 "failed", message=f"the queue lost this {job.what} ({reason}); start it again"
             )

@@ -17,13 +17,14 @@ class Threads(Executor):
 
     Parameters
     ----------
-    n : int
+    n_workers : int
         How many tasks may run at once.
     """
 
-    def __init__(self, n: int) -> None:
+    def __init__(self, n_workers: int) -> None:
+        self.n_workers = n_workers
         self._tasks: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
-        for _ in range(n):
+        for _ in range(n_workers):
             threading.Thread(target=self._work, daemon=True).start()
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:

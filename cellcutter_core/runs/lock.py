@@ -125,7 +125,7 @@ def alive(folder: Path, pid: int | None, host: str | None) -> bool:
 
 
 def process_exists(pid: int) -> bool:
-    """Return whether a process with that id exists on this machine."""
+    """Return whether a process with that id exists on this machine and has not ended."""
     if sys.platform == "win32":
         return True  # On Windows the check below would end it; the age of the lock must do.
     try:
@@ -134,7 +134,20 @@ def process_exists(pid: int) -> bool:
         return False
     except PermissionError:
         return True
-    return True
+    return not _has_ended(pid)
+
+
+def _has_ended(pid: int) -> bool:
+    """Return whether a process has ended and nobody has asked how, as in a container without init.
+
+    Only Linux says so; elsewhere the answer is False.
+    """
+    try:
+        about = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+    except OSError:
+        return False
+    # The state stands after the name, which is in brackets and may contain brackets.
+    return about.rpartition(")")[2].split()[0] in ("Z", "X")
 
 
 def _take(file: Path, mine: str) -> None:
