@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from cellcutter_core.jobs.executors import chosen_scheduler
 from cellcutter_core.jobs.warm_process import SPARE
 from cellcutter_core.limits import limits
 from pages.shared import state
@@ -31,4 +32,5 @@ try:
 finally:
     stores.hand_back()
     # A visitor may start a training soon. TensorFlow is loaded now, so that it need not wait.
-    SPARE.start(after=2.0)
+    if not chosen_scheduler():
+        SPARE.start(after=2.0)

@@ -8,7 +8,6 @@ import streamlit as st
 
 from cellcutter_core.jobs.kinds import KINDS, job_at
 from cellcutter_core.jobs.waiting import seconds_left, seconds_to_wait
-from cellcutter_core.jobs.warm_process import SPARE
 from cellcutter_core.runs.job_folder import JobFolder
 from pages.shared.caching import cached_runs
 from pages.shared.run_words import format_duration
@@ -52,7 +51,7 @@ def _starts(ahead: list[JobFolder], begins: str) -> str:
 def _needs(job: JobFolder) -> float | None:
     now = job.progress
     if now.status == "running":
-        return seconds_left(job, device=SPARE.known())
+        return seconds_left(job, device=cached_runs.device())
     return _waiting_needs(str(job.path), now.n_left)
 
 
@@ -60,4 +59,4 @@ def _needs(job: JobFolder) -> float | None:
 def _waiting_needs(path: str, left: int) -> float | None:
     # Cached because it is asked every second and reads the inputs of the run.
     del left
-    return seconds_left(job_at(path).folder, device=SPARE.known())
+    return seconds_left(job_at(path).folder, device=cached_runs.device())

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from cellcutter_core.config import Config
 from cellcutter_core.jobs.estimate import estimate_seconds
+from cellcutter_core.jobs.executors import chosen_scheduler
 from cellcutter_core.jobs.queue import Jobs
 from cellcutter_core.jobs.warm_process import SPARE
 from cellcutter_core.runs.folder import RunSummary, find_run
@@ -42,6 +43,11 @@ def jobs() -> Jobs:
 # Before a run -------------------------------------------------------------------------------------
 
 
+def device() -> str | None:
+    """Return what a training runs on here, once that is known; None if it runs on a cluster."""
+    return None if chosen_scheduler() else SPARE.known()
+
+
 @st.cache_data(max_entries=8, ttl=60, scope="session", show_spinner=False)
 def _estimate(key: str, device: str | None, _inputs: Inputs, _config: Config) -> tuple[float, str]:
     del key
@@ -63,7 +69,7 @@ def estimate(same: Run | None = None) -> tuple[float, str]:
     """
     given, _ = cached.inputs() if same is None else run_inputs(same.path.name)
     key = cached.step_keys()["training"]
-    return _estimate(key, SPARE.known(), given, state.choices().config)
+    return _estimate(key, device(), given, state.choices().config)
 
 
 # What a run was given -----------------------------------------------------------------------------
