@@ -3,7 +3,6 @@
 import streamlit as st
 
 from cellcutter_core.jobs import about_server
-from cellcutter_core.jobs.warm_process import SPARE
 from cellcutter_core.limits import limits, size_in_words
 from cellcutter_core.runs.deleted import KEPT_DAYS
 from pages.parts.server.limit_table import limit_rows
@@ -27,7 +26,7 @@ def disk_now() -> about_server.Disk:
 
 def now() -> None:
     """Show device and queue."""
-    st.metric("Trains on", SPARE.known() or SPARE.problem or "Finding out …")
+    st.metric("Trains on", cached_runs.trains_on() or "Finding out …")
     load = about_server.load(cached_runs.jobs())
     with st.container(horizontal=True, gap="large"):
         st.metric("Running jobs", load.running)

@@ -80,7 +80,7 @@ def test_without_a_run_the_settings_are_open_and_the_time_is_told():
 def test_on_a_cluster_the_page_names_its_scheduler_and_not_this_machine(asked, monkeypatch):
     monkeypatch.setenv("CELLCUTTER_SCHEDULER", "tcp://one:8786")
     app = open_page("train")
-    assert "On a worker of tcp://one:8786" in words(app)
+    assert "A worker of tcp://one:8786" in words(app)
     assert "About" in words(app)
     assert "CPU (test)" not in words(app)
 

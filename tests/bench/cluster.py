@@ -28,6 +28,7 @@ from cellcutter_core.config import QUICK  # noqa: E402
 from cellcutter_core.images.regions import cut_out  # noqa: E402
 from cellcutter_core.jobs.executors import Cluster  # noqa: E402
 from cellcutter_core.jobs.queue import Jobs  # noqa: E402
+from cellcutter_core.processes.ending import asked_to_end  # noqa: E402
 from cellcutter_core.simulation.sample import sample  # noqa: E402
 from cellcutter_core.sweeps.running import execute, writer  # noqa: E402
 from cellcutter_core.sweeps.sweep import Sweep  # noqa: E402
@@ -117,12 +118,13 @@ def _seconds_of_a_sweep(cluster: Cluster, folder: Path, chosen: argparse.Namespa
     sweep = Sweep.create(folder / "sweep", config, [seeds], image=image.name)
     list(sweep.write_runs(writer(image)))
     begun = time.monotonic()
-    execute(
-        sweep,
-        Jobs(cluster),
-        ended=lambda row: None,
-        stop=lambda: time.monotonic() - begun > HUNG,
-    )
+    with asked_to_end() as asked:
+        execute(
+            sweep,
+            Jobs(cluster),
+            ended=lambda row: None,
+            stop=lambda: asked() or time.monotonic() - begun > HUNG,
+        )
     seconds = time.monotonic() - begun
     if bad := [row for row in sweep.rows() if row.status != "finished"]:
         raise RuntimeError(f"{len(bad)} runs did not finish: {bad[0]}")

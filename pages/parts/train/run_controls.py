@@ -8,8 +8,6 @@ import streamlit as st
 
 from cellcutter_core.config import Config, is_current
 from cellcutter_core.images.parts import Region
-from cellcutter_core.jobs.executors import chosen_scheduler
-from cellcutter_core.jobs.warm_process import SPARE
 from cellcutter_core.runs.names import changes_in_words
 from cellcutter_core.runs.store import Progress, Run
 from pages.shared import panels, start, state
@@ -35,7 +33,7 @@ def start_button(opened: Run | None, *, differing: tuple[str, ...], going: bool)
     going : bool
         Whether the open run waits or trains.
     """
-    unknown = _where() is None
+    unknown = cached_runs.trains_on() is None
     # An open run from the same image, mask and markers has all that an estimate asks for.
     same = opened if opened is not None and set(differing) <= {"training"} else None
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -57,16 +55,9 @@ def start_button(opened: Run | None, *, differing: tuple[str, ...], going: bool)
         st.caption(f"The next run differs from the open one: {what or OTHER_IMAGES}.")
 
 
-def _where() -> str | None:
-    """Describe what a training runs on; None if that is not known yet."""
-    if scheduler := chosen_scheduler():
-        return f"On a worker of {scheduler}"
-    return cached_runs.device() or SPARE.problem
-
-
 def before_start(same: Run | None) -> None:
     """Device and time, as far as they are known."""
-    where = _where() or "Finding out what it will run on …"
+    where = cached_runs.trains_on() or "Finding out what it will run on …"
     first = others_first()
     if same is None and cached.is_large():
         large = "The region is large: its mask and markers are computed at the start"

@@ -48,6 +48,13 @@ def device() -> str | None:
     return None if chosen_scheduler() else SPARE.known()
 
 
+def trains_on() -> str | None:
+    """Describe what a training runs on; None if that is not known yet."""
+    if scheduler := chosen_scheduler():
+        return f"A worker of {scheduler}"
+    return SPARE.known() or SPARE.problem
+
+
 @st.cache_data(max_entries=8, ttl=60, scope="session", show_spinner=False)
 def _estimate(key: str, device: str | None, _inputs: Inputs, _config: Config) -> tuple[float, str]:
     del key
