@@ -529,7 +529,9 @@ def _continue(chosen: argparse.Namespace) -> None:
     if run.progress.status == "running":
         raise ValueError(f"the run in {chosen.run} is still running; stop it first, or wait")
     last = chosen.epochs or run.progress.epochs
-    if run.progress.epochs_done >= last:
+    # One that was killed after its last epoch has its end or its results left to do.
+    complete = run.progress.status == "finished" and (run.path / "result.json").exists()
+    if run.progress.epochs_done >= last + (not complete):
         raise ValueError(
             f"the run in {chosen.run} already has {run.progress.epochs_done} epochs; "
             f"set --epochs to a larger number"

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import shutil
+import socket
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+
+from cellcutter_core.processes.ending import process_exists
 
 
 @contextlib.contextmanager
@@ -14,7 +20,8 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Write a file under a temporary name and move it into place when it is complete.
 
     A reader sees either the old file or the complete new one, even if the writer is killed half
-    way. When the body raises, the temporary file is removed and the old file stays.
+    way. When the body raises, the temporary file is removed and the old file stays. What killed
+    writers on this machine left in the folder is removed as well.
 
     Parameters
     ----------
@@ -42,7 +49,9 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     ['note.txt']
     """
     path = Path(path)
-    temporary = path.with_name(f".part-{uuid.uuid4().hex[:12]}{path.suffix}")
+    mine = f"{os.getpid()}-{_host()}-{uuid.uuid4().hex[:12]}"
+    temporary = path.with_name(f".part-{mine}{path.suffix}")
+    remove_left_over(path.parent)
     try:
         yield temporary
         temporary.replace(path)
@@ -54,3 +63,40 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
             reason = error.strerror or str(error)
             raise ValueError(f"cannot write {path}: {reason}; choose another folder") from error
         raise
+
+
+@contextlib.contextmanager
+def own_temporary_files(temporary: Path) -> Iterator[None]:
+    """Keep the temporary files of a library beside that of `atomic`, so that they go with it.
+
+    Some libraries leave theirs behind if the disk is full. It changes `tempfile.tempdir`, so no
+    other thread should make temporary files meanwhile.
+    """
+    folder, before = temporary.with_suffix(""), tempfile.tempdir
+    folder.mkdir()
+    tempfile.tempdir = str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_left_over(folder: Path) -> None:
+    """Remove the temporary files of `atomic` whose writers on this machine are gone."""
+    with contextlib.suppress(OSError), os.scandir(folder) as files:
+        for file in files:
+            by = _PART.match(file.name)
+            if by and by["host"] == _host() and not process_exists(int(by["pid"])):
+                if file.is_dir(follow_symlinks=False):
+                    shutil.rmtree(file.path, ignore_errors=True)
+                    continue
+                with contextlib.suppress(OSError):
+                    Path(file.path).unlink()
+
+
+_PART = re.compile(r"\.part-(?P<pid>\d+)-(?P<host>.*)-[0-9a-f]{12}(\.|$)")
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9-]", "_", socket.gethostname())[:64]

@@ -105,5 +105,6 @@ def _working_time(events: list[dict[str, Any]]) -> float:
         if event["kind"] == "started":
             start = event["time"]
         elif start is not None:
-            seconds, start = seconds + event["time"] - start, event["time"]
+            # The clock may have been set back.
+            seconds, start = seconds + max(event["time"] - start, 0.0), event["time"]
     return seconds

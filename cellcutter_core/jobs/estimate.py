@@ -86,6 +86,7 @@ def speed_of(run: Run) -> Speed | None:
 
     The first step does not count for the speed, because it waits for tracing and compilation. If
     the start-up contains the prediction of epoch 0, the time of a usual prediction is subtracted.
+    No part is negative, even if the clock was set back.
     """
     steps: list[dict[str, Any]] = []
     per_crop, drawing = [], []
@@ -100,11 +101,11 @@ def speed_of(run: Run) -> Speed | None:
                 first = not steps
                 steps.append(event)
                 if first and started is not None:
-                    start_up = event["time"] - started
+                    start_up = max(event["time"] - started, 0.0)
                 elif not first:
                     per_crop.append(event["seconds"] / event["n_crops"])
             case "epoch" if steps:
-                drawing.append(event["time"] - steps[-1]["time"])
+                drawing.append(max(event["time"] - steps[-1]["time"], 0.0))
             case "epoch":
                 with_zero = True
     if start_up is None or not per_crop or not drawing or not n_cells:

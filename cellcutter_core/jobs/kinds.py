@@ -91,7 +91,8 @@ class Training(Job):
         if self.epochs is not None:
             config.training.replace(epochs=self.epochs)  # It checks the bounds.
         last = self.epochs or now.epochs
-        if now.epochs_done >= last:
+        # One that was killed after its last epoch has its end left to do.
+        if now.epochs_done >= last + (now.status != "finished"):
             raise ValueError(
                 f"this run already has {now.epochs_done} epochs; "
                 "choose a larger number of epochs to continue it"
@@ -119,7 +120,7 @@ class Training(Job):
         if now.status == "running":
             # Before the first step, the time since the start counts as done.
             starts = [event["time"] for event in run.events() if event["kind"] == "started"]
-            seconds -= time.time() - max(starts, default=0.0)
+            seconds -= max(time.time() - max(starts, default=0.0), 0.0)
         return max(seconds, 1.0)
 
 
@@ -136,7 +137,9 @@ class Applying(Job):
 
     def check(self) -> Mapping[str, Any]:
         check_current(self.folder.run.config)
-        if not self.folder.progress.n_left:
+        now = self.folder.progress
+        # One that was killed after its last image has its end left to do.
+        if not now.n_left and now.status == "finished":
             raise ValueError("all these images are already done; choose others")
         return {}
 

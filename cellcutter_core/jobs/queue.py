@@ -35,9 +35,10 @@ from cellcutter_core.jobs.kinds import Job, job_at
 from cellcutter_core.jobs.warm_process import SPARE
 from cellcutter_core.limits import check_free
 from cellcutter_core.processes.child import environment, module_command
+from cellcutter_core.processes.ending import process_exists
 from cellcutter_core.runs.folder import list_runs, runs_folder
-from cellcutter_core.runs.job_folder import JobFolder
-from cellcutter_core.runs.lock import Holder, holder, process_exists
+from cellcutter_core.runs.job_folder import JobFolder, NotWritten
+from cellcutter_core.runs.lock import Holder, holder
 from cellcutter_core.runs.store import Run
 
 # A run that was asked to stop does so within its current step or after the prediction of an epoch.
@@ -208,9 +209,11 @@ class Jobs:
 
 
 def is_left_behind(folder: JobFolder) -> bool:
-    """Return whether a job is still queued although the server that queued it has ended."""
+    """Return whether a job waits although its server has ended, perhaps before it queued it."""
     queued = _last_queued(folder)
-    return folder.progress.status == "queued" and queued is not None and not _serves(queued)
+    if folder.progress.status != "queued":
+        return False
+    return holder(folder.path) is None if queued is None else not _serves(queued)
 
 
 def work_in_child(path: str, ticket: str) -> None:
@@ -233,7 +236,7 @@ def work_in_child(path: str, ticket: str) -> None:
         job = job_at(path)
     except ValueError as error:
         raise ValueError(f"{error}, as {socket.gethostname()} sees it") from error
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, NotWritten):
         while _is_due(job.folder, ticket) and not _has_worked(job, ticket):
             pass  # Another process took the lock first, so this one waits for it.
 
@@ -315,7 +318,7 @@ def _end(path: str) -> None:
     if by is None or by.pid is None or by.host != socket.gethostname():
         return
     _wait_for(by, folder)
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(NotWritten):
         if folder.progress.status == "crashed":
             folder.record("stopped")
 

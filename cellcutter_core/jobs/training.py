@@ -117,6 +117,12 @@ def _work(run: Run, last: int, on_event: Callable[[Any], None], stop: Callable[[
     state = run.load_state()
     if state is not None:
         training.epochs_done, training.unfinished = state.epochs_done, state.unfinished
+        told = {event["epoch"] for event in run.progress.epoch_events}
+        if state.epochs_done and state.epochs_done not in told:
+            # A crash lost the event of the last epoch. Its steps are told of, and lead to it again.
+            steps = run.recorded_steps(state.epochs_done)
+            if len(steps) == config.training.steps:
+                training.epochs_done, training.unfinished = state.epochs_done - 1, steps
         training.optimizer_state = state.optimizer
         network.set_weights(state.weights, data.n_channels)
 

@@ -18,7 +18,7 @@ from scipy.special import expit
 
 from cellcutter_core.arguments import check_argument
 from cellcutter_core.config import NetworkSettings
-from cellcutter_core.files import atomic
+from cellcutter_core.files import atomic, own_temporary_files
 
 LARGEST_DESCRIPTION = 16 * 1024**2
 """Most bytes of the description of a saved network that are read; ours have 40 KB."""
@@ -140,7 +140,7 @@ class UNet:
         """
         if self._model is None:
             raise ValueError("this network has no weights yet; train it before saving it")
-        with atomic(Path(path)) as temporary:
+        with atomic(Path(path)) as temporary, own_temporary_files(temporary):
             self._model.save(temporary)
 
     @classmethod

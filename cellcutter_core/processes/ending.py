@@ -1,11 +1,13 @@
-"""For long-running child processes: a polite request to end, and a low priority."""
+"""For long-running processes: a polite request to end, a low priority, whether one exists."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 
 @contextlib.contextmanager
@@ -38,3 +40,29 @@ def come_last() -> None:
     """Lower the priority of this process, so that a browser on the machine stays responsive."""
     if hasattr(os, "nice"):
         os.nice(5)
+
+
+def process_exists(pid: int) -> bool:
+    """Return whether a process with that id exists on this machine and has not ended."""
+    if sys.platform == "win32":
+        return True  # On Windows the check below would end it; the age of what it left must do.
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return not _has_ended(pid)
+
+
+def _has_ended(pid: int) -> bool:
+    """Return whether a process has ended and nobody has asked how, as in a container without init.
+
+    Only Linux says so; elsewhere the answer is False.
+    """
+    try:
+        about = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+    except OSError:
+        return False
+    # The state stands after the name, which is in brackets and may contain brackets.
+    return about.rpartition(")")[2].split()[0] in ("Z", "X")

@@ -25,6 +25,10 @@ from cellcutter_core.runs.lock import Lock, LockLost, held
 Status = Literal["queued", "running", "stopped", "finished", "failed", "crashed"]
 
 
+class NotWritten(ValueError):
+    """Raised if an event cannot be recorded."""
+
+
 class JobProgress(Protocol):
     """What can be said of the progress of every job."""
 
@@ -73,7 +77,9 @@ class JobFolder(ABC):
                     reason = (
                         "there is not enough memory; choose a smaller region or fewer crops at once"
                     )
-                self.record("failed", message=" ".join(reason.split()))
+                # If that cannot be written either, the first reason is the one to tell.
+                with contextlib.suppress(NotWritten):
+                    self.record("failed", message=" ".join(reason.split()))
                 raise
             finally:
                 self._lock = None
@@ -94,14 +100,26 @@ class JobFolder(ABC):
         return self.path / "log.txt"
 
     def record(self, kind: str, **values: Any) -> None:
-        """Append an event; every line holds its kind and its time."""
+        """Append an event; every line holds its kind and its time.
+
+        Raises
+        ------
+        NotWritten
+            If the operating system refuses: disk full, read-only, no folder any more.
+        """
         self.check_lock()
         line = json.dumps({"kind": kind, "time": time.time(), **values})
         file = self.path / "events.jsonl"
-        torn = file.exists() and file.stat().st_size > 0 and not _ends_line(file)
-        with file.open("a", encoding="utf-8") as stream:
-            # One write: readers see whole lines or an incomplete last one, never two mixed.
-            stream.write(("\n" if torn else "") + line + "\n")
+        try:
+            torn = file.exists() and file.stat().st_size > 0 and not _ends_line(file)
+            with file.open("a", encoding="utf-8") as stream:
+                # One write: readers see whole lines or an incomplete last one, never two mixed.
+                stream.write(("\n" if torn else "") + line + "\n")
+        except OSError as error:
+            raise NotWritten(
+                f"cannot write {file}: {error.strerror or error}; make room or see that the folder "
+                "can be written, then continue"
+            ) from error
 
     def events(self, *, brief: bool = False) -> list[dict[str, Any]]:
         """Return all events so far, oldest first, without incomplete lines.

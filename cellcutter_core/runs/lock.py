@@ -12,13 +12,14 @@ import contextlib
 import json
 import os
 import socket
-import sys
 import threading
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+from cellcutter_core.processes.ending import process_exists
 
 # How often the lock is renewed, and the age at which nobody holds it any more, in seconds. The
 # difference is the time that a network file system may need to show a change to other machines.
@@ -96,8 +97,10 @@ def held(folder: Path) -> Iterator[Lock]:
         yield lock
     finally:
         over.set()
-        if _content(lock.file) == lock.content:
-            lock.file.unlink(missing_ok=True)
+        # It cannot be removed from a file system that became read-only; it is forgotten then.
+        with contextlib.suppress(OSError):
+            if _content(lock.file) == lock.content:
+                lock.file.unlink(missing_ok=True)
 
 
 def holder(folder: Path) -> Holder | None:
@@ -120,34 +123,9 @@ def alive(folder: Path, pid: int | None, host: str | None) -> bool:
         age = time.time() - (folder / "lock").stat().st_mtime
     except OSError:
         return True
-    # A process id is reused some day, but then the lock is not renewed.
-    return age < FORGOTTEN_AFTER
-
-
-def process_exists(pid: int) -> bool:
-    """Return whether a process with that id exists on this machine and has not ended."""
-    if sys.platform == "win32":
-        return True  # On Windows the check below would end it; the age of the lock must do.
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return not _has_ended(pid)
-
-
-def _has_ended(pid: int) -> bool:
-    """Return whether a process has ended and nobody has asked how, as in a container without init.
-
-    Only Linux says so; elsewhere the answer is False.
-    """
-    try:
-        about = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
-    except OSError:
-        return False
-    # The state stands after the name, which is in brackets and may contain brackets.
-    return about.rpartition(")")[2].split()[0] in ("Z", "X")
+    # A process id is reused some day, but then the lock is not renewed. A lock of the future is one
+    # of before the clock was set back.
+    return abs(age) < FORGOTTEN_AFTER
 
 
 def _take(file: Path, mine: str) -> None:
@@ -179,8 +157,13 @@ def _made(file: Path, content: str) -> bool:
         handle = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
     except FileExistsError:
         return False
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        stream.write(content)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(content)
+    except OSError:
+        # The disk is full. An empty lock would keep everybody out for a while.
+        file.unlink(missing_ok=True)
+        raise
     return True
 
 
@@ -196,7 +179,7 @@ def _remove(file: Path, content: str) -> None:
     if not _made(turn, ""):
         time.sleep(0.01)
         with contextlib.suppress(FileNotFoundError):
-            if time.time() - turn.stat().st_mtime > FORGOTTEN_AFTER:
+            if abs(time.time() - turn.stat().st_mtime) > FORGOTTEN_AFTER:
                 turn.unlink()
         return
     try:

@@ -477,6 +477,17 @@ class Run(JobFolder):
         unfinished = [recorded_step(step) for step in steps]
         return State(int(arrays["epoch"]), weights_in(arrays), optimizer, unfinished)
 
+    def recorded_steps(self, epoch: int) -> list[Step]:
+        """Return the steps of an epoch in order, as the events tell them; each once."""
+        found = {
+            event["step"]: recorded_step(
+                {name: value for name, value in event.items() if name not in ("kind", "time")}
+            )
+            for event in self.events()
+            if event["kind"] == "step" and event["epoch"] == epoch
+        }
+        return [found[step] for step in sorted(found)]
+
 
 def weights_in(arrays: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
     """The weights of a network in a file of arrays, in their order."""

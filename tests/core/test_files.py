@@ -1,11 +1,17 @@
 """A file is there whole, or the old one is."""
 
 import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+from patience import LONGEST
 
-from cellcutter_core.files import atomic
+from cellcutter_core.files import atomic, own_temporary_files
+
+ROOT = Path(__file__).parents[2]
 
 
 def names(folder: Path) -> list[str]:
@@ -87,3 +93,35 @@ def test_a_full_disk(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"cannot write .*: No space left on device"):
         write()
     assert names(tmp_path) == []
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next_one(tmp_path: Path) -> None:
+    write = (
+        "import os, sys; from pathlib import Path; from cellcutter_core.files import atomic\n"
+        "with atomic(Path(sys.argv[1]) / 'a.npz') as t, own_temporary_files(t):\n"
+        "    t.write_text('half'); Path(tempfile.mkdtemp(), 'b').touch(); os.kill(os.getpid(), 9)"
+    ).replace("import atomic", "import atomic, own_temporary_files; import tempfile")
+    subprocess.run([sys.executable, "-c", write, str(tmp_path)], cwd=ROOT, timeout=LONGEST)
+    assert len(names(tmp_path)) == 2
+    with atomic(tmp_path / "own.txt") as temporary:
+        temporary.write_text("whole")
+        assert names(tmp_path) == [temporary.name]
+        # What this process still writes, and other hidden files, stay.
+        (tmp_path / ".part-of-mine").touch()
+        write_one(tmp_path / "a.txt")
+        assert temporary.exists()
+    assert names(tmp_path) == [".part-of-mine", "a.txt", "own.txt"]
+
+
+def test_what_a_library_leaves_behind_goes_with_the_file(tmp_path: Path) -> None:
+    before = tempfile.gettempdir()
+
+    def write() -> None:
+        with atomic(tmp_path / "a.txt") as temporary, own_temporary_files(temporary):
+            assert Path(tempfile.mkdtemp()).parent.parent == tmp_path
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(ValueError, match="No space left"):
+        write()
+    assert names(tmp_path) == []
+    assert tempfile.gettempdir() == before

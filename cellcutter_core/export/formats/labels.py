@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -68,6 +68,18 @@ def write_labels(
         If `labels` is no label image, `pixel_size` is not positive, the region does not lie in the
         whole image, or the file cannot be written.
     """
+    with atomic(path) as temporary:
+        _write(temporary, labels, pixel_size, origin, whole_shape, compressed)
+
+
+def _write(
+    target: Path | io.BytesIO,
+    labels: npt.ArrayLike,
+    pixel_size: PixelSize | None,
+    origin: tuple[int, int],
+    whole_shape: tuple[int, int] | None,
+    compressed: bool,
+) -> None:
     image = check_labels(labels)
     if image.size == 0:
         raise ValueError(f"labels has shape {image.shape}: there is no pixel to write")
@@ -100,8 +112,7 @@ def write_labels(
         options |= {"compression": "zlib", "rowsperstrip": ROWS}
     import tifffile
 
-    with atomic(path) as temporary:
-        tifffile.imwrite(temporary, image, photometric="minisblack", **options)
+    tifffile.imwrite(target, image, photometric="minisblack", **options)
 
 
 def label_file(
@@ -112,10 +123,9 @@ def label_file(
     whole_shape: tuple[int, int] | None = None,
 ) -> bytes:
     """Return the content of the file that `write_labels` writes."""
-    with TemporaryDirectory() as folder:
-        file = Path(folder) / "labels.tif"
-        write_labels(file, labels, pixel_size=pixel_size, origin=origin, whole_shape=whole_shape)
-        return file.read_bytes()
+    stream = io.BytesIO()
+    _write(stream, labels, pixel_size, origin, whole_shape, compressed=False)
+    return stream.getvalue()
 
 
 def segmented_region(path: str | os.PathLike[str]) -> tuple[int, int, int, int] | None:
