@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from cellcutter_core.images.regions import cut_out
 from cellcutter_core.jobs.queue import Jobs
 from cellcutter_core.pipeline import find_markers, find_mask
 from cellcutter_core.runs.folder import runs_folder
+from cellcutter_core.runs.job_folder import JobFolder
 from cellcutter_core.runs.store import Run
 from cellcutter_core.training.image_inputs import inputs_of, truth_of
 from cellcutter_core.training.inputs import Inputs, Truth
@@ -157,11 +158,21 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ..
     monkeypatch.setenv("CELLCUTTER_RUNS", str(tmp_path / "runs"))
     notes: list[tuple[Any, ...]] = []
 
-    def note(kind: str) -> Callable[..., None]:
-        return lambda self, run, **more: notes.append((kind, run.path.name, more))
+    def submit(self: Jobs, folder: JobFolder, **wanted: Any) -> None:
+        notes.append(("submit", folder.path.name, wanted))
+        # By a server that nobody can look at from here, so that it counts as alive.
+        values = (
+            {"epochs": wanted.get("epochs", folder.progress.epochs)}
+            if isinstance(folder, Run)
+            else {}
+        )
+        folder.record("queued", server="x", pid=os.getpid(), host="another", **values)
 
-    monkeypatch.setattr(Jobs, "submit", note("submit"))
-    monkeypatch.setattr(Jobs, "cancel", note("cancel"))
+    def cancel(self: Jobs, folder: JobFolder) -> None:
+        notes.append(("cancel", folder.path.name, {}))
+
+    monkeypatch.setattr(Jobs, "submit", submit)
+    monkeypatch.setattr(Jobs, "cancel", cancel)
     st.cache_data.clear()
     st.cache_resource.clear()
     return notes
