@@ -96,7 +96,8 @@ class Description(Settings):
             written_in = int(said.get("format", 1))
             unknown = sorted(said.keys() - _NAMES)
             if written_in == 1:
-                for name in unknown:
+                # What a person said of a run is new in format 2; before, these were others' entries.
+                for name in [*unknown, *(_NEW & said.keys())]:
                     del said[name]
                 # Settings leave this out today.
                 guidance = said["config"].get("crops", {}).get("guidance") or 0
@@ -127,4 +128,5 @@ class Description(Settings):
             temporary.write_text(text, "utf-8")
 
 
+_NEW = {"name", "note", "starred"}
 _NAMES = {field.alias or name for name, field in Description.model_fields.items()}

@@ -162,7 +162,7 @@ def test_a_deleted_run_is_brought_back_with_all_that_was_in_it(folder):
     before = {file: file.read_bytes() for file in run.path.rglob("*") if file.is_file()}
     delete_run("a")
     assert [one.id for one in list_runs()[0]] == ["b"]
-    with pytest.raises(ValueError, match=r"run a was deleted; it can be brought back .* Train"):
+    with pytest.raises(ValueError, match=r"run a was deleted; it can be brought back .* Runs"):
         find_run("a")
     with pytest.raises(ValueError, match="there is no run a; it has been deleted already"):
         delete_run("a")
