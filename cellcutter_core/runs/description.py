@@ -96,7 +96,7 @@ class Description(Settings):
             written_in = int(said.get("format", 1))
             unknown = sorted(said.keys() - _NAMES)
             if written_in == 1:
-                # What a person said of a run is new in format 2; before, these were others' entries.
+                # What a person says of a run is new in format 2.
                 for name in [*unknown, *(_NEW & said.keys())]:
                     del said[name]
                 # Settings leave this out today.
