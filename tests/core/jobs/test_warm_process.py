@@ -159,6 +159,8 @@ def test_a_run_is_trained_in_it(tmp_path, monkeypatch, ready):
     jobs.Jobs().submit(run)
     until(lambda: run.progress.status not in ("queued", "running"))
     assert run.progress.status == "finished", run.progress.message
+    # The process itself ends a little later.
+    until(lambda: not jobs._going)
     assert list(run.epochs) == [0, 1]
     pids = {event["pid"] for event in run.events() if event["kind"] == "started"}
     assert len(pids) == 1
