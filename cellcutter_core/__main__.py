@@ -459,8 +459,7 @@ def _sweep(chosen: argparse.Namespace) -> None:
     if interrupted:
         print("Stopped. The same command continues it.")
         raise KeyboardInterrupt
-    bad = ("refused", "failed", "crashed")
-    if failed := sum(row.status in bad for row in sweep.rows()):
+    if failed := sum(row.has_failed for row in sweep.rows()):
         raise ValueError(f"{failed} of {len(sweep.about.members)} runs failed; see the lines above")
 
 

@@ -29,9 +29,9 @@ if sweeps:
     )
     sweep = find_sweep(chosen)
     grid.controls(sweep)
-    statuses = [row.status for row in sweep.rows()]
-    n_ended = sum(status not in grid.UNDER_WAY for status in statuses)
-    going = n_ended < len(statuses)
+    rows = sweep.rows()
+    n_ended = sum(not row.is_under_way for row in rows)
+    going = n_ended < len(rows)
     st.fragment(grid.shown, run_every=2.0 if going else None)(sweep, n_ended)
     grid.plot(sweep)
     grid.table(sweep)

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 # So many pairs of mask and markers are kept while the runs of a sweep are written.
 _KEPT = 8
 _LOOK_EVERY = 0.5
-_UNDER_WAY = ("queued", "running")
 
 
 def writer(
@@ -95,7 +94,7 @@ def execute(
             for run in waiting.values():
                 jobs.cancel(run)
         for row in sweep.rows():
-            if row.run_id in waiting and row.status not in _UNDER_WAY:
+            if row.run_id in waiting and not row.is_under_way:
                 del waiting[row.run_id]
                 ended(row)
         if waiting:

@@ -96,6 +96,16 @@ class Row:
         """Return whether it has all its epochs."""
         return self.status == "finished"
 
+    @property
+    def is_under_way(self) -> bool:
+        """Return whether it waits or is trained."""
+        return self.status in ("queued", "running")
+
+    @property
+    def has_failed(self) -> bool:
+        """Return whether it ended with an error, or could not begin; `message` says why."""
+        return self.status in ("refused", "failed", "crashed")
+
 
 class Sweep:
     """A sweep that was made before.
@@ -230,13 +240,13 @@ class Sweep:
     def line_of(self, row: Row) -> str:
         """Describe how one of its runs ended, in a line."""
         line = f"{self.name_of(row.values)}: "
-        if row.status in ("refused", "failed", "crashed"):
+        if row.has_failed:
             return f"{line}{row.status}: {row.message}"
-        if row.status != "finished":
+        if not row.is_done:
             line += f"{row.status} after {row.epochs_done} of {row.epochs} epochs, "
         if row.ap50 is not None and row.ap75 is not None:
             line += f"AP50 {row.ap50:.3f}, AP75 {row.ap75:.3f}, "
-        if row.status == "finished":
+        if row.is_done:
             line += f"{row.seconds:.0f} s"
         return line.rstrip(", ") + f", run {row.run_id}"
 

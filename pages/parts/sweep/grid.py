@@ -14,7 +14,6 @@ from pages.shared import panels, state
 from pages.shared.caching import cached_runs
 from pages.shared.run_words import format_duration
 
-UNDER_WAY = ("queued", "running")
 # A wider grid would have pictures too small to see; the table shows all.
 MOST_COLUMNS = 8
 SCORES = {"ap75": "AP at IoU 0.75", "ap50": "AP at IoU 0.5"}
@@ -26,19 +25,19 @@ def shown(sweep: Sweep, n_ended: int) -> None:
     When another run has ended since the page was shown, the whole page is shown again.
     """
     rows = sweep.rows()
-    if sum(row.status not in UNDER_WAY for row in rows) != n_ended:
+    if sum(not row.is_under_way for row in rows) != n_ended:
         st.rerun()
     n_done = sum(row.is_done for row in rows)
-    going = any(row.status in UNDER_WAY for row in rows)
+    going = any(row.is_under_way for row in rows)
     took = [row.seconds for row in rows if row.is_done]
     line = f"{n_done} of {len(rows)} runs finished"
     if going and took:
-        left = sum(row.status in UNDER_WAY for row in rows) * sum(took) / len(took)
+        left = sum(row.is_under_way for row in rows) * sum(took) / len(took)
         line += f", about {format_duration(left / cached_runs.jobs().n_workers)} of training left"
     st.progress(n_done / len(rows), line)
     _grid(sweep, rows)
     for row in rows:
-        if row.status in ("refused", "failed", "crashed"):
+        if row.has_failed:
             st.warning(f"{sweep.name_of(row.values)}: {row.message}", icon=":material/warning:")
 
 
@@ -155,7 +154,7 @@ def _plain(value: Value) -> Value:
 def controls(sweep: Sweep) -> None:
     """Stop or continue a sweep, or take the settings of its best run."""
     rows = sweep.rows()
-    going = [row for row in rows if row.status in UNDER_WAY]
+    going = [row for row in rows if row.is_under_way]
     ended = [row for row in rows if row.status in ("stopped", "failed", "crashed")]
     best = sweep.best()
     with st.container(horizontal=True):
