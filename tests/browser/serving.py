@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -57,6 +58,16 @@ def _wait_until_healthy(process: subprocess.Popen[bytes], *, url: str, log: Path
         except OSError:
             time.sleep(0.1)
     raise RuntimeError(f"the server did not start:\n{log.read_text(encoding='utf-8')[-3000:]}")
+
+
+def status_of(asked: urllib.request.Request, *, timeout: float) -> int:
+    """Return the status with which a server answers."""
+    try:
+        with urllib.request.urlopen(asked, timeout=timeout) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
 
 
 @contextmanager

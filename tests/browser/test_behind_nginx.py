@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import tifffile
 from patience import ANSWERED
-from serving import ROOT, Server, free_port, serving
+from serving import ROOT, Server, free_port, serving, status_of
 from test_app import SOON, go, no_trouble, settled, visit
 from test_downloads import opened, save_as
 
@@ -94,12 +94,7 @@ def status(server: Server, path: str, *, n_bytes: int = 0) -> int:
         data=bytes(n_bytes) or None,
         method="PUT" if n_bytes else "GET",
     )
-    try:
-        with urllib.request.urlopen(asked, timeout=ANSWERED) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        error.close()
-        return error.code
+    return status_of(asked, timeout=ANSWERED)
 
 
 def test_the_configuration_allows_the_uploads_of_the_app() -> None:

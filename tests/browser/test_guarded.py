@@ -12,7 +12,7 @@ import urllib.request
 from typing import Any
 
 from patience import ANSWERED
-from serving import ROOT, Server
+from serving import ROOT, Server, status_of
 from test_app import SOON, visit
 
 FORM = (
@@ -48,12 +48,7 @@ def put(server: Server, **headers: str) -> int:
         headers={"Content-Type": "multipart/form-data; boundary=line"}
         | {name.replace("_", "-"): value for name, value in headers.items()},
     )
-    try:
-        with urllib.request.urlopen(asked, timeout=ANSWERED) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        error.close()
-        return error.code
+    return status_of(asked, timeout=ANSWERED)
 
 
 def test_an_upload_needs_the_token_of_its_own_page(server: Server) -> None:

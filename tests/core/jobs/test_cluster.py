@@ -18,7 +18,7 @@ from pathlib import Path
 import dask_processes
 import numpy as np
 import pytest
-from patience import LONGEST
+from patience import LONGEST, until
 
 from cellcutter_core.__main__ import main
 from cellcutter_core.config import Config, CropSettings, NetworkSettings, TrainingSettings
@@ -167,14 +167,6 @@ def inputs():
 
 def new_runs(folder, names, config=TINY):
     return [Run.create(folder / name, inputs(), config) for name in names]
-
-
-def until(condition):
-    """Wait for something to become true."""
-    deadline = time.monotonic() + LONGEST
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
 
 
 def status(run):

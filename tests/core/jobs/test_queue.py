@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from patience import LONGEST
+from patience import LONGEST, until
 
 from cellcutter_core.config import Config, CropSettings, NetworkSettings, TrainingSettings
 from cellcutter_core.jobs import queue as jobs_module
@@ -100,14 +100,6 @@ def new_run(folder, name, config=TINY):
         mask[row - 4 : row + 5, col - 4 : col + 5] = True
     points = np.stack([rows, cols], axis=1).astype(float)
     return Run.create(folder / name, Inputs(image, mask, points), config)
-
-
-def until(condition):
-    """Wait for something to become true."""
-    deadline = time.monotonic() + LONGEST
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
 
 
 def status(run):

@@ -3,11 +3,10 @@
 import os
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
-from patience import LONGEST
+from patience import LONGEST, until
 
 from cellcutter_core.config import QUICK
 from cellcutter_core.jobs import queue as jobs
@@ -44,13 +43,6 @@ def ready():
     made = Spare()
     yield made
     made.close()
-
-
-def until(condition):
-    deadline = time.monotonic() + LONGEST
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_the_device_is_asked_for_once(loaded, ready):
