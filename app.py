@@ -5,7 +5,8 @@ import streamlit as st
 from cellcutter_core.jobs.executors import chosen_scheduler
 from cellcutter_core.jobs.warm_process import SPARE
 from cellcutter_core.limits import limits
-from pages.shared import state
+from cellcutter_core.people.person import is_for_many
+from pages.shared import person, state
 from pages.shared.caching import stores
 from pages.shared.panels import GROUPS, TITLES
 
@@ -13,9 +14,11 @@ st.set_page_config(page_title="cellcutter", page_icon="🔬", layout="wide")
 
 try:
     limits()
+    is_for_many()
 except ValueError as error:
-    st.error(f"A limit of this server is set wrongly: {error}.", icon=":material/error:")
+    st.error(f"This server is set up wrongly: {error}.", icon=":material/error:")
     st.stop()
+person.meet()
 PAGES = {
     name: st.Page(f"pages/{name}.py", title=title, default=name == "overview")
     for name, (title, _, _) in TITLES.items()

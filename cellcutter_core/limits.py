@@ -62,6 +62,13 @@ class Limits(BaseModel):
     disk: Bytes | None = _set_by("CELLCUTTER_DISK_LIMIT", None, "disk of all runs and uploads")
     free: Bytes = _set_by("CELLCUTTER_FREE_LIMIT", 500 * 1000**2, "disk that stays free")
     seconds: Seconds | None = _set_by("CELLCUTTER_TIME_LIMIT", None, "time of one training")
+    person_runs: Count | None = _set_by("CELLCUTTER_PERSON_RUNS", None, "runs of one person")
+    person_disk: Bytes | None = _set_by(
+        "CELLCUTTER_PERSON_DISK", None, "disk of the runs of one person"
+    )
+    person_seconds: Seconds | None = _set_by(
+        "CELLCUTTER_PERSON_TIME", None, "training time of one person in 24 hours"
+    )
     workers: Count = _set_by("CELLCUTTER_WORKERS", 1, "trainings at once")
 
 

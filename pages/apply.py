@@ -18,7 +18,10 @@ state.enter("apply")
 panels.head("apply")
 
 run = opened_run("There is no network to apply")
-choose_images(run)
+if run.is_read_only:
+    panels.link("train", "Train a network of your own")
+else:
+    choose_images(run)
 
 shown = choose_application(run)
 if shown is not None:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from cellcutter_core.runs.folder import find_run, list_runs
+from cellcutter_core.runs.folder import find_run
 from cellcutter_core.runs.names import run_name
 from cellcutter_core.view.figures import loss_curves
 from pages.parts.compare.against_truth import against_truth
@@ -51,7 +51,9 @@ shown()
 def losses() -> None:
     """Show the loss of several runs in one figure."""
     st.subheader("Loss of several runs", anchor=False)
-    names = {summary.id: run_name(summary) for summary in list_runs()[0] if summary.epochs_done}
+    names = {
+        summary.id: run_name(summary) for summary in state.listed_runs() if summary.epochs_done
+    }
     chosen = st.multiselect(
         "Runs",
         list(names),

@@ -2,10 +2,12 @@
 
 import streamlit as st
 
+from cellcutter_core.people.access import own
 from cellcutter_core.sweeps.sweep import find_sweep, list_sweeps
 from pages.parts.sweep import grid, planning
 from pages.shared import panels, state
 from pages.shared.caching import cached
+from pages.shared.person import person
 
 state.enter("sweep")
 panels.head("sweep")
@@ -21,7 +23,7 @@ with panels.show_errors():
             st.session_state["sweep_open"] = planning.start(variations).id
             st.rerun()
 
-sweeps = {sweep.id: sweep for sweep in list_sweeps()}
+sweeps = {sweep.id: sweep for sweep in own(list_sweeps(), person())}
 if sweeps:
     st.subheader("Sweeps", anchor=False)
     chosen = st.selectbox(

@@ -142,9 +142,10 @@ class Application(JobFolder):
         Raises
         ------
         ValueError
-            If there is no file, the run is of an earlier version, the disk is full (see
-            `limits.check_room`), or the folder cannot be written.
+            If there is no file, the run is of an earlier version or of another person, the disk is
+            full (see `limits.check_room`), or the folder cannot be written.
         """
+        run.check_changeable()
         check_current(run.config)
         if not files:
             raise ValueError("there is no image to apply the run to; choose at least one")
@@ -198,7 +199,9 @@ def applications(run: Run) -> Iterator[Application]:
     """Yield the applications of a run, newest first, without damaged ones."""
     for path in sorted((run.path / "applied").glob("*"), reverse=True):
         with contextlib.suppress(ValueError):
-            yield Application(path)
+            application = Application(path)
+            application.is_read_only = run.is_read_only
+            yield application
 
 
 def standing(

@@ -82,7 +82,12 @@ def corrected_inputs(
 
 
 def train_again(
-    run: Run, epoch: int, path: str | os.PathLike[str], *, epochs: int | None = None
+    run: Run,
+    epoch: int,
+    path: str | os.PathLike[str],
+    *,
+    epochs: int | None = None,
+    owner: str = "",
 ) -> Run:
     """Make a new run on the same image from the corrected cells of an epoch and the run's network.
 
@@ -96,6 +101,8 @@ def train_again(
         A new folder.
     epochs : int, optional
         Default: half of the planned epochs of the run, because the network knows the image.
+    owner : str
+        Whose the new run is, see `Description.owner`.
 
     Returns
     -------
@@ -134,6 +141,7 @@ def train_again(
         start=state.weights,
         description={
             **_described(run, inputs),
+            "owner": owner,
             "before": Before(run=run.id, epoch=epoch, corrections=len(corrections)),
         },
     )

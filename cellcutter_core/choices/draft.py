@@ -24,6 +24,7 @@ from cellcutter_core.images.guesses.label_images import shows_labels
 from cellcutter_core.images.readers import read_contents
 from cellcutter_core.limits import check_room
 from cellcutter_core.markers.finding import Nuclei
+from cellcutter_core.people.access import is_own
 from cellcutter_core.runs.description import Description
 from cellcutter_core.runs.folder import new_run_id, runs_folder, valid_id
 
@@ -35,6 +36,8 @@ class Draft:
     ----------
     draft_id : str, optional
         The id in the URL; default a new one.
+    person : str
+        Who uses it, see `people.person.person_of`.
 
     Raises
     ------
@@ -42,14 +45,37 @@ class Draft:
         If it is not a valid id.
     """
 
-    def __init__(self, draft_id: str | None = None) -> None:
+    def __init__(self, draft_id: str | None = None, *, person: str = "") -> None:
         self.id = valid_id(draft_id) if draft_id else new_run_id()
+        self._person = person
         self._folder = runs_folder() / ".drafts" / self.id
 
     @property
     def exists(self) -> bool:
         """Return whether something was saved under this id."""
         return (self._folder / "choices.json").exists()
+
+    @property
+    def is_own(self) -> bool:
+        """Return whether this person made it, or may change it because the server is for one."""
+        try:
+            return is_own((self._folder / "owner").read_text("utf-8"), self._person)
+        except OSError:
+            return is_own("", self._person)
+
+    def copy(self) -> Draft:
+        """Return a copy for this person, with the choices and the edited markers.
+
+        Raises
+        ------
+        ValueError
+            If the files cannot be read or written.
+        """
+        copied = Draft(person=self._person)
+        choices = self.load()
+        copied.save(choices)
+        copied.save_markers(choices, self.markers(choices))
+        return copied
 
     def load(self) -> Choices:
         """Return the choices saved last, or the defaults if nothing was saved.
@@ -78,6 +104,9 @@ class Draft:
             If the folder cannot be written.
         """
         _make_folder(self._folder)
+        if self._person and not self.exists:
+            with atomic(self._folder / "owner") as temporary:
+                temporary.write_text(self._person, "utf-8")
         with atomic(self._folder / "choices.json") as temporary:
             temporary.write_text(choices.model_dump_json(indent=1), "utf-8")
 

@@ -26,6 +26,7 @@ from cellcutter_core.images.file_sets.channel_names import ChannelNames
 from cellcutter_core.images.image import Image, read_image, read_truth
 from cellcutter_core.images.paper_data import fetch_paper
 from cellcutter_core.images.parts import Region
+from cellcutter_core.markers.editing import add_marker
 from cellcutter_core.markers.finding import Nuclei
 from cellcutter_core.runs.store import Run
 from cellcutter_core.simulation.sample import sample, save
@@ -261,11 +262,30 @@ def choices_of(run: Run) -> Choices:
     edits = ""
     # A run without roles may lack channels that the network did not see, and thus its nuclei.
     if about.cell is None or about.is_marked:
-        inputs = run.inputs
-        assert inputs.nuclei is not None
-        edits = markers_digest(Nuclei(inputs.nuclei, inputs.points.astype(np.int32)))
-    run.describe(**{**described(choices, edits=edits), "image": image.name})
+        markers = markers_of(run)
+        edits = markers_digest(Nuclei(markers.regions, markers.points.astype(np.int32)))
+    # Those of another person's run are found again each time.
+    if not run.is_read_only:
+        run.describe(**{**described(choices, edits=edits), "image": image.name})
     return choices
+
+
+def markers_of(run: Run) -> Nuclei:
+    """Return the markers of a run; one without a region gets a small disk as its region.
+
+    Raises
+    ------
+    ValueError
+        If the run is damaged.
+    """
+    inputs = run.inputs
+    if inputs.nuclei is not None:
+        points: Any = inputs.points  # As they are: a digest tells whole numbers from others.
+        return Nuclei(inputs.nuclei, points)
+    found = Nuclei(np.zeros(inputs.mask.shape, np.int32), np.zeros((0, 2), np.int32))
+    for row, col in inputs.points:
+        found = add_marker(found, (row, col))
+    return found
 
 
 def _kept_as_seen(image: Image) -> Source:

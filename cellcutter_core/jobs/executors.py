@@ -5,6 +5,7 @@ On a cluster the workers see the runs in the same folder as this process, and ha
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable
@@ -105,6 +106,11 @@ class Cluster(Executor):
         except ValueError as error:
             raise RuntimeError(str(error)) from error
         return future
+
+    def count_workers(self) -> None:
+        """Ask the scheduler how many workers it has; without an answer nothing changes."""
+        with contextlib.suppress(ValueError):
+            self._connected()
 
     def close(self) -> None:
         """Close the connection. The scheduler forgets tasks that wait; those that run go on."""

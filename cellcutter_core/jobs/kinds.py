@@ -51,6 +51,11 @@ class Job(ABC):
     @abstractmethod
     def __init__(self, path: str | Path) -> None: ...
 
+    @property
+    @abstractmethod
+    def owner(self) -> str:
+        """Whose it is, see `Description.owner`."""
+
     @abstractmethod
     def check(self) -> Mapping[str, Any]:
         """Return what is to be recorded when the job is queued.
@@ -84,6 +89,10 @@ class Training(Job):
 
     def __init__(self, path: str | Path, *, epochs: int | None = None) -> None:
         self.folder, self.epochs = Run(path), epochs
+
+    @property
+    def owner(self) -> str:
+        return self.folder.description.owner
 
     def check(self) -> Mapping[str, Any]:
         config, now = self.folder.config, self.folder.progress
@@ -134,6 +143,10 @@ class Applying(Job):
         from cellcutter_core.apply.application import Application
 
         self.folder = Application(path)
+
+    @property
+    def owner(self) -> str:
+        return self.folder.run.description.owner
 
     def check(self) -> Mapping[str, Any]:
         check_current(self.folder.run.config)

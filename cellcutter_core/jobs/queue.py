@@ -13,6 +13,9 @@ A run outlives the server that started it: hours of training must not depend on 
 and the page finds the run again from its folder. It can be stopped on the page, or by creating the
 file `stop` in its folder. A queued job does not start without a server; `Jobs.left_behind` finds
 it.
+
+A job is given to the executor when one of its workers is free, and until then it waits here. The
+order is that of `jobs.fair_order`.
 """
 
 from __future__ import annotations
@@ -28,12 +31,15 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from functools import partial
 from typing import Any
 
 from cellcutter_core.jobs.executors import chosen_executor
+from cellcutter_core.jobs.fair_order import Turns, Waiting
 from cellcutter_core.jobs.kinds import Job, job_at
 from cellcutter_core.jobs.warm_process import SPARE
 from cellcutter_core.limits import check_free
+from cellcutter_core.people.allowance import check_time_for
 from cellcutter_core.processes.child import environment, module_command
 from cellcutter_core.processes.ending import process_exists
 from cellcutter_core.runs.folder import list_runs, runs_folder
@@ -47,6 +53,8 @@ GRACE = 30.0
 # Seconds from a signal to end until the process is killed.
 LAST_GRACE = 5.0
 _LOOK_EVERY = 0.25
+# Seconds between two looks whether a cluster has more workers.
+_LOOK_FOR_WORKERS = 2.0
 
 _SERVER = uuid.uuid4().hex
 # Folder of each job that runs here → what it is.
@@ -70,21 +78,28 @@ class Jobs:
 
     def __init__(self, executor: Executor | None = None) -> None:
         self._executor = chosen_executor() if executor is None else executor
-        # Absolute path of a job → its future, in the order of the queue.
-        self._futures: dict[str, Future[None]] = {}
-        self._lock = threading.Lock()
+        # In the order in which they came. None of them is known to the executor yet.
+        self._waiting: list[Waiting] = []
+        # What the executor has: absolute path of a job → its task.
+        self._given: dict[str, Future[None]] = {}
+        self._turns = Turns()
+        self._watches = False
+        self._lock = threading.RLock()
 
     @property
     def n_workers(self) -> int:
         """How many tasks run at once; 1 if the executor does not say."""
         return getattr(self._executor, "n_workers", 1)
 
-    def submit(self, folder: JobFolder, **wanted: Any) -> None:
-        """Put a job at the end of the queue: a new one, or one to continue.
+    def submit(self, folder: JobFolder, *, line: str = "", **wanted: Any) -> None:
+        """Put a job into the queue: a new one, or one to continue.
 
         Parameters
         ----------
         folder : Run or Application
+        line : str
+            Id of the sweep that it belongs to. Sweeps and single jobs take turns, see
+            `jobs.fair_order`.
         wanted
             What its kind can be told: for a run `epochs`, to train to this epoch.
 
@@ -92,7 +107,7 @@ class Jobs:
         ------
         ValueError
             If it is already running or queued, nothing is left to do, its run is of an earlier
-            version, or the disk is nearly full.
+            version or of another person, or a limit of the server is reached.
         """
         path = str(folder.path.absolute())
         job = job_at(path, **wanted)
@@ -104,61 +119,116 @@ class Jobs:
             if self._waits(path):
                 raise ValueError(f"this {job.what} is already in the queue")
             values = job.check()
+            check_time_for(job.owner)
             check_free(folder.path)
             folder.forget_stop()
             ticket = uuid.uuid4().hex
             me = {"server": _SERVER, "pid": os.getpid(), "host": socket.gethostname()}
             folder.record("queued", ticket=ticket, **me, **values)
-            self._futures = {
-                other: future
-                for other, future in self._futures.items()
-                if other != path and not future.done()
-            }
-            try:
-                future = self._executor.submit(work_in_child, path, ticket)
-            except RuntimeError as error:
-                message = f"the {job.what} could not be queued ({error}); start it again"
-                folder.record("failed", message=message)
-                raise ValueError(message) from error
-            self._futures[path] = future
-        future.add_done_callback(lambda done: _lost(done, path, ticket))
+            self._waiting.append(Waiting(path, ticket, job.owner, line))
+            refused = self._give()
+        if path in refused:
+            raise ValueError(refused[path])
+
+    def _give(self) -> dict[str, str]:
+        """Give jobs to the executor while it has a free worker.
+
+        Returns
+        -------
+        dict of str to str
+            Path of each job that it refused → why.
+        """
+        refused: dict[str, str] = {}
+        with self._lock:
+            self._given = {path: task for path, task in self._given.items() if not task.done()}
+            # It ends: each turn removes one that waits.
+            while self._waiting and len(self._given) < self.n_workers:
+                job = self._turns.next_of(self._waiting)
+                self._waiting.remove(job)
+                try:
+                    task = self._executor.submit(work_in_child, job.path, job.ticket)
+                except RuntimeError as error:
+                    # It would refuse the others as well, and each refusal may take seconds.
+                    for one in (job, *self._waiting):
+                        refused[one.path] = _refuse(one, error)
+                    self._waiting = []
+                    break
+                self._turns.take(job)
+                self._given[job.path] = task
+                task.add_done_callback(partial(self._ended, job))
+            self._watch_workers()
+        return refused
+
+    def _ended(self, job: Waiting, task: Future[None]) -> None:
+        # Whoever asks next is told of this end, and finds the next job given to the executor.
+        _lost(task, job.path, job.ticket)
+        threading.Thread(target=self._give, daemon=True).start()
+
+    def _watch_workers(self) -> None:
+        """While jobs wait for a cluster, look now and then whether it has more workers."""
+        count = getattr(self._executor, "count_workers", None)
+        if count is None or self._watches or not self._waiting:
+            return
+        self._watches = True
+
+        def watch() -> None:
+            # It ends with the last job that waits; jobs end, so none waits for ever.
+            while True:
+                time.sleep(_LOOK_FOR_WORKERS)
+                count()
+                with self._lock:
+                    if not self._waiting:
+                        self._watches = False
+                        return
+                    self._give()
+
+        threading.Thread(target=watch, daemon=True).start()
 
     def cancel(self, folder: JobFolder) -> None:
         """Take a job out of the queue, or stop it if it is running; ended jobs do not change.
 
         It returns at once. A training keeps its whole steps, an application its whole images. A
         job that does not stop by itself is ended after `GRACE` seconds.
+
+        Raises
+        ------
+        ValueError
+            If it belongs to another person.
         """
         status = folder.progress.status
         if status not in ("queued", "running"):
             return
         folder.ask_to_stop()
+        path = str(folder.path.absolute())
         with self._lock:
-            future = self._futures.get(str(folder.path.absolute()))
+            waited = [job for job in self._waiting if job.path == path]
+            self._waiting = [job for job in self._waiting if job.path != path]
+            task = self._given.get(path)
         if status == "queued":
             # A job that is just being started finds the request to stop.
-            if future is None or not future.running():
+            if waited or task is None or not task.running():
                 folder.record("stopped")
-            if future is not None:
-                future.cancel()
-        elif future is None or future.done():
+            if task is not None:
+                task.cancel()
+        elif task is None or task.done():
             # Started by a server that has ended, or from the command line: no task waits for it.
             threading.Thread(target=_end, args=(str(folder.path),), daemon=True).start()
 
     def position(self, folder: JobFolder) -> int | None:
         """Return 1 for the job that starts next, and so on; None if it is not queued here."""
         path = str(folder.path.absolute())
-        with self._lock:
-            waiting = [other for other in self._futures if self._waits(other)]
+        waiting = self._paths()[1]
         return waiting.index(path) + 1 if path in waiting else None
 
-    def ahead(self, folder: JobFolder | None = None) -> list[JobFolder]:
+    def ahead(self, folder: JobFolder | None = None, *, person: str = "") -> list[JobFolder]:
         """Return what comes before a queued job, in order: running jobs, then earlier queued ones.
 
         Parameters
         ----------
         folder : Run or Application, optional
-            Default: a job that would be submitted now.
+            Default: a single job that this person would submit now.
+        person : str
+            Without `folder`, whose job it would be.
 
         Returns
         -------
@@ -166,33 +236,32 @@ class Jobs:
             Empty if the job is not queued here.
         """
         path = "" if folder is None else str(folder.path.absolute())
-        with self._lock:
-            there = {other: self._waits(other) for other in self._futures}
-            going = [
-                other
-                for other, future in self._futures.items()
-                if not there[other] and not future.done()
-            ]
-        waiting = [other for other, waits in there.items() if waits]
-        if folder is not None:
-            if path not in waiting:
-                return []
-            waiting = waiting[: waiting.index(path)]
+        going, waiting = self._paths(None if path else Waiting(path, person=person))
+        if path not in waiting:
+            return []
         found = []
-        for other in (*going, *waiting):
+        for other in (*going, *waiting[: waiting.index(path)]):
             with contextlib.suppress(ValueError):  # It was deleted.
                 found.append(job_at(other).folder)
         return found
 
+    def _paths(self, another: Waiting | None = None) -> tuple[list[str], list[str]]:
+        """Return the jobs that run and those that wait, in order, perhaps with another one."""
+        with self._lock:
+            given = {path: self._waits(path) for path in self._given}
+            there = [job for job in self._waiting if _is_queued(job.path)]
+            ordered = self._turns.order([*there, another] if another else there)
+            going = [path for path, waits in given.items() if not waits]
+            going = [path for path in going if not self._given[path].done()]
+        handed = [path for path, waits in given.items() if waits]
+        return going, [*handed, *(job.path for job in ordered)]
+
     def _waits(self, path: str) -> bool:
-        future = self._futures.get(path)
-        if future is None or future.done() or future.running():
-            return False
+        if any(job.path == path for job in self._waiting):
+            return _is_queued(path)
+        task = self._given.get(path)
         # Other executors do not tell a waiting task from a running one; the run does.
-        try:
-            return job_at(path).folder.progress.status == "queued"
-        except ValueError:
-            return False  # It was deleted.
+        return not (task is None or task.done() or task.running()) and _is_queued(path)
 
     def left_behind(self) -> list[Run]:
         """Return runs that were queued when their server ended, oldest first, see `submit`."""
@@ -214,6 +283,24 @@ def is_left_behind(folder: JobFolder) -> bool:
     if folder.progress.status != "queued":
         return False
     return holder(folder.path) is None if queued is None else not _serves(queued)
+
+
+def _is_queued(path: str) -> bool:
+    try:
+        return job_at(path).folder.progress.status == "queued"
+    except ValueError:
+        return False  # It was deleted.
+
+
+def _refuse(job: Waiting, error: RuntimeError) -> str:
+    """Record in a job that the executor did not take it; return the message."""
+    message = f"it could not be queued ({error}); start it again"
+    with contextlib.suppress(ValueError):
+        kind = job_at(job.path)
+        message = f"the {kind.what} could not be queued ({error}); start it again"
+        if _holds(kind.folder, job.ticket):
+            kind.folder.record("failed", message=message)
+    return message
 
 
 def work_in_child(path: str, ticket: str) -> None:

@@ -142,8 +142,9 @@ def keep_corrections(run: Run, epoch: int, corrections: Sequence[Correction]) ->
     Raises
     ------
     ValueError
-        If the file cannot be written.
+        If the file cannot be written, or the run belongs to another person.
     """
+    run.check_changeable()
     folder = run.path / "corrections"
     try:
         folder.mkdir(exist_ok=True)

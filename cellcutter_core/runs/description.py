@@ -54,6 +54,9 @@ class Description(Settings):
     others: tuple[str, ...] = Field((), description="Names of other images that it trains on.")
     name: str = Field("", max_length=80, description="The name that a person gave it.")
     note: str = Field("", max_length=2000, description="What a person wrote down about it.")
+    owner: str = Field(
+        "", description="Whose it is, as `people.person.person_of` names people; empty: nobody's."
+    )
     starred: bool = Field(False, description="Whether a person marked it with a star.")
     before: Before | None = Field(
         None, alias="from", description="The run that it was trained again from."
@@ -96,7 +99,7 @@ class Description(Settings):
             written_in = int(said.get("format", 1))
             unknown = sorted(said.keys() - _NAMES)
             if written_in == 1:
-                # What a person says of a run is new in format 2.
+                # What a person says of a run, and whose it is, is new in format 2.
                 for name in [*unknown, *(_NEW & said.keys())]:
                     del said[name]
                 # Settings leave this out today.
@@ -128,5 +131,5 @@ class Description(Settings):
             temporary.write_text(text, "utf-8")
 
 
-_NEW = {"name", "note", "starred"}
+_NEW = {"name", "note", "starred", "owner"}
 _NAMES = {field.alias or name for name, field in Description.model_fields.items()}

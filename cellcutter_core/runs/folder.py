@@ -38,6 +38,11 @@ class RunSummary(Progress):
     id: str
     description: Description
 
+    @property
+    def owner(self) -> str:
+        """Whose it is, see `Description.owner`."""
+        return self.description.owner
+
 
 def runs_folder() -> Path:
     """Return the folder of runs: CELLCUTTER_RUNS, or the usual folder for data in the user's home.

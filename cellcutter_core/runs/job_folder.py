@@ -41,11 +41,31 @@ class JobProgress(Protocol):
 
 
 class JobFolder(ABC):
-    """The events of a folder, for the process that works on it and for readers."""
+    """The events of a folder, for the process that works on it and for readers.
+
+    Attributes
+    ----------
+    is_read_only : bool
+        Whether it may not be changed, because it belongs to another person; see `people.access`.
+    """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        self.is_read_only = False
         self._lock: Lock | None = None
+
+    def check_changeable(self) -> None:
+        """Refuse to change it if it belongs to another person.
+
+        Raises
+        ------
+        ValueError
+        """
+        if self.is_read_only:
+            raise ValueError(
+                f"{self.path.name} belongs to another person, so you can look at it but not change "
+                "it; duplicate it, and change your own"
+            )
 
     @contextlib.contextmanager
     def worked_on(self, **started: Any) -> Iterator[None]:
@@ -108,6 +128,7 @@ class JobFolder(ABC):
             If the operating system refuses: disk full, read-only, no folder any more.
         """
         self.check_lock()
+        self.check_changeable()
         line = json.dumps({"kind": kind, "time": time.time(), **values})
         file = self.path / "events.jsonl"
         try:
@@ -138,6 +159,7 @@ class JobFolder(ABC):
 
     def ask_to_stop(self) -> None:
         """Ask the process to stop after its current training step or image."""
+        self.check_changeable()
         (self.path / "stop").touch()
 
     @property
@@ -148,6 +170,7 @@ class JobFolder(ABC):
 
     def forget_stop(self) -> None:
         """Remove the request to stop, before the work is continued."""
+        self.check_changeable()
         (self.path / "stop").unlink(missing_ok=True)
 
 

@@ -290,8 +290,9 @@ class Run(JobFolder):
         Raises
         ------
         ValueError
-            If it cannot be written.
+            If it cannot be written, or belongs to another person.
         """
+        self.check_changeable()
         self.description = self.description.replace(**values)
         self.description.write(self.path / "run.json")
 

@@ -85,7 +85,7 @@ def execute(
         run = waiting[row.run_id] = Run(sweep.path_of(member))
         # A new run counts as queued; it is in no queue yet.
         if row.status != "running" and jobs.position(run) is None:
-            jobs.submit(run)
+            jobs.submit(run, line=sweep.id)
     is_asked = False
     # It ends, because each job ends: a child process that dies is noticed by its queue.
     while waiting:

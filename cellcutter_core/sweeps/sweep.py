@@ -55,6 +55,7 @@ class SweepDescription(Settings):
     choices: dict[str, Any] | None = Field(
         None, description="The choices of the app that led to it."
     )
+    owner: str = Field("", description="Whose it is, see `runs.description.Description`.")
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,7 @@ class Sweep:
         *,
         image: str = "",
         choices: dict[str, Any] | None = None,
+        owner: str = "",
         runs: str | os.PathLike[str] | None = None,
     ) -> Sweep:
         """Write what a new sweep will do. Its runs are written by `write_runs`.
@@ -161,6 +163,7 @@ class Sweep:
             variations=tuple(variations),
             members=tuple(members),
             choices=choices,
+            owner=owner,
         )
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -176,6 +179,11 @@ class Sweep:
     def id(self) -> str:
         """Its id: the name of its folder."""
         return self.folder.absolute().name
+
+    @property
+    def owner(self) -> str:
+        """Whose it is."""
+        return self.about.owner
 
     @property
     def variations(self) -> tuple[Variation, ...]:

@@ -8,7 +8,7 @@ from cellcutter_core.runs.names import run_name
 from cellcutter_core.runs.store import Progress, Run
 from pages.shared import panels, state
 from pages.shared.caching import cached_runs
-from pages.shared.run_words import progress_line, stale_note, version_note
+from pages.shared.run_words import OTHER_PERSONS, progress_line, stale_note, version_note
 from pages.shared.waiting import waiting_line
 
 
@@ -33,6 +33,8 @@ def opened_run(lacking: str) -> Run:
         st.stop()
     panels.needs(lambda: cached_runs.run_inputs(run.path.name))
     which_run(run)
+    if run.is_read_only:
+        st.caption(OTHER_PERSONS)
     version_note(run)
     stale_note(state.out_of_date(run))
     return run

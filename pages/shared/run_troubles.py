@@ -33,7 +33,11 @@ def troubles(run: Run, now: Progress) -> None:
         )
         end_of_log(run)
     jobs = cached_runs.jobs()
-    if now.status == "queued" and run.path in [left.path for left in jobs.left_behind()]:
+    if (
+        now.status == "queued"
+        and not run.is_read_only
+        and run.path in [left.path for left in jobs.left_behind()]
+    ):
         st.warning("The app was closed before this run started.", icon=":material/update:")
         if st.button("Put it into the queue again", key="train_again"):
             with panels.show_errors():

@@ -12,6 +12,10 @@ from cellcutter_core.runs.description import Before
 from cellcutter_core.runs.store import Progress, Run
 from pages.shared import state
 
+OTHER_PERSONS = (
+    "This run belongs to another person. You can look at it, compare it and take its files home; "
+    "*Duplicate with changes* makes one of your own."
+)
 STALE = {
     "image": "image, channels or region",
     "mask": "mask",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from cellcutter_core.runs.folder import new_run_path
+from cellcutter_core.people.allowance import path_for
 from cellcutter_core.runs.others import Other
 from cellcutter_core.runs.store import Run
 from cellcutter_core.training.datasets import make_dataset
 from pages.shared import other_images, state
 from pages.shared.caching import cached, cached_others, cached_runs
+from pages.shared.person import person
 
 
 def start_run() -> Run:
@@ -27,13 +28,14 @@ def start_run() -> Run:
     # An error in the crops is raised here, before anything is written.
     make_dataset(inputs, config)
     run = Run.of_image(
-        new_run_path(),
+        path_for(person()),
         cached.image(),
         config,
         (inputs, truth),
         others=_prepared_others(),
         pixel_size=cached.pixel_size(),
         reading=state.choices().source.reading,
+        owner=person(),
         **state.description(),
     )
     other_images.forget_refused()

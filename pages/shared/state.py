@@ -19,10 +19,13 @@ from cellcutter_core.choices.draft import (
     keys_then,
     markers_digest,
 )
-from cellcutter_core.choices.sources import choices_of
+from cellcutter_core.choices.sources import choices_of, markers_of
 from cellcutter_core.markers.finding import Nuclei
-from cellcutter_core.runs.folder import find_run
+from cellcutter_core.people.access import note_opened, visible
+from cellcutter_core.people.access import open_run as open_run_for
+from cellcutter_core.runs.folder import RunSummary, list_runs
 from cellcutter_core.runs.store import Run
+from pages.shared.person import person
 
 # Keys of the session state. Those of widgets begin with the name of their page.
 FRAMED = "framed"
@@ -54,7 +57,7 @@ def _open_url() -> None:
     """Open the draft in the URL, once a session, and the run in the URL if it is another one."""
     if CHOICES not in st.session_state:
         st.session_state[CHOICES] = Choices()
-        st.session_state[DRAFT] = Draft()
+        st.session_state[DRAFT] = Draft(person=person())
         _try(lambda: _open_draft(st.query_params.get("draft")))
     wanted = st.query_params.get("run")
     if wanted and wanted != st.session_state.get(RUN):
@@ -64,9 +67,12 @@ def _open_url() -> None:
 
 def _open_draft(draft_id: str | None) -> None:
     if draft_id:
-        draft = Draft(draft_id)
+        draft = Draft(draft_id, person=person())
         if draft.exists:
             st.session_state[CHOICES] = draft.load()
+            if not draft.is_own:
+                # Two people never write the same draft.
+                draft = draft.copy()
         st.session_state[DRAFT] = draft
 
 
@@ -199,11 +205,16 @@ def run() -> Run | None:
     if run_id is None:
         return None
     try:
-        return find_run(run_id)
+        return open_run_for(run_id, person())
     except ValueError as error:
         close_run()
         complain(str(error))
         return None
+
+
+def listed_runs() -> list[RunSummary]:
+    """Return the runs that the visitor sees in lists, newest first."""
+    return visible(list_runs()[0], person())
 
 
 def close_run() -> None:
@@ -220,7 +231,8 @@ def open_run(run_id: str, *, with_choices: bool = False) -> None:
     ValueError
         If there is no such run, or it is damaged.
     """
-    opened = find_run(run_id)
+    opened = open_run_for(run_id, person())
+    note_opened(opened, person())
     st.session_state[RUN] = run_id
     st.query_params["run"] = run_id
     if with_choices:
@@ -238,8 +250,7 @@ def take_choices_of(opened: Run) -> None:
     chosen = choices_of(opened)
     draft().save(chosen)
     if opened.description.edits:
-        inputs = opened.inputs
-        draft().save_markers(chosen, Nuclei(inputs.nuclei, inputs.points))
+        draft().save_markers(chosen, markers_of(opened))
     forget_edits()
     st.session_state[CHOICES] = chosen
 
@@ -274,12 +285,12 @@ def look_back(run_id: str) -> None:
     ValueError
         If there is no such run, or it is damaged.
     """
-    opened = find_run(run_id)
+    opened = open_run_for(run_id, person())
     before = draft()
     if opened.description.choices and not differing(opened):
         open_run(run_id)
         return
-    st.session_state[DRAFT] = Draft()
+    st.session_state[DRAFT] = Draft(person=person())
     try:
         open_run(run_id, with_choices=True)
     except ValueError:

@@ -10,6 +10,7 @@ from cellcutter_core.jobs.kinds import KINDS, job_at
 from cellcutter_core.jobs.waiting import seconds_left, seconds_to_wait
 from cellcutter_core.runs.job_folder import JobFolder
 from pages.shared.caching import cached_runs
+from pages.shared.person import person
 from pages.shared.run_words import format_duration
 
 
@@ -25,7 +26,7 @@ def waiting_line(job: JobFolder) -> str:
 
 def others_first() -> str:
     """Describe what a training started now would wait for; empty if it would start at once."""
-    ahead = cached_runs.jobs().ahead()
+    ahead = cached_runs.jobs().ahead(person=person())
     if len(ahead) < cached_runs.jobs().n_workers:
         return ""
     return f"It would wait{_because(ahead)}{_starts(ahead, 'It would start')}"

@@ -64,12 +64,20 @@ def test_a_server_with_runs_and_limits(monkeypatch):
     assert rows["CELLCUTTER_DISK_LIMIT"]["Used"].endswith(("KB", "MB"))
 
 
+def test_a_server_for_many_shows_what_each_person_may_have(monkeypatch):
+    monkeypatch.setenv("CELLCUTTER_PEOPLE", "many")
+    monkeypatch.setenv("CELLCUTTER_PERSON_DISK", "5GB")
+    rows = {row["Set by"].strip("`"): row["Limit"] for row in tables(open_page("server"))[0]}
+    assert rows["CELLCUTTER_PERSON_DISK"] == "5 GB"
+    assert rows["CELLCUTTER_PERSON_RUNS"] == rows["CELLCUTTER_PERSON_TIME"] == "none"
+
+
 def test_a_limit_that_is_set_wrongly_is_said_on_every_page(monkeypatch):
     monkeypatch.setenv("CELLCUTTER_DISK_LIMIT", "much")
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=LONGEST).run()
     assert not app.exception
     assert [error.value for error in app.error] == [
-        "A limit of this server is set wrongly: CELLCUTTER_DISK_LIMIT is 'much'; give a size such "
-        "as 500MB, 8GB or 8GiB."
+        "This server is set up wrongly: CELLCUTTER_DISK_LIMIT is 'much'; give a size such as "
+        "500MB, 8GB or 8GiB."
     ]
     assert not app.title

@@ -694,7 +694,8 @@ def serve(path: Path, warm: bool, told: Path) -> int:
     jobs = queue.Jobs()
     jobs.submit(run)
     (told.parent / "submitted").touch()
-    until(lambda: jobs._futures[str(path.absolute())].done(), LONGEST, "it does not end")
+    [task] = jobs._given.values()
+    until(task.done, LONGEST, "it does not end")
     queue.SPARE.close()
     return 0
 

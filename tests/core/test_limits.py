@@ -60,6 +60,9 @@ def test_without_variables_only_the_memory_of_an_image_the_free_disk_and_the_wor
         "disk": None,
         "free": 500_000_000,
         "seconds": None,
+        "person_runs": None,
+        "person_disk": None,
+        "person_seconds": None,
         "workers": 1,
     }
 
@@ -72,6 +75,9 @@ def test_every_limit_is_read_from_its_variable(monkeypatch):
         "disk": ("1.5 TB", 1_500_000_000_000),
         "free": ("5GiB", 5 * 1024**3),
         "seconds": ("3600", 3600),
+        "person_runs": ("20", 20),
+        "person_disk": ("5GB", 5_000_000_000),
+        "person_seconds": ("14400", 14_400),
         "workers": ("2", 2),
     }
     assert given.keys() == Limits.model_fields.keys()
@@ -226,7 +232,7 @@ def test_no_limit_walks_through_the_folder_in_vain(folder, monkeypatch):
 
 def test_documentation_and_container_name_the_limits_that_there_are():
     names = {variable(name) for name in Limits.model_fields}
-    others = {"CELLCUTTER_RUNS", "CELLCUTTER_DATA"}
+    others = {"CELLCUTTER_RUNS", "CELLCUTTER_DATA", "CELLCUTTER_PEOPLE"}
     page, container = ((ROOT / name).read_text() for name in ("docs/deploy.md", "Dockerfile"))
     assert set(re.findall("CELLCUTTER_[A-Z_]+", page)) == names | others
     assert set(re.findall("CELLCUTTER_[A-Z_]+", container)) <= names | others

@@ -222,6 +222,8 @@ def go_on_or_stop(shown: Application, now: Standing) -> None:
     left_behind = is_left_behind(shown)
     if left_behind:
         st.warning("The app was closed before this application started.", icon=":material/update:")
+    if shown.is_read_only:
+        return
     if now.status in ("queued", "running") and not left_behind:
         if st.button("Stop", icon=":material/stop:", key="apply_stop"):
             jobs.cancel(shown)

@@ -7,12 +7,12 @@ import streamlit as st
 
 from cellcutter_core.choices.choices import changed
 from cellcutter_core.paths.watershed import BASELINES
-from cellcutter_core.runs.folder import RunSummary, find_run, list_runs
+from cellcutter_core.runs.folder import RunSummary, find_run
 from cellcutter_core.runs.names import differences, run_name
 from cellcutter_core.runs.store import Run
 from cellcutter_core.view.figures import change_curve
 from pages.parts.compare.scores import Shown
-from pages.shared import panels
+from pages.shared import panels, state
 from pages.shared.caching import cached_runs
 from pages.shared.epochs import against, choose_epoch, difference, labels_of, show, since
 
@@ -107,7 +107,7 @@ def what_differs(run: Run, other: Run) -> None:
 def runs_like(run: Run) -> list[RunSummary]:
     """Return all other runs with epochs; those of the same region come first."""
     region = run.description.region
-    others = [one for one in list_runs()[0] if one.epochs_done and one.id != run.path.name]
+    others = [one for one in state.listed_runs() if one.epochs_done and one.id != run.path.name]
     return sorted(others, key=lambda one: one.description.region != region)
 
 

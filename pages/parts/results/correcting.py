@@ -7,18 +7,21 @@ import streamlit as st
 from cellcutter_core.choices.again import train_again
 from cellcutter_core.config import is_current
 from cellcutter_core.export.outlines import Ring, cell_outlines
+from cellcutter_core.people.allowance import path_for
 from cellcutter_core.runs.corrections import Correction, corrections_of, keep_corrections, new_id
-from cellcutter_core.runs.folder import new_run_path
 from cellcutter_core.runs.splitting import Point, is_in, proposed_points, split_cell
 from cellcutter_core.runs.store import Run
 from pages.parts.results.cell_list import choose
 from pages.parts.results.measured import Measured, measured
 from pages.shared import panels, state
 from pages.shared.caching import cached_runs
+from pages.shared.person import person
 
 
 def correcting(run: Run, epoch: int, cells: Measured, chosen: list[int], *, key: str) -> None:
     """Show the buttons that correct the chosen cells, and those for undo and redo."""
+    if run.is_read_only:
+        return
     done = corrections_of(run, epoch)
     redo = st.session_state.setdefault(f"results_redo_{key}", [])
     points = split_points(cells, chosen, key=key)
@@ -151,7 +154,8 @@ def again(run: Run, epoch: int, done: list[Correction]) -> None:
             with panels.show_errors():
                 # If the current choices are those of this run, take those of the new run, too.
                 follow = bool(run.description.choices) and not state.differing(run)
-                new = train_again(run, epoch, new_run_path(), epochs=int(epochs))
+                path, me = path_for(person()), person()
+                new = train_again(run, epoch, path, epochs=int(epochs), owner=me)
                 cached_runs.jobs().submit(new)
                 state.open_run(new.path.name, with_choices=follow)
                 panels.go("train")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from cellcutter_core.people.access import forget_opened, is_own, own
 from cellcutter_core.runs.deleted import (
     KEPT_DAYS,
     delete_run,
@@ -14,6 +15,7 @@ from cellcutter_core.runs.deleted import (
 from cellcutter_core.runs.folder import RunSummary, find_run
 from cellcutter_core.runs.names import run_name
 from pages.shared import panels, state
+from pages.shared.person import person
 
 # Session-state key: ids of the runs that were deleted last, so that one click brings them back.
 LAST_DELETED = "runs_last_deleted"
@@ -21,7 +23,7 @@ LAST_DELETED = "runs_last_deleted"
 
 def actions(chosen: list[RunSummary]) -> None:
     """Show what can be done with these runs."""
-    if len(chosen) == 1:
+    if len(chosen) == 1 and is_own(chosen[0].owner, person()):
         _words_of(chosen[0])
     open_id = st.session_state.get(state.RUN)
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -29,7 +31,11 @@ def actions(chosen: list[RunSummary]) -> None:
             _open(chosen[0].id)
         elif len(chosen) == 2:
             _compare(*chosen)
-        _delete([run.id for run in chosen], open_id)
+        others = [run.id for run in chosen if not is_own(run.owner, person())]
+        if others:
+            _take_off(others)
+        else:
+            _delete([run.id for run in chosen], open_id)
 
 
 def _words_of(run: RunSummary) -> None:
@@ -83,6 +89,20 @@ def _compare(one: RunSummary, other: RunSummary) -> None:
             panels.go("compare")
 
 
+def _take_off(ids: list[str]) -> None:
+    if st.button(
+        "Take off my list",
+        icon=":material/playlist_remove:",
+        key="runs_take_off",
+        help="These runs belong to other people, and stay theirs. Their links bring them back.",
+    ):
+        for run_id in ids:
+            forget_opened(run_id, person())
+            if run_id == st.session_state.get(state.RUN):
+                state.close_run()
+        st.rerun()
+
+
 def _delete(ids: list[str], open_id: str | None) -> None:
     if len(ids) > 1:
         label = f"Delete these {len(ids)} runs"
@@ -111,7 +131,7 @@ def _delete(ids: list[str], open_id: str | None) -> None:
 
 def bring_back() -> None:
     """Offer to undo the last deletion, and list all runs that can be brought back."""
-    deleted = deleted_runs()
+    deleted = own(deleted_runs(), person())
     last = [one for one in deleted if one.id in st.session_state.get(LAST_DELETED, ())]
     if last:
         with st.container(horizontal=True, vertical_alignment="center"):

@@ -6,9 +6,11 @@ import streamlit as st
 
 from cellcutter_core.jobs.about_server import Disk
 from cellcutter_core.limits import Limits, size_in_words, variable
+from cellcutter_core.people.person import is_for_many
 from pages.shared.run_words import format_duration
 
-_SIZES = ("image", "disk", "free")
+_SIZES = ("image", "disk", "free", "person_disk")
+_TIMES = ("seconds", "person_seconds")
 
 
 def limit_rows(allowed: Limits, disk: Disk) -> list[dict[str, str]]:
@@ -18,6 +20,8 @@ def limit_rows(allowed: Limits, disk: Disk) -> list[dict[str, str]]:
     upload = f"{st.get_option('server.maxUploadSize')} MB"
     rows = [_row("size of an uploaded file", upload, "", "server.maxUploadSize")]
     for name, field in Limits.model_fields.items():
+        if name.startswith("person_") and not is_for_many():
+            continue
         limit = _in_words(name, getattr(allowed, name))
         rows.append(_row(str(field.description), limit, used.get(name, ""), variable(name)))
     return rows
@@ -37,4 +41,4 @@ def _in_words(name: str, value: int | None) -> str:
         return "none"
     if name in _SIZES:
         return size_in_words(value)
-    return format_duration(value) if name == "seconds" else f"{value:,}"
+    return format_duration(value) if name in _TIMES else f"{value:,}"

@@ -170,7 +170,8 @@ def controls(sweep: Sweep) -> None:
         ):
             with panels.show_errors():
                 for row in ended:
-                    cached_runs.jobs().submit(Run(sweep.runs / row.run_id))
+                    jobs = cached_runs.jobs()
+                    jobs.submit(Run(sweep.runs / row.run_id), line=sweep.id)
                 st.rerun()
         if st.button(
             "Take the best",

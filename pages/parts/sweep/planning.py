@@ -9,6 +9,7 @@ import streamlit as st
 
 from cellcutter_core.choices.draft import described, markers_digest
 from cellcutter_core.config import Config
+from cellcutter_core.people.allowance import check_room_for
 from cellcutter_core.pipeline import inputs_of, prepare, truth_of
 from cellcutter_core.runs.folder import runs_folder
 from cellcutter_core.runs.store import Run
@@ -26,6 +27,7 @@ from cellcutter_core.training.inputs import Inputs, Truth
 from pages.shared import state
 from pages.shared.caching import cached, cached_runs
 from pages.shared.caching.in_child import aside, waited
+from pages.shared.person import person
 from pages.shared.run_words import format_duration
 
 NOTHING = "nothing"
@@ -107,12 +109,14 @@ def start(variations: list[Variation]) -> Sweep:
             "other settings, or take the found markers on the page Cells"
         )
     image = cached.image()
+    check_room_for(person(), n_runs(variations))
     sweep = Sweep.create(
         new_sweep_path(),
         choices.config,
         variations,
         image=choices.source.title,
         choices=choices.model_dump(mode="json"),
+        owner=person(),
         runs=runs_folder(),
     )
 
@@ -127,6 +131,7 @@ def start(variations: list[Variation]) -> Sweep:
             prepared,
             pixel_size=cached.pixel_size(),
             reading=choices.source.reading,
+            owner=person(),
             **described(choices.replace(config=config), edits=edits),
         )
 
@@ -134,7 +139,7 @@ def start(variations: list[Variation]) -> Sweep:
     bar = st.progress(0.0, f"Writing {n} runs …")
     for number, run in enumerate(sweep.write_runs(write), 1):
         bar.progress(number / n, f"Writing run {number} of {n} …")
-        cached_runs.jobs().submit(run)
+        cached_runs.jobs().submit(run, line=sweep.id)
     bar.empty()
     return sweep
 

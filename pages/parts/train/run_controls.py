@@ -12,7 +12,7 @@ from cellcutter_core.runs.names import changes_in_words
 from cellcutter_core.runs.store import Progress, Run
 from pages.shared import panels, start, state
 from pages.shared.caching import cached, cached_runs
-from pages.shared.run_words import format_duration
+from pages.shared.run_words import OTHER_PERSONS, format_duration
 from pages.shared.waiting import others_first
 
 OTHER_IMAGES = "other images to train on as well"
@@ -94,7 +94,9 @@ def shorter(seconds: float, region: Region, config: Config) -> str:
 def stop_or_go_on(run: Run, now: Progress, *, going: bool) -> None:
     """Stop while it runs; afterwards more epochs, or the same again with changes."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        if going:
+        if run.is_read_only:
+            st.caption(OTHER_PERSONS)
+        elif going:
             if st.button("Stop", icon=":material/stop:", key="train_stop"):
                 cached_runs.jobs().cancel(run)
                 st.rerun()

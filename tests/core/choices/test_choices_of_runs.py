@@ -6,7 +6,7 @@ import pytest
 from cellcutter_core.choices.choices import Choices, changed, keys
 from cellcutter_core.choices.chosen_others import kept_place
 from cellcutter_core.choices.draft import file_of, markers_digest
-from cellcutter_core.choices.sources import choices_of
+from cellcutter_core.choices.sources import choices_of, markers_of
 from cellcutter_core.config import QUICK
 from cellcutter_core.images.image import read_image
 from cellcutter_core.images.regions import cut_out
@@ -16,6 +16,7 @@ from cellcutter_core.runs.others import find_others, prepare_other
 from cellcutter_core.runs.store import Run
 from cellcutter_core.simulation.sample import sample
 from cellcutter_core.training.image_inputs import seen_channels, unseen_channels
+from cellcutter_core.training.inputs import Inputs
 
 CONFIG = QUICK.replace(training=QUICK.training.replace(epochs=3))
 
@@ -110,3 +111,23 @@ def test_other_images_that_it_was_trained_on_come_with_it(tmp_path):
     np.testing.assert_array_equal(kept.image.pixels, two.pixels)
     for name, array in found.inputs.arrays().items():
         np.testing.assert_array_equal(kept.inputs.arrays()[name], array)
+
+
+def test_a_run_without_regions_of_nuclei_gets_small_ones(tmp_path):
+    _, run = made(tmp_path / "runs" / "r1")
+    points = run.inputs.points[:3]
+    inputs = Inputs(run.inputs.image, run.inputs.mask, points)
+    bare = Run.create(tmp_path / "runs" / "r2", inputs, CONFIG)
+    markers = markers_of(bare)
+    assert np.array_equal(markers.points, points.astype(int))
+    rows, cols = points.astype(int).T
+    assert list(markers.regions[rows, cols]) == [1, 2, 3]
+    assert choices_of(bare).config == CONFIG
+    assert bare.description.edits
+
+
+def test_the_run_of_another_person_is_opened_and_stays_as_it_is(tmp_path):
+    _, run = made(tmp_path / "runs" / "r1")
+    run.is_read_only = True
+    assert choices_of(run).config == CONFIG
+    assert Run(run.path).description.choices is None

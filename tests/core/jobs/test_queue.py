@@ -260,8 +260,11 @@ def test_a_child_that_dies_has_crashed(folder, manner):
 class Elsewhere(Executor):
     """Takes tasks and never says that one runs, like an executor of a cluster."""
 
-    def __init__(self):
-        self.tasks = []
+    def __init__(self, n_workers=3):
+        self.tasks, self.n_workers, self.found = [], n_workers, n_workers
+
+    def count_workers(self):
+        self.n_workers = self.found
 
     def submit(self, function, /, *args, **kwargs):
         future = Future()
@@ -292,6 +295,90 @@ def test_an_executor_elsewhere(folder, manner):
         "the queue lost this training (the worker is gone); start it again",
     )
     assert jobs.position(c) == 1
+
+
+def test_a_job_is_given_to_the_executor_when_a_worker_is_free(folder, monkeypatch):
+    monkeypatch.setattr(jobs_module, "_LOOK_FOR_WORKERS", 0.02)
+    executor = Elsewhere(n_workers=1)
+    jobs = Jobs(executor)
+    runs = [new_run(folder, name) for name in "abcd"]
+    for run in runs:
+        jobs.submit(run)
+    given = [arguments[0] for _, _, arguments in executor.tasks]
+    assert given == [str(runs[0].path)]
+    jobs.cancel(runs[1])
+    assert [jobs.position(run) for run in runs] == [1, None, 2, 3]
+    executor.tasks[0][0].set_result(None)
+    until(lambda: len(executor.tasks) == 2)
+    assert executor.tasks[1][2][0] == str(runs[2].path)
+    # The cluster has another worker.
+    executor.found = 2
+    until(lambda: len(executor.tasks) == 3)
+    assert executor.tasks[2][2][0] == str(runs[3].path)
+
+
+def test_a_run_of_another_person_starts_before_the_rest_of_a_sweep(folder):
+    executor = Elsewhere(n_workers=1)
+    jobs = Jobs(executor)
+    sweep = [new_run(folder, f"s{number}") for number in range(4)]
+    single, others = new_run(folder, "single"), new_run(folder, "others")
+    for run in (*sweep, single):
+        run.describe(owner="a")
+    others.describe(owner="b")
+    for run in sweep:
+        jobs.submit(run, line="sweep")
+    jobs.submit(others)
+    jobs.submit(single)
+    # The first of the sweep has been given to the executor.
+    order = sorted((*sweep, others, single), key=jobs.position)
+    assert [run.path.name for run in order] == ["s0", "others", "single", "s1", "s2", "s3"]
+    assert [run.path.name for run in jobs.ahead(others)] == ["s0"]
+    assert [run.path.name for run in jobs.ahead(person="c")] == ["s0", "others"]
+    started = []
+    for number in range(len(order)):
+        until(lambda n=number: len(executor.tasks) > n)
+        task, _, arguments = executor.tasks[number]
+        run = Run(arguments[0])
+        started.append(run.path.name)
+        run.record("stopped")
+        task.set_result(None)
+    assert started == [run.path.name for run in order]
+
+
+def test_when_the_executor_takes_nothing_all_that_wait_say_so(folder):
+    executor = Elsewhere(n_workers=1)
+    jobs = Jobs(executor)
+    a, b, c = [new_run(folder, name) for name in "abc"]
+    jobs.submit(a)
+    jobs.submit(b)
+
+    def refuse(*_):
+        raise RuntimeError("the scheduler does not answer")
+
+    executor.submit = refuse
+    a.record("stopped")
+    executor.tasks[0][0].set_result(None)
+    until(lambda: status(b) == "failed")
+    assert b.progress.message == (
+        "the training could not be queued (the scheduler does not answer); start it again"
+    )
+    with pytest.raises(ValueError, match="could not be queued"):
+        jobs.submit(c)
+    assert status(c) == "failed"
+    assert jobs.ahead() == []
+
+
+def test_a_run_of_another_person_is_neither_queued_nor_stopped(folder):
+    jobs = Jobs(Elsewhere())
+    run, same = new_run(folder, "a"), Run(folder / "a")
+    run.is_read_only = True
+    with pytest.raises(ValueError, match="a belongs to another person, so you can look at it"):
+        jobs.submit(run)
+    assert same.events() == []
+    jobs.submit(same)
+    with pytest.raises(ValueError, match="belongs to another person"):
+        jobs.cancel(run)
+    assert (status(same), same.asked_to_stop) == ("queued", False)
 
 
 def test_a_ticket_of_an_earlier_time_starts_nothing(folder, manner):

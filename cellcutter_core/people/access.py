@@ -1,0 +1,90 @@
+"""What a person sees and may change: their own runs, and to look at, those whose link they have.
+
+RUNS/.people/PERSON/opened/ID    empty; there if the person opened the run by its link
+
+An empty name of a person means a server for one person, who may do everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from cellcutter_core.people.person import FOLDER
+from cellcutter_core.runs.folder import RunSummary, find_run, runs_folder, valid_id
+from cellcutter_core.runs.store import Run
+
+
+class Owned(Protocol):
+    """What belongs to somebody."""
+
+    @property
+    def owner(self) -> str: ...
+
+
+T = TypeVar("T", bound=Owned)
+
+
+def is_own(owner: str, person: str) -> bool:
+    """Return whether what has this owner may be changed by a person."""
+    return person in ("", owner)
+
+
+def own(things: Iterable[T], person: str) -> list[T]:
+    """Return what a person may change of these, in the same order."""
+    return [one for one in things if is_own(one.owner, person)]
+
+
+def visible(runs: Iterable[RunSummary], person: str) -> list[RunSummary]:
+    """Return the runs that a list shows to a person, in the same order."""
+    if not person:
+        return list(runs)
+    opened = opened_by(person)
+    return [run for run in runs if is_own(run.owner, person) or run.id in opened]
+
+
+def open_run(run_id: str, person: str) -> Run:
+    """Open a run by its id, which nobody can guess; another person's can only be looked at.
+
+    Raises
+    ------
+    ValueError
+        As `find_run`.
+    """
+    run = find_run(run_id)
+    run.is_read_only = not is_own(run.description.owner, person)
+    return run
+
+
+def opened_by(person: str) -> set[str]:
+    """Return the ids of the runs that a person opened by their links."""
+    folder = _opened(person)
+    return {file.name for file in folder.iterdir()} if folder.is_dir() else set()
+
+
+def note_opened(run: Run, person: str) -> None:
+    """Note that a person opened a run by its link, so that their list shows it from now on.
+
+    Raises
+    ------
+    ValueError
+        If the folder cannot be written.
+    """
+    if not run.is_read_only:
+        return
+    file = _opened(person) / run.id
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    except OSError as error:
+        raise ValueError(f"cannot write {file}: {error.strerror}") from error
+
+
+def forget_opened(run_id: str, person: str) -> None:
+    """Take another person's run off a person's list; the run stays."""
+    (_opened(person) / valid_id(run_id)).unlink(missing_ok=True)
+
+
+def _opened(person: str) -> Path:
+    return runs_folder() / FOLDER / valid_id(person) / "opened"

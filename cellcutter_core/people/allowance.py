@@ -1,0 +1,102 @@
+"""How many runs, how much disk and how much training each person may have on a server for many.
+
+An empty name of a person means a server for one person, who has no such limits.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from cellcutter_core.limits import disk_used, limits, size_in_words, variable
+from cellcutter_core.runs.deleted import deleted_runs
+from cellcutter_core.runs.folder import DELETED, RunSummary, list_runs, new_run_path, runs_folder
+from cellcutter_core.runs.store import Run
+
+DAY = 86_400
+"""Seconds over which the time of a person's trainings is added up."""
+
+
+def path_for(person: str) -> Path:
+    """Return the path of a new run folder for a person.
+
+    Raises
+    ------
+    ValueError
+        If a limit of the server allows no more runs, see `limits.check_room`, or the person has as
+        many as each may have, see `check_room_for`.
+    """
+    check_room_for(person, 1)
+    return new_run_path()
+
+
+def check_room_for(person: str, n_new: int) -> None:
+    """Refuse new runs of a person who has too many runs, or whose runs take too much disk.
+
+    Parameters
+    ----------
+    person : str
+    n_new : int
+        How many runs are to be made.
+
+    Raises
+    ------
+    ValueError
+    """
+    allowed = limits()
+    if not person or (allowed.person_runs is None and allowed.person_disk is None):
+        return
+    own, gone = _of(person, list_runs()[0]), _of(person, deleted_runs())
+    if allowed.person_runs is not None and len(own) + n_new > allowed.person_runs:
+        raise ValueError(
+            f"you have {len(own)} runs, {n_new} more would be over the {allowed.person_runs} that "
+            f"each person may have here ({variable('person_runs')} sets it); delete some on the "
+            "page Runs"
+        )
+    if allowed.person_disk is not None:
+        folder = runs_folder()
+        used = sum(disk_used(folder / run.id) for run in own)
+        used += sum(disk_used(folder / DELETED / run.id) for run in gone)
+        if used >= allowed.person_disk:
+            raise ValueError(
+                f"your runs take {size_in_words(used)} of the {size_in_words(allowed.person_disk)} "
+                f"that each person may have here ({variable('person_disk')} sets it); delete runs "
+                "on the page Runs and remove them for good there"
+            )
+
+
+def check_time_for(person: str) -> None:
+    """Refuse another training of a person who has trained long enough today.
+
+    Raises
+    ------
+    ValueError
+    """
+    allowed = limits().person_seconds
+    if not person or allowed is None:
+        return
+    used = seconds_of(person)
+    if used >= allowed:
+        raise ValueError(
+            f"your trainings of the last 24 hours took {used:.0f} s, and each person may have "
+            f"{allowed} s here ({variable('person_seconds')} sets it); try again later"
+        )
+
+
+def seconds_of(person: str) -> float:
+    """Return how long the trainings of a person took in the last 24 hours, in seconds."""
+    since = time.time() - DAY
+    total = 0.0
+    for summary in _of(person, list_runs()[0]):
+        # Nothing was trained after the last event.
+        events = runs_folder() / summary.id / "events.jsonl"
+        if not events.exists() or events.stat().st_mtime < since:
+            continue
+        for event in Run(events.parent).events(brief=True):
+            if event["kind"] == "epoch" and event["time"] >= since:
+                total += event.get("seconds", 0.0)
+    return total
+
+
+def _of(person: str, runs: list[RunSummary]) -> list[RunSummary]:
+    return [run for run in runs if run.owner == person]
