@@ -14,6 +14,7 @@ from pages.parts.cells.marker_controls import back_and_forth, from_file
 from pages.shared import code, panels, state
 from pages.shared.caching import cached
 from pages.shared.settings import setting
+from pages.shared.sharing import share
 from pages.shared.viewer.picture import marker_editor
 
 CROPS_A_PAGE = 24
@@ -83,6 +84,7 @@ with view:
         picture,
         markers.points,
         key="cells_editor",
+        place=cached.step_keys()["image"],
         selected=chosen,
         alt=f"{len(markers.points)} markers on the image",
         pixel_size=cached.pixel_size(),
@@ -132,6 +134,8 @@ with panels.wide():
         alt=f"Crops of cells {', '.join(str(cell + 1) for cell in cells)}",
     )
 
-panels.next_step("train")
+with st.container(horizontal=True, horizontal_alignment="distribute"):
+    panels.next_step("train")
+    share(place=cached.step_keys()["image"])
 script = code.data_code(state.choices(), cached.whole_image(), cached.region())
 panels.footer("cells", code.cells_code(script, state.choices(), image, edited=edited))

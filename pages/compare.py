@@ -9,8 +9,9 @@ from pages.parts.compare.against_truth import against_truth
 from pages.parts.compare.film import film
 from pages.parts.compare.scores import scores
 from pages.parts.compare.side_by_side import against_baselines, two_epochs, two_runs
-from pages.shared import code, panels, state
+from pages.shared import code, panels, state, views
 from pages.shared.opened import opened_run
+from pages.shared.sharing import share
 
 MODES = {
     "film": ("Epochs", film),
@@ -41,7 +42,10 @@ mode = st.segmented_control(
 def shown() -> None:
     """Show the pictures, and the scores of the epochs in them."""
     _, draw = MODES[mode]
-    scores(run, draw(run, epochs))
+    found = draw(run, epochs)
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        share(run, view=views.view_of_comparison(run, mode), place=run_id)
+    scores(run, found)
 
 
 shown()

@@ -17,6 +17,7 @@ from pages.shared import code, panels, state
 from pages.shared.caching import cached
 from pages.shared.caching.in_child import NotYet, rest
 from pages.shared.settings import setting
+from pages.shared.sharing import share
 from pages.shared.viewer.frame import linked_panes
 
 
@@ -113,7 +114,9 @@ if st.toggle("Try a range of parameters", key="mask_grid_shown", persist_state="
     else:
         mask_grid(settings)
 
-panels.next_step("cells")
+with st.container(horizontal=True, horizontal_alignment="distribute"):
+    panels.next_step("cells")
+    share(place=cached.step_keys()["image"])
 data = code.data_code(state.choices(), cached.whole_image(), cached.region())
 cells = code.cells_code(data, state.choices(), image, edited=edited)
 panels.footer("mask", code.mask_code(cells, state.choices(), image, edited=edited))

@@ -3,6 +3,7 @@
 import numpy as np
 import streamlit as st
 
+from cellcutter_core.choices.link import View
 from cellcutter_core.images.pixel_size import checked
 from cellcutter_core.view.figures import histogram
 from pages.parts.results.cell_list import cell_list, choose, chosen_cells, column_title, filters
@@ -15,6 +16,7 @@ from pages.shared.caching import cached, cached_runs
 from pages.shared.epochs import choose_epoch
 from pages.shared.opened import opened_run
 from pages.shared.run_words import doubts_note
+from pages.shared.sharing import share
 from pages.shared.viewer.picture import cell_picker
 
 MOST_BARS = 40
@@ -23,7 +25,9 @@ state.enter("results")
 panels.head("results")
 
 run = opened_run("There are no cells")
-number = choose_epoch("Cells after epoch", run, run.epochs, usual=run.epochs[-1], key="results")
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    number = choose_epoch("Cells after epoch", run, run.epochs, usual=run.epochs[-1], key="results")
+    share(run, view=View(epoch=number), place=run.id)
 cells = panels.needs(lambda: measured(run, number))
 table = cells.table
 place = f"{run.path.name}_{number}"
@@ -49,6 +53,7 @@ with left:
         if points is None
         else parts(run, cells, chosen[0], points),
         key="results_cells",
+        place=run.id,
         alt=f"{kept.sum()} cells in colours, {(~kept).sum()} left out in grey, "
         f"{len(chosen)} of them chosen",
         status=chosen_cells(table, chosen),

@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from pages.parts.train.run_controls import start_button, stop_or_go_on
+from cellcutter_core.choices.link import View
+from pages.parts.train.run_controls import stop_or_go_on
 from pages.parts.train.run_progress import results, watch
 from pages.parts.train.run_settings import run_settings
 from pages.shared import code, panels, state
@@ -16,6 +17,8 @@ from pages.shared.run_words import (
     stale_note,
     version_note,
 )
+from pages.shared.sharing import share
+from pages.shared.start import offer_experiment, start_button
 
 state.enter("train")
 panels.head("train")
@@ -25,9 +28,16 @@ now = opened.progress if opened else None
 is_going = now is not None and now.status in ("queued", "running")
 stale = state.out_of_date(opened) if opened else ()
 
+offer_experiment()
 run_settings(folded=opened is not None)
 other_images()
-start_button(opened, differing=state.differing(opened) if opened else (), going=is_going)
+with st.container(horizontal=True, vertical_alignment="center"):
+    start_button(opened, differing=state.differing(opened) if opened else (), going=is_going)
+    if opened is None:
+        share(place=cached.step_keys()["image"])
+    else:
+        last = opened.epochs[-1] if opened.epochs else None
+        share(opened, view=View(epoch=last), place=opened.id)
 
 if opened is not None:
     st.subheader(run_title(opened), anchor=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 from urllib.parse import quote, urlencode
@@ -117,14 +117,15 @@ class View(Settings):
             return cls(**values)
 
 
-def is_experiment(parameters: Mapping[str, str]) -> bool:
-    """Return whether query parameters name an experiment, right or wrong."""
-    return any(name in _EXPERIMENT or name.partition(".")[0] in _GROUPS for name in parameters)
+def experiment_in(parameters: Iterable[str]) -> list[str]:
+    """Return the names of the query parameters that name an experiment, right or wrong.
 
-
-def without_experiment(parameters: Mapping[str, str]) -> list[str]:
-    """Return the names of the query parameters that name an experiment."""
-    return [name for name in parameters if is_experiment({name: ""})]
+    Examples
+    --------
+    >>> experiment_in(["image", "training.lambda", "run", "epoch"])
+    ['image', 'training.lambda']
+    """
+    return [name for name in parameters if name in _EXPERIMENT or name.partition(".")[0] in _GROUPS]
 
 
 def as_query(parameters: Mapping[str, str]) -> str:
@@ -384,16 +385,13 @@ def find_experiment(
         will come to it.
     """
     wanted = choices.config.training.epochs if epoch is None else epoch
-    coming = None
-    for run in _same(choices, runs):
-        if run.epoch_events and run.epoch_events[-1]["epoch"] >= wanted:
-            return run
-        if coming is None and run.status in ("queued", "running") and run.epochs >= wanted:
-            coming = run
-    return coming
+    there = [run for run in runs if run.epoch_events and run.epoch_events[-1]["epoch"] >= wanted]
+    going = [run for run in runs if run.status in ("queued", "running") and run.epochs >= wanted]
+    return next(_same(choices, [*there, *going]), None)
 
 
 def _same(choices: Choices, runs: Sequence[RunSummary]) -> Iterator[RunSummary]:
+    """Yield the runs of an experiment."""
     # Keys decide, but take long to compute: most runs differ in what is quickly compared.
     now, image, config = keys(choices), _decided(choices.model_dump(mode="json")), choices.config
     settings = _settings(config)

@@ -9,11 +9,14 @@ from cellcutter_core.runs.store import Progress, Run
 from pages.shared import panels, state
 from pages.shared.caching import cached_runs
 from pages.shared.run_words import OTHER_PERSONS, progress_line, stale_note, version_note
+from pages.shared.start import offer_experiment, start_button
 from pages.shared.waiting import waiting_line
 
 
 def opened_run(lacking: str) -> Run:
     """Return the open run if it has epochs; else show a message and stop the page.
+
+    An experiment that a link names and that has not been run here can be started then.
 
     Parameters
     ----------
@@ -21,6 +24,10 @@ def opened_run(lacking: str) -> Run:
         What is missing without a run, as the beginning of a sentence: "There are no cells".
     """
     run = state.run()
+    if run is None and state.experiment_to_run() is not None:
+        offer_experiment()
+        start_button(None, differing=(), going=False)
+        st.stop()
     if run is None or not run.epochs:
         why = (
             "no run is open. Start one on the page Train, or open one on the page Runs."

@@ -1,16 +1,28 @@
-"""Make a run from the current choices and put it into the queue."""
+"""Make a run from the current choices and put it into the queue; the button that does it."""
 
 from __future__ import annotations
 
+import math
+
 import streamlit as st
 
+from cellcutter_core.config import Config
+from cellcutter_core.images.parts import Region
 from cellcutter_core.people.allowance import path_for
+from cellcutter_core.runs.names import changes_in_words
 from cellcutter_core.runs.others import Other
 from cellcutter_core.runs.store import Run
 from cellcutter_core.training.datasets import make_dataset
-from pages.shared import other_images, state
+from pages.shared import other_images, panels, state, views
 from pages.shared.caching import cached, cached_others, cached_runs
 from pages.shared.person import person
+from pages.shared.run_words import format_duration
+from pages.shared.waiting import others_first
+
+OTHER_IMAGES = "other images to train on as well"
+
+# Seconds: from here on it is said how to make a training short, and how long one would take then.
+LONG, SHORT = 1800.0, 600.0
 
 
 def start_run() -> Run:
@@ -41,6 +53,7 @@ def start_run() -> Run:
     other_images.forget_refused()
     cached_runs.jobs().submit(run)
     state.open_run(run.id)
+    views.pass_zoom(cached.step_keys()["image"], run.id)
     return run
 
 
@@ -53,3 +66,93 @@ def _prepared_others() -> list[Other]:
         with st.spinner(line):
             found.append(cached_others.prepared(other))
     return found
+
+
+def offer_experiment() -> None:
+    """Say that the experiment of a link has not been run here; nothing if there is none."""
+    wanted = state.experiment_to_run()
+    if wanted is None:
+        return
+    epochs = state.choices().config.training.epochs
+    later = (wanted.epoch or 0) - epochs
+    st.info(
+        "**This experiment has not been run here.** All pages show its image and settings. "
+        "*Start training* makes a run of it."
+        + (
+            f" The link shows epoch {wanted.epoch}: when the run has ended after {epochs}, "
+            f"continue it with {later} more."
+            if later > 0
+            else ""
+        ),
+        icon=":material/link:",
+    )
+
+
+def start_button(opened: Run | None, *, differing: tuple[str, ...], going: bool) -> None:
+    """Start a new run; beside it what it will run on and how long it will take.
+
+    Parameters
+    ----------
+    opened : Run, optional
+        The open run.
+    differing : tuple of str
+        The steps in which the present choices differ from those of the open run.
+    going : bool
+        Whether the open run waits or trains.
+    """
+    unknown = cached_runs.trains_on() is None
+    # An open run from the same image, mask and markers has all that an estimate asks for.
+    same = opened if opened is not None and set(differing) <= {"training"} else None
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button(
+            "Start training",
+            icon=":material/play_arrow:",
+            type="primary" if opened is None or (differing and not going) else "secondary",
+            key="train_start",
+            help="Makes a new run; the others are kept." if opened else None,
+        ):
+            with panels.show_errors():
+                start_run()
+                panels.go("train")
+        with st.container():
+            st.fragment(before_start, run_every=1.0 if unknown else None)(same)
+    if opened is not None and differing == ("training",):
+        # What belongs to the next one alone does not make the open one out of date.
+        what = changes_in_words(state.choices().config, opened.config)
+        st.caption(f"The next run differs from the open one: {what or OTHER_IMAGES}.")
+
+
+def before_start(same: Run | None) -> None:
+    """Device and time, as far as they are known."""
+    where = cached_runs.trains_on() or "Finding out what it will run on …"
+    first = others_first()
+    if same is None and cached.is_large():
+        large = "The region is large: its mask and markers are computed at the start"
+        st.caption(". ".join(filter(None, [where, first, large])) + ".")
+        return
+    with panels.show_errors():
+        seconds, basis = cached_runs.estimate(same)
+        line = " · ".join(filter(None, [f"**About {format_duration(seconds)}**", where, first]))
+        st.caption(line, help=f"Estimated {basis}.")
+        if hint := shorter(seconds, cached.region(), state.choices().config):
+            st.caption(hint)
+
+
+def shorter(seconds: float, region: Region, config: Config) -> str:
+    """How a training that takes long may be made short; empty below half an hour.
+
+    Where a step takes all cells in an area, time grows with the region, up to that area.
+    """
+    if seconds < LONG:
+        return ""
+    top, left, bottom, right = region
+    area = config.training.area
+    if area is not None:
+        seen = min(bottom - top, area) * min(right - left, area)
+        side = 10 * round(math.sqrt(seen * SHORT / seconds) / 10)
+        if side > config.crops.size:
+            return (
+                f"Time grows with the region: one of {side} × {side} pixels takes about "
+                f"{format_duration(SHORT)}. Choose it on the page Data, or fewer epochs here."
+            )
+    return "Fewer epochs take less time; you can continue with more of them afterwards."

@@ -1,8 +1,10 @@
 """What a visitor has chosen and opened: in the session, on disk and in the URL.
 
 Choices are stored in a draft on disk. The URL holds the ids of the draft and of the open run, so
-reloading or sharing the address brings both back. Pages read `choices()` and change them with
-`choose`. Everything that a widget holds is in the choices, too.
+reloading or sharing the address brings both back. A link to an experiment holds the choices
+themselves, see `choices.link`; they stay in the URL until something is chosen or a run is opened.
+Pages read `choices()` and change them with `choose`. Everything that a widget holds is in the
+choices, too.
 """
 
 from __future__ import annotations
@@ -19,12 +21,20 @@ from cellcutter_core.choices.draft import (
     keys_then,
     markers_digest,
 )
+from cellcutter_core.choices.link import (
+    View,
+    choices_from,
+    experiment_in,
+    find_experiment,
+    parameters_of,
+)
 from cellcutter_core.choices.sources import choices_of, markers_of
 from cellcutter_core.markers.finding import Nuclei
 from cellcutter_core.people.access import note_opened, visible
 from cellcutter_core.people.access import open_run as open_run_for
 from cellcutter_core.runs.folder import RunSummary, list_runs
 from cellcutter_core.runs.store import Run
+from pages.shared import views
 from pages.shared.person import person
 
 # Keys of the session state. Those of widgets begin with the name of their page.
@@ -36,6 +46,7 @@ RUN = "run"
 COMPLAINT = "complaint"
 EDITS = "edits"
 BEFORE = "draft_before"
+LINK = "link"
 SEEN = "seen"
 UNDO = "undo"
 REDO = "redo"
@@ -59,10 +70,12 @@ def _open_url() -> None:
         st.session_state[CHOICES] = Choices()
         st.session_state[DRAFT] = Draft(person=person())
         _try(lambda: _open_draft(st.query_params.get("draft")))
+        _try(_open_experiment)
     wanted = st.query_params.get("run")
     if wanted and wanted != st.session_state.get(RUN):
         # Without a draft, all pages show the choices that the run was made from.
         _try(lambda: open_run(wanted, with_choices=not draft().exists))
+        _try(_look)
 
 
 def _open_draft(draft_id: str | None) -> None:
@@ -76,17 +89,51 @@ def _open_draft(draft_id: str | None) -> None:
         st.session_state[DRAFT] = draft
 
 
+def _open_experiment() -> None:
+    """Open the experiment in the URL: its newest run here, or else its choices."""
+    told = dict(st.query_params)
+    if draft().exists or "run" in told or not experiment_in(told):
+        return
+    chosen, view = choices_from(told), View.read(told)
+    found = find_experiment(chosen, list_runs()[0], epoch=view.epoch)
+    if found is not None:
+        open_run(found.id, with_choices=True)
+        _look()
+        return
+    st.session_state[CHOICES] = chosen
+    st.session_state[LINK] = parameters_of(chosen), view
+    views.set_zoom(view, keys(chosen)["image"])
+
+
+def _look() -> None:
+    """Show what the URL says of the open run: epoch, comparison and zoom."""
+    view, opened = View.read(dict(st.query_params)), run()
+    if opened is not None and view != View():
+        views.set_zoom(view, opened.id, keys(choices())["image"])
+        views.set_view(opened, view)
+
+
+def experiment_to_run() -> View | None:
+    """Return what a link wants to show of an experiment that has not been run here, or None."""
+    if draft().exists or st.session_state.get(RUN) or LINK not in st.session_state:
+        return None
+    return st.session_state[LINK][1]
+
+
 def _write_url() -> None:
-    wanted = {"run": st.session_state.get(RUN)}
-    if draft().exists:
-        wanted["draft"] = draft().id
-    for name, value in wanted.items():
-        if value and st.query_params.get(name) != value:
-            st.query_params[name] = value
+    wanted = url()
+    if "draft" in wanted or "run" in wanted:
+        for name in experiment_in(st.query_params):
+            del st.query_params[name]
+        for name, value in wanted.items():
+            if st.query_params.get(name) != value:
+                st.query_params[name] = value
 
 
 def url() -> dict[str, str]:
     """Return the query parameters that a link to another page needs."""
+    if experiment_to_run() is not None:
+        return st.session_state[LINK][0]
     found = {"draft": draft().id} if draft().exists else {}
     return found | ({"run": st.session_state[RUN]} if st.session_state.get(RUN) else {})
 

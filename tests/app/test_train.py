@@ -31,7 +31,7 @@ from cellcutter_core.config import PAPER, QUICK, Config, is_current, starting
 from cellcutter_core.images.image import read_image
 from cellcutter_core.jobs.queue import Jobs
 from cellcutter_core.runs.folder import find_run, list_runs
-from pages.parts.train.run_controls import shorter
+from pages.shared.start import shorter
 
 __all__ = ["asked"]
 

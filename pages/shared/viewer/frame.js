@@ -145,6 +145,18 @@ class View {
   reset() {
     Object.assign(this, { zoom: 1, x: 0, y: 0 });
   }
+
+  // As a link has it: how many times enlarged, and the row and column in the middle.
+  show([zoom, row, col]) {
+    this.zoom = Math.min(this.deepest, Math.max(1, zoom));
+    const middle = { px: this.width / 2, py: (this.width * this.rows) / this.cols / 2 };
+    this.place({ x: col, y: row }, middle);
+  }
+
+  get shown() {
+    const middle = (start, length) => start + length / this.zoom / 2;
+    return [this.zoom, middle(this.y, this.rows), middle(this.x, this.cols)];
+  }
 }
 
 // --- a stage with a canvas, and the title above it
@@ -275,7 +287,7 @@ class Viewer {
     const [rows, cols] = data.shape;
     if (data.place !== this.place) {
       this.place = data.place;
-      this.memory = shared.memory.get(data.place) ?? { view: new View() };
+      this.memory = shared.memory.get(data.place) ?? { view: new View(), wanted: data.zoom };
       shared.memory.set(data.place, this.memory);
       this.view = this.memory.view;
     }
@@ -319,6 +331,8 @@ class Viewer {
     const { clientWidth: width, clientHeight: height } = this.stage;
     if (!width || !height) return;
     view.width = width;
+    if (this.memory.wanted) view.show(this.memory.wanted);
+    this.memory.wanted = null;
     view.zoom = Math.min(view.zoom, view.deepest);
     const moves = view.zoom > 1 || this.tool.takesDrags;
     this.grid.style.setProperty("--touch", moves ? "none" : "pan-y");
@@ -328,6 +342,7 @@ class Viewer {
     }
     if (this.pixelSize) this.paintScaleBar(this.panes[0].context, { width, height });
     this.showZoom();
+    globalThis.dispatchEvent(new CustomEvent("cellcutter-view", { detail: this.place }));
   }
 
   // As view/scale_bar.py draws it into files; here its length follows the zoom.

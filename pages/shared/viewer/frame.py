@@ -20,6 +20,7 @@ from PIL import Image
 from cellcutter_core.images.pixel_size import PixelSize, height_and_width
 from cellcutter_core.view.look import LARGEST_SIDE, check_pictures, css
 from cellcutter_core.view.render import Color, Rgb
+from pages.shared.views import ZOOMS
 
 __all__ = ["linked_panes", "mount"]
 
@@ -145,6 +146,7 @@ def mount(
             "columns": min(n_columns, len(panes)),
             "panes": panes,
             "legend": [{"name": name, "color": css(one)} for name, one in (legend or {}).items()],
+            "zoom": st.session_state.get(ZOOMS, {}).get(place or key),
             "pixelSize": pixel_size and height_and_width(pixel_size)[1],
         }
         # In a list, because for a dict Streamlit loads pandas to look for data frames in it.

@@ -136,6 +136,7 @@ def marker_editor(
     alt: str,
     selected: int | None = None,
     radius: int = 6,
+    place: str | None = None,
     pixel_size: PixelSize | None = None,
 ) -> Edit | None:
     """Show markers on a picture and let the user select, add, remove and move them.
@@ -158,6 +159,8 @@ def marker_editor(
         Index of the marker that is highlighted.
     radius : int
         Radius of a marker in px of the screen; smaller for many markers at a low zoom.
+    place : str, optional
+        As for `linked_panes`; by default the key.
     pixel_size : float or (float, float), optional
         As for `region_picker`.
 
@@ -187,7 +190,7 @@ def marker_editor(
         "radius": radius,
         "applied": applied,
     }
-    _mount(rgb, data, key, _read_edit, alt=alt, pixel_size=pixel_size)
+    _mount(rgb, data, key, _read_edit, alt=alt, place=place, pixel_size=pixel_size)
     return edit and _locate(edit, points=points.reshape(-1, 2), shape=rgb.shape[:2])
 
 
@@ -199,6 +202,7 @@ def cell_picker(
     alt: str,
     status: str,
     points: Sequence[tuple[int, int]] = (),
+    place: str | None = None,
     pixel_size: PixelSize | None = None,
 ) -> Pick | None:
     """Show cells and let the user choose some by clicking.
@@ -219,6 +223,8 @@ def cell_picker(
         The chosen cells, in words.
     points : sequence of (row, col)
         The points that split a cell; with them a click moves one of the points.
+    place : str, optional
+        As for `linked_panes`; by default the key.
     pixel_size : float or (float, float), optional
         As for `region_picker`.
 
@@ -240,7 +246,7 @@ def cell_picker(
         "status": status,
         "points": [[int(row), int(col)] for row, col in points],
     }
-    _mount(rgb, data, key, _read_pick, alt=alt, pixel_size=pixel_size)
+    _mount(rgb, data, key, _read_pick, alt=alt, place=place, pixel_size=pixel_size)
     return pick if pick is None or _inside(pick.point, rgb.shape[:2]) else None
 
 
