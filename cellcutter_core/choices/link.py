@@ -2,6 +2,8 @@
 
     image=sample-3&preset=quick&training.seed=3&training.lam=0.5&epoch=6&zoom=2.5,120,88
 
+Parameters that begin with "with." name another experiment that it is compared with.
+
 A link names the built-in sample, an image of the paper or an address. It never names a file.
 """
 
@@ -44,8 +46,10 @@ _SETTINGS = tuple(
 )
 _CHANNELS = ("cell", "nucleus")
 _NUMBERS = ("pixel_size", "region")
-_EXPERIMENT = ("image", *READING, *_CHANNELS, *_NUMBERS, "preset", *_SETTINGS)
+_OF_IMAGE = ("image", *READING, *_CHANNELS, *_NUMBERS)
+_EXPERIMENT = (*_OF_IMAGE, "preset", *_SETTINGS)
 _VIEW = ("epoch", "zoom", "compare", "with")
+_OTHER = "with."
 
 # Pages show messages as Markdown, so a value holds nothing that would be a link or a picture there.
 _PLAIN = re.compile(r"[\w.,+-]*", re.ASCII)
@@ -221,6 +225,30 @@ def parameters_of_run(about: Description) -> dict[str, str]:
     return parameters_of(choices, edits=about.edits or about.markers or "")
 
 
+def parameters_of_other(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, str]:
+    """Return the query parameters of an experiment that another one is compared with.
+
+    Parameters
+    ----------
+    one, other : mapping of str to str
+        What `parameters_of` returned for them.
+
+    Returns
+    -------
+    dict of str to str
+        `other_from` reads them; the image is left out if it is the same.
+
+    Examples
+    --------
+    >>> seeds = [{"image": "sample-0", "preset": "quick", "training.seed": n} for n in "12"]
+    >>> parameters_of_other(*seeds)
+    {'with.preset': 'quick', 'with.training.seed': '2'}
+    """
+    images = [{name: told.get(name) for name in _OF_IMAGE} for told in (one, other)]
+    left_out = _OF_IMAGE if images[0] == images[1] else ()
+    return {_OTHER + name: value for name, value in other.items() if name not in left_out}
+
+
 def _image_name(source: Source) -> str:
     return {"sample": f"sample-{source.seed}", "paper": f"paper-{source.name}"}.get(
         source.kind, source.name
@@ -259,8 +287,12 @@ def choices_from(parameters: Mapping[str, str]) -> Choices:
     >>> choices_from({"image": "sample-7", "training.lam": "0.5"}).config.training.lam
     0.5
     """
-    told = {name: value for name, value in parameters.items() if name not in ("draft", "run")}
-    told = {name: value for name, value in told.items() if name not in _VIEW}
+    ignored = ("draft", "run", *_VIEW)
+    told = {
+        name: value
+        for name, value in parameters.items()
+        if name not in ignored and not name.startswith(_OTHER)
+    }
     with _opening():
         _check(told)
         return Choices(
@@ -271,6 +303,37 @@ def choices_from(parameters: Mapping[str, str]) -> Choices:
             region=_numbers(told, "region", 4) if "region" in told else None,
             config=_config(told),
         )
+
+
+def other_from(parameters: Mapping[str, str], choices: Choices) -> Choices | None:
+    """Return the choices of the experiment that query parameters compare with.
+
+    Parameters
+    ----------
+    parameters : mapping of str to str
+    choices : Choices
+        Those that it is compared with: the image is theirs where the parameters name none.
+
+    Returns
+    -------
+    Choices or None
+        None if the parameters compare with no experiment.
+
+    Raises
+    ------
+    ValueError
+        As `choices_from`.
+    """
+    told = {
+        name.removeprefix(_OTHER): value
+        for name, value in parameters.items()
+        if name.startswith(_OTHER)
+    }
+    if not told:
+        return None
+    if any(name in _OF_IMAGE for name in told):
+        return choices_from(told)
+    return choices.replace(config=choices_from({"image": "sample-0", **told}).config)
 
 
 @contextmanager

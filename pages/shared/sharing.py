@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
 
 from cellcutter_core.choices.draft import markers_digest
-from cellcutter_core.choices.link import View, as_query, parameters_of, parameters_of_run
+from cellcutter_core.choices.link import (
+    View,
+    as_query,
+    parameters_of,
+    parameters_of_other,
+    parameters_of_run,
+)
+from cellcutter_core.runs.folder import find_run
 from cellcutter_core.runs.store import Run
 from pages.shared import state
 
@@ -48,7 +57,7 @@ def share(run: Run | None = None, *, view: View | None = None, place: str) -> No
             what = f"{what}, because {error}."
         st.caption(what)
         if parameters:
-            query = as_query({**parameters, **(view or View()).parameters})
+            query = as_query({**parameters, **_looked_at(view or View(), parameters)})
             # In a list, because for a dict Streamlit loads pandas to look for data frames in it.
             _link(key="share_link", data=[{"link": f"{st.context.url}?{query}", "place": place}])
 
@@ -57,6 +66,18 @@ def _experiment(run: Run | None) -> dict[str, str]:
     if run is not None:
         return parameters_of_run(run.description)
     return parameters_of(state.choices(), edits=markers_digest(state.edited_markers()))
+
+
+def _looked_at(view: View, parameters: Mapping[str, str]) -> dict[str, str]:
+    """Return the parameters of a view; another run is named as an experiment, if it is one."""
+    found = view.parameters
+    if view.compare == "runs" and view.other and "image" in parameters:
+        with suppress(ValueError):
+            other = parameters_of_run(find_run(str(view.other)).description)
+            if other != parameters:
+                del found["with"]
+                found |= parameters_of_other(parameters, other)
+    return found
 
 
 def _ids(run: Run | None) -> tuple[dict[str, str], str]:

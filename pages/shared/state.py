@@ -26,6 +26,7 @@ from cellcutter_core.choices.link import (
     choices_from,
     experiment_in,
     find_experiment,
+    other_from,
     parameters_of,
 )
 from cellcutter_core.choices.sources import choices_of, markers_of
@@ -95,6 +96,7 @@ def _open_experiment() -> None:
     if draft().exists or "run" in told or not experiment_in(told):
         return
     chosen, view = choices_from(told), View.read(told)
+    other_from(told, chosen)  # Refused as a whole, even if there is no run to compare.
     found = find_experiment(chosen, list_runs()[0], epoch=view.epoch)
     if found is not None:
         open_run(found.id, with_choices=True)
@@ -107,8 +109,15 @@ def _open_experiment() -> None:
 
 def _look() -> None:
     """Show what the URL says of the open run: epoch, comparison and zoom."""
-    view, opened = View.read(dict(st.query_params)), run()
+    told, opened = dict(st.query_params), run()
+    view = View.read(told)
     if opened is not None and view != View():
+        if (other := other_from(told, choices())) is not None:
+            runs = list_runs()[0]
+            found = find_experiment(other, runs) or find_experiment(other, runs, epoch=0)
+            if found is None:
+                complain("the experiment that this link compares with has not been run here")
+            view = view.replace(other=found and found.id)
         views.set_zoom(view, opened.id, keys(choices())["image"])
         views.set_view(opened, view)
 

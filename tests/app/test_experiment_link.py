@@ -93,7 +93,17 @@ def test_the_address_is_then_that_of_the_run_and_a_reload_shows_the_same():
         ({"compare": "epochs", "epoch": "2", "with": "1"}, "Epoch 2"),
         ({"compare": "baselines", "epoch": "1"}, "Epoch 1"),
         ({"compare": "truth", "epoch": "1"}, "Epoch 1"),
-        ({"compare": "runs", "epoch": "3", "with": "r2"}, "The other, epoch 2"),
+        (
+            {
+                "compare": "runs",
+                "epoch": "3",
+                "with.preset": "quick",
+                "with.training.epochs": "2",
+                "with.training.steps": "2",
+                "with.training.warm_up": "2",
+            },
+            "The other, epoch 2",
+        ),
     ],
 )
 def test_the_link_of_a_comparison_opens_the_comparison(view, panes):
@@ -129,6 +139,40 @@ def test_the_link_of_the_page_train_names_the_last_epoch():
     found, _ = link_of(app)
     assert found == parameters_of_run(run.description) | {"epoch": "1"}
     assert opened("train", found).session_state[state.RUN] == "r1"
+
+
+def test_a_run_that_is_no_experiment_is_compared_with_by_its_id():
+    make_run("r2", known=False)
+    make_run("r3", epochs=(0, 1))
+    run = make_run("r1")
+    told = parameters_of_run(run.description) | {"epoch": "3", "compare": "runs", "with": "r2"}
+    app = opened("compare", told)
+    assert app.selectbox(key="compare_other").value == "r2"
+    assert link_of(app)[0] == told
+
+
+def test_a_comparison_of_experiments_is_the_same_after_a_reload():
+    make_run("r3", epochs=(0, 1))
+    make_run("r2", epochs=(0, 1, 2))
+    run = make_run("r1")
+    told = parameters_of_run(run.description) | {"compare": "runs", "with.training.epochs": "1"}
+    told |= {"with.training.steps": "2", "with.training.warm_up": "2"}
+    app = opened("compare", told)
+    assert app.selectbox(key="compare_other").value == "r3"
+    again = opened("compare", address(app))
+    assert again.session_state[state.RUN] == "r1"
+    assert again.selectbox(key="compare_other").value == "r3"
+
+
+def test_an_experiment_to_compare_with_that_has_not_been_run_is_told():
+    run = make_run("r1")
+    make_run("r2", epochs=(0, 1))
+    told = parameters_of_run(run.description) | {"compare": "runs", "with.training.seed": "9"}
+    app = opened("compare", told)
+    assert [error.value for error in app.error] == [
+        "the experiment that this link compares with has not been run here"
+    ]
+    assert "This run, epoch 3" in titles(app)
 
 
 def test_a_run_to_compare_with_that_is_not_here_is_told():
@@ -215,6 +259,7 @@ def test_links_to_other_pages_carry_the_experiment():
         ({"image": "../../etc/passwd"}, "image is ../../etc/passwd; give sample-0"),
         ({"epoch": "last"}, "epoch should be"),
         ({"zoom": "1,2"}, "zoom is 1,2; give 3 numbers"),
+        ({"with.training.lam": "1000"}, "training: lam should be"),
     ],
 )
 def test_a_bad_link_is_one_message_and_opens_nothing(wrong, said):

@@ -16,7 +16,9 @@ from cellcutter_core.choices.link import (
     choices_from,
     experiment_in,
     find_experiment,
+    other_from,
     parameters_of,
+    parameters_of_other,
     parameters_of_run,
 )
 from cellcutter_core.config import FROM_NOTHING, PAPER, QUICK, Config, starting
@@ -217,6 +219,31 @@ def test_a_wrong_view_is_refused_by_its_name(wrong: dict[str, str], said: str) -
     with pytest.raises(ValueError, match="this link cannot be opened: ") as error:
         View.read(wrong)
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Choices(region=(0, 0, 128, 160)).with_setting("training", "seed", 4),
+        Choices(region=(0, 0, 128, 160), config=PAPER),
+        Choices(source=Source(seed=1)).with_setting("training", "lam", 2),
+        Choices().with_setting("training", "lam", 2),
+    ],
+)
+def test_an_experiment_to_compare_with_comes_back_the_same(other: Choices) -> None:
+    one = Choices(region=(0, 0, 128, 160)).with_setting("training", "lam", 0.5)
+    told = parameters_of(one)
+    told |= parameters_of_other(told, parameters_of(other))
+    assert choices_from(told) == one
+    assert other_from(told, one) == other
+    # The address of an opened run names the other one alone.
+    assert other_from({name: told[name] for name in told if "with." in name}, one) == other
+
+
+def test_without_another_experiment_there_is_none_to_compare_with() -> None:
+    assert other_from({"image": "sample-0", "compare": "runs", "with": "r2"}, Choices()) is None
+    with pytest.raises(ValueError, match=r"no setting called training\.lambda"):
+        other_from({"with.training.lambda": "1"}, Choices())
 
 
 # The run of an experiment -------------------------------------------------------------------------
