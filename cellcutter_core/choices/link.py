@@ -62,7 +62,7 @@ class View(Settings):
 
     model_config = ConfigDict(populate_by_name=True)
 
-    epoch: int | None = Field(None, ge=0, le=10_000, description="The epoch.")
+    epoch: int | None = Field(None, ge=0, le=1_000_000, description="The epoch.")
     zoom: tuple[float, float, float] | None = Field(
         None,
         description="How many times the pictures are enlarged, and the row and column of the image "

@@ -102,8 +102,8 @@ def _open_experiment() -> None:
         open_run(found.id, with_choices=True)
         _look()
         return
-    st.session_state[CHOICES] = chosen
     st.session_state[LINK] = parameters_of(chosen), view
+    st.session_state[CHOICES] = chosen
     views.set_zoom(view, keys(chosen)["image"])
 
 

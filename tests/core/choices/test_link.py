@@ -203,7 +203,7 @@ def test_a_view_is_written_as_one_reads_it() -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"epoch": "-1"}, "epoch should be at least 0 and at most 10000"),
+        ({"epoch": "-1"}, "epoch should be at least 0 and at most 1000000"),
         ({"epoch": "last"}, "epoch should be"),
         ({"epoch": "1" * 101}, "epoch has 101 characters"),
         ({"zoom": "2"}, "zoom is 2; give 3 numbers"),
