@@ -85,6 +85,6 @@ def _ids(run: Run | None) -> tuple[dict[str, str], str]:
     if run is not None:
         return {"run": run.id}, "This link opens the run here, as long as it is kept"
     if state.draft().exists:
-        said = "This link opens only here, and whoever opens it changes your choices"
+        said = "This link opens these choices here, and not elsewhere"
         return {"draft": state.draft().id}, said
     return {}, "There is no link to these choices"

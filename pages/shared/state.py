@@ -97,7 +97,7 @@ def _open_experiment() -> None:
         return
     chosen, view = choices_from(told), View.read(told)
     other_from(told, chosen)  # Refused as a whole, even if there is no run to compare.
-    found = find_experiment(chosen, list_runs()[0], epoch=view.epoch)
+    found = find_experiment(chosen, listed_runs(), epoch=view.epoch)
     if found is not None:
         open_run(found.id, with_choices=True)
         _look()
@@ -113,13 +113,15 @@ def _look() -> None:
     view = View.read(told)
     if opened is not None and view != View():
         if (other := other_from(told, choices())) is not None:
-            runs = list_runs()[0]
+            runs = listed_runs()
             found = find_experiment(other, runs) or find_experiment(other, runs, epoch=0)
             if found is None:
                 complain("the experiment that this link compares with has not been run here")
             view = view.replace(other=found and found.id)
         views.set_zoom(view, opened.id, keys(choices())["image"])
         views.set_view(opened, view)
+        if view.compare == "runs" and isinstance(view.other, str):
+            st.session_state[views.OTHER_RUN] = open_run_for(view.other, person()).id
 
 
 def experiment_to_run() -> View | None:

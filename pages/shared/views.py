@@ -9,7 +9,6 @@ from __future__ import annotations
 import streamlit as st
 
 from cellcutter_core.choices.link import View
-from cellcutter_core.runs.folder import find_run
 from cellcutter_core.runs.store import Run
 
 ZOOMS = "zooms"
@@ -28,13 +27,7 @@ _RESULTS = "results"
 
 
 def set_view(run: Run, view: View) -> None:
-    """Make the widgets show what a link says of a run; an epoch that the run lacks is ignored.
-
-    Raises
-    ------
-    ValueError
-        If the run to compare with is not here; the widgets show the rest.
-    """
+    """Make the widgets show what a link says of a run; an epoch that the run lacks is ignored."""
     now = st.session_state
     if view.compare is not None:
         now[MODE] = view.compare
@@ -44,8 +37,6 @@ def set_view(run: Run, view: View) -> None:
             now[f"{name}_{run.id}"] = view.epoch
     if view.other in epochs and view.compare in _OTHER_EPOCH:
         now[f"{_OTHER_EPOCH[view.compare]}_{run.id}"] = view.other
-    if view.compare == "runs" and isinstance(view.other, str):
-        now[OTHER_RUN] = find_run(view.other).id
 
 
 def set_zoom(view: View, *places: str) -> None:

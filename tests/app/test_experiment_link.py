@@ -323,4 +323,7 @@ def test_edited_markers_are_shared_by_the_draft():
     draft.save_markers(choices, remove_marker(found, 0))
     app = opened("cells", {"draft": draft.id})
     assert link_of(app)[0] == {"draft": draft.id}
-    assert "whoever opens it changes your choices, because a link cannot hold markers" in words(app)
+    assert (
+        "opens these choices here, and not elsewhere, because a link cannot hold markers"
+        in words(app)
+    )
