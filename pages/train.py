@@ -8,6 +8,7 @@ from pages.parts.train.run_progress import results, watch
 from pages.parts.train.run_settings import run_settings
 from pages.shared import code, panels, state
 from pages.shared.caching import cached, cached_runs
+from pages.shared.class_note import class_note
 from pages.shared.other_images import other_images
 from pages.shared.run_troubles import troubles
 from pages.shared.run_words import (
@@ -29,6 +30,7 @@ is_going = now is not None and now.status in ("queued", "running")
 stale = state.out_of_date(opened) if opened else ()
 
 offer_experiment()
+class_note()
 run_settings(folded=opened is not None)
 other_images()
 with st.container(horizontal=True, vertical_alignment="center"):

@@ -142,6 +142,7 @@ def train_again(
         description={
             **_described(run, inputs),
             "owner": owner,
+            "classroom": "",
             "before": Before(run=run.id, epoch=epoch, corrections=len(corrections)),
         },
     )

@@ -57,6 +57,7 @@ class Description(Settings):
     owner: str = Field(
         "", description="Whose it is, as `people.person.person_of` names people; empty: nobody's."
     )
+    classroom: str = Field("", description="Id of its class, see `sweeps.classroom`.")
     starred: bool = Field(False, description="Whether a person marked it with a star.")
     before: Before | None = Field(
         None, alias="from", description="The run that it was trained again from."
@@ -131,5 +132,5 @@ class Description(Settings):
             temporary.write_text(text, "utf-8")
 
 
-_NEW = {"name", "note", "starred", "owner"}
+_NEW = {"name", "note", "starred", "owner", "classroom"}
 _NAMES = {field.alias or name for name, field in Description.model_fields.items()}

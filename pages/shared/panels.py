@@ -33,6 +33,11 @@ TITLES = {
     "runs": ("Runs", ":material/list:", "All runs: find, name, compare and delete them."),
     "sweep": ("Sweep", ":material/grid_view:", "Train with many settings, and compare them."),
     "apply": ("Apply", ":material/photo_library:", "Apply the trained network to other images."),
+    "classroom": (
+        "Class",
+        ":material/groups:",
+        "Many people train on one image, and a wall shows all their runs.",
+    ),
     "server": ("Server", ":material/dns:", "What this server is, what it does now and allows."),
 }
 
@@ -40,7 +45,7 @@ TITLES = {
 GROUPS = {
     "Learn": ("overview",),
     "Work": ("data", "mask", "cells", "train", "compare", "results"),
-    "Manage": ("runs", "sweep", "apply", "server"),
+    "Manage": ("runs", "sweep", "apply", "classroom", "server"),
 }
 
 # Extensions of the files that can be uploaded as an image.

@@ -9,6 +9,7 @@ import streamlit as st
 from cellcutter_core.config import check_current
 from cellcutter_core.runs import names
 from cellcutter_core.runs.description import Before
+from cellcutter_core.runs.folder import RunSummary
 from cellcutter_core.runs.store import Progress, Run
 from pages.shared import state
 
@@ -40,6 +41,11 @@ def came_from(before: Before | None) -> str:
     n = before.corrections
     what = f"{n} {'correction' if n == 1 else 'corrections'}"
     return f"Trained again from run {before.run}, epoch {before.epoch} with {what}"
+
+
+def status_of(run: RunSummary) -> str:
+    """Return the status of a run in a word."""
+    return "collapsed" if run.collapsed else "waiting" if run.status == "queued" else run.status
 
 
 def progress_line(now: Progress) -> str:

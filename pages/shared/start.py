@@ -15,6 +15,7 @@ from cellcutter_core.runs.store import Run
 from cellcutter_core.training.datasets import make_dataset
 from pages.shared import other_images, panels, state, views
 from pages.shared.caching import cached, cached_others, cached_runs
+from pages.shared.class_note import in_class
 from pages.shared.person import person
 from pages.shared.run_words import format_duration
 from pages.shared.waiting import others_first
@@ -49,6 +50,7 @@ def start_run() -> Run:
         reading=state.choices().source.reading,
         owner=person(),
         **state.description(),
+        **in_class(),
     )
     other_images.forget_refused()
     cached_runs.jobs().submit(run)

@@ -31,10 +31,11 @@ from cellcutter_core.choices.link import (
 )
 from cellcutter_core.choices.sources import choices_of, markers_of
 from cellcutter_core.markers.finding import Nuclei
-from cellcutter_core.people.access import note_opened, visible
+from cellcutter_core.people.access import is_own, note_opened, visible
 from cellcutter_core.people.access import open_run as open_run_for
 from cellcutter_core.runs.folder import RunSummary, list_runs
 from cellcutter_core.runs.store import Run
+from cellcutter_core.sweeps.classroom import Classroom, find_class
 from pages.shared import views
 from pages.shared.person import person
 
@@ -44,6 +45,7 @@ WANTED_PAGE = "wanted_page"
 CHOICES = "choices"
 DRAFT = "draft"
 RUN = "run"
+CLASS = "class"
 COMPLAINT = "complaint"
 EDITS = "edits"
 BEFORE = "draft_before"
@@ -72,6 +74,7 @@ def _open_url() -> None:
         st.session_state[DRAFT] = Draft(person=person())
         _try(lambda: _open_draft(st.query_params.get("draft")))
         _try(_open_experiment)
+        _try(_join_class)
     wanted = st.query_params.get("run")
     if wanted and wanted != st.session_state.get(RUN):
         # Without a draft, all pages show the choices that the run was made from.
@@ -131,11 +134,33 @@ def experiment_to_run() -> View | None:
     return st.session_state[LINK][1]
 
 
+def _join_class() -> None:
+    """Join the class in the URL; who comes for the first time begins with its choices."""
+    if wanted := st.query_params.get("class"):
+        room = find_class(wanted)
+        st.session_state[CLASS] = wanted
+        if not draft().exists and not is_own(room.owner, person()):
+            take(room.choices_for(person()))
+
+
+def classroom() -> Classroom | None:
+    """Return the class that the visitor is in, or None."""
+    if CLASS not in st.session_state:
+        return None
+    try:
+        return find_class(st.session_state[CLASS])
+    except ValueError as error:
+        del st.session_state[CLASS]
+        complain(str(error))
+        return None
+
+
 def _write_url() -> None:
     wanted = url()
     if "draft" in wanted or "run" in wanted:
         for name in experiment_in(st.query_params):
             del st.query_params[name]
+    if experiment_to_run() is None:
         for name, value in wanted.items():
             if st.query_params.get(name) != value:
                 st.query_params[name] = value
@@ -145,8 +170,9 @@ def url() -> dict[str, str]:
     """Return the query parameters that a link to another page needs."""
     if experiment_to_run() is not None:
         return st.session_state[LINK][0]
-    found = {"draft": draft().id} if draft().exists else {}
-    return found | ({"run": st.session_state[RUN]} if st.session_state.get(RUN) else {})
+    found = {name: st.session_state.get(name) for name in (RUN, CLASS)}
+    found["draft"] = draft().id if draft().exists else None
+    return {name: value for name, value in found.items() if value}
 
 
 def choices() -> Choices:

@@ -29,6 +29,7 @@ PAGES = (
     "runs",
     "sweep",
     "apply",
+    "classroom",
     "server",
 )
 LONGEST_TRAINING = 600

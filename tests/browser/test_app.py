@@ -23,7 +23,10 @@ SOON, TRAINED = 1000 * ANSWERED, 1000 * LONGEST
 # After this a click is taken to be lost.
 CLICKED = 60_000
 REAL = ROOT.parent / "shared" / "data" / "bbbc018_ht29" / "00733.npz"
-PAGES = ("data", "mask", "cells", "train", "compare", "results", "runs", "sweep", "apply", "server")
+PAGES = (
+    *("data", "mask", "cells", "train", "compare", "results", "runs", "sweep", "apply"),
+    *("classroom", "server"),
+)
 
 
 def settled(page: Any) -> None:

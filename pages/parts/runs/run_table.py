@@ -10,7 +10,7 @@ import streamlit as st
 from cellcutter_core.runs import names
 from cellcutter_core.runs.folder import RunSummary
 from pages.shared.caching import cached_runs
-from pages.shared.run_words import format_duration
+from pages.shared.run_words import format_duration, status_of
 
 PER_PAGE = 50
 """Runs on one page of the table: so many small pictures are drawn at once."""
@@ -33,11 +33,6 @@ ORDERS: dict[str, tuple[Callable[[RunSummary], Any], bool]] = {
     "by image": (lambda run: names.image_of(run.description), False),
     "by settings": (lambda run: names.how(run.description), False),
 }
-
-
-def status_of(run: RunSummary) -> str:
-    """Return the status of a run in a word."""
-    return "collapsed" if run.collapsed else "waiting" if run.status == "queued" else run.status
 
 
 def matching(runs: list[RunSummary], *, text: str, status: str, starred: bool) -> list[RunSummary]:

@@ -1,0 +1,45 @@
+"""What a person in a class sees on the page Train: what is theirs, and their name on the wall."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from cellcutter_core.people.access import is_own
+from cellcutter_core.sweeps.variations import value_in_words
+from pages.shared import panels, state
+from pages.shared.person import person
+
+NAME = "class_name"
+
+
+def class_note() -> None:
+    """Show which class the visitor is in, and ask for the name on the wall."""
+    room = state.classroom()
+    if room is None:
+        return
+    line = f"You are in the class **{room.name}**."
+    if room.variation is not None and not is_own(room.owner, person()):
+        group = getattr(room.choices_for(person()).config, room.variation.group)
+        value = value_in_words(getattr(group, room.variation.name))
+        line += f" Yours: {room.variation.name.replace('_', ' ')} **{value}**."
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.markdown(f"{line} The runs that you start are on its wall.", width="content")
+        panels.link("classroom", "The wall")
+    st.text_input(
+        "Your name on the wall",
+        max_chars=80,
+        key=NAME,
+        persist_state="session",
+        placeholder="optional",
+        width=300,
+    )
+
+
+def in_class() -> dict[str, Any]:
+    """Return what the description of a new run says of the visitor's class; empty without one."""
+    room = state.classroom()
+    if room is None:
+        return {}
+    return {"classroom": room.id, "name": (st.session_state.get(NAME) or "").strip()}
