@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, wait
 from functools import cache
 from typing import Any, TypeVar
 
@@ -29,11 +30,17 @@ class NotYet(Exception):
     ----------
     slot, key : str
         Slot and key of the computation, see `aside`.
+    call : Call, optional
+        The computation, if it was started.
     """
 
-    def __init__(self, slot: str, key: str) -> None:
+    def __init__(self, slot: str, key: str, call: Call | None = None) -> None:
         super().__init__(slot)
-        self.slot, self.key = slot, key
+        self.slot, self.key, self._call = slot, key, call
+
+    def is_over(self) -> bool:
+        """Wait a moment; return whether it is worth asking again."""
+        return self._call is None or bool(wait([self._call.future], PATIENCE).done)
 
 
 class Cancelled(ValueError):
@@ -96,7 +103,7 @@ def aside(
     except (TimeoutError, CancelledError):
         if held.future.cancelled():
             del st.session_state[slot]
-        raise NotYet(slot, key) from None
+        raise NotYet(slot, key, held) from None
     except Exception:
         del st.session_state[slot]
         raise
@@ -132,7 +139,9 @@ def rest() -> None:
         note.empty()
 
 
-def waited(compute: Callable[[], T], note: DeltaGenerator | None = None) -> T:
+def waited(
+    compute: Callable[[], T], note: DeltaGenerator | None = None, *, most: float | None = None
+) -> T:
     """Call `compute` until it does not raise `NotYet`, and return its result.
 
     Parameters
@@ -140,6 +149,8 @@ def waited(compute: Callable[[], T], note: DeltaGenerator | None = None) -> T:
     compute : callable
     note : placeholder, optional
         Where to show the waiting time; made here if needed.
+    most : float, optional
+        Seconds after which it raises the `NotYet` itself; the computation goes on.
     """
     start = time.monotonic()
     line: DeltaGenerator | None = None
@@ -151,6 +162,8 @@ def waited(compute: Callable[[], T], note: DeltaGenerator | None = None) -> T:
             return found
         except NotYet as waits:
             seconds = time.monotonic() - start
+            if most is not None and seconds > most:
+                raise
             note = st.empty() if note is None else note
             if line is None and seconds > CANCEL_AFTER:
                 with note.container(horizontal=True, vertical_alignment="center"):
@@ -161,5 +174,9 @@ def waited(compute: Callable[[], T], note: DeltaGenerator | None = None) -> T:
                         on_click=_cancel,
                         args=(waits.slot,),
                     )
-            # Writing also lets Streamlit stop this run here if the visitor does something else.
             (line or note).caption(f":material/hourglass_top: Computing, {seconds:.0f} s")
+            # Many visitors may wait, so this takes next to nothing until the number is another one.
+            # A look at the session lets Streamlit stop this run if the visitor does something else.
+            another = math.floor(seconds + 0.5) + 0.5
+            while not waits.is_over() and time.monotonic() - start < another:
+                st.session_state.get(waits.slot)
