@@ -26,7 +26,7 @@ def _mask_or_preview() -> tuple[NDArray[np.bool_], float | None]:
     if state.choices().config.mask.automatic:
         return cached.timed_mask(note)
     try:
-        return cached.known_mask()
+        return cached.soon_mask(note)
     except NotYet:
         return cached.mask_preview(note), None
 

@@ -14,6 +14,7 @@ import pytest
 import streamlit as st
 import tifffile
 from opening import at_page
+from patience import LONGEST
 from samples import sample
 from streamlit.testing.v1 import AppTest
 
@@ -26,6 +27,7 @@ from cellcutter_core.export.formats.rois import roi_set
 from cellcutter_core.images.image import Image
 from cellcutter_core.simulation.sample import save
 from pages.shared import state
+from pages.shared.caching import cached
 from pages.shared.viewer.picture import Edit
 
 
@@ -657,6 +659,26 @@ def test_values_chosen_by_hand_are_there_again_after_automatic() -> None:
     by_hand(app)
     assert chosen(app).config.mask == mine
     assert mine.max_weight == 3
+
+
+@pytest.mark.parametrize(
+    ("largest", "patience", "n_previews"), [(0, LONGEST, 1), (10**6, LONGEST, 0), (10**6, -1, 1)]
+)
+def test_a_preview_is_shown_only_where_the_cut_takes_long(
+    monkeypatch: pytest.MonkeyPatch, largest: int, patience: float, n_previews: int
+) -> None:
+    monkeypatch.setattr(cached, "LARGEST_WITHOUT_PREVIEW", largest)
+    monkeypatch.setattr(cached, "CANCEL_AFTER", patience)
+    app = by_hand(opened("mask"))
+    asked, preview = [], cached.mask_preview
+    monkeypatch.setattr(cached, "mask_preview", lambda note: asked.append(note) or preview(note))
+    before = area(app)
+    slider = app.select_slider(key="mask_prior")
+    slider.set_value(float(slider.options[20])).run()
+    assert not app.exception
+    assert area(app) < before
+    assert metric(app, "Time").endswith(" s")
+    assert len(asked) == n_previews
 
 
 def test_a_mask_that_was_cancelled_is_computed_when_asked_for() -> None:

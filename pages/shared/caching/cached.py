@@ -34,11 +34,13 @@ from cellcutter_core.training.image_inputs import inputs_of, truth_of
 from cellcutter_core.training.inputs import Inputs, Truth
 from cellcutter_core.view.render import Rgb, composite, overlay
 from pages.shared import state
-from pages.shared.caching.in_child import NotYet, aside, waited
+from pages.shared.caching.in_child import CANCEL_AFTER, NotYet, aside, waited
 from pages.shared.caching.stores import kept
 
 # Number of pixels. A step on a larger region is computed only when the user asks for it.
 LARGEST_AT_ONCE = 1_200_000
+# Number of pixels. Up to here a graph cut takes less than its preview, nearly always.
+LARGEST_WITHOUT_PREVIEW = 600 * 600
 
 
 # The image ----------------------------------------------------------------------------------------
@@ -210,6 +212,21 @@ def known_mask(*, ask: bool = False) -> tuple[NDArray[np.bool_], float]:
     """
     given = state.edited_markers() is not None
     return _mask(step_keys()["mask"], image(), state.choices().config, markers(), given, ask)
+
+
+def soon_mask(note: DeltaGenerator | None = None) -> tuple[NDArray[np.bool_], float]:
+    """Return what `timed_mask` returns, unless a preview would be there much earlier.
+
+    Raises
+    ------
+    NotYet
+        If it is not computed yet and the region is large, or it takes long for a small one. Then
+        its computation goes on.
+    """
+    top, left, bottom, right = region()
+    if (bottom - top) * (right - left) > LARGEST_WITHOUT_PREVIEW:
+        return known_mask()
+    return waited(lambda: known_mask(ask=True), note, most=CANCEL_AFTER)
 
 
 def mask() -> NDArray[np.bool_]:
