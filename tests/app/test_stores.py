@@ -1,0 +1,52 @@
+"""What becomes of the memory of pages."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import types
+import weakref
+from collections.abc import Iterator
+
+import pytest
+from opening import at_page
+
+from pages.shared.caching import stores
+
+
+@pytest.fixture(autouse=True)
+def nothing_apart(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(stores, "_n_modules", 0)
+    gc.unfreeze()
+    yield
+    gc.unfreeze()
+
+
+class Circle:
+    """Something that only the collection of garbage frees."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_a_page_sets_what_modules_hold_apart_and_garbage_still_goes() -> None:
+    at_page("runs").run()
+    assert gc.get_freeze_count() > 50_000
+    garbage = weakref.ref(Circle())
+    gc.collect()
+    assert garbage() is None
+
+
+def test_what_was_set_apart_and_is_garbage_goes_when_another_module_is_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    circle = Circle()
+    stores.set_modules_apart()
+    garbage = weakref.ref(circle)
+    del circle
+    gc.collect()
+    stores.set_modules_apart()
+    assert garbage() is not None
+    monkeypatch.setitem(sys.modules, "one_more_module", types.ModuleType("one_more_module"))
+    stores.set_modules_apart()
+    assert garbage() is None
