@@ -19,6 +19,9 @@ from cellcutter_core.processes.threads import Threads
 # More children than this cost memory without saving time.
 MOST_CHILDREN = 4
 
+SLOW = 3.0
+"""Seconds after which a call makes room for another one, and goes on beside it."""
+
 LONGEST = 600.0
 """Seconds that a call may take. Then it is ended, and waiting calls get their turn."""
 
@@ -30,6 +33,7 @@ class Call:
         self.key = key
         self.n_askers = 0
         self.child: Child | None = None
+        self.has_made_room = False
         self.future: Future[tuple[Any, float]] = Future()
 
     def result(self, timeout: float | None = None) -> tuple[Any, float]:
@@ -52,20 +56,30 @@ class Call:
 class Calls:
     """A pool of child processes, and the calls they are computing.
 
+    Somebody's slow call does not hold up the short ones of others: it makes room for one of them
+    and goes on beside it.
+
     Parameters
     ----------
     n_children : int, optional
-        How many calls may run at once; default one for each processor core, at most 4.
+        How many calls may run at once, and how many slow ones beside them; default one for each
+        processor core, at most 4.
+    slow : float
+        Seconds after which a call is slow.
     longest : float
         Seconds after which a call is ended with a ValueError.
     """
 
-    def __init__(self, n_children: int | None = None, *, longest: float = LONGEST) -> None:
-        self._longest = longest
+    def __init__(
+        self, n_children: int | None = None, *, slow: float = SLOW, longest: float = LONGEST
+    ) -> None:
+        n = n_children or min(os.cpu_count() or 1, MOST_CHILDREN)
+        self._slow, self._longest = slow, longest
         self._lock = threading.Lock()
         self._going: dict[str, Call] = {}
         self._idle: list[Child] = []
-        self._threads = Threads(n_children or min(os.cpu_count() or 1, MOST_CHILDREN))
+        self._places = threading.Semaphore(n)
+        self._threads = Threads(2 * n)
 
     def ask(self, key: str, function: Callable[..., Any], *args: Any) -> Call:
         """Call a function in a child, or join a pending call with the same key.
@@ -99,14 +113,35 @@ class Calls:
                 call.child = None
 
     def _answer(self, call: Call, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        """Answer a call once there is a place for it."""
+        self._places.acquire()
+        try:
+            self._let_answer(call, function, args)
+        finally:
+            with self._lock:
+                call.child = None
+            if not call.has_made_room:
+                self._places.release()
+
+    def _make_room(self, call: Call) -> None:
+        """Give the place of a slow call to another one."""
+        with self._lock:
+            if call.child is None or call.has_made_room:
+                return
+            call.has_made_room = True
+        self._places.release()
+
+    def _let_answer(self, call: Call, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         """Find a child, wait for its answer, pass it on."""
         while (child := self._child(call)) is not None:
             answer: Any = None
             error: Exception | None = None
             too_long = threading.Event()
             limit = threading.Timer(self._longest, _end, [child, too_long])
-            limit.daemon = True
-            limit.start()
+            slow = threading.Timer(self._slow, self._make_room, [call])
+            for timer in (limit, slow):
+                timer.daemon = True
+                timer.start()
             n_before = child.n_answers
             try:
                 answer = child.call(function, *args)
@@ -128,6 +163,7 @@ class Calls:
                 error = raised
             finally:
                 limit.cancel()
+                slow.cancel()
             with self._lock:
                 if call.future.cancelled():
                     child.close()

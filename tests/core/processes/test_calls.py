@@ -121,3 +121,30 @@ def test_an_idle_child_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(EOFError):
         child.call(int, "7")
     child.close()
+
+
+@pytest.fixture
+def impatient() -> Iterator[Calls]:
+    made = Calls(1, slow=0.2)
+    yield made
+    for child in made._idle:
+        child.close()
+
+
+def test_a_slow_call_makes_room_for_another(impatient: Calls) -> None:
+    endless = impatient.ask("endless", time.sleep, 1000)
+    assert impatient.ask("short", int, "7").result(LONGEST)[0] == 7
+    # There is room for one slow call beside another one: the third is waited for.
+    second = impatient.ask("second", time.sleep, 1000)
+    assert _soon(lambda: second.has_made_room)
+    third = impatient.ask("third", int, "8")
+    assert third.child is None
+    impatient.leave(endless)
+    assert third.result(LONGEST)[0] == 8
+    impatient.leave(second)
+
+
+def test_a_slow_call_gives_its_place_back_only_once(impatient: Calls) -> None:
+    for number in range(3):
+        impatient.ask(f"slow {number}", time.sleep, 0.5).result(LONGEST)
+    assert _soon(lambda: impatient._places._value == 1)
