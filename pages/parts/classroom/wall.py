@@ -10,7 +10,8 @@ from cellcutter_core.sweeps.variations import value_in_words
 from pages.shared.caching import cached_runs
 from pages.shared.run_words import status_of
 
-COLUMNS = 6
+# Of a picture, in px: six in a row of a page, two on a phone.
+WIDTH = 170
 # The pictures of so many runs are drawn at once; a class has about thirty.
 MOST_SHOWN = 120
 EVERY = 2.0
@@ -42,10 +43,9 @@ def _wall(room: Classroom, *, may_open: bool) -> None:
     for value, group in _by_value(room, shown):
         if room.variation is not None:
             st.markdown(f"**{room.variation.name.replace('_', ' ')} {value}**")
-        for start in range(0, len(group), COLUMNS):
-            row = group[start : start + COLUMNS]
-            for place, run in zip(st.columns(COLUMNS), row, strict=False):
-                with place:
+        with st.container(horizontal=True, gap="small"):
+            for run in group:
+                with st.container(width=WIDTH, gap=None):
                     _tile(run, pictures.get(run.id), may_open=may_open)
 
 
