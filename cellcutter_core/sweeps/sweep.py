@@ -271,25 +271,30 @@ class Sweep:
         """Describe a run by its values, as in "lam 0.5, seed 3"."""
         return in_words(self.variations, values)
 
-    def as_csv(self) -> str:
-        """Return a table with a line for each run: its values, id, status, time and scores."""
+    def as_csv(self, rows: Sequence[Row] | None = None) -> str:
+        """Return a table with a line for each run: its values, id, status, time and scores.
+
+        `rows` are those of `rows`, if they were read already.
+        """
         columns = ["run", "status", "message", "epochs_done", "epochs", "seconds"]
         columns += ["loss", "ap50", "ap75"]
         file = io.StringIO()
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([*(one.setting for one in self.variations), *columns])
-        for row in self.rows():
+        for row in self.rows() if rows is None else rows:
             found = (row.run_id, row.status, row.message, row.epochs_done, row.epochs)
             measured = (round(row.seconds, 2), row.loss, row.ap50, row.ap75)
             writer.writerow([*row.values, *found, *measured])
         return file.getvalue()
 
-    def best(self) -> Row | None:
+    def best(self, rows: Sequence[Row] | None = None) -> Row | None:
         """Return the run with the highest AP at IoU 0.75, then 0.5; without truth None.
 
+        `rows` are those of `rows`, if they were read already.
         Losses of unlike settings cannot be compared, so they do not decide.
         """
-        scored = [row for row in self.rows() if row.is_done and row.ap75 is not None]
+        rows = self.rows() if rows is None else rows
+        scored = [row for row in rows if row.is_done and row.ap75 is not None]
         return max(scored, key=lambda row: (row.ap75 or 0.0, row.ap50 or 0.0), default=None)
 
 

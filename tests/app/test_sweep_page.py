@@ -6,6 +6,8 @@ from made_runs import asked, open_page, shown, words
 from cellcutter_core.choices.choices import Source
 from cellcutter_core.runs.store import Run
 from cellcutter_core.sweeps.sweep import list_sweeps
+from pages.parts.sweep import planning
+from pages.shared.caching.in_child import Cancelled
 
 __all__ = ["asked"]
 
@@ -121,3 +123,18 @@ def test_other_images_are_left_out_of_a_sweep_and_the_page_says_so():
     (sweep,) = list_sweeps()
     assert sweep.about.choices["others"] == []
     assert not Run(sweep.path_of(sweep.about.members[0])).description.others
+
+
+def test_a_cancelled_mask_ends_the_writing_and_refuses_no_setting(asked, monkeypatch):
+    prepared = planning._prepared
+
+    def cancelled(config):
+        if config.training.lam == 1:
+            raise Cancelled("sweep")
+        return prepared(config)
+
+    monkeypatch.setattr(planning, "_prepared", cancelled)
+    app = planned("0.5, 1, 2")
+    shown(app.button(key="sweep_start").click().run())
+    (sweep,) = list_sweeps()
+    assert [row.status for row in sweep.rows()] == ["queued", "missing", "missing"]

@@ -90,9 +90,9 @@ def _title(variation: Variation) -> str:
     return variation.name.replace("_", " ")
 
 
-def plot(sweep: Sweep) -> None:
+def plot(sweep: Sweep, rows: list[Row]) -> None:
     """Plot scores against a varied setting, if there are scores."""
-    scored = [row for row in sweep.rows() if row.ap75 is not None and row.ap50 is not None]
+    scored = [row for row in rows if row.ap75 is not None and row.ap50 is not None]
     if not scored:
         return
     names = [one.setting for one in sweep.variations]
@@ -116,7 +116,7 @@ def plot(sweep: Sweep) -> None:
     )
 
 
-def table(sweep: Sweep) -> None:
+def table(sweep: Sweep, rows: list[Row]) -> None:
     """Show a line for each run, and offer the table as a file."""
     names = [one.name for one in sweep.variations]
     st.dataframe(
@@ -129,7 +129,7 @@ def table(sweep: Sweep) -> None:
                 "seconds": row.seconds,
                 "run": row.run_id,
             }
-            for row in sweep.rows()
+            for row in rows
         ],
         hide_index=True,
         key="sweep_table",
@@ -137,7 +137,7 @@ def table(sweep: Sweep) -> None:
     )
     st.download_button(
         "Table as CSV",
-        sweep.as_csv(),
+        sweep.as_csv(rows),
         f"sweep-{sweep.id}.csv",
         "text/csv",
         icon=":material/download:",
@@ -151,12 +151,11 @@ def _plain(value: Value) -> Value:
     return value_in_words(value) if isinstance(value, bool) or value is None else value
 
 
-def controls(sweep: Sweep) -> None:
+def controls(sweep: Sweep, rows: list[Row]) -> None:
     """Stop or continue a sweep, or take the settings of its best run."""
-    rows = sweep.rows()
     going = [row for row in rows if row.is_under_way]
     ended = [row for row in rows if row.status in ("stopped", "failed", "crashed")]
-    best = sweep.best()
+    best = sweep.best(rows)
     with st.container(horizontal=True):
         if (
             st.button("Stop", icon=":material/stop:", disabled=not going, key="sweep_stop")

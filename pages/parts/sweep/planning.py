@@ -26,11 +26,18 @@ from cellcutter_core.training.datasets import make_dataset
 from cellcutter_core.training.inputs import Inputs, Truth
 from pages.shared import state
 from pages.shared.caching import cached, cached_runs
-from pages.shared.caching.in_child import aside, waited
+from pages.shared.caching.in_child import Cancelled, aside, waited
 from pages.shared.person import person
 from pages.shared.run_words import format_duration
 
 NOTHING = "nothing"
+
+
+class _GivenUp(Exception):
+    """The visitor has cancelled a mask: no setting is wrong, but no more runs are wanted."""
+
+    def __init__(self, cancelled: Cancelled) -> None:
+        self.cancelled = cancelled
 
 
 def planned() -> list[Variation]:
@@ -121,7 +128,10 @@ def start(variations: list[Variation]) -> Sweep:
     )
 
     def write(path: Path, config: Config) -> Run:
-        prepared = _prepared(config)
+        try:
+            prepared = _prepared(config)
+        except Cancelled as error:
+            raise _GivenUp(error) from None
         # An error in the crops is raised here, before anything is written.
         make_dataset(prepared[0], config)
         return Run.of_image(
@@ -137,10 +147,14 @@ def start(variations: list[Variation]) -> Sweep:
 
     n = len(sweep.about.members)
     bar = st.progress(0.0, f"Writing {n} runs …")
-    for number, run in enumerate(sweep.write_runs(write), 1):
-        bar.progress(number / n, f"Writing run {number} of {n} …")
-        cached_runs.jobs().submit(run, line=sweep.id)
-    bar.empty()
+    try:
+        for number, run in enumerate(sweep.write_runs(write), 1):
+            bar.progress(number / n, f"Writing run {number} of {n} …")
+            cached_runs.jobs().submit(run, line=sweep.id)
+    except _GivenUp as given_up:
+        raise given_up.cancelled from None
+    finally:
+        bar.empty()
     return sweep
 
 
