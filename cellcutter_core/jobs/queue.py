@@ -214,6 +214,17 @@ class Jobs:
             # Started by a server that has ended, or from the command line: no task waits for it.
             threading.Thread(target=_end, args=(str(folder.path),), daemon=True).start()
 
+    def has_task(self, folder: JobFolder) -> bool:
+        """Return whether a task from here waits for a job, works on it, or will do so again.
+
+        A job whose machine is lost counts as crashed until its task has begun on another one.
+        """
+        path = str(folder.path.absolute())
+        with self._lock:
+            task = self._given.get(path)
+            waits = any(job.path == path for job in self._waiting)
+        return waits or (task is not None and not task.done())
+
     def position(self, folder: JobFolder) -> int | None:
         """Return 1 for the job that starts next, and so on; None if it is not queued here."""
         path = str(folder.path.absolute())

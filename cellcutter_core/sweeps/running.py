@@ -94,8 +94,11 @@ def execute(
             for run in waiting.values():
                 jobs.cancel(run)
         for row in sweep.rows():
-            if row.run_id in waiting and not row.is_under_way:
-                del waiting[row.run_id]
-                ended(row)
+            if row.run_id not in waiting or row.is_under_way:
+                continue
+            if row.status == "crashed" and jobs.has_task(waiting[row.run_id]):
+                continue  # Another worker takes it over.
+            del waiting[row.run_id]
+            ended(row)
         if waiting:
             time.sleep(_LOOK_EVERY)

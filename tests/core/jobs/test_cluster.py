@@ -1,7 +1,4 @@
-"""Jobs on a Dask cluster: a real scheduler and real workers, mostly with a child that pretends.
-
-The child holds the real lock. It "trains" as many epochs as the file `go` beside the run allows.
-"""
+"""Jobs on a Dask cluster: a real scheduler and real workers, mostly with a child that pretends."""
 
 import json
 import os
@@ -11,20 +8,21 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 
 import dask_processes
 import numpy as np
 import pytest
+from dask_processes import Processes, live_workers, n_workers
 from patience import LONGEST, until
+from pretended import FAKE, PRELOAD, allow, epochs, starts, status
 
 from cellcutter_core.__main__ import main
 from cellcutter_core.config import Config, CropSettings, NetworkSettings, TrainingSettings
 from cellcutter_core.jobs import executors
 from cellcutter_core.jobs import queue as jobs_module
-from cellcutter_core.jobs.executors import Cluster, chosen_executor
+from cellcutter_core.jobs.executors import chosen_executor
 from cellcutter_core.jobs.queue import Jobs, work_in_child
 from cellcutter_core.processes.threads import Threads
 from cellcutter_core.runs.lock import FORGOTTEN_AFTER, process_exists
@@ -41,82 +39,16 @@ TINY = Config(
         epochs=4, steps=1, area=None, crops=4, crops_at_once=4, precision="float32"
     ),
 )
-FAKE = """
-import sys, time
-from cellcutter_core.runs.store import Run
-run = Run(sys.argv[1])
-go = run.path.parent / "go"
-epochs = run.progress.epochs
-with run.worked_on(epochs=epochs):
-    done = run.progress.epochs_done
-    while done < epochs and not run.asked_to_stop:
-        if go.exists() and done < int(go.read_text() or epochs):
-            done += 1
-            run.record("epoch", epoch=done, seconds=1.0)
-        else:
-            time.sleep(0.02)
-    run.record("finished" if done >= epochs else "stopped")
-"""
-# What a worker loads: it starts the fake child, except beside a file `real`.
-PRELOAD = f"""
-import sys
-from pathlib import Path
-from cellcutter_core.jobs import queue
-real = queue.child_command
-def command(path):
-    if (Path(path).parent / "real").exists():
-        return real(path)
-    return [sys.executable, "-c", {FAKE!r}, path]
-queue.child_command = command
-"""
 
 
-class Processes:
-    """A scheduler and its workers."""
-
-    def __init__(self, folder):
-        self.folder, self.workers = folder, []
-        (folder / "fake_child.py").write_text(PRELOAD)
-        self.port = dask_processes.free_port()
-        self.address = f"tcp://127.0.0.1:{self.port}"
-        self.start_scheduler()
-
-    def start_scheduler(self):
-        log = self.folder / "scheduler.log"
-        self.scheduler = dask_processes.start_scheduler(self.port, log=log)
-        until(self.listens)
-
-    def listens(self):
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-            return True
-        return False
-
-    def start_worker(self, *more):
-        worker = dask_processes.start_worker(
-            self.address,
-            "--preload",
-            "fake_child",
-            *more,
-            log=self.folder / "workers.log",
-            path=[self.folder],
-        )
-        self.workers.append(worker)
-        return worker
-
-    def kill(self, pid):
-        """Kill a worker; the others stay."""
-        [worker] = [one for one in self.workers if one.pid == pid]
-        self.workers.remove(worker)
-        dask_processes.end(worker)
-
-    def close(self):
-        for one in (*self.workers, self.scheduler):
-            dask_processes.end(one)
+def new_processes(folder):
+    (folder / "fake_child.py").write_text(PRELOAD)
+    return Processes(folder, "fake_child")
 
 
 @pytest.fixture(scope="module")
 def processes(tmp_path_factory):
-    made = Processes(tmp_path_factory.mktemp("cluster"))
+    made = new_processes(tmp_path_factory.mktemp("cluster"))
     yield made
     made.close()
 
@@ -124,23 +56,8 @@ def processes(tmp_path_factory):
 @pytest.fixture
 def cluster(processes):
     """An executor with two live workers."""
-    with two_workers(processes) as executor:
+    with live_workers(processes, 2) as executor:
         yield executor
-
-
-@contextmanager
-def two_workers(processes):
-    executor = Cluster(processes.address)
-    while len(processes.workers) < 2:
-        processes.start_worker()
-    until(lambda: n_workers(executor) == 2)
-    yield executor
-    executor.close()
-
-
-def n_workers(executor):
-    executor.connect()
-    return executor.n_workers
 
 
 @pytest.fixture(autouse=True)
@@ -167,24 +84,6 @@ def inputs():
 
 def new_runs(folder, names, config=TINY):
     return [Run.create(folder / name, inputs(), config) for name in names]
-
-
-def status(run):
-    return run.progress.status
-
-
-def starts(run):
-    return [event for event in run.events() if event["kind"] == "started"]
-
-
-def epochs(run):
-    return [event["epoch"] for event in run.events() if event["kind"] == "epoch"]
-
-
-def allow(folder, n_epochs=""):
-    """Let the fake children train to this epoch, or to the end; the file appears whole."""
-    (folder / ".go").write_text(str(n_epochs))
-    (folder / ".go").replace(folder / "go")
 
 
 def worker_of(run):
@@ -289,9 +188,9 @@ def test_queued_and_running_ones_are_cancelled(folder, cluster):
 
 
 def test_a_scheduler_that_goes_away_loses_no_run(folder, tmp_path_factory, monkeypatch):
-    own = Processes(tmp_path_factory.mktemp("own"))
+    own = new_processes(tmp_path_factory.mktemp("own"))
     runs = new_runs(folder, "abcd")
-    with two_workers(own) as cluster:
+    with live_workers(own, 2) as cluster:
         jobs = Jobs(cluster)
         allow(folder)
         jobs.submit(runs[0])

@@ -4,6 +4,9 @@ import csv
 import io
 import json
 import shutil
+import socket
+import subprocess
+import sys
 import time
 
 import pytest
@@ -142,6 +145,38 @@ def test_the_id_of_a_run_cannot_lead_out_of_the_folder(sweep):
     file.write_text(json.dumps(said))
     with pytest.raises(ValueError, match="is not the id of a run"):
         Sweep(sweep.folder).rows()
+
+
+@pytest.mark.parametrize("is_taken_over", [True, False])
+def test_a_crashed_run_is_waited_for_while_it_has_a_task(sweep, is_taken_over):
+    """Another worker of a cluster takes it over, unless the task is lost as well."""
+    lost, *others = [Run(sweep.path_of(member)) for member in sweep.about.members]
+    for run in others:
+        trained(run, ap75=0.5)
+    ended_before = subprocess.Popen([sys.executable, "-c", ""])
+    ended_before.wait()
+    lost.record("started", pid=ended_before.pid, host=socket.gethostname(), epochs=1)
+    assert lost.progress.status == "crashed"
+    n_asked = 0
+
+    class OneTask:
+        def position(self, run):
+            return 1
+
+        def has_task(self, run):
+            nonlocal n_asked
+            n_asked += 1
+            if n_asked == 2 and is_taken_over:
+                trained(run, ap75=0.6)
+            return n_asked < 3
+
+        def cancel(self, run):
+            raise AssertionError("it hangs")
+
+    ended, end = [], time.monotonic() + LONGEST
+    execute(sweep, OneTask(), ended=ended.append, stop=lambda: time.monotonic() > end)
+    assert [row.status for row in ended] == ["finished" if is_taken_over else "crashed"]
+    assert n_asked == (2 if is_taken_over else 3)
 
 
 def test_a_stopped_sweep_goes_on_where_it_was(sweep, monkeypatch):
