@@ -93,12 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         "may be given up to three times; see the command settings",
     )
     sweep.add_argument("--out", type=Path, required=True, help="folder for the runs")
-    sweep.add_argument(
-        "--scheduler",
-        metavar="ADDRESS",
-        help="train on the workers of this Dask scheduler, for example tcp://host:8786; OUT must "
-        "lie in a folder that they share (default: CELLCUTTER_SCHEDULER, or else here)",
-    )
+    _scheduler_option(sweep, "train", "OUT must lie in a folder")
     sweep.set_defaults(command=_sweep)
 
     proceed = commands.add_parser(
@@ -131,6 +126,11 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         help="labels, rois, table ..., as in the command export; may be given several times "
         "(default: labels, table, overlay)",
+    )
+    _scheduler_option(
+        apply,
+        "find the cells of images and of blocks of large ones",
+        "RUN, images and OUT must lie in folders",
     )
     _reading_options(apply)
     apply.set_defaults(command=_apply)
@@ -309,6 +309,25 @@ def _reading_options(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _scheduler_option(command: argparse.ArgumentParser, what: str, shared: str) -> None:
+    command.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help=f"{what} on the workers of this Dask scheduler, for example tcp://host:8786; {shared} "
+        "that they share (default: CELLCUTTER_SCHEDULER, or else here)",
+    )
+
+
+def _connected(scheduler: str | None) -> Any:
+    """Return where tasks run; what is wrong with a scheduler is said before the work begins."""
+    from cellcutter_core.jobs.executors import Cluster, chosen_executor
+
+    executor = chosen_executor(scheduler)
+    if isinstance(executor, Cluster):
+        executor.connect()
+    return executor
+
+
 def _pixel_size_option(command: argparse.ArgumentParser, default: str) -> None:
     command.add_argument(
         "--pixel-size",
@@ -415,7 +434,6 @@ def _known(chosen: argparse.Namespace, files: Sequence[str | Path]) -> dict[str,
 def _sweep(chosen: argparse.Namespace) -> None:
     from cellcutter_core.files import atomic
     from cellcutter_core.images.description import lines_of
-    from cellcutter_core.jobs.executors import Cluster, chosen_executor
     from cellcutter_core.jobs.queue import Jobs
     from cellcutter_core.processes.ending import asked_to_end
     from cellcutter_core.sweeps.running import execute, writer
@@ -424,9 +442,7 @@ def _sweep(chosen: argparse.Namespace) -> None:
 
     config = _config(chosen)
     variations = [Variation.parse(given) for given in chosen.vary]
-    executor = chosen_executor(chosen.scheduler)
-    if isinstance(executor, Cluster):
-        executor.connect()  # What is wrong with it is said before the work begins.
+    executor = _connected(chosen.scheduler)
     image, files = _given_image(chosen)
     if (chosen.out / FILE).exists():
         sweep = Sweep(chosen.out)
@@ -576,14 +592,16 @@ def _write_results(run: Any) -> None:
 
 def _apply(chosen: argparse.Namespace) -> None:
     from cellcutter_core.apply.applying import Trained
+    from cellcutter_core.apply.applying_elsewhere import apply_elsewhere
     from cellcutter_core.apply.applying_to_files import apply_to_files
-    from cellcutter_core.apply.outcomes import SUMMARY, USUAL_FORMATS, check_free
+    from cellcutter_core.apply.outcomes import SUMMARY, USUAL_FORMATS, Outcome, check_free
     from cellcutter_core.choices.sources import channel_names_of
     from cellcutter_core.images.file_sets.given_files import (
         describe_files,
         image_files,
         named_images,
     )
+    from cellcutter_core.jobs.executors import Cluster
     from cellcutter_core.jobs.progress_bar import share_bar
     from cellcutter_core.network.backend import backend
     from cellcutter_core.runs.store import Run
@@ -597,6 +615,7 @@ def _apply(chosen: argparse.Namespace) -> None:
     )
     # Errors in the command are raised before anything is computed.
     check_free(chosen.out, files, formats)
+    executor = _connected(chosen.scheduler)
     # Loaded in this way, TensorFlow does not print what it finds on the machine.
     backend()
     trained = Trained(run)
@@ -604,16 +623,16 @@ def _apply(chosen: argparse.Namespace) -> None:
     reading = {**_reading(chosen), **roles, "region": _box(chosen.region)}
     errors = []
     with share_bar() as progress:
-        found = apply_to_files(
-            trained,
-            files,
-            chosen.out,
-            scenes=scenes,
-            formats=formats,
-            progress=progress,
-            **reading,
+        how = {"scenes": scenes, "formats": formats, "progress": progress, **reading}
+        found: Iterator[tuple[Outcome, list[str]]] = (
+            apply_elsewhere(trained, files, chosen.out, executor, **how)
+            if isinstance(executor, Cluster)
+            else (
+                (outcome, applied.remarks if applied else [])
+                for outcome, applied in apply_to_files(trained, files, chosen.out, **how)
+            )
         )
-        for number, (outcome, applied) in enumerate(found, 1):
+        for number, (outcome, remarks) in enumerate(found, 1):
             size = format_pixel_size(of_sides(outcome.pixel_height_um, outcome.pixel_width_um))
             done = f"{outcome.cells_in_words}, {outcome.seconds:.1f} s, pixel size {size}"
             said = f"failed: {outcome.error}" if outcome.error else done
@@ -623,7 +642,7 @@ def _apply(chosen: argparse.Namespace) -> None:
             folder = (place if isinstance(place, Path) else place[0]).parent
             file = f"{folder / describe_files(place)}{which}"
             print(f"{number}/{len(files)} {file}: {said}{remark}", flush=True)
-            _tell_remarks(f"{describe_files(place)}{which}", applied.remarks if applied else ())
+            _tell_remarks(f"{describe_files(place)}{which}", remarks)
             errors.append(outcome.error)
     print(f"Results in {chosen.out}/: {SUMMARY} and the files of each image")
     _tell_failed(errors, "images")

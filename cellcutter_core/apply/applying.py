@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -176,13 +177,14 @@ class Trained:
         files: Mapping[str, Path],
         *,
         progress: Callable[[float], None] = lambda share: None,
+        executor: Executor | None = None,
     ) -> InBlocks:
         """Find the cells of a large image block by block, like `apply`, and write them to files.
 
         Parameters
         ----------
         large : LargeImage
-        files, progress
+        files, progress, executor
             See `cellcutter_core.apply.in_blocks.apply_in_blocks`.
 
         Raises
@@ -191,7 +193,9 @@ class Trained:
             As `apply` and `apply_in_blocks`.
         """
         self._check_seen(large.sample)
-        return apply_in_blocks(self.network, large, self.config, files, progress=progress)
+        return apply_in_blocks(
+            self.network, large, self.config, files, progress=progress, executor=executor
+        )
 
     def _check_seen(self, image: Image) -> None:
         seen = seen_names(image, self.config)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,8 @@ from cellcutter_core.images.readers import one_line
 from cellcutter_core.large.large_image import LargeImage
 
 
-class _Stopped(Exception):
-    """Raised within an image if somebody asked to stop."""
+class LeftOff(Exception):
+    """Raised within an image that is to have no outcome, as if somebody asked to stop."""
 
 
 def apply_to_files(
@@ -37,6 +38,7 @@ def apply_to_files(
     earlier: Sequence[Outcome] = (),
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[str, float], None] = lambda name, share: None,
+    executor: Executor | None = None,
     **how: Any,
 ) -> Iterator[tuple[Outcome, Applied | InBlocks | None]]:
     """Apply a network to many images, and write the results.
@@ -58,6 +60,8 @@ def apply_to_files(
         Called before every image, and before every block of a large image. True stops the work.
     progress : callable
         Called with the name of a large image, and the finished share of the work on it.
+    executor : Executor, optional
+        Where the blocks of a large image are worked on, see `apply_in_blocks`; default here.
     how
         As for `Trained.read`.
 
@@ -85,10 +89,15 @@ def apply_to_files(
         one = {"scene": scenes[name]} if scenes and name in scenes else {}
         targets = {format: folder / target for format, target in outputs(name, formats).items()}
 
+        last = -1.0
+
         def report(share: float, name: str = name) -> None:
+            nonlocal last
             if stop():
-                raise _Stopped
-            progress(name, share)
+                raise LeftOff
+            if share > last:
+                last = share
+                progress(name, share)
 
         def find(
             file: ImageFiles = file,
@@ -98,14 +107,14 @@ def apply_to_files(
         ) -> Applied | InBlocks:
             image = trained.open(file, **reading)
             if isinstance(image, LargeImage):
-                return trained.apply_in_blocks(image, targets, progress=report)
+                return trained.apply_in_blocks(image, targets, progress=report, executor=executor)
             applied = trained.apply(image)
             write_formats(applied, targets)
             return applied
 
         try:
             outcome, applied = outcome_of(name, describe_files(file), find, remark=trained.remark)
-        except _Stopped:
+        except LeftOff:
             return
         done.append(outcome)
         write_summary(folder, done)
@@ -134,14 +143,14 @@ def outcome_of(
     name, image : str
         See `Outcome`.
     find : callable
-        Finds the cells and writes them.
+        Finds the cells and writes them. It may raise a `LeftOff`.
     remark : callable
         Returns a remark on the cells, or an empty text.
     """
     start = time.perf_counter()
     try:
         found = find()
-    except _Stopped:
+    except LeftOff:
         raise
     # Every kind of error, because frameworks raise many: the other images must still be done.
     except Exception as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Callable, Container, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +18,7 @@ from cellcutter_core.config import Config
 from cellcutter_core.export.formats.rois import check_extent
 from cellcutter_core.images.blocks import blocks_of
 from cellcutter_core.images.pixel_size import PixelSize
+from cellcutter_core.large.block_tasks import Elsewhere, Here, exchanged_bytes
 from cellcutter_core.large.finding import find
 from cellcutter_core.large.large_image import LargeImage
 from cellcutter_core.large.predicting import checked, predict
@@ -78,6 +80,7 @@ def apply_in_blocks(
     files: Mapping[str, Path],
     *,
     progress: Callable[[float], None] = lambda share: None,
+    executor: Executor | None = None,
 ) -> InBlocks:
     """Find the cells of a large image and write them.
 
@@ -91,12 +94,17 @@ def apply_in_blocks(
         Name of a format in `IMAGE_FORMATS` → the file to write. The files appear together, when all
         are complete.
     progress : callable
-        Called with the finished share of the work. An error that it raises ends the work.
+        Called with the finished share of the work, with an executor also while it is the same. An
+        error that it raises ends the work.
+    executor : Executor, optional
+        Where mask, markers and cells of the blocks are found, see `block_tasks`; default here, one
+        after the other. The cells are the same. Its workers must see the image and the folder of
+        the files.
 
     Raises
     ------
     ValueError
-        If there is no cell, or a file cannot be read or written.
+        If there is no cell, a file cannot be read or written, or a task of the executor fails.
     """
     # Checked first, so that an error does not come after a long computation.
     if "rois" in files:
@@ -104,9 +112,9 @@ def apply_in_blocks(
     ways = WAYS + is_checked(config)
     n_done, n = 0, ways * len(blocks_of(large.shape)) + n_steps(large.shape, files)
 
-    def done() -> None:
+    def done(steps: int = 1) -> None:
         nonlocal n_done
-        n_done += 1
+        n_done += steps
         progress(n_done / n)
 
     # Temporary files are beside the results, where there must be room anyway. Errors are ignored:
@@ -116,11 +124,12 @@ def apply_in_blocks(
         TemporaryDirectory(prefix=SCRATCH, dir=beside, ignore_cleanup_errors=True) as folder,
         held(scratch := Path(folder)),
     ):
-        _check_room(scratch, large, files)
+        _check_room(scratch, large, files, executor)
         (scratch / "home").mkdir()
         written = {name: scratch / "home" / f"{name}{file.suffix}" for name, file in files.items()}
         try:
-            found = _applied(network, large, config, written, scratch, done)
+            where = _where(large, executor, scratch, lambda: done(0))
+            found = _applied(network, large, config, written, scratch, done, where)
             for name, file in files.items():
                 written[name].replace(file)
         except OSError as error:
@@ -138,9 +147,21 @@ def forget_left_over(folder: Path) -> None:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _check_room(folder: Path, large: LargeImage, formats: Container[str]) -> None:
+def _where(
+    large: LargeImage, executor: Executor | None, folder: Path, waiting: Callable[[], None]
+) -> Here:
+    if executor is None:
+        return Here(large)
+    return Elsewhere(large, executor, folder, waiting=waiting)
+
+
+def _check_room(
+    folder: Path, large: LargeImage, formats: Container[str], executor: Executor | None
+) -> None:
     """Check the disk space: a process ends if a memory-mapped file cannot grow."""
-    each, free = SCRATCH_BYTES, shutil.disk_usage(folder).free
+    each, free = float(SCRATCH_BYTES), shutil.disk_usage(folder).free
+    if executor is not None:
+        each += exchanged_bytes(large, executor)
     if "ome-zarr" in formats:
         # Image, labels and their smaller levels, which add a third; and these again while they are
         # made.
@@ -161,14 +182,15 @@ def _applied(
     files: Mapping[str, Path],
     scratch: Path,
     done: Callable[[], None],
+    where: Here,
 ) -> InBlocks:
-    found = find(large, config, scratch, done=done)
+    found = find(large, config, scratch, done=done, where=where)
     few = len(found.points) <= np.iinfo(np.uint16).max
     dtype = np.uint16 if few else np.uint32
     labels = np.memmap(scratch / "labels", dtype, "w+", shape=large.shape)
     if is_checked(config):
-        found = checked(large, found, config, labels, done=done)
-    drawn = predict(network, large, found, config, labels, done=done)
+        found = checked(large, found, config, labels, done=done, where=where)
+    drawn = predict(network, large, found, config, labels, done=done, where=where)
     cells = CellsOfBlocks(large, config, found, drawn, labels)
     cells.write(files, scratch, done=done)
     there = drawn.areas > 0

@@ -78,6 +78,7 @@ class Cluster(Executor):
         del distributed
         self.address, self.n_workers = address, 1
         self._client: Client | None = None
+        self._has_gpu = False
         self._lock = threading.Lock()
 
     def connect(self) -> None:
@@ -123,17 +124,23 @@ class Cluster(Executor):
         """Return the client, and whether a worker has a GPU."""
         from distributed import Client
 
+        known = False
         try:
             with self._lock:
                 if self._client is None or self._client.status != "running":
                     self._client = Client(self.address, timeout=PATIENCE, set_as_default=False)
+                else:
+                    known = True
                 client = self._client
             about = client.sync(client.scheduler.identity, n_workers=-1, callback_timeout=PATIENCE)
         except (OSError, ValueError, AttributeError) as error:
+            if known and isinstance(error, TimeoutError) and client.status == "running":
+                return client, self._has_gpu  # It is busy.
             raise ValueError(
                 f"the scheduler {self.address} does not answer ({error}); check the address, and "
                 "that it runs"
             ) from error
         workers = about["workers"].values()
         self.n_workers = max(sum(worker["nthreads"] for worker in workers), 1)
-        return client, any(worker["resources"].get(GPU, 0) >= 1 for worker in workers)
+        self._has_gpu = any(worker["resources"].get(GPU, 0) >= 1 for worker in workers)
+        return client, self._has_gpu

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,13 +14,14 @@ from cellcutter_core.images.blocks import blocks_of, lie_in, pixels_of, with_mar
 from cellcutter_core.images.image import Image
 from cellcutter_core.images.parts import Region
 from cellcutter_core.images.regions import interesting_region
-from cellcutter_core.images.scaling import Normalisation
 from cellcutter_core.labels import new_numbers
+from cellcutter_core.large.block_tasks import Arrays, Block, Here
 from cellcutter_core.large.large_image import LargeImage
 from cellcutter_core.markers.finding import Nuclei, cell_size, is_covered
 from cellcutter_core.markers.nucleus_regions import NUCLEI_BETWEEN, nucleus_diameter, region_heights
 from cellcutter_core.markers.region_outlines import Faint, brighter_than_haze
 from cellcutter_core.mask.graph_cut import mask_channels
+from cellcutter_core.network.unet import UNet
 from cellcutter_core.pipeline import find_markers, find_mask
 
 LOOKED_AT = 1536
@@ -79,7 +80,12 @@ class Found:
 
 
 def find(
-    large: LargeImage, config: Config, folder: Path, *, done: Callable[[], None] = lambda: None
+    large: LargeImage,
+    config: Config,
+    folder: Path,
+    *,
+    done: Callable[[], None] = lambda: None,
+    where: Here | None = None,
 ) -> Found:
     """Find mask and markers.
 
@@ -91,15 +97,17 @@ def find(
         Folder for files, 5 bytes per pixel. The result needs them.
     done : callable
         Called twice for each block: after its markers and after its mask.
+    where : Here, optional
+        Where the blocks are worked on; default in this process.
 
     Raises
     ------
     ValueError
         If no marker is found anywhere.
     """
-    config = with_diameter(large, config)
-    regions, numbers, points = _markers(large, config, folder / "nuclei", done)
-    mask = _mask_of_blocks(large, config, folder / "mask", regions, numbers, done)
+    config, where = with_diameter(large, config), where or Here(large)
+    regions, numbers, points = _markers(large, config, folder / "nuclei", done, where)
+    mask = _mask_of_blocks(large, config, folder / "mask", regions, numbers, done, where)
     n_pixels = sum(int(np.count_nonzero(mask[pixels_of(box)])) for box in blocks_of(large.shape))
     if not n_pixels:
         raise ValueError("the mask covers no pixel; raise mask.prior, or choose the automatic mask")
@@ -127,30 +135,32 @@ def with_diameter(large: LargeImage, config: Config) -> Config:
 
 
 def _markers(
-    large: LargeImage, config: Config, file: Path, done: Callable[[], None]
+    large: LargeImage, config: Config, file: Path, done: Callable[[], None], where: Here
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]:
     """Return the regions of all candidates, the new number of each that is a marker, and points."""
     store = np.memmap(file, np.int32, "w+", shape=large.shape)
     diameter = config.markers.diameter or 2 * config.markers.max_sigma
     points: list[NDArray[np.float64]] = []
     heights: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
-    n_found, wrong = 0, ValueError(f"{large.sample.name}: there is nothing to see in it")
-    for core in blocks_of(large.shape):
-        around = with_margin(core, _margin(config), large.shape)
-        image = large.read(around)
-        try:
-            nuclei = find_markers(image, config, normalisation=large.normalisation)
-        except ValueError as error:
-            # This block has no markers.
-            wrong = error
+    n_found, wrong = 0, f"{large.sample.name}: there is nothing to see in it"
+    blocks = [
+        Block(core, with_margin(core, _margin(config), large.shape), {})
+        for core in blocks_of(large.shape)
+    ]
+    for block, answer in zip(blocks, where.each(_markers_of_block, blocks, config), strict=True):
+        around = block.around
+        if "wrong" in answer:
+            wrong = str(answer["wrong"])
         else:
-            new = _paste(nuclei, store[pixels_of(around)], n_found, _inside(core, around, diameter))
+            nuclei = Nuclei(answer["regions"], answer["points"])
+            inside = _inside(block.core, around, diameter)
+            new = _paste(nuclei, store[pixels_of(around)], n_found, inside)
             points.append(nuclei.points[new] + np.array(around[:2]))
-            heights.append(_heights(image, nuclei, config, new))
+            heights.append((answer["rise"][new], answer["area"][new]))
             n_found += len(points[-1])
         done()
     if not n_found:
-        raise wrong
+        raise ValueError(wrong)
     rise, area = (np.concatenate(part) for part in zip(*heights, strict=True))
     kept = np.ones(n_found, bool)
     if config.markers.automatic and large.sample.nucleus is not None:
@@ -195,14 +205,31 @@ def _paste(
     return new
 
 
+def _markers_of_block(
+    block: Block, large: LargeImage, config: Config, network: UNet | None
+) -> Arrays:
+    """Find the nuclei in a block with its margin: regions, points, rise, area.
+
+    If there are none, the answer is why, under "wrong".
+    """
+    del network
+    image = large.read(block.around)
+    try:
+        nuclei = find_markers(image, config, normalisation=large.normalisation)
+    except ValueError as error:
+        return {"wrong": np.array(str(error))}
+    rise, area = _heights(image, nuclei, config)
+    return {"regions": nuclei.regions, "points": nuclei.points, "rise": rise, "area": area}
+
+
 def _heights(
-    image: Image, nuclei: Nuclei, config: Config, which: NDArray[np.bool_]
+    image: Image, nuclei: Nuclei, config: Config
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     if image.nucleus is None or config.markers.diameter is None:
-        return np.ones(np.count_nonzero(which)), np.ones(np.count_nonzero(which))
+        return np.ones(len(nuclei.points)), np.ones(len(nuclei.points))
     plane = image.pixels[..., image.nucleus]
     rise, area = region_heights(plane, nuclei.regions, diameter=config.markers.diameter)
-    return np.maximum(rise[which], np.finfo(float).tiny), area[which]
+    return np.maximum(rise, np.finfo(float).tiny), area
 
 
 def _mask_of_blocks(
@@ -212,32 +239,39 @@ def _mask_of_blocks(
     regions: NDArray[np.int32],
     numbers: NDArray[np.int32],
     done: Callable[[], None],
+    where: Here,
 ) -> NDArray[np.bool_]:
     """Return the mask, True where there are cells."""
     store = np.memmap(file, np.bool_, "w+", shape=large.shape)
     covered = is_covered(large.sample, config)
-    for core in blocks_of(large.shape):
-        around = with_margin(core, 0 if covered else _margin(config), large.shape)
-        nuclei = numbers[regions[pixels_of(around)]]
-        # A block without a nucleus has no cells; a graph cut would only separate noise.
-        image = None if covered or not nuclei.any() else large.read(around)
-        area = nuclei > 0
-        if image is not None:
-            area = _mask_of(image, config, nuclei, large.normalisation)
-        store[pixels_of(core)] = area[pixels_of(core, around)]
+    cores = blocks_of(large.shape)
+
+    def blocks() -> Iterator[Block | None]:
+        for core in cores:
+            around = with_margin(core, _margin(config), large.shape)
+            nuclei = np.zeros(0) if covered else numbers[regions[pixels_of(around)]]
+            # A block without a nucleus has no cells; a graph cut would only separate noise.
+            yield Block(core, around, {"nuclei": nuclei}) if nuclei.any() else None
+
+    for core, answer in zip(cores, where.each(_mask_of_block, blocks(), config), strict=True):
+        here = pixels_of(core)
+        store[here] = answer["mask"] if answer else numbers[regions[here]] > 0
         done()
     return store
 
 
-def _mask_of(
-    image: Image, config: Config, nuclei: NDArray[np.int32], normalisation: Normalisation
-) -> NDArray[np.bool_]:
+def _mask_of_block(block: Block, large: LargeImage, config: Config, network: UNet | None) -> Arrays:
+    """Find the mask in a block."""
+    del network
+    nuclei = block.given["nuclei"]
     found = Nuclei(nuclei, np.zeros((0, 2), np.int32))
+    image = large.read(block.around)
     try:
-        return find_mask(image, config, found, normalisation=normalisation)
+        mask = find_mask(image, config, found, normalisation=large.normalisation)
     except ValueError:
         # The block shows nothing except the nuclei.
-        return nuclei > 0
+        mask = nuclei > 0
+    return {"mask": mask[pixels_of(block.core, block.around)]}
 
 
 def _margin(config: Config) -> int:

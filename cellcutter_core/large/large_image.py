@@ -5,12 +5,16 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cellcutter_core.images.blocks import pixels_of
+from cellcutter_core.images.formats.zarr_places import is_address
+from cellcutter_core.images.guesses.appearance import Appearance
 from cellcutter_core.images.guesses.gaps import Background
 from cellcutter_core.images.image import Image, read_pixels
 from cellcutter_core.images.parts import Plane, Region
@@ -42,7 +46,9 @@ class LargeImage:
     """
 
     def __init__(self, sample: Image, read: Callable[[Region], NDArray[Any]]) -> None:
-        self.sample, self.pixels = sample, read
+        # In this order, so that sums over it are the same to the bit in every process.
+        plain = np.ascontiguousarray(sample.pixels)
+        self.sample, self.pixels = dataclasses.replace(sample, pixels=plain), read
         self.shape = sample.full_shape or sample.shape
         self.normalisation = Normalisation(sample.pixels)
         self._backgrounds = [Background(channel) for channel in np.moveaxis(sample.pixels, -1, 0)]
@@ -64,7 +70,7 @@ class LargeImage:
             appearances=image.appearances,
             name=image.name,
         )
-        return cls(bare, lambda box: image.pixels[pixels_of(box)])
+        return cls(bare, _Held(image.pixels))
 
     @classmethod
     def stored(
@@ -88,14 +94,31 @@ class LargeImage:
             The values with which they were read.
         """
 
-        def read(box: Region) -> NDArray[Any]:
-            parts = [
-                read_pixels(file, seen, region=box, z=z, t=t, scene=scene)
-                for file, seen in zip(files, sample.appearances, strict=True)
-            ]
-            return np.concatenate(parts, axis=2)
+        return cls(sample, _Stored(tuple(files), sample.appearances, z, t, scene))
 
-        return cls(sample, read)
+    def shared(self, file: Path) -> LargeImage:
+        """Return the same image in a form that can be pickled for other processes.
+
+        Parameters
+        ----------
+        file : Path
+            Pixels that are held in memory are written to it as .npy; all processes must see it.
+        """
+        read = self.pixels
+        if isinstance(read, _Held):
+            np.save(file, read.pixels)
+            read = _Saved(file.absolute())
+        elif isinstance(read, _Stored):
+            read = read.absolute()
+        return LargeImage(self.sample, read)
+
+    @property
+    def bytes_to_share(self) -> int:
+        """Bytes that `shared` writes for each pixel."""
+        return self.sample.pixels[0, 0].nbytes if isinstance(self.pixels, _Held) else 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return LargeImage, (self.sample, self.pixels)
 
     def read(self, box: Region) -> Image:
         """Read a box as an image. Its channels may be constant, for example on empty glass.
@@ -120,3 +143,46 @@ class LargeImage:
             origin=(sample.origin[0] + box[0], sample.origin[1] + box[1]),
             whole_shape=sample.whole_shape or self.shape,
         )
+
+
+@dataclass(frozen=True, eq=False)
+class _Held:
+    """Reads boxes of what is in memory."""
+
+    pixels: NDArray[Any]
+
+    def __call__(self, box: Region) -> NDArray[Any]:
+        return self.pixels[pixels_of(box)]
+
+
+@dataclass(frozen=True)
+class _Saved:
+    """Reads boxes of an .npy file."""
+
+    file: Path
+
+    def __call__(self, box: Region) -> NDArray[Any]:
+        return np.array(np.load(self.file, mmap_mode="r", allow_pickle=False)[pixels_of(box)])
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """Reads boxes of an image's own files, see `LargeImage.stored`."""
+
+    files: tuple[str | os.PathLike[str], ...]
+    appearances: tuple[Appearance, ...]
+    z: Plane
+    t: Plane
+    scene: Plane
+
+    def __call__(self, box: Region) -> NDArray[Any]:
+        parts = [
+            read_pixels(file, seen, region=box, z=self.z, t=self.t, scene=self.scene)
+            for file, seen in zip(self.files, self.appearances, strict=True)
+        ]
+        return np.concatenate(parts, axis=2)
+
+    def absolute(self) -> _Stored:
+        """The same for a process that works in another folder."""
+        files = tuple(file if is_address(file) else Path(file).absolute() for file in self.files)
+        return dataclasses.replace(self, files=files)

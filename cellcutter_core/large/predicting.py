@@ -14,8 +14,8 @@ from scipy import ndimage
 from cellcutter_core.config import Config
 from cellcutter_core.images.blocks import blocks_of, lie_in, pixels_of, with_margin
 from cellcutter_core.images.parts import Region
-from cellcutter_core.images.scaling import Normalisation
 from cellcutter_core.labels import new_numbers
+from cellcutter_core.large.block_tasks import Arrays, Block, Here
 from cellcutter_core.large.finding import Found
 from cellcutter_core.large.large_image import LargeImage
 from cellcutter_core.network.taught import N_CHANNELS, read_taught
@@ -24,7 +24,7 @@ from cellcutter_core.training.datasets import make_dataset, scale_of_cells
 from cellcutter_core.training.image_inputs import certain_regions, seen_channels
 from cellcutter_core.training.inputs import PartInputs
 from cellcutter_core.training.marker_check import have_cells
-from cellcutter_core.training.prediction import Prediction, predict_cells
+from cellcutter_core.training.prediction import predict_cells
 
 SMALL = 4096
 """Longest side of the pictures of a large image in pixels."""
@@ -77,6 +77,7 @@ def predict(
     labels: NDArray[np.integer[Any]],
     *,
     done: Callable[[], None] = lambda: None,
+    where: Here | None = None,
 ) -> PredictedCells:
     """Predict every cell and write it into a label image.
 
@@ -92,6 +93,8 @@ def predict(
         marker, counted from 1.
     done : callable
         Called after every block.
+    where : Here, optional
+        Where the blocks are worked on; default in this process.
     """
     seen = seen_channels(large.sample, config)
     every = -(-max(large.shape) // SMALL)
@@ -106,21 +109,17 @@ def predict(
     boxes = np.zeros((n, 4), np.int64)
     boxes[:, :2] = large.shape
     predicted = PredictedCells(boxes, np.zeros(n, np.int64), reduced)
-    normalisation = large.normalisation.of(seen)
     scale = scale_of_cells(found.cell_diameter, large.shape, config)
     margin = math.ceil(config.crops.size / scale)
-    for core in blocks_of(large.shape):
-        around = with_margin(core, margin, large.shape)
-        part = pixels_of(core, around)
-        pixels = large.read(around).pixels[..., seen]
-        nuclei = certain_regions(large.sample, config, found.nuclei(around))
-        cells, prediction = _predict_block(
-            network, found, config, around, pixels, nuclei, normalisation
-        )
-        numbered = np.append(0, cells + 1)[prediction.labels[part]]
+    cores = blocks_of(large.shape)
+    blocks = (_block(core, margin, large, found, config, every) for core in cores)
+    answers = (where or Here(large)).each(_predict_block, blocks, config, network)
+    for core, answer in zip(cores, answers, strict=True):
+        cells, block_labels = answer["cells"], answer["labels"]
+        numbered = np.append(0, cells + 1)[block_labels]
         labels[pixels_of(core)] = numbered
-        _measure(predicted, core, cells, prediction.labels[part])
-        _reduce(reduced, core, pixels[part], numbered, prediction.borders[part])
+        _measure(predicted, core, cells, block_labels)
+        _reduce(reduced, core, answer["thin"], numbered, answer["borders"])
         done()
     predicted.boxes[predicted.areas == 0] = 0
     return predicted
@@ -133,19 +132,20 @@ def checked(
     labels: NDArray[np.integer[Any]],
     *,
     done: Callable[[], None] = lambda: None,
+    where: Here | None = None,
 ) -> Found:
     """Drop the markers that have no cell of their own, like `pipeline.checked_markers`.
 
     Parameters
     ----------
-    large, found, config, done
+    large, found, config, done, where
         As for `predict`.
     labels : (H, W) array of integers
         Scratch space: the prediction of the taught network is written into it.
     """
     network = UNet(config.network)
     network.set_weights(list(read_taught()[0]), N_CHANNELS)
-    predicted = predict(network, large, found, config, labels, done=done)
+    predicted = predict(network, large, found, config, labels, done=done, where=where)
     n = len(found.points) + 1
     regions = np.zeros(n, np.int64)
     for core in blocks_of(large.shape):
@@ -154,32 +154,51 @@ def checked(
     return found.only(have_cells(predicted.areas, regions[1:]))
 
 
-def _predict_block(
-    network: UNet,
-    found: Found,
-    config: Config,
-    around: Region,
-    pixels: NDArray[Any],
-    nuclei: NDArray[np.int32],
-    normalisation: Normalisation,
-) -> tuple[NDArray[np.intp], Prediction]:
-    """Return which cells have their marker in a block, and their labels, numbered among these."""
+def _block(
+    core: Region, margin: int, large: LargeImage, found: Found, config: Config, every: int
+) -> Block:
+    """Return a block with the cells that have their marker in it or in its margin."""
+    around = with_margin(core, margin, large.shape)
     there = lie_in(found.points, around)
-    cells, nuclei = np.flatnonzero(there), new_numbers(there)[nuclei]
-    mask = found.mask(around)
-    if not (len(cells) and mask.any()):
-        return cells, Prediction(
-            nuclei, np.zeros(nuclei.shape, np.uint8), np.zeros(nuclei.shape, np.float32)
+    cells = np.flatnonzero(there)
+    given = {
+        "cells": cells,
+        "points": found.points[cells] - np.array(around[:2]),
+        "nuclei": new_numbers(there)[certain_regions(large.sample, config, found.nuclei(around))],
+        "mask": found.mask(around),
+        "cell_diameter": np.array(found.cell_diameter),
+        "every": np.array(every),
+    }
+    return Block(core, around, given)
+
+
+def _predict_block(block: Block, large: LargeImage, config: Config, network: UNet | None) -> Arrays:
+    """Predict the labels of a block, numbered among its cells, and its borders.
+
+    The answer also has its cells, and under "thin" the pixels for the reduced image.
+    """
+    assert network is not None
+    seen, given = seen_channels(large.sample, config), block.given
+    pixels = large.read(block.around).pixels[..., seen]
+    labels, borders = given["nuclei"], np.zeros(given["nuclei"].shape, np.uint8)
+    if len(given["cells"]) and given["mask"].any():
+        inputs = PartInputs(
+            pixels,
+            given["mask"],
+            given["points"],
+            given["nuclei"],
+            whole_normalisation=large.normalisation.of(seen),
+            whole_cell_diameter=float(given["cell_diameter"]),
         )
-    inputs = PartInputs(
-        pixels,
-        mask,
-        found.points[cells] - np.array(around[:2]),
-        nuclei,
-        whole_normalisation=normalisation,
-        whole_cell_diameter=found.cell_diameter,
-    )
-    return cells, predict_cells(network, make_dataset(inputs, config), inputs, config)
+        prediction = predict_cells(network, make_dataset(inputs, config), inputs, config)
+        labels, borders = prediction.labels, prediction.borders
+    part = pixels_of(block.core, block.around)
+    return {
+        "cells": given["cells"],
+        "labels": labels[part],
+        "borders": borders[part],
+        "thin": pixels[part][_thin(block.core, int(given["every"]))],
+    }
 
 
 def _measure(
@@ -196,24 +215,27 @@ def _measure(
             box[2:] = np.maximum(box[2:], (top + rows.stop, left + cols.stop))
 
 
+def _thin(core: Region, every: int) -> tuple[slice, slice]:
+    """Return which rows and columns of a block the reduced image takes."""
+    rows, cols = (slice(-start % every, None, every) for start in core[:2])
+    return rows, cols
+
+
 def _reduce(
     reduced: Reduced,
     core: Region,
-    pixels: NDArray[Any],
+    thin: NDArray[Any],
     labels: NDArray[np.int32],
     borders: NDArray[np.uint8],
 ) -> None:
-    """Write a block into the reduced image."""
+    """Write a block, whose thinned pixels are given, into the reduced image."""
     every = reduced.every
-    # The rows and columns that are taken, in the block and in the picture.
-    first = [-start % every for start in core[:2]]
     place = tuple(
         slice(-(-start // every), -(-stop // every))
         for start, stop in zip(core[:2], core[2:], strict=True)
     )
-    thin = (slice(first[0], None, every), slice(first[1], None, every))
-    reduced.image[place] = pixels[thin]
-    reduced.labels[place] = labels[thin]
+    reduced.image[place] = thin
+    reduced.labels[place] = labels[_thin(core, every)]
     # The squares that contain pixels of the block; those at its edge are shared with other blocks.
     squares, cuts = [], []
     for start, stop in zip(core[:2], core[2:], strict=True):

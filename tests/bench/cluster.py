@@ -1,10 +1,16 @@
-"""Runs per hour on one and on two workers of a Dask cluster, and what a task costs beside its work.
+"""What one and two workers of a Dask cluster get done, and what a task costs beside its work.
 
-    python tests/bench/cluster.py [--runs N] [--epochs N] [--side PIXELS] [--rounds N]
+    python tests/bench/cluster.py [--what runs|blocks] [--runs N] [--epochs N] [--side PIXELS]
+        [--large PIXELS] [--block PIXELS] [--rounds N]
 
 Each worker is pinned to one core (`taskset`), so that two have twice the processor of one; the
-machine needs two idle cores. The runs are a sweep over seeds on a part of the built-in sample, with
-the `quick` preset. One and two workers take turns. A task that does nothing may take 0.1 s.
+machine needs two idle cores. One and two workers take turns. A task that does nothing may take
+0.1 s.
+
+Runs per hour: a sweep over seeds on a part of the built-in sample, with the `quick` preset. Blocks
+per second: a run on the sample is applied to a generated image of `--large` pixels a side; of each
+block mask, markers and cells are found. Besides the whole time it says the processor time of this
+process, which puts the blocks together: no worker can take it over.
 """
 
 from __future__ import annotations
@@ -13,6 +19,7 @@ import argparse
 import contextlib
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -23,12 +30,18 @@ TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS.parent), str(TESTS)]
 
 import dask_processes  # noqa: E402
+import numpy as np  # noqa: E402
+import tifffile  # noqa: E402
 
+from cellcutter_core.apply.applying import Trained  # noqa: E402
 from cellcutter_core.config import QUICK  # noqa: E402
+from cellcutter_core.images import blocks  # noqa: E402
 from cellcutter_core.images.regions import cut_out  # noqa: E402
 from cellcutter_core.jobs.executors import Cluster  # noqa: E402
 from cellcutter_core.jobs.queue import Jobs  # noqa: E402
+from cellcutter_core.large.large_image import LargeImage  # noqa: E402
 from cellcutter_core.processes.ending import asked_to_end  # noqa: E402
+from cellcutter_core.runs.store import Run  # noqa: E402
 from cellcutter_core.simulation.sample import sample  # noqa: E402
 from cellcutter_core.sweeps.running import execute, writer  # noqa: E402
 from cellcutter_core.sweeps.sweep import Sweep  # noqa: E402
@@ -42,20 +55,28 @@ STARTED, HUNG = 60.0, 24 * 3600.0
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--what", choices=["runs", "blocks"], help="default: both")
     parser.add_argument("--runs", type=int, default=6, help="runs of a sweep; even (default 6)")
     parser.add_argument("--epochs", type=int, default=QUICK.training.epochs)
     parser.add_argument("--side", type=int, default=512, help="of the part of the sample")
+    parser.add_argument("--large", type=int, default=2048, help="side of the image in blocks")
+    parser.add_argument("--block", type=int, default=512, help="side of its blocks")
     parser.add_argument("--rounds", type=int, default=1)
     chosen = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))[:2]
     if len(cores) < 2:
         parser.error("it needs two cores")
     print(f"load before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    per_hour: dict[int, list[float]] = {1: [], 2: []}
+    rates: dict[str, list[list[float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
+        shared = Path(folder)
+        measures = {"runs per hour": _runs_per_hour, "blocks per second": _blocks_per_second}
+        measures = {n: m for n, m in measures.items() if chosen.what in (None, n.split()[0])}
+        if _blocks_per_second in measures.values():
+            _prepare(shared, chosen)
         for number in range(chosen.rounds):
-            for n in per_hour:
-                place = Path(folder, f"{number}-{n}")
+            for n in (1, 2):
+                place = shared / f"{number}-{n}"
                 place.mkdir()
                 with _cluster(cores[:n], place) as cluster:
                     if n == 1 and number == 0:
@@ -63,11 +84,13 @@ def main() -> int:
                         print(
                             f"a task that does nothing: {task:.3f} s, {task / BAR:.2f} of the bar"
                         )
-                    seconds = _seconds_of_a_sweep(cluster, place, chosen)
-                per_hour[n].append(3600 * chosen.runs / seconds)
-                print(f"{n} worker(s): {per_hour[n][-1]:.0f} runs per hour", flush=True)
-    ratios = [two / one for one, two in zip(per_hour[1], per_hour[2], strict=True)]
-    print(f"two workers over one: {statistics.median(ratios):.2f} (of 2)")
+                    for name, measure in measures.items():
+                        rate = measure(cluster, place, chosen)
+                        rates.setdefault(name, [[], []])[n - 1].append(rate)
+                        print(f"{n} worker(s): {rate:.3g} {name}", flush=True)
+    for name, (one, two) in rates.items():
+        ratios = [more / less for less, more in zip(one, two, strict=True)]
+        print(f"{name}, two workers over one: {statistics.median(ratios):.2f} (of 2)")
     return int(task > BAR)
 
 
@@ -110,8 +133,8 @@ def _seconds_of_a_task(cluster: Cluster) -> float:
     return statistics.median(times)
 
 
-def _seconds_of_a_sweep(cluster: Cluster, folder: Path, chosen: argparse.Namespace) -> float:
-    """Train the runs, and return the time from the first in the queue to the end of the last."""
+def _runs_per_hour(cluster: Cluster, folder: Path, chosen: argparse.Namespace) -> float:
+    """Train the runs; the time is from the first in the queue to the end of the last."""
     image = cut_out(sample(), (0, 0, chosen.side, chosen.side))
     config = QUICK.replace(training=QUICK.training.replace(epochs=chosen.epochs))
     seeds = Variation.parse(f"training.seed=0..{chosen.runs - 1}")
@@ -128,7 +151,38 @@ def _seconds_of_a_sweep(cluster: Cluster, folder: Path, chosen: argparse.Namespa
     seconds = time.monotonic() - begun
     if bad := [row for row in sweep.rows() if row.status != "finished"]:
         raise RuntimeError(f"{len(bad)} runs did not finish: {bad[0]}")
-    return seconds
+    return 3600 * chosen.runs / seconds
+
+
+def _prepare(shared: Path, chosen: argparse.Namespace) -> None:
+    """Write a large image, and a run to apply to it."""
+    image = sample((chosen.large, chosen.large), seed=1)
+    names = {"axes": "CYX", "Channel": {"Name": list(image.channels)}}
+    pixels = np.moveaxis(image.pixels, -1, 0)
+    tifffile.imwrite(shared / "large.ome.tif", pixels, ome=True, tile=(256, 256), metadata=names)
+    small = ["--region", "0,0,256,256", "--epochs", "1", "--set", "training.precision=float32"]
+    segment = [sys.executable, "-m", "cellcutter_core", "segment", *small]
+    subprocess.run(
+        [*segment, "--out", str(shared / "run")], check=True, cwd=TESTS.parent, stdout=sys.stderr
+    )
+
+
+def _blocks_per_second(cluster: Cluster, folder: Path, chosen: argparse.Namespace) -> float:
+    """Apply the run to the large image."""
+    blocks.SIDE = chosen.block
+    trained = Trained(Run(folder.parent / "run"))
+    large = LargeImage.held(trained.read(folder.parent / "large.ome.tif"))
+    out = folder / "out"
+    out.mkdir()
+    n_blocks = len(blocks.blocks_of(large.shape))
+    own, begun = time.process_time(), time.monotonic()
+    trained.apply_in_blocks(large, {"labels": out / "labels.tif"}, executor=cluster)
+    seconds, own = time.monotonic() - begun, time.process_time() - own
+    print(
+        f"  {n_blocks} blocks in {seconds:.1f} s; {own / n_blocks:.2f} s of this process for each, "
+        f"{1e6 * own / chosen.large**2:.3f} s for each million pixels"
+    )
+    return n_blocks / seconds
 
 
 if __name__ == "__main__":
