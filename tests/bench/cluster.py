@@ -10,7 +10,7 @@ machine needs two idle cores. One and two workers take turns. A task that does n
 Runs per hour: a sweep over seeds on a part of the built-in sample, with the `quick` preset. Blocks
 per second: a run on the sample is applied to a generated image of `--large` pixels a side; of each
 block mask, markers and cells are found. Besides the whole time it says the processor time of this
-process, which puts the blocks together: no worker can take it over.
+process, which puts the blocks together, and first that of all of it without a worker.
 """
 
 from __future__ import annotations
@@ -74,6 +74,9 @@ def main() -> int:
         measures = {n: m for n, m in measures.items() if chosen.what in (None, n.split()[0])}
         if _blocks_per_second in measures.values():
             _prepare(shared, chosen)
+            (place := shared / "here").mkdir()
+            print("without a worker:", flush=True)
+            _blocks_per_second(None, place, chosen)
         for number in range(chosen.rounds):
             for n in (1, 2):
                 place = shared / f"{number}-{n}"
@@ -167,8 +170,8 @@ def _prepare(shared: Path, chosen: argparse.Namespace) -> None:
     )
 
 
-def _blocks_per_second(cluster: Cluster, folder: Path, chosen: argparse.Namespace) -> float:
-    """Apply the run to the large image."""
+def _blocks_per_second(cluster: Cluster | None, folder: Path, chosen: argparse.Namespace) -> float:
+    """Apply the run to the large image, here without a cluster."""
     blocks.SIDE = chosen.block
     trained = Trained(Run(folder.parent / "run"))
     large = LargeImage.held(trained.read(folder.parent / "large.ome.tif"))
@@ -179,8 +182,8 @@ def _blocks_per_second(cluster: Cluster, folder: Path, chosen: argparse.Namespac
     trained.apply_in_blocks(large, {"labels": out / "labels.tif"}, executor=cluster)
     seconds, own = time.monotonic() - begun, time.process_time() - own
     print(
-        f"  {n_blocks} blocks in {seconds:.1f} s; {own / n_blocks:.2f} s of this process for each, "
-        f"{1e6 * own / chosen.large**2:.3f} s for each million pixels"
+        f"  {n_blocks} blocks in {seconds:.1f} s; processor time of this process {own:.1f} s, "
+        f"{1e6 * own / chosen.large**2:.2f} s for each million pixels"
     )
     return n_blocks / seconds
 
