@@ -34,7 +34,7 @@ TITLES = {
     "sweep": ("Sweep", ":material/grid_view:", "Train with many settings, and compare them."),
     "apply": ("Apply", ":material/photo_library:", "Apply the trained network to other images."),
     "classroom": (
-        "Class",
+        "Classroom",
         ":material/groups:",
         "Many people train on one image, and a wall shows all their runs.",
     ),
