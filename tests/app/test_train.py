@@ -219,7 +219,7 @@ def test_who_waits_is_told_the_place_and_the_time(monkeypatch):
     line = {"r1": (None, []), "r2": (1, [going]), "r3": (2, [going, between])}
     monkeypatch.setattr(Jobs, "position", lambda self, run: line[run.path.name][0])
     monkeypatch.setattr(
-        Jobs, "ahead", lambda self, run=None: line[run.path.name][1] if run else [going]
+        Jobs, "ahead", lambda self, run=None, **_: line[run.path.name][1] if run else [going]
     )
     said = open_page("train", between).get("progress")[0].proto.text
     assert said == "Waiting: next in line behind 1 training. It starts in about 14 min"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
 from typing import Any
 
@@ -35,8 +36,11 @@ def going(server: Server) -> tuple[Run, NDArray[np.int32]]:
     assert truth is not None
     assert truth.labels is not None
     choices = Choices(region=REGION)
+    path = server.runs / "20260102-120000-going"
+    # Another file of tests has the same server, and a test may run again.
+    shutil.rmtree(path, ignore_errors=True)
     run = Run.create(
-        server.runs / "20260102-120000-going",
+        path,
         inputs,
         QUICK,
         truth=truth,

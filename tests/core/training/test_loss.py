@@ -229,7 +229,7 @@ def test_loss_and_training_step_are_the_same_on_every_backend(backend: str, tmp_
         if "_weight_" in name:
             # Adam's first step has the sign of the gradient and the length of the learning rate,
             # 2e-3: where a gradient is all but zero its sign is chance.
-            assert difference.mean() < 4e-5, name
+            assert difference.mean() < 1e-4, name  # 4e-5 to 7e-5, by processor.
         elif "_optimiser_" in name:
             # The gradients, in which the kinks of rectifiers make differences larger.
             assert difference.max() <= 5e-3 * np.abs(value).max(), name
