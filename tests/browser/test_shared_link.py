@@ -115,7 +115,8 @@ def test_an_experiment_that_has_not_been_run_is_offered_after_a_reload_too(
     assert page.url == f"{server.url}/compare?{query}"
     go(page, "Train")
     page.get_by_text("This experiment has not been run here.").wait_for(timeout=SOON)
-    assert page.get_by_role("spinbutton", name="Seed").input_value() == "8"
+    seed = page.get_by_role("spinbutton", name="Seed")
+    page.wait_for_function("seed => seed.value === '8'", arg=seed.element_handle())
     page.reload()
     page.get_by_text("This experiment has not been run here.").wait_for(timeout=SOON)
     page.get_by_role("button", name="Start training").wait_for(timeout=SOON)

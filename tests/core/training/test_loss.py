@@ -229,10 +229,13 @@ def test_loss_and_training_step_are_the_same_on_every_backend(backend: str, tmp_
         if "_weight_" in name:
             # Adam's first step has the sign of the gradient and the length of the learning rate,
             # 2e-3: where a gradient is all but zero its sign is chance.
-            assert difference.mean() < 1e-4, name  # 4e-5 to 7e-5, by processor.
+            # Of how many depends on the processor.
+            assert (difference > 1e-4).sum() <= max(1, 0.03 * difference.size), name
         elif "_optimiser_" in name:
-            # The gradients, in which the kinks of rectifiers make differences larger.
-            assert difference.max() <= 5e-3 * np.abs(value).max(), name
+            # The gradients. The kinks of rectifiers make single differences larger, by processor.
+            most = np.abs(value).max()
+            assert difference.max() <= 5e-2 * most, name
+            assert difference.mean() <= 5e-3 * most, name
         else:
             np.testing.assert_allclose(theirs[name], value, rtol=1e-4, atol=5e-3, err_msg=name)
     # The steps did something.
