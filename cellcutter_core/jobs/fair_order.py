@@ -6,6 +6,7 @@ too. So a single training waits for at most one job of each other person.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -68,12 +69,18 @@ class Turns:
     def order(self, waiting: Sequence[Waiting]) -> list[Waiting]:
         """Return the jobs in the order in which they start if no other one comes."""
         turns = Turns(dict(self._last), self._number)
-        left, ordered = list(waiting), []
-        while left:
-            job = turns.next_of(left)
+        # A line starts in the order in which it came, so only its first job is to be looked at.
+        lines: dict[tuple[str, str], deque[Waiting]] = {}
+        for job in waiting:
+            lines.setdefault((job.person, job.line), deque()).append(job)
+        ordered = []
+        while lines:
+            job = turns.next_of([line[0] for line in lines.values()])
             turns.take(job)
-            left.remove(job)
-            ordered.append(job)
+            line = lines[job.person, job.line]
+            ordered.append(line.popleft())
+            if not line:
+                del lines[job.person, job.line]
         return ordered
 
 
