@@ -136,9 +136,7 @@ class Classroom(Settings):
         """Return the value that a run has of the setting that varies; None without one."""
         if self.variation is None:
             return None
-        group = getattr(run.description.config, self.variation.group)
-        found: Value = getattr(group, self.variation.name)
-        return found
+        return self.variation.value_in(run.description.config)
 
     def wall(self, runs: Iterable[RunSummary]) -> list[RunSummary]:
         """Return the runs of the class: by the setting that varies, those of one value by age."""

@@ -41,6 +41,16 @@ class Variation(Settings):
         """The setting without its group, such as "lam"."""
         return self.setting.partition(".")[2]
 
+    @property
+    def title(self) -> str:
+        """The name of the setting, as a person reads it."""
+        return self.name.replace("_", " ")
+
+    def value_in(self, config: Config) -> Value:
+        """Return the value that the setting has in these settings."""
+        found: Value = getattr(getattr(config, self.group), self.name)
+        return found
+
     @classmethod
     def parse(cls, given: str) -> Variation:
         """Read a variation as the command line takes it.
@@ -179,7 +189,7 @@ def _check_effect(configs: Sequence[Config], variations: Sequence[Variation]) ->
 def in_words(variations: Sequence[Variation], values: Sequence[Value]) -> str:
     """Describe a run by its varied values, as in "lam 0.5, seed 3"."""
     return ", ".join(
-        f"{one.name.replace('_', ' ')} {value_in_words(value)}"
+        f"{one.title} {value_in_words(value)}"
         for one, value in zip(variations, values, strict=True)
     )
 

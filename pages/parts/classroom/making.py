@@ -59,5 +59,5 @@ def share(room: Classroom) -> None:
     line = f"Whoever opens this link is in the class: {room.n_people} so far."
     if room.variation is not None:
         values = ", ".join(map(value_in_words, room.variation.values))
-        line += f" They get {room.variation.name.replace('_', ' ')} {values} in turn."
+        line += f" They get {room.variation.title} {values} in turn."
     st.caption(line)

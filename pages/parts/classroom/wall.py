@@ -42,7 +42,7 @@ def _wall(room: Classroom, *, may_open: bool) -> None:
     pictures = cached_runs.thumbnails(shown)
     for value, group in _by_value(room, shown):
         if room.variation is not None:
-            st.markdown(f"**{room.variation.name.replace('_', ' ')} {value}**")
+            st.markdown(f"**{room.variation.title} {value}**")
         with st.container(horizontal=True, gap="small"):
             for run in group:
                 with st.container(width=WIDTH, gap=None):

@@ -8,7 +8,7 @@ from cellcutter_core.choices.choices import Choices
 from cellcutter_core.runs.folder import RunSummary, summary_of
 from cellcutter_core.runs.store import Run
 from cellcutter_core.sweeps.sweep import Row, Sweep
-from cellcutter_core.sweeps.variations import Value, Variation, value_in_words
+from cellcutter_core.sweeps.variations import Value, value_in_words
 from cellcutter_core.view.sweep_plot import sweep_scores
 from pages.shared import panels, state
 from pages.shared.caching import cached_runs
@@ -49,7 +49,7 @@ def _grid(sweep: Sweep, rows: list[Row]) -> None:
     if len(sweep.variations) == 3:
         first = before.pop(0)
         value = st.segmented_control(
-            _title(first),
+            first.title,
             list(first.values),
             default=first.values[0],
             required=True,
@@ -61,11 +61,11 @@ def _grid(sweep: Sweep, rows: list[Row]) -> None:
     pictures = cached_runs.thumbnails(_summaries(sweep, rows))
     for upper in before[0].values if before else (None,):
         if before:
-            st.markdown(f"**{_title(before[0])} {value_in_words(upper)}**")
+            st.markdown(f"**{before[0].title} {value_in_words(upper)}**")
         for place, value in zip(st.columns(len(columns)), columns, strict=True):
             row = found[(upper, value) if before else (value,)]
             with place:
-                _cell(row, f"{_title(last)} {value_in_words(value)}", pictures.get(row.run_id))
+                _cell(row, f"{last.title} {value_in_words(value)}", pictures.get(row.run_id))
 
 
 def _cell(row: Row, title: str, picture: str | None) -> None:
@@ -86,10 +86,6 @@ def _summaries(sweep: Sweep, rows: list[Row]) -> list[RunSummary]:
     return [summary_of(sweep.runs / row.run_id) for row in there]
 
 
-def _title(variation: Variation) -> str:
-    return variation.name.replace("_", " ")
-
-
 def plot(sweep: Sweep, rows: list[Row]) -> None:
     """Plot scores against a varied setting, if there are scores."""
     scored = [row for row in rows if row.ap75 is not None and row.ap50 is not None]
@@ -105,7 +101,7 @@ def plot(sweep: Sweep, rows: list[Row]) -> None:
     series: dict[str, list[tuple[str, float]]] = {}
     for row in scored:
         name = ", ".join(
-            f"{_title(sweep.variations[i])} {value_in_words(row.values[i])}" for i in others
+            f"{sweep.variations[i].title} {value_in_words(row.values[i])}" for i in others
         )
         point = (value_in_words(row.values[axis]), float(getattr(row, score)))
         series.setdefault(name or "mean", []).append(point)
