@@ -20,9 +20,10 @@ from cellcutter_core.apply.applying_to_files import (
     LeftOff,
     apply_to_files,
     outcome_of,
+    prepare_folder,
     write_formats,
 )
-from cellcutter_core.apply.in_blocks import SCRATCH, forget_left_over
+from cellcutter_core.apply.in_blocks import SCRATCH
 from cellcutter_core.apply.outcomes import USUAL_FORMATS, Outcome, outputs, write_summary
 from cellcutter_core.images.contents import TooLarge
 from cellcutter_core.images.file_sets.given_files import ImageFiles, describe_files
@@ -65,13 +66,8 @@ def apply_elsewhere(
     ValueError
         If a format is not for images, or the folder cannot be created.
     """
-    outputs("", formats)
     folder = folder.absolute()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"cannot write {folder}: {error.strerror}; choose another") from error
-    forget_left_over(folder)
+    prepare_folder(folder, formats)
     done: list[Outcome] = []
     with (
         TemporaryDirectory(prefix=SCRATCH, dir=folder, ignore_cleanup_errors=True) as wanted,

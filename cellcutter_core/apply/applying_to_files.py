@@ -76,12 +76,7 @@ def apply_to_files(
     ValueError
         If a format is not for images, or the folder cannot be created.
     """
-    outputs("", formats)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"cannot write {folder}: {error.strerror}; choose another") from error
-    forget_left_over(folder)
+    prepare_folder(folder, formats)
     done = list(earlier)
     for name, file in files.items():
         if stop():
@@ -119,6 +114,22 @@ def apply_to_files(
         done.append(outcome)
         write_summary(folder, done)
         yield outcome, applied
+
+
+def prepare_folder(folder: Path, formats: Sequence[str]) -> None:
+    """Make the folder of the results, without what a killed process left in it.
+
+    Raises
+    ------
+    ValueError
+        If a format is not for images, or the folder cannot be created.
+    """
+    outputs("", formats)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"cannot write {folder}: {error.strerror}; choose another") from error
+    forget_left_over(folder)
 
 
 def write_formats(applied: Applied, targets: Mapping[str, Path]) -> None:
