@@ -105,8 +105,8 @@ class Visitor:
         await self._ask(page_name=page)
 
     async def go(self, label: str) -> None:
-        """Click the link to another page."""
-        link = self.one("page_link", label)
+        """Click the link to another page in the navigation; a message may hold one, too."""
+        link = next(one for one in self.all("page_link") if named(one.label, label))
         if link.page_script_hash != self.page:
             self._query = link.query_string
         self.page = link.page_script_hash
