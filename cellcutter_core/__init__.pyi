@@ -8,7 +8,7 @@ from .evaluation.metrics import score as score
 from .images.image import Image as Image
 from .images.image import read_image as read_image
 from .markers.finding import blob_detection as blob_detection
-from .mask.graph_cut import automatic_mask as automatic_mask
+from .mask.automatic_mask import automatic_mask as automatic_mask
 from .mask.graph_cut import graph_cut as graph_cut
 from .network.unet import UNet3 as UNet3
 from .network.unet import UNet4 as UNet4

@@ -361,7 +361,7 @@ def _segment(chosen: argparse.Namespace) -> None:
     from cellcutter_core.arguments import naming
     from cellcutter_core.images.description import lines_of
     from cellcutter_core.pipeline import prepare
-    from cellcutter_core.runs.others import find_others
+    from cellcutter_core.runs.other_images import find_others
     from cellcutter_core.runs.store import Run
     from cellcutter_core.training.datasets import make_dataset
 
@@ -489,9 +489,9 @@ def _other_images(
     from cellcutter_core.images.file_sets.alike import seen_instead
     from cellcutter_core.images.file_sets.channel_names import ChannelNames
     from cellcutter_core.images.file_sets.given_files import ImageFiles, image_files, scenes_of
-    from cellcutter_core.images.formats.zarr_places import is_address
+    from cellcutter_core.images.formats.zarr_recognition import is_address
     from cellcutter_core.images.parts import Plane
-    from cellcutter_core.runs.others import read_other
+    from cellcutter_core.runs.other_images import read_other
     from cellcutter_core.training.image_inputs import seen_names
 
     # If each channel has its own file, the names of the files give the roles.
@@ -578,7 +578,7 @@ def _train(run: Any, epochs: int | None) -> None:
 
 def _write_results(run: Any) -> None:
     from cellcutter_core import results
-    from cellcutter_core.runs.trust import about_dropped, doubts
+    from cellcutter_core.runs.doubts import about_dropped, doubts
 
     summary = results.write(run)
     print(results.format_summary(summary))
@@ -592,7 +592,7 @@ def _write_results(run: Any) -> None:
 
 def _apply(chosen: argparse.Namespace) -> None:
     from cellcutter_core.apply.applying import Trained
-    from cellcutter_core.apply.applying_elsewhere import apply_elsewhere
+    from cellcutter_core.apply.applying_as_tasks import apply_elsewhere
     from cellcutter_core.apply.applying_to_files import apply_to_files
     from cellcutter_core.apply.outcomes import SUMMARY, USUAL_FORMATS, Outcome, check_free
     from cellcutter_core.choices.sources import channel_names_of
@@ -699,7 +699,7 @@ def _sample(chosen: argparse.Namespace) -> None:
 def _evaluate(chosen: argparse.Namespace) -> None:
     from cellcutter_core.evaluation.metrics import score
     from cellcutter_core.export.formats.labels import segmented_region
-    from cellcutter_core.images.drawn import is_drawn
+    from cellcutter_core.images.drawn_shapes import is_drawn
     from cellcutter_core.images.image import read_labels
 
     # Files of outlines do not hold the size of their image; the other file may.

@@ -24,9 +24,9 @@ from cellcutter_core.markers.finding import (
     is_covered,
     marker_points,
 )
-from cellcutter_core.markers.given_extent import given_cover
 from cellcutter_core.markers.given_markers import read_markers
-from cellcutter_core.mask.graph_cut import mask_channels
+from cellcutter_core.markers.nuclei_of_points import given_cover
+from cellcutter_core.mask.mask_of_settings import mask_channels
 from cellcutter_core.network.backend import backend, fastest_precision
 from cellcutter_core.training.crops import Dataset
 from cellcutter_core.training.datasets import make_dataset

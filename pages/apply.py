@@ -11,8 +11,8 @@ from pages.parts.apply.application import (
     take_home,
     watch,
 )
-from pages.shared import code, panels, state
-from pages.shared.opened import opened_run
+from pages.shared import panels, python_code, state
+from pages.shared.open_run import opened_run
 
 state.enter("apply")
 panels.head("apply")
@@ -33,7 +33,7 @@ if shown is not None:
     choose_outcome(shown, now)
     take_home(shown, now)
 
-script = code.apply_code(
+script = python_code.apply_code(
     str(run.path),
     shown.files if shown else {},
     scenes=shown.scenes if shown else {},

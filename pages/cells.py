@@ -11,8 +11,8 @@ from cellcutter_core.training.crops import Dataset
 from cellcutter_core.view.figures import crop_gallery
 from cellcutter_core.view.render import composite
 from pages.parts.cells.marker_controls import back_and_forth, from_file
-from pages.shared import code, panels, state
-from pages.shared.caching import cached
+from pages.shared import panels, python_code, state
+from pages.shared.caching import cached_steps
 from pages.shared.settings import setting
 from pages.shared.sharing import share
 from pages.shared.viewer.picture import marker_editor
@@ -34,7 +34,7 @@ def _gallery(data: Dataset, cells: NDArray[np.intp]) -> go.Figure:
 
 def change(markers: Nuclei) -> None:
     """Take edited markers. If they equal the found ones, there is no edit any more."""
-    found = cached.found_markers()
+    found = cached_steps.found_markers()
     same = np.array_equal(markers.regions, found.regions) and np.array_equal(
         markers.points, found.points
     )
@@ -43,7 +43,7 @@ def change(markers: Nuclei) -> None:
 
 state.enter("cells")
 panels.head("cells")
-image = panels.needs(cached.image)
+image = panels.needs(cached_steps.image)
 settings = state.choices().config.markers
 edited = state.edited_markers() is not None
 
@@ -63,10 +63,10 @@ with controls:
     from_file(image.shape, image.origin, image.whole_shape)
 
 panels.wait_for_consent("markers")
-markers = panels.needs(cached.markers)
+markers = panels.needs(cached_steps.markers)
 with view:
     back_and_forth(markers, edited=edited, origin=image.origin, whole_shape=image.whole_shape)
-    picture = cached.picture()
+    picture = cached_steps.picture()
     if image.nucleus is not None and image.cell != (image.nucleus,):
         on = st.segmented_control(
             "Show on",
@@ -84,10 +84,10 @@ with view:
         picture,
         markers.points,
         key="cells_editor",
-        place=cached.step_keys()["image"],
+        place=cached_steps.step_keys()["image"],
         selected=chosen,
         alt=f"{len(markers.points)} markers on the image",
-        pixel_size=cached.pixel_size(),
+        pixel_size=cached_steps.pixel_size(),
     )
 if edit is not None:
     with panels.complaints():
@@ -105,14 +105,14 @@ if edit is not None:
     st.rerun()
 
 st.subheader("Crops", anchor=False)
-data = panels.needs(cached.dataset)
+data = panels.needs(cached_steps.dataset)
 with st.container(horizontal=True):
     st.metric("Markers", len(markers.points))
     st.metric("Crops", len(data), help="One for each marker.")
     st.metric("At the border", data.n_at_border, help="Crops that reach beyond the region.")
     st.metric(
         "Mean cell diameter",
-        f"{cached.inputs()[0].cell_diameter:.0f} px",
+        f"{cached_steps.inputs()[0].cell_diameter:.0f} px",
         help="Diameter of a disc with the mean area of a cell: mask area by number of markers.",
     )
 n_pages = -(-len(data) // CROPS_A_PAGE)
@@ -126,8 +126,8 @@ else:
     cells = np.arange(first, min(first + CROPS_A_PAGE, len(data)))
 with panels.wide():
     panels.chart(
-        cached.drawn(
-            f"gallery {cached.step_keys()['training']} {cells.tolist()}",
+        cached_steps.drawn(
+            f"gallery {cached_steps.step_keys()['training']} {cells.tolist()}",
             lambda: _gallery(data, cells),
         ),
         key="cells_gallery",
@@ -136,6 +136,6 @@ with panels.wide():
 
 with st.container(horizontal=True, horizontal_alignment="distribute"):
     panels.next_step("train")
-    share(place=cached.step_keys()["image"])
-script = code.data_code(state.choices(), cached.whole_image(), cached.region())
-panels.footer("cells", code.cells_code(script, state.choices(), image, edited=edited))
+    share(place=cached_steps.step_keys()["image"])
+script = python_code.data_code(state.choices(), cached_steps.whole_image(), cached_steps.region())
+panels.footer("cells", python_code.cells_code(script, state.choices(), image, edited=edited))

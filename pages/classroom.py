@@ -4,7 +4,7 @@ import streamlit as st
 
 from cellcutter_core.people.access import is_own, own
 from cellcutter_core.sweeps.classroom import list_classes
-from pages.parts.classroom import making, wall
+from pages.parts.classroom import new_classroom, wall
 from pages.shared import panels, state
 from pages.shared.person import person
 
@@ -25,7 +25,7 @@ if joined is not None and not is_own(joined.owner, person()):
     st.subheader(joined.name, anchor=False)
     wall.show(joined, may_open=False)
 else:
-    making.make()
+    new_classroom.make()
     if classes := {one.id: one for one in own(list_classes(), person())}:
         st.subheader("Your classes", anchor=False)
         name = st.selectbox(
@@ -34,6 +34,6 @@ else:
             format_func=lambda name: classes[name].name,
             key="classroom_open",
         )
-        making.share(classes[name])
+        new_classroom.share(classes[name])
         wall.show(classes[name], may_open=True)
 panels.explain("classroom")

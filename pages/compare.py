@@ -9,8 +9,8 @@ from pages.parts.compare.against_truth import against_truth
 from pages.parts.compare.film import film
 from pages.parts.compare.scores import scores
 from pages.parts.compare.side_by_side import against_baselines, two_epochs, two_runs
-from pages.shared import code, panels, state, views
-from pages.shared.opened import opened_run
+from pages.shared import panels, python_code, state, views
+from pages.shared.open_run import opened_run
 from pages.shared.sharing import share
 
 MODES = {
@@ -85,4 +85,6 @@ def losses() -> None:
 
 losses()
 panels.link("train", "Continue or repeat this run")
-panels.footer("compare", code.compare_code(str(run.path), tuple(sorted({epochs[0], epochs[-1]}))))
+panels.footer(
+    "compare", python_code.compare_code(str(run.path), tuple(sorted({epochs[0], epochs[-1]})))
+)

@@ -6,8 +6,8 @@ from cellcutter_core.images.contents import LIMIT_NAME
 from cellcutter_core.images.parts import Region
 from cellcutter_core.images.regions import whole
 from pages.parts.data.channel_card import channel_card
-from pages.shared import code, panels, state
-from pages.shared.caching import cached
+from pages.shared import panels, python_code, state
+from pages.shared.caching import cached_steps
 from pages.shared.image_choice import choose_image, choose_roles, enter_pixel_size
 from pages.shared.viewer.picture import region_picker
 
@@ -18,7 +18,7 @@ NOTEBOOK_VIEW = (100, 200, 300, 400)
 
 def choose_region(chosen: Region) -> None:
     """Take a region to work on. The default region counts as no choice."""
-    state.choose(region=None if chosen == cached.usual_region() else chosen)
+    state.choose(region=None if chosen == cached_steps.usual_region() else chosen)
     st.rerun()
 
 
@@ -30,11 +30,11 @@ chooser, facts = st.columns([2, 1])
 with chooser:
     source = choose_image()
 
-image = panels.needs(cached.whole_image)
-n_rows, n_cols = cached.whole_shape()
+image = panels.needs(cached_steps.whole_image)
+n_rows, n_cols = cached_steps.whole_shape()
 # An image that is too large to be read is shown at a reduced size.
 shown_as = n_rows / image.shape[0]
-box = cached.region()
+box = cached_steps.region()
 with facts:
     has_truth = image.truth is not None or source.truth is not None
     st.markdown(
@@ -65,7 +65,7 @@ choose_roles(image)
 if image.cell == (image.nucleus,):
     st.caption("One channel has both roles: the nuclei themselves are segmented.")
 
-for note in cached.remarks():
+for note in cached_steps.remarks():
     st.warning(note, icon=":material/visibility:")
 
 for row in range(0, len(image.channels), 3):
@@ -75,7 +75,7 @@ for row in range(0, len(image.channels), 3):
 
 st.subheader("Region to work on", anchor=False)
 step = -(-max(image.shape) // LARGEST_PICTURE)
-overview = cached.whole_picture(step)
+overview = cached_steps.whole_picture(step)
 chosen_on, presets = st.columns([2, 1], gap="large")
 with presets:
     if st.button("Most interesting part", icon=":material/auto_awesome:", width="stretch"):
@@ -110,14 +110,14 @@ with chosen_on:
         scale=1 / (shown_as * step),
         shape=(n_rows, n_cols),
         alt=f"{source.title}, with the region to work on as a box",
-        pixel_size=cached.pixel_size(),
+        pixel_size=cached_steps.pixel_size(),
     )
 if picked != box:
     choose_region(picked)
 if image.full_shape is not None:
     with panels.show_errors():
         # Its true cells are read with the region.
-        for note in cached.image().truth_notes:
+        for note in cached_steps.image().truth_notes:
             st.warning(f"True cells: {note}.", icon=":material/layers:")
 
-panels.footer("data", code.data_code(state.choices(), image, box))
+panels.footer("data", python_code.data_code(state.choices(), image, box))

@@ -13,8 +13,8 @@ from cellcutter_core.training.image_inputs import check_mask
 from cellcutter_core.view.render import mask_outline
 from pages.parts.mask.controls import suit, switch, take
 from pages.parts.mask.grid import PARAMETERS, mask_grid
-from pages.shared import code, panels, state
-from pages.shared.caching import cached
+from pages.shared import panels, python_code, state
+from pages.shared.caching import cached_steps
 from pages.shared.caching.in_child import NotYet, rest
 from pages.shared.settings import setting
 from pages.shared.sharing import share
@@ -24,16 +24,16 @@ from pages.shared.viewer.frame import linked_panes
 def _mask_or_preview() -> tuple[NDArray[np.bool_], float | None]:
     """Return the mask and the seconds it took, or, while it is computed, a preview and None."""
     if state.choices().config.mask.automatic:
-        return cached.timed_mask(note)
+        return cached_steps.timed_mask(note)
     try:
-        return cached.soon_mask(note)
+        return cached_steps.soon_mask(note)
     except NotYet:
-        return cached.mask_preview(note), None
+        return cached_steps.mask_preview(note), None
 
 
 state.enter("mask")
 panels.head("mask")
-image = panels.needs(cached.image)
+image = panels.needs(cached_steps.image)
 settings = state.choices().config.mask
 edited = state.edited_markers() is not None
 
@@ -48,7 +48,7 @@ with controls:
     )
     if not settings.automatic:
         for name in PARAMETERS:
-            setting("mask", name, steps=cached.priors() if name == "prior" else ())
+            setting("mask", name, steps=cached_steps.priors() if name == "prior" else ())
         setting("mask", "scaling")
         st.button(
             "Suit this image",
@@ -87,14 +87,14 @@ with view:
         black_and_white = np.repeat(np.where(mask, np.uint8(255), np.uint8(0))[..., None], 3, 2)
         linked_panes(
             {
-                "Image, with the outline of the mask": mask_outline(cached.picture(), mask),
+                "Image, with the outline of the mask": mask_outline(cached_steps.picture(), mask),
                 "Mask: white is cell": black_and_white,
             },
             n_columns=2,
             key="mask_panes",
-            place=cached.step_keys()["image"],
+            place=cached_steps.step_keys()["image"],
             alt=f"Image and mask; the mask covers {mask.mean():.0%} of the region",
-            pixel_size=cached.pixel_size(),
+            pixel_size=cached_steps.pixel_size(),
         )
         with st.container(horizontal=True):
             st.metric("Mask area", f"{mask.mean():.1%}")
@@ -109,20 +109,20 @@ with view:
                 )
 
 if st.toggle("Try a range of parameters", key="mask_grid_shown", persist_state="session"):
-    if cached.is_large():
+    if cached_steps.is_large():
         st.info("The grid needs a smaller region; choose one on the page Data.")
     else:
         mask_grid(settings)
 
 with st.container(horizontal=True, horizontal_alignment="distribute"):
     panels.next_step("cells")
-    share(place=cached.step_keys()["image"])
-data = code.data_code(state.choices(), cached.whole_image(), cached.region())
-cells = code.cells_code(data, state.choices(), image, edited=edited)
-panels.footer("mask", code.mask_code(cells, state.choices(), image, edited=edited))
+    share(place=cached_steps.step_keys()["image"])
+data = python_code.data_code(state.choices(), cached_steps.whole_image(), cached_steps.region())
+cells = python_code.cells_code(data, state.choices(), image, edited=edited)
+panels.footer("mask", python_code.mask_code(cells, state.choices(), image, edited=edited))
 
 if pending:
     rest()
     with suppress(ValueError):  # The next rerun of the page shows the error.
-        cached.timed_mask(note)
+        cached_steps.timed_mask(note)
     st.rerun()

@@ -7,11 +7,11 @@ import streamlit as st
 
 from cellcutter_core.choices.choices import Choices
 from cellcutter_core.config import QUICK
-from cellcutter_core.view.look import illustration
-from cellcutter_core.view.marks import markers_picture
+from cellcutter_core.view.figure_style import illustration
+from cellcutter_core.view.marker_drawing import markers_picture
 from cellcutter_core.view.render import Rgb, composite, mask_outline, probability_colors
 from pages.shared import panels, start, state
-from pages.shared.caching import cached, cached_runs
+from pages.shared.caching import cached_runs, cached_steps
 from pages.shared.image_choice import offer_own_image
 from pages.shared.run_words import STALE, with_others
 
@@ -20,7 +20,7 @@ LARGEST = 600
 
 def shown(key: str, make: Callable[[], Rgb], *, caption: str, alt: str) -> None:
     """Show an illustration as a data URI: it needs no second request and no Plotly."""
-    uri = cached.drawn(f"illustration {key}", lambda: illustration(make(), largest=LARGEST))
+    uri = cached_steps.drawn(f"illustration {key}", lambda: illustration(make(), largest=LARGEST))
     st.image(uri, caption=caption, width="stretch", alt=alt)
 
 
@@ -57,7 +57,7 @@ with words:
             offer_own_image()
             panels.go("data")
 
-image = panels.needs(cached.image)
+image = panels.needs(cached_steps.image)
 opened = state.run()
 # Only cells that a training on this image has found are shown as cells.
 stale = state.out_of_date(opened) if opened else ()
@@ -75,17 +75,17 @@ with hero:
         )
     else:
         shown(
-            f"hero {cached.step_keys()['image']}",
-            cached.picture,
+            f"hero {cached_steps.step_keys()['image']}",
+            cached_steps.picture,
             caption=title,
             alt="The current image",
         )
 place = st.empty()
-steps: dict[str, Callable[[], Rgb]] = {"Image": cached.picture}
-if not cached.is_large():
+steps: dict[str, Callable[[], Rgb]] = {"Image": cached_steps.picture}
+if not cached_steps.is_large():
     with panels.show_errors():
-        points, picture = cached.markers().points, cached.picture()
-        steps["Mask"] = partial(mask_outline, picture, cached.mask())
+        points, picture = cached_steps.markers().points, cached_steps.picture()
+        steps["Mask"] = partial(mask_outline, picture, cached_steps.mask())
         steps["Markers and crops"] = partial(
             markers_picture,
             picture,
@@ -96,11 +96,11 @@ if not cached.is_large():
         if trained:
             drawing = cached_runs.epoch_of(trained, last)
             steps[f"Probabilities, epoch {last}"] = partial(probability_colors, drawing.probability)
-            steps[f"Cells, epoch {last}"] = partial(cached.overlaid, drawing.labels)
+            steps[f"Cells, epoch {last}"] = partial(cached_steps.overlaid, drawing.labels)
         else:
             only_cells = composite(image.pixels, cell=image.cell)
             steps["Markers to become cells"] = partial(markers_picture, only_cells, points)
-known_by = cached.step_keys(), trained and (trained.path.name, last)
+known_by = cached_steps.step_keys(), trained and (trained.path.name, last)
 with place.container():
     for number, (column, name) in enumerate(zip(st.columns(len(steps)), steps, strict=True), 1):
         with column:

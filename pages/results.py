@@ -9,12 +9,12 @@ from cellcutter_core.view.figures import histogram
 from pages.parts.results.cell_list import cell_list, choose, chosen_cells, column_title, filters
 from pages.parts.results.correcting import correcting, move_point, parts, split_points
 from pages.parts.results.downloads import downloads
-from pages.parts.results.measured import measured, picture
+from pages.parts.results.measurements import measured, picture
 from pages.parts.results.training_images import others_found
-from pages.shared import code, panels, state
-from pages.shared.caching import cached, cached_runs
+from pages.shared import panels, python_code, state
+from pages.shared.caching import cached_runs, cached_steps
 from pages.shared.epochs import choose_epoch
-from pages.shared.opened import opened_run
+from pages.shared.open_run import opened_run
 from pages.shared.run_words import doubts_note
 from pages.shared.sharing import share
 from pages.shared.viewer.picture import cell_picker
@@ -78,7 +78,7 @@ if kept.any():
         format_func=column_title,
     )
     panels.chart(
-        cached.drawn(
+        cached_steps.drawn(
             f"column {cells.key} {column} {np.packbits(kept).tobytes().hex()}",
             lambda: histogram(
                 table[column][kept],
@@ -94,4 +94,4 @@ if kept.any():
 
 downloads(run, number, cells, kept)
 others_found(run)
-panels.footer("results", code.results_code(str(run.path), number))
+panels.footer("results", python_code.results_code(str(run.path), number))

@@ -6,12 +6,12 @@ from cellcutter_core.people.access import own
 from cellcutter_core.sweeps.sweep import find_sweep, list_sweeps
 from pages.parts.sweep import grid, planning
 from pages.shared import panels, state
-from pages.shared.caching import cached
+from pages.shared.caching import cached_steps
 from pages.shared.person import person
 
 state.enter("sweep")
 panels.head("sweep")
-panels.needs(cached.image)
+panels.needs(cached_steps.image)
 
 with panels.show_errors():
     variations = planning.planned()

@@ -6,9 +6,9 @@ from cellcutter_core.choices.link import View
 from pages.parts.train.run_controls import stop_or_go_on
 from pages.parts.train.run_progress import results, watch
 from pages.parts.train.run_settings import run_settings
-from pages.shared import code, panels, state
-from pages.shared.caching import cached, cached_runs
-from pages.shared.class_note import class_note
+from pages.shared import panels, python_code, state
+from pages.shared.caching import cached_runs, cached_steps
+from pages.shared.classroom_note import class_note
 from pages.shared.other_images import other_images
 from pages.shared.run_troubles import troubles
 from pages.shared.run_words import (
@@ -36,7 +36,7 @@ other_images()
 with st.container(horizontal=True, vertical_alignment="center"):
     start_button(opened, differing=state.differing(opened) if opened else (), going=is_going)
     if opened is None:
-        share(place=cached.step_keys()["image"])
+        share(place=cached_steps.step_keys()["image"])
     else:
         last = opened.epochs[-1] if opened.epochs else None
         share(opened, view=View(epoch=last), place=opened.id)
@@ -58,9 +58,9 @@ if opened is not None:
 panels.link("runs", "All runs")
 
 with panels.show_errors():
-    data = code.data_code(state.choices(), cached.whole_image(), cached.region())
+    data = python_code.data_code(state.choices(), cached_steps.whole_image(), cached_steps.region())
     edited = state.edited_markers() is not None
-    panels.footer("train", code.train_code(data, state.choices(), edited=edited))
+    panels.footer("train", python_code.train_code(data, state.choices(), edited=edited))
 
 if opened is not None:
     # A new epoch or status makes the whole page rerun. This comes last because a click is lost

@@ -13,7 +13,7 @@ from cellcutter_core.config import Config
 from cellcutter_core.export import Segmented
 from cellcutter_core.images.image import Image
 from cellcutter_core.images.pixel_size import PixelSize
-from cellcutter_core.labels import along_border
+from cellcutter_core.label_image import along_border
 from cellcutter_core.training.image_inputs import seen_names, unseen_channels
 from cellcutter_core.training.inputs import Inputs
 from cellcutter_core.training.prediction import Prediction

@@ -29,8 +29,8 @@ from cellcutter_core.images.blocks import blocks_of, lie_in, pixels_of, with_mar
 from cellcutter_core.images.image import Image
 from cellcutter_core.images.parts import Region
 from cellcutter_core.images.pixel_size import shown_every
-from cellcutter_core.large.finding import Found
 from cellcutter_core.large.large_image import LargeImage
+from cellcutter_core.large.mask_and_markers import Found
 from cellcutter_core.large.predicting import PredictedCells
 from cellcutter_core.training.image_inputs import seen_channels
 from cellcutter_core.training.inputs import Inputs

@@ -19,8 +19,8 @@ from cellcutter_core.export.formats.rois import check_extent
 from cellcutter_core.images.blocks import blocks_of
 from cellcutter_core.images.pixel_size import PixelSize
 from cellcutter_core.large.block_tasks import Elsewhere, Here, exchanged_bytes
-from cellcutter_core.large.finding import find
 from cellcutter_core.large.large_image import LargeImage
+from cellcutter_core.large.mask_and_markers import find
 from cellcutter_core.large.predicting import checked, predict
 from cellcutter_core.network.unet import UNet
 from cellcutter_core.runs.lock import held, holder

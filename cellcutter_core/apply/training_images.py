@@ -12,7 +12,7 @@ from cellcutter_core.apply.applying_to_files import outcome_of, write_formats
 from cellcutter_core.apply.outcomes import USUAL_FORMATS, Outcome, outputs, write_summary
 from cellcutter_core.export.archive import FolderFiles, zipped
 from cellcutter_core.images.file_sets.given_files import names_for
-from cellcutter_core.runs.others import Other
+from cellcutter_core.runs.other_images import Other
 from cellcutter_core.runs.store import Run
 
 

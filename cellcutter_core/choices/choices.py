@@ -15,7 +15,7 @@ from pydantic import Field, field_validator, model_validator
 
 from cellcutter_core.config import QUICK, Config, Settings, renewed
 from cellcutter_core.images.file_sets.channel_names import ChannelNames
-from cellcutter_core.images.formats.zarr_places import is_address
+from cellcutter_core.images.formats.zarr_recognition import is_address
 from cellcutter_core.images.pixel_size import (
     PixelSize,
     checked,

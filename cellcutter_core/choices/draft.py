@@ -19,7 +19,7 @@ import numpy as np
 
 from cellcutter_core.choices.choices import Choices, KeptFile, Source, keys
 from cellcutter_core.files import atomic
-from cellcutter_core.images.drawn import is_drawn
+from cellcutter_core.images.drawn_shapes import is_drawn
 from cellcutter_core.images.guesses.label_images import shows_labels
 from cellcutter_core.images.readers import read_contents
 from cellcutter_core.limits import check_room

@@ -30,7 +30,7 @@ from cellcutter_core.config import (
     is_current,
     starting,
 )
-from cellcutter_core.images.formats.zarr_places import is_address
+from cellcutter_core.images.formats.zarr_recognition import is_address
 from cellcutter_core.runs.description import Description
 from cellcutter_core.runs.folder import RunSummary, valid_id
 from cellcutter_core.runs.names import in_effect

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
-from cellcutter_core.labels import LabelImage, check_labels, compact
+from cellcutter_core.label_image import LabelImage, check_labels, compact
 
 # The table is built in bands of rows, because it takes several numbers for each pixel.
 _BAND_PIXELS = 1 << 21

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cellcutter_core.labels import check_labels, compact
+from cellcutter_core.label_image import check_labels, compact
 
 Ring = npt.NDArray[np.int32]
 Piece = list[Ring]

@@ -16,10 +16,9 @@ import numpy.typing as npt
 from cellcutter_core.arguments import describe_value
 from cellcutter_core.images.contents import MAX_BYTES, Array, Contents, Unreadable, memory_limit
 from cellcutter_core.images.formats.validation import Validation, paper_validation
-from cellcutter_core.images.formats.zarr_places import is_address
+from cellcutter_core.images.formats.zarr_recognition import is_address
 from cellcutter_core.images.guesses.appearance import Appearance, interpret
 from cellcutter_core.images.guesses.clipping import clipping_notes
-from cellcutter_core.images.guesses.gaps import gap_notes
 from cellcutter_core.images.guesses.intensity import normalise
 from cellcutter_core.images.guesses.label_images import refuse_labels
 from cellcutter_core.images.guesses.roles import (
@@ -35,6 +34,7 @@ from cellcutter_core.images.guesses.roles import (
     varies,
 )
 from cellcutter_core.images.guesses.stains import STAIN_CHANNELS
+from cellcutter_core.images.guesses.unimaged_gaps import gap_notes
 from cellcutter_core.images.parts import Part, Plane, Region
 from cellcutter_core.images.pixel_size import PixelSize, checked
 from cellcutter_core.images.planes import Report, warn
@@ -44,7 +44,7 @@ from cellcutter_core.images.readers import (
     read_contents,
     read_label_contents,
 )
-from cellcutter_core.labels import as_whole_numbers
+from cellcutter_core.label_image import as_whole_numbers
 
 __all__ = [
     "MAX_BYTES",
@@ -577,7 +577,7 @@ def read_labels(
         or holds outlines and `shape` is not given. The message is one line that begins with the
         file's name.
     """
-    from cellcutter_core.images.drawn import area_labels, is_drawn, read_drawn
+    from cellcutter_core.images.drawn_shapes import area_labels, is_drawn, read_drawn
 
     path = str(path) if is_address(path) else Path(path)
     name = file_name(path)
@@ -639,7 +639,7 @@ def read_truth(
     ValueError
         As `read_labels`.
     """
-    from cellcutter_core.images.drawn import is_drawn
+    from cellcutter_core.images.drawn_shapes import is_drawn
 
     if not is_address(path) and is_drawn(Path(path)):
         origin = image.origin if image.is_region else None

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from cellcutter_core.images.formats.validation import Validation
-from cellcutter_core.images.guesses.gaps import filled_gaps
+from cellcutter_core.images.guesses.unimaged_gaps import filled_gaps
 from cellcutter_core.images.image import Image
 from cellcutter_core.images.parts import Region
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cellcutter_core.images.guesses.gaps import filled_gaps, frame
+from cellcutter_core.images.guesses.unimaged_gaps import filled_gaps, frame
 
 ROBUST_PERCENTILES = (0.1, 99.9)
 

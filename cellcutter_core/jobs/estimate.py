@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from cellcutter_core.config import Config, NetworkSettings
-from cellcutter_core.network.taught import N_CHANNELS
+from cellcutter_core.network.taught_weights import N_CHANNELS
 from cellcutter_core.runs.folder import list_runs, runs_folder
 from cellcutter_core.runs.store import Run
 from cellcutter_core.training.datasets import scale_for

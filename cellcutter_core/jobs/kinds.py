@@ -19,7 +19,7 @@ from cellcutter_core.runs.job_folder import JobFolder
 from cellcutter_core.runs.store import Run
 
 if TYPE_CHECKING:
-    from cellcutter_core.apply.application import Application
+    from cellcutter_core.apply.application_folder import Application
 
 
 class Job(ABC):
@@ -140,7 +140,7 @@ class Applying(Job):
     folder: Application
 
     def __init__(self, path: str | Path) -> None:
-        from cellcutter_core.apply.application import Application
+        from cellcutter_core.apply.application_folder import Application
 
         self.folder = Application(path)
 
@@ -157,13 +157,13 @@ class Applying(Job):
         return {}
 
     def work(self, *, stop: Callable[[], bool]) -> None:
-        from cellcutter_core.apply.application import work
+        from cellcutter_core.apply.application_folder import work
 
         work(self.folder, stop=stop)
 
     def seconds_left(self, device: str | None) -> float | None:
         """Estimate it from the images that are done here, or earlier with this network."""
-        from cellcutter_core.apply.application import applications
+        from cellcutter_core.apply.application_folder import applications
 
         del device
         now = self.folder.progress

@@ -29,7 +29,7 @@ from cellcutter_core.images.parts import Region
 from cellcutter_core.large.large_image import LargeImage
 from cellcutter_core.network.backend import backend
 from cellcutter_core.network.unet import UNet
-from cellcutter_core.processes.wanted import answer_of, in_order, n_in_flight
+from cellcutter_core.processes.wanted_tasks import answer_of, in_order, n_in_flight
 
 Arrays = dict[str, NDArray[Any]]
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellcutter_core.images.blocks import pixels_of
-from cellcutter_core.images.formats.zarr_places import is_address
+from cellcutter_core.images.formats.zarr_recognition import is_address
 from cellcutter_core.images.guesses.appearance import Appearance
-from cellcutter_core.images.guesses.gaps import Background
+from cellcutter_core.images.guesses.unimaged_gaps import Background
 from cellcutter_core.images.image import Image, read_pixels
 from cellcutter_core.images.parts import Plane, Region
 from cellcutter_core.images.scaling import Normalisation

@@ -14,11 +14,11 @@ from scipy import ndimage
 from cellcutter_core.config import Config
 from cellcutter_core.images.blocks import blocks_of, lie_in, pixels_of, with_margin
 from cellcutter_core.images.parts import Region
-from cellcutter_core.labels import new_numbers
+from cellcutter_core.label_image import new_numbers
 from cellcutter_core.large.block_tasks import Arrays, Block, Here
-from cellcutter_core.large.finding import Found
 from cellcutter_core.large.large_image import LargeImage
-from cellcutter_core.network.taught import N_CHANNELS, read_taught
+from cellcutter_core.large.mask_and_markers import Found
+from cellcutter_core.network.taught_weights import N_CHANNELS, read_taught
 from cellcutter_core.network.unet import UNet
 from cellcutter_core.training.datasets import make_dataset, scale_of_cells
 from cellcutter_core.training.image_inputs import certain_regions, seen_channels

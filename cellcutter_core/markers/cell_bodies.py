@@ -20,7 +20,7 @@ from cellcutter_core.images.local_contrast import (
     compressed,
     noise_level,
 )
-from cellcutter_core.labels import compact
+from cellcutter_core.label_image import compact
 from cellcutter_core.markers.cell_outlines import outline_diameter
 from cellcutter_core.markers.nucleus_regions import (
     SMALLEST_DIAMETER,

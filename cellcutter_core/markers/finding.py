@@ -16,10 +16,10 @@ from scipy import ndimage
 
 from cellcutter_core.arguments import check_channels_last
 from cellcutter_core.config import Config, MarkerSettings
-from cellcutter_core.images.guesses.gaps import filled_gaps, frame
+from cellcutter_core.images.guesses.unimaged_gaps import filled_gaps, frame
 from cellcutter_core.images.image import Image
 from cellcutter_core.images.scaling import Normalisation
-from cellcutter_core.labels import check_labels, compact, markers_from_points
+from cellcutter_core.label_image import check_labels, compact, markers_from_points
 from cellcutter_core.markers.cell_bodies import cell_diameter, cell_regions
 from cellcutter_core.markers.given_markers import number_markers, read_markers
 from cellcutter_core.markers.nucleus_regions import checked_plane, nucleus_regions

@@ -14,7 +14,7 @@ from scipy import ndimage
 from cellcutter_core.images.contents import memory_limit
 from cellcutter_core.images.parts import Part, Plane
 from cellcutter_core.images.planes import Report, in_plane, warn
-from cellcutter_core.labels import (
+from cellcutter_core.label_image import (
     as_whole_numbers,
     check_labels,
     compact,
@@ -90,7 +90,7 @@ def read_markers(
         `markers_from_points` refuses the points. The message is one line that begins with the
         file's name.
     """
-    from cellcutter_core.images.drawn import is_drawn
+    from cellcutter_core.images.drawn_shapes import is_drawn
     from cellcutter_core.images.readers import file_name, one_line
 
     file, limit = Path(path), memory_limit() if max_bytes is None else max_bytes
@@ -228,7 +228,7 @@ def _markers_as_drawn(
     report: Report,
 ) -> Labels:
     """Markers from ROIs or GeoJSON: points or areas. Where areas overlap, the first wins."""
-    from cellcutter_core.images.drawn import area_labels, read_drawn
+    from cellcutter_core.images.drawn_shapes import area_labels, read_drawn
 
     drawn = read_drawn(file, nuclei=True).in_plane(plane.z, plane.t, report)
     if len(drawn.points) and drawn.areas:

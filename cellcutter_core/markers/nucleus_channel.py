@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellcutter_core.labels import along_border
+from cellcutter_core.label_image import along_border
 from cellcutter_core.markers.joining import ellipticity, moments
 from cellcutter_core.markers.nucleus_regions import nucleus_regions
 

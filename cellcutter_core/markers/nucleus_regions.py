@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from cellcutter_core.images.guesses.gaps import filled_gaps
+from cellcutter_core.images.guesses.unimaged_gaps import filled_gaps
 from cellcutter_core.images.local_contrast import (
     LINEAR_BELOW,
     Floats,
@@ -29,7 +29,7 @@ from cellcutter_core.images.local_contrast import (
     compressed,
     noise_level,
 )
-from cellcutter_core.labels import compact
+from cellcutter_core.label_image import compact
 from cellcutter_core.markers.joining import join_pieces
 from cellcutter_core.markers.region_outlines import (
     outlined,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cellcutter_core.images.local_contrast import Labels, LocalContrast
-from cellcutter_core.labels import along_border, compact
+from cellcutter_core.label_image import along_border, compact
 
 # The surroundings of a region, as a range of distances from its outline in diameters of a nucleus.
 RING = (0.08, 0.3)

@@ -28,9 +28,9 @@ from scipy import ndimage
 from cellcutter_core.arguments import check_channels_last
 from cellcutter_core.config import MaskSettings
 from cellcutter_core.images.guesses.clipping import at_top
-from cellcutter_core.images.guesses.gaps import filled_gaps
+from cellcutter_core.images.guesses.unimaged_gaps import filled_gaps
 from cellcutter_core.images.local_contrast import AFTER_SMOOTHING, Floats, blurred, noise_level
-from cellcutter_core.labels import along_border, check_labels
+from cellcutter_core.label_image import along_border, check_labels
 from cellcutter_core.mask.background import (
     Kind,
     appearance,

@@ -103,7 +103,7 @@ class UNet:
         """
         model = self.model(crops.shape[-1])
         if self._faster is None:
-            from cellcutter_core.network.faster import faster_model
+            from cellcutter_core.network.less_arithmetic import faster_model
 
             self._faster = faster_model(model)
         logits = self._faster.predict_on_batch(crops)[..., 0]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cellcutter_core.labels import check_labels, markers_from_points
+from cellcutter_core.label_image import check_labels, markers_from_points
 from cellcutter_core.paths.cost_map import CostMap
 from cellcutter_core.paths.path_labels import grown
 

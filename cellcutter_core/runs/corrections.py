@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_
 
 from cellcutter_core.files import atomic
 from cellcutter_core.paths.cost_map import CostMap
-from cellcutter_core.runs.splitting import Point, split_cell
+from cellcutter_core.runs.cell_splitting import Point, split_cell
 from cellcutter_core.runs.store import Run
 
 

@@ -16,13 +16,12 @@ import os
 import socket
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
+from cellcutter_core.runs.job_status import Status
 from cellcutter_core.runs.lock import Lock, LockLost, held
-
-Status = Literal["queued", "running", "stopped", "finished", "failed", "crashed"]
 
 
 class NotWritten(ValueError):
@@ -172,40 +171,6 @@ class JobFolder(ABC):
         """Remove the request to stop, before the work is continued."""
         self.check_changeable()
         (self.path / "stop").unlink(missing_ok=True)
-
-
-def status_of(
-    events: Iterable[Mapping[str, Any]], alive: Callable[[int | None, str | None], bool] | None
-) -> tuple[Status, str]:
-    """Return the status of a folder, and a message if it failed or crashed, from its events.
-
-    Parameters
-    ----------
-    events : iterable of mapping
-        As `JobFolder.events` returns them.
-    alive : callable or None
-        `alive(pid, host)` says whether the process of that number still runs.
-    """
-    status: Status = "queued"
-    message = ""
-    started: Mapping[str, Any] = {}
-    for event in events:
-        match event["kind"]:
-            case "queued":
-                status, message = "queued", ""
-            case "started":
-                status, message, started = "running", "", event
-            case "step" if status == "queued":
-                # Another process was working on it when it was queued.
-                status = "running"
-            case "finished" | "stopped" | "failed" as end:
-                status, message = end, event.get("message", "")
-    if status == "running" and alive and not alive(started.get("pid"), started.get("host")):
-        return "crashed", (
-            "the process ended without a message, perhaps for lack of memory; see its log, then "
-            "continue"
-        )
-    return status, message
 
 
 _STEP = '{"kind": "step"'

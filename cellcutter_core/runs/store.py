@@ -13,7 +13,7 @@
       model.keras       the network of the last epoch
       state.npz         what to go on from: weights, optimiser, steps done of an unfinished epoch
       baseline.npz      labels of the baselines, see `training.inputs.baselines`
-      applied/          what its network found in other images, see `apply.application`
+      applied/          what its network found in other images, see `apply.application_folder`
       log.txt           what the process printed
       stop              there when somebody asked the run to stop
   lock              there while a process works on the run
@@ -44,7 +44,8 @@ from cellcutter_core.files import atomic
 from cellcutter_core.limits import check_free, check_pixels
 from cellcutter_core.paths.watershed import BASELINES
 from cellcutter_core.runs.description import Description
-from cellcutter_core.runs.job_folder import JobFolder, Status, status_of
+from cellcutter_core.runs.job_folder import JobFolder
+from cellcutter_core.runs.job_status import Status, status_of
 from cellcutter_core.runs.lock import alive
 from cellcutter_core.training.inputs import Inputs, Truth
 from cellcutter_core.training.loop import Step, event_record, recorded_step
@@ -52,7 +53,7 @@ from cellcutter_core.training.prediction import Prediction
 
 if TYPE_CHECKING:
     from cellcutter_core.images.image import Image
-    from cellcutter_core.runs.others import Other
+    from cellcutter_core.runs.other_images import Other
 
 
 @dataclass(frozen=True)
@@ -361,7 +362,7 @@ class Run(JobFolder):
         files = self.other_files
         if not files:
             return []
-        from cellcutter_core.runs.others import Other
+        from cellcutter_core.runs.other_images import Other
 
         return [Other.from_arrays(_load(file)) for file in files]
 

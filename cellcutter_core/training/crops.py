@@ -13,8 +13,9 @@ from scipy.spatial import cKDTree
 
 from cellcutter_core.arguments import check_argument, check_channels_last
 from cellcutter_core.images.scaling import Normalisation
-from cellcutter_core.labels import check_labels
+from cellcutter_core.label_image import check_labels
 from cellcutter_core.paths.path_labels import HIGHEST_LOG_ODDS, PathLabels
+from cellcutter_core.training.position_embedding import position_embedding
 
 T = TypeVar("T", bound=np.generic)
 
@@ -178,8 +179,7 @@ class Dataset:
     @cached_property
     def embedding(self) -> NDArray[np.float32]:
         """(S, S) position embedding, 1 at the marker."""
-        d = np.arange(self.crop_size, dtype=np.float32) - self._half
-        return np.asarray(np.exp(-(d[:, None] ** 2 + d**2) / (2 * self.sigma**2)), np.float32)
+        return position_embedding(self.crop_size, self.sigma)
 
     @property
     def n_at_border(self) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellcutter_core.images.scaling import Normalisation
-from cellcutter_core.labels import new_numbers
+from cellcutter_core.label_image import new_numbers
 from cellcutter_core.paths.cost_map import CostMap
 from cellcutter_core.paths.path_labels import PathLabels
 from cellcutter_core.paths.watershed import seed_labels, watershed_labels

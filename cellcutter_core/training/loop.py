@@ -15,7 +15,7 @@ from cellcutter_core.arguments import check_argument
 from cellcutter_core.config import Config, TrainingSettings
 from cellcutter_core.evaluation.metrics import miou
 from cellcutter_core.network.backend import Precision, backend
-from cellcutter_core.network.taught import read_taught
+from cellcutter_core.network.taught_weights import read_taught
 from cellcutter_core.network.unet import UNet, check_network
 from cellcutter_core.training.crops import Dataset, check_dataset
 from cellcutter_core.training.inputs import Inputs

@@ -61,7 +61,7 @@ class Optimiser:
     ) -> None:
         import keras
 
-        from cellcutter_core.network.faster import faster_model
+        from cellcutter_core.network.less_arithmetic import faster_model
 
         self.settings = settings
         self.where = where

@@ -23,7 +23,7 @@ from scipy import ndimage
 
 from cellcutter_core.config import QUICK, Config, Settings
 from cellcutter_core.images.scaling import nearest
-from cellcutter_core.network.taught import N_CHANNELS, write_taught
+from cellcutter_core.network.taught_weights import N_CHANNELS, write_taught
 from cellcutter_core.network.unet import UNet
 from cellcutter_core.simulation.curriculum import VERSION, fingerprint, lesson
 from cellcutter_core.training.crops import Dataset
@@ -187,7 +187,7 @@ def teach(
     """
     import keras
 
-    from cellcutter_core.network.faster import faster_model
+    from cellcutter_core.network.less_arithmetic import faster_model
 
     keras.utils.set_random_seed(recipe.seed)
     network = UNet(config.network)

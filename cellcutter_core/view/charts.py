@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cellcutter_core.view.look import GREY, MARGIN, SHADE, TITLE_HEIGHT, axis, styled
+from cellcutter_core.view.figure_style import GREY, MARGIN, SHADE, TITLE_HEIGHT, axis, styled
 
 PANEL_HEIGHT = 210
 AXIS: Mapping[str, Any] = {"fixedrange": True, "zeroline": False, "title_standoff": 6}

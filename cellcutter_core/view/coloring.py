@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from cellcutter_core.labels import check_labels, compact, outlines
+from cellcutter_core.label_image import check_labels, compact, outlines
 
 PALETTE: npt.NDArray[np.uint8] = np.array(
     [

@@ -14,7 +14,7 @@ from cellcutter_core.evaluation.metrics import THRESHOLDS
 from cellcutter_core.paths.watershed import BASELINES
 from cellcutter_core.training.loss import published_terms, weighted_terms
 from cellcutter_core.view.charts import AXIS, PANEL_HEIGHT, charted, shade
-from cellcutter_core.view.look import (
+from cellcutter_core.view.figure_style import (
     FONT_SIZE,
     GREY,
     axis,

@@ -11,8 +11,8 @@ from cellcutter_core.view.curves import (
     loss_curves,
     score_curves,
 )
+from cellcutter_core.view.figure_style import STILL_CONFIG, still_config
 from cellcutter_core.view.histogram import histogram
-from cellcutter_core.view.look import STILL_CONFIG, still_config
 from cellcutter_core.view.tiles import crop_gallery, parameter_grid
 
 __all__ = [

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 
 from cellcutter_core.view.charts import AXIS, PANEL_HEIGHT, charted, shade
-from cellcutter_core.view.look import line_style
+from cellcutter_core.view.figure_style import line_style
 
 MOST_BARS = 256
 """The largest number of bars in a histogram."""

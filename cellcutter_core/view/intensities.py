@@ -11,8 +11,8 @@ import html
 import numpy as np
 import numpy.typing as npt
 
+from cellcutter_core.view.figure_style import BLUE, FONT_SIZE, GREY, SHADE, css
 from cellcutter_core.view.histogram import log_span
-from cellcutter_core.view.look import BLUE, FONT_SIZE, GREY, SHADE, css
 
 HEIGHT = 110
 """Height of the highest bar in pixels."""

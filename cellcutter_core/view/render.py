@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cellcutter_core.images.guesses.gaps import gaps
-from cellcutter_core.labels import check_labels, outlines
+from cellcutter_core.images.guesses.unimaged_gaps import gaps
+from cellcutter_core.label_image import check_labels, outlines
 from cellcutter_core.view.coloring import label_colors
 
 __all__ = [
@@ -68,7 +68,7 @@ def display_window(
 ) -> tuple[float, float]:
     """Return the intensities to show as black and as white: two percentiles of the channel.
 
-    Parts of a mosaic that were not imaged are left out, see `cellcutter_core.images.guesses.gaps`.
+    Parts of a mosaic that were not imaged are left out, see `guesses.unimaged_gaps`.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from cellcutter_core.view.charts import AXIS, PANEL_HEIGHT, charted
-from cellcutter_core.view.look import line_style
+from cellcutter_core.view.figure_style import line_style
 
 Points = Sequence[tuple[str, float]]
 

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from PIL import Image
 from skimage.measure import find_contours
 
-from cellcutter_core.view.look import (
+from cellcutter_core.view.figure_style import (
     AMBER,
     BLUE,
     FONT_SIZE,

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from cellcutter_core.evaluation.metrics import errors
 from cellcutter_core.evaluation.overlap import match, overlap
-from cellcutter_core.labels import LabelImage, check_labels, compact
-from cellcutter_core.view.look import AMBER, AQUA, BLUE, CORAL, LAVENDER
+from cellcutter_core.label_image import LabelImage, check_labels, compact
+from cellcutter_core.view.figure_style import AMBER, AQUA, BLUE, CORAL, LAVENDER
 from cellcutter_core.view.render import Color, Rgb, check_rgb, dimmed, visible_outlines
 
 TRUTH_COLORS: Mapping[str, Color] = {

@@ -19,7 +19,7 @@ from cellcutter_core.images.file_sets.channel_names import differ_in_several_pla
 from cellcutter_core.images.image import Image
 from cellcutter_core.images.pixel_size import format_pixel_size
 from pages.shared import panels, state
-from pages.shared.caching import cached
+from pages.shared.caching import cached_steps
 from pages.shared.run_words import scene_in_words
 
 # For each kind of source its key in `KINDS`.
@@ -105,7 +105,7 @@ def choose_image() -> Source:
 
 def enter_pixel_size() -> None:
     """Show the pixel size in the file and let the user enter another one."""
-    size, of_file = cached.pixel_size(), cached.whole_image().pixel_size
+    size, of_file = cached_steps.pixel_size(), cached_steps.whole_image().pixel_size
     if isinstance(size, tuple):
         # Only a file gives two sides. Then both are shown and can be corrected.
         keys = {"data_pixel_height": "Pixel height in µm", "data_pixel_width": "Pixel width in µm"}
@@ -127,7 +127,7 @@ def enter_pixel_size() -> None:
         )
     if state.choices().pixel_size is not None:
         st.caption(f"As entered. In the file: {format_pixel_size(of_file)}.")
-    elif notes := cached.whole_image().size_notes:
+    elif notes := cached_steps.whole_image().size_notes:
         st.warning(" ".join(notes), icon=":material/help:")
     elif of_file is not None:
         st.caption(f"From the file: {format_pixel_size(of_file)}.")
@@ -174,7 +174,7 @@ def _change_kind() -> None:
     kind, now = st.session_state.data_kind, state.choices().source
     if kind == "file":
         try:
-            cached.whole_image()
+            cached_steps.whole_image()
         except ValueError:
             # An image that cannot be read is replaced by the sample, so its error goes, too.
             state.choose_source(Source())
@@ -236,7 +236,7 @@ def _take_truth(source: Source) -> None:
     before = state.choices()
     try:
         state.choose(source=source)
-        cached.whole_image()
+        cached_steps.whole_image()
     except ValueError:
         state.take(before)
         raise
@@ -259,7 +259,7 @@ def _take(source: Source) -> None:
 
     def read(tried: Source) -> Image:
         state.choose_source(tried)
-        return cached.whole_image()
+        return cached_steps.whole_image()
 
     before = state.choices()
     try:
@@ -280,7 +280,7 @@ def _how_to_read(source: Source) -> None:
             z = "max" if keys.data_projected else keys.get("data_z", 0)
         t = None if source.t is None else keys.data_t
         # A value equal to the automatic one counts as no choice.
-        state.choose_source(cached.as_judged(source.replace(z=z, t=t, **chosen)))
+        state.choose_source(cached_steps.as_judged(source.replace(z=z, t=t, **chosen)))
 
     def take_scene() -> None:
         with panels.complaints():
@@ -289,7 +289,7 @@ def _how_to_read(source: Source) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if source.scene is not None:
             st.session_state.data_scene = source.scene
-            titles = cached.titles_in_file()
+            titles = cached_steps.titles_in_file()
             if source.scene < len(titles):
                 st.selectbox(
                     "Image in the file",
@@ -314,7 +314,7 @@ def _how_to_read(source: Source) -> None:
             st.number_input("Time point", 0, key="data_t", on_change=read_anew, width=150)
         colour = source.stained is not None
         with suppress(ValueError):  # The page shows the error below.
-            image = cached.whole_image()
+            image = cached_steps.whole_image()
             st.session_state.data_inverted = image.inverted
             st.session_state.data_stained = image.stained
             colour |= image.stained or image.channels == ("red", "green", "blue")
@@ -337,7 +337,7 @@ def _how_to_read(source: Source) -> None:
 
 def _change_roles() -> None:
     cell, nucleus = tuple(st.session_state.data_cell) or None, st.session_state.data_nucleus
-    guessed = cached.whole_image(state.choices().replace(cell=None, nucleus=None)).roles
+    guessed = cached_steps.whole_image(state.choices().replace(cell=None, nucleus=None)).roles
     if list(cell or ()) == guessed["cell"] and nucleus == guessed["nucleus"]:
         # Roles equal to the guessed ones count as no choice.
         cell = nucleus = None

@@ -9,7 +9,7 @@ import streamlit as st
 from PIL import Image
 
 from cellcutter_core.apply.outcomes import Outcome
-from cellcutter_core.view.look import LARGEST_SIDE
+from cellcutter_core.view.figure_style import LARGEST_SIDE
 from cellcutter_core.view.render import Rgb
 
 MOST_REASONS = 5

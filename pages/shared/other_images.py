@@ -8,10 +8,10 @@ from typing import Any
 import streamlit as st
 
 from cellcutter_core.choices.choices import Source
-from cellcutter_core.choices.chosen_others import images_of, take_in
 from cellcutter_core.choices.draft import keep_file
+from cellcutter_core.choices.other_images import images_of, take_in
 from pages.shared import panels, state
-from pages.shared.caching import cached, cached_others
+from pages.shared.caching import cached_other_images, cached_steps
 
 TURN = "train_others_turn"
 REFUSED = "train_others_refused"
@@ -62,7 +62,7 @@ def _add() -> None:
 
 def _take(given: Sequence[Any]) -> None:
     """Keep the uploaded files that can be trained on; remember why the others were refused."""
-    first, chosen = cached.image(), state.choices()
+    first, chosen = cached_steps.image(), state.choices()
     kept = [keep_file(file.name, file.getvalue()) for file in given]
     together, apart = images_of(kept, chosen)
     refused = list(apart)
@@ -121,7 +121,7 @@ def _listed(chosen: Sequence[Source]) -> None:
 def _said(other: Source) -> str:
     """Return size, channels and number of cells, or why the image can no longer be read."""
     try:
-        found = cached_others.facts(other)
+        found = cached_other_images.facts(other)
     except ValueError as error:
         return f":red[{str(error).removeprefix(f'{other.name}: ')}]"
     rows, cols = found.shape
@@ -132,7 +132,7 @@ def _said(other: Source) -> str:
     parts += [f"{name} = {value}" for name, value in other.reading.items() if name in planes]
     if found.instead:
         parts.append(f":orange[the network {found.instead}]")
-    n = cached_others.n_cells(other)
+    n = cached_other_images.n_cells(other)
     if n is not None:
         parts.append(f"{n} {'cell' if n == 1 else 'cells'}")
     return " · ".join(parts)

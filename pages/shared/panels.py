@@ -12,7 +12,7 @@ import streamlit as st
 from cellcutter_core.training.loss import loss_explained
 from cellcutter_core.view import figures
 from pages.shared import state, steps
-from pages.shared.caching import cached
+from pages.shared.caching import cached_steps
 from pages.shared.caching.in_child import Cancelled, ask_again
 
 EXPLAINED = Path(__file__).parent.parent / "explained"
@@ -144,11 +144,11 @@ def go(page: str) -> None:
 
 def wait_for_consent(step: str) -> None:
     """On a large region, stop the page until the user asks to compute this step."""
-    key = cached.step_keys()[step]
+    key = cached_steps.step_keys()[step]
     asked = st.session_state.setdefault("asked", {})
-    if not cached.is_large() or asked.get(step) == key:
+    if not cached_steps.is_large() or asked.get(step) == key:
         return
-    top, left, bottom, right = cached.region()
+    top, left, bottom, right = cached_steps.region()
     st.warning(
         f"The region has {bottom - top} × {right - left} pixels. Computing this step takes some "
         "seconds, so it starts when you click.",

@@ -10,12 +10,12 @@ from cellcutter_core.config import Config
 from cellcutter_core.images.parts import Region
 from cellcutter_core.people.allowance import path_for
 from cellcutter_core.runs.names import changes_in_words
-from cellcutter_core.runs.others import Other
+from cellcutter_core.runs.other_images import Other
 from cellcutter_core.runs.store import Run
 from cellcutter_core.training.datasets import make_dataset
 from pages.shared import other_images, panels, state, views
-from pages.shared.caching import cached, cached_others, cached_runs
-from pages.shared.class_note import in_class
+from pages.shared.caching import cached_other_images, cached_runs, cached_steps
+from pages.shared.classroom_note import in_class
 from pages.shared.person import person
 from pages.shared.run_words import format_duration
 from pages.shared.waiting import others_first
@@ -37,16 +37,16 @@ def start_run() -> Run:
         If the core refuses something; then no run is written.
     """
     config = state.choices().config
-    inputs, truth = cached.inputs()
+    inputs, truth = cached_steps.inputs()
     # An error in the crops is raised here, before anything is written.
     make_dataset(inputs, config)
     run = Run.of_image(
         path_for(person()),
-        cached.image(),
+        cached_steps.image(),
         config,
         (inputs, truth),
         others=_prepared_others(),
-        pixel_size=cached.pixel_size(),
+        pixel_size=cached_steps.pixel_size(),
         reading=state.choices().source.reading,
         owner=person(),
         **state.description(),
@@ -55,7 +55,7 @@ def start_run() -> Run:
     other_images.forget_refused()
     cached_runs.jobs().submit(run)
     state.open_run(run.id)
-    views.pass_zoom(cached.step_keys()["image"], run.id)
+    views.pass_zoom(cached_steps.step_keys()["image"], run.id)
     return run
 
 
@@ -66,7 +66,7 @@ def _prepared_others() -> list[Other]:
     for number, other in enumerate(chosen, 1):
         line = f"Finding mask and markers in {other.name}, {number} of {len(chosen)} others …"
         with st.spinner(line):
-            found.append(cached_others.prepared(other))
+            found.append(cached_other_images.prepared(other))
     return found
 
 
@@ -128,7 +128,7 @@ def before_start(same: Run | None) -> None:
     """Device and time, as far as they are known."""
     where = cached_runs.trains_on() or "Finding out what it will run on …"
     first = others_first()
-    if same is None and cached.is_large():
+    if same is None and cached_steps.is_large():
         large = "The region is large: its mask and markers are computed at the start"
         st.caption(". ".join(filter(None, [where, first, large])) + ".")
         return
@@ -136,7 +136,7 @@ def before_start(same: Run | None) -> None:
         seconds, basis = cached_runs.estimate(same)
         line = " · ".join(filter(None, [f"**About {format_duration(seconds)}**", where, first]))
         st.caption(line, help=f"Estimated {basis}.")
-        if hint := shorter(seconds, cached.region(), state.choices().config):
+        if hint := shorter(seconds, cached_steps.region(), state.choices().config):
             st.caption(hint)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from cellcutter_core.apply.application import Application, applications
+from cellcutter_core.apply.application_folder import Application, applications
 from cellcutter_core.choices.draft import keys_then
 from cellcutter_core.jobs.queue import is_left_behind
 from cellcutter_core.runs.store import Progress, Run
 from cellcutter_core.training.image_inputs import check_mask
 from pages.shared import state
-from pages.shared.caching import cached
+from pages.shared.caching import cached_steps
 from pages.shared.caching.in_child import NotYet
 
 # Icon, colour and word of each status: not everybody can tell the colours apart.
@@ -65,7 +65,7 @@ def looked_at(page: str) -> None:
         sound = _is_sound(page)
     except NotYet:
         return
-    seen, key = _seen(), cached.step_keys()[step]
+    seen, key = _seen(), cached_steps.step_keys()[step]
     of_step = seen.setdefault(step, {})
     if of_step.get(key) != sound:
         of_step[key] = sound
@@ -77,9 +77,9 @@ def looked_at(page: str) -> None:
 def _is_sound(page: str) -> bool:
     try:
         if page == "data":
-            cached.image()
+            cached_steps.image()
         elif page == "mask":
-            check_mask(cached.known_mask()[0], state.choices().config)
+            check_mask(cached_steps.known_mask()[0], state.choices().config)
     except ValueError:
         return False
     return True
@@ -100,7 +100,7 @@ def _before_training(opened: Run | None) -> dict[str, str]:
 
     A step is done if it was looked at, or if the open run was made from it.
     """
-    now, seen = cached.step_keys(), _seen()
+    now, seen = cached_steps.step_keys(), _seen()
     then = keys_then(opened.description) if opened is not None else {}
     steps = {}
     for page, step in LOOKED_AT.items():

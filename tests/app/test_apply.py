@@ -16,7 +16,7 @@ from made_runs import as_of_before, asked, dead_process, linked, make_run, open_
 from samples import sample
 from streamlit.testing.v1 import AppTest
 
-from cellcutter_core.apply.application import Application, applications
+from cellcutter_core.apply.application_folder import Application, applications
 from cellcutter_core.apply.outcomes import Outcome, summary_file
 from cellcutter_core.export import write_png
 from cellcutter_core.images.image import read_image

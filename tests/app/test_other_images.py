@@ -22,7 +22,7 @@ from cellcutter_core.choices.draft import Draft, described, file_of, keep_file
 from cellcutter_core.config import QUICK, starting
 from cellcutter_core.export import write_png
 from cellcutter_core.runs.folder import find_run, list_runs
-from cellcutter_core.runs.others import find_others
+from cellcutter_core.runs.other_images import find_others
 from cellcutter_core.simulation.sample import save
 
 __all__ = ["asked"]

@@ -11,7 +11,7 @@ from made_runs import REGION, asked, dead_process, make_run, open_page, shown, w
 from samples import sample
 from streamlit.testing.v1 import AppTest
 
-from cellcutter_core.apply.application import Application
+from cellcutter_core.apply.application_folder import Application
 from cellcutter_core.choices.choices import Choices, Source
 from cellcutter_core.choices.draft import Draft, keep_file
 from cellcutter_core.config import PAPER

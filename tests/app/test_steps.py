@@ -27,7 +27,7 @@ from cellcutter_core.export.formats.rois import roi_set
 from cellcutter_core.images.image import Image
 from cellcutter_core.simulation.sample import save
 from pages.shared import state
-from pages.shared.caching import cached
+from pages.shared.caching import cached_steps
 from pages.shared.caching.in_child import NotYet
 from pages.shared.viewer.picture import Edit
 
@@ -668,18 +668,20 @@ def test_values_chosen_by_hand_are_there_again_after_automatic() -> None:
 def test_a_preview_is_shown_only_where_the_cut_takes_long(
     monkeypatch: pytest.MonkeyPatch, largest: int, is_long: bool, n_previews: int
 ) -> None:
-    monkeypatch.setattr(cached, "LARGEST_WITHOUT_PREVIEW", largest)
-    monkeypatch.setattr(cached, "CANCEL_AFTER", -1 if is_long else LONGEST)
+    monkeypatch.setattr(cached_steps, "LARGEST_WITHOUT_PREVIEW", largest)
+    monkeypatch.setattr(cached_steps, "CANCEL_AFTER", -1 if is_long else LONGEST)
     app = by_hand(opened("mask"))
-    asked, preview, known_mask = [], cached.mask_preview, cached.known_mask
+    asked, preview, known_mask = [], cached_steps.mask_preview, cached_steps.known_mask
 
     def known_in_time(*, ask: bool = False) -> tuple[np.ndarray, float]:
         if is_long and not asked:
             raise NotYet("aside_mask", "mask")
         return known_mask(ask=ask)
 
-    monkeypatch.setattr(cached, "mask_preview", lambda note: asked.append(note) or preview(note))
-    monkeypatch.setattr(cached, "known_mask", known_in_time)
+    monkeypatch.setattr(
+        cached_steps, "mask_preview", lambda note: asked.append(note) or preview(note)
+    )
+    monkeypatch.setattr(cached_steps, "known_mask", known_in_time)
     before = area(app)
     slider = app.select_slider(key="mask_prior")
     slider.set_value(float(slider.options[20])).run()

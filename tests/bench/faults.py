@@ -58,7 +58,7 @@ import numpy as np  # noqa: E402
 
 from cellcutter_core import results  # noqa: E402
 from cellcutter_core.__main__ import main as command  # noqa: E402
-from cellcutter_core.apply.application import Application  # noqa: E402
+from cellcutter_core.apply.application_folder import Application  # noqa: E402
 from cellcutter_core.config import (  # noqa: E402
     Config,
     CropSettings,
@@ -788,14 +788,14 @@ def main() -> None:
 
 def run_all(folder: Path, wanted: list[str], chosen: argparse.Namespace) -> int:
     # Everything is imported, and nothing computed: a process that is forked must not share threads.
-    from cellcutter_core.apply import application, training_images  # noqa: F401
+    from cellcutter_core.apply import application_folder, training_images  # noqa: F401
     from cellcutter_core.jobs import training  # noqa: F401
     from cellcutter_core.network.backend import lines_kept_back
 
     with lines_kept_back():
         import keras  # noqa: F401
 
-        from cellcutter_core.network import compiled, faster  # noqa: F401
+        from cellcutter_core.network import compiled, less_arithmetic  # noqa: F401
 
     kept = folder / "kept"
     kept.mkdir()

@@ -57,7 +57,8 @@ from cellcutter_core.choices.draft import Draft, keep_file  # noqa: E402
 from cellcutter_core.choices.sources import open_source  # noqa: E402
 from cellcutter_core.config import QUICK, MaskSettings  # noqa: E402
 from cellcutter_core.images.regions import cut_out, interesting_region  # noqa: E402
-from cellcutter_core.mask.graph_cut import mask_channels, preview_mask  # noqa: E402
+from cellcutter_core.mask.mask_of_settings import mask_channels  # noqa: E402
+from cellcutter_core.mask.preview import preview_mask  # noqa: E402
 from cellcutter_core.runs.folder import find_run  # noqa: E402
 from cellcutter_core.simulation.sample import sample, save  # noqa: E402
 

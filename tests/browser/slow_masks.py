@@ -42,10 +42,10 @@ def main() -> None:
     import slow_masks  # Not `__main__`, which a child does not know.
     import without_spare
 
-    from pages.shared.caching import cached
+    from pages.shared.caching import cached_steps
 
     os.environ["PYTHONPATH"] += f"{os.pathsep}{HERE}"
-    cached.find_mask = slow_masks.find_mask  # type: ignore[assignment]
+    cached_steps.find_mask = slow_masks.find_mask  # type: ignore[assignment]
     without_spare.main()
 
 

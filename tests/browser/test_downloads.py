@@ -19,7 +19,7 @@ from serving import Server
 from test_app import SOON, go, no_trouble, settled, visit
 
 from cellcutter_core.__main__ import main
-from cellcutter_core.apply.application import Application, work
+from cellcutter_core.apply.application_folder import Application, work
 from cellcutter_core.apply.outcomes import USUAL_FORMATS
 from cellcutter_core.config import QUICK
 from cellcutter_core.export import FORMATS

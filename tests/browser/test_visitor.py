@@ -17,7 +17,7 @@ from serving import Server
 from visitor import Visitor, visiting
 
 from cellcutter_core.config import MaskSettings
-from cellcutter_core.mask.graph_cut import mask_channels
+from cellcutter_core.mask.mask_of_settings import mask_channels
 from cellcutter_core.simulation.sample import sample
 
 HIGH, LOW = 40, 20

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cellcutter_core import limits as limits_module
-from cellcutter_core.apply.application import Application
+from cellcutter_core.apply.application_folder import Application
 from cellcutter_core.choices.draft import keep_file
 from cellcutter_core.config import QUICK, Config, CropSettings, NetworkSettings, TrainingSettings
 from cellcutter_core.images.image import Image

@@ -14,8 +14,8 @@ from cellcutter_core.config import PAPER, QUICK, Config, CropSettings, LabelSett
 from cellcutter_core.images.formats.validation import Validation
 from cellcutter_core.images.image import Image
 from cellcutter_core.images.scaling import nearest, resized
-from cellcutter_core.markers.given_extent import given_cover
-from cellcutter_core.network.taught import read_taught
+from cellcutter_core.markers.nuclei_of_points import given_cover
+from cellcutter_core.network.taught_weights import read_taught
 from cellcutter_core.paths.cost_map import CostMap
 from cellcutter_core.paths.watershed import BASELINES, filled_labels, watershed_labels
 from cellcutter_core.pipeline import prepare, segment, segment_inputs

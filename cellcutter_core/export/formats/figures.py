@@ -7,8 +7,8 @@ from typing import Any
 
 from cellcutter_core.export.result import Result
 from cellcutter_core.view.curves import ap_over_iou, compared, loss_curves, score_curves
+from cellcutter_core.view.figure_style import still_config
 from cellcutter_core.view.histogram import histogram
-from cellcutter_core.view.look import still_config
 
 MOST_BARS = 40
 """Bars at most in a histogram of cells, of which there are hundreds."""

@@ -14,7 +14,7 @@ from cellcutter_core.export.formats.table import FRAME
 from cellcutter_core.export.outlines import Piece, Ring, cell_outlines
 from cellcutter_core.export.segmented import Segmented
 from cellcutter_core.images.pixel_size import height_and_width
-from cellcutter_core.labels import check_labels
+from cellcutter_core.label_image import check_labels
 from cellcutter_core.view.coloring import label_colors
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from cellcutter_core.files import atomic
 from cellcutter_core.images.pixel_size import PixelSize, checked, height_and_width
-from cellcutter_core.labels import check_labels
+from cellcutter_core.label_image import check_labels
 
 # Size of a compressed strip.
 ROWS = 64

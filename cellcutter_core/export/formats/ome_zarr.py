@@ -25,7 +25,7 @@ from cellcutter_core.export.formats.zarr_pyramid import (
 )
 from cellcutter_core.images.blocks import pixels_of, with_margin
 from cellcutter_core.images.pixel_size import PixelSize, checked, height_and_width
-from cellcutter_core.labels import check_labels
+from cellcutter_core.label_image import check_labels
 from cellcutter_core.view.coloring import NEAR, colors_of, neighbour_pairs
 from cellcutter_core.view.render import NUCLEUS_COLOR, display_window
 

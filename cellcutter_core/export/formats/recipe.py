@@ -58,14 +58,14 @@ _TAUGHT = (
     "The run began with the network in cellcutter_core that was taught on simulated cells. This "
     "stops with a message if the installed network is another one.",
     """\
-from cellcutter_core.network.taught import check_taught
+from cellcutter_core.network.taught_weights import check_taught
 
 check_taught({digest!r})""",
 )
 _OTHERS = (
     "The other images that the network was trained on.",
     """\
-from cellcutter_core.runs.others import Other
+from cellcutter_core.runs.other_images import Other
 
 others = []
 for file in sorted(Path().glob("other-*.npz")):

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from cellcutter_core.export.archive import zipped
 from cellcutter_core.export.outlines import Piece, cell_outlines
-from cellcutter_core.labels import check_labels
+from cellcutter_core.label_image import check_labels
 
 # A larger 16-bit coordinate would be negative in ImageJ.
 _LARGEST = 60535

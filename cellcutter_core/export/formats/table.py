@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from cellcutter_core.images.pixel_size import PixelSize, checked, height_and_width
-from cellcutter_core.labels import along_border, check_labels, compact
+from cellcutter_core.label_image import along_border, check_labels, compact
 
 # Our column → the column of skimage.measure.regionprops_table.
 _SHAPES = {

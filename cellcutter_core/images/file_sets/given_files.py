@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cellcutter_core.images.file_sets.channel_names import ChannelNames
-from cellcutter_core.images.formats.zarr_places import is_zarr_folder
+from cellcutter_core.images.formats.zarr_recognition import is_zarr_folder
 from cellcutter_core.images.parts import Plane
 from cellcutter_core.images.readers import is_image_file, n_images
 

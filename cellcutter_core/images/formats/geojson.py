@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellcutter_core.images.contents import Unreadable
-from cellcutter_core.images.drawn import Drawn, Ring
+from cellcutter_core.images.drawn_shapes import Drawn, Ring
 
 LARGEST_FILE = 128 * 1024**2
 FARTHEST = 1e6

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellcutter_core.images.contents import Unreadable
-from cellcutter_core.images.drawn import Drawn, Ring
+from cellcutter_core.images.drawn_shapes import Drawn, Ring
 from cellcutter_core.images.formats.zip_archives import open_archive
 from cellcutter_core.images.planes import STACK
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from urllib import error, parse, request
 
 from cellcutter_core.images.contents import Unreadable
-from cellcutter_core.images.formats.zarr_places import MARKS
+from cellcutter_core.images.formats.zarr_recognition import MARKS
 from cellcutter_core.images.formats.zip_archives import open_archive
 
 LARGEST_METADATA = 16 * 1024**2

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cellcutter_core.images.guesses.clipping import bright_is_cell
-from cellcutter_core.images.guesses.gaps import gaps, in_gaps
+from cellcutter_core.images.guesses.unimaged_gaps import gaps, in_gaps
 
 # Larger images are sampled, so that they have at most this many pixels per side.
 SIDE = 512
@@ -96,13 +96,13 @@ def turned_over(
         Brighter pixels count as this.
     nothing : sequence of C numbers or None, optional
         If `pixels` is a part of an image: the result of
-        `cellcutter_core.images.guesses.gaps.in_gaps` for the whole image.
+        `cellcutter_core.images.guesses.unimaged_gaps.in_gaps` for the whole image.
 
     Returns
     -------
     array of the same shape
         Of the same data type; for signed and bool, the unsigned type of the same size. It is also 0
-        in gaps where nothing was imaged (see `gaps.py`).
+        in gaps where nothing was imaged (see `guesses.unimaged_gaps`).
 
     Examples
     --------

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from cellcutter_core.images.guesses.gaps import gaps
-from cellcutter_core.labels import along_border
+from cellcutter_core.images.guesses.unimaged_gaps import gaps
+from cellcutter_core.label_image import along_border
 
 Bools = npt.NDArray[np.bool_]
 
@@ -92,7 +92,7 @@ def clipped_share(channel: npt.NDArray[Any]) -> float:
     Parameters
     ----------
     channel : (H, W) array of finite numbers
-        Gaps where nothing was imaged, see `cellcutter_core.images.guesses.gaps`, do not count.
+        Gaps where nothing was imaged, see `guesses.unimaged_gaps`, do not count.
 
     Returns
     -------

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cellcutter_core.images.contents import Unreadable
-from cellcutter_core.labels import as_whole_numbers
+from cellcutter_core.label_image import as_whole_numbers
 
 # In a label image, at least this share of neighbours on cells have the same number. Intensities
 # have noise.

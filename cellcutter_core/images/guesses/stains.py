@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cellcutter_core.images.guesses.gaps import gaps, in_gaps
+from cellcutter_core.images.guesses.unimaged_gaps import gaps, in_gaps
 
 Array = npt.NDArray[Any]
 
@@ -63,15 +63,15 @@ def with_stains(rgb: Array, *, nothing: Sequence[float | None] | None = None) ->
     ----------
     rgb : (H, W, 3) array of uint8 or uint16
     nothing : sequence of one number or None, optional
-        If `rgb` is a part of a picture: the result of `gaps.in_gaps` for the brightest colour of
-        the whole picture.
+        If `rgb` is a part of a picture: the result of `unimaged_gaps.in_gaps` for the brightest
+        colour of the whole picture.
 
     Returns
     -------
     (H, W, 5) array of the same data type
         Density is that of the luminance, from 0 for white to the largest value for `DENSEST`.
         Hematoxylin is on the same scale, with 0 for no stain. Both are 0 in gaps where nothing was
-        imaged, see `cellcutter_core.images.guesses.gaps`.
+        imaged, see `cellcutter_core.images.guesses.unimaged_gaps`.
     """
     from skimage.color import rgb2gray, rgb2hed
 

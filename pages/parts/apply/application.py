@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from cellcutter_core.apply.application import Application, Standing, applications
+from cellcutter_core.apply.application_folder import Application, Standing, applications
 from cellcutter_core.apply.outcomes import USUAL_FORMATS
 from cellcutter_core.choices.draft import file_of, keep_file
 from cellcutter_core.choices.sources import channel_names_of, is_of_a_part, whole_image_files
@@ -21,7 +21,7 @@ from cellcutter_core.images.readers import image_titles
 from cellcutter_core.jobs.queue import is_left_behind
 from cellcutter_core.runs.store import Run
 from pages.shared import panels
-from pages.shared.caching import cached, cached_runs
+from pages.shared.caching import cached_runs, cached_steps
 from pages.shared.image_table import (
     choose_one,
     picture_in,
@@ -270,7 +270,7 @@ def choose_outcome(shown: Application, now: Standing) -> None:
 def _scenes_in_words(shown: Application) -> dict[str, str]:
     """Return the number, name and shape of each image that is not alone in its file."""
     return {
-        name: scene_in_words(cached.titles_of(str(shown.files[name])), number)
+        name: scene_in_words(cached_steps.titles_of(str(shown.files[name])), number)
         for name, number in shown.scenes.items()
     }
 

@@ -13,7 +13,7 @@ import streamlit as st
 from cellcutter_core.choices.draft import file_of, keep_file
 from cellcutter_core.export import label_file
 from cellcutter_core.markers.finding import Nuclei, marker_points, read_markers
-from pages.shared import code, panels, state
+from pages.shared import panels, python_code, state
 
 
 def from_file(
@@ -88,7 +88,7 @@ def back_and_forth(
         st.download_button(
             "Markers",
             partial(label_file, markers.regions, origin=origin, whole_shape=whole_shape),
-            file_name=code.MARKERS_FILE,
+            file_name=python_code.MARKERS_FILE,
             icon=":material/download:",
             help="A label image of the markers in the whole image. *The code* below reads it.",
         )

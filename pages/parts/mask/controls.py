@@ -10,7 +10,7 @@ import streamlit as st
 
 from cellcutter_core.config import PAPER, MaskSettings
 from pages.shared import panels, state
-from pages.shared.caching import cached
+from pages.shared.caching import cached_steps
 
 
 def switch() -> None:
@@ -31,7 +31,7 @@ def switch() -> None:
 def suit() -> None:
     """Take values that suit the image."""
     with panels.complaints():
-        st.session_state["mask_suited"] = cached.suited_mask_settings()
+        st.session_state["mask_suited"] = cached_steps.suited_mask_settings()
         take(st.session_state["mask_suited"])
 
 

@@ -9,7 +9,7 @@ import streamlit as st
 from cellcutter_core.config import MaskSettings
 from cellcutter_core.view.figures import parameter_grid
 from pages.shared import panels, state
-from pages.shared.caching import cached
+from pages.shared.caching import cached_steps
 
 PARAMETERS = ("prior", "max_weight", "sigma")
 
@@ -26,19 +26,19 @@ def mask_grid(settings: MaskSettings) -> None:
         return
     pair = pairs[chosen_pair]
     with panels.show_errors():
-        around = cached.suited_mask_settings() if settings.automatic else settings
-        priors = cached.priors()
+        around = cached_steps.suited_mask_settings() if settings.automatic else settings
+        priors = cached_steps.priors()
         spans = {
             "prior": priors[len(priors) // 8 :: max(len(priors) // 4, 1)],
             "max_weight": (0.0, 0.5, 2.0, 10.0),
             "sigma": tuple(float(f"{factor * around.sigma:.2g}") for factor in (0.5, 2, 4)),
         }
         values = [tuple(sorted({*spans[name], getattr(around, name)})) for name in pair]
-        masks = cached.grid_of_masks(around, pair, *values)
+        masks = cached_steps.grid_of_masks(around, pair, *values)
         current = None if settings.automatic else tuple(getattr(settings, name) for name in pair)
         with panels.wide():
             chosen = panels.chart_to_choose(
-                parameter_grid(masks, cached.picture(), *values, names=pair, current=current),
+                parameter_grid(masks, cached_steps.picture(), *values, names=pair, current=current),
                 key="mask_grid",
                 alt=f"Masks for {len(values[0])} values of {pair[0]} and {len(values[1])} of "
                 f"{pair[1]}",

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import streamlit as st
 
-from cellcutter_core.choices.again import train_again
+from cellcutter_core.choices.from_corrections import train_again
 from cellcutter_core.config import is_current
 from cellcutter_core.export.outlines import Ring, cell_outlines
 from cellcutter_core.people.allowance import path_for
+from cellcutter_core.runs.cell_splitting import Point, is_in, proposed_points, split_cell
 from cellcutter_core.runs.corrections import Correction, corrections_of, keep_corrections, new_id
-from cellcutter_core.runs.splitting import Point, is_in, proposed_points, split_cell
 from cellcutter_core.runs.store import Run
 from pages.parts.results.cell_list import choose
-from pages.parts.results.measured import Measured, measured
+from pages.parts.results.measurements import Measured, measured
 from pages.shared import panels, state
 from pages.shared.caching import cached_runs
 from pages.shared.person import person

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cellcutter_core.export import FORMATS, IMAGE_FORMATS, content, file_name
 from cellcutter_core.runs.store import Run
-from pages.parts.results.measured import Measured
+from pages.parts.results.measurements import Measured
 
 COLUMNS = 3
 

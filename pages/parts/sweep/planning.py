@@ -25,7 +25,7 @@ from cellcutter_core.sweeps.variations import (
 from cellcutter_core.training.datasets import make_dataset
 from cellcutter_core.training.inputs import Inputs, Truth
 from pages.shared import state
-from pages.shared.caching import cached, cached_runs
+from pages.shared.caching import cached_runs, cached_steps
 from pages.shared.caching.in_child import Cancelled, aside, waited
 from pages.shared.person import person
 from pages.shared.run_words import format_duration
@@ -115,7 +115,7 @@ def start(variations: list[Variation]) -> Sweep:
             "the markers were edited by hand, so that mask and markers stay as they are; vary "
             "other settings, or take the found markers on the page Cells"
         )
-    image = cached.image()
+    image = cached_steps.image()
     check_room_for(person(), n_runs(variations))
     sweep = Sweep.create(
         new_sweep_path(),
@@ -139,7 +139,7 @@ def start(variations: list[Variation]) -> Sweep:
             image,
             config,
             prepared,
-            pixel_size=cached.pixel_size(),
+            pixel_size=cached_steps.pixel_size(),
             reading=choices.source.reading,
             owner=person(),
             **described(choices.replace(config=config), edits=edits),
@@ -160,10 +160,10 @@ def start(variations: list[Variation]) -> Sweep:
 
 def _prepared(config: Config) -> tuple[Inputs, Truth | None]:
     """Return mask and markers of the current image with these settings."""
-    image, now = cached.image(), state.choices().config
+    image, now = cached_steps.image(), state.choices().config
     if (config.mask, config.markers) == (now.mask, now.markers):
         final = state.edited_markers() is not None
-        given = inputs_of(image, config, cached.markers(), cached.mask(), final=final)
+        given = inputs_of(image, config, cached_steps.markers(), cached_steps.mask(), final=final)
         return given, truth_of(image)
-    key = f"sweep {cached.step_keys()['image']} {config.model_dump_json()}"
+    key = f"sweep {cached_steps.step_keys()['image']} {config.model_dump_json()}"
     return waited(lambda: aside("sweep", key, prepare, image, config)[0])

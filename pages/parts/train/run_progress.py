@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
+from cellcutter_core.runs.doubts import about_dropped
 from cellcutter_core.runs.store import Progress, Run
-from cellcutter_core.runs.trust import about_dropped
 from cellcutter_core.view.render import probability_colors
 from pages.shared import panels
 from pages.shared.caching import cached_runs

@@ -20,9 +20,9 @@ from cellcutter_core.jobs.estimate import estimate_seconds
 from cellcutter_core.jobs.executors import chosen_scheduler
 from cellcutter_core.jobs.queue import Jobs
 from cellcutter_core.jobs.warm_process import SPARE
+from cellcutter_core.runs.doubts import doubts
 from cellcutter_core.runs.folder import RunSummary, find_run
 from cellcutter_core.runs.store import Progress, Run
-from cellcutter_core.runs.trust import doubts
 from cellcutter_core.training.inputs import Inputs, Truth, baselines
 from cellcutter_core.training.prediction import Prediction
 from cellcutter_core.view.coloring import marker_colors
@@ -31,7 +31,7 @@ from cellcutter_core.view.render import Rgb, composite, overlay
 from cellcutter_core.view.thumbnail import thumbnail
 from cellcutter_core.view.truth import Compared, changed_share, compare_truth, numbered_by_markers
 from pages.shared import state
-from pages.shared.caching import cached
+from pages.shared.caching import cached_steps
 
 
 @st.cache_resource
@@ -72,10 +72,10 @@ def estimate(same: Run | None = None) -> tuple[float, str]:
     Raises
     ------
     ValueError
-        As `cached.inputs`.
+        As `cached_steps.inputs`.
     """
-    given, _ = cached.inputs() if same is None else run_inputs(same.path.name)
-    key = cached.step_keys()["training"]
+    given, _ = cached_steps.inputs() if same is None else run_inputs(same.path.name)
+    key = cached_steps.step_keys()["training"]
     return _estimate(key, device(), given, state.choices().config)
 
 
@@ -274,7 +274,7 @@ def _doubts(run_id: str, stamp: float) -> list[str]:
 
 
 def run_doubts(opened: Run) -> list[str]:
-    """Return reasons to doubt the cells of a run, see `trust.doubts`."""
+    """Return reasons to doubt the cells of a run, see `runs.doubts.doubts`."""
     return _doubts(opened.path.name, stamp(opened, opened.epochs[-1])) if opened.epochs else []
 
 

@@ -18,7 +18,7 @@ import streamlit as st
 from PIL import Image
 
 from cellcutter_core.images.pixel_size import PixelSize, height_and_width
-from cellcutter_core.view.look import LARGEST_SIDE, check_pictures, css
+from cellcutter_core.view.figure_style import LARGEST_SIDE, check_pictures, css
 from cellcutter_core.view.render import Color, Rgb
 from pages.shared.views import ZOOMS
 

@@ -21,7 +21,7 @@ from PIL import Image as Picture
 from small_files import zipped_zarr
 
 from cellcutter_core.__main__ import main
-from cellcutter_core.apply.application import Application, applications, standing, work
+from cellcutter_core.apply.application_folder import Application, applications, standing, work
 from cellcutter_core.apply.applying import Trained, apply_run
 from cellcutter_core.apply.outcomes import Outcome, summary_file
 from cellcutter_core.choices.sources import channel_names_of

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from cellcutter_core.choices.choices import Choices, changed, keys
-from cellcutter_core.choices.chosen_others import kept_place
 from cellcutter_core.choices.draft import file_of, markers_digest
+from cellcutter_core.choices.other_images import kept_place
 from cellcutter_core.choices.sources import choices_of, markers_of
 from cellcutter_core.config import QUICK
 from cellcutter_core.images.image import read_image
 from cellcutter_core.images.regions import cut_out
 from cellcutter_core.markers.finding import Nuclei
 from cellcutter_core.pipeline import prepare
-from cellcutter_core.runs.others import find_others, prepare_other
+from cellcutter_core.runs.other_images import find_others, prepare_other
 from cellcutter_core.runs.store import Run
 from cellcutter_core.simulation.sample import sample
 from cellcutter_core.training.image_inputs import seen_channels, unseen_channels

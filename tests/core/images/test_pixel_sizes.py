@@ -27,7 +27,7 @@ from cellcutter_core.images.image import Image, read_image
 from cellcutter_core.images.pixel_size import from_words
 from cellcutter_core.images.regions import cut_out
 from cellcutter_core.images.units import micrometres_of
-from cellcutter_core.runs.others import Other
+from cellcutter_core.runs.other_images import Other
 from cellcutter_core.training.inputs import Inputs
 
 PIXELS = np.arange(600, dtype=np.uint16).reshape(20, 30)

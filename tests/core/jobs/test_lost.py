@@ -14,7 +14,7 @@ from test_queue import TINY, left_lock, losses, new_run, status
 
 from cellcutter_core import results
 from cellcutter_core.__main__ import main
-from cellcutter_core.apply.application import Application
+from cellcutter_core.apply.application_folder import Application
 from cellcutter_core.jobs import queue
 from cellcutter_core.jobs.estimate import speed_of
 from cellcutter_core.jobs.kinds import job_at

@@ -7,7 +7,7 @@ import time
 import pytest
 from test_queue import TINY, folder, manner, new_run, status, until
 
-from cellcutter_core.apply.application import Application
+from cellcutter_core.apply.application_folder import Application
 from cellcutter_core.jobs.estimate import estimate_seconds
 from cellcutter_core.jobs.queue import Jobs
 from cellcutter_core.jobs.waiting import STOPPING, seconds_left, seconds_to_wait

@@ -23,7 +23,7 @@ from shapely.geometry import shape
 
 from cellcutter_core.__main__ import main
 from cellcutter_core.apply import applying, cells_of_blocks, in_blocks
-from cellcutter_core.apply.application import Application, work
+from cellcutter_core.apply.application_folder import Application, work
 from cellcutter_core.apply.applying import Trained
 from cellcutter_core.apply.in_blocks import InBlocks, forget_left_over
 from cellcutter_core.config import FROM_NOTHING, PAPER, QUICK, Config
@@ -37,11 +37,11 @@ from cellcutter_core.images.blocks import blocks_of, lie_in, with_margin
 from cellcutter_core.images.image import Image, read_image
 from cellcutter_core.images.regions import cut_out
 from cellcutter_core.images.scaling import Normalisation
-from cellcutter_core.large import finding, large_image, predicting
-from cellcutter_core.large.finding import find, with_diameter
+from cellcutter_core.large import large_image, mask_and_markers, predicting
 from cellcutter_core.large.large_image import LargeImage
+from cellcutter_core.large.mask_and_markers import find, with_diameter
 from cellcutter_core.markers.finding import find_cells, find_nuclei
-from cellcutter_core.mask.graph_cut import mask_channels
+from cellcutter_core.mask.mask_of_settings import mask_channels
 from cellcutter_core.pipeline import prepare
 from cellcutter_core.runs.lock import held
 from cellcutter_core.runs.store import Run
@@ -100,7 +100,7 @@ def make_blocks_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(predicting, "SMALL", 150)
     monkeypatch.setattr(large_image, "SAMPLED", 300)
     monkeypatch.setattr(applying, "SAMPLED", 300)
-    monkeypatch.setattr(finding, "LOOKED_AT", 300)
+    monkeypatch.setattr(mask_and_markers, "LOOKED_AT", 300)
 
 
 @pytest.fixture
@@ -511,7 +511,7 @@ def test_an_image_without_cells_says_so(trained: Trained, tmp_path: Path) -> Non
 def test_without_nuclei_and_where_nuclei_alone_are_segmented(
     roles: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(finding, "LOOKED_AT", 600)
+    monkeypatch.setattr(mask_and_markers, "LOOKED_AT", 600)
     image = large_sample().with_roles(**roles)
     large = LargeImage.held(image)
     assert with_diameter(large, QUICK).markers.diameter is not None

@@ -24,13 +24,13 @@ from cellcutter_core.apply import applying
 from cellcutter_core.apply.applying import Trained
 from cellcutter_core.config import QUICK
 from cellcutter_core.images import blocks
-from cellcutter_core.large import finding, large_image, predicting
+from cellcutter_core.large import large_image, mask_and_markers, predicting
 from cellcutter_core.large.block_tasks import Block, Elsewhere
-from cellcutter_core.large.finding import _markers_of_block
 from cellcutter_core.large.large_image import LargeImage
-from cellcutter_core.processes import wanted
+from cellcutter_core.large.mask_and_markers import _markers_of_block
+from cellcutter_core.processes import wanted_tasks
 from cellcutter_core.processes.threads import Threads
-from cellcutter_core.processes.wanted import AHEAD, call_while_wanted
+from cellcutter_core.processes.wanted_tasks import AHEAD, call_while_wanted
 from cellcutter_core.runs.store import Run
 from cellcutter_core.simulation.sample import sample, save
 
@@ -45,15 +45,15 @@ N_TASKS = 3 * N_BLOCKS
 PRELOAD = """
 import os, time, uuid
 from pathlib import Path
-from cellcutter_core.processes import wanted
+from cellcutter_core.processes import wanted_tasks
 os.environ["CELLCUTTER_IMAGE_LIMIT"] = "300KB"
-real, here = wanted.call_while_wanted, Path(__file__).parent
+real, here = wanted_tasks.call_while_wanted, Path(__file__).parent
 def call_while_wanted(*task):
     (here / f"{os.getpid()}-{uuid.uuid4().hex}").touch()
     while (here / "hold").exists():
         time.sleep(0.02)
     return real(*task)
-wanted.call_while_wanted = call_while_wanted
+wanted_tasks.call_while_wanted = call_while_wanted
 """
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers are tried on Linux only")
@@ -72,7 +72,7 @@ def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
 def children() -> Iterator[None]:
     """Those of tests without a cluster end with the module."""
     yield
-    for child in wanted._calls()._idle:
+    for child in wanted_tasks._calls()._idle:
         child.close()
 
 
@@ -107,7 +107,7 @@ def make_blocks_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(predicting, "SMALL", 100)
     monkeypatch.setattr(large_image, "SAMPLED", 200)
     monkeypatch.setattr(applying, "SAMPLED", 200)
-    monkeypatch.setattr(finding, "LOOKED_AT", 200)
+    monkeypatch.setattr(mask_and_markers, "LOOKED_AT", 200)
 
 
 @pytest.fixture(scope="module")
@@ -308,7 +308,7 @@ def test_a_child_ends_when_its_folder_is_gone(tmp_path: Path) -> None:
     folder = tmp_path / "wanted"
     folder.mkdir()
     work = Working(call_while_wanted, str(folder), time.sleep, LONGEST)
-    calls = wanted._calls()
+    calls = wanted_tasks._calls()
     until(lambda: any(call.child for call in calls._going.values()))
     [call] = calls._going.values()
     assert call.child is not None

@@ -11,7 +11,7 @@ import pytest
 from roifile import ROI_TYPE, ImagejRoi
 
 from cellcutter_core.export.formats.rois import roi_set
-from cellcutter_core.labels import markers_from_points
+from cellcutter_core.label_image import markers_from_points
 from cellcutter_core.markers.given_markers import read_markers
 from cellcutter_core.simulation.sample import sample
 

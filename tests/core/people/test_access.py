@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cellcutter_core.apply.application import Application
+from cellcutter_core.apply.application_folder import Application
 from cellcutter_core.config import QUICK
 from cellcutter_core.people.access import (
     forget_opened,

@@ -15,10 +15,10 @@ from cellcutter_core.config import QUICK, starting
 from cellcutter_core.export import export
 from cellcutter_core.images.image import Image
 from cellcutter_core.jobs.training import work
-from cellcutter_core.network import taught
+from cellcutter_core.network import taught_weights
 from cellcutter_core.pipeline import prepare
+from cellcutter_core.runs.doubts import about_dropped
 from cellcutter_core.runs.store import Run
-from cellcutter_core.runs.trust import about_dropped
 from cellcutter_core.simulation.sample import sample
 from cellcutter_core.training.inputs import Inputs
 from cellcutter_core.training.marker_check import checked_markers
@@ -51,7 +51,7 @@ def test_epoch_0_is_what_the_taught_network_says_and_its_digest_is_kept(run: Run
     assert run.epochs == [0, 1]
     assert run.epoch(0).probability[run.inputs.mask].mean() > 0.5
     (device,) = [event for event in run.events() if event["kind"] == "device"]
-    assert device["taught"] == taught.taught_digest()
+    assert device["taught"] == taught_weights.taught_digest()
 
 
 def test_the_recipe_makes_the_same_labels_again(
@@ -69,7 +69,7 @@ def test_the_recipe_refuses_other_taught_weights(
 ) -> None:
     code = unpacked(run, tmp_path)
     monkeypatch.chdir(tmp_path / "recipe")
-    monkeypatch.setattr(taught, "taught_digest", lambda: "of others")
+    monkeypatch.setattr(taught_weights, "taught_digest", lambda: "of others")
     with pytest.raises(ValueError, match=r"began with other taught weights .* \(of others\)"):
         exec(code, {"__name__": "__main__"})
     assert not Path("labels.tif").exists()
@@ -81,7 +81,7 @@ def test_a_run_has_its_own_network_and_needs_no_taught_weights(
     def missing(path: Path | None = None) -> None:
         raise FileNotFoundError("there are no taught weights")
 
-    monkeypatch.setattr(taught, "read_taught", missing)
+    monkeypatch.setattr(taught_weights, "read_taught", missing)
     monkeypatch.setattr("cellcutter_core.training.loop.read_taught", missing)
     # To check the markers that are found in another image it is asked, and for nothing else.
     monkeypatch.setattr("cellcutter_core.apply.applying.checked_markers", lambda found, _: found)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from cellcutter_core.config import QUICK, TAUGHT
-from cellcutter_core.network import taught
-from cellcutter_core.network.taught import N_CHANNELS, read_taught, write_taught
+from cellcutter_core.network import taught_weights
+from cellcutter_core.network.taught_weights import N_CHANNELS, read_taught, write_taught
 from cellcutter_core.network.unet import UNet
 from cellcutter_core.simulation.curriculum import fingerprint
 from cellcutter_core.training.teaching import (
@@ -98,7 +98,7 @@ def test_the_shipped_weights_come_from_the_recipe_in_the_repository() -> None:
 
 
 def test_the_shipped_weights_are_small_and_fit_the_network() -> None:
-    file = Path(taught.__file__).with_name("taught.npz")
+    file = Path(taught_weights.__file__).with_name("taught.npz")
     assert file.stat().st_size < 5_000_000
     network = UNet(TAUGHT)
     network.set_weights(list(read_taught()[0]), N_CHANNELS)

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from cellcutter_core.evaluation.metrics import THRESHOLDS
+from cellcutter_core.view.figure_style import check_pictures, data_uri, illustration
 from cellcutter_core.view.figures import (
     ap_over_iou,
     change_curve,
@@ -24,7 +25,6 @@ from cellcutter_core.view.figures import (
 )
 from cellcutter_core.view.histogram import counted_in_bars
 from cellcutter_core.view.intensities import intensities
-from cellcutter_core.view.look import check_pictures, data_uri, illustration
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:

@@ -8,7 +8,7 @@ from skimage.color import deltaE_ciede2000
 from test_coloring import VISION, seen
 
 from cellcutter_core.evaluation.metrics import score
-from cellcutter_core.view.marks import MARKER_COLOR, SELECTED_COLOR, markers_picture
+from cellcutter_core.view.marker_drawing import MARKER_COLOR, SELECTED_COLOR, markers_picture
 from cellcutter_core.view.render import overlay
 from cellcutter_core.view.truth import (
     DIFFERENCE_COLORS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from cellcutter_core.view.look import AMBER, check_picture
+from cellcutter_core.view.figure_style import AMBER, check_picture
 from cellcutter_core.view.render import Color, Rgb
 
 MARKER_COLOR: Color = (255, 255, 255)

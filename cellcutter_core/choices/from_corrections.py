@@ -14,7 +14,7 @@ from scipy import ndimage
 from cellcutter_core.choices.choices import Choices
 from cellcutter_core.choices.draft import described, markers_digest
 from cellcutter_core.config import check_current
-from cellcutter_core.labels import compact, markers_from_points
+from cellcutter_core.label_image import compact, markers_from_points
 from cellcutter_core.markers.editing import RADIUS
 from cellcutter_core.markers.finding import Nuclei, marker_points
 from cellcutter_core.runs.corrections import Correction, corrected, corrections_of

@@ -16,11 +16,11 @@ import tifffile
 from opening import at_page
 from samples import sample
 
-from cellcutter_core.apply.application import Application
+from cellcutter_core.apply.application_folder import Application
 from cellcutter_core.apply.applying import apply_run
 from cellcutter_core.choices.choices import Choices, Source
-from cellcutter_core.choices.chosen_others import read_chosen
 from cellcutter_core.choices.draft import Draft, described, file_of, keep_file, together
+from cellcutter_core.choices.other_images import read_chosen
 from cellcutter_core.choices.sources import read_source
 from cellcutter_core.config import QUICK
 from cellcutter_core.images.file_sets.given_files import named_images
@@ -31,10 +31,10 @@ from cellcutter_core.markers.editing import add_marker, remove_marker
 from cellcutter_core.markers.finding import Nuclei, find_nuclei
 from cellcutter_core.pipeline import find_markers, find_mask, prepare
 from cellcutter_core.runs.folder import runs_folder
-from cellcutter_core.runs.others import find_others
+from cellcutter_core.runs.other_images import find_others
 from cellcutter_core.runs.store import Run
 from cellcutter_core.simulation.sample import save
-from pages.shared.code import MARKERS_FILE, config_code
+from pages.shared.python_code import MARKERS_FILE, config_code
 
 REGION = (100, 100, 292, 292)
 TINY = QUICK.replace(

@@ -14,13 +14,13 @@ from cellcutter_core.images.blocks import blocks_of, lie_in, pixels_of, with_mar
 from cellcutter_core.images.image import Image
 from cellcutter_core.images.parts import Region
 from cellcutter_core.images.regions import interesting_region
-from cellcutter_core.labels import new_numbers
+from cellcutter_core.label_image import new_numbers
 from cellcutter_core.large.block_tasks import Arrays, Block, Here
 from cellcutter_core.large.large_image import LargeImage
 from cellcutter_core.markers.finding import Nuclei, cell_size, is_covered
 from cellcutter_core.markers.nucleus_regions import NUCLEI_BETWEEN, nucleus_diameter, region_heights
 from cellcutter_core.markers.region_outlines import Faint, brighter_than_haze
-from cellcutter_core.mask.graph_cut import mask_channels
+from cellcutter_core.mask.mask_of_settings import mask_channels
 from cellcutter_core.network.unet import UNet
 from cellcutter_core.pipeline import find_markers, find_mask
 

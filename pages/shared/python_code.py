@@ -89,7 +89,7 @@ def cells_code(data: str, choices: Choices, image: Image, *, edited: bool) -> st
         lines = [f"nuclei = find_nuclei(image.channel({channel!r}){given})", _COUNT_MARKERS]
         return _more(data, imports, lines)
     imports += [
-        "from cellcutter_core.mask.graph_cut import mask_channels",
+        "from cellcutter_core.mask.mask_of_settings import mask_channels",
         "from cellcutter_core.config import MaskSettings",
         "from cellcutter_core.markers.finding import find_cells",
     ]
@@ -147,7 +147,7 @@ def mask_code(cells: str, choices: Choices, image: Image, *, edited: bool) -> st
         cells,
         [
             "from cellcutter_core.config import MaskSettings",
-            "from cellcutter_core.mask.graph_cut import mask_channels",
+            "from cellcutter_core.mask.mask_of_settings import mask_channels",
         ],
         [
             f"settings = MaskSettings({_arguments(settings, type(settings)())})",
@@ -164,7 +164,7 @@ def train_code(data: str, choices: Choices, *, edited: bool) -> str:
     if choices.others:
         imports = [
             f"from cellcutter_core import {name}, segment_together",
-            "from cellcutter_core.runs.others import read_other",
+            "from cellcutter_core.runs.other_images import read_other",
             *_TO_SAVE,
         ]
         if choices.source.more:

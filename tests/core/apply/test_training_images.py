@@ -19,8 +19,8 @@ from cellcutter_core.apply.applying import Trained
 from cellcutter_core.apply.outcomes import Outcome
 from cellcutter_core.apply.training_images import found_in_others, write_others
 from cellcutter_core.choices.choices import Choices
-from cellcutter_core.choices.chosen_others import images_of, read_chosen, take_in
 from cellcutter_core.choices.draft import keep_file, together
+from cellcutter_core.choices.other_images import images_of, read_chosen, take_in
 from cellcutter_core.choices.sources import read_source
 from cellcutter_core.config import FROM_NOTHING
 from cellcutter_core.export.formats.recipe import recipe
@@ -28,7 +28,7 @@ from cellcutter_core.export.result import Result
 from cellcutter_core.images.image import Image
 from cellcutter_core.jobs.training import work
 from cellcutter_core.pipeline import segment_together
-from cellcutter_core.runs.others import find_others
+from cellcutter_core.runs.other_images import find_others
 from cellcutter_core.runs.store import Run
 from cellcutter_core.simulation.sample import sample, save
 

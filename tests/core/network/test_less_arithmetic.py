@@ -10,7 +10,7 @@ import pytest
 from keras import ops
 
 from cellcutter_core.config import NetworkSettings
-from cellcutter_core.network.faster import GroupNormalization, UpConvolution, faster_model
+from cellcutter_core.network.less_arithmetic import GroupNormalization, UpConvolution, faster_model
 from cellcutter_core.network.unet import UNet
 
 

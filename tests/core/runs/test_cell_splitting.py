@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cellcutter_core.choices.again import corrected_inputs, train_again
+from cellcutter_core.choices.from_corrections import corrected_inputs, train_again
 from cellcutter_core.config import FROM_NOTHING
 from cellcutter_core.export import Result, content
 from cellcutter_core.jobs.training import work
 from cellcutter_core.paths.cost_map import CostMap
 from cellcutter_core.pipeline import prepare, segment_inputs
+from cellcutter_core.runs.cell_splitting import proposed_points, split_cell
 from cellcutter_core.runs.corrections import Correction, corrected, keep_corrections
 from cellcutter_core.runs.description import Before
-from cellcutter_core.runs.splitting import proposed_points, split_cell
 from cellcutter_core.runs.store import Run
 from cellcutter_core.simulation.sample import sample
 from cellcutter_core.training.inputs import Inputs

@@ -13,7 +13,7 @@ from cellcutter_core.export.outlines import Piece, cell_outlines
 from cellcutter_core.export.result import Result
 from cellcutter_core.runs.store import Run
 from cellcutter_core.view.render import Rgb, overlay
-from pages.shared.caching import cached, cached_runs
+from pages.shared.caching import cached_runs, cached_steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,4 +73,6 @@ def picture(run: Run, cells: Measured, kept: NDArray[np.bool_], *, bare: int | N
             rgb[inside] = image[inside]
         return rgb
 
-    return cached.drawn(f"picture {cells.key} {bare} {np.packbits(kept).tobytes().hex()}", make)
+    return cached_steps.drawn(
+        f"picture {cells.key} {bare} {np.packbits(kept).tobytes().hex()}", make
+    )

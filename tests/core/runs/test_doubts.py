@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from cellcutter_core.config import PAPER, QUICK, Config
-from cellcutter_core.runs.store import Run
-from cellcutter_core.runs.trust import (
+from cellcutter_core.runs.doubts import (
     Signs,
     claimed,
     doubts,
@@ -17,6 +16,7 @@ from cellcutter_core.runs.trust import (
     n_claiming,
     signs,
 )
+from cellcutter_core.runs.store import Run
 from cellcutter_core.training.inputs import Inputs
 from cellcutter_core.training.prediction import Prediction
 

@@ -11,9 +11,16 @@ import tifffile
 from PIL import Image as Picture
 
 from cellcutter_core.config import QUICK, MaskSettings
-from cellcutter_core.images.guesses.gaps import Background, filled_gaps, frame, gaps, is_gap
+from cellcutter_core.images.guesses.unimaged_gaps import (
+    Background,
+    filled_gaps,
+    frame,
+    gaps,
+    is_gap,
+)
 from cellcutter_core.images.image import Image, read_image
-from cellcutter_core.mask.graph_cut import automatic_mask, mask_channels
+from cellcutter_core.mask.automatic_mask import automatic_mask
+from cellcutter_core.mask.mask_of_settings import mask_channels
 from cellcutter_core.pipeline import prepare
 from cellcutter_core.simulation.sample import sample
 from cellcutter_core.training.datasets import make_dataset

@@ -11,12 +11,12 @@ import streamlit as st
 
 from cellcutter_core.arguments import naming
 from cellcutter_core.choices.choices import Choices, Source
-from cellcutter_core.choices.chosen_others import kept_place, read_chosen
+from cellcutter_core.choices.other_images import kept_place, read_chosen
 from cellcutter_core.images.file_sets.alike import seen_instead
-from cellcutter_core.runs.others import Other, prepare_other
+from cellcutter_core.runs.other_images import Other, prepare_other
 from cellcutter_core.training.image_inputs import seen_channels, seen_names
 from pages.shared import state
-from pages.shared.caching import cached
+from pages.shared.caching import cached_steps
 from pages.shared.caching.in_child import aside, waited
 
 COUNTED = "cells_of_others"
@@ -50,9 +50,9 @@ def facts(other: Source) -> Facts:
     Raises
     ------
     ValueError
-        If its file is gone or cannot be read, or if `cached.image` raises it.
+        If its file is gone or cannot be read, or if `cached_steps.image` raises it.
     """
-    choices, image = state.choices(), cached.image()
+    choices, image = state.choices(), cached_steps.image()
     seen = seen_names(image, choices.config)
     key = f"{other} {choices.reading_of(other)} {image.roles} {seen}"
     return _facts(key, other, choices, image.roles, seen)
@@ -66,7 +66,7 @@ def prepared(other: Source) -> Other:
     ValueError
         If `kept_place` or the core refuse it. The message begins with the name of the image.
     """
-    choices, image = state.choices(), cached.image()
+    choices, image = state.choices(), cached_steps.image()
     n_channels = len(seen_channels(image, choices.config))
     # The child may run in another folder, so it gets the path of the file and how to read it.
     given = (

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cellcutter_core.labels import check_labels, compact, outlines
+from cellcutter_core.label_image import check_labels, compact, outlines
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,8 @@ from cellcutter_core.files import atomic
 from cellcutter_core.images.file_sets.given_files import ImageFiles
 from cellcutter_core.limits import check_room
 from cellcutter_core.runs.folder import new_run_id, runs_folder
-from cellcutter_core.runs.job_folder import JobFolder, Status, status_of
+from cellcutter_core.runs.job_folder import JobFolder
+from cellcutter_core.runs.job_status import Status, status_of
 from cellcutter_core.runs.lock import alive
 from cellcutter_core.runs.store import Run
 from cellcutter_core.view.render import Rgb, overlay

@@ -12,7 +12,7 @@ from cellcutter_core.choices.draft import file_of, files_of
 from cellcutter_core.choices.sources import read_somehow
 from cellcutter_core.images.file_sets.given_files import ImageFiles, describe_files, scenes_of
 from cellcutter_core.images.image import Image
-from cellcutter_core.runs.others import read_other
+from cellcutter_core.runs.other_images import read_other
 from cellcutter_core.training.image_inputs import check_seen, seen_channels
 
 

@@ -29,7 +29,7 @@ from cellcutter_core.images.contents import TooLarge
 from cellcutter_core.images.file_sets.given_files import ImageFiles, describe_files
 from cellcutter_core.large.large_image import LargeImage
 from cellcutter_core.network.backend import backend
-from cellcutter_core.processes.wanted import answer_of, in_order
+from cellcutter_core.processes.wanted_tasks import answer_of, in_order
 from cellcutter_core.runs.lock import held
 from cellcutter_core.runs.store import Run
 
