@@ -79,7 +79,7 @@ class Spare:
         return None if self._first is None else self._first.problem
 
     def take(self, path: str, log: Path) -> subprocess.Popen[str] | None:
-        """Let the process work on a job, like the command of `queue.child_command`.
+        """Let the process work on a job, like the command of `job_task.child_command`.
 
         Parameters
         ----------

@@ -55,14 +55,31 @@ def process_exists(pid: int) -> bool:
     return not _has_ended(pid)
 
 
+def process_start(pid: int) -> str | None:
+    """Return when a process started, which tells it from a later one with the same id.
+
+    Returns
+    -------
+    str or None
+        Clock ticks from the start of the machine. None if that is not known: only Linux says it.
+    """
+    about = _stat(pid)
+    return about[19] if len(about) > 19 else None
+
+
 def _has_ended(pid: int) -> bool:
     """Return whether a process has ended and nobody has asked how, as in a container without init.
 
     Only Linux says so; elsewhere the answer is False.
     """
+    return _stat(pid)[:1] in (["Z"], ["X"])
+
+
+def _stat(pid: int) -> list[str]:
+    """Return what Linux says of a process: its state, and further fields; else nothing."""
     try:
         about = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
     except OSError:
-        return False
+        return []
     # The state stands after the name, which is in brackets and may contain brackets.
-    return about.rpartition(")")[2].split()[0] in ("Z", "X")
+    return about.rpartition(")")[2].split()

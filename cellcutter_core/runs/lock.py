@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from cellcutter_core.processes.ending import process_exists
+from cellcutter_core.processes.ending import process_exists, process_start
 
 # How often the lock is renewed, and the age at which nobody holds it any more, in seconds. The
 # difference is the time that a network file system may need to show a change to other machines.
@@ -51,8 +51,9 @@ class Lock:
 
     def __init__(self, file: Path) -> None:
         self.file, self.lost = file, False
-        names = {"pid": os.getpid(), "host": socket.gethostname(), "id": uuid.uuid4().hex}
-        self.content = json.dumps(names)
+        pid = os.getpid()
+        names = {"pid": pid, "host": socket.gethostname(), "id": uuid.uuid4().hex}
+        self.content = json.dumps({**names, "start": process_start(pid)})
 
     def look(self) -> None:
         """Read the file to see whether the lock is lost."""
@@ -117,15 +118,29 @@ def alive(folder: Path, pid: int | None, host: str | None) -> bool:
 
     The answer is True if it cannot be known: on another machine, without a lock that shows an age.
     """
-    if pid is not None and host == socket.gethostname() and not process_exists(pid):
+    if pid is not None and host == socket.gethostname() and _has_gone(folder, pid):
         return False
     try:
         age = time.time() - (folder / "lock").stat().st_mtime
     except OSError:
         return True
-    # A process id is reused some day, but then the lock is not renewed. A lock of the future is one
-    # of before the clock was set back.
+    # Where the start of a process is not known, its id may have been used again; then the lock is
+    # not renewed. A lock of the future is one of before the clock was set back.
     return abs(age) < FORGOTTEN_AFTER
+
+
+def _has_gone(folder: Path, pid: int) -> bool:
+    """Return whether the process that made the lock here has ended, also if its id is used again."""
+    if not process_exists(pid):
+        return True
+    content = _content(folder / "lock") or ""
+    try:
+        made = json.loads(content)
+        then = made["start"] if made["pid"] == pid else None
+    except (ValueError, KeyError, TypeError):
+        return False
+    now = process_start(pid)
+    return None not in (then, now) and then != now
 
 
 def _take(file: Path, mine: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from cellcutter_core.config import Config, is_current
+from cellcutter_core.jobs.queue import is_left_behind
 from cellcutter_core.runs.job_folder import JobFolder
 from cellcutter_core.runs.store import Progress, Run
 from pages.shared import panels
@@ -32,16 +33,11 @@ def troubles(run: Run, now: Progress) -> None:
             icon=":material/error:",
         )
         end_of_log(run)
-    jobs = cached_runs.jobs()
-    if (
-        now.status == "queued"
-        and not run.is_read_only
-        and run.path in [left.path for left in jobs.left_behind()]
-    ):
+    if now.status == "queued" and not run.is_read_only and is_left_behind(run):
         st.warning("The app was closed before this run started.", icon=":material/update:")
         if st.button("Put it into the queue again", key="train_again"):
             with panels.show_errors():
-                jobs.submit(run)
+                cached_runs.jobs().submit(run)
                 st.rerun()
 
 

@@ -66,7 +66,7 @@ from cellcutter_core.config import (  # noqa: E402
     TrainingSettings,
 )
 from cellcutter_core.files import atomic  # noqa: E402
-from cellcutter_core.jobs import queue, worker  # noqa: E402
+from cellcutter_core.jobs import job_task, queue, worker  # noqa: E402
 from cellcutter_core.jobs.estimate import speed_of  # noqa: E402
 from cellcutter_core.jobs.kinds import job_at  # noqa: E402
 from cellcutter_core.runs import lock  # noqa: E402
@@ -681,8 +681,8 @@ def serve(path: Path, warm: bool, told: Path) -> int:
     """Be a server: queue the run and wait for its end."""
     run = Run(path)
     if warm:
-        queue.SPARE.start()
-        loading = queue.SPARE._loading
+        job_task.SPARE.start()
+        loading = job_task.SPARE._loading
         assert loading is not None
         until(lambda: loading._process is not None, LONGEST, "no warm process")
         assert loading._process is not None
@@ -694,9 +694,9 @@ def serve(path: Path, warm: bool, told: Path) -> int:
     jobs = queue.Jobs()
     jobs.submit(run)
     (told.parent / "submitted").touch()
-    [task] = jobs._given.values()
+    [task] = jobs._submitted.values()
     until(task.done, LONGEST, "it does not end")
-    queue.SPARE.close()
+    job_task.SPARE.close()
     return 0
 
 

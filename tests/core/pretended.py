@@ -31,13 +31,13 @@ with run.worked_on(epochs=epochs):
 PRELOAD = f"""
 import sys
 from pathlib import Path
-from cellcutter_core.jobs import queue
-real = queue.child_command
+from cellcutter_core.jobs import job_task
+real = job_task.child_command
 def command(path):
     if (Path(path).parent / "real").exists():
         return real(path)
     return [sys.executable, "-c", {FAKE!r}, path]
-queue.child_command = command
+job_task.child_command = command
 """
 
 

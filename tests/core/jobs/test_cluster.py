@@ -20,10 +20,10 @@ from pretended import FAKE, PRELOAD, allow, epochs, starts, status
 
 from cellcutter_core.__main__ import main
 from cellcutter_core.config import Config, CropSettings, NetworkSettings, TrainingSettings
-from cellcutter_core.jobs import executors
-from cellcutter_core.jobs import queue as jobs_module
+from cellcutter_core.jobs import executors, job_task
 from cellcutter_core.jobs.executors import chosen_executor
-from cellcutter_core.jobs.queue import Jobs, work_in_child
+from cellcutter_core.jobs.job_task import work_in_child
+from cellcutter_core.jobs.queue import Jobs, runs_left_behind
 from cellcutter_core.processes.threads import Threads
 from cellcutter_core.runs.lock import FORGOTTEN_AFTER, process_exists
 from cellcutter_core.runs.store import Run
@@ -147,7 +147,7 @@ def test_a_child_that_goes_on_without_its_worker_is_waited_for(folder, processes
     jobs.submit(run)
     allow(folder, 2)
     until(lambda: epochs(run) == [1, 2])
-    [future] = jobs._given.values()
+    [future] = jobs._submitted.values()
     processes.kill(worker_of(run))
     other = processes.workers[0].pid
     # The other one has the task, and waits.
@@ -269,7 +269,7 @@ def test_runs_outlive_the_server_that_queued_them(folder, cluster):
     [queued] = [run for run in runs if status(run) != "running"]
     assert status(queued) == "queued"
     jobs = Jobs(cluster)
-    assert [run.path for run in jobs.left_behind()] == [queued.path]
+    assert [run.path for run in runs_left_behind()] == [queued.path]
     allow(folder)
     until(lambda: all(status(run) == "finished" for run in runs if run is not queued))
     jobs.submit(queued)
@@ -296,9 +296,7 @@ def test_a_worker_that_does_not_see_the_folder_says_so(folder, cluster, monkeypa
 
 
 def test_a_run_of_a_lost_machine_is_taken_up_when_its_lock_is_old(folder, monkeypatch):
-    monkeypatch.setattr(
-        jobs_module, "child_command", lambda path: [sys.executable, "-c", FAKE, path]
-    )
+    monkeypatch.setattr(job_task, "child_command", lambda path: [sys.executable, "-c", FAKE, path])
     [run] = new_runs(folder, "a")
     allow(folder)
     run.record("queued", ticket="t", epochs=4)
@@ -306,14 +304,14 @@ def test_a_run_of_a_lost_machine_is_taken_up_when_its_lock_is_old(folder, monkey
     run.record("epoch", epoch=1, seconds=1.0)
     lock = run.path / "lock"
     lock.write_text(json.dumps({"pid": 1, "host": "elsewhere"}))
-    n_looked, holder = 0, jobs_module.holder
+    n_looked, holder = 0, job_task.holder
 
     def counted(path):
         nonlocal n_looked
         n_looked += 1
         return holder(path)
 
-    monkeypatch.setattr(jobs_module, "holder", counted)
+    monkeypatch.setattr(job_task, "holder", counted)
     task = threading.Thread(target=work_in_child, args=(str(run.path), "t"), daemon=True)
     task.start()
     until(lambda: n_looked > 3)

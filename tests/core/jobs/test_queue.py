@@ -19,11 +19,13 @@ import pytest
 from patience import LONGEST, until
 
 from cellcutter_core.config import Config, CropSettings, NetworkSettings, TrainingSettings
+from cellcutter_core.jobs import job_task, worker
 from cellcutter_core.jobs import queue as jobs_module
-from cellcutter_core.jobs import worker
 from cellcutter_core.jobs.estimate import speed_of
-from cellcutter_core.jobs.queue import Jobs, child_command, work_in_child
+from cellcutter_core.jobs.job_task import child_command, work_in_child
+from cellcutter_core.jobs.queue import Jobs, runs_left_behind
 from cellcutter_core.jobs.training import work
+from cellcutter_core.processes.ending import process_start
 from cellcutter_core.runs import lock
 from cellcutter_core.runs.store import Run, State
 from cellcutter_core.training import loop
@@ -75,7 +77,7 @@ def folder(tmp_path, monkeypatch):
     yield tmp_path
     # Nothing goes on after its test.
     (tmp_path / "go").touch()
-    until(lambda: not jobs_module._going)
+    until(lambda: not job_task._running_here)
 
 
 @pytest.fixture
@@ -83,7 +85,7 @@ def manner(monkeypatch):
     """How the fake child behaves; `manner["is"] = "stubborn"` changes it."""
     how = {"is": "kind"}
     monkeypatch.setattr(
-        jobs_module,
+        job_task,
         "child_command",
         lambda path: [sys.executable, "-c", FAKE, path, how["is"]],
     )
@@ -127,7 +129,7 @@ def test_one_after_the_other(folder, manner):
     until(lambda: status(a) == "running")
     assert [status(run) for run in runs] == ["running", "queued", "queued"]
     assert [jobs.position(run) for run in runs] == [None, 1, 2]
-    assert jobs.left_behind() == []
+    assert list(runs_left_behind()) == []
     jobs.cancel(b)
     assert status(b) == "stopped"
     assert [jobs.position(run) for run in runs] == [None, None, 1]
@@ -181,8 +183,8 @@ def test_a_running_one_is_asked_to_stop(folder, manner):
 
 
 def test_one_that_does_not_stop_is_ended(folder, manner, monkeypatch):
-    monkeypatch.setattr(jobs_module, "GRACE", 0.2)
-    monkeypatch.setattr(jobs_module, "LAST_GRACE", 0.2)
+    monkeypatch.setattr(job_task, "GRACE", 0.2)
+    monkeypatch.setattr(job_task, "LAST_GRACE", 0.2)
     manner["is"] = "stubborn"
     jobs = Jobs()
     run = new_run(folder, "a")
@@ -231,7 +233,7 @@ def test_one_that_is_deleted_while_it_waits(folder, manner):
 def test_a_start_that_fails_says_why(folder, monkeypatch):
     jobs = Jobs()
     run = new_run(folder, "a")
-    monkeypatch.setattr(jobs_module, "child_command", lambda *_: ["/nowhere/python"])
+    monkeypatch.setattr(job_task, "child_command", lambda *_: ["/nowhere/python"])
     jobs.submit(run)
     until(lambda: status(run) == "failed")
     assert run.progress.message == (
@@ -239,7 +241,7 @@ def test_a_start_that_fails_says_why(folder, monkeypatch):
         "check the installation, then start it again"
     )
     program = "import sys; sys.exit('first line\\nno module named keras')"
-    monkeypatch.setattr(jobs_module, "child_command", lambda *_: [sys.executable, "-c", program])
+    monkeypatch.setattr(job_task, "child_command", lambda *_: [sys.executable, "-c", program])
     jobs.submit(run)
     until(lambda: status(run) == "failed")
     assert run.progress.message.endswith("could not be started: no module named keras")
@@ -409,9 +411,9 @@ def test_in_a_process_of_another_pool(folder):
 
 SERVER = """
 import sys, time
-from cellcutter_core.jobs import queue as jobs
+from cellcutter_core.jobs import job_task, queue as jobs
 from cellcutter_core.runs.store import Run, State
-jobs.child_command = lambda path: [sys.executable, "-c", sys.argv[1], path, "kind"]
+job_task.child_command = lambda path: [sys.executable, "-c", sys.argv[1], path, "kind"]
 queue = jobs.Jobs()
 first, second = map(Run, sys.argv[2:])
 queue.submit(first)
@@ -436,18 +438,18 @@ def test_a_run_outlives_its_server(folder, manner):
     # The next server finds both.
     jobs = Jobs()
     assert jobs.position(b) is None
-    assert [run.path for run in jobs.left_behind()] == [b.path]
+    assert [run.path for run in runs_left_behind()] == [b.path]
     jobs.cancel(a)
     until(lambda: status(a) == "stopped")
     (folder / "go").touch()
     jobs.submit(b)
-    assert jobs.left_behind() == []
+    assert list(runs_left_behind()) == []
     until(lambda: status(b) == "finished")
 
 
 def test_one_left_by_its_server_is_ended_too(folder, manner, monkeypatch):
-    monkeypatch.setattr(jobs_module, "GRACE", 0.2)
-    monkeypatch.setattr(jobs_module, "LAST_GRACE", 0.2)
+    monkeypatch.setattr(job_task, "GRACE", 0.2)
+    monkeypatch.setattr(job_task, "LAST_GRACE", 0.2)
     run = new_run(folder, "a")
     child = subprocess.Popen(
         [sys.executable, "-c", FAKE, str(run.path), "stubborn"],
@@ -468,10 +470,10 @@ def test_cancel_what_a_dead_server_left(folder):
     gone.wait()
     run.record("queued", server="x", pid=gone.pid, host=socket.gethostname(), epochs=2)
     jobs = Jobs()
-    assert [found.path for found in jobs.left_behind()] == [run.path]
+    assert [found.path for found in runs_left_behind()] == [run.path]
     jobs.cancel(run)
     assert status(run) == "stopped"
-    assert jobs.left_behind() == []
+    assert list(runs_left_behind()) == []
 
 
 # The lock -----------------------------------------------------------------------------------------
@@ -515,6 +517,15 @@ def test_a_lock_that_nobody_holds_any_more(folder):
     assert status(run) == "crashed"
     with lock.held(run.path):
         pass
+    # In a restarted container, too, but there it may be only a moment later.
+    run.record("started", pid=os.getpid(), host=here, epochs=2)
+    content = {"pid": os.getpid(), "host": here, "start": "1"}
+    (run.path / "lock").write_text(json.dumps(content))
+    assert status(run) == "crashed"
+    assert lock.holder(run.path) is None
+    content["start"] = process_start(os.getpid())
+    (run.path / "lock").write_text(json.dumps(content))
+    assert status(run) == "running"
     left_lock(run, gone.pid, here)
     with lock.held(run.path):
         pass

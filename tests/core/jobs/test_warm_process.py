@@ -9,8 +9,9 @@ import pytest
 from patience import LONGEST, until
 
 from cellcutter_core.config import QUICK
-from cellcutter_core.jobs import queue as jobs
+from cellcutter_core.jobs import job_task
 from cellcutter_core.jobs import warm_process as spare
+from cellcutter_core.jobs.queue import Jobs
 from cellcutter_core.jobs.warm_process import Spare
 from cellcutter_core.runs.store import Run
 from cellcutter_core.training.inputs import Inputs
@@ -134,8 +135,8 @@ def test_it_ends_with_its_server(loaded):
 def test_a_run_is_trained_in_it(tmp_path, monkeypatch, ready):
     """The real process, which says what it runs on and becomes the worker of a run."""
     monkeypatch.setenv("CELLCUTTER_RUNS", str(tmp_path))
-    monkeypatch.setattr(jobs, "SPARE", ready)
-    monkeypatch.setattr(jobs, "child_command", lambda *_: ["/nowhere/python"])
+    monkeypatch.setattr(job_task, "SPARE", ready)
+    monkeypatch.setattr(job_task, "child_command", lambda *_: ["/nowhere/python"])
     monkeypatch.setattr(spare, "PAUSE", 1000.0)
     config = QUICK.replace(
         crops=QUICK.crops.replace(size=16, sigma=5),
@@ -148,11 +149,11 @@ def test_a_run_is_trained_in_it(tmp_path, monkeypatch, ready):
     mask[:, :4] = False
     run = Run.create(tmp_path / "r", Inputs(image, mask, points), config)
     ready.start()
-    jobs.Jobs().submit(run)
+    Jobs().submit(run)
     until(lambda: run.progress.status not in ("queued", "running"))
     assert run.progress.status == "finished", run.progress.message
     # The process itself ends a little later.
-    until(lambda: not jobs._going)
+    until(lambda: not job_task._running_here)
     assert list(run.epochs) == [0, 1]
     pids = {event["pid"] for event in run.events() if event["kind"] == "started"}
     assert len(pids) == 1
