@@ -29,5 +29,4 @@ EXPOSE 8501
 HEALTHCHECK --start-period=60s CMD ["python", "-c", \
     "import os, posixpath, urllib.request; base = os.environ.get('STREAMLIT_SERVER_BASE_URL_PATH', ''); \
     urllib.request.urlopen(posixpath.join('http://127.0.0.1:8501', base, '_stcore/health'), timeout=3)"]
-CMD ["streamlit", "run", "app.py", "--server.address=0.0.0.0", "--server.headless=true", \
-    "--server.fileWatcherType=none"]
+CMD ["streamlit", "run", "app.py", "--server.address=0.0.0.0", "--server.headless=true"]

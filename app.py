@@ -33,7 +33,7 @@ if wanted := st.session_state.pop(state.WANTED_PAGE, None):
 try:
     current.run()
 finally:
-    stores.set_modules_apart()
+    stores.collect_garbage()
     stores.hand_back()
     # A visitor may start a training soon. TensorFlow is loaded now, so that it need not wait.
     if not chosen_scheduler():

@@ -130,7 +130,7 @@ def alive(folder: Path, pid: int | None, host: str | None) -> bool:
 
 
 def _has_gone(folder: Path, pid: int) -> bool:
-    """Return whether the process that made the lock here has ended, also if its id is used again."""
+    """Return whether the process that made the lock here is gone, also if its id is used again."""
     if not process_exists(pid):
         return True
     content = _content(folder / "lock") or ""

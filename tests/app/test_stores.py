@@ -41,12 +41,28 @@ def test_what_was_set_apart_and_is_garbage_goes_when_another_module_is_loaded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     circle = Circle()
-    stores.set_modules_apart()
+    monkeypatch.setattr(stores, "_n_modules", 0)
+    stores.collect_garbage()
     garbage = weakref.ref(circle)
     del circle
     gc.collect()
-    stores.set_modules_apart()
+    stores.collect_garbage()
     assert garbage() is not None
     monkeypatch.setitem(sys.modules, "one_more_module", types.ModuleType("one_more_module"))
-    stores.set_modules_apart()
+    stores.collect_garbage()
+    assert garbage() is None
+
+
+def test_garbage_is_collected_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    stores.collect_garbage()
+    gc.disable()
+    try:
+        garbage = weakref.ref(Circle())
+        monkeypatch.setattr(stores, "COLLECTED_EVERY", 1e6)
+        stores.collect_garbage()
+        assert garbage() is not None
+    finally:
+        gc.enable()
+    monkeypatch.setattr(stores, "COLLECTED_EVERY", 0.0)
+    stores.collect_garbage()
     assert garbage() is None

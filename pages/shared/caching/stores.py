@@ -9,6 +9,7 @@ import ctypes
 import gc
 import sys
 import threading
+import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Literal
@@ -19,6 +20,8 @@ from pages.shared import state
 
 # Seconds after a visitor leaves until memory is handed back; all their results are freed by then.
 SETTLE = 5.0
+# Seconds between two collections of garbage.
+COLLECTED_EVERY = 10.0
 
 
 def kept(max_entries: int, *, spinner: str | bool = False) -> Any:
@@ -64,23 +67,27 @@ def hand_back() -> None:
     trim(0)
 
 
-_n_modules = 0
+_n_modules, _collected_at = 0, 0.0
 
 
-def set_modules_apart() -> None:
-    """Let the collection of garbage pass over what modules hold, once more are loaded.
+def collect_garbage() -> None:
+    """Free what visitors have left behind, unless that was done a moment ago.
 
-    Streamlit collects garbage after each run of a page. It would look at the 140,000 objects of all
-    modules each time, for some 50 ms in which no other visitor is served.
+    Nobody is served meanwhile: with thirty visitors it takes 0.1 s. So Streamlit's own collection,
+    after each run of a page, is off (`runner.postScriptGC`). The 140,000 objects that modules hold
+    are passed over, once more modules are loaded.
     """
-    global _n_modules
-    if len(sys.modules) <= _n_modules:
+    global _n_modules, _collected_at
+    are_new = len(sys.modules) > _n_modules
+    if not are_new and time.monotonic() < _collected_at + COLLECTED_EVERY:
         return
-    _n_modules = len(sys.modules)
-    # What visitors had when it was done last may be garbage by now.
-    gc.unfreeze()
+    _n_modules, _collected_at = len(sys.modules), time.monotonic()
+    if are_new:
+        # What visitors had when it was done last may be garbage by now.
+        gc.unfreeze()
     gc.collect()
-    gc.freeze()
+    if are_new:
+        gc.freeze()
 
 
 def _hand_back_soon(value: Any) -> None:
