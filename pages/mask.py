@@ -28,7 +28,7 @@ def _mask_or_preview() -> tuple[NDArray[np.bool_], float | None]:
     try:
         return cached_steps.soon_mask(note)
     except NotYet:
-        return cached_steps.mask_preview(note), None
+        return cached_steps.rough_preview(note), None
 
 
 state.enter("mask")
@@ -124,5 +124,6 @@ panels.footer("mask", python_code.mask_code(cells, state.choices(), image, edite
 if pending:
     rest()
     with suppress(ValueError):  # The next rerun of the page shows the error.
-        cached_steps.timed_mask(note)
+        if not cached_steps.better_preview(note):
+            cached_steps.timed_mask(note)
     st.rerun()

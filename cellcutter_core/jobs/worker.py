@@ -12,12 +12,15 @@ from __future__ import annotations
 import sys
 
 from cellcutter_core.jobs.kinds import job_at
-from cellcutter_core.processes.ending import asked_to_end, come_last
+from cellcutter_core.processes.ending import asked_to_end, lower_priority
+
+# A job lasts for minutes, and people wait for the answers of the server and its child processes.
+PRIORITY = 10
 
 
 def main(arguments: list[str]) -> int:
     """Return exit code 0 if the job finished or was stopped, 2 if it could not."""
-    come_last()
+    lower_priority(PRIORITY)
     if arguments == ["--wait"]:
         from cellcutter_core.jobs.warm_process import wait_for_work
 

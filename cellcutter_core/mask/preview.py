@@ -21,18 +21,23 @@ from cellcutter_core.mask.graph_cut import (
     scaled_image,
 )
 
-# A graph cut of this size takes 0.1 s, or 0.3 s where labellings have nearly the same energy.
+# The sizes that an image is reduced to. A graph cut of the first takes 0.1 s, or 0.3 s where masks
+# of nearly the same energy differ much.
 PREVIEW_PIXELS = 200 * 200
+ROUGH_PIXELS = 400 * 400
 # The cuts that a preview compares: a factor of max_weight, a step in the log-odds of the prior, and
-# the fraction of a block by which the blocks are moved.
+# the fraction of a block by which the blocks are moved. A rough one takes the first alone.
 PREVIEWED = (
-    *((1, step, 0) for step in (-0.3, -0.1, 0, 0.1, 0.3)),
+    (1, 0, 0),
+    *((1, step, 0) for step in (-0.3, -0.1, 0.1, 0.3)),
     *((factor, 0, 0) for factor in (0.5, 2)),
     *((1, 0, moved) for moved in (1 / 3, 2 / 3)),
 )
 
 
-def preview_mask(cell: ArrayLike, settings: MaskSettings) -> NDArray[np.bool_]:
+def preview_mask(
+    cell: ArrayLike, settings: MaskSettings, *, rough: bool = False
+) -> NDArray[np.bool_]:
     """Nearly the mask of these settings, in a fraction of the time.
 
     The image is reduced to the means of blocks and cut with several settings around those chosen.
@@ -44,6 +49,10 @@ def preview_mask(cell: ArrayLike, settings: MaskSettings) -> NDArray[np.bool_]:
     ----------
     cell, settings
         As for `mask_channels`; `settings.automatic` is taken as off.
+    rough : bool
+        Cut the reduced image with the chosen settings only. On the sample, over a grid of settings,
+        this takes a quarter of the time; where masks of nearly the same energy differ much, it is
+        wrong in up to 10 % of the pixels instead of 3 %.
 
     Returns
     -------
@@ -51,11 +60,12 @@ def preview_mask(cell: ArrayLike, settings: MaskSettings) -> NDArray[np.bool_]:
     """
     scaled = scaled_image(one_channel(cell, settings), settings.scaling)
     values = settings.model_dump(include={"prior", "max_weight", "sigma"})
-    side = min(math.ceil(math.sqrt(scaled.size / PREVIEW_PIXELS)), *scaled.shape)
+    n_pixels = ROUGH_PIXELS if rough else PREVIEW_PIXELS
+    side = min(math.ceil(math.sqrt(scaled.size / n_pixels)), *scaled.shape)
     if side == 1:
         return cut(scaled, **values)
     seen = np.zeros(scaled.shape, np.int32)
-    for factor, step, moved in PREVIEWED:
+    for factor, step, moved in PREVIEWED[:1] if rough else PREVIEWED:
         odds = log_odds(settings.prior) + step
         around = {**values, "prior": from_log_odds(odds)}
         around["max_weight"] *= factor

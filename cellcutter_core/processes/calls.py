@@ -29,8 +29,8 @@ LONGEST = 600.0
 class Call:
     """A pending answer, shared by all who asked for it. Made by `Calls.ask`."""
 
-    def __init__(self, key: str) -> None:
-        self.key = key
+    def __init__(self, key: str, calls: Calls) -> None:
+        self.key, self._calls = key, calls
         self.n_askers = 0
         self.child: Child | None = None
         self.has_made_room = False
@@ -52,6 +52,10 @@ class Call:
         """
         return self.future.result(timeout)
 
+    def leave(self) -> None:
+        """Give up waiting for it. When the last asker leaves, it is ended."""
+        self._calls.leave(self)
+
 
 class Calls:
     """A pool of child processes, and the calls they are computing.
@@ -64,6 +68,8 @@ class Calls:
     n_children : int, optional
         How many calls may run at once, and how many slow ones beside them; default one for each
         processor core, at most 4.
+    nice : int
+        How far the children's priority is below that of this process, see `Child`.
     slow : float
         Seconds after which a call is slow.
     longest : float
@@ -71,10 +77,15 @@ class Calls:
     """
 
     def __init__(
-        self, n_children: int | None = None, *, slow: float = SLOW, longest: float = LONGEST
+        self,
+        n_children: int | None = None,
+        *,
+        nice: int = 0,
+        slow: float = SLOW,
+        longest: float = LONGEST,
     ) -> None:
         n = n_children or min(os.cpu_count() or 1, MOST_CHILDREN)
-        self._slow, self._longest = slow, longest
+        self._nice, self._slow, self._longest = nice, slow, longest
         self._lock = threading.Lock()
         self._going: dict[str, Call] = {}
         self._idle: list[Child] = []
@@ -94,7 +105,7 @@ class Calls:
         with self._lock:
             call = self._going.get(key)
             if call is None:
-                call = self._going[key] = Call(key)
+                call = self._going[key] = Call(key, self)
                 self._threads.submit(self._answer, call, function, args)
             call.n_askers += 1
             return call
@@ -185,7 +196,7 @@ class Calls:
         with self._lock:
             if call.future.cancelled():
                 return None
-            call.child = self._idle.pop() if self._idle else Child()
+            call.child = self._idle.pop() if self._idle else Child(self._nice)
             return call.child
 
 

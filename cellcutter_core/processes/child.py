@@ -18,6 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from cellcutter_core.processes.ending import lower_priority
+
 # A child that has been idle for this many seconds ends and frees its memory.
 IDLE = 120.0
 
@@ -48,16 +50,21 @@ def end(process: subprocess.Popen[Any]) -> int:
 class Child:
     """One child process, started at once.
 
+    Parameters
+    ----------
+    nice : int
+        How far its priority is below that of this process; 0 to 19.
+
     Attributes
     ----------
     n_answers : int
         How many calls it has answered.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, nice: int = 0) -> None:
         self.n_answers = 0
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "cellcutter_core.processes.child"],
+            [sys.executable, "-m", "cellcutter_core.processes.child", str(nice)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment(),
@@ -95,8 +102,9 @@ class Child:
         end(self._process)
 
 
-def _serve() -> None:
+def _serve(nice: int = 0) -> None:
     """Answer calls until the parent ends or has been silent for `IDLE` seconds."""
+    lower_priority(nice)
     # Ctrl-C in the terminal is meant for the parent.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     questions, answers = os.fdopen(0, "rb"), os.fdopen(os.dup(1), "wb")
@@ -123,4 +131,4 @@ def _serve() -> None:
 
 
 if __name__ == "__main__":
-    _serve()
+    _serve(int(sys.argv[1]))

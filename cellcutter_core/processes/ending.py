@@ -36,10 +36,10 @@ def asked_to_end() -> Iterator[Callable[[], bool]]:
             signal.signal(name, handler)
 
 
-def come_last() -> None:
-    """Lower the priority of this process, so that a browser on the machine stays responsive."""
+def lower_priority(by: int) -> None:
+    """Lower the priority of this process, so that others stay responsive; `by` is 0 to 19."""
     if hasattr(os, "nice"):
-        os.nice(5)
+        os.nice(by)
 
 
 def process_exists(pid: int) -> bool:

@@ -7,6 +7,7 @@ import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -663,24 +664,39 @@ def test_values_chosen_by_hand_are_there_again_after_automatic() -> None:
 
 
 @pytest.mark.parametrize(
-    ("largest", "is_long", "n_previews"), [(0, False, 1), (10**6, False, 0), (10**6, True, 1)]
+    ("largest", "is_long", "shown"),
+    [
+        (0, False, ["rough", "better", "mask"]),
+        (10**6, False, ["mask"]),
+        (10**6, True, ["rough", "mask"]),
+    ],
 )
-def test_a_preview_is_shown_only_where_the_cut_takes_long(
-    monkeypatch: pytest.MonkeyPatch, largest: int, is_long: bool, n_previews: int
+def test_previews_are_shown_only_where_the_cut_takes_long(
+    monkeypatch: pytest.MonkeyPatch, largest: int, is_long: bool, shown: list[str]
 ) -> None:
     monkeypatch.setattr(cached_steps, "LARGEST_WITHOUT_PREVIEW", largest)
-    monkeypatch.setattr(cached_steps, "CANCEL_AFTER", -1 if is_long else LONGEST)
+    monkeypatch.setattr(cached_steps, "PREVIEW_AFTER", -1 if is_long else LONGEST)
     app = by_hand(opened("mask"))
-    asked, preview, known_mask = [], cached_steps.mask_preview, cached_steps.known_mask
+    seen: list[str] = []
+    rough_preview, known_mask = cached_steps.rough_preview, cached_steps.known_mask
+    better_preview = cached_steps.better_preview
 
     def known_in_time(*, ask: bool = False) -> tuple[np.ndarray, float]:
-        if is_long and not asked:
+        if is_long and not seen:
             raise NotYet("aside_mask", "mask")
         return known_mask(ask=ask)
 
-    monkeypatch.setattr(
-        cached_steps, "mask_preview", lambda note: asked.append(note) or preview(note)
-    )
+    def rough_then_better(note: Any) -> np.ndarray:
+        seen.append("better" if "better" in seen else "rough")
+        return rough_preview(note)
+
+    def there_is_a_better_one(note: Any) -> bool:
+        is_new = better_preview(note)
+        seen.append("better" if is_new else "mask")
+        return is_new
+
+    monkeypatch.setattr(cached_steps, "rough_preview", rough_then_better)
+    monkeypatch.setattr(cached_steps, "better_preview", there_is_a_better_one)
     monkeypatch.setattr(cached_steps, "known_mask", known_in_time)
     before = area(app)
     slider = app.select_slider(key="mask_prior")
@@ -688,7 +704,8 @@ def test_a_preview_is_shown_only_where_the_cut_takes_long(
     assert not app.exception
     assert area(app) < before
     assert metric(app, "Time").endswith(" s")
-    assert len(asked) == n_previews
+    # A preview that is asked for again shows the better one.
+    assert list(dict.fromkeys([*seen, "mask"])) == shown
 
 
 def test_a_mask_that_was_cancelled_is_computed_when_asked_for() -> None:

@@ -36,13 +36,15 @@ from cellcutter_core.training.image_inputs import inputs_of, truth_of
 from cellcutter_core.training.inputs import Inputs, Truth
 from cellcutter_core.view.render import Rgb, composite, overlay
 from pages.shared import state
-from pages.shared.caching.in_child import CANCEL_AFTER, NotYet, aside, waited
+from pages.shared.caching.in_child import NotYet, aside, waited
 from pages.shared.caching.stores import kept
 
 # Number of pixels. A step on a larger region is computed only when the user asks for it.
 LARGEST_AT_ONCE = 1_200_000
-# Number of pixels. Up to here a graph cut takes less than its preview, nearly always.
+# Number of pixels. Up to here a graph cut takes hardly longer than its better preview.
 LARGEST_WITHOUT_PREVIEW = 600 * 600
+# How long a cut of such a region may take until a rough preview is shown, in seconds.
+PREVIEW_AFTER = 0.4
 
 
 # The image ----------------------------------------------------------------------------------------
@@ -196,7 +198,8 @@ def _mask(
 ) -> tuple[NDArray[np.bool_], float]:
     # In a child process: a moving slider asks for many masks, and other visitors must not wait.
     find = partial(find_mask, given=_given)
-    return aside("mask", f"mask {key}", find, _image, _config, _markers, ask=_ask)
+    call = partial(aside, "mask", f"mask {key}", find, ask=_ask, may_wait=True)
+    return call(_image, _config, _markers)
 
 
 def timed_mask(note: DeltaGenerator | None = None) -> tuple[NDArray[np.bool_], float]:
@@ -216,6 +219,12 @@ def known_mask(*, ask: bool = False) -> tuple[NDArray[np.bool_], float]:
     return _mask(step_keys()["mask"], image(), state.choices().config, markers(), given, ask)
 
 
+def _is_cut_late() -> bool:
+    """Return whether the region is so large that previews come before its cut."""
+    top, left, bottom, right = region()
+    return (bottom - top) * (right - left) > LARGEST_WITHOUT_PREVIEW
+
+
 def soon_mask(note: DeltaGenerator | None = None) -> tuple[NDArray[np.bool_], float]:
     """Return what `timed_mask` returns, unless a preview would be there much earlier.
 
@@ -225,10 +234,9 @@ def soon_mask(note: DeltaGenerator | None = None) -> tuple[NDArray[np.bool_], fl
         If it is not computed yet and the region is large, or it takes long for a small one. Then
         its computation goes on.
     """
-    top, left, bottom, right = region()
-    if (bottom - top) * (right - left) > LARGEST_WITHOUT_PREVIEW:
+    if _is_cut_late():
         return known_mask()
-    return waited(lambda: known_mask(ask=True), note, most=CANCEL_AFTER)
+    return waited(lambda: known_mask(ask=True), note, most=PREVIEW_AFTER)
 
 
 def mask() -> NDArray[np.bool_]:
@@ -237,15 +245,37 @@ def mask() -> NDArray[np.bool_]:
 
 
 @kept(4)
-def _mask_preview(key: str, _image: Image, _config: Config) -> NDArray[np.bool_]:
+def _mask_preview(
+    key: str, rough: bool, _image: Image, _config: Config, _ask: bool
+) -> NDArray[np.bool_]:
     cell = _image.pixels[..., list(_image.cell)]
-    return aside("preview", f"preview {key}", preview_mask, cell, _config.mask)[0]
+    find = partial(preview_mask, rough=rough)
+    # Nobody has to look at an old mask because others cut theirs.
+    slot = "rough" if rough else "preview"
+    call = partial(aside, slot, f"{slot} {key}", find, ask=_ask, may_wait=not rough)
+    return call(cell, _config.mask)[0]
 
 
-def mask_preview(note: DeltaGenerator | None = None) -> NDArray[np.bool_]:
-    """Return a fast approximation of the mask that the chosen settings will give."""
+def rough_preview(note: DeltaGenerator | None = None) -> NDArray[np.bool_]:
+    """Return a fast approximation of the mask: the better one if it is there, else a rough one."""
     key, config = step_keys()["mask"], state.choices().config
-    return waited(lambda: _mask_preview(key, image(), config), note)
+    try:
+        return _mask_preview(key, False, image(), config, False)
+    except NotYet:
+        return waited(lambda: _mask_preview(key, True, image(), config, True), note)
+
+
+def better_preview(note: DeltaGenerator | None = None) -> bool:
+    """Compute the better approximation, for a large region. Return whether there is a new one."""
+    if not _is_cut_late():
+        return False
+    key, config = step_keys()["mask"], state.choices().config
+    try:
+        _mask_preview(key, False, image(), config, False)
+    except NotYet:
+        waited(lambda: _mask_preview(key, False, image(), config, True), note)
+        return True
+    return False
 
 
 @kept(4)

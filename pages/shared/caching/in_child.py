@@ -21,6 +21,8 @@ PATIENCE = 0.1
 REST = 0.3
 # A computation that takes longer than this many seconds can be cancelled.
 CANCEL_AFTER = 2.0
+# How far the priority of a computation that may wait is below that of the others.
+BEHIND = 5
 
 
 class NotYet(Exception):
@@ -58,13 +60,18 @@ class Cancelled(ValueError):
 
 
 @cache
-def _calls() -> Calls:
-    """Return the child processes of this server."""
-    return Calls()
+def _calls(nice: int) -> Calls:
+    """Return the child processes of this server that have this priority."""
+    return Calls(nice=nice)
 
 
 def aside(
-    slot: str, key: str, function: Callable[..., Any], *args: Any, ask: bool = True
+    slot: str,
+    key: str,
+    function: Callable[..., Any],
+    *args: Any,
+    ask: bool = True,
+    may_wait: bool = False,
 ) -> tuple[Any, float]:
     """Call a function in a child process. Return its result and the seconds that it took.
 
@@ -76,6 +83,8 @@ def aside(
         Identifies function and arguments.
     ask : bool
         Whether to start the computation if it was not started yet.
+    may_wait : bool
+        Whether computations of other visitors that may not wait come first.
 
     Raises
     ------
@@ -91,13 +100,14 @@ def aside(
         raise Cancelled(slot)
     held: Call | None = st.session_state.get(slot)
     if held is not None and held.key != key:
-        _calls().leave(held)
+        held.leave()
         del st.session_state[slot]
         held = None
     if held is None:
         if not ask:
             raise NotYet(slot, key)
-        held = st.session_state[slot] = _calls().ask(key, function, *args)
+        calls = _calls(BEHIND if may_wait else 0)
+        held = st.session_state[slot] = calls.ask(key, function, *args)
     try:
         found = held.result(PATIENCE)
     except (TimeoutError, CancelledError):
@@ -116,7 +126,7 @@ def _cancel(slot: str) -> None:
     held: Call | None = st.session_state.pop(slot, None)
     if held is not None:
         st.session_state[f"{slot}_cancelled"] = held.key
-        _calls().leave(held)
+        held.leave()
 
 
 def ask_again(error: Cancelled) -> None:
