@@ -11,7 +11,7 @@ TESTS = Path(__file__).parent
 SHARED_DATA = TESTS.parents[1] / "shared" / "data"
 LONG_FILES = (
     "core/large/test_in_blocks.py",
-    "app/test_code.py",
+    "app/test_python_code.py",
     "core/test_command_line.py",
     "app/test_compare.py",
     "app/test_steps.py",
@@ -21,7 +21,7 @@ LONG_FILES = (
     "app/test_standing.py",
     "app/test_apply.py",
     "core/markers/test_cell_outlines.py",
-    "core/apply/test_others.py",
+    "core/apply/test_training_images.py",
     "core/jobs/test_two_hosts.py",
     "core/jobs/test_cluster.py",
     "core/large/test_on_workers.py",

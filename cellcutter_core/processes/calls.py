@@ -84,13 +84,19 @@ class Calls:
         slow: float = SLOW,
         longest: float = LONGEST,
     ) -> None:
-        n = n_children or min(os.cpu_count() or 1, MOST_CHILDREN)
+        self._n = n = n_children or min(os.cpu_count() or 1, MOST_CHILDREN)
         self._nice, self._slow, self._longest = nice, slow, longest
         self._lock = threading.Lock()
         self._going: dict[str, Call] = {}
         self._idle: list[Child] = []
         self._places = threading.Semaphore(n)
         self._threads = Threads(2 * n)
+
+    @property
+    def are_many(self) -> bool:
+        """Whether more calls are pending than may run at once."""
+        with self._lock:
+            return len(self._going) > self._n
 
     def ask(self, key: str, function: Callable[..., Any], *args: Any) -> Call:
         """Call a function in a child, or join a pending call with the same key.

@@ -36,7 +36,7 @@ from cellcutter_core.training.image_inputs import inputs_of, truth_of
 from cellcutter_core.training.inputs import Inputs, Truth
 from cellcutter_core.view.render import Rgb, composite, overlay
 from pages.shared import state
-from pages.shared.caching.in_child import NotYet, aside, waited
+from pages.shared.caching.in_child import NotYet, aside, must_wait, waited
 from pages.shared.caching.stores import kept
 
 # Number of pixels. A step on a larger region is computed only when the user asks for it.
@@ -236,7 +236,8 @@ def soon_mask(note: DeltaGenerator | None = None) -> tuple[NDArray[np.bool_], fl
     """
     if _is_cut_late():
         return known_mask()
-    return waited(lambda: known_mask(ask=True), note, most=PREVIEW_AFTER)
+    most = 0.0 if must_wait() else PREVIEW_AFTER
+    return waited(lambda: known_mask(ask=True), note, most=most)
 
 
 def mask() -> NDArray[np.bool_]:

@@ -121,6 +121,11 @@ def aside(
     return found
 
 
+def must_wait() -> bool:
+    """Return whether computations that may wait have to wait now, because there are many."""
+    return _calls(BEHIND).are_many
+
+
 def _cancel(slot: str) -> None:
     """In a callback: end the computation in a slot, and do not start it again."""
     held: Call | None = st.session_state.pop(slot, None)

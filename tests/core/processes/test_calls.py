@@ -148,3 +148,26 @@ def test_a_slow_call_gives_its_place_back_only_once(impatient: Calls) -> None:
     for number in range(3):
         impatient.ask(f"slow {number}", time.sleep, 0.5).result(LONGEST)
     assert _soon(lambda: impatient._places._value == 1)
+
+
+def test_many_are_more_than_may_run_at_once(calls: Calls) -> None:
+    assert not calls.are_many
+    first = calls.ask("first", time.sleep, 1000)
+    assert not calls.are_many
+    second = calls.ask("second", time.sleep, 1000)
+    assert calls.are_many
+    calls.leave(second)
+    assert not calls.are_many
+    first.leave()
+
+
+@pytest.mark.skipif(not hasattr(os, "nice"), reason="this system has no priorities like that")
+def test_children_may_have_a_lower_priority() -> None:
+    lower = Calls(1, nice=3)
+    now = os.getpriority(os.PRIO_PROCESS, 0)
+    try:
+        answer = lower.ask("nice", os.getpriority, os.PRIO_PROCESS, 0).result(LONGEST)[0]
+    finally:
+        for child in lower._idle:
+            child.close()
+    assert answer == min(now + 3, 19)
