@@ -9,10 +9,17 @@ import shutil
 import socket
 import tempfile
 import uuid
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from cellcutter_core.processes.ending import process_exists
+
+UNREADABLE = (
+    OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error
+)  # fmt: skip
+"""What `numpy.load` and its archive raise for a file that is missing or damaged."""
 
 
 @contextlib.contextmanager

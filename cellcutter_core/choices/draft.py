@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from cellcutter_core.choices.choices import Choices, KeptFile, Source, keys
-from cellcutter_core.files import atomic
+from cellcutter_core.files import UNREADABLE, atomic
 from cellcutter_core.images.drawn_shapes import is_drawn
 from cellcutter_core.images.guesses.label_images import shows_labels
 from cellcutter_core.images.readers import read_contents
@@ -128,21 +128,33 @@ class Draft:
                 temporary.write_text(json.dumps(seen), "utf-8")
 
     def markers(self, choices: Choices) -> Nuclei | None:
-        """Return the edited markers of this image and region, or None."""
+        """Return the edited markers of this image and region, or None.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged.
+        """
         file = self._markers_file(choices)
         try:
             with np.load(file, allow_pickle=False) as archive:
                 return Nuclei(archive["regions"], archive["points"])
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except UNREADABLE as error:
             raise ValueError(
                 f"the edited markers in {file} cannot be read ({error}); start again with the "
                 "found markers"
             ) from None
 
     def save_markers(self, choices: Choices, markers: Nuclei | None) -> None:
-        """Store edited markers for this image and region; None removes them."""
+        """Store edited markers for this image and region; None removes them.
+
+        Raises
+        ------
+        ValueError
+            If the file cannot be written.
+        """
         file = self._markers_file(choices)
         if markers is None:
             file.unlink(missing_ok=True)

@@ -28,7 +28,6 @@ import json
 import os
 import re
 import time
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -40,7 +39,7 @@ from numpy.typing import NDArray
 
 from cellcutter_core.arguments import naming
 from cellcutter_core.config import Config
-from cellcutter_core.files import atomic
+from cellcutter_core.files import UNREADABLE, atomic
 from cellcutter_core.limits import check_free, check_pixels
 from cellcutter_core.paths.watershed import BASELINES
 from cellcutter_core.runs.description import Description
@@ -574,5 +573,5 @@ def _load(file: Path) -> Mapping[str, NDArray[Any]]:
             return {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise ValueError(f"{file} is missing; the run did not get that far") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
+    except UNREADABLE as error:
         raise ValueError(f"{file} is damaged ({error}); start the run again") from None

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -166,6 +169,28 @@ def test_a_damaged_draft_says_so(text: str) -> None:
     next(Path(draft._folder).glob("choices.json")).write_text(text)
     with pytest.raises(ValueError, match=r"cannot be read .*; choose the image again"):
         draft.load()
+
+
+def test_damaged_markers_say_so_whichever_byte_is_wrong() -> None:
+    draft = Draft()
+    draft.save_markers(Choices(), some_markers())
+    [file] = draft._folder.glob("markers-*.npz")
+    content, message = file.read_bytes(), "cannot be read .*; start again with the found markers"
+    errors: list[ValueError] = []
+    for number in range(len(content)):
+        damaged = bytearray(content)
+        damaged[number] ^= 0xFF
+        file.write_bytes(damaged)
+        try:
+            draft.markers(Choices())
+        except ValueError as error:
+            errors.append(error)
+    assert all(re.search(message, str(error)) for error in errors)
+    # Of a wrong directory or checksum, and of compressed bytes that cannot be unpacked.
+    assert {zipfile.BadZipFile, zlib.error} <= {type(error.__context__) for error in errors}
+    file.write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match=message):
+        draft.markers(Choices())
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "", ".", "x" * 99])

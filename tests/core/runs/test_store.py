@@ -155,6 +155,18 @@ def test_a_damaged_epoch_is_one_line(run):
         run.epoch(1)
 
 
+def test_an_epoch_whose_compressed_bytes_are_damaged_is_one_line(run):
+    run.add_epoch(1, drawing(3))
+    file = run.path / "epochs" / "0001.npz"
+    content = bytearray(file.read_bytes())
+    # The first array begins after 30 bytes, its name and the extra field of the archive.
+    begin = 30 + int.from_bytes(content[26:28], "little") + int.from_bytes(content[28:30], "little")
+    content[begin] ^= 0xFF
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match="damaged"):
+        run.epoch(1)
+
+
 def test_state_comes_back(run):
     assert run.load_state() is None
     weights = [np.full((2, 2), i, np.float32) for i in range(12)]
