@@ -87,11 +87,27 @@ def shown_markers(
     shown = np.zeros(shape, np.int32) if regions is None else regions.copy()
     area = np.bincount(shown.ravel(), minlength=len(points) + 1)[1:]
     small = area < 4
-    rows, cols = np.round(points[small]).astype(int).T
     alone = np.zeros(shape, np.int32)
-    alone[rows, cols] = np.flatnonzero(small) + 1
+    pixels = np.round(points[small]).astype(int).tolist()
+    for number, pixel in zip(np.flatnonzero(small) + 1, pixels, strict=True):
+        alone[_free_pixel(alone, tuple(pixel))] = number
     discs = expand_labels(alone, POINT_RADIUS)
     return np.where((discs > 0) & ((shown == 0) | (alone > 0)), discs, shown).astype(np.int32)
+
+
+def _free_pixel(taken: NDArray[np.int32], pixel: tuple[int, int]) -> tuple[int, int]:
+    """Return the nearest pixel that is 0, within the radius of a disc; else the pixel itself."""
+    if not taken[pixel]:
+        return pixel
+    first = np.maximum(np.array(pixel) - POINT_RADIUS, 0)
+    window = taken[
+        tuple(slice(low, at + POINT_RADIUS + 1) for low, at in zip(first, pixel, strict=True))
+    ]
+    free = np.argwhere(window == 0) + first
+    if not len(free):
+        return pixel
+    row, col = free[((free - pixel) ** 2).sum(axis=1).argmin()]
+    return int(row), int(col)
 
 
 def scale_for(inputs: Inputs, config: Config) -> float:
@@ -115,16 +131,19 @@ def scale_of_cells(diameter: float, shape: tuple[int, ...], config: Config) -> f
 def validation_crops(
     truth: Truth | None, inputs: Inputs, data: Dataset, config: Config
 ) -> Validation | None:
-    """Return the validation crops of a file as crops of the dataset, or None without any."""
+    """Map the file's validation crops to crops of the dataset. None if there are none."""
     if truth is None or truth.crop_cells is None:
         return None
     assert truth.crop_points is not None
     assert truth.crop_corners is not None
     distances, cells = cKDTree(inputs.points).query(truth.crop_points)
-    # A marker at a position where the file had none has no true cell.
-    known = distances < config.crops.sigma
-    if not known.any():
+    # Skip a validation crop that has no marker near its centre, for example after an edit.
+    near = np.flatnonzero(distances < inputs.cell_diameter / 2)
+    if not len(near):
         return None
+    # Of several crops with the same marker, the nearest is taken.
+    nearest_crops = {cells[number]: number for number in near[np.argsort(-distances[near])]}
+    known = np.sort(list(nearest_crops.values()))
     side, half = data.crop_size, data.crop_size // 2
     found = []
     for cell, corner, crop in zip(

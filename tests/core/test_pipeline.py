@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -347,6 +348,17 @@ def test_regions_of_markers_are_shown_as_they_are_unless_nothing_is_left_of_them
     assert len(rows) > 20
 
 
+def test_each_marker_is_shown_also_where_several_are_points_in_one_pixel() -> None:
+    points = np.array([[0.2, 0.1], [0, 0], [0.4, 0.3], [7, 9]])
+    shown = shown_markers(None, points, (20, 30))
+    assert np.unique(shown).tolist() == [0, 1, 2, 3, 4]
+    # The first keeps the pixel; the others take those beside it.
+    assert shown[0, 0] == 1
+    assert {shown[0, 1], shown[1, 0]} == {2, 3}
+    # More than there is room for do not fail.
+    assert shown_markers(None, np.zeros((99, 2)), (20, 30)).max() == 99
+
+
 def test_training_starts_from_taught_weights_random_ones_or_those_given() -> None:
     given = inputs()
     chosen = QUICK.replace(crops=QUICK.crops.replace(size=32))
@@ -508,6 +520,38 @@ def test_validation_crops_are_rescaled_and_padded_like_the_crops() -> None:
     # In the middle, of the size of the rescaled cell.
     assert (rows, cols) == pytest.approx((16, 16), abs=1)
     assert pixels.sum() == pytest.approx(np.pi * 12**2, rel=0.1)
+
+
+@pytest.mark.parametrize(("sigma", "size"), [(2, 16), (20, 16), (5, 64)])
+def test_a_validation_crop_is_of_the_marker_within_the_radius_of_a_cell(
+    sigma: int, size: int
+) -> None:
+    """In pixels of the image, whatever the crops are like. Cells have a radius of 6 pixels."""
+    given, chosen = inputs(), config(sigma=sigma, size=size)
+    data = make_dataset(given, chosen)
+    truth = truth_crops(given, np.array([[0, 0], [1, 17]]), [1, 2])
+    # The first is 4 pixels from its marker, the second 7.
+    moved = replace(truth, crop_points=given.points[:2] + np.array([(4, 0), (-7, 0)]))
+    found = validation_crops(moved, given, data, chosen)
+    assert found is not None
+    assert found.cells.tolist() == [0]
+
+
+@pytest.mark.parametrize(("offsets", "taken"), [((3, 1), 2), ((1, 3), 1)])
+def test_of_two_validation_crops_with_one_marker_the_nearest_is_taken(
+    offsets: tuple[int, int], taken: int
+) -> None:
+    given = inputs()
+    data = make_dataset(given, config())
+    truth = truth_crops(given, np.array([[1, 17], [0, 0], [0, 0]]), [2, 1, 1])
+    assert truth.crop_cells is not None
+    # Only the one to be taken shows a cell.
+    truth.crop_cells[3 - taken] = False
+    centres = given.points[[1, 0, 0]] + [(0, 0), *((0, offset) for offset in offsets)]
+    found = validation_crops(replace(truth, crop_points=centres), given, data, config())
+    assert found is not None
+    assert found.cells.tolist() == [1, 0]
+    assert found.cell_pixels.any(axis=(1, 2)).all()
 
 
 def test_where_nothing_is_known_there_is_no_validation() -> None:
