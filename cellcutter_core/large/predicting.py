@@ -20,7 +20,7 @@ from cellcutter_core.large.large_image import LargeImage
 from cellcutter_core.large.mask_and_markers import Found
 from cellcutter_core.network.taught_weights import N_CHANNELS, read_taught
 from cellcutter_core.network.unet import UNet
-from cellcutter_core.training.datasets import make_dataset, scale_of_cells
+from cellcutter_core.training.datasets import make_dataset, scale_for_diameter
 from cellcutter_core.training.image_inputs import certain_regions, seen_channels
 from cellcutter_core.training.inputs import PartInputs
 from cellcutter_core.training.marker_check import have_cells
@@ -109,7 +109,7 @@ def predict(
     boxes = np.zeros((n, 4), np.int64)
     boxes[:, :2] = large.shape
     predicted = PredictedCells(boxes, np.zeros(n, np.int64), reduced)
-    scale = scale_of_cells(found.cell_diameter, large.shape, config)
+    scale = scale_for_diameter(found.cell_diameter, large.shape, config)
     margin = math.ceil(config.crops.size / scale)
     cores = blocks_of(large.shape)
     blocks = (_block(core, margin, large, found, config, every) for core in cores)

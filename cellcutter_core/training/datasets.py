@@ -1,4 +1,4 @@
-"""Make a dataset of inputs: scale the image and its intensities as the network sees them."""
+"""Build the dataset of crops: rescale the image and prepare its intensities for the network."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from cellcutter_core.config import Config, check_current
-from cellcutter_core.images.scaling import logarithms, nearest, resized
+from cellcutter_core.images.scaling import Normalisation, logarithms, nearest, resized
 from cellcutter_core.training.crops import Dataset
 from cellcutter_core.training.inputs import Inputs, Truth
 from cellcutter_core.training.loop import Validation
 
-# An image is enlarged or reduced at most by this factor to bring its cells to the wanted size.
 LARGEST_SCALE = 4.0
-# Radius of the disc, in crop pixels, that shows a marker of which only the point is known.
+"""Largest factor by which an image is enlarged or reduced."""
+
 POINT_RADIUS = 3
+"""Radius in crop pixels of the disc drawn for a marker that is only a point."""
+
+SMALLEST_REGION = 4
+"""Crop pixels of the smallest marker region that is shown as it is."""
 
 
 def make_dataset(inputs: Inputs, config: Config) -> Dataset:
@@ -24,45 +28,29 @@ def make_dataset(inputs: Inputs, config: Config) -> Dataset:
     Raises
     ------
     ValueError
-        If the mask is empty or full, the settings are of an earlier version, or as `Dataset`.
+        If the mask is empty or full, the image is too small for a crop, the settings are of an
+        earlier version, or as `Dataset`.
     """
     check_current(config)
-    if not inputs.mask.any():
-        raise ValueError("the mask covers no pixel; raise prior, or choose the automatic mask")
-    # A part of an image may lie entirely within cells.
-    if inputs.mask.all() and inputs.normalisation is None:
-        raise ValueError("the mask covers every pixel; lower prior, or choose the automatic mask")
+    _check_mask(inputs)
     scale = scale_for(inputs, config)
-    image, normalisation = inputs.image.astype(np.float32), inputs.normalisation
-    if config.crops.intensity == "log":
-        image = logarithms(image, normalisation)
-        normalisation = normalisation and normalisation.of_logarithms
+    shape = tuple(round(n * scale) for n in inputs.mask.shape)
+    _check_size(inputs, shape, scale, config.crops.size)
+    image, normalisation = _network_image(inputs, config)
     mask, nuclei = inputs.mask, inputs.nuclei
     taught = config.network.start == "simulated"
-    if taught:
-        # The mean of all channels, because the network was taught with one channel.
-        image = image.mean(axis=-1, keepdims=True)
-        normalisation = normalisation and normalisation.of_mean_channel
     path_labels = inputs.path_labels if taught else None
-    shape = tuple(round(n * scale) for n in mask.shape)
-    if 2 * min(shape) < config.crops.size:
-        rows, cols = mask.shape
-        # An image is never made smaller than that.
-        larger = f", enlarged {scale:.2g} times for its cells to have the wanted size,"
-        so = larger if scale > 1 else ""
-        raise ValueError(
-            f"the image of {rows}×{cols} pixels{so} is smaller than half of one crop of "
-            f"{config.crops.size}×{config.crops.size}; choose a smaller crop size or a larger image"
-        )
     if scale != 1:
         image = np.stack([resized(image[..., c], shape) for c in range(image.shape[-1])], axis=-1)
         mask = resized(mask.astype(np.float32), shape) > 0.5
         nuclei = None if nuclei is None else nearest(nuclei, shape)
         path_labels = None if path_labels is None else path_labels.resized(shape)
-    factors = np.array(mask.shape) / inputs.mask.shape
-    points = np.clip((inputs.points + 0.5) * factors - 0.5, 0, np.array(mask.shape) - 1)
+    # They differ a little from `scale`, because the shape is rounded.
+    axis_scales = np.array(shape) / inputs.mask.shape
+    # Pixel centres are at +0.5.
+    points = np.clip((inputs.points + 0.5) * axis_scales - 0.5, 0, np.array(shape) - 1)
     if taught:
-        nuclei = shown_markers(nuclei, points, mask.shape)
+        nuclei = shown_markers(nuclei, points, shape)
     return Dataset(
         image,
         points,
@@ -75,23 +63,61 @@ def make_dataset(inputs: Inputs, config: Config) -> Dataset:
     )
 
 
+def _check_mask(inputs: Inputs) -> None:
+    if not inputs.mask.any():
+        raise ValueError("the mask covers no pixel; raise prior, or choose the automatic mask")
+    # A part of an image may lie entirely within cells.
+    if inputs.mask.all() and inputs.normalisation is None:
+        raise ValueError("the mask covers every pixel; lower prior, or choose the automatic mask")
+
+
+def _check_size(inputs: Inputs, shape: tuple[int, ...], scale: float, size: int) -> None:
+    """Raise an error if an image has less than half a crop of this size, rescaled to this shape."""
+    if 2 * min(shape) >= size:
+        return
+    rows, cols = inputs.mask.shape
+    # `scale_for_diameter` never reduces an image below this size, so only enlarging is mentioned.
+    enlarged = f", enlarged {scale:.2g} times for its cells to have the wanted size"
+    note = enlarged if scale > 1 else ""
+    raise ValueError(
+        f"the image has {rows}×{cols} pixels{note}. One crop has {size}×{size}, and an image needs "
+        "at least half of that; choose a smaller crop size or a larger image"
+    )
+
+
+def _network_image(
+    inputs: Inputs, config: Config
+) -> tuple[NDArray[np.float32], Normalisation | None]:
+    """Return the (H, W, C) image as the network gets it, not yet rescaled, and its statistics."""
+    image, normalisation = inputs.image.astype(np.float32), inputs.normalisation
+    if config.crops.intensity == "log":
+        image = logarithms(image, normalisation)
+        normalisation = normalisation and normalisation.of_logarithms
+    if config.network.start == "simulated":
+        # The mean of all channels, because the network was taught with one channel.
+        image = image.mean(axis=-1, keepdims=True)
+        normalisation = normalisation and normalisation.of_mean_channel
+    return image, normalisation
+
+
 def shown_markers(
     regions: NDArray[np.int32] | None, points: NDArray[np.float64], shape: tuple[int, ...]
 ) -> NDArray[np.int32]:
-    """Return the (H, W) marker regions that the network sees: a small disc for a point.
+    """Return the (H, W) marker regions that the network sees.
 
-    Regions that hardly have a pixel left after rescaling count as points.
+    A point, or a region of fewer than 4 pixels, becomes a small disc.
     """
     from skimage.segmentation import expand_labels
 
     shown = np.zeros(shape, np.int32) if regions is None else regions.copy()
     area = np.bincount(shown.ravel(), minlength=len(points) + 1)[1:]
-    small = area < 4
+    small = area < SMALLEST_REGION
     alone = np.zeros(shape, np.int32)
     pixels = np.round(points[small]).astype(int).tolist()
     for number, pixel in zip(np.flatnonzero(small) + 1, pixels, strict=True):
         alone[_free_pixel(alone, tuple(pixel))] = number
     discs = expand_labels(alone, POINT_RADIUS)
+    # A disc covers only background, and always its own centre.
     return np.where((discs > 0) & ((shown == 0) | (alone > 0)), discs, shown).astype(np.int32)
 
 
@@ -115,16 +141,16 @@ def scale_for(inputs: Inputs, config: Config) -> float:
     # Without a marker there is no cell size; `Dataset` raises the error.
     if not len(inputs.points):
         return 1.0
-    return scale_of_cells(inputs.cell_diameter, inputs.mask.shape, config)
+    return scale_for_diameter(inputs.cell_diameter, inputs.mask.shape, config)
 
 
-def scale_of_cells(diameter: float, shape: tuple[int, ...], config: Config) -> float:
+def scale_for_diameter(diameter: float, shape: tuple[int, ...], config: Config) -> float:
     """Return crop pixels per pixel of an image of that shape whose cells have that diameter."""
     wanted = config.crops.cell_size
     if wanted is None:
         return 1.0
     scale = float(np.clip(wanted / diameter, 1 / LARGEST_SCALE, LARGEST_SCALE))
-    # An image that is large enough for crops must stay so.
+    # Do not reduce an image below half a crop, the least that `make_dataset` accepts.
     return float(max(scale, min(1.0, config.crops.size / 2 / min(shape))))
 
 

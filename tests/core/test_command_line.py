@@ -483,7 +483,7 @@ def bad_files(tmp_path):
     array("text", np.array(["a", "b"]), "")
     rows, cols = np.mgrid[:10, :10]
     spot = 1000 * np.exp(-((rows - 5) ** 2 + (cols - 5) ** 2) / 10) + rng.normal(0, 1, (10, 10))
-    array("tiny", spot, "smaller than half of one crop")
+    array("tiny", spot, "an image needs at least half of that")
     (tmp_path / "text.tif").write_text("no image at all")
     cases["no image"] = (tmp_path / "text.tif", "")
     tifffile.imwrite(tmp_path / "whole.tif", noise)
@@ -509,7 +509,7 @@ def test_bad_files(tmp_path, capsys, mistake):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--set", "crops.size=512", "--preset", "paper"], "smaller than half of one crop"),
+        (["--set", "crops.size=512", "--preset", "paper"], "an image needs at least half of that"),
         (["--set", "network.channels=8"], "let it start from nothing"),
         (["--epochs", "0"], "at least 1"),
         (["--set", "training.learning_rate=5"], "at most 1"),
