@@ -36,9 +36,8 @@ def test_each_figure_is_saved_as_png_and_as_svg(page: Any, figures: Path) -> Non
     for kind in ("PNG", "SVG"):
         with page.expect_download(timeout=1000 * LONGEST) as download:
             page.get_by_role("button", name=f"Save {kind}").first.click()
-        assert (
-            download.value.suggested_filename == f"cellcutter-loss-over-the-epochs.{kind.lower()}"
-        )
+        name = f"cellcutter-1-loss-over-the-epochs.{kind.lower()}"
+        assert download.value.suggested_filename == name
         saved = Path(download.value.path())
         if kind == "PNG":
             with Image.open(saved) as picture:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import unicodedata
 from typing import Any
 
 from cellcutter_core.export.result import Result
@@ -99,7 +100,8 @@ def figures_file(result: Result) -> bytes:
     parts = []
     for number, (title, figure) in enumerate(made.items()):
         name = f"figure-{number + 1}"
-        file = f"cellcutter-{_plain(title)}"
+        # With the number, because titles of channels may become the same name.
+        file = f"cellcutter-{number + 1}-{_file_name_part(title)}"
         # The grid is drawn here; in the app the page draws it, in its own colours.
         figure.update_layout(template="plotly_white")
         drawn = figure.to_html(
@@ -122,7 +124,15 @@ def figures_file(result: Result) -> bytes:
     return page.encode("utf-8")
 
 
-def _plain(title: str) -> str:
-    """Return a title as a part of a file name."""
-    words = "".join(c if c.isascii() and c.isalnum() else " " for c in title.lower()).split()
+def _file_name_part(title: str) -> str:
+    """Return a title in the letters and digits of ASCII, joined by hyphens.
+
+    Examples
+    --------
+    >>> _file_name_part("Area in µm²")
+    'area-in-um2'
+    """
+    # NFKD makes the micro sign a Greek letter, and a superscript a digit.
+    plain = unicodedata.normalize("NFKD", title.lower()).replace("μ", "u")
+    words = "".join(c if c.isascii() and c.isalnum() else " " for c in plain).split()
     return "-".join(words)

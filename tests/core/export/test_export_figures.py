@@ -115,9 +115,27 @@ def test_the_page_asks_for_nothing_and_its_camera_saves_svg(tmp_path: Path) -> N
     assert "<script>alert" not in text
     assert text.count("/*! For license") <= 1
     assert len(page) < 7_000_000
-    assert '"filename": "cellcutter-loss-over-the-epochs"' in text
+    assert '"filename": "cellcutter-1-loss-over-the-epochs"' in text
     assert '"format": "svg"' in text
     assert figures_file(Result(run)) == page
+
+
+@pytest.mark.parametrize("micro", ["\N{MICRO SIGN}", "\N{GREEK SMALL LETTER MU}"])
+def test_each_figure_has_a_file_name_of_its_own_that_says_its_unit(
+    tmp_path: Path, micro: str
+) -> None:
+    run = make(tmp_path / "run", scored=False, pixel_size=0.5)
+    run.describe(channels=[f"1 {micro}M", "1 ☃M"])
+    text = figures_file(Result(run)).decode("utf-8")
+    assert re.findall(r'data-filename="(.*?)" data-format="svg"', text) == [
+        "cellcutter-1-loss-over-the-epochs",
+        "cellcutter-2-area-in-um2",
+        "cellcutter-3-mean-of-1-um",
+        "cellcutter-4-mean-of-1-m",
+    ]
+    run.describe(channels=["é", "è"])
+    names = re.findall(r'data-filename="(.*?)"', figures_file(Result(run)).decode("utf-8"))
+    assert names[-4::2] == ["cellcutter-3-mean-of-e", "cellcutter-4-mean-of-e"]
 
 
 def test_without_cells_there_are_the_losses_and_without_both_nothing(tmp_path: Path) -> None:
