@@ -5,7 +5,7 @@ import streamlit as st
 
 from cellcutter_core.choices.link import View
 from cellcutter_core.images.pixel_size import checked
-from cellcutter_core.view.figures import histogram
+from cellcutter_core.view.histogram import CELL_BARS, histogram
 from pages.parts.results.cell_list import cell_list, choose, chosen_cells, column_title, filters
 from pages.parts.results.correcting import correcting, move_point, parts, split_points
 from pages.parts.results.downloads import downloads
@@ -18,8 +18,6 @@ from pages.shared.open_run import opened_run
 from pages.shared.run_words import doubts_note
 from pages.shared.sharing import share
 from pages.shared.viewer.picture import cell_picker
-
-MOST_BARS = 40
 
 state.enter("results")
 panels.head("results")
@@ -84,7 +82,7 @@ if kept.any():
                 table[column][kept],
                 name=column_title(column),
                 counted="cells",
-                most_bars=MOST_BARS,
+                most_bars=CELL_BARS,
                 log=False,
             ),
         ),

@@ -1,7 +1,7 @@
 """All Plotly figures that pages draw from arrays and records, in one look.
 
 Crops and grids are in `tiles`, curves in `curves`, histograms in `histogram`. `charts` holds
-what charts share, `look` what all figures share.
+what charts share, `figure_style` what all figures share.
 """
 
 from cellcutter_core.view.curves import (

@@ -15,6 +15,9 @@ from cellcutter_core.view.figure_style import line_style
 MOST_BARS = 256
 """The largest number of bars in a histogram."""
 
+CELL_BARS = 40
+"""The same for a histogram of cells, of which there are hundreds."""
+
 
 def histogram(
     channel: npt.NDArray[Any],

@@ -9,10 +9,7 @@ from typing import Any
 from cellcutter_core.export.result import Result
 from cellcutter_core.view.curves import ap_over_iou, compared, loss_curves, score_curves
 from cellcutter_core.view.figure_style import still_config
-from cellcutter_core.view.histogram import histogram
-
-MOST_BARS = 40
-"""Bars at most in a histogram of cells, of which there are hundreds."""
+from cellcutter_core.view.histogram import CELL_BARS, histogram
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -41,7 +38,7 @@ for (const button of document.querySelectorAll("button"))
 """
 
 # A PNG is saved at three times the size on the screen, which is enough for print.
-_SAVED = """<p>
+_SAVE_BUTTONS = """<p>
 <button value="{figure}" data-filename="{file}" data-format="png" data-scale="3">Save PNG</button>
 <button value="{figure}" data-filename="{file}" data-format="svg">Save SVG</button>
 </p>"""
@@ -58,18 +55,19 @@ def figures(result: Result) -> dict[str, Any]:
     now = run.progress
     events = [event for event in now.epoch_events if event["epoch"] <= result.epoch]
     training = run.config.training
-    made: dict[str, Any] = {}
+    by_title: dict[str, Any] = {}
+    # Epoch 0 is before training and has no loss.
     if any(event["epoch"] for event in events):
         warm_up = training.warm_up / training.steps
         continued = [epoch for epoch in now.continued if epoch < result.epoch]
-        made["Loss over the epochs"] = loss_curves(
+        by_title["Loss over the epochs"] = loss_curves(
             {"Loss": events}, warm_up=warm_up, continued=continued
         )
     if any(event.get("scores") for event in events):
         baselines = run.baseline_scores
-        made["Scores over the epochs"] = score_curves({"Network": events}, baselines=baselines)
+        by_title["Scores over the epochs"] = score_curves({"Network": events}, baselines=baselines)
         scored = compared(events, result.epoch, baselines)
-        made["AP over the IoU threshold"] = ap_over_iou(
+        by_title["AP over the IoU threshold"] = ap_over_iou(
             {name: one["average_precision"] for name, one in scored.items()}
         )
     if len(table["id"]):
@@ -77,10 +75,10 @@ def figures(result: Result) -> dict[str, Any]:
         columns = {f"Area in {unit}": size}
         columns |= {f"Mean of {name}": f"mean_{name}" for name in result.all_channels[0]}
         for title, column in columns.items():
-            made[title] = histogram(
-                table[column], name=title, counted="cells", most_bars=MOST_BARS, log=False
+            by_title[title] = histogram(
+                table[column], name=title, counted="cells", most_bars=CELL_BARS, log=False
             )
-    return made
+    return by_title
 
 
 def figures_file(result: Result) -> bytes:
@@ -94,15 +92,15 @@ def figures_file(result: Result) -> bytes:
     ValueError
         If there is nothing to show, because no epoch was recorded and there is no cell.
     """
-    made = figures(result)
-    if not made:
-        raise ValueError("there is no figure: no epoch of the run was recorded, and it has no cell")
+    by_title = figures(result)
+    if not by_title:
+        raise ValueError("there is nothing to show: the run has no recorded epoch and no cell")
     parts = []
-    for number, (title, figure) in enumerate(made.items()):
+    for number, (title, figure) in enumerate(by_title.items()):
         name = f"figure-{number + 1}"
         # With the number, because titles of channels may become the same name.
         file = f"cellcutter-{number + 1}-{_file_name_part(title)}"
-        # The grid is drawn here; in the app the page draws it, in its own colours.
+        # The page has no theme of its own, so take Plotly's white one.
         figure.update_layout(template="plotly_white")
         drawn = figure.to_html(
             full_html=False,
@@ -114,8 +112,8 @@ def figures_file(result: Result) -> bytes:
             default_width="100%",
             default_height=f"{figure.layout.height}px",
         )
-        saved = _SAVED.format(figure=name, file=file)
-        parts.append(f"<h2>{html.escape(title)}</h2>\n{saved}\n{drawn}")
+        buttons = _SAVE_BUTTONS.format(figure=name, file=file)
+        parts.append(f"<h2>{html.escape(title)}</h2>\n{buttons}\n{drawn}")
     page = _PAGE.format(
         title=html.escape(f"Cells of {result.image_name}"),
         about=html.escape(f"{len(result.table['id'])} cells after epoch {result.epoch}"),

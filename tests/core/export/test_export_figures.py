@@ -144,5 +144,5 @@ def test_without_cells_there_are_the_losses_and_without_both_nothing(tmp_path: P
     run.add_epoch(3, nothing)
     assert list(figures(Result(run))) == ["Loss over the epochs"]
     (run.path / "events.jsonl").unlink()
-    with pytest.raises(ValueError, match="there is no figure"):
+    with pytest.raises(ValueError, match="there is nothing to show"):
         content(run, "figures")
