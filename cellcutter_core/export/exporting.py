@@ -120,12 +120,15 @@ def export(
     return file
 
 
-def file_name(run: Run, format: str, epoch: int | None = None) -> str:
+def file_name(run: Run, format: str, epoch: int | None = None, *, kept: bool = False) -> str:
     """Return the name of an exported file, which is unique among runs and epochs.
+
+    `kept` says that it holds only some of the cells.
 
     Examples
     --------
-    "my-run-labels.tif", or with `epoch` "my-run-epoch3-labels.tif".
+    "my-run-labels.tif", with `epoch` "my-run-epoch3-labels.tif", and with `kept` as well
+    "my-run-epoch3-kept-labels.tif".
 
     Raises
     ------
@@ -133,6 +136,7 @@ def file_name(run: Run, format: str, epoch: int | None = None) -> str:
         If there is no such format.
     """
     which = "" if epoch is None else f"epoch{epoch}-"
+    which += "kept-" if kept else ""
     return f"{run.path.absolute().name}-{which}{_known(format).file}"
 
 

@@ -310,3 +310,21 @@ def test_there_is_a_button_for_every_format_and_its_file_holds_the_corrections(r
     app = shown(app.toggle(key="results_whole").set_value(True).run())
     more = {button.proto.label for button in app.get("download_button")} - set(buttons)
     assert more == {f"{FORMATS[name].title} ({len(table(app))})" for name in OF_KEPT}
+
+
+def test_the_buttons_of_all_cells_and_of_those_that_pass_the_filters_are_told_apart(run):
+    app = open_page("results", run)
+    n = len(table(app))
+    assert f"All {n} cells:" not in words(app)
+    app = shown(app.toggle(key="results_whole").set_value(True).run())
+    n_kept = len(table(app))
+    assert n_kept < n
+    told = [
+        one.proto.label if one.type == "download_button" else one.value
+        for one in app.main
+        if one.type in ("caption", "download_button")
+    ]
+    first = told.index(f"Only the {n_kept} cells that pass the filters:")
+    then = told.index(f"All {n} cells:")
+    assert told[first + 1 : then] == [f"{FORMATS[name].title} ({n_kept})" for name in OF_KEPT]
+    assert told[then + 1] == next(iter(FORMATS.values())).title

@@ -14,55 +14,53 @@ from pages.parts.results.measurements import Measured
 
 COLUMNS = 3
 
-# The formats that are also offered for the kept cells alone.
+# The formats that are also offered for only the cells that pass the filters.
 OF_KEPT = ("table", "labels", "rois", "geojson")
 
 
-def downloads(run: Run, number: int, cells: Measured, kept: NDArray[np.bool_]) -> None:
+def downloads(run: Run, epoch: int, cells: Measured, kept: NDArray[np.bool_]) -> None:
     """Show a button for each format; a click makes the file."""
     st.subheader("Download", anchor=False)
     if not kept.all():
-        only_kept(run, number, cells, kept)
+        only_kept(run, epoch, cells, kept)
+        st.caption(f"All {len(kept)} cells:")
     for start in range(0, len(FORMATS), COLUMNS):
         formats = list(FORMATS.values())[start : start + COLUMNS]
-        for column, one in zip(st.columns(COLUMNS), formats, strict=False):
+        for column, fmt in zip(st.columns(COLUMNS), formats, strict=False):
             with column, st.container(border=True, height="stretch"):
-                # Only the network of the last epoch is stored.
-                lost = one.name == "model" and number != run.epochs[-1]
+                unavailable = fmt.name == "model" and epoch != run.epochs[-1]
                 st.download_button(
-                    one.title,
-                    partial(content, run, one.name, number),
-                    file_name(run, one.name, number),
+                    fmt.title,
+                    partial(content, run, fmt.name, epoch),
+                    file_name(run, fmt.name, epoch),
                     icon=":material/download:",
-                    type="primary" if one.name == "all" else "secondary",
+                    type="primary" if fmt.name == "all" else "secondary",
                     on_click="ignore",
-                    disabled=lost,
-                    key=f"results_download_{one.name}",
+                    disabled=unavailable,
+                    key=f"results_download_{fmt.name}",
                     width="stretch",
                 )
                 st.caption(
                     "Only the network of the last epoch is stored."
-                    if lost
-                    else f"{one.about[0].upper()}{one.about[1:]}. *{one.opens_with}*"
+                    if unavailable
+                    else f"{fmt.about[0].upper()}{fmt.about[1:]}. *{fmt.opens_with}*"
                 )
 
 
-def only_kept(run: Run, number: int, cells: Measured, kept: NDArray[np.bool_]) -> None:
-    """Offer files that hold only the cells that the filters keep."""
-    name = f"{run.path.name}-epoch{number}-kept"
+def only_kept(run: Run, epoch: int, cells: Measured, kept: NDArray[np.bool_]) -> None:
+    """Offer files that hold only the cells that pass the filters."""
     ids = cells.table["id"][kept]
     n = int(kept.sum())
-    st.caption(f"The files below hold all {len(kept)} cells. Files with only the {n} kept cells:")
+    st.caption(f"Only the {n} cells that pass the filters:")
     with st.container(horizontal=True):
-        for format in OF_KEPT:
-            one = IMAGE_FORMATS[format]
+        for name in OF_KEPT:
             st.download_button(
-                f"{one.title} ({n})",
+                f"{IMAGE_FORMATS[name].title} ({n})",
                 # It runs outside the visitor's session, so it cannot use the session's caches.
-                partial(content, run, format, number, cells=ids),
-                f"{name}-{one.file}",
+                partial(content, run, name, epoch, cells=ids),
+                file_name(run, name, epoch, kept=True),
                 icon=":material/filter_alt:",
                 on_click="ignore",
                 disabled=not kept.any(),
-                key=f"results_kept_{format}",
+                key=f"results_kept_{name}",
             )

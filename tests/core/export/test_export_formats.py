@@ -238,6 +238,7 @@ def test_the_same_bytes_every_time(name: str, run: Run) -> None:
 def test_names_of_files(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert file_name(run, "labels") == "run-labels.tif"
     assert file_name(run, "rois", 2) == "run-epoch2-RoiSet.zip"
+    assert file_name(run, "rois", 2, kept=True) == "run-epoch2-kept-RoiSet.zip"
     assert export(run, "table", tmp_path) == tmp_path / "cells.csv"
     monkeypatch.chdir(tmp_path)
     assert main(["export", str(run.path), "--format", "labels", "--epoch", "2"]) == 0
