@@ -41,6 +41,18 @@ def change(markers: Nuclei) -> None:
     state.edit_markers(None if same else markers)
 
 
+def choose_marker(index: int | None) -> None:
+    """Choose a marker by its position among the current markers, or none."""
+    st.session_state.cells_chosen = cached_steps.step_keys()["markers"], index
+
+
+def chosen_marker() -> int | None:
+    """Return the position of the chosen marker, or None."""
+    key, index = st.session_state.get("cells_chosen", (None, None))
+    # Among other markers, for example after undo or on another image, it would be another one.
+    return index if key == cached_steps.step_keys()["markers"] else None
+
+
 state.enter("cells")
 panels.head("cells")
 image = panels.needs(cached_steps.image)
@@ -77,9 +89,7 @@ with view:
         )
         if on != "Cells":
             picture = composite(image.pixels, cell=(image.nucleus,), nucleus=None)
-    chosen = st.session_state.get("cells_chosen")
-    if chosen is not None and chosen >= len(markers.points):
-        chosen = None
+    chosen = chosen_marker()
     edit = marker_editor(
         picture,
         markers.points,
@@ -92,16 +102,16 @@ with view:
 if edit is not None:
     with panels.complaints():
         if edit.kind == "select":
-            st.session_state.cells_chosen = edit.index
+            choose_marker(edit.index)
         elif edit.kind == "add":
             change(add_marker(markers, edit.point))
-            st.session_state.cells_chosen = len(markers.points)
+            choose_marker(len(markers.points))
         elif edit.kind == "remove":
             change(remove_marker(markers, edit.index))
-            st.session_state.cells_chosen = None
+            choose_marker(None)
         else:
             change(move_marker(markers, edit.index, edit.point))
-            st.session_state.cells_chosen = edit.index
+            choose_marker(edit.index)
     st.rerun()
 
 st.subheader("Crops", anchor=False)

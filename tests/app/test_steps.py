@@ -884,6 +884,49 @@ def test_selecting_a_marker_shows_its_crop() -> None:
     assert any("Cell 5, selected in the image" in c.value for c in app.caption)
 
 
+def is_selected(app: AppTest, number: int | None) -> bool:
+    """Whether this cell is the one selected in the image; with None, whether none is."""
+    [told] = [c.value for c in app.caption if "selected in the image" in c.value] or [None]
+    return told is None if number is None else str(told).startswith(f"Cell {number}, ")
+
+
+def test_another_marker_of_the_same_number_is_not_selected() -> None:
+    app = opened("cells")
+    edit(app, Edit("select", 4, None))
+    assert is_selected(app, 5)
+    # Another region has other markers, more than 5.
+    app.session_state[state.CHOICES] = chosen(app).replace(region=(0, 0, 192, 192))
+    app.run()
+    assert not app.exception
+    assert int(metric(app, "Markers")) > 5
+    assert is_selected(app, None)
+
+
+def test_undo_and_redo_select_no_other_marker() -> None:
+    app = opened("cells")
+    edit(app, Edit("remove", 0, None))
+    edit(app, Edit("select", 4, None))
+    # That was the sixth cell of those found.
+    next(b for b in app.button if b.label == "Undo").click().run()
+    assert is_selected(app, None)
+    edit(app, Edit("select", 2, None))
+    assert is_selected(app, 3)
+    next(b for b in app.button if b.label == "Redo").click().run()
+    assert is_selected(app, None)
+
+
+def test_a_marker_that_is_moved_or_added_stays_selected() -> None:
+    app = opened("cells")
+    n = int(metric(app, "Markers"))
+    free = np.argwhere(state_markers(app) == 0)
+    edit(app, Edit("add", None, tuple(free[0].tolist())))
+    assert is_selected(app, n + 1)
+    edit(app, Edit("move", n, tuple(free[1].tolist())))
+    assert is_selected(app, n + 1)
+    edit(app, Edit("remove", n, None))
+    assert is_selected(app, None)
+
+
 def test_no_nucleus_channel_is_no_trouble() -> None:
     app = opened("cells", Choices(region=(100, 100, 292, 292), nucleus="none"))
     assert not app.error
