@@ -21,7 +21,7 @@ CROPS_A_PAGE = 24
 
 
 def _gallery(data: Dataset, cells: NDArray[np.intp]) -> go.Figure:
-    """Draw the crops of some cells, with all channels that the network sees."""
+    """Draw the crops of some cells as the network gets them."""
     crops, ids = data.crops(cells), (cells + 1).tolist()
     if not data.shows_markers:
         return crop_gallery(crops[..., :-1], data.embedding, ids, n_columns=8)
@@ -32,8 +32,8 @@ def _gallery(data: Dataset, cells: NDArray[np.intp]) -> go.Figure:
     return crop_gallery(seen, data.embedding, ids, n_columns=8, others=others, paths=paths)
 
 
-def change(markers: Nuclei) -> None:
-    """Take edited markers. If they equal the found ones, there is no edit any more."""
+def take_edited_markers(markers: Nuclei) -> None:
+    """Store edited markers. Markers equal to the found ones are no edit."""
     found = cached_steps.found_markers()
     same = np.array_equal(markers.regions, found.regions) and np.array_equal(
         markers.points, found.points
@@ -104,13 +104,13 @@ if edit is not None:
         if edit.kind == "select":
             choose_marker(edit.index)
         elif edit.kind == "add":
-            change(add_marker(markers, edit.point))
+            take_edited_markers(add_marker(markers, edit.point))
             choose_marker(len(markers.points))
         elif edit.kind == "remove":
-            change(remove_marker(markers, edit.index))
+            take_edited_markers(remove_marker(markers, edit.index))
             choose_marker(None)
         else:
-            change(move_marker(markers, edit.index, edit.point))
+            take_edited_markers(move_marker(markers, edit.index, edit.point))
             choose_marker(edit.index)
     st.rerun()
 
@@ -119,17 +119,18 @@ data = panels.needs(cached_steps.dataset)
 with st.container(horizontal=True):
     st.metric("Markers", len(markers.points))
     st.metric("Crops", len(data), help="One for each marker.")
-    st.metric("At the border", data.n_at_border, help="Crops that reach beyond the region.")
+    st.metric("At the border", data.n_at_border, help="Crops that extend beyond the region.")
     st.metric(
         "Mean cell diameter",
         f"{cached_steps.inputs()[0].cell_diameter:.0f} px",
-        help="Diameter of a disc with the mean area of a cell: mask area by number of markers.",
+        help="Diameter of a disc with the mean area of a cell: mask area divided by the number of "
+        "markers.",
     )
 n_pages = -(-len(data) // CROPS_A_PAGE)
 if chosen is not None:
     st.caption(f"Cell {chosen + 1}, selected in the image, and the cells nearest to it")
-    distance = ((data.points - data.points[chosen]) ** 2).sum(axis=1)
-    cells = np.argsort(distance, kind="stable")[: CROPS_A_PAGE // 2]
+    squared_distances = ((data.points - data.points[chosen]) ** 2).sum(axis=1)
+    cells = np.argsort(squared_distances, kind="stable")[: CROPS_A_PAGE // 2]
 else:
     number = st.pagination(n_pages, key="cells_page") if n_pages > 1 else 1
     first = (number - 1) * CROPS_A_PAGE
