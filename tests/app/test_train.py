@@ -152,9 +152,25 @@ def test_every_setting_can_be_changed_and_taken_back():
     app = shown(app.toggle(key="labels_fill").set_value(False).run())
     assert config_of(app).training.lam == 2.5
     assert not config_of(app).labels.fill
-    assert "2 settings differ from the preset." in words(app)
+    assert "2 settings differ from quick." in words(app)
     app = shown(app.button(key="train_reset").click().run())
     assert config_of(app) == QUICK
+
+
+@pytest.mark.parametrize(
+    ("config", "base"),
+    [(QUICK, "quick"), (PAPER, "paper"), (QUICK.replace(preset="custom"), "quick")],
+)
+def test_the_preset_that_settings_differ_from_is_named(config, base):
+    app = open_page("train")
+    own = config.replace(training=config.training.replace(lam=2.5))
+    app.session_state["choices"] = app.session_state["choices"].replace(config=own)
+    app = shown(app.run())
+    assert f"1 setting differs from {base}." in words(app)
+    assert app.button(key="train_reset").label == f"Back to {base}"
+    app = shown(app.button(key="train_reset").click().run())
+    assert config_of(app).preset == base
+    assert config_of(app).training == config.training
 
 
 def test_all_settings_of_the_four_groups_are_there():

@@ -1,4 +1,4 @@
-"""Settings of the next run: preset, start, epochs and seed; all others in tabs below."""
+"""The settings of the next run: preset, start, epochs and seed on top, all others in tabs."""
 
 from __future__ import annotations
 
@@ -66,18 +66,18 @@ def run_settings(*, folded: bool) -> None:
                 setting("training", "epochs", label="Epochs")
             with st.container(width=150):
                 setting("training", "seed", label="Seed")
-            changed = n_changed(config)
+            base, changed = base_of(config), n_changed(config)
             st.button(
-                "Back to the preset",
+                f"Back to {base}",
                 icon=":material/restart_alt:",
                 key="train_reset",
                 disabled=changed == 0,
                 on_click=take_preset,
-                args=(config.preset if config.preset in PRESETS else "quick", config.network.start),
+                args=(base, config.network.start),
             )
         if changed:
             word = "setting differs" if changed == 1 else "settings differ"
-            st.caption(f"{changed} {word} from the preset.")
+            st.caption(f"{changed} {word} from {base}.")
         others = st.expander(
             "Every other setting",
             icon=":material/more_horiz:",
@@ -111,9 +111,14 @@ def take_start(start: Start) -> None:
     state.take(now.replace(config=starting(now.config, start)))
 
 
+def base_of(config: Config) -> str:
+    """Return the name of the preset that settings are compared with; of custom ones `quick`."""
+    return config.preset if config.preset in PRESETS else "quick"
+
+
 def n_changed(config: Config) -> int:
     """Count the settings shown here that differ from the preset with the same start."""
-    usual = starting(PRESETS.get(config.preset, PRESETS["quick"]), config.network.start)
+    usual = starting(PRESETS[base_of(config)], config.network.start)
     ours, theirs = (
         [value for group in GROUPS for value in getattr(settings, group).model_dump().values()]
         for settings in (config, usual)
