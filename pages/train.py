@@ -31,7 +31,7 @@ stale = state.out_of_date(opened) if opened else ()
 
 offer_experiment()
 class_note()
-run_settings(folded=opened is not None)
+run_settings(collapsed=opened is not None)
 other_images()
 with st.container(horizontal=True, vertical_alignment="center"):
     start_button(opened, differing=state.differing(opened) if opened else (), going=is_going)

@@ -21,21 +21,22 @@ FIXED = {("crops", "intensity"), ("crops", "with_nucleus")}
 # Labels of settings whose name alone is unclear.
 LABELS = {
     "sigma": "Sigma of the position embedding",
-    "crops": "Crops a step",
-    "area": "Area of a step",
+    "crops": "Crops per step",
+    "area": "Area per step",
     "lam": "λ (lam)",
     "beta": "β (beta)",
 }
 
 
-def run_settings(*, folded: bool) -> None:
-    """Show all settings of the next run; `folded` if there is a run to look at."""
+def run_settings(*, collapsed: bool) -> None:
+    """Show all settings of the next run; `collapsed` if there is a run to look at."""
     config = state.choices().config
     with st.expander(
         "Settings of the next run",
-        expanded=not folded,
+        expanded=not collapsed,
         icon=":material/tune:",
-        key=f"train_settings_{folded}",
+        # A new key makes Streamlit apply `expanded` again.
+        key=f"train_settings_{collapsed}",
     ):
         with st.container(horizontal=True, vertical_alignment="bottom"):
             st.session_state["train_preset"] = config.preset if config.preset in PRESETS else None
@@ -93,16 +94,13 @@ def run_settings(*, folded: bool) -> None:
 
 
 def take_preset(name: str | None, start: Start | None = None) -> None:
-    """Take the settings of a preset for the groups shown here; `start` replaces its start.
-
-    Mask and markers stay as they are.
-    """
-    now = state.choices()
+    """Take the settings of a preset for the groups shown here; `start` replaces its start."""
     if name is None:
         return
-    kept = {group: getattr(now.config, group) for group in ("mask", "markers")}
+    now = state.choices()
     preset = PRESETS[name] if start is None else starting(PRESETS[name], start)
-    state.take(now.replace(config=preset.replace(**kept)))
+    taken = {group: getattr(preset, group) for group in GROUPS}
+    state.take(now.replace(config=now.config.replace(preset=name, **taken)))
 
 
 def take_start(start: Start) -> None:
@@ -131,9 +129,8 @@ def other_settings(group: str) -> None:
     config = state.choices().config
     fields = type(getattr(config, group)).model_fields
     names = [name for name in fields if (group, name) not in SHOWN_ABOVE]
-    taught = config.network.start == "simulated"
     st.caption(type(getattr(config, group)).__doc__ or "")
-    if taught and group in ("crops", "network"):
+    if any(_is_fixed(config, group, name) for name in names):
         st.caption(
             "Grey settings are fixed by the taught network. To change them, start from nothing."
         )
@@ -141,5 +138,10 @@ def other_settings(group: str) -> None:
         for column, name in zip(st.columns(3), names[row : row + 3], strict=False):
             with column:
                 label = LABELS.get(name, name.replace("_", " ").capitalize())
-                fixed = taught and (group == "network" or (group, name) in FIXED)
-                setting(group, name, label=label, disabled=fixed)
+                setting(group, name, label=label, disabled=_is_fixed(config, group, name))
+
+
+def _is_fixed(config: Config, group: str, name: str) -> bool:
+    """Return whether the taught network fixes a setting."""
+    taught = config.network.start == "simulated"
+    return taught and (group == "network" or (group, name) in FIXED)
