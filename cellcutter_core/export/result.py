@@ -1,4 +1,4 @@
-"""What is exported: an epoch of a run with everything that belongs to it."""
+"""One epoch of a run, with all that can be exported: labels, table, image."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Result(Segmented):
     inputs : Inputs, optional
         The inputs of the run, if they have been read already.
     pixel_size : optional
-        Micrometres per pixel, if not those of the run.
+        Micrometres per pixel. Default: those of the run.
 
     Raises
     ------
@@ -52,13 +52,14 @@ class Result(Segmented):
         self.epochs = run.epochs
         if not self.epochs:
             raise ValueError(
-                f"the run in {run.path} has no epoch yet; let it train for one, or continue it"
+                f"the run in {run.path} has not completed an epoch yet; wait for the first one, or "
+                "continue the run"
             )
         if epoch is not None and epoch not in self.epochs:
-            there = f"{self.epochs[0]} to {self.epochs[-1]}"
-            if len(self.epochs) != self.epochs[-1] - self.epochs[0] + 1:
-                there = ", ".join(map(str, self.epochs))
-            raise ValueError(f"the run in {run.path} has no epoch {epoch}; it has {there}")
+            first, last = self.epochs[0], self.epochs[-1]
+            complete = self.epochs == list(range(first, last + 1))
+            stored = f"{first} to {last}" if complete else ", ".join(map(str, self.epochs))
+            raise ValueError(f"the run in {run.path} has no epoch {epoch}; it has {stored}")
         self.epoch = self.epochs[-1] if epoch is None else epoch
 
     @cached_property
@@ -74,13 +75,15 @@ class Result(Segmented):
     @cached_property
     def labels(self) -> npt.NDArray[np.int32]:
         """(H, W) label image of the epoch, with corrections by hand."""
-        # The cost map is computed from the whole image, so only if a correction needs it.
+        # Only splits need the cost map, which takes long to compute.
         splits = any(one.kind == "split" for one in self.corrections)
         cost_map = self.inputs.cost_map if splits else None
         return corrected(self.drawing.labels, self.corrections, cost_map=cost_map)
 
     def only(self, cells: npt.ArrayLike) -> Result:
-        """Return the same result with only some of its cells.
+        """Return a copy with only some of the cells in `labels` and `table`.
+
+        Borders keep all cells.
 
         Parameters
         ----------
@@ -88,6 +91,7 @@ class Result(Segmented):
             Their ids.
         """
         some = copy.copy(self)
+        # Assigning replaces the cached values of this copy.
         some.labels = np.where(np.isin(self.labels, cells), self.labels, 0)
         inside = np.isin(self.table["id"], cells)
         some.table = {name: column[inside] for name, column in self.table.items()}
@@ -100,7 +104,7 @@ class Result(Segmented):
 
     @cached_property
     def unseen(self) -> dict[str, npt.NDArray[Any]]:
-        """The channels that the network did not see: name → (H, W) array."""
+        """Channels that the network did not get: name → (H, W) array."""
         return self.run.unseen
 
     @property
@@ -127,14 +131,15 @@ class Result(Segmented):
 
     @cached_property
     def channels(self) -> list[str]:
-        """The names of the channels that the network saw."""
+        """The names of the channels that the network got."""
         count = self.inputs.image.shape[-1]
         names = self.run.description.channels
         if len(names) == count == len(set(names)):
             return list(names)
+        # Unusable names: number the channels instead.
         return [f"channel {number + 1}" for number in range(count)]
 
     @property
     def with_nucleus(self) -> bool:
-        """Whether the last of several channels that the network saw shows nuclei."""
+        """Whether, if the network got several channels, the last one shows nuclei."""
         return self.run.config.crops.with_nucleus

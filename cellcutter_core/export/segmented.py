@@ -31,22 +31,22 @@ class Segmented(ABC):
     @property
     @abstractmethod
     def inputs(self) -> Inputs:
-        """What the network saw, with mask and markers."""
+        """What the network got, with mask and markers."""
 
     @property
     @abstractmethod
     def unseen(self) -> Mapping[str, npt.NDArray[Any]]:
-        """The channels that the network did not see: name → (H, W) array."""
+        """Channels that the network did not get: name → (H, W) array."""
 
     @property
     @abstractmethod
     def channels(self) -> Sequence[str]:
-        """The names of the channels that the network saw."""
+        """The names of the channels that the network got."""
 
     @property
     @abstractmethod
     def with_nucleus(self) -> bool:
-        """Whether the last of several channels that the network saw shows nuclei."""
+        """Whether, if the network got several channels, the last one shows nuclei."""
 
     @property
     @abstractmethod
@@ -85,7 +85,7 @@ class Segmented(ABC):
 
     @cached_property
     def all_channels(self) -> tuple[list[str], npt.NDArray[Any]]:
-        """Names and (H, W, C) pixels of all channels: first those that the network saw."""
+        """Names and (H, W, C) pixels of all channels: first those that the network got."""
         pixels = self.inputs.image
         unseen = {name: c for name, c in self.unseen.items() if name not in self.channels}
         planes = [pixels, *(channel[..., None] for channel in unseen.values())]
@@ -93,7 +93,7 @@ class Segmented(ABC):
 
     @cached_property
     def nucleus(self) -> int | None:
-        """Index of the channel that shows nuclei, if the network saw one: the last."""
+        """Index of the channel that shows nuclei, if the network got one: the last."""
         count = self.inputs.image.shape[-1]
         return count - 1 if count > 1 and self.with_nucleus else None
 

@@ -189,7 +189,7 @@ def test_a_run_without_network_is_refused(copy: Run) -> None:
     with pytest.raises(ValueError, match="has no model"):
         Trained(copy)
     shutil.rmtree(copy.path / "epochs")
-    with pytest.raises(ValueError, match="has no epoch yet"):
+    with pytest.raises(ValueError, match="has not completed an epoch yet"):
         Trained(copy)
 
 

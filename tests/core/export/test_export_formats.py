@@ -336,7 +336,7 @@ def test_mistakes(
 def test_a_run_without_epochs(name: str, run: Run) -> None:
     for file in (run.path / "epochs").iterdir():
         file.unlink()
-    with pytest.raises(ValueError, match="has no epoch yet"):
+    with pytest.raises(ValueError, match="has not completed an epoch yet"):
         content(run, name)
 
 
