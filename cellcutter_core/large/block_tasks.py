@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellcutter_core.config import Config, NetworkSettings
-from cellcutter_core.files import atomic
+from cellcutter_core.files import UNREADABLE, atomic
 from cellcutter_core.images.blocks import blocks_of
 from cellcutter_core.images.parts import Region
 from cellcutter_core.large.large_image import LargeImage
@@ -105,6 +105,11 @@ class Elsewhere(Here):
         A folder that this process and the workers share. Once it is gone, they stop.
     waiting : callable
         Called while an answer is waited for. An error that it raises ends the work.
+
+    Raises
+    ------
+    ValueError
+        If the image cannot be written to the folder.
     """
 
     def __init__(
@@ -118,7 +123,8 @@ class Elsewhere(Here):
         super().__init__(large)
         self._executor, self._folder, self._waiting = executor, folder.absolute(), waiting
         self._image = self._folder / f"image-{uuid.uuid4().hex}.pickle"
-        self._image.write_bytes(pickle.dumps(large.shared(self._folder / "image.npy")))
+        with atomic(self._image) as temporary:
+            temporary.write_bytes(pickle.dumps(large.shared(self._folder / "image.npy")))
 
     def each(
         self,
@@ -155,7 +161,7 @@ class Elsewhere(Here):
             try:
                 answer_of(ended)
                 answer = _read(self._folder / f"{name}-answer.npz")
-            except (OSError, ValueError) as error:
+            except ValueError as error:
                 top, left, bottom, right = core
                 raise ValueError(
                     f"the block of rows {top} to {bottom - 1} and columns {left} to {right - 1}: "
@@ -190,8 +196,11 @@ def _write(file: Path, arrays: Arrays) -> None:
 
 
 def _read(file: Path) -> Arrays:
-    with np.load(file, allow_pickle=False) as arrays:
-        return dict(arrays)
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except UNREADABLE as error:
+        raise ValueError(f"{file} cannot be read ({error}); check the folder's disk") from error
 
 
 def _compute(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cellcutter_core.files import atomic
 from cellcutter_core.images.blocks import pixels_of
 from cellcutter_core.images.formats.zarr_recognition import is_address
 from cellcutter_core.images.guesses.appearance import Appearance
@@ -103,10 +104,16 @@ class LargeImage:
         ----------
         file : Path
             Pixels that are held in memory are written to it as .npy; all processes must see it.
+
+        Raises
+        ------
+        ValueError
+            If it cannot be written.
         """
         read = self.pixels
         if isinstance(read, _Held):
-            np.save(file, read.pixels)
+            with atomic(file) as temporary:
+                np.save(temporary, read.pixels)
             read = _Saved(file.absolute())
         elif isinstance(read, _Stored):
             read = read.absolute()

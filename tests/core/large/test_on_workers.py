@@ -304,6 +304,40 @@ def test_few_blocks_are_in_flight(tmp_path: Path) -> None:
     assert sorted(file.suffix for file in tmp_path.iterdir()) == [".npy", ".pickle"]
 
 
+@pytest.mark.parametrize("writer", [(Path, "write_bytes"), (np, "save")])
+def test_a_full_disk_is_told_and_leaves_no_half_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer: tuple[Any, str]
+) -> None:
+    def no_room(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    large = LargeImage.held(sample((64, 64), seed=1))
+    monkeypatch.setattr(*writer, no_room)
+    with pytest.raises(ValueError, match=r"cannot write .*image.*: No space left on device"):
+        Elsewhere(large, Threads(1), tmp_path)
+    assert not list(tmp_path.glob("*.pickle"))
+
+
+def test_a_damaged_answer_is_told_with_its_block(tmp_path: Path) -> None:
+    class Damaging(Executor):
+        """An executor of which each answer is half an archive."""
+
+        def submit(self, call: Any, folder: Any, *task: Any, **_: Any) -> Future[Any]:
+            for given in Path(folder).glob("*-given.npz"):
+                answer = given.with_name(given.name.replace("given", "answer"))
+                answer.write_bytes(given.read_bytes()[:-30])
+            future = Future[Any]()
+            future.set_result(None)
+            return future
+
+    large, box = LargeImage.held(sample((64, 64), seed=1)), (0, 0, 64, 64)
+    blocks = [Block(box, box, {"nuclei": np.zeros((64, 64), np.int32)})]
+    where = Elsewhere(large, Damaging(), tmp_path)
+    message = r"^the block of rows 0 to 63 and columns 0 to 63: .*answer\.npz cannot be read"
+    with pytest.raises(ValueError, match=message):
+        list(where.each(_markers_of_block, blocks, QUICK))
+
+
 def test_a_child_ends_when_its_folder_is_gone(tmp_path: Path) -> None:
     folder = tmp_path / "wanted"
     folder.mkdir()
