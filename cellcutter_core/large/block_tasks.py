@@ -1,10 +1,8 @@
-"""Work on the blocks of a large image: here one after the other, or as tasks of an executor.
+"""Process the blocks of a large image, one after the other or as tasks of an executor.
 
-A task gets the name of a folder that this process and all workers share. The image, the network and
-what else a block needs are in files there, and so is the answer: the executor only holds the names
-of a few blocks, and this process the arrays of one. The task computes in a child process of its
-worker, because a graph cut keeps other threads of a process from working, and a network keeps
-memory.
+Tasks and this process exchange files in a shared folder, so the executor handles no arrays. Each
+task computes in a child process: a graph cut would block the worker's other threads, and the
+network's memory is freed with the child.
 """
 
 from __future__ import annotations
@@ -39,7 +37,7 @@ BYTES_IN_FLIGHT = 16
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """A block to be worked on.
+    """A block to process.
 
     Attributes
     ----------
@@ -47,17 +45,17 @@ class Block:
         Its box in the image.
     around : Region
         The same with its margin.
-    given : dict of str to array
-        What it gets besides the image.
+    extra : dict of str to array
+        What its processing needs besides the image.
     """
 
     core: Region
     around: Region
-    given: Arrays
+    extra: Arrays
 
 
 class BlockWork(Protocol):
-    """Work on a block that depends on nothing but its arguments. A function of a module."""
+    """A module-level function that processes one block. It depends only on its arguments."""
 
     def __call__(
         self, block: Block, large: LargeImage, config: Config, network: UNet | None
@@ -65,7 +63,7 @@ class BlockWork(Protocol):
 
 
 class Here:
-    """Work on blocks in this process, one after the other.
+    """Process blocks in this process, one after the other.
 
     Parameters
     ----------
@@ -82,7 +80,7 @@ class Here:
         config: Config,
         network: UNet | None = None,
     ) -> Iterator[Arrays]:
-        """Yield the answer for each block, in order; an empty one for None.
+        """Yield the result of each block in order; `{}` where the block is None.
 
         Raises
         ------
@@ -94,7 +92,7 @@ class Here:
 
 
 class Elsewhere(Here):
-    """Work on blocks as tasks of an executor; the answers are the same.
+    """Process blocks as tasks of an executor; the results are the same.
 
     Parameters
     ----------
@@ -133,16 +131,16 @@ class Elsewhere(Here):
         config: Config,
         network: UNet | None = None,
     ) -> Iterator[Arrays]:
-        """Yield the answer for each block, in order; an empty one for None.
+        """Yield the result of each block in order; `{}` where the block is None.
 
         Raises
         ------
         ValueError
             Whatever is wrong with a block; the message begins with its rows and columns.
         """
-        given = None if network is None else self._written(network)
+        network_name = None if network is None else self._written(network)
         folder = str(self._folder)
-        about = (folder, self._image.name, work, config, given)
+        about = (folder, self._image.name, work, config, network_name)
         task = (folder, _compute, *about)
 
         def tasks() -> Iterator[tuple[tuple[str, Region], tuple[Any, ...] | None]]:
@@ -151,7 +149,7 @@ class Elsewhere(Here):
                     yield ("", (0, 0, 0, 0)), None
                     continue
                 name = uuid.uuid4().hex
-                _write(self._folder / f"{name}-given.npz", block.given)
+                _write(self._folder / f"{name}-extra.npz", block.extra)
                 yield (name, block.core), (*task, name, block.core, block.around)
 
         for (name, core), ended in in_order(self._executor, tasks(), waiting=self._waiting):
@@ -176,7 +174,7 @@ class Elsewhere(Here):
         digest = hashlib.sha256(network.settings.model_dump_json().encode())
         for weight in network.weights:
             digest.update(weight.tobytes())
-        # The same network has the same name for every image: workers keep it by that.
+        # The name depends only on the network, so that workers can reuse it.
         file = self._folder / f"network-{digest.hexdigest()}.keras"
         if not file.exists():
             network.save(file)
@@ -214,9 +212,9 @@ def _compute(
     around: Region,
 ) -> None:
     place = Path(folder)
-    block = Block(core, around, _read(place / f"{name}-given.npz"))
-    taught = network and _network(_Named(network, place), config.network)
-    _write(place / f"{name}-answer.npz", work(block, _image(place / image), config, taught or None))
+    block = Block(core, around, _read(place / f"{name}-extra.npz"))
+    unet = None if network is None else _network(_CachedByName(network, place), config.network)
+    _write(place / f"{name}-answer.npz", work(block, _image(place / image), config, unet))
 
 
 @lru_cache(maxsize=1)
@@ -226,14 +224,14 @@ def _image(file: Path) -> LargeImage:
 
 
 @dataclass(frozen=True)
-class _Named:
-    """A file that is known by its name, wherever it lies."""
+class _CachedByName:
+    """A file that is cached by its name, whichever folder it is in."""
 
     name: str
     folder: Path = field(compare=False)
 
 
 @lru_cache(maxsize=2)
-def _network(file: _Named, settings: NetworkSettings) -> UNet:
+def _network(file: _CachedByName, settings: NetworkSettings) -> UNet:
     backend()  # It keeps the framework from writing what it finds on the machine.
     return UNet.load(file.folder / file.name, settings)

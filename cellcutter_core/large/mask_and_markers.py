@@ -263,7 +263,7 @@ def _mask_of_blocks(
 def _mask_of_block(block: Block, large: LargeImage, config: Config, network: UNet | None) -> Arrays:
     """Find the mask in a block."""
     del network
-    nuclei = block.given["nuclei"]
+    nuclei = block.extra["nuclei"]
     found = Nuclei(nuclei, np.zeros((0, 2), np.int32))
     image = large.read(block.around)
     try:

@@ -161,7 +161,7 @@ def _block(
     around = with_margin(core, margin, large.shape)
     there = lie_in(found.points, around)
     cells = np.flatnonzero(there)
-    given = {
+    extra = {
         "cells": cells,
         "points": found.points[cells] - np.array(around[:2]),
         "nuclei": new_numbers(there)[certain_regions(large.sample, config, found.nuclei(around))],
@@ -169,7 +169,7 @@ def _block(
         "cell_diameter": np.array(found.cell_diameter),
         "every": np.array(every),
     }
-    return Block(core, around, given)
+    return Block(core, around, extra)
 
 
 def _predict_block(block: Block, large: LargeImage, config: Config, network: UNet | None) -> Arrays:
@@ -178,26 +178,26 @@ def _predict_block(block: Block, large: LargeImage, config: Config, network: UNe
     The answer also has its cells, and under "thin" the pixels for the reduced image.
     """
     assert network is not None
-    seen, given = seen_channels(large.sample, config), block.given
+    seen, extra = seen_channels(large.sample, config), block.extra
     pixels = large.read(block.around).pixels[..., seen]
-    labels, borders = given["nuclei"], np.zeros(given["nuclei"].shape, np.uint8)
-    if len(given["cells"]) and given["mask"].any():
+    labels, borders = extra["nuclei"], np.zeros(extra["nuclei"].shape, np.uint8)
+    if len(extra["cells"]) and extra["mask"].any():
         inputs = PartInputs(
             pixels,
-            given["mask"],
-            given["points"],
-            given["nuclei"],
+            extra["mask"],
+            extra["points"],
+            extra["nuclei"],
             whole_normalisation=large.normalisation.of(seen),
-            whole_cell_diameter=float(given["cell_diameter"]),
+            whole_cell_diameter=float(extra["cell_diameter"]),
         )
         prediction = predict_cells(network, make_dataset(inputs, config), inputs, config)
         labels, borders = prediction.labels, prediction.borders
     part = pixels_of(block.core, block.around)
     return {
-        "cells": given["cells"],
+        "cells": extra["cells"],
         "labels": labels[part],
         "borders": borders[part],
-        "thin": pixels[part][_thin(block.core, int(given["every"]))],
+        "thin": pixels[part][_thin(block.core, int(extra["every"]))],
     }
 
 

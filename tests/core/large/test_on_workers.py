@@ -291,7 +291,7 @@ def test_few_blocks_are_in_flight(tmp_path: Path) -> None:
         n_most = 0
 
         def submit(self, *args: Any, **more: Any) -> Future[Any]:
-            self.n_most = max(self.n_most, len(list(tmp_path.glob("*-given.npz"))))
+            self.n_most = max(self.n_most, len(list(tmp_path.glob("*-extra.npz"))))
             return super().submit(*args, **more)
 
     large, executor = LargeImage.held(sample((64, 64), seed=1)), Counting(2)
@@ -323,9 +323,9 @@ def test_a_damaged_answer_is_told_with_its_block(tmp_path: Path) -> None:
         """An executor of which each answer is half an archive."""
 
         def submit(self, call: Any, folder: Any, *task: Any, **_: Any) -> Future[Any]:
-            for given in Path(folder).glob("*-given.npz"):
-                answer = given.with_name(given.name.replace("given", "answer"))
-                answer.write_bytes(given.read_bytes()[:-30])
+            for extra in Path(folder).glob("*-extra.npz"):
+                answer = extra.with_name(extra.name.replace("extra", "answer"))
+                answer.write_bytes(extra.read_bytes()[:-30])
             future = Future[Any]()
             future.set_result(None)
             return future
