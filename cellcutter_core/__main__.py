@@ -394,7 +394,7 @@ def _given_image(chosen: argparse.Namespace) -> tuple[Image, list[str | Path]]:
     """Read the image; return its files too, if its channels are in several."""
     from cellcutter_core.images.file_sets.channel_files import read_channel_files
     from cellcutter_core.images.image import read_image, read_truth
-    from cellcutter_core.images.regions import cut_out, whole
+    from cellcutter_core.images.regions import cut_out, full_region
     from cellcutter_core.simulation.sample import sample
 
     region = _box(chosen.region)
@@ -405,7 +405,7 @@ def _given_image(chosen: argparse.Namespace) -> tuple[Image, list[str | Path]]:
             raise ValueError("--nucleus-file and --channel-file go with IMAGE; give its file first")
         image = sample().with_roles(cell=chosen.cell_channel, nucleus=chosen.nucleus_channel)
         image = dataclasses.replace(image, pixel_size=reading["pixel_size"])
-        image = cut_out(image, region or whole(image.shape))
+        image = cut_out(image, region or full_region(image.shape))
     else:
         roles = {"cell": chosen.cell_channel, "nucleus": chosen.nucleus_channel}
         how = {**roles, **reading, "region": region}

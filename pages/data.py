@@ -4,7 +4,7 @@ import streamlit as st
 
 from cellcutter_core.images.contents import LIMIT_NAME
 from cellcutter_core.images.parts import Region
-from cellcutter_core.images.regions import whole
+from cellcutter_core.images.regions import full_region
 from pages.parts.data.channel_card import channel_card
 from pages.shared import panels, python_code, state
 from pages.shared.caching import cached_steps
@@ -87,7 +87,7 @@ with presets:
         width="stretch",
         disabled=image.full_shape is not None,
     ):
-        choose_region(whole((n_rows, n_cols)))
+        choose_region(full_region((n_rows, n_cols)))
     fits = n_rows >= NOTEBOOK_VIEW[2] and n_cols >= NOTEBOOK_VIEW[3]
     if source.kind in ("sample", "paper") and st.button(
         "The notebook's [100:300, 200:400]",

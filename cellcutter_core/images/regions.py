@@ -1,4 +1,4 @@
-"""Cuts a region out of an image, and finds a region with much to see."""
+"""Crop an image to a region, and find the region with the most detail."""
 
 from __future__ import annotations
 
@@ -14,9 +14,21 @@ from cellcutter_core.images.guesses.unimaged_gaps import filled_gaps
 from cellcutter_core.images.image import Image
 from cellcutter_core.images.parts import Region
 
+SAMPLES = 128
+"""Pixels that are looked at along the shorter side of a square, at least; others are skipped."""
+
+DIM_SHARE = 0.05
+"""Share of the range of brightness below which its log scale is nearly linear."""
+
+NEIGHBOURHOOD = 9
+"""Side in looked-at pixels of the square whose mean a pixel is compared with."""
+
+ABOUT_EQUAL = 0.999
+"""Squares with this share of the largest sum of detail count as equal to the best one."""
+
 
 def cut_out(image: Image, box: Region) -> Image:
-    """Cut a region out of an image, with its markers, masks, truth and so on.
+    """Crop an image to a region, with its markers, masks, truth and so on.
 
     Parameters
     ----------
@@ -86,55 +98,61 @@ def _validation(known: Validation | None, box: Region) -> Validation | None:
     return Validation(corners[inside], known.crops[inside], known.markers[inside])
 
 
-def whole(shape: tuple[int, int]) -> Region:
-    """The box of all pixels."""
+def full_region(shape: tuple[int, int]) -> Region:
+    """Return the box of all pixels."""
     return (0, 0, *shape)
 
 
 def interesting_region(image: Image, side: int = 512) -> Region:
-    """The square of this side with most to see.
+    """Return the square with the most detail.
 
-    It is where the cell channel varies most over a few pixels: cells have edges and texture,
-    background has neither. The logarithm of brightness is used, so that one bright clump does not
-    outweigh a field of dim cells.
+    Detail is how much the cell channel varies within a few pixels. Brightness is on a log scale, so
+    that one bright clump does not outweigh many dim cells.
 
     Parameters
     ----------
     image : Image
         It may be reduced, see `Image.full_shape`.
     side : int
-        In pixels. Along an axis that is shorter, all of the image is taken.
+        Of the square, in pixels. Along an axis that is shorter, all of the image is taken.
 
     Returns
     -------
     Region
         In rows and columns of the full image.
     """
-    if image.full_shape is not None:
-        shown_as = image.full_shape[0] / image.shape[0]
-        box = interesting_region(
-            dataclasses.replace(image, full_shape=None), max(1, round(side / shown_as))
-        )
-        height, width = (min(side, n) for n in image.full_shape)
-        top = min(round(box[0] * shown_as), image.full_shape[0] - height)
-        left = min(round(box[1] * shown_as), image.full_shape[1] - width)
-        return (top, left, top + height, left + width)
+    if image.full_shape is None:
+        return _most_detailed(image, side)
+    reduction = image.full_shape[0] / image.shape[0]
+    row, col, *_ = _most_detailed(image, max(1, round(side / reduction)))
+    height, width = (min(side, n) for n in image.full_shape)
+    top = min(round(row * reduction), image.full_shape[0] - height)
+    left = min(round(col * reduction), image.full_shape[1] - width)
+    return (top, left, top + height, left + width)
+
+
+def _most_detailed(image: Image, side: int) -> Region:
+    """Return the square with the most detail, in rows and columns of the image as it is."""
     n_rows, n_cols = image.shape
     height, width = min(side, n_rows), min(side, n_cols)
     if (height, width) == image.shape:
-        return whole(image.shape)
-    step = max(1, min(height, width) // 128)
+        return full_region(image.shape)
+    step = max(1, min(height, width) // SAMPLES)
     cell = filled_gaps(image.pixels[..., image.cell[0]])[::step, ::step].astype(np.float32)
     low, high = np.percentile(cell, [1, 99])
-    level = np.log1p(np.clip(cell - low, 0, None) / max(0.05 * float(high - low), 1e-12))
-    detail = np.abs(level - ndimage.uniform_filter(level, 9))
+    dim = max(DIM_SHARE * float(high - low), 1e-12)
+    level = np.log1p(np.clip(cell - low, 0, None) / dim)
+    detail = np.abs(level - ndimage.uniform_filter(level, NEIGHBOURHOOD))
     top, left = (int(step * at) for at in _densest(detail, -(-height // step), -(-width // step)))
     top, left = min(top, n_rows - height), min(left, n_cols - width)
     return (top, left, top + height, left + width)
 
 
 def _densest(field: npt.NDArray[np.float32], n_rows: int, n_cols: int) -> tuple[int, int]:
-    """First row and column of the window with the largest sum; if several, the most central."""
+    """Return the first row and column of the window with the largest sum.
+
+    If several have about the same, it is the most central of them.
+    """
     total = np.zeros((field.shape[0] + 1, field.shape[1] + 1))
     total[1:, 1:] = field.cumsum(0, dtype=np.float64).cumsum(1)
     sums = (
@@ -143,7 +161,7 @@ def _densest(field: npt.NDArray[np.float32], n_rows: int, n_cols: int) -> tuple[
         - total[n_rows:, :-n_cols]
         + total[:-n_rows, :-n_cols]
     )
-    best = np.argwhere(sums >= 0.999 * sums.max())
+    best = np.argwhere(sums >= ABOUT_EQUAL * sums.max())
     middle = (np.array(sums.shape) - 1) / 2
     row, col = best[np.argmin(((best - middle) ** 2).sum(axis=1))]
     return int(row), int(col)

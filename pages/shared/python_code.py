@@ -17,7 +17,7 @@ from cellcutter_core.config import PAPER, PRESETS, Config
 from cellcutter_core.images.file_sets.given_files import ImageFiles
 from cellcutter_core.images.image import Image
 from cellcutter_core.images.parts import Region
-from cellcutter_core.images.regions import whole
+from cellcutter_core.images.regions import full_region
 from cellcutter_core.markers.finding import is_covered
 
 MARKERS_FILE = "markers.tif"
@@ -60,7 +60,7 @@ def data_code(choices: Choices, image: Image, region: Region) -> str:
         cell = [image.channels[index] for index in image.cell]
         nucleus = "none" if image.nucleus is None else image.channels[image.nucleus]
         lines.append(f"image = image.with_roles(cell={cell!r}, nucleus={nucleus!r})")
-    if not reduced and region != whole(image.shape):
+    if not reduced and region != full_region(image.shape):
         imports.append("from cellcutter_core.images.regions import cut_out")
         lines.append(f"image = cut_out(image, {tuple(region)})")
     lines.append('print(image.name, image.shape, *image.channels, sep=", ")')
