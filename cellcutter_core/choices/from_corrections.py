@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cellcutter_core.choices.choices import Choices
-from cellcutter_core.choices.draft import described, markers_digest
+from cellcutter_core.choices.draft import markers_digest
+from cellcutter_core.choices.of_run import described
 from cellcutter_core.config import check_current
 from cellcutter_core.label_image import compact, markers_from_points
 from cellcutter_core.markers.editing import RADIUS

@@ -19,7 +19,7 @@ from urllib.parse import quote, urlencode
 from pydantic import ConfigDict, Field, field_validator
 
 from cellcutter_core.choices.choices import READING, Choices, Source, changed, keys
-from cellcutter_core.choices.draft import keys_then
+from cellcutter_core.choices.of_run import keys_then
 from cellcutter_core.config import (
     PRESETS,
     QUICK,

@@ -8,8 +8,8 @@ from typing import Any
 
 from cellcutter_core.arguments import naming
 from cellcutter_core.choices.choices import Choices, KeptFile, Source
-from cellcutter_core.choices.draft import file_of, files_of
 from cellcutter_core.choices.sources import read_somehow
+from cellcutter_core.choices.uploads import file_of, files_of
 from cellcutter_core.images.file_sets.given_files import ImageFiles, describe_files, scenes_of
 from cellcutter_core.images.image import Image
 from cellcutter_core.runs.other_images import read_other
@@ -91,7 +91,7 @@ def take_in(kept: Source, choices: Choices, first: Image) -> tuple[Source, ...]:
     Parameters
     ----------
     kept : Source
-        As `keep_file` returns it, with more files if its channels are in several.
+        As `store_upload` returns it, with more files if its channels are in several.
     choices : Choices
         The choices that it is added to.
     first : Image

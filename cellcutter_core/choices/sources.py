@@ -13,13 +13,9 @@ from typing import Any
 import numpy as np
 
 from cellcutter_core.choices.choices import Choices, Source
-from cellcutter_core.choices.draft import (
-    described,
-    file_of,
-    files_of,
-    keep_file,
-    markers_digest,
-)
+from cellcutter_core.choices.draft import markers_digest
+from cellcutter_core.choices.of_run import described
+from cellcutter_core.choices.uploads import file_of, files_of, store_upload
 from cellcutter_core.images.contents import TooLarge
 from cellcutter_core.images.file_sets.channel_files import read_channel_files
 from cellcutter_core.images.file_sets.channel_names import ChannelNames
@@ -298,7 +294,7 @@ def _keep_image(image: Image, name: str) -> Source:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"{Path(name).stem or 'image'}.npz"
         save(image, file)
-        return keep_file(file.name, file.read_bytes())
+        return store_upload(file.name, file.read_bytes())
 
 
 def _image_of(run: Run) -> Image:

@@ -57,6 +57,23 @@ def runs_folder() -> Path:
     return user_data_path("cellcutter", appauthor=False) / "runs"
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder below `runs_folder`, if it is not there.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"cannot write {folder}: {error.strerror}; set CELLCUTTER_RUNS to a folder that can be "
+            "written"
+        ) from error
+
+
 def new_run_id() -> str:
     """Return an id for a new run: date, time (UTC) and 13 random characters; sorts by time.
 

@@ -12,8 +12,8 @@ from contextlib import suppress
 import streamlit as st
 
 from cellcutter_core.choices.choices import Source
-from cellcutter_core.choices.draft import is_label_file, keep_file, together
 from cellcutter_core.choices.sources import read_somehow, why_unreadable
+from cellcutter_core.choices.uploads import as_channels, is_label_file, store_upload
 from cellcutter_core.images.description import NOT_SQUARE, doubts, role_in_words
 from cellcutter_core.images.file_sets.channel_names import differ_in_several_places
 from cellcutter_core.images.image import Image
@@ -196,7 +196,8 @@ def _take_paper() -> None:
 
 def _upload() -> None:
     with panels.complaints():
-        kept = [keep_file(given.name, given.getvalue()) for given in st.session_state.data_upload]
+        uploaded = st.session_state.data_upload
+        kept = [store_upload(given.name, given.getvalue()) for given in uploaded]
         if kept:
             st.session_state.data_address = ""
             _take_files(kept)
@@ -212,7 +213,7 @@ def _take_files(kept: Sequence[Source]) -> None:
         together.
     """
     try:
-        source, now = together(kept), state.choices().source
+        source, now = as_channels(kept), state.choices().source
         if source.is_same(now):
             _take_truth(now.replace(truth=source.truth))
         else:

@@ -8,8 +8,8 @@ from typing import Any
 import streamlit as st
 
 from cellcutter_core.choices.choices import Source
-from cellcutter_core.choices.draft import keep_file
 from cellcutter_core.choices.other_images import images_of, take_in
+from cellcutter_core.choices.uploads import store_upload
 from pages.shared import panels, state
 from pages.shared.caching import cached_other_images, cached_steps
 
@@ -63,7 +63,7 @@ def _add() -> None:
 def _take(given: Sequence[Any]) -> None:
     """Keep the uploaded files that can be trained on; remember why the others were refused."""
     first, chosen = cached_steps.image(), state.choices()
-    kept = [keep_file(file.name, file.getvalue()) for file in given]
+    kept = [store_upload(file.name, file.getvalue()) for file in given]
     together, apart = images_of(kept, chosen)
     refused = list(apart)
     for source in together:

@@ -15,12 +15,7 @@ from typing import Any
 import streamlit as st
 
 from cellcutter_core.choices.choices import Choices, Source, changed, keys
-from cellcutter_core.choices.draft import (
-    Draft,
-    described,
-    keys_then,
-    markers_digest,
-)
+from cellcutter_core.choices.draft import Draft, markers_digest
 from cellcutter_core.choices.link import (
     View,
     choices_from,
@@ -29,6 +24,7 @@ from cellcutter_core.choices.link import (
     other_from,
     parameters_of,
 )
+from cellcutter_core.choices.of_run import described, keys_then
 from cellcutter_core.choices.sources import choices_of, markers_of
 from cellcutter_core.markers.finding import Nuclei
 from cellcutter_core.people.access import is_own, note_opened, visible

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from cellcutter_core.apply.application_folder import Application, applications
-from cellcutter_core.choices.draft import keys_then
+from cellcutter_core.choices.of_run import keys_then
 from cellcutter_core.jobs.queue import is_left_behind
 from cellcutter_core.runs.store import Progress, Run
 from cellcutter_core.training.image_inputs import check_mask

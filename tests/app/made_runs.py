@@ -21,7 +21,8 @@ from samples import sample
 from streamlit.testing.v1 import AppTest
 
 from cellcutter_core.choices.choices import Choices
-from cellcutter_core.choices.draft import Draft, described
+from cellcutter_core.choices.draft import Draft
+from cellcutter_core.choices.of_run import described
 from cellcutter_core.config import QUICK, Config
 from cellcutter_core.evaluation.metrics import score
 from cellcutter_core.images.regions import cut_out

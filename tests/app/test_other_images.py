@@ -18,7 +18,9 @@ from test_memory import arrays_held_by
 from cellcutter_core.apply.outcomes import Outcome
 from cellcutter_core.apply.training_images import zip_of_others
 from cellcutter_core.choices.choices import Choices
-from cellcutter_core.choices.draft import Draft, described, file_of, keep_file
+from cellcutter_core.choices.draft import Draft
+from cellcutter_core.choices.of_run import described
+from cellcutter_core.choices.uploads import file_of, store_upload
 from cellcutter_core.config import QUICK, starting
 from cellcutter_core.export import write_png
 from cellcutter_core.runs.folder import find_run, list_runs
@@ -74,7 +76,7 @@ def test_of_a_file_with_several_images_all_are_taken_but_the_image_itself(files)
         for seed in range(3):
             pixels = np.moveaxis(sample((128, 144), seed=seed).pixels[..., [0, 2]], 2, 0)
             tif.write(pixels, metadata={"axes": "CYX", "Channel": {"Name": ["actin", "DAPI"]}})
-    source = keep_file("three.ome.tif", stream.getvalue()).replace(scene=1)
+    source = store_upload("three.ome.tif", stream.getvalue()).replace(scene=1)
     app = open_page("train")
     app.session_state["choices"] = Choices(source=source, region=(0, 0, 128, 144))
     app = shown(app.run())
@@ -181,7 +183,7 @@ def test_what_is_wrong_with_one_at_the_start_names_it_and_starts_nothing(files, 
     dark[:2, :2] = 1
     stream = io.BytesIO()
     np.savez(stream, image=dark, channels=np.array(sample((128, 128)).channels))
-    bad = keep_file("dark.npz", stream.getvalue())
+    bad = store_upload("dark.npz", stream.getvalue())
     app.session_state["choices"] = chosen.replace(others=(*chosen.others, bad))
     app = shown(app.button(key="train_start").click().run())
     assert app.error[0].value.startswith("dark.npz: ")
@@ -194,7 +196,7 @@ def test_one_whose_file_is_gone_says_so_in_the_list_and_at_the_start(files, aske
     file_of(app.session_state["choices"].others[1]).unlink()
     app = at_page("train")
     draft = Draft()
-    kept = keep_file("b.npz", files["b.npz"])
+    kept = store_upload("b.npz", files["b.npz"])
     draft.save(Choices(region=REGION, others=(kept, kept.replace(name="c.npz"))))
     app.query_params["draft"] = draft.id
     app = shown(app.run())
@@ -208,7 +210,7 @@ def test_one_whose_file_is_gone_says_so_in_the_list_and_at_the_start(files, aske
 def run(files):
     """A finished run that was trained on two others."""
     made = make_run("r1", epochs=(1, 60))
-    kept = tuple(keep_file(name, files[name]) for name in ("b.npz", "c.npz"))
+    kept = tuple(store_upload(name, files[name]) for name in ("b.npz", "c.npz"))
     made.describe(**described(Choices(region=REGION, config=made.config, others=kept)))
     (made.path / "others").mkdir()
     others = [sample((128, 144), seed=number) for number in (1, 2)]

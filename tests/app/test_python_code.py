@@ -19,9 +19,11 @@ from samples import sample
 from cellcutter_core.apply.application_folder import Application
 from cellcutter_core.apply.applying import apply_run
 from cellcutter_core.choices.choices import Choices, Source
-from cellcutter_core.choices.draft import Draft, described, file_of, keep_file, together
+from cellcutter_core.choices.draft import Draft
+from cellcutter_core.choices.of_run import described
 from cellcutter_core.choices.other_images import read_chosen
 from cellcutter_core.choices.sources import read_source
+from cellcutter_core.choices.uploads import as_channels, file_of, store_upload
 from cellcutter_core.config import QUICK
 from cellcutter_core.images.file_sets.given_files import named_images
 from cellcutter_core.images.image import read_image
@@ -143,7 +145,7 @@ def test_the_mask_of_nuclei_alone_with_markers_set_by_hand(tmp_path: Path) -> No
 
 def test_data_of_an_uploaded_file(tmp_path: Path) -> None:
     save(sample((128, 128), seed=1), tmp_path / "mine.npz")
-    source = keep_file("mine.npz", (tmp_path / "mine.npz").read_bytes())
+    source = store_upload("mine.npz", (tmp_path / "mine.npz").read_bytes())
     made = executed(shown("data", Choices(source=source, region=(0, 0, 100, 128))))
     whole = read_image(file_of(source))
     np.testing.assert_array_equal(made["image"].pixels, whole.pixels[:100])
@@ -153,8 +155,8 @@ def test_data_of_files_of_channels(tmp_path: Path) -> None:
     pixels = sample((128, 128), seed=1).pixels
     for index, name in enumerate(("actin.tif", "phase.tif", "dapi.tif")):
         tifffile.imwrite(tmp_path / name, pixels[..., index])
-    kept = [keep_file(file.name, file.read_bytes()) for file in tmp_path.glob("*.tif")]
-    choices = Choices(source=together(kept).replace(inverted=False), region=(0, 0, 100, 128))
+    kept = [store_upload(file.name, file.read_bytes()) for file in tmp_path.glob("*.tif")]
+    choices = Choices(source=as_channels(kept).replace(inverted=False), region=(0, 0, 100, 128))
     image = executed(shown("data", choices))["image"]
     assert image.channels == ("actin", "dapi", "phase")
     assert (image.cell, image.nucleus) == ((0,), 1)
@@ -165,8 +167,8 @@ def test_data_with_true_cells_in_a_file(tmp_path: Path) -> None:
     image = sample((128, 128), seed=1)
     tifffile.imwrite(tmp_path / "cells.tif", image.channel("fluorescence"))
     tifffile.imwrite(tmp_path / "truth.tif", np.asarray(image.truth))
-    kept = [keep_file(file.name, file.read_bytes()) for file in tmp_path.glob("*.tif")]
-    made = executed(shown("data", Choices(source=together(kept), region=(0, 10, 100, 128))))
+    kept = [store_upload(file.name, file.read_bytes()) for file in tmp_path.glob("*.tif")]
+    made = executed(shown("data", Choices(source=as_channels(kept), region=(0, 10, 100, 128))))
     np.testing.assert_array_equal(made["image"].truth, np.asarray(image.truth)[:100, 10:])
 
 
@@ -184,7 +186,7 @@ def test_data_of_an_image_that_is_too_large(
         part[disc] += -1500 if number % 4 == 0 else 1500
     picture[100:300, 200:500] = part
     tifffile.imwrite(tmp_path / "large.tif", picture)
-    source = keep_file("large.tif", (tmp_path / "large.tif").read_bytes())
+    source = store_upload("large.tif", (tmp_path / "large.tif").read_bytes())
     region = (100, 200, 300, 500)
     assert not read_image(tmp_path / "large.tif", region=region).inverted
     made = executed(shown("data", Choices(source=source, region=region)))["image"]
@@ -196,9 +198,9 @@ def test_data_of_an_image_that_is_too_large(
     # Each of several files is judged by all of itself.
     nuclei = np.tile(sample().channel("nucleus"), (4, 4))
     tifffile.imwrite(tmp_path / "x dapi.tif", nuclei)
-    more = keep_file("x dapi.tif", (tmp_path / "x dapi.tif").read_bytes())
+    more = store_upload("x dapi.tif", (tmp_path / "x dapi.tif").read_bytes())
     monkeypatch.setenv("CELLCUTTER_IMAGE_LIMIT", "14MB")
-    choices = Choices(source=together([source, more]), region=region)
+    choices = Choices(source=as_channels([source, more]), region=region)
     made = executed(shown("data", choices))["image"]
     assert [one.inverted for one in made.appearances] == [True, False]
     np.testing.assert_array_equal(made.channel("large"), expected.pixels[..., 0])
@@ -208,7 +210,7 @@ def test_data_of_an_image_that_is_too_large(
 def test_data_of_a_stained_section(tmp_path: Path) -> None:
     picture = np.random.default_rng(0).integers(90, 250, (80, 90, 3), np.uint8)
     tifffile.imwrite(tmp_path / "section.tif", picture, photometric="rgb")
-    source = keep_file("section.tif", (tmp_path / "section.tif").read_bytes())
+    source = store_upload("section.tif", (tmp_path / "section.tif").read_bytes())
     choices = Choices(source=source.replace(stained=True), region=(0, 0, 80, 90))
     image = executed(shown("data", choices))["image"]
     expected = read_image(tmp_path / "section.tif", stained=True)
@@ -240,7 +242,7 @@ def test_training_gives_the_labels_of_the_run(tmp_path: Path) -> None:
 def test_training_on_several_images_gives_the_labels_of_the_run(tmp_path: Path) -> None:
     for number in (1, 2):
         save(sample((160, 176), seed=number), tmp_path / f"{number}.npz")
-    kept = [keep_file(f"{n}.npz", (tmp_path / f"{n}.npz").read_bytes()) for n in (1, 2)]
+    kept = [store_upload(f"{n}.npz", (tmp_path / f"{n}.npz").read_bytes()) for n in (1, 2)]
     first, *others = kept
     choices = Choices(
         source=first.replace(inverted=False),
@@ -281,8 +283,8 @@ def two_files(folder: Path, name: str, seed: int) -> Source:
     for title, channel in (("cyto", "fluorescence"), ("dna", "nucleus")):
         file = folder / f"{name}_{title}.tif"
         tifffile.imwrite(file, image.channel(channel))
-        kept.append(keep_file(file.name, file.read_bytes()))
-    return together(kept)
+        kept.append(store_upload(file.name, file.read_bytes()))
+    return as_channels(kept)
 
 
 def test_training_on_several_images_of_several_files(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from streamlit.testing.v1 import AppTest
 
 from cellcutter_core.apply.application_folder import Application
 from cellcutter_core.choices.choices import Choices, Source
-from cellcutter_core.choices.draft import Draft, keep_file
+from cellcutter_core.choices.draft import Draft
+from cellcutter_core.choices.uploads import store_upload
 from cellcutter_core.config import PAPER
 from cellcutter_core.images.regions import cut_out
 from cellcutter_core.pipeline import find_markers
@@ -177,7 +178,7 @@ def test_a_region_and_a_brightness_that_are_as_they_were_are_the_same_image():
     np.save(file, sample((96, 120)).pixels[..., 0])
     app = open_page("data")
     app.segmented_control(key="data_kind").set_value("file")
-    app.session_state["choices"] = usual = Choices(source=keep_file("a.npy", file.getvalue()))
+    app.session_state["choices"] = usual = Choices(source=store_upload("a.npy", file.getvalue()))
     app = shown(app.run())
     app.session_state["data_region-edit"] = (0, 0, 64, 70)
     app = shown(app.run())

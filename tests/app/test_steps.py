@@ -20,7 +20,8 @@ from samples import sample
 from streamlit.testing.v1 import AppTest
 
 from cellcutter_core.choices.choices import Choices, Source, keys
-from cellcutter_core.choices.draft import Draft, keep_file, markers_digest
+from cellcutter_core.choices.draft import Draft, markers_digest
+from cellcutter_core.choices.uploads import store_upload
 from cellcutter_core.config import PAPER
 from cellcutter_core.export.formats.geojson import geojson
 from cellcutter_core.export.formats.ome_zarr import ome_zarr
@@ -941,7 +942,7 @@ def test_a_large_region_waits_to_be_asked(tmp_path: Path) -> None:
     pixels[100:292, 100:292] = sample((192, 192)).pixels[..., 0]
     buffer = io.BytesIO()
     tifffile.imwrite(buffer, pixels)
-    source = keep_file("large.tif", buffer.getvalue())
+    source = store_upload("large.tif", buffer.getvalue())
     app = opened("mask", Choices(source=source, region=(0, 0, 1200, 1200)))
     assert "starts when you click" in app.warning[0].value
     assert not app.metric

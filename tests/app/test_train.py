@@ -26,7 +26,7 @@ from made_runs import (
 from opening import at_page
 from patience import LONGEST
 
-from cellcutter_core.choices.draft import file_of
+from cellcutter_core.choices.uploads import file_of
 from cellcutter_core.config import PAPER, QUICK, Config, is_current, starting
 from cellcutter_core.images.image import read_image
 from cellcutter_core.jobs.queue import Jobs

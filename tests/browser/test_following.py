@@ -15,7 +15,7 @@ from serving import Server
 from test_app import SOON, go, no_trouble, settled, visit
 
 from cellcutter_core.choices.choices import Choices
-from cellcutter_core.choices.draft import described
+from cellcutter_core.choices.of_run import described
 from cellcutter_core.config import QUICK
 from cellcutter_core.evaluation.metrics import score
 from cellcutter_core.images.regions import cut_out

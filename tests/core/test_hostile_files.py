@@ -23,7 +23,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from cellcutter_core.choices.draft import Draft, file_of, keep_file
+from cellcutter_core.choices.draft import Draft
+from cellcutter_core.choices.uploads import file_of, store_upload
 from cellcutter_core.config import Config, CropSettings, NetworkSettings, TrainingSettings
 from cellcutter_core.images.formats import zarr_stores
 from cellcutter_core.images.image import read_image, read_labels
@@ -206,7 +207,7 @@ def test_no_id_leads_out_of_its_folder(folder: Path, wrong: str) -> None:
 )
 def test_an_upload_stays_in_its_own_folder(folder: Path, given: str, kept: str) -> None:
     for _ in range(2):
-        source = keep_file(given, b"content")
+        source = store_upload(given, b"content")
         assert source.name == kept
         assert file_of(source).read_bytes() == b"content"
     written = [path for path in folder.rglob("*") if path.is_file()]
@@ -223,7 +224,7 @@ def test_no_archive_is_unpacked_to_the_disk(folder: Path, inside: str) -> None:
         link = zipfile.ZipInfo("link")
         link.external_attr = 0o120777 << 16
         archive.writestr(link, "/etc/passwd")
-    file = file_of(keep_file("a.zip", content.read_bytes()))
+    file = file_of(store_upload("a.zip", content.read_bytes()))
     before = set(folder.parent.rglob("*"))
     for read in (read_image, read_labels, lambda path: read_markers(path, SHAPE)):
         with pytest.raises(ValueError, match=r"a\.zip"):
@@ -238,7 +239,7 @@ def test_a_tiff_does_not_open_files_of_other_folders(
 ) -> None:
     """OME-XML can say that a plane is in another file; that one could be another visitor's."""
     secret = np.random.default_rng(0).integers(1, 60_000, (2, *SHAPE), dtype=np.uint16)
-    other = file_of(keep_file("secret.ome.tif", _ome_tiff(folder.parent / "s.tif", secret)))
+    other = file_of(store_upload("secret.ome.tif", _ome_tiff(folder.parent / "s.tif", secret)))
     place = str(other) if absolute else os.path.join("..", other.parent.name, other.name)  # noqa: PTH118
     with tifffile.TiffFile(other) as file:
         described = file.ome_metadata or ""
@@ -251,7 +252,7 @@ def test_a_tiff_does_not_open_files_of_other_folders(
     described = described.replace("</Pixels>", "".join(planes) + "</Pixels>")
     own = np.ones((2, *SHAPE), np.uint16)
     tifffile.imwrite(folder.parent / "evil.tif", own, description=described, metadata=None)
-    evil = file_of(keep_file("evil.ome.tif", (folder.parent / "evil.tif").read_bytes()))
+    evil = file_of(store_upload("evil.ome.tif", (folder.parent / "evil.tif").read_bytes()))
     opened: list[str] = []
     real = tifffile.FileHandle.open
 

@@ -11,7 +11,7 @@ import pytest
 
 from cellcutter_core import limits as limits_module
 from cellcutter_core.apply.application_folder import Application
-from cellcutter_core.choices.draft import keep_file
+from cellcutter_core.choices.uploads import store_upload
 from cellcutter_core.config import QUICK, Config, CropSettings, NetworkSettings, TrainingSettings
 from cellcutter_core.images.image import Image
 from cellcutter_core.jobs.queue import Jobs
@@ -131,18 +131,18 @@ def test_one_run_more_than_allowed_is_refused_until_one_is_deleted(folder, monke
 
 def test_runs_and_uploads_are_refused_while_the_disk_limit_is_reached(folder, monkeypatch):
     run = new_run(new_run_path())
-    kept = keep_file("a.tif", b"before")
+    kept = store_upload("a.tif", b"before")
     monkeypatch.setenv("CELLCUTTER_DISK_LIMIT", str(disk_used(folder)))
     message = r"of the .* that this server allows \(CELLCUTTER_DISK_LIMIT .*delete runs on the page"
     for write in (
         new_run_path,
-        lambda: keep_file("b.tif", b"another"),
+        lambda: store_upload("b.tif", b"another"),
         lambda: Application.create(run, {"a": folder / "a.tif"}),
     ):
         with pytest.raises(ValueError, match=message):
             write()
     # What is there already needs no room.
-    assert keep_file("a.tif", b"before") == kept
+    assert store_upload("a.tif", b"before") == kept
     # A deleted run can be brought back, so it takes room until it is removed for good.
     delete_run(run.path.name)
     with pytest.raises(ValueError, match=message):
@@ -158,7 +158,7 @@ def test_nothing_is_begun_on_a_disk_that_is_nearly_full(folder, monkeypatch):
     for write in (
         new_run_path,
         lambda: new_run(folder / "new" / "run"),
-        lambda: keep_file("a.tif", b"content"),
+        lambda: store_upload("a.tif", b"content"),
         lambda: Application.create(run, {"a": folder / "a.tif"}),
         lambda: Jobs().submit(run),
     ):

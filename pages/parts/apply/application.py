@@ -12,8 +12,8 @@ import streamlit as st
 
 from cellcutter_core.apply.application_folder import Application, Standing, applications
 from cellcutter_core.apply.outcomes import USUAL_FORMATS
-from cellcutter_core.choices.draft import file_of, keep_file
 from cellcutter_core.choices.sources import channel_names_of, is_of_a_part, whole_image_files
+from cellcutter_core.choices.uploads import file_of, store_upload
 from cellcutter_core.config import is_current
 from cellcutter_core.export import IMAGE_FORMATS
 from cellcutter_core.images.file_sets.given_files import named_images
@@ -75,7 +75,7 @@ def choose_images(run: Run) -> None:
         )
     if start:
         with panels.show_errors():
-            sources = [keep_file(one.name, one.getvalue()) for one in given]
+            sources = [store_upload(one.name, one.getvalue()) for one in given]
             _begin(run, [file_of(source) for source in sources], formats, how)
     if start_whole:
         with panels.show_errors(), st.spinner("Reading the whole image …"):
@@ -100,7 +100,7 @@ def _titles(file_id: str, _given: Any) -> list[str]:
     """Return name and shape of each image in an uploaded file that holds several; else empty."""
     del file_id
     with suppress(ValueError):  # Starting says what is wrong with the file.
-        return image_titles(file_of(keep_file(_given.name, _given.getvalue())))
+        return image_titles(file_of(store_upload(_given.name, _given.getvalue())))
     return []
 
 

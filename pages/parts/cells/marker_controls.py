@@ -10,7 +10,7 @@ from functools import partial
 
 import streamlit as st
 
-from cellcutter_core.choices.draft import file_of, keep_file
+from cellcutter_core.choices.uploads import file_of, store_upload
 from cellcutter_core.export import label_file
 from cellcutter_core.markers.finding import Nuclei, marker_points, read_markers
 from pages.shared import panels, python_code, state
@@ -30,7 +30,8 @@ def from_file(
         if given is None:
             return
         with panels.complaints():
-            file, source = file_of(keep_file(given.name, given.getvalue())), state.choices().source
+            file = file_of(store_upload(given.name, given.getvalue()))
+            source = state.choices().source
             left_out: list[str] = []
             regions = read_markers(
                 file,

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from cellcutter_core.choices.draft import described, markers_digest
+from cellcutter_core.choices.draft import markers_digest
+from cellcutter_core.choices.of_run import described
 from cellcutter_core.config import Config
 from cellcutter_core.people.allowance import check_room_for
 from cellcutter_core.pipeline import inputs_of, prepare, truth_of

@@ -19,9 +19,9 @@ from cellcutter_core.apply.applying import Trained
 from cellcutter_core.apply.outcomes import Outcome
 from cellcutter_core.apply.training_images import found_in_others, write_others
 from cellcutter_core.choices.choices import Choices
-from cellcutter_core.choices.draft import keep_file, together
 from cellcutter_core.choices.other_images import images_of, read_chosen, take_in
 from cellcutter_core.choices.sources import read_source
+from cellcutter_core.choices.uploads import as_channels, store_upload
 from cellcutter_core.config import FROM_NOTHING
 from cellcutter_core.export.formats.recipe import recipe
 from cellcutter_core.export.result import Result
@@ -265,24 +265,26 @@ def test_uploaded_files_of_channels_are_put_together(
 ) -> None:
     monkeypatch.setenv("CELLCUTTER_RUNS", str(tmp_path / "runs"))
     kept = {
-        name: [keep_file(file.name, file.read_bytes()) for file in in_files(tmp_path, name, seed)]
+        name: [
+            store_upload(file.name, file.read_bytes()) for file in in_files(tmp_path, name, seed)
+        ]
         for name, seed in (("A", 1), ("B", 2), ("C", 3))
     }
-    choices = Choices(source=together(kept["A"]), config=TINY)
+    choices = Choices(source=as_channels(kept["A"]), config=TINY)
     first = read_source(choices.source).with_roles(cell="A_cyto", nucleus="A_dna")
     images, refused = images_of([*reversed(kept["B"]), kept["C"][0]], choices)
     assert [image.title for image in images] == ["B_cyto.tif and B_dna.tif"]
     ((names, reason),) = refused
     assert names == "C_cyto.tif"
     assert reason.startswith("the file of the channel dna is missing")
-    twice = keep_file("B_dna.tif", (tmp_path / "C_dna.tif").read_bytes())
+    twice = store_upload("B_dna.tif", (tmp_path / "C_dna.tif").read_bytes())
     images, refused = images_of([*kept["B"], twice], choices)
     assert [image.more[0].digest for image in images] == [kept["B"][1].digest]
     assert [name for name, _ in refused] == ["B_dna.tif"]
     labels = tmp_path / "labels.tif"
     tifffile.imwrite(labels, np.asarray(sample((128, 128), seed=2).truth))
     with pytest.raises(ValueError, match="is a label image, which cannot be segmented"):
-        take_in(keep_file("labels.tif", labels.read_bytes()), choices, first)
+        take_in(store_upload("labels.tif", labels.read_bytes()), choices, first)
     (taken,) = take_in(images[0], choices, first)
     assert taken.file_names == ["B_cyto.tif", "B_dna.tif"]
     chosen = choices.replace(others=(taken,))

@@ -12,14 +12,8 @@ import numpy as np
 import pytest
 
 from cellcutter_core.choices.choices import Choices, KeptFile, Source, changed, keys
-from cellcutter_core.choices.draft import (
-    Draft,
-    file_of,
-    files_of,
-    keep_file,
-    markers_digest,
-    together,
-)
+from cellcutter_core.choices.draft import Draft, markers_digest
+from cellcutter_core.choices.uploads import as_channels, file_of, files_of, store_upload
 from cellcutter_core.markers.finding import Nuclei, marker_points
 
 
@@ -203,18 +197,18 @@ def test_what_is_no_id_opens_nothing(name: str) -> None:
 
 
 def test_a_file_is_kept_once_under_its_content(runs: Path) -> None:
-    first = keep_file("../../a folder\\cells.tif", b"content")
+    first = store_upload("../../a folder\\cells.tif", b"content")
     assert first.name == "cells.tif"
     assert file_of(first).read_bytes() == b"content"
     assert file_of(first).is_relative_to(runs)
-    assert keep_file("cells.tif", b"content") == first
-    assert file_of(keep_file("cells.tif", b"other")) != file_of(first)
+    assert store_upload("cells.tif", b"content") == first
+    assert file_of(store_upload("cells.tif", b"other")) != file_of(first)
     assert file_of(first).read_bytes() == b"content"
 
 
 def test_an_empty_file_is_refused() -> None:
     with pytest.raises(ValueError, match=r"cells\.tif is empty"):
-        keep_file("cells.tif", b"")
+        store_upload("cells.tif", b"")
 
 
 def test_a_file_cannot_be_asked_for_by_a_path() -> None:
@@ -226,13 +220,13 @@ def test_a_file_cannot_be_asked_for_by_a_path() -> None:
 
 
 def test_files_of_one_image_are_kept_together_in_the_order_of_their_names(runs: Path) -> None:
-    kept = [keep_file(f"{name}.tif", name.encode()) for name in ("dapi", "actin", "tubulin")]
-    source = together(kept)
+    kept = [store_upload(f"{name}.tif", name.encode()) for name in ("dapi", "actin", "tubulin")]
+    source = as_channels(kept)
     assert source.name == "actin.tif"
-    assert source == together(kept[::-1])
+    assert source == as_channels(kept[::-1])
     assert source.title == "actin.tif and 2 more"
-    assert together(kept[:2]).title == "actin.tif and dapi.tif"
-    assert together(kept[:1]) == kept[0]
+    assert as_channels(kept[:2]).title == "actin.tif and dapi.tif"
+    assert as_channels(kept[:1]) == kept[0]
     assert [file.read_bytes() for file in files_of(source)] == [b"actin", b"dapi", b"tubulin"]
     assert all(file.is_relative_to(runs) for file in files_of(source))
     draft = Draft()

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from cellcutter_core.choices.choices import Choices, changed, keys
-from cellcutter_core.choices.draft import file_of, markers_digest
+from cellcutter_core.choices.draft import markers_digest
 from cellcutter_core.choices.other_images import kept_place
 from cellcutter_core.choices.sources import choices_of, markers_of
+from cellcutter_core.choices.uploads import file_of
 from cellcutter_core.config import QUICK
 from cellcutter_core.images.image import read_image
 from cellcutter_core.images.regions import cut_out

@@ -9,7 +9,6 @@ from typing import Any, get_args, get_origin
 import pytest
 
 from cellcutter_core.choices.choices import Choices, KeptFile, Source
-from cellcutter_core.choices.draft import described, keys_then
 from cellcutter_core.choices.link import (
     View,
     as_query,
@@ -21,6 +20,7 @@ from cellcutter_core.choices.link import (
     parameters_of_other,
     parameters_of_run,
 )
+from cellcutter_core.choices.of_run import described, keys_then
 from cellcutter_core.config import FROM_NOTHING, PAPER, QUICK, Config, starting
 from cellcutter_core.runs.description import Before, Description
 from cellcutter_core.runs.folder import RunSummary

@@ -11,13 +11,13 @@ import pytest
 import tifffile
 
 from cellcutter_core.choices.choices import Source
-from cellcutter_core.choices.draft import file_of, keep_file, together
 from cellcutter_core.choices.sources import (
     is_of_a_part,
     read_somehow,
     read_source,
     whole_image_files,
 )
+from cellcutter_core.choices.uploads import as_channels, file_of, store_upload
 from cellcutter_core.config import QUICK
 from cellcutter_core.images.file_sets.channel_files import read_channel_files
 from cellcutter_core.images.image import read_image
@@ -65,7 +65,7 @@ def whole_of(source: Source, **reading: Any) -> np.ndarray:
 
 
 def test_an_uploaded_file_is_itself() -> None:
-    source = keep_file("a.tif", tiff(PIXELS, PIXELS[::-1], axes="ZYX"))
+    source = store_upload("a.tif", tiff(PIXELS, PIXELS[::-1], axes="ZYX"))
     source = source.replace(z=1, inverted=False)
     np.testing.assert_array_equal(whole_of(source, z=1, inverted=False)[..., 0], PIXELS[::-1])
     run: Any = Described(choices={"source": source.model_dump(mode="json")})
@@ -83,8 +83,8 @@ def test_the_whole_image_has_the_pixel_size_of_the_run() -> None:
 @pytest.mark.parametrize("inverted", [False, True])
 def test_channels_in_several_files_become_one(inverted: bool) -> None:
     planes = [tiff(p, p // 2, axes="ZYX") for p in (PIXELS, PIXELS[::-1])]
-    kept = [keep_file(name, data) for name, data in zip(("a.tif", "b.tif"), planes, strict=True)]
-    source = together(kept).replace(z="max", inverted=inverted)
+    kept = [store_upload(name, data) for name, data in zip(("a.tif", "b.tif"), planes, strict=True)]
+    source = as_channels(kept).replace(z="max", inverted=inverted)
     expected = read_source(source).pixels
     assert expected.shape == (40, 50, 2)
     np.testing.assert_array_equal(whole_of(source, z="max", inverted=inverted), expected)
@@ -92,8 +92,8 @@ def test_channels_in_several_files_become_one(inverted: bool) -> None:
 
 def test_one_of_several_images_whose_channels_lie_in_several_files() -> None:
     files = [series(p, p.T.reshape(p.shape), axes="YX") for p in (PIXELS, PIXELS[::-1])]
-    kept = [keep_file(name, data) for name, data in zip(("a.tif", "b.tif"), files, strict=True)]
-    source = together(kept).replace(scene=1, inverted=False)
+    kept = [store_upload(name, data) for name, data in zip(("a.tif", "b.tif"), files, strict=True)]
+    source = as_channels(kept).replace(scene=1, inverted=False)
     expected = read_source(source).pixels
     np.testing.assert_array_equal(expected[..., 0], PIXELS.T.reshape(PIXELS.shape))
     np.testing.assert_array_equal(whole_of(source, scene=1, inverted=False), expected)
@@ -119,7 +119,7 @@ STACK = np.stack([PIXELS, PIXELS[::-1], PIXELS[:, ::-1]])
 def test_what_is_not_said_is_found_in_few_tries(
     data: bytes, expected: dict[str, Any] | None, most: int
 ) -> None:
-    source, tried = keep_file("a.tif", data), []
+    source, tried = store_upload("a.tif", data), []
 
     def read(one: Source) -> Any:
         tried.append(one)
@@ -136,12 +136,12 @@ def test_what_is_not_said_is_found_in_few_tries(
 
 def test_what_each_of_several_files_needs_is_found() -> None:
     files = [tiff(*STACK, axes="TYX"), tiff(*STACK, axes="ZYX")]
-    kept = [keep_file(name, data) for name, data in zip(("a.tif", "b.tif"), files, strict=True)]
-    assert read_somehow(together(kept), read_source)[0].reading == {"z": "max", "t": 0}
+    kept = [store_upload(name, data) for name, data in zip(("a.tif", "b.tif"), files, strict=True)]
+    assert read_somehow(as_channels(kept), read_source)[0].reading == {"z": "max", "t": 0}
 
 
 def test_what_is_said_stays() -> None:
-    source = keep_file("a.tif", series(STACK, STACK, axes="ZYX")).replace(scene=1)
+    source = store_upload("a.tif", series(STACK, STACK, axes="ZYX")).replace(scene=1)
     assert read_somehow(source, read_source)[0].reading == {"scene": 1, "z": "max"}
     with pytest.raises(ValueError, match="scene is 2, "):
         read_somehow(source.replace(scene=2), read_source)

@@ -14,8 +14,8 @@ import tifffile
 from roifile import ROI_TYPE, ImagejRoi
 
 from cellcutter_core.__main__ import main
-from cellcutter_core.choices.draft import keep_file, together
 from cellcutter_core.choices.sources import read_source
+from cellcutter_core.choices.uploads import as_channels, store_upload
 from cellcutter_core.export.formats.geojson import geojson, geojson_file
 from cellcutter_core.export.formats.rois import roi_set
 from cellcutter_core.images.image import Image, read_image, read_labels, read_truth
@@ -315,7 +315,9 @@ def test_among_uploaded_files_outlines_are_the_truth(
     }[name]()
     stream = io.BytesIO()
     tifffile.imwrite(stream, sample((128, 160), seed=2).channel("fluorescence"))
-    source = together([keep_file(name, content), keep_file("cells.tif", stream.getvalue())])
+    source = as_channels(
+        [store_upload(name, content), store_upload("cells.tif", stream.getvalue())]
+    )
     assert source.file_names == ["cells.tif"]
     assert source.truth is not None
     assert source.truth.name == name

@@ -12,8 +12,8 @@ import pytest
 import tifffile
 import zarr
 
-from cellcutter_core.choices.draft import keep_file
 from cellcutter_core.choices.sources import open_source, read_region, read_source
+from cellcutter_core.choices.uploads import store_upload
 from cellcutter_core.images.contents import TooLarge
 from cellcutter_core.images.image import read_image
 from cellcutter_core.images.readers import read_contents
@@ -169,7 +169,7 @@ def large_sample() -> np.ndarray:
 def test_a_large_source_is_opened_smaller_and_read_by_regions(tmp_path: Path) -> None:
     pixels = large_sample()
     tifffile.imwrite(tmp_path / "a.tif", pixels, metadata={"axes": "CYX"}, imagej=True)
-    source = keep_file("a.tif", (tmp_path / "a.tif").read_bytes())
+    source = store_upload("a.tif", (tmp_path / "a.tif").read_bytes())
     with pytest.raises(TooLarge):
         read_source(source)
     seen = open_source(source)

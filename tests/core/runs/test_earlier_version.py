@@ -10,8 +10,9 @@ import pytest
 from cellcutter_core.apply.application_folder import Application
 from cellcutter_core.apply.applying import Trained
 from cellcutter_core.choices.choices import Choices
-from cellcutter_core.choices.draft import Draft, described, keys_then
+from cellcutter_core.choices.draft import Draft
 from cellcutter_core.choices.from_corrections import train_again
+from cellcutter_core.choices.of_run import described, keys_then
 from cellcutter_core.config import PAPER, QUICK, Config, check_current, renewed
 from cellcutter_core.export import export
 from cellcutter_core.jobs.queue import Jobs

@@ -12,8 +12,8 @@ from PIL import Image as Picture
 from small_files import hdf5
 
 from cellcutter_core.__main__ import main
-from cellcutter_core.choices.draft import keep_file, together
 from cellcutter_core.choices.sources import read_source
+from cellcutter_core.choices.uploads import as_channels, store_upload
 from cellcutter_core.config import QUICK
 from cellcutter_core.evaluation.metrics import mask_iou
 from cellcutter_core.images.file_sets.channel_files import read_channel_files
@@ -171,8 +171,8 @@ def test_among_uploaded_files_it_is_the_truth(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CELLCUTTER_RUNS", str(tmp_path / "runs"))
-    kept = [keep_file(file.name, file.read_bytes()) for file in files(tmp_path)]
-    source = together(kept)
+    kept = [store_upload(file.name, file.read_bytes()) for file in files(tmp_path)]
+    source = as_channels(kept)
     assert source.title == "actin.tif and dapi.tif"
     assert source.truth is not None
     assert source.truth.name == "zz truth.tif"
@@ -182,18 +182,18 @@ def test_among_uploaded_files_it_is_the_truth(
     part = read_source(source, region=(10, 20, 90, 100))
     np.testing.assert_array_equal(part.truth, truth[10:90, 20:100])
     # One file of an image is as good; a label image alone is none.
-    assert together([kept[1], kept[2]]).truth == source.truth
+    assert as_channels([kept[1], kept[2]]).truth == source.truth
     with pytest.raises(ValueError, match="is a label image, which cannot be segmented"):
-        read_source(together([kept[2]]))
+        read_source(as_channels([kept[2]]))
     # An image with its truth beside it in its file is an image.
     save(sample((128, 128), seed=3), tmp_path / "with.npz")
-    npz = keep_file("with.npz", (tmp_path / "with.npz").read_bytes())
-    assert together([npz, kept[1]]).file_names == ["dapi.tif", "with.npz"]
+    npz = store_upload("with.npz", (tmp_path / "with.npz").read_bytes())
+    assert as_channels([npz, kept[1]]).file_names == ["dapi.tif", "with.npz"]
     # Which of two is meant cannot be known.
     tifffile.imwrite(tmp_path / "more.tif", np.kron([[0, 1], [2, 3]], np.ones((64, 64), "u2")))
-    two = keep_file("more.tif", (tmp_path / "more.tif").read_bytes())
-    with pytest.raises(ValueError, match=r"more.tif and zz truth.tif are both label images"):
-        together([*kept, two])
+    two = store_upload("more.tif", (tmp_path / "more.tif").read_bytes())
+    with pytest.raises(ValueError, match=r"more.tif and zz truth.tif both hold true cells"):
+        as_channels([*kept, two])
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
