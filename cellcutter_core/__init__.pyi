@@ -12,19 +12,19 @@ from .mask.automatic_mask import automatic_mask as automatic_mask
 from .mask.graph_cut import graph_cut as graph_cut
 from .network.unet import UNet3 as UNet3
 from .network.unet import UNet4 as UNet4
-from .paths.watershed import watershed_labels as watershed_labels
 from .pipeline import prepare as prepare
 from .pipeline import segment as segment
 from .pipeline import segment_together as segment_together
 from .runs.store import Run as Run
+from .shortest_paths.watershed import watershed_labels as watershed_labels
 from .simulation.sample import sample as sample
 from .training.crops import Dataset as Dataset
 from .training.loop import Training as Training
 from .training.loop import train as train
 from .training.loop import train_self_supervised as train_self_supervised
-from .training.prediction import draw as draw
-from .training.prediction import draw_border as draw_border
-from .training.prediction import draw_label as draw_label
+from .training.predicted_labels import draw as draw
+from .training.predicted_labels import draw_border as draw_border
+from .training.predicted_labels import draw_label as draw_label
 
 __all__ = [
     "PAPER",

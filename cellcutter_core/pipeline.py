@@ -38,7 +38,7 @@ from cellcutter_core.training.loop import (
     train_and_predict,
 )
 from cellcutter_core.training.marker_check import checked_markers
-from cellcutter_core.training.prediction import Prediction, predict_cells
+from cellcutter_core.training.predicted_labels import Prediction, predict_cells
 
 
 def prepare(

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from typing import Any
 
 from cellcutter_core.export import export, write_json
-from cellcutter_core.paths.watershed import BASELINES
 from cellcutter_core.runs.store import Run
+from cellcutter_core.shortest_paths.watershed import BASELINES
 from cellcutter_core.training.loss import loss_names
 
 

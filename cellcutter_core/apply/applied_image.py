@@ -16,7 +16,7 @@ from cellcutter_core.images.pixel_size import PixelSize
 from cellcutter_core.label_image import along_border
 from cellcutter_core.training.image_inputs import seen_names, unseen_channels
 from cellcutter_core.training.inputs import Inputs
-from cellcutter_core.training.prediction import Prediction
+from cellcutter_core.training.predicted_labels import Prediction
 
 
 class Applied(Segmented):

@@ -31,7 +31,7 @@ from cellcutter_core.training.datasets import make_dataset
 from cellcutter_core.training.image_inputs import seen_names
 from cellcutter_core.training.inputs import Inputs
 from cellcutter_core.training.marker_check import checked_markers
-from cellcutter_core.training.prediction import predict_cells
+from cellcutter_core.training.predicted_labels import predict_cells
 
 
 class Trained:

@@ -34,7 +34,7 @@ from cellcutter_core.large.mask_and_markers import Found
 from cellcutter_core.large.predicting import PredictedCells
 from cellcutter_core.training.image_inputs import seen_channels
 from cellcutter_core.training.inputs import Inputs
-from cellcutter_core.training.prediction import Prediction
+from cellcutter_core.training.predicted_labels import Prediction
 from cellcutter_core.view.render import Rgb, borders_picture, composite, overlay
 from cellcutter_core.view.scale_bar import with_scale_bar
 

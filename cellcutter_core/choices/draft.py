@@ -16,10 +16,6 @@ from pathlib import Path
 import numpy as np
 
 from cellcutter_core.choices.choices import Choices, keys
-
-# Some callers still import these two from here.
-from cellcutter_core.choices.uploads import files_of as files_of
-from cellcutter_core.choices.uploads import store_upload as keep_file  # noqa: F401
 from cellcutter_core.files import UNREADABLE, atomic
 from cellcutter_core.markers.finding import Nuclei
 from cellcutter_core.people.access import is_own

@@ -16,7 +16,7 @@ from cellcutter_core.runs.corrections import Correction, corrected, corrections_
 if TYPE_CHECKING:
     from cellcutter_core.runs.store import Run
     from cellcutter_core.training.inputs import Inputs
-    from cellcutter_core.training.prediction import Prediction
+    from cellcutter_core.training.predicted_labels import Prediction
 
 
 class Result(Segmented):

@@ -17,7 +17,7 @@ from cellcutter_core.view.render import composite
 
 if TYPE_CHECKING:
     from cellcutter_core.training.inputs import Inputs
-    from cellcutter_core.training.prediction import Prediction
+    from cellcutter_core.training.predicted_labels import Prediction
 
 
 class Segmented(ABC):

@@ -20,8 +20,8 @@ from cellcutter_core.config import check_current
 from cellcutter_core.evaluation.metrics import score
 from cellcutter_core.limits import TimeLimit
 from cellcutter_core.network.taught_weights import taught_digest
-from cellcutter_core.paths.watershed import BASELINES
 from cellcutter_core.runs.store import Run, State
+from cellcutter_core.shortest_paths.watershed import BASELINES
 from cellcutter_core.training.datasets import make_dataset, validation_crops
 from cellcutter_core.training.inputs import Inputs, Truth, baselines
 from cellcutter_core.training.loop import (

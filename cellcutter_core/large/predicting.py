@@ -24,7 +24,7 @@ from cellcutter_core.training.datasets import make_dataset, scale_for_diameter
 from cellcutter_core.training.image_inputs import certain_regions, seen_channels
 from cellcutter_core.training.inputs import PartInputs
 from cellcutter_core.training.marker_check import have_cells
-from cellcutter_core.training.prediction import predict_cells
+from cellcutter_core.training.predicted_labels import predict_cells
 
 SMALL = 4096
 """Longest side of the pictures of a large image in pixels."""

@@ -21,7 +21,7 @@ from cellcutter_core.markers.nucleus_regions import (
     nucleus_regions,
     reduced,
 )
-from cellcutter_core.paths.cost_map import bright_line
+from cellcutter_core.shortest_paths.cost_map import bright_line
 
 # Diameters are tried from this one on, each twice the one before, and then the two at this factor
 # below and above the best.

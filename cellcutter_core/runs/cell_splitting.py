@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cellcutter_core.markers.editing import RADIUS
-from cellcutter_core.paths.cost_map import CostMap
-from cellcutter_core.paths.path_labels import grown
+from cellcutter_core.shortest_paths.cost_map import CostMap
+from cellcutter_core.shortest_paths.path_labels import grown
 
 Point = tuple[int, int]
 

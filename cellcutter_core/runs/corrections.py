@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
 from cellcutter_core.files import atomic
-from cellcutter_core.paths.cost_map import CostMap
 from cellcutter_core.runs.cell_splitting import Point, split_cell
 from cellcutter_core.runs.store import Run
+from cellcutter_core.shortest_paths.cost_map import CostMap
 
 
 class Correction(BaseModel):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cellcutter_core.runs.store import Run
-from cellcutter_core.training.prediction import Prediction
+from cellcutter_core.training.predicted_labels import Prediction
 
 # A pixel is claimed if some cell has a probability above 0.5 there. Claimed shares of the mask:
 # - taught network at epoch 0: 0.70 to 0.94 on the nine images of BBBC018 (the one with 0.70 has

@@ -41,14 +41,14 @@ from cellcutter_core.arguments import naming
 from cellcutter_core.config import Config
 from cellcutter_core.files import UNREADABLE, atomic
 from cellcutter_core.limits import check_free, check_pixels
-from cellcutter_core.paths.watershed import BASELINES
 from cellcutter_core.runs.description import Description
 from cellcutter_core.runs.job_folder import JobFolder
 from cellcutter_core.runs.job_status import Status, status_of
 from cellcutter_core.runs.lock import alive
+from cellcutter_core.shortest_paths.watershed import BASELINES
 from cellcutter_core.training.inputs import Inputs, Truth
 from cellcutter_core.training.loop import Step, event_record, recorded_step
-from cellcutter_core.training.prediction import Prediction
+from cellcutter_core.training.predicted_labels import Prediction
 
 if TYPE_CHECKING:
     from cellcutter_core.images.image import Image

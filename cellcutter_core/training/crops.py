@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from cellcutter_core.arguments import check_argument, check_channels_last
 from cellcutter_core.images.scaling import Normalisation
 from cellcutter_core.label_image import check_labels
-from cellcutter_core.paths.path_labels import HIGHEST_LOG_ODDS, PathLabels
+from cellcutter_core.shortest_paths.path_labels import HIGHEST_LOG_ODDS, PathLabels
 from cellcutter_core.training.position_embedding import position_embedding
 
 T = TypeVar("T", bound=np.generic)

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from cellcutter_core.images.scaling import Normalisation
 from cellcutter_core.label_image import new_numbers
-from cellcutter_core.paths.cost_map import CostMap
-from cellcutter_core.paths.path_labels import PathLabels
-from cellcutter_core.paths.watershed import seed_labels, watershed_labels
+from cellcutter_core.shortest_paths.cost_map import CostMap
+from cellcutter_core.shortest_paths.path_labels import PathLabels
+from cellcutter_core.shortest_paths.watershed import seed_labels, watershed_labels
 
 
 class _Arrays:

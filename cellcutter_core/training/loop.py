@@ -20,7 +20,7 @@ from cellcutter_core.network.unet import UNet, check_network
 from cellcutter_core.training.crops import Dataset, check_dataset
 from cellcutter_core.training.inputs import Inputs
 from cellcutter_core.training.optimiser import Optimiser
-from cellcutter_core.training.prediction import Prediction, predict_cells
+from cellcutter_core.training.predicted_labels import Prediction, predict_cells
 
 # A cell of fewer pixels than this is no cell: when the mean area falls below, the run collapsed.
 COLLAPSED_AREA = 4.0

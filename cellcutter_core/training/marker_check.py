@@ -12,7 +12,7 @@ from cellcutter_core.network.backend import backend
 from cellcutter_core.training.datasets import make_dataset
 from cellcutter_core.training.inputs import Inputs
 from cellcutter_core.training.loop import starting_network
-from cellcutter_core.training.prediction import predict_cells
+from cellcutter_core.training.predicted_labels import predict_cells
 
 # A marker has no cell of its own if the ratio of its cell's area to the area of its region is below
 # the first number, and below this share of the median ratio. If a nucleus is found in two parts,

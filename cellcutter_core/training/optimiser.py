@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cellcutter_core.config import TrainingSettings
 from cellcutter_core.network.backend import Backend
 from cellcutter_core.network.compiled import compiled
-from cellcutter_core.paths.path_labels import HIGHEST_LOG_ODDS
+from cellcutter_core.shortest_paths.path_labels import HIGHEST_LOG_ODDS
 from cellcutter_core.training.crops import Dataset, filled
 from cellcutter_core.training.loss import (
     loss_names,

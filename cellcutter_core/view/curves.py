@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from cellcutter_core.config import TrainingSettings
 from cellcutter_core.evaluation.metrics import THRESHOLDS
-from cellcutter_core.paths.watershed import BASELINES
+from cellcutter_core.shortest_paths.watershed import BASELINES
 from cellcutter_core.training.loss import published_terms, weighted_terms
 from cellcutter_core.view.charts import AXIS, PANEL_HEIGHT, charted, shade
 from cellcutter_core.view.figure_style import (

@@ -33,7 +33,7 @@ from cellcutter_core.runs.job_folder import JobFolder
 from cellcutter_core.runs.store import Run
 from cellcutter_core.training.image_inputs import inputs_of, truth_of
 from cellcutter_core.training.inputs import Inputs, Truth
-from cellcutter_core.training.prediction import Prediction
+from cellcutter_core.training.predicted_labels import Prediction
 
 ROOT = Path(__file__).parents[2]
 REGION = (0, 0, 128, 160)

@@ -25,7 +25,7 @@ from cellcutter_core.pipeline import prepare  # noqa: E402
 from cellcutter_core.simulation.sample import sample  # noqa: E402
 from cellcutter_core.training.datasets import make_dataset  # noqa: E402
 from cellcutter_core.training.loop import Step, Training, starting_network  # noqa: E402
-from cellcutter_core.training.prediction import predict_cells  # noqa: E402
+from cellcutter_core.training.predicted_labels import predict_cells  # noqa: E402
 
 
 def main() -> None:

@@ -53,8 +53,9 @@ from serving import Server, serving  # noqa: E402
 from visitor import Visitor, visiting  # noqa: E402
 
 from cellcutter_core.choices.choices import Choices, Source  # noqa: E402
-from cellcutter_core.choices.draft import Draft, keep_file  # noqa: E402
+from cellcutter_core.choices.draft import Draft  # noqa: E402
 from cellcutter_core.choices.sources import open_source  # noqa: E402
+from cellcutter_core.choices.uploads import store_upload  # noqa: E402
 from cellcutter_core.config import QUICK, MaskSettings  # noqa: E402
 from cellcutter_core.images.regions import cut_out, interesting_region  # noqa: E402
 from cellcutter_core.mask.mask_of_settings import mask_channels  # noqa: E402
@@ -279,7 +280,7 @@ class Noisy(Person):
         buffer = io.BytesIO()
         np.save(buffer, pixels.clip(0).astype(np.uint16))
         mask = MaskSettings(automatic=False, prior=0.5, max_weight=10, sigma=0.1)
-        source = keep_file("noise.npy", buffer.getvalue())
+        source = store_upload("noise.npy", buffer.getvalue())
         region = (0, 0, NOISE_SIDE, NOISE_SIDE)
         config = QUICK.replace(mask=mask.model_dump())
         choices = Choices(source=source, region=region, config=config)
@@ -323,7 +324,7 @@ def _own_image(number: int) -> Source:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"own-{number}.npz"
         save(sample(seed=100 + number), file)
-        return keep_file(file.name, file.read_bytes())
+        return store_upload(file.name, file.read_bytes())
 
 
 # The server ---------------------------------------------------------------------------------------

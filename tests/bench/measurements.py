@@ -196,7 +196,7 @@ def _draw_published(file: Path) -> Measurement:
 def _draw_ours(file: Path, *, precision: str = "auto") -> Measurement:
     import keras
 
-    from cellcutter_core.training.prediction import draw
+    from cellcutter_core.training.predicted_labels import draw
 
     fields = _fields(file)
     keras.utils.set_random_seed(0)
@@ -252,7 +252,7 @@ def _same(file: Path) -> Measurement:
     from cellcutter_core.config import PAPER
     from cellcutter_core.network.backend import backend
     from cellcutter_core.training.optimiser import Optimiser
-    from cellcutter_core.training.prediction import draw
+    from cellcutter_core.training.predicted_labels import draw
 
     fields = _fields(file)
     keras.utils.set_random_seed(0)

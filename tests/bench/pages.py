@@ -254,13 +254,14 @@ def _memory(pid: int) -> float:
 
 def _large_draft() -> str:
     from cellcutter_core.choices.choices import Choices
-    from cellcutter_core.choices.draft import Draft, keep_file
+    from cellcutter_core.choices.draft import Draft
+    from cellcutter_core.choices.uploads import store_upload
     from cellcutter_core.simulation.sample import sample, save
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "large.npz"
         save(sample((1750, 1750)), file)
-        source = keep_file(file.name, file.read_bytes())
+        source = store_upload(file.name, file.read_bytes())
     draft = Draft()
     draft.save(Choices(source=source))
     return draft.id

@@ -70,7 +70,7 @@ def _measured(file: Path) -> list[str]:
     from cellcutter_core.training.datasets import make_dataset
     from cellcutter_core.training.image_inputs import inputs_of
     from cellcutter_core.training.loop import Step, Training, starting_network
-    from cellcutter_core.training.prediction import predict_cells
+    from cellcutter_core.training.predicted_labels import predict_cells
 
     config = QUICK.replace(training=QUICK.training.replace(epochs=1, steps=STEPS, warm_up=0))
     image = read_image(file)

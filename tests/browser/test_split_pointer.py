@@ -14,7 +14,7 @@ from cellcutter_core.config import QUICK
 from cellcutter_core.runs.corrections import corrected, corrections_of
 from cellcutter_core.runs.store import Run
 from cellcutter_core.training.inputs import Inputs
-from cellcutter_core.training.prediction import Prediction
+from cellcutter_core.training.predicted_labels import Prediction
 
 SOON = 1000 * ANSWERED
 SHAPE = (200, 260)

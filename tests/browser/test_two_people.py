@@ -15,7 +15,7 @@ from cellcutter_core.config import QUICK
 from cellcutter_core.people.person import COOKIE, is_secret
 from cellcutter_core.runs.store import Run
 from cellcutter_core.training.inputs import Inputs
-from cellcutter_core.training.prediction import Prediction
+from cellcutter_core.training.predicted_labels import Prediction
 
 
 @pytest.fixture(scope="module")

@@ -17,9 +17,9 @@ from cellcutter_core.images.image import Image
 from cellcutter_core.images.scaling import nearest, resized
 from cellcutter_core.markers.nuclei_of_points import given_cover
 from cellcutter_core.network.taught_weights import read_taught
-from cellcutter_core.paths.cost_map import CostMap
-from cellcutter_core.paths.watershed import BASELINES, filled_labels, watershed_labels
 from cellcutter_core.pipeline import prepare, segment, segment_inputs
+from cellcutter_core.shortest_paths.cost_map import CostMap
+from cellcutter_core.shortest_paths.watershed import BASELINES, filled_labels, watershed_labels
 from cellcutter_core.training.crops import Dataset
 from cellcutter_core.training.datasets import (
     LARGEST_SCALE,
@@ -32,7 +32,7 @@ from cellcutter_core.training.datasets import (
 from cellcutter_core.training.inputs import Inputs, Truth, baselines
 from cellcutter_core.training.loop import Step, starting_network, train_and_predict
 from cellcutter_core.training.marker_check import have_cells
-from cellcutter_core.training.prediction import draw, predict_cells
+from cellcutter_core.training.predicted_labels import draw, predict_cells
 
 
 def array(text: str) -> np.ndarray:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from cellcutter_core.paths.watershed import BASELINES
 from cellcutter_core.runs.store import Run
+from cellcutter_core.shortest_paths.watershed import BASELINES
 from cellcutter_core.view.truth import TRUTH_COLORS, Compared, truth_picture
 from pages.parts.compare.scores import Shown
 from pages.shared import panels

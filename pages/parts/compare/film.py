@@ -6,8 +6,8 @@ from functools import partial
 
 import streamlit as st
 
-from cellcutter_core.paths.watershed import BASELINES
 from cellcutter_core.runs.store import Run
+from cellcutter_core.shortest_paths.watershed import BASELINES
 from cellcutter_core.view.render import borders_picture, probability_colors
 from pages.parts.compare.scores import Shown
 from pages.shared import panels

@@ -24,7 +24,7 @@ from cellcutter_core.runs.doubts import doubts
 from cellcutter_core.runs.folder import RunSummary, find_run
 from cellcutter_core.runs.store import Progress, Run
 from cellcutter_core.training.inputs import Inputs, Truth, baselines
-from cellcutter_core.training.prediction import Prediction
+from cellcutter_core.training.predicted_labels import Prediction
 from cellcutter_core.view.coloring import marker_colors
 from cellcutter_core.view.curves import loss_curves, score_curves
 from cellcutter_core.view.render import Rgb, composite, overlay

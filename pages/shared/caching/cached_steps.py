@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from streamlit.delta_generator import DeltaGenerator
 
 from cellcutter_core.choices.choices import Choices, Source, keys
-from cellcutter_core.choices.draft import files_of, markers_digest
+from cellcutter_core.choices.draft import markers_digest
 from cellcutter_core.choices.sources import open_source, read_region
+from cellcutter_core.choices.uploads import files_of
 from cellcutter_core.config import Config, MaskSettings
 from cellcutter_core.images.image import Image
 from cellcutter_core.images.parts import Region

@@ -13,7 +13,7 @@ from cellcutter_core.export import Result, content, figures, figures_file
 from cellcutter_core.runs.corrections import Correction, keep_corrections
 from cellcutter_core.runs.store import Run
 from cellcutter_core.training.inputs import Inputs
-from cellcutter_core.training.prediction import Prediction
+from cellcutter_core.training.predicted_labels import Prediction
 
 LABELS = np.repeat(np.repeat([[1, 2], [3, 4]], 6, 0), 6, 1).astype(np.int32)
 

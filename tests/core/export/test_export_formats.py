@@ -35,7 +35,7 @@ from cellcutter_core.pipeline import prepare
 from cellcutter_core.runs.store import Run
 from cellcutter_core.simulation.sample import sample
 from cellcutter_core.training.inputs import Inputs
-from cellcutter_core.training.prediction import Prediction
+from cellcutter_core.training.predicted_labels import Prediction
 
 TINY = FROM_NOTHING.replace(
     network=FROM_NOTHING.network.replace(channels=4, depth=3, normalisation="none"),

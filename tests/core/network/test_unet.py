@@ -242,7 +242,7 @@ def test_a_file_that_is_no_model_is_said_in_one_line(content: bytes | None, tmp_
 LAZY = """
 import sys
 from cellcutter_core import pipeline
-from cellcutter_core.training import crops, loss, prediction
+from cellcutter_core.training import crops, loss, predicted_labels
 from cellcutter_core.network.unet import UNet4
 from cellcutter_core.training.loop import Training
 import numpy as np

@@ -13,15 +13,15 @@ from cellcutter_core.choices.from_corrections import corrected_inputs, train_aga
 from cellcutter_core.config import FROM_NOTHING
 from cellcutter_core.export import Result, content
 from cellcutter_core.jobs.training import work
-from cellcutter_core.paths.cost_map import CostMap
 from cellcutter_core.pipeline import prepare, segment_inputs
 from cellcutter_core.runs.cell_splitting import proposed_points, split_cell
 from cellcutter_core.runs.corrections import Correction, corrected, keep_corrections
 from cellcutter_core.runs.description import Before
 from cellcutter_core.runs.store import Run
+from cellcutter_core.shortest_paths.cost_map import CostMap
 from cellcutter_core.simulation.sample import sample
 from cellcutter_core.training.inputs import Inputs
-from cellcutter_core.training.prediction import Prediction
+from cellcutter_core.training.predicted_labels import Prediction
 
 TINY = FROM_NOTHING.replace(
     network=FROM_NOTHING.network.replace(channels=4, depth=3),

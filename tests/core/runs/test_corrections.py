@@ -15,7 +15,7 @@ from cellcutter_core.runs.corrections import (
 )
 from cellcutter_core.runs.store import Run
 from cellcutter_core.training.inputs import Inputs
-from cellcutter_core.training.prediction import Prediction
+from cellcutter_core.training.predicted_labels import Prediction
 
 LABELS = np.array([[1, 1, 0, 2], [3, 3, 0, 2], [0, 0, 0, 7]], np.int32)
 

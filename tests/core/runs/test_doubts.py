@@ -18,7 +18,7 @@ from cellcutter_core.runs.doubts import (
 )
 from cellcutter_core.runs.store import Run
 from cellcutter_core.training.inputs import Inputs
-from cellcutter_core.training.prediction import Prediction
+from cellcutter_core.training.predicted_labels import Prediction
 
 # Nothing speaks against these.
 GOOD = Signs(full=0.5, loose=0.0, claimed_first=0.9, claimed_last=0.95, n_first=50, n_last=50)

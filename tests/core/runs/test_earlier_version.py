@@ -20,7 +20,7 @@ from cellcutter_core.jobs.training import work
 from cellcutter_core.runs.folder import list_runs
 from cellcutter_core.runs.store import Run, State
 from cellcutter_core.training.inputs import Inputs
-from cellcutter_core.training.prediction import Prediction
+from cellcutter_core.training.predicted_labels import Prediction
 
 # As run.json had them.
 OLD_QUICK: dict[str, Any] = {

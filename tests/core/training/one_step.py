@@ -13,7 +13,7 @@ import numpy as np
 
 from cellcutter_core.config import NetworkSettings, TrainingSettings
 from cellcutter_core.network.unet import UNet
-from cellcutter_core.paths.path_labels import PathLabels
+from cellcutter_core.shortest_paths.path_labels import PathLabels
 from cellcutter_core.training.crops import Dataset
 from cellcutter_core.training.loss import read_crops, self_supervised_loss
 

@@ -8,7 +8,7 @@ from scipy.ndimage import center_of_mass
 from cellcutter_core.config import FROM_NOTHING, QUICK
 from cellcutter_core.evaluation.metrics import score
 from cellcutter_core.network.unet import UNet
-from cellcutter_core.paths.watershed import watershed_labels
+from cellcutter_core.shortest_paths.watershed import watershed_labels
 from cellcutter_core.simulation.sample import sample
 from cellcutter_core.training.datasets import make_dataset
 from cellcutter_core.training.inputs import Inputs

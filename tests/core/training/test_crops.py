@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cellcutter_core.paths.path_labels import PathLabels
+from cellcutter_core.shortest_paths.path_labels import PathLabels
 from cellcutter_core.training.crops import Dataset, filled
 
 

@@ -10,7 +10,7 @@ import pytest
 from cellcutter_core.config import NetworkSettings, TrainingSettings
 from cellcutter_core.network.backend import backend
 from cellcutter_core.network.unet import UNet
-from cellcutter_core.paths.path_labels import PathLabels
+from cellcutter_core.shortest_paths.path_labels import PathLabels
 from cellcutter_core.training.crops import Dataset
 from cellcutter_core.training.loss import loss_names
 from cellcutter_core.training.optimiser import Optimiser, _gathered

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cellcutter_core.label_image import check_labels, markers_from_points
-from cellcutter_core.paths.cost_map import CostMap
-from cellcutter_core.paths.path_labels import grown
+from cellcutter_core.shortest_paths.cost_map import CostMap
+from cellcutter_core.shortest_paths.path_labels import grown
 
 BASELINES: Mapping[str, str] = {"paths": "Cheapest paths", "watershed": "Watershed"}
 """The baselines that a training is compared with, and their names."""

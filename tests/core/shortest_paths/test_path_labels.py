@@ -8,10 +8,10 @@ from scipy import ndimage
 
 from cellcutter_core.evaluation.metrics import score
 from cellcutter_core.images.blocks import pixels_of
-from cellcutter_core.paths import shortest_paths as module
-from cellcutter_core.paths.cost_map import CostMap
-from cellcutter_core.paths.path_labels import HIGHEST_LOG_ODDS, LOG_ODDS, PathLabels, grown
-from cellcutter_core.paths.watershed import watershed_labels
+from cellcutter_core.shortest_paths import shortest_paths as module
+from cellcutter_core.shortest_paths.cost_map import CostMap
+from cellcutter_core.shortest_paths.path_labels import HIGHEST_LOG_ODDS, LOG_ODDS, PathLabels, grown
+from cellcutter_core.shortest_paths.watershed import watershed_labels
 from cellcutter_core.simulation.sample import sample
 from cellcutter_core.training.inputs import Inputs
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cellcutter_core.images.scaling import nearest, resized
-from cellcutter_core.paths.cost_map import CostMap
-from cellcutter_core.paths.shortest_paths import shortest_paths
+from cellcutter_core.shortest_paths.cost_map import CostMap
+from cellcutter_core.shortest_paths.shortest_paths import shortest_paths
 
 # Log-odds that the path label of a pixel is right, if its path to the nearest border between cells
 # has the mean cost. They grow in proportion to that cost. Measured on hand-drawn cells: 75 % of the

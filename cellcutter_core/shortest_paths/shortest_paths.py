@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from cellcutter_core.images.blocks import blocks_of, pixels_of, rim_of
 from cellcutter_core.images.parts import Region
-from cellcutter_core.paths.cost_map import CostMap
+from cellcutter_core.shortest_paths.cost_map import CostMap
 
 # Side in pixels of the smallest blocks in which paths are searched.
 BLOCK = 256

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cellcutter_core.training.crops import Dataset
-from cellcutter_core.training.prediction import (
+from cellcutter_core.training.predicted_labels import (
     CROPS_AT_ONCE,
     Prediction,
     draw,

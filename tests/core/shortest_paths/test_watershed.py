@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cellcutter_core.paths.watershed import flooded, seed_labels, watershed_labels
+from cellcutter_core.shortest_paths.watershed import flooded, seed_labels, watershed_labels
 
 
 def array(text: str) -> np.ndarray:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cellcutter_core.config import Config
 from cellcutter_core.network.unet import UNet, check_network
-from cellcutter_core.paths.watershed import filled_labels
+from cellcutter_core.shortest_paths.watershed import filled_labels
 from cellcutter_core.training.crops import Dataset, check_dataset
 from cellcutter_core.training.inputs import Inputs
 
