@@ -24,7 +24,8 @@ ENV PATH=/venv/bin:$PATH \
     CELLCUTTER_PEOPLE=many \
     CELLCUTTER_PERSON_RUNS=200 \
     CELLCUTTER_PERSON_DISK=5GB \
-    CELLCUTTER_PERSON_TIME=14400
+    CELLCUTTER_PERSON_TIME=14400 \
+    CELLCUTTER_UPLOAD_DAYS=30
 EXPOSE 8501
 HEALTHCHECK --start-period=60s CMD ["python", "-c", \
     "import os, posixpath, urllib.request; base = os.environ.get('STREAMLIT_SERVER_BASE_URL_PATH', ''); \

@@ -64,10 +64,13 @@ class Limits(BaseModel):
     seconds: Seconds | None = _set_by("CELLCUTTER_TIME_LIMIT", None, "time of one training")
     person_runs: Count | None = _set_by("CELLCUTTER_PERSON_RUNS", None, "runs of one person")
     person_disk: Bytes | None = _set_by(
-        "CELLCUTTER_PERSON_DISK", None, "disk of the runs of one person"
+        "CELLCUTTER_PERSON_DISK", None, "disk of the runs and uploads of one person"
     )
     person_seconds: Seconds | None = _set_by(
         "CELLCUTTER_PERSON_TIME", None, "training time of one person in 24 hours"
+    )
+    upload_days: Count | None = _set_by(
+        "CELLCUTTER_UPLOAD_DAYS", None, "days that an upload is kept which no run uses"
     )
     workers: Count = _set_by("CELLCUTTER_WORKERS", 1, "trainings at once")
 

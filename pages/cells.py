@@ -61,9 +61,9 @@ edited = state.edited_markers() is not None
 
 controls, view = st.columns([1, 3], gap="large")
 with controls:
-    setting("markers", "automatic", label="Automatic", disabled=edited)
+    setting("markers", "automatic", disabled=edited)
     if settings.automatic:
-        setting("markers", "diameter", label="diameter", disabled=edited)
+        setting("markers", "diameter", disabled=edited)
     else:
         for name in ("min_sigma", "max_sigma", "threshold"):
             setting("markers", name, disabled=edited)

@@ -19,7 +19,7 @@ from cellcutter_core.choices.choices import Choices, keys
 from cellcutter_core.files import UNREADABLE, atomic
 from cellcutter_core.markers.finding import Nuclei
 from cellcutter_core.people.access import is_own
-from cellcutter_core.runs.folder import make_folder, new_run_id, runs_folder, valid_id
+from cellcutter_core.runs.folder import DRAFTS, make_folder, new_run_id, runs_folder, valid_id
 
 
 class Draft:
@@ -41,7 +41,7 @@ class Draft:
     def __init__(self, draft_id: str | None = None, *, person: str = "") -> None:
         self.id = valid_id(draft_id) if draft_id else new_run_id()
         self._person = person
-        self._folder = runs_folder() / ".drafts" / self.id
+        self._folder = runs_folder() / DRAFTS / self.id
 
     @property
     def exists(self) -> bool:

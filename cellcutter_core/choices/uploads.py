@@ -5,7 +5,13 @@ RUNS/.files/DIGEST/NAME
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
+import re
+import shutil
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,35 +20,104 @@ from cellcutter_core.files import atomic
 from cellcutter_core.images.drawn_shapes import is_drawn
 from cellcutter_core.images.guesses.label_images import shows_labels
 from cellcutter_core.images.readers import read_contents
-from cellcutter_core.limits import check_room
-from cellcutter_core.runs.folder import make_folder, runs_folder
+from cellcutter_core.limits import check_room, limits
+from cellcutter_core.people.allowance import check_disk_for, note_upload, uploads_of
+from cellcutter_core.runs.folder import DRAFTS, UPLOADS, make_folder, runs_folder
+
+CLEARED_EVERY = 3600.0
+"""Seconds between two removals of old uploads."""
+_DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
+# What may name an upload: drafts, runs, deleted runs, what runs are applied to, sweeps and classes.
+_RECORDS = ("*/run.json", ".*/*/*.json", "*/applied/*/*.json", ".*/*/applied/*/*.json")
+_cleared_at: float | None = None
 
 
-def store_upload(name: str, content: bytes) -> Source:
+def store_upload(name: str, content: bytes, *, person: str = "") -> Source:
     """Store an uploaded file; the same content is stored once.
+
+    On a server that keeps unused uploads for a time only, old ones are removed now and then.
 
     Parameters
     ----------
     name : str
         The user's name of the file; folders in it are dropped.
     content : bytes
+    person : str
+        Who stores it, see `people.person.person_of`.
 
     Raises
     ------
     ValueError
-        If it is empty or cannot be written, or the disk is full, see `limits.check_room`.
+        If it is empty or cannot be written, the disk is full (see `limits.check_room`), or the
+        person has as much as each may have (see `people.allowance.check_disk_for`).
     """
     if not content:
         raise ValueError(f"{name} is empty; choose another file")
     digest = hashlib.sha256(content).hexdigest()
     source = Source(kind="file", name=safe_name(name), digest=digest)
     path = file_of(source)
-    if not path.exists():
+    is_new = not path.exists()
+    if person and digest not in uploads_of(person):
+        check_disk_for(person, len(content))
+        note_upload(person, digest)
+    if not is_new:
+        # It is as young as a new one.
+        with contextlib.suppress(OSError):
+            os.utime(path.parent)
+    else:
         check_room(runs_folder(), 0)
         make_folder(path.parent)
         with atomic(path) as temporary:
             temporary.write_bytes(content)
+    _clear_now_and_then()
     return source
+
+
+def remove_old_uploads() -> int:
+    """Remove uploads that are older than `Limits.upload_days` and that nothing uses.
+
+    A run, a deleted run, an application, a sweep and a class use what they name, whatever their
+    age. A draft does so until it is that old, too.
+
+    Returns
+    -------
+    int
+        How many were removed.
+    """
+    days, folder = limits().upload_days, runs_folder()
+    if days is None:
+        return 0
+    then = time.time() - days * 86_400
+    old = [one for one in (folder / UPLOADS).glob("*") if _changed(one) < then]
+    used: set[str] = set()
+    for record in (path for pattern in _RECORDS for path in folder.glob(pattern)) if old else ():
+        is_draft = record.parent.parent.name == DRAFTS
+        if not is_draft or _changed(record) >= then:
+            with contextlib.suppress(OSError):
+                used.update(_DIGEST.findall(record.read_text("utf-8", "replace")))
+    n_removed = 0
+    for one in old:
+        # Somebody may have stored it again by now.
+        if one.name not in used and _changed(one) < then:
+            shutil.rmtree(one, ignore_errors=True)
+            n_removed += 1
+    return n_removed
+
+
+def _changed(path: Path) -> float:
+    """When a file or folder was changed last; now if it is gone."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return time.time()
+
+
+def _clear_now_and_then() -> None:
+    global _cleared_at
+    now = time.monotonic()
+    if _cleared_at is None or now > _cleared_at + CLEARED_EVERY:
+        _cleared_at = now
+        threading.Thread(target=remove_old_uploads, daemon=True).start()
 
 
 def safe_name(name: str) -> str:
@@ -104,4 +179,4 @@ def files_of(source: Source) -> list[Path]:
 
 def file_of(source: Source | KeptFile) -> Path:
     """Return the path of an uploaded file."""
-    return runs_folder() / ".files" / source.digest / Path(source.name).name
+    return runs_folder() / UPLOADS / source.digest / Path(source.name).name

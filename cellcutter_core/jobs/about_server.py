@@ -18,7 +18,7 @@ from cellcutter_core import __version__
 from cellcutter_core.jobs.queue import Jobs
 from cellcutter_core.limits import disk_used
 from cellcutter_core.runs.deleted import deleted_runs
-from cellcutter_core.runs.folder import DELETED, list_runs, runs_folder
+from cellcutter_core.runs.folder import DELETED, DRAFTS, UPLOADS, list_runs, runs_folder
 
 # The package of each of Keras's backends.
 _PACKAGES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
@@ -136,7 +136,7 @@ def load(jobs: Jobs) -> Load:
 def disk() -> Disk:
     """Measure the folder of runs. It looks at every file, so its answer is worth keeping."""
     folder = runs_folder()
-    uploads = sum(disk_used(folder / name) for name in (".files", ".drafts"))
+    uploads = sum(disk_used(folder / name) for name in (UPLOADS, DRAFTS))
     deleted = disk_used(folder / DELETED)
     there = next(place for place in (folder, *folder.parents) if place.exists())
     return Disk(

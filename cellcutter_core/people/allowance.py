@@ -1,5 +1,7 @@
 """How many runs, how much disk and how much training each person may have on a server for many.
 
+RUNS/.people/PERSON/uploads/DIGEST    empty; there if the person stored that upload
+
 An empty name of a person means a server for one person, who has no such limits.
 """
 
@@ -8,9 +10,20 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from cellcutter_core.files import atomic
 from cellcutter_core.limits import disk_used, limits, size_in_words, variable
+from cellcutter_core.people.person import FOLDER
 from cellcutter_core.runs.deleted import deleted_runs
-from cellcutter_core.runs.folder import DELETED, RunSummary, list_runs, new_run_path, runs_folder
+from cellcutter_core.runs.folder import (
+    DELETED,
+    UPLOADS,
+    RunSummary,
+    list_runs,
+    make_folder,
+    new_run_path,
+    runs_folder,
+    valid_id,
+)
 from cellcutter_core.runs.store import Run
 
 DAY = 86_400
@@ -43,26 +56,77 @@ def check_room_for(person: str, n_new: int) -> None:
     ------
     ValueError
     """
-    allowed = limits()
-    if not person or (allowed.person_runs is None and allowed.person_disk is None):
+    allowed = limits().person_runs
+    if not person:
         return
-    own, gone = _of(person, list_runs()[0]), _of(person, deleted_runs())
-    if allowed.person_runs is not None and len(own) + n_new > allowed.person_runs:
+    n_own = 0 if allowed is None else len(_of(person, list_runs()[0]))
+    if allowed is not None and n_own + n_new > allowed:
         raise ValueError(
-            f"you have {len(own)} runs, {n_new} more would be over the {allowed.person_runs} that "
+            f"you have {n_own} runs, {n_new} more would be over the {allowed} that "
             f"each person may have here ({variable('person_runs')} sets it); delete some on the "
             "page Runs"
         )
-    if allowed.person_disk is not None:
-        folder = runs_folder()
-        used = sum(disk_used(folder / run.id) for run in own)
-        used += sum(disk_used(folder / DELETED / run.id) for run in gone)
-        if used >= allowed.person_disk:
-            raise ValueError(
-                f"your runs take {size_in_words(used)} of the {size_in_words(allowed.person_disk)} "
-                f"that each person may have here ({variable('person_disk')} sets it); delete runs "
-                "on the page Runs and remove them for good there"
-            )
+    check_disk_for(person)
+
+
+def check_disk_for(person: str, n_bytes: int = 0) -> None:
+    """Refuse to store more for a person whose runs and uploads take too much disk.
+
+    Parameters
+    ----------
+    person : str
+    n_bytes : int
+        Size of what is to be stored.
+
+    Raises
+    ------
+    ValueError
+    """
+    allowed = limits()
+    if not person or allowed.person_disk is None:
+        return
+    folder = runs_folder()
+    runs = sum(disk_used(folder / run.id) for run in _of(person, list_runs()[0]))
+    runs += sum(disk_used(folder / DELETED / run.id) for run in _of(person, deleted_runs()))
+    noted = uploads_of(person)
+    uploads = sum(disk_used(folder / UPLOADS / digest) for digest in noted)
+    if runs + uploads + n_bytes >= allowed.person_disk:
+        after = ""
+        if allowed.upload_days is not None:
+            after = f"; uploads that no run uses are removed after {allowed.upload_days} days"
+        raise ValueError(
+            f"your runs take {size_in_words(runs)} and your uploads "
+            f"{size_in_words(uploads + n_bytes)} of the {size_in_words(allowed.person_disk)} that "
+            f"each person may have here ({variable('person_disk')} sets it); delete runs on the "
+            f"page Runs and remove them for good there{after}"
+        )
+
+
+def uploads_of(person: str) -> list[str]:
+    """Return the digests of the uploads that a person stored."""
+    if not person:
+        return []
+    folder = _noted(person)
+    return [file.name for file in folder.iterdir()] if folder.is_dir() else []
+
+
+def note_upload(person: str, digest: str) -> None:
+    """Note that a person stored an upload.
+
+    Raises
+    ------
+    ValueError
+        If the folder cannot be written.
+    """
+    if not person:
+        return
+    make_folder(_noted(person))
+    with atomic(_noted(person) / digest) as temporary:
+        temporary.touch()
+
+
+def _noted(person: str) -> Path:
+    return runs_folder() / FOLDER / valid_id(person) / "uploads"
 
 
 def check_time_for(person: str) -> None:

@@ -20,6 +20,8 @@ from cellcutter_core.runs.store import Progress, Run, progress
 _LETTERS = "23456789abcdefghijkmnpqrstuvwxyz"
 DELETED = ".deleted"
 """The folder of deleted runs, see `runs.deleted`."""
+DRAFTS, UPLOADS = ".drafts", ".files"
+"""The folders of drafts and uploads, see `choices`."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
 

@@ -20,6 +20,7 @@ from cellcutter_core.images.image import Image
 from cellcutter_core.images.pixel_size import format_pixel_size
 from pages.shared import panels, state
 from pages.shared.caching import cached_steps
+from pages.shared.person import person
 from pages.shared.run_words import scene_in_words
 
 # For each kind of source its key in `KINDS`.
@@ -197,7 +198,7 @@ def _take_paper() -> None:
 def _upload() -> None:
     with panels.complaints():
         uploaded = st.session_state.data_upload
-        kept = [store_upload(given.name, given.getvalue()) for given in uploaded]
+        kept = [store_upload(given.name, given.getvalue(), person=person()) for given in uploaded]
         if kept:
             st.session_state.data_address = ""
             _take_files(kept)

@@ -12,6 +12,7 @@ from cellcutter_core.choices.other_images import images_of, take_in
 from cellcutter_core.choices.uploads import store_upload
 from pages.shared import panels, state
 from pages.shared.caching import cached_other_images, cached_steps
+from pages.shared.person import person
 
 TURN = "train_others_turn"
 REFUSED = "train_others_refused"
@@ -63,7 +64,7 @@ def _add() -> None:
 def _take(given: Sequence[Any]) -> None:
     """Keep the uploaded files that can be trained on; remember why the others were refused."""
     first, chosen = cached_steps.image(), state.choices()
-    kept = [store_upload(file.name, file.getvalue()) for file in given]
+    kept = [store_upload(file.name, file.getvalue(), person=person()) for file in given]
     together, apart = images_of(kept, chosen)
     refused = list(apart)
     for source in together:

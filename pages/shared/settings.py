@@ -27,7 +27,7 @@ def setting(
     settings = getattr(state.choices().config, group)
     field = type(settings).model_fields[name]
     value = getattr(settings, name)
-    title = label or name.replace("_", " ")
+    title = label or name.replace("_", " ").capitalize()
     kinds = get_args(field.annotation)
     if type(None) in kinds:
         _optional(group, name, title, field, value, disabled=disabled)

@@ -83,7 +83,7 @@ LIMIT = 300.0
 """Seconds that anybody waits for anything."""
 CHECKED = 200
 """How many different masks are computed again to compare."""
-SLIDERS = {"prior": "prior", "max weight": "max_weight", "sigma": "sigma"}
+SLIDERS = {"Prior": "prior", "Max weight": "max_weight", "Sigma": "sigma"}
 OTHER_PAGES = ("Overview", "Data", "Cells")
 NOISE_SIDE = 2048
 IDS = re.compile(rb"\b\d{8}-\d{6}-[a-z0-9]{13}\b|own-\d+\.npz")
@@ -295,10 +295,10 @@ class Noisy(Person):
         """Ask for one cut after the other, until cancelled."""
         rng = random.Random(self.seed)
         while True:
-            options = list(self.visitor.one("slider", "prior").options)
-            others = [one for one in options if one != self.visitor.stop_of("prior")]
+            options = list(self.visitor.one("slider", "Prior").options)
+            others = [one for one in options if one != self.visitor.stop_of("Prior")]
             middle = others[len(others) // 4 : -len(others) // 4]
-            await self.visitor.slide("prior", rng.choice(middle))
+            await self.visitor.slide("Prior", rng.choice(middle))
             await self.visitor.settled(limit=LIMIT)
             await self.timed("cut of noise", "noise", self.visitor.click("Compute"))
 

@@ -47,14 +47,14 @@ def await_all(*parts: Coroutine[Any, Any, Any]) -> list[Any]:
 
 async def mask_of(visitor: Visitor, stop: int) -> tuple[MaskSettings, np.ndarray]:
     """Move the slider of the prior; return the settings and the mask that are shown at the end."""
-    option = visitor.one("slider", "prior").options[stop]
-    await visitor.slide("prior", option)
+    option = visitor.one("slider", "Prior").options[stop]
+    await visitor.slide("Prior", option)
     await visitor.settled(limit=LONGEST)
     pictures = [one.what.bytes for one in visitor.came if one.kind == "bidi_component"]
     white = [np.asarray(Picture.open(io.BytesIO(one[32:]))) for one in pictures if len(one) > 32]
-    assert visitor.stop_of("prior") == option
+    assert visitor.stop_of("Prior") == option
     prior, max_weight, sigma = (
-        float(visitor.stop_of(name)) for name in ("prior", "max weight", "sigma")
+        float(visitor.stop_of(name)) for name in ("Prior", "Max weight", "Sigma")
     )
     settings = MaskSettings(automatic=False, prior=prior, max_weight=max_weight, sigma=sigma)
     return settings, white[-1][..., 0] > 127

@@ -63,6 +63,7 @@ def test_without_variables_only_the_memory_of_an_image_the_free_disk_and_the_wor
         "person_runs": None,
         "person_disk": None,
         "person_seconds": None,
+        "upload_days": None,
         "workers": 1,
     }
 
@@ -78,6 +79,7 @@ def test_every_limit_is_read_from_its_variable(monkeypatch):
         "person_runs": ("20", 20),
         "person_disk": ("5GB", 5_000_000_000),
         "person_seconds": ("14400", 14_400),
+        "upload_days": ("30", 30),
         "workers": ("2", 2),
     }
     assert given.keys() == Limits.model_fields.keys()

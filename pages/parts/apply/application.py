@@ -28,6 +28,7 @@ from pages.shared.image_table import (
     say_remarks,
     say_what_is_wrong,
 )
+from pages.shared.person import person
 from pages.shared.run_troubles import end_of_log
 from pages.shared.run_words import format_duration, scene_in_words
 from pages.shared.viewer.frame import linked_panes
@@ -75,7 +76,7 @@ def choose_images(run: Run) -> None:
         )
     if start:
         with panels.show_errors():
-            sources = [store_upload(one.name, one.getvalue()) for one in given]
+            sources = [store_upload(one.name, one.getvalue(), person=person()) for one in given]
             _begin(run, [file_of(source) for source in sources], formats, how)
     if start_whole:
         with panels.show_errors(), st.spinner("Reading the whole image …"):
@@ -100,7 +101,7 @@ def _titles(file_id: str, _given: Any) -> list[str]:
     """Return name and shape of each image in an uploaded file that holds several; else empty."""
     del file_id
     with suppress(ValueError):  # Starting says what is wrong with the file.
-        return image_titles(file_of(store_upload(_given.name, _given.getvalue())))
+        return image_titles(file_of(store_upload(_given.name, _given.getvalue(), person=person())))
     return []
 
 

@@ -14,6 +14,7 @@ from cellcutter_core.choices.uploads import file_of, store_upload
 from cellcutter_core.export import label_file
 from cellcutter_core.markers.finding import Nuclei, marker_points, read_markers
 from pages.shared import panels, python_code, state
+from pages.shared.person import person
 
 
 def from_file(
@@ -30,7 +31,7 @@ def from_file(
         if given is None:
             return
         with panels.complaints():
-            file = file_of(store_upload(given.name, given.getvalue()))
+            file = file_of(store_upload(given.name, given.getvalue(), person=person()))
             source = state.choices().source
             left_out: list[str] = []
             regions = read_markers(

@@ -64,9 +64,9 @@ def run_settings(*, collapsed: bool) -> None:
                 "the training.",
             )
             with st.container(width=150):
-                setting("training", "epochs", label="Epochs")
+                setting("training", "epochs")
             with st.container(width=150):
-                setting("training", "seed", label="Seed")
+                setting("training", "seed")
             base, changed = base_of(config), n_changed(config)
             st.button(
                 f"Back to {base}",
@@ -137,8 +137,8 @@ def other_settings(group: str) -> None:
     for row in range(0, len(names), 3):
         for column, name in zip(st.columns(3), names[row : row + 3], strict=False):
             with column:
-                label = LABELS.get(name, name.replace("_", " ").capitalize())
-                setting(group, name, label=label, disabled=_is_fixed(config, group, name))
+                is_fixed = _is_fixed(config, group, name)
+                setting(group, name, label=LABELS.get(name), disabled=is_fixed)
 
 
 def _is_fixed(config: Config, group: str, name: str) -> bool:

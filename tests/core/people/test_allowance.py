@@ -62,7 +62,9 @@ def test_deleted_runs_take_a_persons_disk_until_they_are_removed(monkeypatch):
     run = new_run("a")
     (run.path / "large").write_bytes(bytes(2_000_000))
     monkeypatch.setenv("CELLCUTTER_PERSON_DISK", "2MB")
-    with pytest.raises(ValueError, match=r"your runs take 2 MB of the 2 MB"):
+    with pytest.raises(
+        ValueError, match=r"your runs take 2 MB and your uploads 0 bytes of the 2 MB"
+    ):
         path_for("a")
     path_for("b")
     delete_run(run.id)
