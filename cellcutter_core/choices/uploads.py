@@ -33,7 +33,7 @@ _cleared_at: float | None = None
 
 
 def store_upload(name: str, content: bytes, *, person: str = "") -> Source:
-    """Store an uploaded file; the same content is stored once.
+    """Store an uploaded file; the same content under the same name is stored once.
 
     On a server that keeps unused uploads for a time only, old ones are removed now and then.
 
@@ -57,7 +57,7 @@ def store_upload(name: str, content: bytes, *, person: str = "") -> Source:
     source = Source(kind="file", name=safe_name(name), digest=digest)
     path = file_of(source)
     is_new = not path.exists()
-    if person and digest not in uploads_of(person):
+    if person and (is_new or digest not in uploads_of(person)):
         check_disk_for(person, len(content))
         note_upload(person, digest)
     if not is_new:

@@ -45,10 +45,12 @@ def test_the_uploads_of_a_person_count_once_and_are_limited(monkeypatch):
     monkeypatch.setenv("CELLCUTTER_PERSON_DISK", "3kB")
     monkeypatch.setenv("CELLCUTTER_UPLOAD_DAYS", "30")
     first = store_upload("a.tif", b"a" * 2000, person="ann")
-    assert store_upload("b.tif", b"a" * 2000, person="ann").digest == first.digest
+    assert store_upload("a.tif", b"a" * 2000, person="ann") == first
     assert uploads_of("ann") == [first.digest]
     check_disk_for("ann")
     message = "your runs take 0 bytes and your uploads 4 KB of the 3 KB.*removed after 30 days"
+    with pytest.raises(ValueError, match="your uploads 4 KB"):
+        store_upload("b.tif", b"a" * 2000, person="ann")
     with pytest.raises(ValueError, match=message):
         store_upload("c.tif", b"c" * 2000, person="ann")
     assert uploads_of("ann") == [first.digest]
