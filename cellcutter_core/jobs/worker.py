@@ -15,7 +15,7 @@ from cellcutter_core.jobs.kinds import job_at
 from cellcutter_core.processes.ending import asked_to_end, lower_priority
 
 # A job lasts for minutes, and people wait for the answers of the server and its child processes.
-PRIORITY = 10
+PRIORITY = 15
 
 
 def main(arguments: list[str]) -> int:

@@ -232,13 +232,12 @@ def soon_mask(note: DeltaGenerator | None = None) -> tuple[NDArray[np.bool_], fl
     Raises
     ------
     NotYet
-        If it is not computed yet and the region is large, or it takes long for a small one. Then
-        its computation goes on.
+        If it is not computed yet and the region is large, or others' cuts have to wait, or it takes
+        long for a small one. Then its computation goes on.
     """
-    if _is_cut_late():
+    if _is_cut_late() or must_wait():
         return known_mask()
-    most = 0.0 if must_wait() else PREVIEW_AFTER
-    return waited(lambda: known_mask(ask=True), note, most=most)
+    return waited(lambda: known_mask(ask=True), note, most=PREVIEW_AFTER)
 
 
 def mask() -> NDArray[np.bool_]:
