@@ -41,6 +41,7 @@ import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -508,7 +509,7 @@ def check_masks(movers: Sequence[Person], record: Record, *, seed: int) -> tuple
             whole = open_source(Source.model_validate_json(source))
             image = cut_out(whole, interesting_region(whole))
             cells[source] = image.pixels[..., list(image.cell)]
-        find = preview_mask if is_preview else mask_channels
+        find = partial(preview_mask, rough=True) if is_preview else mask_channels
         mask = find(cells[source], settings)
         for picture in shown[key]:
             rgb = np.asarray(Picture.open(io.BytesIO(picture[32:])))

@@ -21,6 +21,8 @@ PATIENCE = 0.1
 REST = 0.3
 # A computation that takes longer than this many seconds can be cancelled.
 CANCEL_AFTER = 2.0
+# How long a computation that may not wait takes until it makes room for another one, in seconds.
+SLOW = 0.5
 # How far the priority of a computation that may wait is below that of the others.
 BEHIND = 5
 
@@ -62,7 +64,7 @@ class Cancelled(ValueError):
 @cache
 def _calls(nice: int) -> Calls:
     """Return the child processes of this server that have this priority."""
-    return Calls(nice=nice)
+    return Calls(nice=nice) if nice else Calls(slow=SLOW)
 
 
 def aside(
