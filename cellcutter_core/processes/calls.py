@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from cellcutter_core.processes.child import Child
+from cellcutter_core.processes.child import Child, ChildEnded
 from cellcutter_core.processes.threads import Threads
 
 # More children than this cost memory without saving time.
@@ -94,9 +94,9 @@ class Calls:
 
     @property
     def are_many(self) -> bool:
-        """Whether more calls are pending than may run at once."""
+        """Whether more calls are pending than may run at once, slow ones not counted."""
         with self._lock:
-            return len(self._going) > self._n
+            return sum(not call.has_made_room for call in self._going.values()) > self._n
 
     def ask(self, key: str, function: Callable[..., Any], *args: Any) -> Call:
         """Call a function in a child, or join a pending call with the same key.
@@ -134,6 +134,14 @@ class Calls:
         self._places.acquire()
         try:
             self._let_answer(call, function, args)
+        except Exception as error:
+            # No process could be started, for example.
+            with self._lock:
+                if not call.future.done():
+                    self._going.pop(call.key, None)
+                    call.future.set_exception(
+                        ValueError(f"the computation could not be started: {error}")
+                    )
         finally:
             with self._lock:
                 call.child = None
@@ -162,7 +170,7 @@ class Calls:
             n_before = child.n_answers
             try:
                 answer = child.call(function, *args)
-            except EOFError:
+            except ChildEnded:
                 child.close()
                 if too_long.is_set():
                     error = ValueError(

@@ -47,6 +47,10 @@ def end(process: subprocess.Popen[Any]) -> int:
     return code
 
 
+class ChildEnded(EOFError):
+    """Raised if a child process has ended before it answered."""
+
+
 class Child:
     """One child process, started at once.
 
@@ -75,7 +79,7 @@ class Child:
 
         Raises
         ------
-        EOFError
+        ChildEnded
             If the child has ended.
         Exception
             Whatever the function raises.
@@ -86,15 +90,15 @@ class Child:
             pickle.dump((function, args), self._process.stdin, pickle.HIGHEST_PROTOCOL)
             self._process.stdin.flush()
             answer, seconds = pickle.load(self._process.stdout)
-        except (BrokenPipeError, pickle.UnpicklingError) as error:
-            raise EOFError("the child process has ended") from error
+        except (BrokenPipeError, EOFError, pickle.UnpicklingError) as error:
+            raise ChildEnded("the child process has ended") from error
         self.n_answers += 1
         if isinstance(answer, BaseException):
             raise answer
         return answer, seconds
 
     def kill(self) -> None:
-        """End it at once, whatever it is doing. A `call` that waits for it raises an EOFError."""
+        """End it at once, whatever it does. A `call` that waits for it raises a `ChildEnded`."""
         self._process.kill()
 
     def close(self) -> None:

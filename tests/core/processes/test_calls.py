@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from patience import LONGEST
 
+from cellcutter_core.processes import calls as calls_module
 from cellcutter_core.processes import child as child_module
 from cellcutter_core.processes.calls import Calls
 from cellcutter_core.processes.child import Child
@@ -97,6 +99,25 @@ def test_a_call_that_takes_too_long_is_ended_and_told() -> None:
 def test_a_child_that_went_down_is_said_and_the_next_one_is_another(calls: Calls) -> None:
     with pytest.raises(ValueError, match="choose a smaller region"):
         calls.ask("crash", os._exit, 1).result(LONGEST)
+    assert calls.ask("right", int, "7").result(LONGEST)[0] == 7
+
+
+def test_a_function_may_meet_the_end_of_a_file(calls: Calls) -> None:
+    with pytest.raises(EOFError, match="Ran out of input"):
+        calls.ask("cut", pickle.loads, b"").result(LONGEST)
+    assert calls.ask("right", int, "7").result(LONGEST)[0] == 7
+
+
+def test_a_child_that_cannot_be_started_is_said(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_more(_: int) -> Child:
+        raise BlockingIOError("no more processes")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(calls_module, "Child", no_more)
+        with pytest.raises(ValueError, match=r"could not be started: no more processes"):
+            calls.ask("right", int, "7").result(LONGEST)
     assert calls.ask("right", int, "7").result(LONGEST)[0] == 7
 
 
