@@ -1,7 +1,5 @@
 """Show where there are cells: the mask, its settings, and the masks of other settings."""
 
-from contextlib import suppress
-
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
@@ -15,7 +13,7 @@ from pages.parts.mask.controls import suit, switch, take
 from pages.parts.mask.grid import PARAMETERS, mask_grid
 from pages.shared import panels, python_code, state
 from pages.shared.caching import cached_steps
-from pages.shared.caching.in_child import NotYet, rest
+from pages.shared.caching.in_child import Cancelled, NotYet, rest
 from pages.shared.settings import setting
 from pages.shared.sharing import share
 from pages.shared.viewer.frame import linked_panes
@@ -123,7 +121,13 @@ panels.footer("mask", python_code.mask_code(cells, state.choices(), image, edite
 
 if pending:
     rest()
-    with suppress(ValueError):  # The next rerun of the page shows the error.
+    try:
         if not cached_steps.better_preview(note):
             cached_steps.timed_mask(note)
-    st.rerun()
+    except Cancelled:
+        st.rerun()
+    except ValueError as error:
+        # A rerun would compute it again, and fail again.
+        note.error(str(error), icon=":material/error:")
+    else:
+        st.rerun()

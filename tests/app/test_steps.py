@@ -709,6 +709,31 @@ def test_previews_are_shown_only_where_the_cut_takes_long(
     assert list(dict.fromkeys([*seen, "mask"])) == shown
 
 
+@pytest.mark.parametrize("failing", ["better_preview", "timed_mask"])
+def test_a_mask_that_cannot_be_computed_is_told_beside_its_preview(
+    monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    app = by_hand(opened("mask"))
+    n_failed = 0
+
+    def fail(note: Any = None) -> Any:
+        nonlocal n_failed
+        n_failed += 1
+        raise ValueError("the computation ended without an answer")
+
+    def never(*, ask: bool = False) -> Any:
+        raise NotYet("aside_mask", "mask")
+
+    monkeypatch.setattr(cached_steps, "known_mask", never)
+    monkeypatch.setattr(cached_steps, "LARGEST_WITHOUT_PREVIEW", 0)
+    monkeypatch.setattr(cached_steps, failing, fail)
+    slider = app.select_slider(key="mask_prior")
+    slider.set_value(float(slider.options[20])).run()
+    assert n_failed == 1
+    assert any("without an answer" in error.value for error in app.error)
+    assert metric(app, "Time") == "preview"
+
+
 def test_a_mask_that_was_cancelled_is_computed_when_asked_for() -> None:
     app = opened("mask")
     key = keys(chosen(app), edits=markers_digest(None))["mask"]

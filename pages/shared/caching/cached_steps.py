@@ -216,8 +216,13 @@ def known_mask(*, ask: bool = False) -> tuple[NDArray[np.bool_], float]:
     NotYet
         If it is not computed yet. With `ask`, the computation has been started.
     """
-    given = state.edited_markers() is not None
-    return _mask(step_keys()["mask"], image(), state.choices().config, markers(), given, ask)
+    given, config = state.edited_markers() is not None, state.choices().config
+    if config.mask.automatic:
+        found = markers()
+    else:
+        # The cut by hand does not look at markers, and without a nucleus channel they need a mask.
+        found = Nuclei(np.zeros(image().shape, np.int32), np.zeros((0, 2), np.int32))
+    return _mask(step_keys()["mask"], image(), config, found, given, ask)
 
 
 def _is_cut_late() -> bool:
@@ -245,7 +250,7 @@ def mask() -> NDArray[np.bool_]:
     return timed_mask()[0]
 
 
-@kept(4)
+@kept(16)
 def _mask_preview(
     key: str, rough: bool, _image: Image, _config: Config, _ask: bool
 ) -> NDArray[np.bool_]:
@@ -268,15 +273,13 @@ def rough_preview(note: DeltaGenerator | None = None) -> NDArray[np.bool_]:
 
 def better_preview(note: DeltaGenerator | None = None) -> bool:
     """Compute the better approximation, for a large region. Return whether there is a new one."""
-    if not _is_cut_late():
-        return False
     key, config = step_keys()["mask"], state.choices().config
-    try:
-        _mask_preview(key, False, image(), config, False)
-    except NotYet:
-        waited(lambda: _mask_preview(key, False, image(), config, True), note)
-        return True
-    return False
+    # Asked once: where many visitors look at large regions, it may have been forgotten again.
+    if not _is_cut_late() or st.session_state.get("better_preview") == key:
+        return False
+    waited(lambda: _mask_preview(key, False, image(), config, True), note)
+    st.session_state["better_preview"] = key
+    return True
 
 
 @kept(4)

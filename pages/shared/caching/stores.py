@@ -20,7 +20,7 @@ from pages.shared import state
 
 # Seconds after a visitor leaves until memory is handed back; all their results are freed by then.
 SETTLE = 5.0
-# Seconds between two collections of garbage.
+# Seconds between two collections of garbage, at least.
 COLLECTED_EVERY = 10.0
 
 
@@ -74,8 +74,9 @@ def collect_garbage() -> None:
     """Free what visitors have left behind, unless that was done a moment ago.
 
     Nobody is served meanwhile: with thirty visitors it takes 0.1 s. So Streamlit's own collection,
-    after each run of a page, is off (`runner.postScriptGC`). The 140,000 objects that modules hold
-    are passed over, once more modules are loaded.
+    after each run of a page, is off (`runner.postScriptGC`). What fragments leave is collected
+    after the next run of a page, or before by Python, as it sees fit. The 140,000 objects that
+    modules hold are passed over, once more modules are loaded.
     """
     global _n_modules, _collected_at
     are_new = len(sys.modules) > _n_modules
