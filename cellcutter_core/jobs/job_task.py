@@ -27,15 +27,16 @@ from cellcutter_core.jobs.kinds import Job, job_at
 from cellcutter_core.jobs.warm_process import SPARE
 from cellcutter_core.processes.child import environment, module_command
 from cellcutter_core.runs.job_folder import JobFolder, NotWritten
-from cellcutter_core.runs.lock import Holder, holder
+from cellcutter_core.runs.lock import FORGOTTEN_AFTER, Holder, holder
 
 # Seconds that a job may take to stop by itself, which it does after its present step or the
 # prediction of an epoch. Then it gets a SIGTERM. Steps are stored before a prediction.
 GRACE = 30.0
 # Seconds from SIGTERM to SIGKILL.
 LAST_GRACE = 5.0
-# Seconds after which a process is given up that is still there: no signal reaches it.
-LONGEST_END = 120.0
+# Seconds after which a process is given up that is still there: no signal reaches it. By then the
+# lock of a lost machine has been forgotten.
+LONGEST_END = FORGOTTEN_AFTER
 _LOOK_EVERY = 0.25
 # How much of a log is read to find its last line, in bytes.
 _END_OF_LOG = 1 << 16
@@ -137,7 +138,10 @@ def _run_child(job: Job, ticket: str) -> bool:
         _running_here[path] = job.what
         after.callback(_running_here.pop, path, None)
         _wait(child, job)
-        if child.returncode and holder(folder.path) is not None:
+        by = holder(folder.path)
+        # Where nothing tells whether a process exists, the lock of the dead child is still there.
+        is_own = by is not None and (by.pid, by.host) == (child.pid, socket.gethostname())
+        if child.returncode and by is not None and not is_own:
             return False
         if child.returncode:
             _record_end(job, ticket)

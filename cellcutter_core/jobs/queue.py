@@ -59,6 +59,9 @@ class Jobs:
         self._waiting: list[Waiting] = []
         # What the executor has: absolute path of a job → its task.
         self._submitted: dict[str, Future[None]] = {}
+        # Tickets of jobs that are being submitted, and why the executor refused some of these.
+        self._submitting: set[str] = set()
+        self._refused: dict[str, str] = {}
         self._turns = Turns()
         self._watches = False
         self._lock = threading.RLock()
@@ -85,7 +88,8 @@ class Jobs:
         ------
         ValueError
             If it is already running or queued, nothing is left to do, its run is of an earlier
-            version or of another person, or a limit of the server is reached.
+            version or of another person, a limit of the server is reached, or the executor
+            refuses it.
         """
         path = _key(folder)
         job = job_at(path, **wanted)
@@ -104,19 +108,18 @@ class Jobs:
             me = {"server": _SERVER, "pid": os.getpid(), "host": socket.gethostname()}
             folder.record("queued", ticket=ticket, **me, **values)
             self._waiting.append(Waiting(path, ticket, job.owner, line))
-        refused = self._submit_next()
-        if path in refused:
-            raise ValueError(refused[path])
+            self._submitting.add(ticket)
+        try:
+            self._submit_next()
+        finally:
+            with self._lock:
+                self._submitting.discard(ticket)
+                refused = self._refused.pop(ticket, None)
+        if refused is not None:
+            raise ValueError(refused)
 
-    def _submit_next(self) -> dict[str, str]:
-        """Give jobs to the executor while it has a free worker.
-
-        Returns
-        -------
-        dict of str to str
-            Path of each job that it refused → why.
-        """
-        refused: dict[str, str] = {}
+    def _submit_next(self) -> None:
+        """Give jobs to the executor while it has a free worker; note those that it refuses."""
         # One thread at a time. The executor may take seconds, during which pages ask for places.
         with self._submits:
             # Each turn takes one job off those that wait.
@@ -127,11 +130,12 @@ class Jobs:
                     # It would refuse the others as well, and each refusal may take seconds.
                     with self._lock:
                         all_waiting, self._waiting = self._waiting, []
-                    refused = {one.path: _refuse(one, error) for one in all_waiting}
+                        # Whoever submitted one of them now is told. The others find it recorded.
+                        told = {one.ticket: _refuse(one, error) for one in all_waiting}
+                        self._refused |= {t: told[t] for t in told if t in self._submitting}
                     break
                 self._take(job, task)
         self._watch_workers()
-        return refused
 
     def _next(self) -> Waiting | None:
         """Return the job that comes next, if a worker is free; it stays among those that wait."""
@@ -146,15 +150,13 @@ class Jobs:
     def _take(self, job: Waiting, task: Future[None]) -> None:
         """Note that the executor has a job, unless the job was cancelled in the meantime."""
         with self._lock:
-            is_cancelled = job not in self._waiting
-            if not is_cancelled:
+            if job in self._waiting:
                 self._waiting.remove(job)
-                self._turns.take(job)
-                self._submitted[job.path] = task
-        if is_cancelled:
-            task.cancel()
-        else:
-            task.add_done_callback(partial(self._on_task_done, job))
+            elif task.cancel():
+                return
+            self._turns.take(job)
+            self._submitted[job.path] = task
+        task.add_done_callback(partial(self._on_task_done, job))
 
     def _on_task_done(self, job: Waiting, task: Future[None]) -> None:
         _record_lost(task, job.path, job.ticket)
