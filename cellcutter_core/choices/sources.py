@@ -15,7 +15,7 @@ import numpy as np
 from cellcutter_core.choices.choices import Choices, Source
 from cellcutter_core.choices.draft import markers_digest
 from cellcutter_core.choices.of_run import described
-from cellcutter_core.choices.uploads import file_of, files_of, store_upload
+from cellcutter_core.choices.uploads import file_of, files_of, keep_young, store_upload
 from cellcutter_core.images.contents import TooLarge
 from cellcutter_core.images.file_sets.channel_files import read_channel_files
 from cellcutter_core.images.file_sets.channel_names import ChannelNames
@@ -98,6 +98,7 @@ def open_source(source: Source) -> Image:
     ValueError
         As `read_source`, and if an image that is too large can only be read whole.
     """
+    keep_young(source)
     try:
         return read_source(source)
     except TooLarge as error:

@@ -21,7 +21,7 @@ from cellcutter_core.images.drawn_shapes import is_drawn
 from cellcutter_core.images.guesses.label_images import shows_labels
 from cellcutter_core.images.readers import read_contents
 from cellcutter_core.limits import check_room, limits
-from cellcutter_core.people.allowance import check_disk_for, note_upload, uploads_of
+from cellcutter_core.people.allowance import check_disk_for, forget_upload, note_upload, uploads_of
 from cellcutter_core.runs.folder import DRAFTS, UPLOADS, make_folder, runs_folder
 
 CLEARED_EVERY = 3600.0
@@ -56,21 +56,24 @@ def store_upload(name: str, content: bytes, *, person: str = "") -> Source:
     digest = hashlib.sha256(content).hexdigest()
     source = Source(kind="file", name=safe_name(name), digest=digest)
     path = file_of(source)
-    is_new = not path.exists()
-    if person and (is_new or digest not in uploads_of(person)):
+    if person and digest not in uploads_of(person):
         check_disk_for(person, len(content))
-        note_upload(person, digest)
-    if not is_new:
-        # It is as young as a new one.
-        with contextlib.suppress(OSError):
-            os.utime(path.parent)
-    else:
+    keep_young(source)
+    if not path.exists():
         check_room(runs_folder(), 0)
         make_folder(path.parent)
         with atomic(path) as temporary:
             temporary.write_bytes(content)
+    note_upload(person, digest)
     _clear_now_and_then()
     return source
+
+
+def keep_young(source: Source) -> None:
+    """Let the files of an image count as stored now, because somebody uses them."""
+    for file in files_of(source):
+        with contextlib.suppress(OSError):
+            os.utime(file.parent)
 
 
 def remove_old_uploads() -> int:
@@ -100,6 +103,7 @@ def remove_old_uploads() -> int:
         # Somebody may have stored it again by now.
         if one.name not in used and _changed(one) < then:
             shutil.rmtree(one, ignore_errors=True)
+            forget_upload(one.name)
             n_removed += 1
     return n_removed
 

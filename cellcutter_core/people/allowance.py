@@ -72,6 +72,8 @@ def check_room_for(person: str, n_new: int) -> None:
 def check_disk_for(person: str, n_bytes: int = 0) -> None:
     """Refuse to store more for a person whose runs and uploads take too much disk.
 
+    Uploads count on a server that removes those that nothing uses, see `Limits.upload_days`.
+
     Parameters
     ----------
     person : str
@@ -88,18 +90,24 @@ def check_disk_for(person: str, n_bytes: int = 0) -> None:
     folder = runs_folder()
     runs = sum(disk_used(folder / run.id) for run in _of(person, list_runs()[0]))
     runs += sum(disk_used(folder / DELETED / run.id) for run in _of(person, deleted_runs()))
-    noted = uploads_of(person)
-    uploads = sum(disk_used(folder / UPLOADS / digest) for digest in noted)
-    if runs + uploads + n_bytes >= allowed.person_disk:
-        after = ""
-        if allowed.upload_days is not None:
-            after = f"; uploads that no run uses are removed after {allowed.upload_days} days"
+    uploads, days = 0, allowed.upload_days
+    # Where uploads are never removed, they would keep a person out for good.
+    if days is not None:
+        uploads = n_bytes + sum(_size(folder / UPLOADS / digest) for digest in uploads_of(person))
+    if runs + uploads >= allowed.person_disk:
+        after = f"; uploads that no run uses are removed after {days} days" if uploads else ""
         raise ValueError(
-            f"your runs take {size_in_words(runs)} and your uploads "
-            f"{size_in_words(uploads + n_bytes)} of the {size_in_words(allowed.person_disk)} that "
-            f"each person may have here ({variable('person_disk')} sets it); delete runs on the "
-            f"page Runs and remove them for good there{after}"
+            f"your runs take {size_in_words(runs)} and your uploads {size_in_words(uploads)} of "
+            f"the {size_in_words(allowed.person_disk)} that each person may have here "
+            f"({variable('person_disk')} sets it); delete runs on the page Runs and remove them "
+            f"for good there{after}"
         )
+
+
+def _size(upload: Path) -> int:
+    """The size of an upload. Others may have stored it under other names; each counts one copy."""
+    files = list(upload.iterdir()) if upload.is_dir() else []
+    return max((file.stat().st_size for file in files), default=0)
 
 
 def uploads_of(person: str) -> list[str]:
@@ -123,6 +131,12 @@ def note_upload(person: str, digest: str) -> None:
     make_folder(_noted(person))
     with atomic(_noted(person) / digest) as temporary:
         temporary.touch()
+
+
+def forget_upload(digest: str) -> None:
+    """Note that an upload was removed, for all who stored it."""
+    for note in (runs_folder() / FOLDER).glob(f"*/uploads/{digest}"):
+        note.unlink(missing_ok=True)
 
 
 def _noted(person: str) -> Path:

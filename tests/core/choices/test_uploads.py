@@ -9,6 +9,7 @@ import pytest
 from cellcutter_core.choices import uploads
 from cellcutter_core.choices.choices import Choices
 from cellcutter_core.choices.draft import Draft
+from cellcutter_core.choices.sources import open_source
 from cellcutter_core.choices.uploads import file_of, remove_old_uploads, store_upload
 from cellcutter_core.people.allowance import check_disk_for, uploads_of
 
@@ -49,8 +50,9 @@ def test_the_uploads_of_a_person_count_once_and_are_limited(monkeypatch):
     assert uploads_of("ann") == [first.digest]
     check_disk_for("ann")
     message = "your runs take 0 bytes and your uploads 4 KB of the 3 KB.*removed after 30 days"
-    with pytest.raises(ValueError, match="your uploads 4 KB"):
-        store_upload("b.tif", b"a" * 2000, person="ann")
+    # A copy under another name, which others may have made, counts once.
+    store_upload("b.tif", b"a" * 2000)
+    check_disk_for("ann")
     with pytest.raises(ValueError, match=message):
         store_upload("c.tif", b"c" * 2000, person="ann")
     assert uploads_of("ann") == [first.digest]
@@ -60,6 +62,9 @@ def test_the_uploads_of_a_person_count_once_and_are_limited(monkeypatch):
         store_upload("c.tif", b"c" * 2000, person="ann")
     store_upload("d.tif", b"d" * 20_000)
     assert uploads_of("") == []
+    # Where nothing is removed, nobody is kept out for good.
+    monkeypatch.delenv("CELLCUTTER_UPLOAD_DAYS")
+    store_upload("c.tif", b"c" * 2000, person="ann")
 
 
 def test_old_uploads_that_nothing_names_are_removed(folder, monkeypatch):
@@ -92,6 +97,22 @@ def test_an_upload_that_is_stored_again_is_young_again(monkeypatch):
     store_upload("a.tif", b"a.tif")
     assert remove_old_uploads() == 0
     assert is_there(source)
+
+
+def test_an_upload_that_is_opened_is_young_again(monkeypatch):
+    monkeypatch.setenv("CELLCUTTER_UPLOAD_DAYS", "30")
+    source = stored("a.tif", 31)
+    with pytest.raises(ValueError, match=r"a\.tif"):
+        open_source(source)
+    assert remove_old_uploads() == 0
+
+
+def test_a_removed_upload_counts_for_nobody_any_more(monkeypatch):
+    monkeypatch.setenv("CELLCUTTER_UPLOAD_DAYS", "30")
+    source = store_upload("a.tif", b"a", person="ann")
+    age(file_of(source).parent, 31)
+    assert remove_old_uploads() == 1
+    assert uploads_of("ann") == []
 
 
 def test_without_the_variable_uploads_stay():
