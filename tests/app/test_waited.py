@@ -13,10 +13,10 @@ def waiting_page() -> None:
 
     import streamlit as st
 
-    from cellcutter_core.processes.calls import Call
+    from cellcutter_core.processes.calls import Call, Calls
     from pages.shared.caching.in_child import NotYet, waited
 
-    call = Call("key")
+    call = Call("key", Calls(1))
     threading.Timer(2.0, call.future.set_result, [(7, 0.0)]).start()
     n_asked = 0
 
