@@ -1,6 +1,5 @@
 """Fixtures that every test may use, and the order in which tests run."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +45,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return LONG_FILES.index(name) if name in LONG_FILES else len(LONG_FILES)
 
     items.sort(key=place)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """One process more than cores: a third of the time, tests wait for processes of their own."""
-    return (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(optionalhook=True)

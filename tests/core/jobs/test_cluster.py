@@ -128,7 +128,9 @@ def test_a_run_of_a_lost_worker_goes_on_from_its_last_epoch_on_the_other(
     os.kill(child, signal.SIGSTOP)  # So that the worker cannot see its child end.
     processes.kill(first)
     os.killpg(child, signal.SIGKILL)
-    done = run.load_state().epochs_done
+    state = run.load_state()
+    # All steps of the next epoch may be done, and only its prediction be missing.
+    done = state.epochs_done + (len(state.unfinished) == TINY.training.steps)
     assert 2 <= done < 60
     until(lambda: len(starts(run)) == 2)
     assert worker_of(run) == processes.workers[0].pid
