@@ -8,12 +8,13 @@ An empty name of a person means a server for one person, who may do everything.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Protocol, TypeVar
 
-from cellcutter_core.people.person import FOLDER
-from cellcutter_core.runs.folder import RunSummary, find_run, runs_folder, valid_id
+from cellcutter_core.people.person import folder_of, note, noted
+from cellcutter_core.runs.folder import RunSummary, find_run, valid_id
 from cellcutter_core.runs.store import Run
+
+_OPENED = "opened"
 
 
 class Owned(Protocol):
@@ -59,8 +60,7 @@ def open_run(run_id: str, person: str) -> Run:
 
 def opened_by(person: str) -> set[str]:
     """Return the ids of the runs that a person opened by their links."""
-    folder = _opened(person)
-    return {file.name for file in folder.iterdir()} if folder.is_dir() else set()
+    return set(noted(person, _OPENED))
 
 
 def note_opened(run: Run, person: str) -> None:
@@ -71,20 +71,10 @@ def note_opened(run: Run, person: str) -> None:
     ValueError
         If the folder cannot be written.
     """
-    if not run.is_read_only:
-        return
-    file = _opened(person) / run.id
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()
-    except OSError as error:
-        raise ValueError(f"cannot write {file}: {error.strerror}") from error
+    if run.is_read_only:
+        note(person, _OPENED, run.id)
 
 
 def forget_opened(run_id: str, person: str) -> None:
     """Take another person's run off a person's list; the run stays."""
-    (_opened(person) / valid_id(run_id)).unlink(missing_ok=True)
-
-
-def _opened(person: str) -> Path:
-    return runs_folder() / FOLDER / valid_id(person) / "opened"
+    (folder_of(person, _OPENED) / valid_id(run_id)).unlink(missing_ok=True)

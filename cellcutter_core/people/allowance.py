@@ -10,22 +10,20 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from cellcutter_core.files import atomic
 from cellcutter_core.limits import disk_used, limits, size_in_words, variable
-from cellcutter_core.people.person import FOLDER
+from cellcutter_core.people.person import FOLDER, note, noted
 from cellcutter_core.runs.deleted import deleted_runs
 from cellcutter_core.runs.folder import (
     DELETED,
     UPLOADS,
     RunSummary,
     list_runs,
-    make_folder,
     new_run_path,
     runs_folder,
-    valid_id,
 )
 from cellcutter_core.runs.store import Run
 
+_STORED = "uploads"
 DAY = 86_400
 """Seconds over which the time of a person's trainings is added up."""
 
@@ -112,10 +110,7 @@ def _size(upload: Path) -> int:
 
 def uploads_of(person: str) -> list[str]:
     """Return the digests of the uploads that a person stored."""
-    if not person:
-        return []
-    folder = _noted(person)
-    return [file.name for file in folder.iterdir()] if folder.is_dir() else []
+    return noted(person, _STORED) if person else []
 
 
 def note_upload(person: str, digest: str) -> None:
@@ -126,21 +121,14 @@ def note_upload(person: str, digest: str) -> None:
     ValueError
         If the folder cannot be written.
     """
-    if not person:
-        return
-    make_folder(_noted(person))
-    with atomic(_noted(person) / digest) as temporary:
-        temporary.touch()
+    if person:
+        note(person, _STORED, digest)
 
 
 def forget_upload(digest: str) -> None:
     """Note that an upload was removed, for all who stored it."""
-    for note in (runs_folder() / FOLDER).glob(f"*/uploads/{digest}"):
-        note.unlink(missing_ok=True)
-
-
-def _noted(person: str) -> Path:
-    return runs_folder() / FOLDER / valid_id(person) / "uploads"
+    for file in (runs_folder() / FOLDER).glob(f"*/{_STORED}/{digest}"):
+        file.unlink(missing_ok=True)
 
 
 def check_time_for(person: str) -> None:

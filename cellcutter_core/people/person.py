@@ -13,8 +13,9 @@ import os
 import re
 import secrets
 from contextlib import suppress
+from pathlib import Path
 
-from cellcutter_core.runs.folder import runs_folder
+from cellcutter_core.runs.folder import runs_folder, valid_id
 
 COOKIE = "cellcutter_person"
 """Name of the cookie that holds a visitor's secret."""
@@ -86,3 +87,30 @@ def _key() -> bytes:
             f"cannot read or write {file}: {error.strerror}; a server for many people keeps there "
             "the key by which it knows them"
         ) from error
+
+
+def folder_of(person: str, kind: str) -> Path:
+    """Return the folder with an empty file for each name of that kind noted for a person."""
+    return runs_folder() / FOLDER / valid_id(person) / kind
+
+
+def noted(person: str, kind: str) -> list[str]:
+    """Return the names that are noted for a person."""
+    folder = folder_of(person, kind)
+    return [file.name for file in folder.iterdir()] if folder.is_dir() else []
+
+
+def note(person: str, kind: str, name: str) -> None:
+    """Note a name for a person.
+
+    Raises
+    ------
+    ValueError
+        If the folder cannot be written.
+    """
+    file = folder_of(person, kind) / name
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    except OSError as error:
+        raise ValueError(f"cannot write {file}: {error.strerror}") from error
