@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import streamlit as st
 from patience import LONGEST
 from streamlit.testing.v1 import AppTest
 
@@ -38,3 +39,30 @@ def test_a_waiting_page_asks_only_when_there_is_something_new_to_show() -> None:
     assert found == "7"
     # At the start, when one and when two seconds are shown, and at the end; not every 0.1 s.
     assert 2 <= int(n_asked) <= 6
+
+
+def impatient_page() -> None:
+    """Ask for what takes an hour, and show the process that computes it."""
+    import time
+
+    import streamlit as st
+
+    from pages.shared.caching.in_child import NotYet, _pending, aside
+
+    try:
+        aside("mask", "an hour", time.sleep, 3600)
+    except NotYet:
+        call = _pending()["aside_mask"]
+        st.session_state["call"] = call
+
+
+def test_a_visitor_who_leaves_ends_what_is_computed_for_them() -> None:
+    app = AppTest.from_function(impatient_page, default_timeout=LONGEST).run()
+    call = app.session_state["call"]
+    assert not call.future.done()
+    st.cache_resource.clear()  # As at the end of a session.
+    assert call.future.cancelled()
+    # Whoever comes back gets it computed again.
+    app.run()
+    assert not app.session_state["call"].future.done()
+    app.session_state["call"].leave()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from concurrent.futures import CancelledError, wait
+from concurrent.futures import wait
 from functools import cache
 from typing import Any, TypeVar
 
@@ -67,6 +67,17 @@ def _calls(nice: int) -> Calls:
     return Calls(nice=nice) if nice else Calls(slow=SLOW)
 
 
+def _leave(calls: dict[str, Call]) -> None:
+    for call in calls.values():
+        call.leave()
+
+
+@st.cache_resource(scope="session", show_spinner=False, on_release=_leave)
+def _pending() -> dict[str, Call]:
+    """Return this visitor's pending computations by slot; they end with the session."""
+    return {}
+
+
 def aside(
     slot: str,
     key: str,
@@ -100,27 +111,22 @@ def aside(
     slot = f"aside_{slot}"
     if st.session_state.get(f"{slot}_cancelled") == key:
         raise Cancelled(slot)
-    held: Call | None = st.session_state.get(slot)
-    if held is not None and held.key != key:
-        held.leave()
-        del st.session_state[slot]
-        held = None
-    if held is None:
+    pending = _pending()
+    call = pending.get(slot)
+    if call is not None and call.key != key:
+        pending.pop(slot).leave()
+        call = None
+    if call is None:
         if not ask:
             raise NotYet(slot, key)
         calls = _calls(BEHIND if may_wait else 0)
-        held = st.session_state[slot] = calls.ask(key, function, *args)
-    try:
-        found = held.result(PATIENCE)
-    except (TimeoutError, CancelledError):
-        if held.future.cancelled():
-            del st.session_state[slot]
-        raise NotYet(slot, key, held) from None
-    except Exception:
-        del st.session_state[slot]
-        raise
-    del st.session_state[slot]
-    return found
+        call = pending[slot] = calls.ask(key, function, *args)
+    if not wait([call.future], PATIENCE).done:
+        raise NotYet(slot, key, call)
+    pending.pop(slot, None)
+    if call.future.cancelled():
+        raise NotYet(slot, key)
+    return call.result()
 
 
 def must_wait() -> bool:
@@ -130,10 +136,10 @@ def must_wait() -> bool:
 
 def _cancel(slot: str) -> None:
     """In a callback: end the computation in a slot, and do not start it again."""
-    held: Call | None = st.session_state.pop(slot, None)
-    if held is not None:
-        st.session_state[f"{slot}_cancelled"] = held.key
-        held.leave()
+    call = _pending().pop(slot, None)
+    if call is not None:
+        st.session_state[f"{slot}_cancelled"] = call.key
+        call.leave()
 
 
 def ask_again(error: Cancelled) -> None:
