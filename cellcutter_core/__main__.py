@@ -592,9 +592,8 @@ def _write_results(run: Any) -> None:
 
 def _apply(chosen: argparse.Namespace) -> None:
     from cellcutter_core.apply.applying import Trained
-    from cellcutter_core.apply.applying_as_tasks import apply_elsewhere
     from cellcutter_core.apply.applying_to_files import apply_to_files
-    from cellcutter_core.apply.outcomes import SUMMARY, USUAL_FORMATS, Outcome, check_free
+    from cellcutter_core.apply.outcomes import SUMMARY, USUAL_FORMATS, check_free
     from cellcutter_core.choices.sources import channel_names_of
     from cellcutter_core.images.file_sets.given_files import (
         describe_files,
@@ -623,16 +622,17 @@ def _apply(chosen: argparse.Namespace) -> None:
     reading = {**_reading(chosen), **roles, "region": _box(chosen.region)}
     errors = []
     with share_bar() as progress:
-        how = {"scenes": scenes, "formats": formats, "progress": progress, **reading}
-        found: Iterator[tuple[Outcome, list[str]]] = (
-            apply_elsewhere(trained, files, chosen.out, executor, **how)
-            if isinstance(executor, Cluster)
-            else (
-                (outcome, applied.remarks if applied else [])
-                for outcome, applied in apply_to_files(trained, files, chosen.out, **how)
-            )
+        found = apply_to_files(
+            trained,
+            files,
+            chosen.out,
+            scenes=scenes,
+            formats=formats,
+            progress=progress,
+            executor=executor if isinstance(executor, Cluster) else None,
+            **reading,
         )
-        for number, (outcome, remarks) in enumerate(found, 1):
+        for number, outcome in enumerate(found, 1):
             size = format_pixel_size(of_sides(outcome.pixel_height_um, outcome.pixel_width_um))
             done = f"{outcome.cells_in_words}, {outcome.seconds:.1f} s, pixel size {size}"
             said = f"failed: {outcome.error}" if outcome.error else done
@@ -642,7 +642,8 @@ def _apply(chosen: argparse.Namespace) -> None:
             folder = (place if isinstance(place, Path) else place[0]).parent
             file = f"{folder / describe_files(place)}{which}"
             print(f"{number}/{len(files)} {file}: {said}{remark}", flush=True)
-            _tell_remarks(f"{describe_files(place)}{which}", remarks)
+            if outcome.notes:
+                _tell_remarks(f"{describe_files(place)}{which}", [outcome.notes])
             errors.append(outcome.error)
     print(f"Results in {chosen.out}/: {SUMMARY} and the files of each image")
     _tell_failed(errors, "images")

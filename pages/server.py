@@ -27,7 +27,7 @@ def disk_now() -> about_server.Disk:
 def now() -> None:
     """Show device and queue."""
     st.metric("Trains on", cached_runs.trains_on() or "Finding out …")
-    load = about_server.load(cached_runs.jobs())
+    load = about_server.load(*cached_runs.queues())
     with st.container(horizontal=True, gap="large"):
         st.metric("Running jobs", load.running)
         st.metric("Waiting jobs", load.waiting)

@@ -19,18 +19,17 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from cellcutter_core.apply.applied_image import Applied
 from cellcutter_core.apply.applying import Trained
-from cellcutter_core.apply.applying_to_files import apply_to_files
-from cellcutter_core.apply.in_blocks import InBlocks
+from cellcutter_core.apply.applying_to_files import apply_to_files, preview_file
 from cellcutter_core.apply.outcomes import USUAL_FORMATS, Outcome
 from cellcutter_core.config import check_current
-from cellcutter_core.export import png_file
 from cellcutter_core.export.archive import FolderFiles, zipped
 from cellcutter_core.files import atomic
 from cellcutter_core.images.file_sets.given_files import ImageFiles
@@ -40,10 +39,8 @@ from cellcutter_core.runs.job_folder import JobFolder
 from cellcutter_core.runs.job_status import Status, status_of
 from cellcutter_core.runs.lock import alive
 from cellcutter_core.runs.store import Run
-from cellcutter_core.view.render import Rgb, overlay
 
-# The longest side of a preview in pixels: about the width of a column of the page.
-PREVIEW = 900
+PREVIEWS = "previews"
 
 
 @dataclass(frozen=True)
@@ -153,7 +150,7 @@ class Application(JobFolder):
         check_room(runs_folder(), 0)
         path = run.path.absolute() / "applied" / new_run_id()
         try:
-            (path / "previews").mkdir(parents=True)
+            (path / PREVIEWS).mkdir(parents=True)
         except OSError as error:
             raise ValueError(f"cannot write {path}: {error.strerror}") from error
         said = {
@@ -184,7 +181,7 @@ class Application(JobFolder):
 
     def preview(self, name: str, kind: Literal["image", "cells"] = "cells") -> Path:
         """Return the file of a small picture of an image, without or with its cells."""
-        return self.path / "previews" / f"{name}-{kind}.png"
+        return preview_file(self.path / PREVIEWS, name, kind)
 
     def download(self) -> bytes:
         """Return the content of a zip of everything in `results`."""
@@ -233,43 +230,44 @@ def standing(
     return Standing(status, message, ordered, left[0] if left else "", len(names), share)
 
 
-def work(application: Application, *, stop: Callable[[], bool] = lambda: False) -> None:
+def work(
+    application: Application,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    connect: Callable[[], AbstractContextManager[Executor | None]] = nullcontext,
+) -> None:
     """Apply the run to the remaining images, until all are done or it is asked to stop.
+
+    Parameters
+    ----------
+    application : Application
+    stop : callable
+        Whether it is asked to stop; a file in the folder can ask as well.
+    connect : callable
+        Yields where images are worked on, see `apply_to_files`; None for here.
 
     Raises
     ------
     ValueError
-        If the run has no network, which is also recorded, or another process works on this.
+        If the run has no network or there is no connection, which is also recorded, or if another
+        process works on this.
     """
-    with application.worked_on():
+    with application.worked_on(), connect() as executor:
         now = application.progress
         done = {outcome.name for outcome in now.outcomes}
         left = {name: file for name, file in application.files.items() if name not in done}
-        for outcome, applied in apply_to_files(
+        for outcome in apply_to_files(
             Trained(application.run),
             left,
             application.results,
             scenes=application.scenes,
             formats=application.formats,
+            previews=application.path / PREVIEWS,
             earlier=now.outcomes,
             stop=lambda: stop() or application.asked_to_stop,
             progress=lambda name, share: application.record("part", name=name, share=share),
+            executor=executor,
             **application.how,
         ):
-            if applied is not None:
-                application.check_lock()
-                _write_previews(application, outcome.name, applied)
             application.record("image", outcome=asdict(outcome))
         application.record("stopped" if application.progress.n_left else "finished")
-
-
-def _write_previews(application: Application, name: str, applied: Applied | InBlocks) -> None:
-    step = -(-max(applied.labels.shape) // PREVIEW)
-    colors = applied.colors if isinstance(applied, Applied) else None
-    pictures: dict[Literal["image", "cells"], Rgb] = {
-        "image": applied.picture,
-        "cells": overlay(applied.picture, applied.labels, colors=colors),
-    }
-    for kind, picture in pictures.items():
-        with atomic(application.preview(name, kind)) as temporary:
-            temporary.write_bytes(png_file(picture[::step, ::step]))

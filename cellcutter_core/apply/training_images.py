@@ -44,7 +44,7 @@ def write_others(run: Run, *, formats: Sequence[str] = USUAL_FORMATS) -> list[Ou
             write_formats(applied, targets)
             return applied
 
-        done.append(outcome_of(name, other.image.name, find)[0])
+        done.append(outcome_of(name, other.image.name, find))
         run.record("other", outcome=asdict(done[-1]))
     write_summary(folder, done)
     return done

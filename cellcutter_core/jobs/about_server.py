@@ -120,11 +120,11 @@ def memory() -> tuple[int, int] | None:
     return total, available
 
 
-def load(jobs: Jobs) -> Load:
-    """Count the jobs of a queue, and the runs that go on although their server has ended."""
+def load(*queues: Jobs) -> Load:
+    """Count the jobs of queues, and the runs that go on although their server has ended."""
     running: set[str] = set()
     waiting: set[str] = set()
-    for job in jobs.ahead():
+    for job in (job for queue in queues for job in queue.ahead()):
         # One that has just ended stays in the queue until its process is gone.
         there = {"running": running, "queued": waiting}.get(job.progress.status, set())
         there.add(str(job.path.absolute()))

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cellcutter_core.config import check_current
+from cellcutter_core.jobs.executors import Cluster, chosen_scheduler
 from cellcutter_core.runs.job_folder import JobFolder
 from cellcutter_core.runs.store import Run
 
@@ -36,6 +38,9 @@ class Job(ABC):
         What the kind is called in messages.
     file : str
         The file that only folders of this kind have.
+    spreads : bool
+        Whether the work consists of tasks for the workers of a cluster. Then the job itself is
+        executed where the server is.
     folder : Run or Application
 
     Raises
@@ -46,6 +51,7 @@ class Job(ABC):
 
     what: ClassVar[str]
     file: ClassVar[str]
+    spreads: ClassVar[bool] = False
     folder: JobFolder
 
     @abstractmethod
@@ -136,7 +142,7 @@ class Training(Job):
 class Applying(Job):
     """The application of a run's network to the remaining images."""
 
-    what, file = "application", "application.json"
+    what, file, spreads = "application", "application.json", True
     folder: Application
 
     def __init__(self, path: str | Path) -> None:
@@ -159,7 +165,7 @@ class Applying(Job):
     def work(self, *, stop: Callable[[], bool]) -> None:
         from cellcutter_core.apply.application_folder import work
 
-        work(self.folder, stop=stop)
+        work(self.folder, stop=stop, connect=_chosen_cluster)
 
     def seconds_left(self, device: str | None) -> float | None:
         """Estimate it from the images that are done here, or earlier with this network."""
@@ -171,6 +177,17 @@ class Applying(Job):
         for other in applications(self.folder.run):
             took = took or [one.seconds for one in other.progress.outcomes if not one.error]
         return mean(took) * now.n_left if took else None
+
+
+@contextmanager
+def _chosen_cluster() -> Iterator[Cluster | None]:
+    """Connect to the cluster that CELLCUTTER_SCHEDULER names, if it names one."""
+    if (address := chosen_scheduler()) is None:
+        yield None
+        return
+    with closing(Cluster(address)) as cluster:
+        cluster.connect()
+        yield cluster
 
 
 KINDS: tuple[type[Job], ...] = (Training, Applying)

@@ -258,8 +258,7 @@ def apply_code(
             *listed,
             "}",
             f'found = apply_to_files(trained, files, Path("applied"){options})',
-            "outcomes = [outcome for outcome, _ in found]",
-            "for outcome in outcomes:",
+            "for outcome in found:",
             '    print(outcome.image, outcome.error or f"{outcome.cells} cells", sep=": ")',
         ],
     )

@@ -7,6 +7,7 @@ from collections import Counter
 import streamlit as st
 
 from cellcutter_core.jobs.kinds import KINDS, job_at
+from cellcutter_core.jobs.queue import Jobs
 from cellcutter_core.jobs.waiting import seconds_left, seconds_to_wait
 from cellcutter_core.runs.job_folder import JobFolder
 from pages.shared.caching import cached_runs
@@ -16,20 +17,22 @@ from pages.shared.run_words import format_duration
 
 def waiting_line(job: JobFolder) -> str:
     """Describe a queued job: its place, what is ahead of it, and about when it starts."""
-    place = cached_runs.jobs().position(job)
+    jobs = cached_runs.jobs(job)
+    place = jobs.position(job)
     if place is None:
         return "Waiting in the queue"
-    ahead = cached_runs.jobs().ahead(job)
+    ahead = jobs.ahead(job)
     which = "next in line" if place == 1 else f"number {place} in line"
-    return f"Waiting: {which}{_because(ahead)}{_starts(ahead, 'It starts')}"
+    return f"Waiting: {which}{_because(ahead)}{_starts(ahead, jobs, 'It starts')}"
 
 
 def others_first() -> str:
     """Describe what a training started now would wait for; empty if it would start at once."""
-    ahead = cached_runs.jobs().ahead(person=person())
-    if len(ahead) < cached_runs.jobs().n_workers:
+    jobs = cached_runs.jobs()
+    ahead = jobs.ahead(person=person())
+    if len(ahead) < jobs.n_workers:
         return ""
-    return f"It would wait{_because(ahead)}{_starts(ahead, 'It would start')}"
+    return f"It would wait{_because(ahead)}{_starts(ahead, jobs, 'It would start')}"
 
 
 def _because(ahead: list[JobFolder]) -> str:
@@ -42,8 +45,8 @@ def _because(ahead: list[JobFolder]) -> str:
     return f" behind {' and '.join(parts)}"
 
 
-def _starts(ahead: list[JobFolder], begins: str) -> str:
-    seconds = seconds_to_wait(ahead, n_workers=cached_runs.jobs().n_workers, needs=_needs)
+def _starts(ahead: list[JobFolder], jobs: Jobs, begins: str) -> str:
+    seconds = seconds_to_wait(ahead, n_workers=jobs.n_workers, needs=_needs)
     if seconds is None:
         return f". {begins} when they end; how long they take is not known yet"
     return f". {begins} in about {format_duration(seconds)}"

@@ -20,6 +20,8 @@ from cellcutter_core.apply.application_folder import Application, applications
 from cellcutter_core.apply.outcomes import Outcome, summary_file
 from cellcutter_core.export import write_png
 from cellcutter_core.images.image import read_image
+from cellcutter_core.jobs.queue import Jobs
+from cellcutter_core.processes.threads import Threads
 from cellcutter_core.runs.store import Run
 
 __all__ = ["asked"]
@@ -95,6 +97,21 @@ def test_of_a_file_with_several_images_all_are_taken(run, asked):
     assert list(made.files) == ["two.ome-scene0", "two.ome-scene1"]
     assert made.scenes == {"two.ome-scene0": 0, "two.ome-scene1": 1}
     assert made.how == {"cell": "0"}
+
+
+def test_on_a_cluster_it_is_executed_here_and_spreads_from_here(run, asked, monkeypatch):
+    monkeypatch.setenv("CELLCUTTER_SCHEDULER", "tcp://127.0.0.1:1")
+    executors, submit = [], Jobs.submit
+
+    def watched(self, folder, **wanted):
+        executors.append((type(self._executor), self.n_workers))
+        submit(self, folder, **wanted)
+
+    monkeypatch.setattr(Jobs, "submit", watched)
+    app = upload(open_page("apply", run), ("a.png", b"any"))
+    app = shown(app.button(key="apply_start").click().run())
+    assert not app.error
+    assert executors == [(Threads, 1)]
 
 
 def test_files_are_given_to_a_process_of_their_own(run, asked):

@@ -4,6 +4,8 @@ import pytest
 from made_runs import asked, make_run, open_page, shown, words
 from opening import at_page
 
+from cellcutter_core.choices.link import parameters_of_run
+from cellcutter_core.people.access import note_opened, open_run
 from cellcutter_core.people.person import is_secret, person_of
 from cellcutter_core.runs.folder import find_run, list_runs
 from pages.shared import person, state
@@ -13,6 +15,7 @@ __all__ = ["asked"]
 pytestmark = pytest.mark.usefixtures("asked")
 
 TAKE_OFF = "runs_take_off"
+NOT_RUN = "**This experiment has not been run here.**"
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +85,27 @@ def test_a_new_run_belongs_to_the_visitor_who_starts_it(monkeypatch):
     assert summary.owner == visitor(app)
     assert not find_run(summary.id).is_read_only
     assert app.session_state[state.RUN] == summary.id
+
+
+def test_an_experiment_of_another_person_opens_for_whoever_has_seen_its_run():
+    owner = open_page("runs")
+    run = run_of(visitor(owner), "r1")
+    told = parameters_of_run(run.description)
+    app = at_page("compare")
+    app.query_params.update(told)
+    assert NOT_RUN in words(shown(app.run()))
+    assert state.RUN not in app.session_state
+    note_opened(open_run(run.id, visitor(app)), visitor(app))
+    again = at_page("compare")
+    again.session_state[person.SECRET] = app.session_state[person.SECRET]
+    again.query_params.update(told)
+    assert "belongs to another person" in words(shown(again.run()))
+    assert again.session_state[state.RUN] == run.id
+    for_owner = at_page("compare")
+    for_owner.session_state[person.SECRET] = owner.session_state[person.SECRET]
+    for_owner.query_params.update(told)
+    assert "belongs to another person" not in words(shown(for_owner.run()))
+    assert for_owner.session_state[state.RUN] == run.id
 
 
 def test_the_draft_of_another_person_is_copied_when_its_link_is_opened():

@@ -90,7 +90,7 @@ def _begin(run: Run, files: list[Path], formats: list[str], how: dict[str, Any])
         files, scene=how.get("scene"), with_folders=False, channels=channel_names_of(run)
     )
     made = Application.create(run, named, scenes=scenes, formats=formats, how=how)
-    cached_runs.jobs().submit(made)
+    cached_runs.jobs(made).submit(made)
     st.session_state.apply_turn += 1
     st.session_state.pop(f"apply_shown_{run.path.name}", None)
     st.rerun()
@@ -216,7 +216,7 @@ def _line(shown: Application, now: Standing) -> str:
 
 def go_on_or_stop(shown: Application, now: Standing) -> None:
     """Offer to stop a running application or continue an incomplete one; show errors."""
-    jobs = cached_runs.jobs()
+    jobs = cached_runs.jobs(shown)
     if now.status in ("failed", "crashed"):
         st.error(f"**The application {now.status}:** {now.message}", icon=":material/error:")
         end_of_log(shown)

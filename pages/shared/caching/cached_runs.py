@@ -18,10 +18,13 @@ from numpy.typing import NDArray
 from cellcutter_core.config import Config
 from cellcutter_core.jobs.estimate import estimate_seconds
 from cellcutter_core.jobs.executors import chosen_scheduler
+from cellcutter_core.jobs.kinds import job_at
 from cellcutter_core.jobs.queue import Jobs
 from cellcutter_core.jobs.warm_process import SPARE
+from cellcutter_core.processes.threads import Threads
 from cellcutter_core.runs.doubts import doubts
 from cellcutter_core.runs.folder import RunSummary, find_run
+from cellcutter_core.runs.job_folder import JobFolder
 from cellcutter_core.runs.store import Progress, Run
 from cellcutter_core.training.inputs import Inputs, Truth, baselines
 from cellcutter_core.training.predicted_labels import Prediction
@@ -35,9 +38,14 @@ from pages.shared.caching import cached_steps
 
 
 @st.cache_resource
-def jobs() -> Jobs:
-    """The one queue of this server."""
-    return Jobs()
+def queues() -> list[Jobs]:
+    """Return the queues of this server: on a cluster a second one, of jobs that spread there."""
+    return [Jobs(), Jobs(Threads(1))] if chosen_scheduler() else [Jobs()]
+
+
+def jobs(job: JobFolder | None = None) -> Jobs:
+    """Return the queue of a job; default that of trainings."""
+    return queues()[-1 if job is not None and job_at(job.path).spreads else 0]
 
 
 # Before a run -------------------------------------------------------------------------------------

@@ -21,9 +21,11 @@ from patience import LONGEST, until
 
 from cellcutter_core.__main__ import main
 from cellcutter_core.apply import applying
+from cellcutter_core.apply.application_folder import Application
 from cellcutter_core.apply.applying import Trained
 from cellcutter_core.config import QUICK
 from cellcutter_core.images import blocks
+from cellcutter_core.jobs.kinds import Applying
 from cellcutter_core.large import large_image, mask_and_markers, predicting
 from cellcutter_core.large.block_tasks import Block, Elsewhere
 from cellcutter_core.large.large_image import LargeImage
@@ -387,6 +389,47 @@ def test_a_folder_of_images_spreads_over_both_workers(
     assert _untimed(here / "summary.csv") == _untimed(there / "summary.csv")
     assert said_here.err == said_there.err
     assert said_here.out.count("\n") == said_there.out.count("\n")
+
+
+def test_what_the_page_starts_spreads_over_both_workers_and_is_stopped(
+    place: Path, processes: Processes, tmp_path: Path, monkeypatch: Any
+) -> None:
+    files = {f"image-{seed}": tmp_path / f"{seed}.npz" for seed in range(4)}
+    for seed, file in enumerate(files.values()):
+        save(sample((100, 100), seed=seed), file)
+    run = Run(place / "run")
+    alone, spread = Application.create(run, files), Application.create(run, files)
+    Applying(alone.path).work(stop=lambda: False)
+    with live_workers(processes, 2) as cluster:
+        monkeypatch.setenv("CELLCUTTER_SCHEDULER", cluster.address)
+        watched = Watched(processes)
+        work = Working(Applying(spread.path).work, stop=lambda: False)
+        until(lambda: len(set(watched.begun)) == 2)
+        spread.ask_to_stop()
+        work.result()
+        assert (spread.progress.status, spread.progress.n_left) == ("stopped", 4)
+        spread.forget_stop()
+        watched.go()
+        Applying(spread.path).work(stop=lambda: False)
+    now = spread.progress
+    assert (now.status, [one.name for one in now.outcomes]) == ("finished", list(files))
+    written = {file.relative_to(alone.path) for file in alone.path.glob("[rp]*/*")}
+    assert {file.relative_to(spread.path) for file in spread.path.glob("[rp]*/*")} == written
+    assert len(written) == 4 * (3 + 2) + 1
+    for file in written - {Path("results/summary.csv")}:
+        assert (alone.path / file).read_bytes() == (spread.path / file).read_bytes(), file
+
+
+def test_without_its_scheduler_what_the_page_starts_fails_and_says_so(
+    place: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("CELLCUTTER_SCHEDULER", "tcp://127.0.0.1:1")
+    made = Application.create(Run(place / "run"), {"own": place / "own.npz"})
+    with pytest.raises(ValueError, match=r"the scheduler .* does not answer"):
+        Applying(made.path).work(stop=lambda: False)
+    assert made.progress.status == "failed"
+    assert "does not answer" in made.progress.message
+    assert made.progress.n_left == 1
 
 
 def _untimed(summary: Path) -> list[list[str]]:
