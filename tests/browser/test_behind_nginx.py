@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import shutil
 import socket
@@ -28,7 +29,9 @@ from cellcutter_core.simulation.sample import sample
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 CONFIGURATION = ROOT / "docs" / "nginx.conf"
 BASE = "cellcutter"
+# Started by root, nginx would write as another user, who may not enter the folder of the test.
 AROUND = """
+{user}
 daemon off;
 pid {folder}/nginx.pid;
 error_log {folder}/error.log;
@@ -62,7 +65,9 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             assert site.count(given) == 1
             site = site.replace(given, instead)
         (folder / "site.conf").write_text(site)
-        (folder / "nginx.conf").write_text(AROUND.format(folder=folder))
+        (folder / "nginx.conf").write_text(
+            AROUND.format(folder=folder, user="user root;" if os.getuid() == 0 else "")
+        )
         command = [str(NGINX), "-p", str(folder), "-c", str(folder / "nginx.conf")]
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         try:
