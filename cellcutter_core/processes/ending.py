@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+_AUTOGROUP = Path("/proc/self/autogroup")
+
 
 @contextlib.contextmanager
 def asked_to_end() -> Iterator[Callable[[], bool]]:
@@ -37,9 +39,17 @@ def asked_to_end() -> Iterator[Callable[[], bool]]:
 
 
 def lower_priority(by: int) -> None:
-    """Lower the priority of this process, so that others stay responsive; `by` is 0 to 19."""
-    if hasattr(os, "nice"):
-        os.nice(by)
+    """Lower the priority of this process, so that others stay responsive; `by` is 0 to 19.
+
+    Where Linux shares the processor between sessions (its autogroup), `nice` counts only within a
+    session. So a process that leads a session lowers the priority of the session as well.
+    """
+    if not hasattr(os, "nice"):
+        return
+    os.nice(by)
+    if os.getsid(0) == os.getpid():
+        with contextlib.suppress(OSError):
+            _AUTOGROUP.write_text(f"{by}\n", "utf-8")
 
 
 def process_exists(pid: int) -> bool:
