@@ -38,7 +38,7 @@ def test_a_process_has_a_lower_priority(new_session: bool) -> None:
 
 @pytest.mark.skipif(not AUTOGROUP.exists(), reason="sessions do not share the processor here")
 def test_the_session_that_a_process_leads_has_it_too() -> None:
-    """Otherwise a training would get as much of the processor as the server with all its visitors."""
+    """Otherwise a training would get as much of the processor as the server with its visitors."""
     assert lowered(new_session=True)[1].endswith("nice 7")
     before = AUTOGROUP.read_text().strip()
     assert lowered(new_session=False)[1] == before
