@@ -397,6 +397,13 @@ def drawn(key: str, _make: Callable[[], Any]) -> Any:
     return _make()
 
 
+@kept(128)
+def drawn_channel(key: str, _make: Callable[[], Any]) -> Any:
+    """Do the same as `drawn` for the channels of an image, of which there may be dozens."""
+    del key
+    return _make()
+
+
 def overlaid(labels: NDArray[np.int32]) -> Rgb:
     """Return the picture of the region with its cells in colours."""
     return overlay(picture(), labels)
