@@ -25,7 +25,13 @@ from pydantic import Field
 
 from cellcutter_core.config import Config, Settings
 from cellcutter_core.files import atomic
-from cellcutter_core.runs.folder import new_run_id, runs_folder, summary_of, valid_id
+from cellcutter_core.runs.folder import (
+    RunSummary,
+    new_run_id,
+    runs_folder,
+    summary_of,
+    valid_id,
+)
 from cellcutter_core.runs.store import Run
 from cellcutter_core.sweeps.variations import Value, Variation, in_words, value_in_words, vary
 
@@ -79,6 +85,8 @@ class Row:
         Of the last trained epoch.
     ap50, ap75 : float or None
         After the last trained epoch, if the truth is known.
+    summary : RunSummary or None
+        All that is read of the run; None if it is missing or refused.
     """
 
     values: tuple[Value, ...]
@@ -91,6 +99,7 @@ class Row:
     loss: float | None
     ap50: float | None
     ap75: float | None
+    summary: RunSummary | None = None
 
     @property
     def is_done(self) -> bool:
@@ -343,6 +352,7 @@ def _row(member: Member, path: Path, refused: str | None) -> Row:
         loss=trained[-1].get("loss") if trained else None,
         ap50=scores.get("ap50"),
         ap75=scores.get("ap75"),
+        summary=run,
     )
 
 
