@@ -4,7 +4,7 @@ import streamlit as st
 
 from cellcutter_core.runs.folder import find_run
 from cellcutter_core.runs.names import run_name
-from cellcutter_core.view.figures import loss_curves
+from cellcutter_core.view.curves import loss_curves
 from pages.parts.compare.against_truth import against_truth
 from pages.parts.compare.film import film
 from pages.parts.compare.scores import scores

@@ -5,7 +5,7 @@ import streamlit as st
 
 from cellcutter_core.choices.link import View
 from cellcutter_core.images.pixel_size import checked
-from cellcutter_core.view.histogram import CELL_BARS, histogram
+from cellcutter_core.view.histogram import histogram
 from pages.parts.results.cell_list import cell_list, choose, chosen_cells, column_title, filters
 from pages.parts.results.correcting import correcting, move_point, parts, split_points
 from pages.parts.results.downloads import downloads
@@ -78,13 +78,7 @@ if kept.any():
     panels.chart(
         cached_steps.drawn(
             f"column {cells.key} {column} {np.packbits(kept).tobytes().hex()}",
-            lambda: histogram(
-                table[column][kept],
-                name=column_title(column),
-                counted="cells",
-                most_bars=CELL_BARS,
-                log=False,
-            ),
+            lambda: histogram(table[column][kept], name=column_title(column)),
         ),
         key="results_histogram",
         alt=f"Histogram of {column_title(column)} over {kept.sum()} cells",

@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from cellcutter_core.training.loss import loss_explained
-from cellcutter_core.view import figures
+from cellcutter_core.view.figure_style import still_config
 from pages.shared import state, steps
 from pages.shared.caching import cached_steps
 from pages.shared.caching.in_child import Cancelled, ask_again
@@ -221,7 +221,7 @@ def wide() -> Iterator[None]:
 
 def _config(key: str) -> dict[str, Any]:
     """Return the chart's configuration; its camera button saves under the chart's name."""
-    return figures.still_config(f"cellcutter-{key.replace('_', '-')}")
+    return still_config(f"cellcutter-{key.replace('_', '-')}")
 
 
 def chart_to_choose(figure: Any, *, key: str, alt: str) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import streamlit as st
 
 from cellcutter_core.runs.store import Run
-from cellcutter_core.view.figures import ap_over_iou, compared
+from cellcutter_core.view.curves import ap_over_iou, compared
 from pages.shared import panels
 
 # In the order of the table: key in the record, title, meaning.

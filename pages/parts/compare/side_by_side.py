@@ -10,7 +10,7 @@ from cellcutter_core.runs.folder import RunSummary, find_run
 from cellcutter_core.runs.names import differences, run_name
 from cellcutter_core.runs.store import Run
 from cellcutter_core.shortest_paths.watershed import BASELINES
-from cellcutter_core.view.figures import change_curve
+from cellcutter_core.view.curves import change_curve
 from pages.parts.compare.scores import Shown
 from pages.shared import panels, state
 from pages.shared.caching import cached_runs

@@ -11,8 +11,7 @@ from PIL import Image as Pillow
 
 from cellcutter_core.choices.choices import Source
 from cellcutter_core.images.image import Image
-from cellcutter_core.view.histogram import counted_in_bars
-from cellcutter_core.view.intensities import intensities
+from cellcutter_core.view.histogram import counted_in_bars, intensities
 from cellcutter_core.view.render import display_window
 from pages.shared.caching import cached_steps
 

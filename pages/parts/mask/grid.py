@@ -7,7 +7,7 @@ from itertools import combinations
 import streamlit as st
 
 from cellcutter_core.config import MaskSettings
-from cellcutter_core.view.figures import parameter_grid
+from cellcutter_core.view.tiles import parameter_grid
 from pages.shared import panels, state
 from pages.shared.caching import cached_steps
 
