@@ -22,8 +22,6 @@ from cellcutter_core.view.figure_style import LARGEST_SIDE, check_pictures, css
 from cellcutter_core.view.render import Color, Rgb
 from pages.shared.views import ZOOMS
 
-__all__ = ["linked_panes", "mount"]
-
 _HTML = """
 <div class="viewer" role="group">
   <div class="bar">
