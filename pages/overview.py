@@ -9,7 +9,13 @@ from cellcutter_core.choices.choices import Choices
 from cellcutter_core.config import QUICK
 from cellcutter_core.view.figure_style import illustration
 from cellcutter_core.view.marker_drawing import markers_picture
-from cellcutter_core.view.render import Rgb, composite, mask_outline, probability_colors
+from cellcutter_core.view.render import (
+    Rgb,
+    composite,
+    mask_outline,
+    overlay,
+    probability_colors,
+)
 from pages.shared import panels, start, state
 from pages.shared.caching import cached_runs, cached_steps
 from pages.shared.image_choice import offer_own_image
@@ -96,7 +102,7 @@ if not cached_steps.is_large():
         if trained:
             drawing = cached_runs.epoch_of(trained, last)
             steps[f"Probabilities, epoch {last}"] = partial(probability_colors, drawing.probability)
-            steps[f"Cells, epoch {last}"] = partial(cached_steps.overlaid, drawing.labels)
+            steps[f"Cells, epoch {last}"] = partial(overlay, picture, drawing.labels)
         else:
             only_cells = composite(image.pixels, cell=image.cell)
             steps["Markers to become cells"] = partial(markers_picture, only_cells, points)

@@ -32,8 +32,9 @@ from cellcutter_core.runs.folder import (
     summary_of,
     valid_id,
 )
+from cellcutter_core.runs.names import value_in_words
 from cellcutter_core.runs.store import Run
-from cellcutter_core.sweeps.variations import Value, Variation, in_words, value_in_words, vary
+from cellcutter_core.sweeps.variations import Value, Variation, in_words, vary
 
 FOLDER = ".sweeps"
 """The folder, beside the runs, of the sweeps made in the app."""
@@ -310,17 +311,6 @@ class Sweep:
 def new_sweep_path() -> Path:
     """Return the path of a new sweep of the app; its runs lie in the folder of runs."""
     return runs_folder() / FOLDER / new_run_id()
-
-
-def find_sweep(sweep_id: str) -> Sweep:
-    """Open a sweep of the app.
-
-    Raises
-    ------
-    ValueError
-        If there is no such sweep, or it is damaged.
-    """
-    return Sweep(runs_folder() / FOLDER / valid_id(sweep_id), runs_folder())
 
 
 def list_sweeps() -> list[Sweep]:

@@ -113,7 +113,7 @@ def runs_like(run: Run) -> list[RunSummary]:
 
 def show_two_runs(run: Run, other: Run, *, last: int) -> None:
     """Show the last epoch of each of two runs and, where possible, their difference."""
-    theirs, ours = cached_runs.last_epoch(other).labels, labels_of(run, last)
+    theirs, ours = labels_of(other, other.epochs[-1]), labels_of(run, last)
     if theirs.shape != ours.shape:
         sizes = [" × ".join(map(str, shape)) for shape in (ours.shape, theirs.shape)]
         st.info(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
+from cellcutter_core.runs.names import value_in_words
 from cellcutter_core.runs.store import Run
 from cellcutter_core.sweeps.sweep import Row, Sweep
-from cellcutter_core.sweeps.variations import Value, value_in_words
+from cellcutter_core.sweeps.variations import Value
 from cellcutter_core.view.sweep_plot import sweep_scores
 from pages.shared import panels, state
 from pages.shared.caching import cached_runs

@@ -204,11 +204,6 @@ def epoch_of(opened: Run, number: int) -> Prediction:
     return _epoch(opened.path.name, number, stamp(opened, number))
 
 
-def last_epoch(opened: Run) -> Prediction:
-    """Return the prediction of the last stored epoch of a run."""
-    return epoch_of(opened, opened.epochs[-1])
-
-
 @st.cache_resource(max_entries=2, scope="session", show_spinner=False)
 def run_baselines(run_id: str) -> dict[str, NDArray[np.int32]]:
     """Return the baselines of a run by name. Runs of early versions have only one."""
