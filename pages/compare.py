@@ -9,9 +9,10 @@ from pages.parts.compare.against_truth import against_truth
 from pages.parts.compare.film import film
 from pages.parts.compare.scores import scores
 from pages.parts.compare.side_by_side import against_baselines, two_epochs, two_runs
-from pages.shared import panels, python_code, state, views
+from pages.shared import panels, python_code, state
 from pages.shared.open_run import opened_run
 from pages.shared.sharing import share
+from pages.shared.viewer import views
 
 MODES = {
     "film": ("Epochs", film),

@@ -18,7 +18,6 @@ from cellcutter_core.view.render import (
 )
 from pages.shared import panels, start, state
 from pages.shared.caching import cached_runs, cached_steps
-from pages.shared.image_choice import offer_own_image
 from pages.shared.run_words import STALE, with_others
 
 LARGEST = 600
@@ -60,7 +59,7 @@ with words:
                 start.start_run()
                 panels.go("train")
         if st.button("Use your own image", icon=":material/upload:", type="tertiary"):
-            offer_own_image()
+            st.session_state.data_kind = "file"
             panels.go("data")
 
 image = panels.needs(cached_steps.image)
@@ -122,5 +121,4 @@ if trained and f"Cells, epoch {last}" in steps:
 elif not trained:
     st.caption("Training finds one cell for each marker. The last picture then shows the cells.")
     panels.link("train", "Train to see the cells")
-with st.expander("What happens here", icon=":material/school:"):
-    st.markdown(panels.explanation("overview"))
+panels.explain("overview")
