@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from cellcutter_core.export import export, write_json
+from cellcutter_core.export import export
+from cellcutter_core.export.files import json_file
+from cellcutter_core.files import atomic
 from cellcutter_core.runs.store import Run
 from cellcutter_core.shortest_paths.watershed import BASELINES
 from cellcutter_core.training.loss import loss_names
@@ -35,7 +37,8 @@ def write(run: Run) -> dict[str, Any]:
     if run.other_files:
         found = found_in_others(run) or write_others(run)
         summary["others"] = [asdict(outcome) for outcome in found]
-    write_json(run.path / "result.json", summary)
+    with atomic(run.path / "result.json") as temporary:
+        temporary.write_bytes(json_file(summary))
     return summary
 
 

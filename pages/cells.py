@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from cellcutter_core.markers.editing import add_marker, move_marker, remove_marker
 from cellcutter_core.markers.finding import Nuclei
 from cellcutter_core.training.crops import Dataset
-from cellcutter_core.view.figures import crop_gallery
 from cellcutter_core.view.render import composite
+from cellcutter_core.view.tiles import crop_gallery
 from pages.parts.cells.marker_controls import back_and_forth, from_file
 from pages.shared import panels, python_code, state
 from pages.shared.caching import cached_steps
@@ -24,12 +24,12 @@ def _gallery(data: Dataset, cells: NDArray[np.intp]) -> go.Figure:
     """Draw the crops of some cells as the network gets them."""
     crops, ids = data.crops(cells), (cells + 1).tolist()
     if not data.shows_markers:
-        return crop_gallery(crops[..., :-1], data.embedding, ids, n_columns=8)
+        return crop_gallery(crops[..., :-1], data.embedding, ids)
     n = data.image.shape[-1]
     # The cell's own marker is the channel after those of the image.
     others, paths = crops[..., n + 1], crops[..., n + 2]
     seen = crops[..., : n + 1]
-    return crop_gallery(seen, data.embedding, ids, n_columns=8, others=others, paths=paths)
+    return crop_gallery(seen, data.embedding, ids, others=others, paths=paths)
 
 
 def take_edited_markers(markers: Nuclei) -> None:

@@ -4,14 +4,15 @@ import streamlit as st
 
 from cellcutter_core.runs.folder import find_run
 from cellcutter_core.runs.names import run_name
-from cellcutter_core.view.figures import loss_curves
+from cellcutter_core.view.curves import loss_curves
 from pages.parts.compare.against_truth import against_truth
 from pages.parts.compare.film import film
 from pages.parts.compare.scores import scores
 from pages.parts.compare.side_by_side import against_baselines, two_epochs, two_runs
-from pages.shared import panels, python_code, state, views
+from pages.shared import panels, python_code, state
 from pages.shared.open_run import opened_run
 from pages.shared.sharing import share
+from pages.shared.viewer import views
 
 MODES = {
     "film": ("Epochs", film),

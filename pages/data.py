@@ -6,9 +6,9 @@ from cellcutter_core.images.contents import LIMIT_NAME
 from cellcutter_core.images.parts import Region
 from cellcutter_core.images.regions import full_region
 from pages.parts.data.channel_card import channel_card
+from pages.parts.data.image_choice import choose_image, choose_roles, enter_pixel_size
 from pages.shared import panels, python_code, state
 from pages.shared.caching import cached_steps
-from pages.shared.image_choice import choose_image, choose_roles, enter_pixel_size
 from pages.shared.viewer.picture import region_picker
 
 # The longest side of the picture to choose a region on, in pixels.

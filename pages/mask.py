@@ -9,8 +9,7 @@ from cellcutter_core.evaluation.metrics import mask_iou
 from cellcutter_core.markers.finding import is_covered
 from cellcutter_core.training.image_inputs import check_mask
 from cellcutter_core.view.render import mask_outline
-from pages.parts.mask.controls import suit, switch, take
-from pages.parts.mask.grid import PARAMETERS, mask_grid
+from pages.parts.mask.controls import PARAMETERS, mask_grid, suit, switch, take
 from pages.shared import panels, python_code, state
 from pages.shared.caching import cached_steps
 from pages.shared.caching.in_child import Cancelled, NotYet, rest

@@ -9,10 +9,15 @@ from cellcutter_core.choices.choices import Choices
 from cellcutter_core.config import QUICK
 from cellcutter_core.view.figure_style import illustration
 from cellcutter_core.view.marker_drawing import markers_picture
-from cellcutter_core.view.render import Rgb, composite, mask_outline, probability_colors
+from cellcutter_core.view.render import (
+    Rgb,
+    composite,
+    mask_outline,
+    overlay,
+    probability_colors,
+)
 from pages.shared import panels, start, state
 from pages.shared.caching import cached_runs, cached_steps
-from pages.shared.image_choice import offer_own_image
 from pages.shared.run_words import STALE, with_others
 
 LARGEST = 600
@@ -54,7 +59,7 @@ with words:
                 start.start_run()
                 panels.go("train")
         if st.button("Use your own image", icon=":material/upload:", type="tertiary"):
-            offer_own_image()
+            st.session_state.data_kind = "file"
             panels.go("data")
 
 image = panels.needs(cached_steps.image)
@@ -96,7 +101,7 @@ if not cached_steps.is_large():
         if trained:
             drawing = cached_runs.epoch_of(trained, last)
             steps[f"Probabilities, epoch {last}"] = partial(probability_colors, drawing.probability)
-            steps[f"Cells, epoch {last}"] = partial(cached_steps.overlaid, drawing.labels)
+            steps[f"Cells, epoch {last}"] = partial(overlay, picture, drawing.labels)
         else:
             only_cells = composite(image.pixels, cell=image.cell)
             steps["Markers to become cells"] = partial(markers_picture, only_cells, points)
@@ -116,5 +121,4 @@ if trained and f"Cells, epoch {last}" in steps:
 elif not trained:
     st.caption("Training finds one cell for each marker. The last picture then shows the cells.")
     panels.link("train", "Train to see the cells")
-with st.expander("What happens here", icon=":material/school:"):
-    st.markdown(panels.explanation("overview"))
+panels.explain("overview")

@@ -5,7 +5,7 @@ import streamlit as st
 
 from cellcutter_core.choices.link import View
 from cellcutter_core.images.pixel_size import checked
-from cellcutter_core.view.histogram import CELL_BARS, histogram
+from cellcutter_core.view.histogram import histogram
 from pages.parts.results.cell_list import cell_list, choose, chosen_cells, column_title, filters
 from pages.parts.results.correcting import correcting, move_point, parts, split_points
 from pages.parts.results.downloads import downloads
@@ -13,8 +13,7 @@ from pages.parts.results.measurements import measured, picture
 from pages.parts.results.training_images import others_found
 from pages.shared import panels, python_code, state
 from pages.shared.caching import cached_runs, cached_steps
-from pages.shared.epochs import choose_epoch
-from pages.shared.open_run import opened_run
+from pages.shared.open_run import choose_epoch, opened_run
 from pages.shared.run_words import doubts_note
 from pages.shared.sharing import share
 from pages.shared.viewer.picture import cell_picker
@@ -24,7 +23,7 @@ panels.head("results")
 
 run = opened_run("There are no cells")
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    number = choose_epoch("Cells after epoch", run, run.epochs, usual=run.epochs[-1], key="results")
+    number = choose_epoch("Cells after epoch", run, run.epochs, key="results")
     share(run, view=View(epoch=number), place=run.id)
 cells = panels.needs(lambda: measured(run, number))
 table = cells.table
@@ -78,13 +77,7 @@ if kept.any():
     panels.chart(
         cached_steps.drawn(
             f"column {cells.key} {column} {np.packbits(kept).tobytes().hex()}",
-            lambda: histogram(
-                table[column][kept],
-                name=column_title(column),
-                counted="cells",
-                most_bars=CELL_BARS,
-                log=False,
-            ),
+            lambda: histogram(table[column][kept], name=column_title(column)),
         ),
         key="results_histogram",
         alt=f"Histogram of {column_title(column)} over {kept.sum()} cells",

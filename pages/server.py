@@ -3,16 +3,19 @@
 import streamlit as st
 
 from cellcutter_core.jobs import about_server
-from cellcutter_core.limits import limits, size_in_words
+from cellcutter_core.limits import Limits, limits, size_in_words, variable
+from cellcutter_core.people.person import is_for_many
 from cellcutter_core.runs.deleted import KEPT_DAYS
-from pages.parts.server.limit_table import limit_rows
 from pages.shared import panels, state
 from pages.shared.caching import cached_runs
+from pages.shared.run_words import format_duration
 
 KEPT = (
     f"Deleted runs can be brought back for {KEPT_DAYS} days on the page Runs. They take room "
     "until they are removed for good there, or until that time is over."
 )
+_SIZES = ("image", "disk", "free", "person_disk")
+_TIMES = ("seconds", "person_seconds")
 
 state.enter("server")
 panels.head("server")
@@ -22,6 +25,37 @@ panels.head("server")
 def disk_now() -> about_server.Disk:
     """Measure the disk once a minute, for all visitors."""
     return about_server.disk()
+
+
+def limit_rows(allowed: Limits, disk: about_server.Disk) -> list[dict[str, str]]:
+    """Return a row for each limit, that of uploads first."""
+    used = {"runs": str(disk.n_runs), "disk": size_in_words(disk.used)}
+    # Streamlit's megabytes are of 1024² bytes; it names the same number where one uploads.
+    upload = f"{st.get_option('server.maxUploadSize')} MB"
+    rows = [_row("size of an uploaded file", upload, "", "server.maxUploadSize")]
+    for name, field in Limits.model_fields.items():
+        if name.startswith("person_") and not is_for_many():
+            continue
+        limit = _in_words(name, getattr(allowed, name))
+        rows.append(_row(str(field.description), limit, used.get(name, ""), variable(name)))
+    return rows
+
+
+def _row(what: str, limit: str, used: str, sets: str) -> dict[str, str]:
+    return {
+        "What": what[0].upper() + what[1:],
+        "Limit": limit,
+        "Used": used,
+        "Set by": f"`{sets}`",
+    }
+
+
+def _in_words(name: str, value: int | None) -> str:
+    if value is None:
+        return "none"
+    if name in _SIZES:
+        return size_in_words(value)
+    return format_duration(value) if name in _TIMES else f"{value:,}"
 
 
 def now() -> None:

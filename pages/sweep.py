@@ -3,18 +3,21 @@
 import streamlit as st
 
 from cellcutter_core.people.access import own
-from cellcutter_core.sweeps.sweep import find_sweep, list_sweeps
+from cellcutter_core.sweeps.sweep import list_sweeps
+from cellcutter_core.sweeps.variations import MOST_VARIED, Variation
 from pages.parts.sweep import grid, planning
 from pages.shared import panels, state
 from pages.shared.caching import cached_steps
 from pages.shared.person import person
+from pages.shared.settings import choose_varied
 
 state.enter("sweep")
 panels.head("sweep")
 panels.needs(cached_steps.image)
 
 with panels.show_errors():
-    variations = planning.planned()
+    given = choose_varied("Vary", "sweep", most=MOST_VARIED, usual="training.lam")
+    variations = [Variation.parse(one) for one in given]
     if variations:
         n = planning.say_how_long(variations)
         if st.button(
@@ -29,7 +32,7 @@ if sweeps:
     chosen = st.selectbox(
         "Sweep", list(sweeps), format_func=lambda name: sweeps[name].title, key="sweep_open"
     )
-    sweep = find_sweep(chosen)
+    sweep = sweeps[chosen]
     rows = sweep.rows()
     grid.controls(sweep, rows)
     n_ended = sum(not row.is_under_way for row in rows)

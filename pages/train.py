@@ -3,14 +3,14 @@
 import streamlit as st
 
 from cellcutter_core.choices.link import View
+from pages.parts.train.class_note import class_note
+from pages.parts.train.other_images import other_images
 from pages.parts.train.run_controls import stop_or_go_on
 from pages.parts.train.run_progress import results, watch
 from pages.parts.train.run_settings import run_settings
+from pages.parts.train.run_troubles import troubles
 from pages.shared import panels, python_code, state
 from pages.shared.caching import cached_runs, cached_steps
-from pages.shared.classroom_note import class_note
-from pages.shared.other_images import other_images
-from pages.shared.run_troubles import troubles
 from pages.shared.run_words import (
     choices_note,
     doubts_note,

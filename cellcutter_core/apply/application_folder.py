@@ -30,7 +30,7 @@ from cellcutter_core.apply.applying import Trained
 from cellcutter_core.apply.applying_to_files import apply_to_files, preview_file
 from cellcutter_core.apply.outcomes import USUAL_FORMATS, Outcome
 from cellcutter_core.config import check_current
-from cellcutter_core.export.archive import FolderFiles, zipped
+from cellcutter_core.export.files import files_in, zipped
 from cellcutter_core.files import atomic
 from cellcutter_core.images.file_sets.given_files import ImageFiles
 from cellcutter_core.limits import check_room
@@ -185,7 +185,7 @@ class Application(JobFolder):
 
     def download(self) -> bytes:
         """Return the content of a zip of everything in `results`."""
-        return zipped(FolderFiles(self.results))
+        return zipped(files_in(self.results))
 
     @property
     def progress(self) -> Standing:

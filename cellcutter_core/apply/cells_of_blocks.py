@@ -19,12 +19,11 @@ from numpy.typing import NDArray
 
 from cellcutter_core.apply.applied_image import Applied
 from cellcutter_core.config import Config
-from cellcutter_core.export.archive import add_entry
+from cellcutter_core.export.files import add_entry, png_file
 from cellcutter_core.export.formats.labels import write_labels
 from cellcutter_core.export.formats.ome_zarr import FOLDER, ome_zarr_files
 from cellcutter_core.export.formats.zarr_pyramid import BlockSlices, blocks
 from cellcutter_core.export.in_parts import IN_PARTS
-from cellcutter_core.export.picture import png_file
 from cellcutter_core.images.blocks import blocks_of, lie_in, pixels_of, with_margin
 from cellcutter_core.images.image import Image
 from cellcutter_core.images.parts import Region

@@ -10,7 +10,7 @@ from cellcutter_core.apply.applied_image import Applied
 from cellcutter_core.apply.applying import Trained
 from cellcutter_core.apply.applying_to_files import outcome_of, write_formats
 from cellcutter_core.apply.outcomes import USUAL_FORMATS, Outcome, outputs, write_summary
-from cellcutter_core.export.archive import FolderFiles, zipped
+from cellcutter_core.export.files import files_in, zipped
 from cellcutter_core.images.file_sets.given_files import names_for
 from cellcutter_core.runs.other_images import Other
 from cellcutter_core.runs.store import Run
@@ -70,4 +70,4 @@ def found_in_others(run: Run) -> list[Outcome]:
 def zip_of_others(run: Run) -> bytes:
     """Return the content of a zip of all files that `write_others` wrote, with their outcomes."""
     given = [file.name for file in run.other_files]
-    return zipped(FolderFiles(run.path / "others", without=given))
+    return zipped(files_in(run.path / "others", without=given))

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy.typing as npt
 
-from cellcutter_core.export.archive import zipped
-from cellcutter_core.export.format import Format
-from cellcutter_core.export.registry import FORMATS, IMAGE_FORMATS
+from cellcutter_core.export.files import zipped
+from cellcutter_core.export.registry import FORMATS, IMAGE_FORMATS, Format
 from cellcutter_core.export.result import Result
 from cellcutter_core.export.segmented import Segmented
 from cellcutter_core.files import atomic
@@ -165,10 +163,10 @@ def _known(format: str) -> Format[Result]:
 def _packed(cells: T, chosen: Format[T]) -> bytes:
     """Return the file of a format, or a zip if the format has several."""
     try:
-        files: Mapping[str, bytes] = chosen.make(cells)
+        made = chosen.make(cells)
     except ModuleNotFoundError as error:
         raise ValueError(
             f"the format {chosen.name} needs the package {error.name}; install it with "
             f"pip install {error.name}"
         ) from error
-    return files[chosen.file] if set(files) == {chosen.file} else zipped(files)
+    return made if isinstance(made, bytes) else zipped(made.items())

@@ -9,7 +9,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from cellcutter_core.export.archive import add_entry
+from cellcutter_core.export.files import add_entry
 from cellcutter_core.export.formats.geojson import about_frame, compact_json, geojson, geojson_file
 from cellcutter_core.export.formats.rois import rois
 from cellcutter_core.export.formats.table import table_file

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Generic, TypeVar
 
-from cellcutter_core.export.format import Format
+from cellcutter_core.export.files import png_file
 from cellcutter_core.export.formats.bundle import bundle
 from cellcutter_core.export.formats.figures import figures_file
 from cellcutter_core.export.formats.film import film
@@ -16,13 +17,42 @@ from cellcutter_core.export.formats.ome_zarr import FOLDER, ome_zarr
 from cellcutter_core.export.formats.recipe import recipe
 from cellcutter_core.export.formats.rois import roi_set
 from cellcutter_core.export.formats.table import table_file
-from cellcutter_core.export.picture import png_file
 from cellcutter_core.export.result import Result
 from cellcutter_core.export.segmented import Segmented
 from cellcutter_core.view.render import Rgb, borders_picture, overlay
 from cellcutter_core.view.scale_bar import with_scale_bar
 
 T = TypeVar("T", bound=Segmented)
+C = TypeVar("C", bound=Segmented, contravariant=True)
+
+
+@dataclass(frozen=True)
+class Format(Generic[C]):
+    """A format that a `Segmented` image, or only a `Result` of a run, can be exported to.
+
+    Attributes
+    ----------
+    name : str
+        Its name on the command line.
+    title : str
+        Its name in the app.
+    file : str
+        The usual name of the file.
+    about : str
+        What the file holds, in one line.
+    opens_with : str
+        The programs that open it.
+    make : callable
+        Takes the image or result and returns the content of its file, or its files: name → content.
+        These make one zip.
+    """
+
+    name: str
+    title: str
+    file: str
+    about: str
+    opens_with: str
+    make: Callable[[C], bytes | Mapping[str, bytes]]
 
 
 def _labels(result: Segmented) -> bytes:
@@ -81,24 +111,12 @@ def _all(result: Result) -> dict[str, bytes]:
     return bundle(result, [one for one in FORMATS.values() if one.name != "all"])
 
 
-def _format(
-    name: str,
-    title: str,
-    file: str,
-    about: str,
-    opens_with: str,
-    content: Callable[[T], bytes],
-) -> Format[T]:
-    """Return a format that has one file."""
-    return Format(name, title, file, about, opens_with, lambda result: {file: content(result)})
-
-
 def _named(*formats: Format[T]) -> dict[str, Format[T]]:
     return {one.name: one for one in formats}
 
 
 IMAGE_FORMATS: Mapping[str, Format[Segmented]] = _named(
-    _format(
+    Format(
         "labels",
         "Label image",
         "labels.tif",
@@ -107,7 +125,7 @@ IMAGE_FORMATS: Mapping[str, Format[Segmented]] = _named(
         "Fiji, napari, CellProfiler, Python, MATLAB",
         _labels,
     ),
-    _format(
+    Format(
         "rois",
         "ImageJ ROI set",
         "RoiSet.zip",
@@ -116,7 +134,7 @@ IMAGE_FORMATS: Mapping[str, Format[Segmented]] = _named(
         "ImageJ and Fiji: drop it on the window, or ROI Manager, More, Open",
         lambda result: roi_set(result.labels, origin=result.origin),
     ),
-    _format(
+    Format(
         "geojson",
         "GeoJSON",
         "cells.geojson",
@@ -131,7 +149,7 @@ IMAGE_FORMATS: Mapping[str, Format[Segmented]] = _named(
             about=about_frame(result),
         ),
     ),
-    _format(
+    Format(
         "table",
         "Table of cells",
         "cells.csv",
@@ -148,7 +166,7 @@ IMAGE_FORMATS: Mapping[str, Format[Segmented]] = _named(
         "napari with napari-ome-zarr, Fiji with MoBIE, Python with ome-zarr",
         _zarr,
     ),
-    _format(
+    Format(
         "overlay",
         "Overlay",
         "overlay.png",
@@ -156,7 +174,7 @@ IMAGE_FORMATS: Mapping[str, Format[Segmented]] = _named(
         "any browser, slides, a paper",
         lambda result: _png(_overlay(result), result),
     ),
-    _format(
+    Format(
         "borders",
         "Borders",
         "borders.png",
@@ -170,7 +188,7 @@ IMAGE_FORMATS: Mapping[str, Format[Segmented]] = _named(
 FORMATS: Mapping[str, Format[Result]] = {
     **IMAGE_FORMATS,
     **_named(
-        _format(
+        Format(
             "film",
             "Film over epochs",
             "film.gif",
@@ -178,7 +196,7 @@ FORMATS: Mapping[str, Format[Result]] = {
             "any browser, slides",
             _film,
         ),
-        _format(
+        Format(
             "figures",
             "Figures",
             "figures.html",
@@ -196,7 +214,7 @@ FORMATS: Mapping[str, Format[Result]] = {
             "Python with cellcutter_core, Jupyter",
             lambda result: {f"recipe/{name}": data for name, data in recipe(result).items()},
         ),
-        _format(
+        Format(
             "model",
             "Trained network",
             "model.keras",

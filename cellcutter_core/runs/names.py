@@ -174,10 +174,13 @@ def _called(place: tuple[str, str]) -> str:
 
 
 def _said(value: Any) -> str:
+    return {**STARTS}.get(value) or value_in_words(value)
+
+
+def value_in_words(value: object) -> str:
+    """Return a value of a setting as a person would write it."""
     if isinstance(value, bool):
         return "on" if value else "off"
     if value is None:
         return "not set"
-    if isinstance(value, float):
-        return f"{value:g}"
-    return {**STARTS}.get(value, str(value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -19,7 +19,8 @@ from cellcutter_core.choices.choices import Choices
 from cellcutter_core.config import Settings
 from cellcutter_core.files import atomic
 from cellcutter_core.runs.folder import RunSummary, new_run_id, runs_folder, valid_id
-from cellcutter_core.sweeps.variations import Value, Variation, value_in_words, vary
+from cellcutter_core.runs.names import value_in_words
+from cellcutter_core.sweeps.variations import Value, Variation, vary
 
 FOLDER = ".classes"
 """The folder, beside the runs, of all classes."""

@@ -25,9 +25,16 @@ from pydantic import Field
 
 from cellcutter_core.config import Config, Settings
 from cellcutter_core.files import atomic
-from cellcutter_core.runs.folder import new_run_id, runs_folder, summary_of, valid_id
+from cellcutter_core.runs.folder import (
+    RunSummary,
+    new_run_id,
+    runs_folder,
+    summary_of,
+    valid_id,
+)
+from cellcutter_core.runs.names import value_in_words
 from cellcutter_core.runs.store import Run
-from cellcutter_core.sweeps.variations import Value, Variation, in_words, value_in_words, vary
+from cellcutter_core.sweeps.variations import Value, Variation, in_words, vary
 
 FOLDER = ".sweeps"
 """The folder, beside the runs, of the sweeps made in the app."""
@@ -79,6 +86,8 @@ class Row:
         Of the last trained epoch.
     ap50, ap75 : float or None
         After the last trained epoch, if the truth is known.
+    summary : RunSummary or None
+        All that is read of the run; None if it is missing or refused.
     """
 
     values: tuple[Value, ...]
@@ -91,6 +100,7 @@ class Row:
     loss: float | None
     ap50: float | None
     ap75: float | None
+    summary: RunSummary | None = None
 
     @property
     def is_done(self) -> bool:
@@ -303,17 +313,6 @@ def new_sweep_path() -> Path:
     return runs_folder() / FOLDER / new_run_id()
 
 
-def find_sweep(sweep_id: str) -> Sweep:
-    """Open a sweep of the app.
-
-    Raises
-    ------
-    ValueError
-        If there is no such sweep, or it is damaged.
-    """
-    return Sweep(runs_folder() / FOLDER / valid_id(sweep_id), runs_folder())
-
-
 def list_sweeps() -> list[Sweep]:
     """Return the sweeps of the app, newest first, without those that cannot be read."""
     folder = runs_folder() / FOLDER
@@ -343,6 +342,7 @@ def _row(member: Member, path: Path, refused: str | None) -> Row:
         loss=trained[-1].get("loss") if trained else None,
         ap50=scores.get("ap50"),
         ap75=scores.get("ap75"),
+        summary=run,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import Field
 
 from cellcutter_core.config import Config, Settings
-from cellcutter_core.runs.names import in_effect
+from cellcutter_core.runs.names import in_effect, value_in_words
 
 MOST_VARIED = 3
 """The largest number of settings that a sweep varies."""
@@ -192,15 +192,6 @@ def in_words(variations: Sequence[Variation], values: Sequence[Value]) -> str:
         f"{one.title} {value_in_words(value)}"
         for one, value in zip(variations, values, strict=True)
     )
-
-
-def value_in_words(value: Value) -> str:
-    """Return a value as a person would write it."""
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if value is None:
-        return "not set"
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def settings_to_vary(config: Config) -> list[str]:

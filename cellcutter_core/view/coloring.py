@@ -72,7 +72,7 @@ def marker_colors(points: npt.ArrayLike) -> npt.NDArray[np.int64]:
 
 
 def label_colors(
-    labels: npt.ArrayLike, *, distance: int = NEAR, colors: npt.ArrayLike | None = None
+    labels: npt.ArrayLike, *, colors: npt.ArrayLike | None = None
 ) -> npt.NDArray[np.uint8]:
     """Colour each cell differently from its neighbours, also for colour-blind people.
 
@@ -83,8 +83,6 @@ def label_colors(
     ----------
     labels : (H, W) array of integers
         0 for background.
-    distance : int
-        Cells at most this many pixels apart are neighbours.
     colors : (N,) array of integers, optional
         Positions in `PALETTE`: the colours of cells 1 to N, as from `marker_colors`. Cells with
         higher ids get colours that their neighbours do not have.
@@ -97,14 +95,12 @@ def label_colors(
     Raises
     ------
     ValueError
-        If `labels` is no label image or `distance` is less than 1.
+        If `labels` is no label image.
     """
-    if distance < 1:
-        raise ValueError(f"distance is {distance}, but must be at least 1 pixel")
     image, ids = compact(check_labels(labels))
     pairs: list[tuple[int, int]] = []
     if colors is None or ids.max(initial=0) > len(np.asarray(colors)):
-        near = neighbour_pairs(image, distance=distance)
+        near = neighbour_pairs(image, distance=NEAR)
         pairs = [(int(ids[a - 1]), int(ids[b - 1])) for a, b in near]
     table = np.vstack([np.zeros((1, 4), np.uint8), colors_of(ids, pairs, colors=colors)])
     return np.asarray(table[image])

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from cellcutter_core.config import TrainingSettings
 from cellcutter_core.evaluation.metrics import THRESHOLDS
 from cellcutter_core.shortest_paths.watershed import BASELINES
 from cellcutter_core.training.loss import published_terms, weighted_terms
-from cellcutter_core.view.charts import AXIS, PANEL_HEIGHT, charted, shade
 from cellcutter_core.view.figure_style import (
+    AXIS,
     FONT_SIZE,
     GREY,
+    PANEL_HEIGHT,
+    SHADE,
     axis,
+    charted,
     line_style,
     panel_title,
 )
@@ -79,13 +82,22 @@ def loss_curves(
         if any(event.get(term.name) for events in runs.values() for event in events):
             weighted.append(term)
     terms = list(dict.fromkeys(published_terms() + weighted))
-    n, space = len(terms), 0.13
-    tall = (1 - space * (n - 1)) / n
-    panels = [_Panel("Loss", (0, 0.56), (0, 1), {"nticks": 7})]
-    for i, term in enumerate(terms):
-        bottom = (n - 1 - i) * (tall + space)
-        panels.append(_Panel(term.title, (0.66, 1), (bottom, bottom + tall), {"nticks": 4}))
-    figure = _panel_figure(panels, runs, epochs=epochs, height=PANEL_HEIGHT + 60 * (n - 2))
+    n = len(terms)
+    figure = _panel_figure(
+        ["Loss", *(term.title for term in terms)],
+        runs,
+        epochs=epochs,
+        height=PANEL_HEIGHT + 60 * (n - 2),
+        rows=n,
+        cols=2,
+        # The loss on the left is as high as all its terms on the right.
+        specs=[[{"rowspan": n}, {}], *[[None, {}]] * (n - 1)],
+        column_widths=[0.56, 0.34],
+        horizontal_spacing=0.1,
+        vertical_spacing=0.13,
+    )
+    figure.update_yaxes(nticks=4)
+    figure.layout.yaxis.nticks = 7
     for number, name in enumerate(["loss", *(term.name for term in terms)], start=1):
         values = {run: [event.get(name) for event in events] for run, events in runs.items()}
         _add_lines(figure, runs, values, panel=number)
@@ -95,19 +107,13 @@ def loss_curves(
         if 1 < number <= n:
             figure.layout[f"xaxis{number}"].update(showticklabels=False, title_text="")
     for epoch in continued:
-        for number in range(1, n + 2):
-            at = axis("x", number), axis("y", number) + " domain"
-            figure.add_shape(
-                type="line", x0=epoch + 0.5, x1=epoch + 0.5, y0=0, y1=1, xref=at[0], yref=at[1],
-                line={"color": GREY, "width": 1.5, "dash": "dot"},
-            )  # fmt: skip
+        figure.add_vline(epoch + 0.5, line={"color": GREY, "width": 1.5, "dash": "dot"})
         figure.add_annotation(
             text="continued", x=epoch + 0.5, xref="x", xanchor="left", y=1, yref="y domain",
             yanchor="top", showarrow=False, font_size=FONT_SIZE - 1,
         )  # fmt: skip
     if warm_up > 0:
-        for number in range(1, n + 2):
-            figure.add_shape(shade((0.5, warm_up + 0.5), panel=number))
+        _shade(figure, (0.5, warm_up + 0.5))
         figure.add_annotation(
             text="warm-up", x=0.5, xref="x", xanchor="left", y=0, yref="y domain",
             yanchor="bottom", showarrow=False, font_size=FONT_SIZE - 1,
@@ -146,13 +152,16 @@ def score_curves(
     }
     shown = [name for name in SCORES if any(v is not None for v in _all(scores[name]))]
     shown = shown or ["ap50", "ap75"]
-    space = 0.05
-    wide = (1 - space * (len(shown) - 1)) / len(shown)
-    panels = [
-        _Panel(SCORES[name], (left, left + wide), (0, 1), _FROM_0_TO_1)
-        for name, left in ((name, i * (wide + space)) for i, name in enumerate(shown))
-    ]
-    figure = _panel_figure(panels, runs, epochs=epochs, height=PANEL_HEIGHT, legend=True)
+    figure = _panel_figure(
+        [SCORES[name] for name in shown],
+        runs,
+        epochs=epochs,
+        height=PANEL_HEIGHT,
+        legend=True,
+        cols=len(shown),
+        horizontal_spacing=0.05,
+    )
+    figure.update_yaxes(**_FROM_0_TO_1)
     for number, name in enumerate(shown, start=1):
         _add_lines(figure, runs, scores[name], panel=number, named=True)
         # All panels go from 0 to 1, and on a narrow page there is no room between them.
@@ -183,11 +192,12 @@ def change_curve(changed: Mapping[int, float], *, chosen: tuple[int, int]) -> go
         To be shown with `STILL_CONFIG`.
     """
     runs = {"Changed": [{"epoch": epoch} for epoch in changed]}
-    panel = _Panel("Change from the epoch before, %", (0, 1), (0, 1), {"rangemode": "tozero"})
     shown = {"": [{"epoch": epoch} for epoch in (*chosen, *changed)]}
-    figure = _panel_figure([panel], shown, epochs=None, height=PANEL_HEIGHT)
+    title = "Change from the epoch before, %"
+    figure = _panel_figure([title], shown, epochs=None, height=PANEL_HEIGHT)
+    figure.update_yaxes(rangemode="tozero")
     _add_lines(figure, runs, {"Changed": [100 * share for share in changed.values()]}, panel=1)
-    figure.add_shape(shade(chosen, panel=1))
+    _shade(figure, chosen)
     return figure
 
 
@@ -290,47 +300,34 @@ def _all(values: Mapping[str, Sequence[float | None]]) -> list[float | None]:
     return [value for of_run in values.values() for value in of_run]
 
 
-@dataclass(frozen=True)
-class _Panel:
-    """Title, position (shares of the figure, from the left and from below), y axis of a panel."""
-
-    title: str
-    across: tuple[float, float]
-    up: tuple[float, float]
-    y_axis: Mapping[str, Any]
-
-
 def _panel_figure(
-    panels: Sequence[_Panel],
+    titles: Sequence[str],
     runs: Mapping[str, Events],
     *,
     epochs: int | None,
     height: float,
     legend: bool = False,
+    **grid: Any,
 ) -> Any:
-    """Make empty panels over epochs; axes x1, y1, x2, y2 ... in the order of the panels."""
+    """Make empty panels over epochs, laid out in a grid as `make_subplots` takes it."""
     there = [event["epoch"] for events in runs.values() for event in events]
     first, last = min([1, *there]), max([1, *there, epochs or 1])
-    ticks = {"tickvals": _ticks(first, last)}
-    layout: dict[str, Any] = {"annotations": []}
-    for number, panel in enumerate(panels, start=1):
-        layout[f"xaxis{number}"] = {
-            **AXIS,
-            **ticks,
-            "domain": panel.across,
-            "anchor": axis("y", number),
-            "range": [first - 0.5, last + 0.5],
-            "tickformat": "d",
-            "title_text": "Epoch",
-        }
-        layout[f"yaxis{number}"] = {
-            **AXIS,
-            **panel.y_axis,
-            "domain": panel.up,
-            "anchor": axis("x", number),
-        }
-        layout["annotations"].append(panel_title(panel.title, number))
-    return charted(go.Figure(layout=layout), height=height, legend=legend or len(runs) > 1)
+    figure = make_subplots(**grid)
+    figure.update_xaxes(
+        **AXIS,
+        tickvals=_ticks(first, last),
+        range=[first - 0.5, last + 0.5],
+        tickformat="d",
+        title_text="Epoch",
+    )
+    figure.update_yaxes(**AXIS)
+    figure.update_layout(annotations=[panel_title(one, n) for n, one in enumerate(titles, 1)])
+    return charted(figure, height=height, legend=legend or len(runs) > 1)
+
+
+def _shade(figure: Any, span: tuple[float, float]) -> None:
+    """Shade a range of epochs in all panels."""
+    figure.add_vrect(*span, fillcolor=SHADE, line_width=0, layer="below")
 
 
 def _ticks(first: int, last: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""The look of all figures: colours, lines and sizes, and how a picture is embedded in one.
+"""The look of all figures: colours, lines, axes and sizes, and pictures as data addresses.
 
 Backgrounds are transparent and texts have no colour, so a figure takes both from its page, light or
 dark. All colours that are used are readable on both.
@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
+import numpy.typing as npt
 from PIL import Image
 
 from cellcutter_core.view.coloring import PALETTE
-from cellcutter_core.view.render import Color, Rgb
+from cellcutter_core.view.render import Color, Rgb, overlay
 
 FONT_SIZE = 13
 """Size of all texts in a figure in pixels, also of the titles of panels."""
@@ -39,6 +39,15 @@ PAGE_WIDTH = 1040
 LARGEST_SIDE = 1024
 """In pixels. A larger picture is shrunk before it is sent; no screen shows the difference."""
 
+PANEL_HEIGHT = 210
+"""Usual height of the axes of a chart in pixels."""
+
+AXIS: Mapping[str, Any] = {"fixedrange": True, "zeroline": False, "title_standoff": 6}
+"""What all axes of charts have in common."""
+
+_THUMBNAIL_SIDE = 256
+# Of a large image only every n-th pixel is drawn; so many pixels a side are enough for a thumbnail.
+_THUMBNAIL_DRAWN = 512
 
 STILL_CONFIG: Mapping[str, Any] = {
     "displaylogo": False,
@@ -126,6 +135,15 @@ def styled(figure: Any, *, height: float, legend: bool = False) -> Any:
     return figure
 
 
+def charted(figure: Any, *, height: float, legend: bool = False) -> Any:
+    """Apply the look of charts, with room for ticks, a title and optionally a legend."""
+    above = TITLE_HEIGHT if legend else 0
+    styled(figure, height=height + TITLE_HEIGHT + 48 + above, legend=legend)
+    margin = {"t": TITLE_HEIGHT + above + MARGIN, "l": 52, "r": 2 * MARGIN, "b": 48}
+    figure.update_layout(hovermode="x unified" if legend else "x", dragmode=False, margin=margin)
+    return figure
+
+
 def axis(letter: str, number: int) -> str:
     """Return Plotly's name of an axis: x, x2, x3 ..."""
     return letter if number == 1 else f"{letter}{number}"
@@ -146,24 +164,12 @@ def panel_title(text: str, number: int) -> dict[str, Any]:
     }
 
 
-def picture_trace(picture: Rgb) -> Any:
-    """Return an image trace whose coordinates are the pixels of the picture.
-
-    Parameters
-    ----------
-    picture : (H, W, 3) or (H, W, 4) uint8 array
-    """
-    # Smoothed: in a panel with fewer pixels than the picture, thin outlines would break.
-    source = data_uri(Image.fromarray(np.ascontiguousarray(picture)))
-    return go.Image(source=source, zsmooth="fast", hoverinfo="skip")
-
-
 def data_uri(image: Image.Image) -> str:
     """Return a picture as a data URI with a lossless WebP.
 
     On micrographs it is a quarter smaller than a PNG and takes half the time.
     """
-    return _webp(image, lossless=True, quality=0, method=0, exact=True)
+    return _address(image, "webp", lossless=True, quality=0, method=0, exact=True)
 
 
 def illustration(picture: Rgb, *, largest: int) -> str:
@@ -180,31 +186,45 @@ def illustration(picture: Rgb, *, largest: int) -> str:
     str
         A data URI that holds it as a WebP.
     """
-    return _webp(_shrunk(picture, largest), quality=90, method=1)
-
-
-def _shrunk(picture: Rgb, largest: int) -> Image.Image:
     # An array that is not contiguous, such as a view of a region, is copied only here.
-    image = Image.fromarray(np.ascontiguousarray(picture))
-    cols, rows = image.size
-    factor = min(1.0, largest / max(rows, cols))
-    small = (max(1, round(cols * factor)), max(1, round(rows * factor)))
-    return image.resize(small, Image.Resampling.BOX) if factor < 1 else image
+    small = Image.fromarray(np.ascontiguousarray(picture))
+    small.thumbnail((largest, largest), Image.Resampling.BOX)
+    return _address(small, "webp", quality=90, method=1)
 
 
-def _webp(image: Image.Image, **options: Any) -> str:
+def thumbnail(
+    picture: Rgb, labels: npt.NDArray[np.int32] | None, *, colors: npt.ArrayLike | None = None
+) -> str:
+    """Draw an image with its cells, small.
+
+    Parameters
+    ----------
+    picture : (H, W, 3) uint8 array
+        For example from `composite`.
+    labels : (H, W) int32 or None
+        Its cells; None shows the image alone.
+    colors : (N,) array of integers, optional
+        The colour of each cell, see `label_colors`.
+
+    Returns
+    -------
+    str
+        A JPEG as a data address, for `<img>` and the image columns of tables; about 10 kB.
+    """
+    step = max(1, min(picture.shape[:2]) // _THUMBNAIL_DRAWN)
+    shown = np.ascontiguousarray(picture[::step, ::step])
+    if labels is not None:
+        cells = np.ascontiguousarray(labels[::step, ::step])
+        shown = overlay(shown, cells, colors=colors, outlines=False, alpha=0.6)
+    small = Image.fromarray(shown)
+    small.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE))
+    return _address(small, "jpeg", quality=80)
+
+
+def _address(image: Image.Image, kind: str, **options: Any) -> str:
     stream = io.BytesIO()
-    image.save(stream, "WEBP", **options)
-    return "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
-
-
-def picture_axes(shape: tuple[int, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the two axes of a picture: no ticks, row 0 on top, nothing beyond its edge."""
-    rows, cols = shape[:2]
-    bare = {"visible": False, "showgrid": False, "zeroline": False, "constrain": "domain"}
-    x = {**bare, "range": [-0.5, cols - 0.5]}
-    y = {**bare, "range": [rows - 0.5, -0.5], "constraintoward": "top"}
-    return x, y
+    image.save(stream, kind, **options)
+    return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
 def check_pictures(pictures: Mapping[str, Rgb]) -> tuple[int, int]:

@@ -1,7 +1,12 @@
-"""Histograms of pixels or cells."""
+"""Histograms: of values of cells as a chart, of the intensities of a channel in plain HTML.
+
+A browser draws the plain one in a millisecond. The first Plotly chart takes a second or two, and
+each further one a tenth of a second.
+"""
 
 from __future__ import annotations
 
+import html
 import math
 from typing import Any
 
@@ -9,41 +14,39 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
-from cellcutter_core.view.charts import AXIS, PANEL_HEIGHT, charted, shade
-from cellcutter_core.view.figure_style import line_style
+from cellcutter_core.view.figure_style import (
+    AXIS,
+    BLUE,
+    FONT_SIZE,
+    GREY,
+    PANEL_HEIGHT,
+    SHADE,
+    charted,
+    css,
+    line_style,
+)
 
 MOST_BARS = 256
-"""The largest number of bars in a histogram."""
+"""The largest number of bars in a histogram of pixels."""
 
 CELL_BARS = 40
 """The same for a histogram of cells, of which there are hundreds."""
 
+HEIGHT = 110
+"""Height of the highest bar of `intensities` in pixels."""
 
-def histogram(
-    channel: npt.NDArray[Any],
-    window: tuple[float, float] | None = None,
-    *,
-    name: str,
-    counted: str = "pixels",
-    most_bars: int = MOST_BARS,
-    log: bool = True,
-) -> go.Figure:
-    """Draw a histogram of the intensities of a channel, or of other values.
+_EXPONENTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def histogram(values: npt.NDArray[Any], *, name: str) -> go.Figure:
+    """Draw a histogram of cells.
 
     Parameters
     ----------
-    channel : array
-        Intensities of shape (H, W), or other values in any shape; integers or finite floats.
-    window : (float, float), optional
-        Intensities that are displayed as black and as white; the range between is shaded.
+    values : array
+        A value for each cell; integers or finite floats.
     name : str
-        Name of the channel.
-    counted : str
-        What is counted, such as "cells".
-    most_bars : int
-        The largest number of bars; there are fewer for few different values.
-    log : bool
-        Whether counts are on a logarithmic scale.
+        What the values are.
 
     Returns
     -------
@@ -54,30 +57,27 @@ def histogram(
     Raises
     ------
     ValueError
-        If the channel has no pixels, or pixels that are not finite.
+        If there are no values, or some are not finite.
     """
-    edges, counts = counted_in_bars(channel, name=name, most_bars=most_bars)
+    edges, counts = counted_in_bars(values, name=name, most_bars=CELL_BARS)
     middles = (edges[1:] + edges[:-1]) / 2
-    # One outline, because a browser takes ten times as long for hundreds of bars. The last step
-    # ends at the last edge. On a logarithmic axis an empty bar ends below the axis, as 0 is not on
-    # it.
+    # One outline, because a browser takes ten times as long for many bars. The last step ends at
+    # the last edge.
     last = [*range(len(counts)), len(counts) - 1]
     figure = go.Figure(
         go.Scatter(
             x=edges.tolist(),
-            y=np.maximum(counts, 0.1 if log else 0)[last].tolist(),
+            y=counts[last].tolist(),
             customdata=np.stack([middles, counts], axis=1)[last].tolist(),
             mode="lines",
             line={**line_style(0, markers=False)["line"], "width": 1, "shape": "hv"},
             fill="tozeroy",
-            hovertemplate="%{customdata[0]:.5g}: %{customdata[1]:,} " + counted + "<extra></extra>",
+            hovertemplate="%{customdata[0]:.5g}: %{customdata[1]:,} cells<extra></extra>",
         )
     )
-    if window is not None:
-        figure.update_layout(shapes=[shade(window, panel=1, edges=True)])
     figure.update_layout(
         xaxis={**AXIS, "title_text": name, "range": [float(edges[0]), float(edges[-1])]},
-        yaxis={**AXIS, "title_text": counted.capitalize(), **_counts(int(counts.max()), log)},
+        yaxis={**AXIS, "title_text": "Cells", "range": [0, 1.05 * int(counts.max())]},
     )
     return charted(figure, height=PANEL_HEIGHT - 60)
 
@@ -117,20 +117,6 @@ def counted_in_bars(
     return edges, np.histogram(pixels, edges)[0]
 
 
-def log_span(most: int) -> tuple[float, float]:
-    """Return the range of a logarithmic axis of counts up to `most`, as decimal logarithms.
-
-    It begins at 0.5, so that a bar with the count 1 can be seen.
-    """
-    return math.log10(0.5), math.log10(2 * most)
-
-
-def _counts(most: int, log: bool) -> dict[str, Any]:
-    if not log:
-        return {"range": [0, 1.05 * most]}
-    return {"type": "log", "dtick": 1, "exponentformat": "power", "range": list(log_span(most))}
-
-
 def _edges(pixels: npt.NDArray[Any], most: int) -> npt.NDArray[np.float64]:
     low, high = float(pixels.min()), float(pixels.max())
     if np.issubdtype(pixels.dtype, np.integer):
@@ -139,3 +125,77 @@ def _edges(pixels: npt.NDArray[Any], most: int) -> npt.NDArray[np.float64]:
     if high == low:
         low, high = low - 0.5, high + 0.5
     return np.linspace(low, high, most + 1)
+
+
+def intensities(
+    bars: tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]],
+    window: tuple[float, float],
+    *,
+    span: tuple[float, float],
+    alt: str,
+) -> str:
+    """Draw a histogram with a logarithmic scale, as wide as the space it gets.
+
+    Parameters
+    ----------
+    bars : edges, counts
+        What `counted_in_bars` returns.
+    window : (float, float)
+        Intensities that are displayed as black and as white; the range between is shaded.
+    span : (float, float)
+        Lowest and highest intensity.
+    alt : str
+        Description of the histogram, for those who cannot see it.
+
+    Returns
+    -------
+    str
+        HTML without script, style sheet or SVG. A bar shows its count under the pointer.
+    """
+    edges, counts = bars
+    # The scale begins at 0.5, so that a bar with the count 1 can be seen.
+    low, high = math.log10(0.5), math.log10(2 * int(counts.max()))
+    with np.errstate(divide="ignore"):
+        heights = 100 * np.maximum((np.log10(counts) - low) / (high - low), 0)
+    places = np.linspace(0, 100, len(counts) + 1)
+    outline = ["0 100%"]
+    for left, right, height in zip(places[:-1], places[1:], heights, strict=True):
+        outline += [f"{x:.2f}% {100 - height:.1f}%" for x in (left, right)]
+    decades = "".join(
+        _decade(exponent, 100 * (exponent - low) / (high - low))
+        for exponent in range(int(high) + 1)
+    )
+    shown = 100 * (np.clip(window, edges[0], edges[-1]) - edges[0]) / (edges[-1] - edges[0])
+    under_pointer = "".join(
+        f'<div title="{middle:.5g}: {count:,} pixels" style="flex:1"></div>'
+        for middle, count in zip((edges[1:] + edges[:-1]) / 2, counts, strict=True)
+    )
+    line = f"1.5px dotted {GREY}"
+    return (
+        f'<div role="img" aria-label="{html.escape(alt)}" style="font-size:{FONT_SIZE - 1}px">'
+        f'<div style="position:relative;height:{HEIGHT}px;margin-left:2.6em;'
+        f'border-bottom:1px solid {GREY}">{decades}'
+        f'<div style="{_OVER_ALL};background:{css(BLUE)};'
+        f'clip-path:polygon({",".join(outline)},100% 100%)"></div>'
+        f'<div style="position:absolute;top:0;bottom:0;left:{shown[0]:.2f}%;'
+        f"right:{100 - shown[1]:.2f}%;background:{SHADE};border-left:{line};"
+        f'border-right:{line}"></div>'
+        f'<div style="{_OVER_ALL};display:flex">{under_pointer}</div></div>'
+        '<div style="display:flex;justify-content:space-between;margin:2px 0 0 2.6em">'
+        f"<span>{span[0]:.5g}</span><span>Pixels of each intensity</span>"
+        f"<span>{span[1]:.5g}</span></div></div>"
+    )
+
+
+_OVER_ALL = "position:absolute;top:0;bottom:0;left:0;right:0"
+
+
+def _decade(exponent: int, height: float) -> str:
+    """Return a line at a power of ten, with its label."""
+    label = f"10{str(exponent).translate(_EXPONENTS)}"
+    return (
+        f'<div style="position:absolute;left:0;right:0;bottom:{height:.1f}%;'
+        f'border-top:1px solid {SHADE}"></div>'
+        f'<div style="position:absolute;right:100%;bottom:{height:.1f}%;margin-right:4px;'
+        f'line-height:1;transform:translateY(50%)">{label}</div>'
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image, ImageDraw
 
 from cellcutter_core.view.figure_style import AMBER, check_picture
 from cellcutter_core.view.render import Color, Rgb
@@ -57,48 +58,28 @@ def markers_picture(
         raise ValueError(
             f"selected is {selected}, but there are markers 0 to {len(centres) - 1}; choose one"
         )
-    drawn = np.array(picture)
-    pixels = np.round(centres).astype(np.intp)
-    scale = max(1.0, max(drawn.shape[:2]) / 800)
-    radius = 4.0 * scale
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    draw = ImageDraw.Draw(image)
+    pixels = np.round(centres).astype(int).tolist()
+    scale = max(1.0, max(image.size) / 800)
+
+    def ring(place: list[int], radius: float, width: float, color: Color) -> None:
+        (row, col), reach = place, round(radius + width / 2 - 0.5)
+        box = (col - reach, row - reach, col + reach, row + reach)
+        draw.ellipse(box, outline=color, width=round(width))
+
     # All black rings first, so that they cover no other marker's ring.
-    _stamp(drawn, pixels, _ring(radius, 2.6 * scale), _HALO)
-    _stamp(drawn, pixels, _ring(radius, 1.1 * scale), MARKER_COLOR)
+    for width, color in ((2.6 * scale, _HALO), (1.1 * scale, MARKER_COLOR)):
+        for place in pixels:
+            ring(place, 4 * scale, width, color)
     if selected is not None:
-        one = pixels[selected : selected + 1]
-        shapes = [(_ring(1.4 * radius, 4 * scale), _ring(1.4 * radius, 2 * scale))]
+        for width, color in ((4 * scale, _HALO), (2 * scale, SELECTED_COLOR)):
+            ring(pixels[selected], 5.6 * scale, width, color)
         if crop_size is not None:
+            (row, col), half = pixels[selected], crop_size // 2
             line = max(1, round(scale))
-            shapes.append((_square(crop_size, 2 * line, -line // 2), _square(crop_size, line, 0)))
-        for halo, line_pixels in shapes:
-            _stamp(drawn, one, halo, _HALO)
-            _stamp(drawn, one, line_pixels, SELECTED_COLOR)
-    return drawn
-
-
-def _ring(radius: float, width: float) -> npt.NDArray[np.intp]:
-    """Return (K, 2) offsets of the pixels of a ring around (0, 0)."""
-    reach = int(np.ceil(radius + width))
-    grid = np.mgrid[-reach : reach + 1, -reach : reach + 1].reshape(2, -1).T
-    away = np.abs(np.hypot(*grid.T) - radius)
-    return np.asarray(grid[away <= width / 2 + 1e-9])
-
-
-def _square(side: int, width: int, out: int) -> npt.NDArray[np.intp]:
-    """Return (K, 2) offsets of the frame of a crop that begins `side` // 2 before the marker."""
-    low, high = -(side // 2) + out, -(side // 2) + side - out
-    grid = np.mgrid[low:high, low:high].reshape(2, -1).T
-    inner = np.all((grid >= low + width) & (grid < high - width), axis=1)
-    return np.asarray(grid[~inner])
-
-
-def _stamp(
-    picture: Rgb,
-    centres: npt.NDArray[np.intp],
-    offsets: npt.NDArray[np.intp],
-    color: Color,
-) -> None:
-    where = (centres[:, None] + offsets).reshape(-1, 2)
-    inside = np.all((where >= 0) & (where < picture.shape[:2]), axis=1)
-    rows, cols = where[inside].T
-    picture[rows, cols] = color
+            for out, color in ((line, _HALO), (0, SELECTED_COLOR)):
+                low, high = -half - out, crop_size - half - 1 + out
+                box = (col + low, row + low, col + high, row + high)
+                draw.rectangle(box, outline=color, width=line + out)
+    return np.array(image)

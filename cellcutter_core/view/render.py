@@ -15,22 +15,6 @@ from cellcutter_core.images.guesses.unimaged_gaps import gaps
 from cellcutter_core.label_image import check_labels, outlines
 from cellcutter_core.view.coloring import label_colors
 
-__all__ = [
-    "MASK_COLOR",
-    "NUCLEUS_COLOR",
-    "borders_picture",
-    "check_rgb",
-    "composite",
-    "dimmed",
-    "display_window",
-    "label_colors",
-    "mask_outline",
-    "outlines",
-    "overlay",
-    "probability_colors",
-    "visible_outlines",
-]
-
 Rgb = npt.NDArray[np.uint8]
 Color = tuple[int, int, int]
 
@@ -44,37 +28,18 @@ NUCLEUS_COLOR: Color = (40, 150, 255)
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 _DIMMED = np.float32(0.85)
 
-# viridis by S. van der Walt and N. Smith (CC0), in ten equal steps. Equal steps of probability look
-# equal, also in grey.
-_VIRIDIS = np.array(
-    [
-        (68, 1, 84),
-        (72, 40, 120),
-        (62, 73, 137),
-        (49, 104, 142),
-        (38, 130, 142),
-        (31, 158, 137),
-        (53, 183, 121),
-        (110, 206, 88),
-        (181, 222, 43),
-        (253, 231, 37),
-    ],
-    dtype=np.float64,
-)
+# The percentiles of a channel that are shown as black and as white.
+_WINDOW = (0.5, 99.7)
 
 
-def display_window(
-    channel: npt.NDArray[Any], *, low: float = 0.5, high: float = 99.7
-) -> tuple[float, float]:
-    """Return the intensities to show as black and as white: two percentiles of the channel.
+def display_window(channel: npt.NDArray[Any]) -> tuple[float, float]:
+    """Return the intensities to show as black and as white: percentiles 0.5 and 99.7 of a channel.
 
     Parts of a mosaic that were not imaged are left out, see `guesses.unimaged_gaps`.
 
     Parameters
     ----------
     channel : (H, W) array
-    low, high : float
-        Percentiles, 0 <= low < high <= 100.
 
     Returns
     -------
@@ -83,19 +48,15 @@ def display_window(
     Raises
     ------
     ValueError
-        If the percentiles are not in order, or the channel is not (H, W).
+        If the channel is not (H, W).
     """
-    if not 0 <= low < high <= 100:
-        raise ValueError(
-            f"low is {low} and high is {high}, but percentiles are needed, 0 <= low < high <= 100"
-        )
     if channel.ndim != 2 or channel.size == 0:
         raise ValueError(f"channel has shape {channel.shape}, but must be (H, W) with pixels")
     # A grid of about 250,000 pixels gives the same percentiles in a tenth of the time.
     step = max(1, int((channel.size / 250_000) ** 0.5))
     seen = channel[::step, ::step]
     nothing = gaps(seen)
-    black, white = np.percentile(seen if nothing is None else seen[~nothing], (low, high))
+    black, white = np.percentile(seen if nothing is None else seen[~nothing], _WINDOW)
     return float(black), float(white)
 
 
@@ -104,8 +65,6 @@ def composite(
     *,
     cell: Sequence[int] = (0,),
     nucleus: int | None = None,
-    low: float = 0.5,
-    high: float = 99.7,
     gamma: float = 0.7,
 ) -> Rgb:
     """Draw an image: cells in grey, nuclei added in blue.
@@ -118,8 +77,6 @@ def composite(
         Indices of the cell channels; several are averaged.
     nucleus : int, optional
         Index of the nucleus channel.
-    low, high : float
-        Percentiles of each channel that are shown as black and as white.
     gamma : float
         Exponent on the cell channels. Below 1 it brightens dim borders, which a projector would not
         show.
@@ -127,7 +84,7 @@ def composite(
     Returns
     -------
     (H, W, 3) uint8 array
-        A constant channel is black.
+        Each channel is shown between its percentiles of `display_window`. A constant one is black.
 
     Raises
     ------
@@ -148,10 +105,10 @@ def composite(
             )
     gray = np.zeros(image.shape[:2], np.float32)
     for index in cell:
-        gray += _scaled(image[..., index], low, high) ** gamma / len(cell)
+        gray += _scaled(image[..., index]) ** gamma / len(cell)
     if nucleus is None:
         return np.repeat(_uint8(255 * gray)[..., None], 3, axis=2)
-    blue = _scaled(image[..., nucleus], low, high)
+    blue = _scaled(image[..., nucleus])
     picture = np.empty((*gray.shape, 3), np.uint8)
     for i, part in enumerate(NUCLEUS_COLOR):
         # "Screen" blending multiplies the distances to white, so light adds up without clipping.
@@ -159,8 +116,8 @@ def composite(
     return picture
 
 
-def _scaled(channel: npt.NDArray[Any], low: float, high: float) -> npt.NDArray[np.float32]:
-    black, white = display_window(channel, low=low, high=high)
+def _scaled(channel: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    black, white = display_window(channel)
     scaled = (channel.astype(np.float32) - black) / (white - black if white > black else 1)
     return np.asarray(np.clip(scaled, 0, 1) if white > black else 0 * scaled, np.float32)
 
@@ -188,9 +145,12 @@ def probability_colors(probability: npt.NDArray[np.floating[Any]]) -> Rgb:
             f"probability spans {values.min()} to {values.max()}, but must be in 0..1; "
             "apply a sigmoid to logits first"
         )
-    steps = np.linspace(0, 1, len(_VIRIDIS))
-    fine = np.linspace(0, 1, 256)
-    table = np.stack([np.interp(fine, steps, _VIRIDIS[:, i]) for i in range(3)], axis=1)
+    # Imported here, because it takes 50 ms. Its equal steps look equal, also in grey.
+    from plotly.colors import hex_to_rgb, sequential
+
+    viridis = np.array([hex_to_rgb(color) for color in sequential.Viridis], np.float64)
+    steps, fine = np.linspace(0, 1, len(viridis)), np.linspace(0, 1, 256)
+    table = np.stack([np.interp(fine, steps, viridis[:, i]) for i in range(3)], axis=1)
     return _uint8(table)[_uint8(255 * values)]
 
 
@@ -277,7 +237,7 @@ def _seams(cells: npt.NDArray[Any], painted: npt.NDArray[np.uint8]) -> npt.NDArr
     return seams
 
 
-def mask_outline(image: Rgb, mask: npt.ArrayLike, *, color: Color = MASK_COLOR) -> Rgb:
+def mask_outline(image: Rgb, mask: npt.ArrayLike) -> Rgb:
     """Draw the outline of a mask on a picture.
 
     Parameters
@@ -285,8 +245,6 @@ def mask_outline(image: Rgb, mask: npt.ArrayLike, *, color: Color = MASK_COLOR) 
     image : (H, W, 3) uint8 array
     mask : (H, W) bool array
         True on cells.
-    color : (int, int, int)
-        Red, green, blue, 0 to 255.
 
     Returns
     -------
@@ -301,7 +259,7 @@ def mask_outline(image: Rgb, mask: npt.ArrayLike, *, color: Color = MASK_COLOR) 
     if area.dtype != bool:
         raise ValueError(f"mask has dtype {area.dtype}, but must be bool, True on cells")
     picture = check_rgb(image, area.shape).copy()
-    picture[visible_outlines(area.astype(np.uint8))] = color
+    picture[visible_outlines(area.astype(np.uint8))] = MASK_COLOR
     return picture
 
 

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from cellcutter_core.view.charts import AXIS, PANEL_HEIGHT, charted
-from cellcutter_core.view.figure_style import line_style
+from cellcutter_core.view.figure_style import AXIS, PANEL_HEIGHT, charted, line_style
 
 Points = Sequence[tuple[str, float]]
 

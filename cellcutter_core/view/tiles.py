@@ -20,14 +20,16 @@ from cellcutter_core.view.figure_style import (
     TITLE_HEIGHT,
     check_picture,
     css,
-    picture_axes,
-    picture_trace,
+    data_uri,
     styled,
 )
 from cellcutter_core.view.render import MASK_COLOR, Rgb, composite
 
 TILE_SIDE = 128
 """Longer side of a tile of `parameter_grid` in pixels."""
+
+ROW = 8
+"""Number of crops in a row of `crop_gallery`."""
 
 _EMBEDDING_LEVELS = (0.25, 0.5, 0.75)
 # Space for the values and the name of a parameter, in pixels.
@@ -39,8 +41,6 @@ def crop_gallery(
     embedding: npt.NDArray[np.floating[Any]],
     ids: Sequence[int],
     *,
-    n_columns: int,
-    probabilities: npt.NDArray[np.floating[Any]] | None = None,
     others: npt.NDArray[np.floating[Any]] | None = None,
     paths: npt.NDArray[np.floating[Any]] | None = None,
 ) -> go.Figure:
@@ -55,10 +55,6 @@ def crop_gallery(
         In [0, 1]; drawn as dotted contours at 0.25, 0.5 and 0.75.
     ids : sequence of N int
         Cell numbers.
-    n_columns : int
-        Crops in a row, at least 1.
-    probabilities : (N, S, S) float array, optional
-        Predicted probabilities; the outline at 0.5 is drawn solid.
     others : (N, S, S) float array, optional
         1 on the markers of other cells, 0 elsewhere; their outlines are drawn.
     paths : (N, S, S) float array, optional
@@ -74,8 +70,8 @@ def crop_gallery(
     ValueError
         If the shapes do not fit each other, or there is no crop.
     """
-    n, side = _check_crops(crops, embedding, ids, n_columns)
-    n_columns = min(n_columns, n)
+    n, side = _check_crops(crops, embedding, ids)
+    n_columns = min(ROW, n)
     n_rows = -(-n // n_columns)
     # Room for the number above each crop, in the crop's pixels, so it scales with the crop.
     room, gap = max(2, round(side * 0.17)), max(1, round(side * 0.06))
@@ -94,7 +90,7 @@ def crop_gallery(
     for (row, col), crop in zip(corners, tall.reshape(n, side, side, 3), strict=True):
         montage[row : row + side, col : col + side, :3] = crop
         montage[row : row + side, col : col + side, 3] = 255
-    figure = go.Figure(picture_trace(montage))
+    figure = go.Figure(_picture(montage))
     rings = [c for level in _EMBEDDING_LEVELS for c in find_contours(embedding, level)]
     figure.add_trace(
         _contours(
@@ -106,7 +102,6 @@ def crop_gallery(
     for name, fields, level, style in (
         ("other markers", others, 0.5, {"color": css(BLUE), "width": 1}),
         ("cheapest paths", paths, 0.0, {"color": css(AMBER), "width": 1}),
-        ("outline of the cell", probabilities, 0.5, {"color": css(MASK_COLOR), "width": 2}),
     ):
         if fields is not None:
             lines = _outlines(name, fields, (n, side, side), level=level, corners=corners)
@@ -132,7 +127,6 @@ def _check_crops(
     crops: npt.NDArray[Any],
     embedding: npt.NDArray[Any],
     ids: Sequence[int],
-    n_columns: int,
 ) -> tuple[int, int]:
     if crops.ndim != 4 or crops.size == 0 or crops.shape[1] != crops.shape[2]:
         raise ValueError(
@@ -146,8 +140,6 @@ def _check_crops(
         )
     if len(ids) != n:
         raise ValueError(f"ids has {len(ids)} numbers for {n} crops; give each crop one")
-    if n_columns < 1:
-        raise ValueError(f"n_columns is {n_columns}, but a row has at least one crop")
     return n, side
 
 
@@ -242,7 +234,7 @@ def parameter_grid(
             tile = montage[row : row + height, col : col + width]
             tile[..., :3] = _masked_tile(small, array[i, j])
             tile[..., 3] = 255
-    figure = go.Figure(picture_trace(montage))
+    figure = go.Figure(_picture(montage))
     row_at = np.arange(n_rows) * (height + gap) + height / 2 - 0.5
     col_at = np.arange(n_cols) * (width + gap) + width / 2 - 0.5
     figure.add_trace(
@@ -319,14 +311,30 @@ def _frame_current(
     )
 
 
-def _still(figure: Any, shape: tuple[int, ...]) -> None:
+def _still(figure: Any, shape: tuple[int, int]) -> None:
     """Lay a figure out as one picture without zoom, with the traces over it."""
-    x, y = picture_axes(shape)
+    rows, cols = shape
+    bare = {"visible": False, "showgrid": False, "zeroline": False, "fixedrange": True}
+    x = {**bare, "constrain": "domain", "range": [-0.5, cols - 0.5]}
+    # Row 0 is on top.
+    y = {**bare, "constrain": "domain", "constraintoward": "top", "range": [rows - 0.5, -0.5]}
     styled(figure, height=PAGE_WIDTH, legend=True)
     figure.update_layout(
-        xaxis={**x, "fixedrange": True},
-        yaxis={**y, "fixedrange": True, "scaleanchor": "x"},
+        xaxis=x,
+        yaxis={**y, "scaleanchor": "x"},
         hovermode=False,
         dragmode=False,
         margin_t=MARGIN + TITLE_HEIGHT,
     )
+
+
+def _picture(picture: Rgb) -> Any:
+    """Return an image trace whose coordinates are the pixels of the picture.
+
+    Parameters
+    ----------
+    picture : (H, W, 3) or (H, W, 4) uint8 array
+    """
+    # Smoothed: in a panel with fewer pixels than the picture, thin outlines would break.
+    source = data_uri(Image.fromarray(np.ascontiguousarray(picture)))
+    return go.Image(source=source, zsmooth="fast", hoverinfo="skip")

@@ -31,6 +31,8 @@ DIFFERENCE_COLORS: Mapping[str, Color] = {
 """Legend of `difference_picture`."""
 
 _HIT, _MISSED = (list(TRUTH_COLORS).index(kind) for kind in ("hit", "missed"))
+# With less, a cell could match several cells.
+_HIT_IOU = 0.5
 _TINT = np.float32(0.5)
 # Distance between two stripes in pixels.
 _HATCH = 6
@@ -47,7 +49,7 @@ class Compared:
     labels, truth : (H, W) arrays of integers
         The label images that were compared.
     hits : tuple of (label id, true id)
-        Pairs with IoU >= the threshold, each cell in at most one pair: the true positives of the
+        Pairs with an IoU of at least 0.5, each cell in at most one pair: the true positives of the
         scores.
     label_kinds : dict of int to str
         The kind of each predicted cell that is not ignored, one of
@@ -100,7 +102,6 @@ def compare_truth(
     truth: npt.ArrayLike,
     *,
     ignore: npt.ArrayLike | None = None,
-    threshold: float = 0.5,
 ) -> Compared:
     """Find for each predicted and each true cell whether it is right, and else what is wrong.
 
@@ -110,8 +111,6 @@ def compare_truth(
         0 for background.
     ignore : (H, W) bool array, optional
         True on pixels to leave out. A cell of which more than half lies there does not count.
-    threshold : float
-        The IoU of a hit, 0.5 to 1.
 
     Returns
     -------
@@ -122,13 +121,8 @@ def compare_truth(
     ValueError
         If the shapes differ, or an argument is not of the kind described above.
     """
-    if not 0.5 <= threshold <= 1:
-        raise ValueError(
-            f"threshold is {threshold}, but must be from 0.5 to 1: with less, a cell could match "
-            "several cells"
-        )
     table = overlap(labels, truth, ignore=ignore)
-    pairs = match(table, at_least=threshold)
+    pairs = match(table, at_least=_HIT_IOU)
     hits = zip(
         table.label_ids[table.label[pairs]].tolist(),
         table.true_ids[table.true[pairs]].tolist(),

@@ -1,4 +1,4 @@
-"""The open run on pages that show its results: its name and status."""
+"""The open run on pages that show its results: its name, status and epoch."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ from cellcutter_core.runs.names import run_name
 from cellcutter_core.runs.store import Progress, Run
 from pages.shared import panels, state
 from pages.shared.caching import cached_runs
-from pages.shared.run_words import OTHER_PERSONS, progress_line, stale_note, version_note
+from pages.shared.run_words import (
+    OTHER_PERSONS,
+    progress_line,
+    stale_note,
+    version_note,
+    waiting_line,
+)
 from pages.shared.start import offer_experiment, start_button
-from pages.shared.waiting import waiting_line
 
 
 def opened_run(lacking: str) -> Run:
@@ -39,7 +44,9 @@ def opened_run(lacking: str) -> Run:
         panels.link("train")
         st.stop()
     panels.needs(lambda: cached_runs.run_inputs(run.path.name))
-    which_run(run)
+    now = run.progress
+    going = now.status in ("queued", "running")
+    st.fragment(_standing, run_every=1.0 if going else None)(run, now, [now])
     if run.is_read_only:
         st.caption(OTHER_PERSONS)
     version_note(run)
@@ -47,28 +54,41 @@ def opened_run(lacking: str) -> Run:
     return run
 
 
-def which_run(run: Run) -> None:
-    """Show name and status of the run. While it runs, the page reruns after each epoch."""
-    now = run.progress
-    going = now.status in ("queued", "running")
-    st.fragment(_standing, run_every=1.0 if going else None)(run, now, [now])
-
-
 def _standing(run: Run, drawn: Progress, first: list[Progress]) -> None:
+    """Show name and status of the run. While it runs, the page reruns after each epoch."""
     # The first call is part of the page's own run. It takes the progress that the page was drawn
     # with, so that it starts no rerun before the page has handled a clicked button.
     now = first.pop() if first else run.progress
-    st.markdown(
-        f":material/model_training: **{run_name(run)}**  \n:gray[:small[{standing_in_words(run)}]]"
-    )
+    line = waiting_line(run) if now.status == "queued" else progress_line(now)
+    if now.status in ("queued", "running"):
+        line += f" · epoch {run.epochs[-1]} is the last one so far"
+    st.markdown(f":material/model_training: **{run_name(run)}**  \n:gray[:small[{line}]]")
     if (len(now.epoch_events), now.status) != (len(drawn.epoch_events), drawn.status):
         st.rerun()
 
 
-def standing_in_words(run: Run) -> str:
-    """Describe the run's status and its last stored epoch."""
-    now = run.progress
-    line = waiting_line(run) if now.status == "queued" else progress_line(now)
-    if now.status in ("queued", "running"):
-        line += f" · epoch {run.epochs[-1]} is the last one so far"
-    return line
+def choose_epoch(
+    label: str,
+    run: Run,
+    epochs: list[int],
+    *,
+    usual: int | None = None,
+    key: str,
+    follow: bool = False,
+) -> int:
+    """Show a slider over the stored epochs and return the chosen one; no slider for one epoch.
+
+    It begins with the `usual` one, or else with the last. With `follow`, a slider at the last epoch
+    moves on to each new epoch.
+    """
+    widget = f"{key}_{run.path.name}"
+    if follow:
+        known = st.session_state.get(f"{widget}_last")
+        if known != epochs[-1] and st.session_state.get(widget) in (known, None):
+            st.session_state[widget] = epochs[-1]
+        st.session_state[f"{widget}_last"] = epochs[-1]
+    if len(epochs) == 1:
+        st.caption(f"{label}: {epochs[0]}, the only one")
+        return epochs[0]
+    st.session_state.setdefault(widget, epochs[-1] if usual is None else usual)
+    return st.select_slider(label, epochs, key=widget, persist_state="session")

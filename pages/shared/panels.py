@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from cellcutter_core.training.loss import loss_explained
-from cellcutter_core.view import figures
+from cellcutter_core.view.figure_style import still_config
 from pages.shared import state, steps
 from pages.shared.caching import cached_steps
 from pages.shared.caching.in_child import Cancelled, ask_again
@@ -88,12 +88,10 @@ def _pipeline() -> None:
 
 
 def _step(name: str, status: str | None) -> None:
-    title, icon, _ = TITLES[name]
-    label = title
-    if status:
-        icon, color, word = steps.MARKS[status]
-        label = f":{color}[{title} · {word}]"
-    st.page_link(f"pages/{name}.py", label=label, icon=icon, query_params=state.url())
+    if status is None:
+        return link(name)
+    icon, color, word = steps.MARKS[status]
+    return link(name, f":{color}[{TITLES[name][0]} · {word}]", icon)
 
 
 @contextmanager
@@ -118,23 +116,19 @@ def complaints() -> Iterator[None]:
 
 def needs(compute: Callable[[], Any]) -> Any:
     """Compute a result that the page needs. If it fails, show the error and stop the page."""
-    try:
+    with show_errors():
         return compute()
-    except ValueError as error:
-        if isinstance(error, Cancelled):
-            ask_again(error)
-        else:
-            st.error(str(error), icon=":material/error:")
-        with st.container(horizontal=True):
-            for name in ("data", "mask", "cells"):
-                link(name)
-        st.stop()
+    with st.container(horizontal=True):
+        for name in ("data", "mask", "cells"):
+            link(name)
+    st.stop()
 
 
-def link(page: str, label: str | None = None) -> None:
+def link(page: str, label: str | None = None, icon: str | None = None) -> None:
     """Show a link to another page that keeps the draft and the run."""
-    title, icon, _ = TITLES[page]
-    st.page_link(f"pages/{page}.py", label=label or title, icon=icon, query_params=state.url())
+    title, usual, _ = TITLES[page]
+    script = f"pages/{page}.py"
+    st.page_link(script, label=label or title, icon=icon or usual, query_params=state.url())
 
 
 def go(page: str) -> None:
@@ -167,14 +161,6 @@ def wait_for_consent(step: str) -> None:
 # Explanations -------------------------------------------------------------------------------------
 
 
-def explanation(page: str) -> str:
-    """Return the explanation of a page as Markdown: idea, formula, parameters."""
-    text = (EXPLAINED / f"{page}.md").read_text("utf-8")
-    for place, told in loss_explained().items():
-        text = text.replace(f"<!-- {place} -->", told)
-    return text
-
-
 def next_step(page: str) -> None:
     """Show the button that leads to the next page."""
     title, icon, _ = TITLES[page]
@@ -186,8 +172,8 @@ def footer(page: str, code: str) -> None:
     """Show the explanation of this page, and the code that does the same."""
     steps.looked_at(page)
     left, right = st.columns(2)
-    with left, st.expander("What happens here", icon=":material/school:"):
-        st.markdown(explanation(page))
+    with left:
+        explain(page)
     with right, st.expander("The code", icon=":material/code:"):
         st.caption(
             "This script does the same as the page, with the current choices. Install the package "
@@ -198,14 +184,21 @@ def footer(page: str, code: str) -> None:
 
 
 def explain(page: str) -> None:
-    """Show the explanation of a page that is no step of the pipeline."""
+    """Show the explanation of a page: idea, formula, parameters."""
+    text = (EXPLAINED / f"{page}.md").read_text("utf-8")
+    for place, told in loss_explained().items():
+        text = text.replace(f"<!-- {place} -->", told)
     with st.expander("What happens here", icon=":material/school:"):
-        st.markdown(explanation(page))
+        st.markdown(text)
 
 
-def chart(figure: Any, *, key: str, alt: str) -> None:
-    """Show a Plotly figure; `alt` describes it in words."""
-    st.plotly_chart(figure, key=key, alt=alt, width="stretch", config=_config(key))
+def chart(figure: Any, *, key: str, alt: str, **more: Any) -> Any:
+    """Show a Plotly figure; `alt` describes it in words.
+
+    Its camera button saves it under the name of the key.
+    """
+    config = still_config(f"cellcutter-{key.replace('_', '-')}")
+    return st.plotly_chart(figure, key=key, alt=alt, width="stretch", config=config, **more)
 
 
 @contextmanager
@@ -219,21 +212,8 @@ def wide() -> Iterator[None]:
         yield
 
 
-def _config(key: str) -> dict[str, Any]:
-    """Return the chart's configuration; its camera button saves under the chart's name."""
-    return figures.still_config(f"cellcutter-{key.replace('_', '-')}")
-
-
 def chart_to_choose(figure: Any, *, key: str, alt: str) -> Any:
     """Show a figure with points to click. Return `customdata` of the clicked point, or None."""
-    event = st.plotly_chart(
-        figure,
-        key=key,
-        alt=alt,
-        width="stretch",
-        on_select="rerun",
-        selection_mode="points",
-        config=_config(key),
-    )
+    event = chart(figure, key=key, alt=alt, on_select="rerun", selection_mode="points")
     points = event["selection"]["points"]
     return points[0].get("customdata") if points else None

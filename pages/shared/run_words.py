@@ -1,18 +1,26 @@
-"""Runs in words: name, status and duration."""
+"""Runs and other jobs in words: name, status, place in the queue, duration, log."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import streamlit as st
 
 from cellcutter_core.config import check_current
+from cellcutter_core.jobs.kinds import KINDS, job_at
+from cellcutter_core.jobs.queue import Jobs
+from cellcutter_core.jobs.waiting import seconds_left, seconds_to_wait
 from cellcutter_core.runs import names
 from cellcutter_core.runs.description import Before
 from cellcutter_core.runs.folder import RunSummary
+from cellcutter_core.runs.job_folder import JobFolder
 from cellcutter_core.runs.store import Progress, Run
 from pages.shared import state
+from pages.shared.caching import cached_runs
+from pages.shared.person import person
 
+LOG_LINES = 40
 OTHER_PERSONS = (
     "This run belongs to another person. You can look at it, compare it and take its files home; "
     "*Duplicate with changes* makes one of your own."
@@ -114,3 +122,66 @@ def doubts_note(doubts: list[str]) -> None:
 def scene_in_words(titles: Sequence[str], number: int) -> str:
     """Describe one of several images in a file: its number and, if known, its name and shape."""
     return f"{number}: {titles[number]}".rstrip(": ") if number < len(titles) else str(number)
+
+
+def end_of_log(run: JobFolder) -> None:
+    """Show the last lines that the run's process wrote to its log."""
+    if not run.log_file.exists():
+        return
+    lines = run.log_file.read_text("utf-8", "replace").splitlines()[-LOG_LINES:]
+    with st.expander("The end of the log", icon=":material/description:"):
+        st.code("\n".join(lines) or "It is empty.", language=None)
+
+
+# The queue ----------------------------------------------------------------------------------------
+
+
+def waiting_line(job: JobFolder) -> str:
+    """Describe a queued job: its place, what is ahead of it, and about when it starts."""
+    jobs = cached_runs.jobs(job)
+    place = jobs.position(job)
+    if place is None:
+        return "Waiting in the queue"
+    ahead = jobs.ahead(job)
+    which = "next in line" if place == 1 else f"number {place} in line"
+    return f"Waiting: {which}{_because(ahead)}{_starts(ahead, jobs, 'It starts')}"
+
+
+def others_first() -> str:
+    """Describe what a training started now would wait for; empty if it would start at once."""
+    jobs = cached_runs.jobs()
+    ahead = jobs.ahead(person=person())
+    if len(ahead) < jobs.n_workers:
+        return ""
+    return f"It would wait{_because(ahead)}{_starts(ahead, jobs, 'It would start')}"
+
+
+def _because(ahead: list[JobFolder]) -> str:
+    counts = Counter(job_at(one.path).what for one in ahead)
+    parts = [
+        f"{n} {kind.what}{'' if n == 1 else 's'}" for kind in KINDS if (n := counts[kind.what])
+    ]
+    if not parts:
+        return ""
+    return f" behind {' and '.join(parts)}"
+
+
+def _starts(ahead: list[JobFolder], jobs: Jobs, begins: str) -> str:
+    seconds = seconds_to_wait(ahead, n_workers=jobs.n_workers, needs=_needs)
+    if seconds is None:
+        return f". {begins} when they end; how long they take is not known yet"
+    return f". {begins} in about {format_duration(seconds)}"
+
+
+def _needs(job: JobFolder) -> float | None:
+    now = job.progress
+    if now.status == "running":
+        return seconds_left(job, device=cached_runs.device())
+    return _waiting_needs(str(job.path), now.n_left)
+
+
+@st.cache_data(max_entries=16, ttl=60, scope="session", show_spinner=False)
+def _waiting_needs(path: str, left: int) -> float | None:
+    # Cached because it is asked every second and reads the inputs of the run.
+    del left
+    return seconds_left(job_at(path).folder, device=cached_runs.device())

@@ -1,4 +1,7 @@
-"""A widget for each setting of the pipeline, made from what `cellcutter_core.config` says of it."""
+"""A widget for each setting of the pipeline, made from what `cellcutter_core.config` says of it.
+
+And the form that chooses which settings vary between runs.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,10 @@ import streamlit as st
 from pydantic.fields import FieldInfo
 
 from cellcutter_core.config import Config, everyday, usual_steps
+from cellcutter_core.sweeps.variations import settings_to_vary, suggested
 from pages.shared import state
+
+NOTHING = "nothing"
 
 
 def setting(
@@ -128,3 +134,54 @@ def _step(field: FieldInfo, value: float) -> float:
     if isinstance(value, int):
         return 1
     return 10.0 ** (len(str(int(value))) - 2) if value >= 1 else max(value / 10, 1e-6)
+
+
+def choose_varied(
+    first: str, key: str, *, most: int = 1, usual: str = NOTHING, more_help: str = ""
+) -> list[str]:
+    """Let the visitor choose settings to vary, and the values of each.
+
+    Parameters
+    ----------
+    first : str
+        Label of the first one.
+    key : str
+        Beginning of the keys of the widgets.
+    most : int
+        The largest number of settings.
+    usual : str
+        The first one at the beginning.
+    more_help : str
+        What else the help of the values says.
+
+    Returns
+    -------
+    list of str
+        As `Variation.parse` reads them, which says what is wrong with the values.
+    """
+    config = state.choices().config
+    found: dict[str, str] = {}
+    for number in range(1, most + 1):
+        left, right = st.columns([1, 2])
+        names = [NOTHING, *(name for name in settings_to_vary(config) if name not in found)]
+        setting = left.selectbox(
+            "And" if found else first,
+            names,
+            index=names.index(usual) if not found and usual in names else 0,
+            key=f"{key}_setting_{number}",
+            persist_state="session",
+            format_func=lambda name: name.replace(".", ": ").replace("_", " "),
+        )
+        if setting == NOTHING:
+            break
+        group, _, name = setting.partition(".")
+        field = type(getattr(config, group)).model_fields[name]
+        found[setting] = right.text_input(
+            "Values",
+            suggested(config, setting),
+            key=f"{key}_values_{number}_{setting}",
+            persist_state="session",
+            help=f"{field.description} Separate values by commas; 0..4 is 0, 1, 2, 3, 4."
+            + more_help,
+        )
+    return [f"{setting}={values}" for setting, values in found.items()]

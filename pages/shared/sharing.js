@@ -7,7 +7,12 @@ export default function ({ parentElement: root, data: [data] }) {
   const stop = new AbortController();
   listening.set(root, stop);
   const [text, button] = [root.querySelector("textarea"), root.querySelector("button")];
-  const write = () => (text.value = data.link + zoomAt(data.place));
+  const write = () => {
+    const link = data.link + zoomAt(data.place);
+    if (text.value === link) return;
+    text.value = link;
+    button.textContent = "Copy"; // what was copied was another link
+  };
   write();
   globalThis.addEventListener("cellcutter-view", write, { signal: stop.signal });
   text.onfocus = () => text.select();

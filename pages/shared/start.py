@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import streamlit as st
 
@@ -13,14 +14,15 @@ from cellcutter_core.runs.names import changes_in_words
 from cellcutter_core.runs.other_images import Other
 from cellcutter_core.runs.store import Run
 from cellcutter_core.training.datasets import make_dataset
-from pages.shared import other_images, panels, state, views
+from pages.shared import panels, state
 from pages.shared.caching import cached_other_images, cached_runs, cached_steps
-from pages.shared.classroom_note import in_class
 from pages.shared.person import person
-from pages.shared.run_words import format_duration
-from pages.shared.waiting import others_first
+from pages.shared.run_words import format_duration, others_first
+from pages.shared.viewer import views
 
 OTHER_IMAGES = "other images to train on as well"
+# Session-state key: the name that a person of a class wants on its wall.
+NAME = "class_name"
 
 # Seconds: from here on it is said how to make a training short, and how long one would take then.
 LONG, SHORT = 1800.0, 600.0
@@ -50,13 +52,21 @@ def start_run() -> Run:
         reading=state.choices().source.reading,
         owner=person(),
         **state.description(),
-        **in_class(),
+        **_in_class(),
     )
-    other_images.forget_refused()
+    st.session_state.pop(state.REFUSED, None)
     cached_runs.jobs().submit(run)
     state.open_run(run.id)
     views.pass_zoom(cached_steps.step_keys()["image"], run.id)
     return run
+
+
+def _in_class() -> dict[str, Any]:
+    """Return what the description of a new run says of the visitor's class; empty without one."""
+    room = state.classroom()
+    if room is None:
+        return {}
+    return {"classroom": room.id, "name": (st.session_state.get(NAME) or "").strip()}
 
 
 def _prepared_others() -> list[Other]:

@@ -32,8 +32,8 @@ from cellcutter_core.people.access import open_run as open_run_for
 from cellcutter_core.runs.folder import RunSummary, list_runs
 from cellcutter_core.runs.store import Run
 from cellcutter_core.sweeps.classroom import Classroom, find_class
-from pages.shared import views
 from pages.shared.person import person
+from pages.shared.viewer import views
 
 # Keys of the session state. Those of widgets begin with the name of their page.
 FRAMED = "framed"
@@ -46,6 +46,8 @@ COMPLAINT = "complaint"
 EDITS = "edits"
 BEFORE = "draft_before"
 LINK = "link"
+# The image, and which other images were refused beside it, and why.
+REFUSED = "train_others_refused"
 SEEN = "seen"
 UNDO = "undo"
 REDO = "redo"

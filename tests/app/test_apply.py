@@ -18,7 +18,7 @@ from streamlit.testing.v1 import AppTest
 
 from cellcutter_core.apply.application_folder import Application, applications
 from cellcutter_core.apply.outcomes import Outcome, summary_file
-from cellcutter_core.export import write_png
+from cellcutter_core.export import png_file
 from cellcutter_core.images.image import read_image
 from cellcutter_core.jobs.queue import Jobs
 from cellcutter_core.processes.threads import Threads
@@ -47,7 +47,8 @@ def applied(run: Run, *outcomes: Outcome, end: str | None, **values: Any) -> App
     for outcome in outcomes:
         made.record("image", outcome=asdict(outcome))
         for kind, level in (("image", 10), ("cells", 200)):
-            write_png(made.preview(outcome.name, kind), np.full((20, 30, 3), level, np.uint8))
+            picture = np.full((20, 30, 3), level, np.uint8)
+            made.preview(outcome.name, kind).write_bytes(png_file(picture))
         (made.results / f"{outcome.name}-labels.tif").write_bytes(outcome.name.encode())
     (made.results / "summary.csv").write_bytes(summary_file(outcomes))
     if end is not None:

@@ -44,8 +44,8 @@ def test_a_server_for_one_person_says_what_a_class_needs(monkeypatch):
 def test_the_teacher_makes_a_class_from_the_current_choices():
     app = open_page("classroom")
     app.text_input(key="classroom_title").set_value("Tuesday")
-    app.selectbox(key="classroom_setting").set_value("training.lam").run()
-    app.text_input(key="classroom_values_training.lam").set_value("1, 3, 9")
+    app.selectbox(key="classroom_setting_1").set_value("training.lam").run()
+    app.text_input(key="classroom_values_1_training.lam").set_value("1, 3, 9")
     app = shown(app.button(key="class_make").click().run())
     [room] = list_classes()
     assert (room.title, room.variation.values) == ("Tuesday", (1, 3, 9))
@@ -58,8 +58,8 @@ def test_the_teacher_makes_a_class_from_the_current_choices():
 
 def test_values_that_are_not_allowed_make_no_class():
     app = open_page("classroom")
-    app.selectbox(key="classroom_setting").set_value("training.lam").run()
-    app.text_input(key="classroom_values_training.lam").set_value("1, -3")
+    app.selectbox(key="classroom_setting_1").set_value("training.lam").run()
+    app.text_input(key="classroom_values_1_training.lam").set_value("1, -3")
     app = shown(app.button(key="class_make").click().run())
     assert "lam" in app.error[0].value
     assert list_classes() == []

@@ -285,7 +285,7 @@ def test_against_the_truth_counts_what_the_core_counts():
     _, truth = given()
     labels = labels_after(3, truth.labels)
     counts = compare_truth(labels, truth.labels, ignore=truth.ignore).counts
-    shown_counts = table(app, "kind")["Epoch 3"]
+    shown_counts = table(app, "cells")["Epoch 3"]
     assert shown_counts["Found"] == counts["hit"]
     assert shown_counts["Missed"] == counts["missed"] > 0
     assert shown_counts["False"] == counts["false"] == 0

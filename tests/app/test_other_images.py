@@ -22,7 +22,7 @@ from cellcutter_core.choices.draft import Draft
 from cellcutter_core.choices.of_run import described
 from cellcutter_core.choices.uploads import file_of, store_upload
 from cellcutter_core.config import QUICK, starting
-from cellcutter_core.export import write_png
+from cellcutter_core.export import png_file
 from cellcutter_core.runs.folder import find_run, list_runs
 from cellcutter_core.runs.other_images import find_others
 from cellcutter_core.simulation.sample import save
@@ -230,7 +230,8 @@ def found(run, *outcomes):
     for outcome in outcomes:
         run.record("other", outcome=asdict(outcome))
     (run.path / "others" / "b-labels.tif").write_bytes(b"labels")
-    write_png(run.path / "others" / "b-overlay.png", np.full((20, 30, 3), 200, np.uint8))
+    picture = np.full((20, 30, 3), 200, np.uint8)
+    (run.path / "others" / "b-overlay.png").write_bytes(png_file(picture))
 
 
 def offered(app: AppTest) -> dict[str, bool]:

@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from cellcutter_core.export.formats.ome_zarr import ome_zarr
 from cellcutter_core.export.formats.rois import roi_set
 from cellcutter_core.images.image import Image
 from cellcutter_core.simulation.sample import save
+from pages.parts.data import channel_card
 from pages.shared import state
 from pages.shared.caching import cached_steps
 from pages.shared.caching.in_child import NotYet
@@ -88,6 +90,28 @@ def test_another_sample_is_another_image() -> None:
     assert not app.exception
     assert chosen(app).source == Source(seed=3)
     assert chosen(app).region is None
+
+
+def test_channels_are_counted_once_and_only_a_moved_window_is_drawn_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[str] = []
+
+    def noting(make: Any, *given: Any, **more: Any) -> Any:
+        made.append(make.__name__)
+        return make(*given, **more)
+
+    for name in ("counted_in_bars", "_png"):
+        monkeypatch.setattr(channel_card, name, partial(noting, getattr(channel_card, name)))
+    app = opened("data")
+    n = len(app.multiselect(key="data_cell").options)
+    assert n > 2
+    assert sorted(made) == ["_png"] * n + ["counted_in_bars"] * n
+    made.clear()
+    window = app.slider[0]
+    window.set_value((window.min, window.value[1])).run()
+    assert not app.exception
+    assert made == ["_png"]
 
 
 def test_roles_can_be_changed_and_are_kept() -> None:

@@ -1,12 +1,25 @@
 """The page Sweep: planned, started, watched, stopped, continued, and the best taken."""
 
+import shutil
+
+import numpy as np
 import pytest
-from made_runs import asked, open_page, shown, words
+from made_runs import REGION, asked, open_page, shown, words
+from samples import sample
 
 from cellcutter_core.choices.choices import Source
+from cellcutter_core.choices.draft import Draft
+from cellcutter_core.config import QUICK
+from cellcutter_core.images.regions import cut_out
+from cellcutter_core.jobs.queue import Jobs
+from cellcutter_core.markers.editing import remove_marker
+from cellcutter_core.pipeline import find_markers
+from cellcutter_core.runs.folder import runs_folder
 from cellcutter_core.runs.store import Run
-from cellcutter_core.sweeps.sweep import list_sweeps
+from cellcutter_core.sweeps.sweep import Sweep, list_sweeps, new_sweep_path
+from cellcutter_core.sweeps.variations import Variation
 from pages.parts.sweep import planning
+from pages.shared import state
 from pages.shared.caching.in_child import Cancelled
 
 __all__ = ["asked"]
@@ -98,6 +111,64 @@ def test_a_sweep_is_stopped_and_continued(asked):
     assert [note[1] for note in asked if note[0] == "submit"] == [
         m.run for m in sweep.about.members
     ]
+
+
+def test_a_run_that_cannot_be_stopped_is_told(asked, monkeypatch):
+    app = planned()
+    app = shown(app.button(key="sweep_start").click().run())
+
+    def gone(self, folder):
+        raise ValueError(f"there is no run {folder.id}")
+
+    monkeypatch.setattr(Jobs, "cancel", gone)
+    app = shown(app.button(key="sweep_stop").click().run())
+    (sweep,) = list_sweeps()
+    assert app.error[0].value == f"there is no run {sweep.about.members[0].run}"
+
+
+def test_the_best_is_taken_with_the_markers_it_was_trained_with(asked):
+    app = planned()
+    found = find_markers(cut_out(sample(seed=0), REGION), QUICK)
+    edited = remove_marker(found, 0)
+    app.session_state[state.EDITS] = edited
+    app = shown(app.run())
+    app = shown(app.button(key="sweep_start").click().run())
+    (sweep,) = list_sweeps()
+    for member, ap75 in zip(sweep.about.members, (0.7, 0.6), strict=True):
+        ended(member, sweep, ap75=ap75)
+    # The visitor goes back to the found markers.
+    app.session_state[state.EDITS] = None
+    Draft(app.session_state["draft"].id).save_markers(app.session_state["choices"], None)
+    app = shown(app.run())
+    app = shown(app.button(key="sweep_best").click().run())
+    np.testing.assert_array_equal(app.session_state[state.EDITS].points, edited.points)
+    assert "out of date" not in words(app)
+
+
+def test_the_table_has_a_column_for_each_setting_also_for_two_of_one_name():
+    config = QUICK.replace(mask=QUICK.mask.replace(automatic=False))
+    varied = [Variation.parse("mask.sigma=1,2"), Variation.parse("crops.sigma=8,9")]
+    Sweep.create(new_sweep_path(), config, varied, runs=runs_folder())
+    app = open_page("sweep")
+    table = app.dataframe[0].value
+    assert table["mask.sigma"].tolist() == [1, 1, 2, 2]
+    assert table["crops.sigma"].tolist() == [8, 9, 8, 9]
+
+
+def test_a_run_that_is_deleted_while_the_page_is_drawn_has_no_picture(asked, monkeypatch):
+    app = planned()
+    app = shown(app.button(key="sweep_start").click().run())
+    (sweep,) = list_sweeps()
+    read = Sweep.rows
+
+    def then_deleted(self):
+        rows = read(self)
+        shutil.rmtree(sweep.path_of(sweep.about.members[0]), ignore_errors=True)
+        return rows
+
+    monkeypatch.setattr(Sweep, "rows", then_deleted)
+    app = shown(app.run())
+    assert {"lam 0.5: missing", "lam 1: waiting"} <= {*links(app), *(c.value for c in app.caption)}
 
 
 def test_a_value_that_makes_no_run_is_said_and_the_others_start(asked):

@@ -265,7 +265,7 @@ def test_stop_is_not_lost_when_an_epoch_ends_while_the_page_is_drawn(asked, monk
             run.record(event.pop("kind"), **event)
 
     # Drawn after the page has read where the run stands, and before its progress.
-    monkeypatch.setattr("pages.shared.run_troubles.troubles", epoch_ends)
+    monkeypatch.setattr("pages.parts.train.run_troubles.troubles", epoch_ends)
     app = shown(app.button(key="train_stop").click().run())
     assert ended
     assert asked == [("cancel", "r1", {})]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cellcutter_core import __version__
 from cellcutter_core.config import STARTS
-from cellcutter_core.export.format import Format
 from cellcutter_core.export.result import Result
 from cellcutter_core.images.pixel_size import format_pixel_size
+
+if TYPE_CHECKING:
+    from cellcutter_core.export.registry import Format
 
 
 def bundle(result: Result, formats: Sequence[Format[Result]]) -> dict[str, bytes]:
@@ -32,6 +34,7 @@ def bundle(result: Result, formats: Sequence[Format[Result]]) -> dict[str, bytes
         except ValueError as error:
             missing.append(f"- {format.title}: {error}")
             continue
+        made = {format.file: made} if isinstance(made, bytes) else made
         files |= made
         # Several files are listed as their folder.
         name = next(iter(made))

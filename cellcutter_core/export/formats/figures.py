@@ -9,7 +9,7 @@ from typing import Any
 from cellcutter_core.export.result import Result
 from cellcutter_core.view.curves import ap_over_iou, compared, loss_curves, score_curves
 from cellcutter_core.view.figure_style import still_config
-from cellcutter_core.view.histogram import CELL_BARS, histogram
+from cellcutter_core.view.histogram import histogram
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -75,9 +75,7 @@ def figures(result: Result) -> dict[str, Any]:
         columns = {f"Area in {unit}": size}
         columns |= {f"Mean of {name}": f"mean_{name}" for name in result.all_channels[0]}
         for title, column in columns.items():
-            by_title[title] = histogram(
-                table[column], name=title, counted="cells", most_bars=CELL_BARS, log=False
-            )
+            by_title[title] = histogram(table[column], name=title)
     return by_title
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cellcutter_core.config import check_current
-from cellcutter_core.export.record import json_file
+from cellcutter_core.export.files import json_file
 from cellcutter_core.export.result import Result
 
 _LINES = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from cellcutter_core.export.archive import zipped
+from cellcutter_core.export.files import zipped
 from cellcutter_core.export.outlines import Piece, cell_outlines
 from cellcutter_core.label_image import check_labels
 
@@ -43,7 +43,7 @@ def roi_set(labels: npt.ArrayLike, *, origin: tuple[int, int] = (0, 0)) -> bytes
     entries = rois(labels, origin=origin)
     if not entries:
         raise ValueError("there is no cell in the labels, and ImageJ opens no empty set of ROIs")
-    return zipped(entries)
+    return zipped(entries.items())
 
 
 def rois(labels: npt.ArrayLike, *, origin: tuple[int, int] = (0, 0)) -> dict[str, bytes]:

@@ -29,10 +29,8 @@ from pages.shared.image_table import (
     say_what_is_wrong,
 )
 from pages.shared.person import person
-from pages.shared.run_troubles import end_of_log
-from pages.shared.run_words import format_duration, scene_in_words
+from pages.shared.run_words import end_of_log, format_duration, scene_in_words, waiting_line
 from pages.shared.viewer.frame import linked_panes
-from pages.shared.waiting import waiting_line
 
 BRIGHTNESS = {"Detected in each image": None, "Dark on bright": True, "Bright on dark": False}
 

@@ -4,49 +4,32 @@ from __future__ import annotations
 
 import streamlit as st
 
+from cellcutter_core.runs.names import value_in_words
 from cellcutter_core.sweeps.classroom import Classroom
-from cellcutter_core.sweeps.variations import (
-    Variation,
-    settings_to_vary,
-    suggested,
-    value_in_words,
-)
+from cellcutter_core.sweeps.variations import Variation
 from pages.shared import panels, state
 from pages.shared.person import person
-
-NOTHING = "nothing"
+from pages.shared.settings import choose_varied
 
 
 def make() -> None:
     """Let the teacher choose what varies between people, and make the class."""
     choices = state.choices().replace(others=())
-    names = settings_to_vary(choices.config)
     st.markdown(
         f"Everybody begins with your image, **{choices.source.title}**, and with your settings. "
         "Choose a setting of which each person gets another value, or nothing."
     )
-    left, middle, right = st.columns([2, 2, 2])
-    title = left.text_input("Title", max_chars=80, key="classroom_title", placeholder="optional")
-    setting = middle.selectbox(
+    title = st.text_input("Title", max_chars=80, key="classroom_title", placeholder="optional")
+    given = choose_varied(
         "Differs between people",
-        [NOTHING, *names],
-        key="classroom_setting",
-        format_func=lambda name: name.replace(".", ": ").replace("_", " "),
+        "classroom",
+        more_help=" The first person gets the first one, and after the last they begin again.",
     )
-    values = ""
-    if setting != NOTHING:
-        values = right.text_input(
-            "Values",
-            suggested(choices.config, setting),
-            key=f"classroom_values_{setting}",
-            help="Separate values by commas; 0..4 is 0, 1, 2, 3, 4. The first person gets the "
-            "first one, and after the last they begin again.",
-        )
     if state.edited_markers() is not None:
         st.caption("Markers that you edited stay yours; the others begin with the found ones.")
     if st.button("Make the class", icon=":material/group_add:", type="primary", key="class_make"):
         with panels.show_errors():
-            varied = None if setting == NOTHING else Variation.parse(f"{setting}={values}")
+            varied = Variation.parse(*given) if given else None
             made = Classroom.create(choices, variation=varied, title=title, owner=person())
             st.session_state["classroom_open"] = made.id
             st.rerun()

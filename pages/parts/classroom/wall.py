@@ -5,8 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from cellcutter_core.runs.folder import RunSummary, list_runs
+from cellcutter_core.runs.names import value_in_words
 from cellcutter_core.sweeps.classroom import Classroom
-from cellcutter_core.sweeps.variations import value_in_words
 from pages.shared.caching import cached_runs
 from pages.shared.run_words import status_of
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import streamlit as st
 
 from cellcutter_core.runs.store import Run
 from cellcutter_core.shortest_paths.watershed import BASELINES
-from cellcutter_core.view.truth import TRUTH_COLORS, Compared, truth_picture
-from pages.parts.compare.scores import Shown
+from cellcutter_core.view.truth import TRUTH_COLORS, truth_picture
+from pages.parts.compare.panes import show
+from pages.parts.compare.scores import Shown, table
 from pages.shared import panels
 from pages.shared.caching import cached_runs
-from pages.shared.epochs import choose_epoch, show
+from pages.shared.open_run import choose_epoch
 
 # In the order of the table: key in the comparison, title, meaning.
 KINDS = {
@@ -35,7 +34,7 @@ def against_truth(run: Run, epochs: list[int]) -> Shown:
         )
         panels.link("data")
         return Shown([epochs[-1]])
-    number = choose_epoch("Epoch", run, epochs, usual=epochs[-1], key="compare_truth", follow=True)
+    number = choose_epoch("Epoch", run, epochs, key="compare_truth", follow=True)
     with panels.show_errors():
         image = cached_runs.run_picture(run.path.name)
         first = {0, number} if 0 in epochs else {number}
@@ -48,24 +47,11 @@ def against_truth(run: Run, epochs: list[int]) -> Shown:
             n_columns=2,
             legend={KINDS[kind][0]: color for kind, color in TRUTH_COLORS.items()},
         )
-        counts(compared)
+        table(
+            {name: one.counts for name, one in compared.items()},
+            KINDS,
+            first="cells",
+            key="compare_counts",
+            alt="Numbers of found, missed, false, merged and split cells",
+        )
     return Shown([number])
-
-
-def counts(compared: Mapping[str, Compared]) -> None:
-    """Show how many cells there are of each kind."""
-    st.dataframe(
-        [
-            {"kind": title, "what": what}
-            | {name: one.counts[kind] for name, one in compared.items()}
-            for kind, (title, what) in KINDS.items()
-        ],
-        column_order=["kind", *compared, "what"],
-        column_config={
-            "kind": st.column_config.TextColumn("Cells", width="small"),
-            "what": st.column_config.TextColumn("Meaning", width="large"),
-        },
-        hide_index=True,
-        key="compare_counts",
-        alt="Numbers of found, missed, false, merged and split cells",
-    )

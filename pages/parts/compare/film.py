@@ -9,10 +9,11 @@ import streamlit as st
 from cellcutter_core.runs.store import Run
 from cellcutter_core.shortest_paths.watershed import BASELINES
 from cellcutter_core.view.render import borders_picture, probability_colors
+from pages.parts.compare.panes import difference, labels_of, show, since
 from pages.parts.compare.scores import Shown
 from pages.shared import panels
 from pages.shared.caching import cached_runs
-from pages.shared.epochs import choose_epoch, difference, labels_of, show, since
+from pages.shared.open_run import choose_epoch
 
 # In the order of reading. Six fill two rows; without a truth, a baseline takes its place.
 PANES = ("Image", "Cells", "Borders", "Probability", "Difference", "Truth", *BASELINES.values())
@@ -23,9 +24,7 @@ def film(run: Run, epochs: list[int]) -> Shown:
     """Show the wanted pictures of an epoch."""
     left, right = st.columns([3, 2])
     with left:
-        number = choose_epoch(
-            "Epoch", run, epochs, usual=epochs[-1], key="compare_film", follow=True
-        )
+        number = choose_epoch("Epoch", run, epochs, key="compare_film", follow=True)
     with right:
         other = st.selectbox(
             "Difference to",

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import streamlit as st
 
 from cellcutter_core.runs.store import Run
-from cellcutter_core.view.figures import ap_over_iou, compared
+from cellcutter_core.view.curves import ap_over_iou, compared
 from pages.shared import panels
 
 # In the order of the table: key in the record, title, meaning.
@@ -55,7 +55,14 @@ def scores(run: Run, shown: Shown) -> None:
         **compared(now.epoch_events, wanted, run.baseline_scores),
         **shown.others,
     }
-    table(columns)
+    table(
+        columns,
+        SCORES,
+        first="score",
+        key="compare_scores",
+        alt="Scores against the truth, from 0 to 1, higher is better",
+        format="%.3f",
+    )
     st.caption(
         f"Epoch {wanted[-1]}: {cells['n_cells']} found cells, {cells['n_true']} true cells. "
         "Higher is better."
@@ -67,27 +74,49 @@ def scores(run: Run, shown: Shown) -> None:
     )
 
 
-def table(columns: Mapping[str, Mapping[str, Any]]) -> None:
-    """Show a row for each score that at least one of the columns has."""
+def table(
+    columns: Mapping[str, Mapping[str, Any]],
+    rows: Mapping[str, tuple[str, str]],
+    *,
+    first: str,
+    key: str,
+    alt: str,
+    format: str | None = None,
+) -> None:
+    """Show a row for each number that at least one of the columns has.
+
+    Parameters
+    ----------
+    columns : mapping of str to mapping
+        Title of each column, and its numbers by their keys.
+    rows : mapping of str to (str, str)
+        For each key its title and meaning.
+    first : str
+        What the titles of the rows are, in a word.
+    key, alt : str
+        Key and description of the table.
+    format : str, optional
+        Of the numbers.
+    """
     st.dataframe(
         [
-            {"score": title, "what": what}
-            | {name: values.get(key) for name, values in columns.items()}
-            for key, (title, what) in SCORES.items()
-            if any(values.get(key) is not None for values in columns.values())
+            {first: title, "what": what}
+            | {name: values.get(one) for name, values in columns.items()}
+            for one, (title, what) in rows.items()
+            if any(values.get(one) is not None for values in columns.values())
         ],
-        column_order=["score", *columns, "what"],
+        column_order=[first, *columns, "what"],
         column_config={
-            "score": st.column_config.TextColumn("Score", width=150),
+            first: st.column_config.TextColumn(first.capitalize(), width=150),
             "what": st.column_config.TextColumn("Meaning", width="large"),
             **{
                 name: st.column_config.NumberColumn(
-                    format="%.3f", width=115 if len(name) < 16 else 145
+                    format=format, width=115 if len(name) < 16 else 145
                 )
                 for name in columns
             },
         },
         hide_index=True,
-        key="compare_scores",
-        alt="Scores against the truth, from 0 to 1, higher is better",
+        key=key,
+        alt=alt,
     )

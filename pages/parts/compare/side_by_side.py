@@ -10,11 +10,12 @@ from cellcutter_core.runs.folder import RunSummary, find_run
 from cellcutter_core.runs.names import differences, run_name
 from cellcutter_core.runs.store import Run
 from cellcutter_core.shortest_paths.watershed import BASELINES
-from cellcutter_core.view.figures import change_curve
+from cellcutter_core.view.curves import change_curve
+from pages.parts.compare.panes import against, difference, labels_of, show, since
 from pages.parts.compare.scores import Shown
 from pages.shared import panels, state
 from pages.shared.caching import cached_runs
-from pages.shared.epochs import against, choose_epoch, difference, labels_of, show, since
+from pages.shared.open_run import choose_epoch
 
 
 def two_epochs(run: Run, epochs: list[int]) -> Shown:
@@ -23,9 +24,7 @@ def two_epochs(run: Run, epochs: list[int]) -> Shown:
     with left:
         first = choose_epoch("Left", run, epochs, usual=epochs[0], key="compare_left")
     with right:
-        second = choose_epoch(
-            "Right", run, epochs, usual=epochs[-1], key="compare_right", follow=True
-        )
+        second = choose_epoch("Right", run, epochs, key="compare_right", follow=True)
     with panels.show_errors():
         pictures = {f"Epoch {first}": cached_runs.run_cells(run, first)}
         # Titles are the keys: a second picture of the same epoch would replace the first.
@@ -44,9 +43,7 @@ def two_epochs(run: Run, epochs: list[int]) -> Shown:
 
 def against_baselines(run: Run, epochs: list[int]) -> Shown:
     """Show an epoch beside the baselines that the same mask and markers give."""
-    number = choose_epoch(
-        "Epoch", run, epochs, usual=epochs[-1], key="compare_baselines", follow=True
-    )
+    number = choose_epoch("Epoch", run, epochs, key="compare_baselines", follow=True)
     with panels.show_errors():
         found = cached_runs.run_baselines(run.path.name)
         first = next(iter(found))
@@ -113,7 +110,7 @@ def runs_like(run: Run) -> list[RunSummary]:
 
 def show_two_runs(run: Run, other: Run, *, last: int) -> None:
     """Show the last epoch of each of two runs and, where possible, their difference."""
-    theirs, ours = cached_runs.last_epoch(other).labels, labels_of(run, last)
+    theirs, ours = labels_of(other, other.epochs[-1]), labels_of(run, last)
     if theirs.shape != ours.shape:
         sizes = [" × ".join(map(str, shape)) for shape in (ours.shape, theirs.shape)]
         st.info(

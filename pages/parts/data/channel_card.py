@@ -11,8 +11,7 @@ from PIL import Image as Pillow
 
 from cellcutter_core.choices.choices import Source
 from cellcutter_core.images.image import Image
-from cellcutter_core.view.histogram import counted_in_bars
-from cellcutter_core.view.intensities import intensities
+from cellcutter_core.view.histogram import counted_in_bars, intensities
 from cellcutter_core.view.render import display_window
 from pages.shared.caching import cached_steps
 
@@ -26,13 +25,16 @@ def channel_card(image: Image, index: int, *, source: Source) -> None:
     roles = {"cells": index in image.cell, "nuclei": index == image.nucleus}
     role = " and ".join(name for name in roles if roles[name]) or "unused"
     key = f"{source.model_dump_json()} {index}"
-    low, high, usual = cached_steps.drawn(f"range {key}", lambda: _range(channel))
+    # Counted once, however often the window is moved.
+    low, high, usual, bars = cached_steps.drawn_channel(
+        f"counted {key}", lambda: (*_range(channel), counted_in_bars(channel, name=name))
+    )
     # The key holds the whole source: another image of the same name has another range.
     slider = f"data_window_{key}"
     window = st.session_state.get(slider, usual)
     with st.container(border=True):
         st.image(
-            cached_steps.drawn(f"channel {key} {window}", lambda: _png(channel, window)),
+            cached_steps.drawn_channel(f"picture {key} {window}", lambda: _png(channel, window)),
             caption=f"{name} ({role}): {low:g} to {high:g}",
             width="stretch",
             output_format="PNG",
@@ -50,10 +52,8 @@ def channel_card(image: Image, index: int, *, source: Source) -> None:
                 help="Changes only this picture.",
             )
         alt = f"Histogram of {name}, {low:g} to {high:g}"
-        # Counted once, however often the window is moved.
-        bars = cached_steps.drawn(f"bars {key}", lambda: counted_in_bars(channel, name=name))
         st.html(
-            cached_steps.drawn(
+            cached_steps.drawn_channel(
                 f"histogram {key} {window}",
                 lambda: intensities(bars, window, span=(low, high), alt=alt),
             )

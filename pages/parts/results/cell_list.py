@@ -32,7 +32,7 @@ def filters(table: Table) -> NDArray[np.bool_]:
     Parameters
     ----------
     table : dict of (N,) arrays
-        The table that `cellcutter_core.export.cell_table` returns.
+        The table that `cellcutter_core.export.formats.table.cell_table` returns.
     """
     unit, column = ("µm²", "area_um2") if "area_um2" in table else ("pixels", "area")
     with st.container(horizontal=True, vertical_alignment="bottom"):

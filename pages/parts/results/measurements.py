@@ -26,7 +26,7 @@ class Measured:
         Identifies these cells: the same for the same cells of the same run.
     labels : (H, W) int32
     table : dict of (N,) arrays
-        The table that `cellcutter_core.export.cell_table` returns.
+        The table that `cellcutter_core.export.formats.table.cell_table` returns.
     outlines : dict
         What `cellcutter_core.export.outlines.cell_outlines` returns.
     """

@@ -65,10 +65,7 @@ def _open(run_id: str) -> None:
         "start another.",
     ):
         with panels.show_errors():
-            state.open_run(run_id)
-            opened = state.run()
-            if opened is not None:
-                state.take_choices_of(opened)
+            state.open_run(run_id, with_choices=True)
             panels.go("train")
 
 

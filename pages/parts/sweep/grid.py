@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from cellcutter_core.choices.choices import Choices
-from cellcutter_core.runs.folder import RunSummary, summary_of
+from cellcutter_core.runs.names import value_in_words
 from cellcutter_core.runs.store import Run
 from cellcutter_core.sweeps.sweep import Row, Sweep
-from cellcutter_core.sweeps.variations import Value, value_in_words
+from cellcutter_core.sweeps.variations import Value
 from cellcutter_core.view.sweep_plot import sweep_scores
 from pages.shared import panels, state
 from pages.shared.caching import cached_runs
@@ -58,7 +57,7 @@ def _grid(sweep: Sweep, rows: list[Row]) -> None:
         )
         rows = [row for row in rows if row.values[0] == value]
     found = {row.values[-2:] if before else row.values[-1:]: row for row in rows}
-    pictures = cached_runs.thumbnails(_summaries(sweep, rows))
+    pictures = cached_runs.thumbnails([row.summary for row in rows if row.summary])
     for upper in before[0].values if before else (None,):
         if before:
             st.markdown(f"**{before[0].title} {value_in_words(upper)}**")
@@ -74,16 +73,11 @@ def _cell(row: Row, title: str, picture: str | None) -> None:
     score = "" if row.ap75 is None else f"AP75 {row.ap75:.3f}"
     word = {"queued": "waiting", "running": f"epoch {row.epochs_done} of {row.epochs}"}
     said = score if row.is_done and score else word.get(row.status, row.status)
-    if row.status in ("missing", "refused"):
+    if row.summary is None:
         st.caption(f"{title}: {said}")
     else:
         link = {"run": row.run_id}
         st.page_link("pages/train.py", label=f"{title}: {said}", query_params=link)
-
-
-def _summaries(sweep: Sweep, rows: list[Row]) -> list[RunSummary]:
-    there = (row for row in rows if row.status not in ("missing", "refused"))
-    return [summary_of(sweep.runs / row.run_id) for row in there]
 
 
 def plot(sweep: Sweep, rows: list[Row]) -> None:
@@ -114,7 +108,7 @@ def plot(sweep: Sweep, rows: list[Row]) -> None:
 
 def table(sweep: Sweep, rows: list[Row]) -> None:
     """Show a line for each run, and offer the table as a file."""
-    names = [one.name for one in sweep.variations]
+    names = [one.setting for one in sweep.variations]
     st.dataframe(
         [
             {
@@ -153,13 +147,11 @@ def controls(sweep: Sweep, rows: list[Row]) -> None:
     ended = [row for row in rows if row.status in ("stopped", "failed", "crashed")]
     best = sweep.best(rows)
     with st.container(horizontal=True):
-        if (
-            st.button("Stop", icon=":material/stop:", disabled=not going, key="sweep_stop")
-            and panels.show_errors()
-        ):
-            for row in going:
-                cached_runs.jobs().cancel(Run(sweep.runs / row.run_id))
-            st.rerun()
+        if st.button("Stop", icon=":material/stop:", disabled=not going, key="sweep_stop"):
+            with panels.show_errors():
+                for row in going:
+                    cached_runs.jobs().cancel(Run(sweep.runs / row.run_id))
+                st.rerun()
         if st.button(
             "Continue", icon=":material/play_arrow:", disabled=not ended, key="sweep_continue"
         ):
@@ -178,9 +170,7 @@ def controls(sweep: Sweep, rows: list[Row]) -> None:
         ):
             assert best is not None
             with panels.show_errors():
-                state.open_run(best.run_id)
-                taken = Choices(**(Run(sweep.runs / best.run_id).description.choices or {}))
-                state.take(taken)
+                state.open_run(best.run_id, with_choices=True)
                 panels.go("results")
     if best is not None:
         st.caption(f"Best by AP75: {sweep.line_of(best)}")

@@ -1,4 +1,4 @@
-"""Plan a sweep: which settings to vary, how many runs that is, and start it."""
+"""Plan a sweep: how many runs it is, and start it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,7 @@ from cellcutter_core.pipeline import inputs_of, prepare, truth_of
 from cellcutter_core.runs.folder import runs_folder
 from cellcutter_core.runs.store import Run
 from cellcutter_core.sweeps.sweep import Sweep, new_sweep_path
-from cellcutter_core.sweeps.variations import (
-    MOST_VARIED,
-    Variation,
-    n_runs,
-    settings_to_vary,
-    suggested,
-    vary,
-)
+from cellcutter_core.sweeps.variations import Variation, n_runs, vary
 from cellcutter_core.training.datasets import make_dataset
 from cellcutter_core.training.inputs import Inputs, Truth
 from pages.shared import state
@@ -31,51 +24,12 @@ from pages.shared.caching.in_child import Cancelled, aside, waited
 from pages.shared.person import person
 from pages.shared.run_words import format_duration
 
-NOTHING = "nothing"
-
 
 class _GivenUp(Exception):
     """The visitor has cancelled a mask: no setting is wrong, but no more runs are wanted."""
 
     def __init__(self, cancelled: Cancelled) -> None:
         self.cancelled = cancelled
-
-
-def planned() -> list[Variation]:
-    """Show up to three settings with their values; return what is varied.
-
-    Raises
-    ------
-    ValueError
-        If the values cannot be read.
-    """
-    config = state.choices().config
-    names = settings_to_vary(config)
-    found: list[Variation] = []
-    for number in range(1, MOST_VARIED + 1):
-        taken = [one.setting for one in found]
-        left, right = st.columns([1, 2])
-        setting = left.selectbox(
-            "Vary" if number == 1 else "And",
-            [NOTHING, *(name for name in names if name not in taken)],
-            index=names.index("training.lam") + 1 if number == 1 and "training.lam" in names else 0,
-            key=f"sweep_setting_{number}",
-            persist_state="session",
-            format_func=lambda name: name.replace(".", ": ").replace("_", " "),
-        )
-        if setting == NOTHING:
-            break
-        group, _, name = setting.partition(".")
-        field = type(getattr(config, group)).model_fields[name]
-        values = right.text_input(
-            "Values",
-            suggested(config, setting),
-            key=f"sweep_values_{number}_{setting}",
-            persist_state="session",
-            help=f"{field.description} Separate values by commas; 0..4 is 0, 1, 2, 3, 4.",
-        )
-        found.append(Variation.parse(f"{setting}={values}"))
-    return found
 
 
 def say_how_long(variations: list[Variation]) -> int:

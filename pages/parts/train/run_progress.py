@@ -9,9 +9,8 @@ from cellcutter_core.runs.store import Progress, Run
 from cellcutter_core.view.render import probability_colors
 from pages.shared import panels
 from pages.shared.caching import cached_runs
-from pages.shared.run_words import came_from, progress_line
+from pages.shared.run_words import came_from, progress_line, waiting_line
 from pages.shared.viewer.frame import linked_panes
-from pages.shared.waiting import waiting_line
 
 
 def watch(run: Run, n_drawn: int, status_drawn: str) -> None:

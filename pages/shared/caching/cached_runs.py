@@ -30,8 +30,8 @@ from cellcutter_core.training.inputs import Inputs, Truth, baselines
 from cellcutter_core.training.predicted_labels import Prediction
 from cellcutter_core.view.coloring import marker_colors
 from cellcutter_core.view.curves import loss_curves, score_curves
+from cellcutter_core.view.figure_style import thumbnail
 from cellcutter_core.view.render import Rgb, composite, overlay
-from cellcutter_core.view.thumbnail import thumbnail
 from cellcutter_core.view.truth import Compared, changed_share, compare_truth, numbered_by_markers
 from pages.shared import state
 from pages.shared.caching import cached_steps
@@ -202,11 +202,6 @@ def epoch_of(opened: Run, number: int) -> Prediction:
         If there is no such epoch.
     """
     return _epoch(opened.path.name, number, stamp(opened, number))
-
-
-def last_epoch(opened: Run) -> Prediction:
-    """Return the prediction of the last stored epoch of a run."""
-    return epoch_of(opened, opened.epochs[-1])
 
 
 @st.cache_resource(max_entries=2, scope="session", show_spinner=False)

@@ -35,7 +35,7 @@ from cellcutter_core.training.crops import Dataset
 from cellcutter_core.training.datasets import make_dataset
 from cellcutter_core.training.image_inputs import inputs_of, truth_of
 from cellcutter_core.training.inputs import Inputs, Truth
-from cellcutter_core.view.render import Rgb, composite, overlay
+from cellcutter_core.view.render import Rgb, composite
 from pages.shared import state
 from pages.shared.caching.in_child import NotYet, aside, must_wait, waited
 from pages.shared.caching.stores import kept
@@ -397,6 +397,8 @@ def drawn(key: str, _make: Callable[[], Any]) -> Any:
     return _make()
 
 
-def overlaid(labels: NDArray[np.int32]) -> Rgb:
-    """Return the picture of the region with its cells in colours."""
-    return overlay(picture(), labels)
+@kept(128)
+def drawn_channel(key: str, _make: Callable[[], Any]) -> Any:
+    """Do the same as `drawn` for the channels of an image, of which there may be dozens."""
+    del key
+    return _make()

@@ -9,11 +9,6 @@ class CellTool extends Tool {
     "Click in the cell: the nearer of the two points moves there. Escape leaves it whole.",
   ];
 
-  constructor(viewer) {
-    super(viewer);
-    this.sprites = new Map();
-  }
-
   get cursor() {
     return this.viewer.view.zoom > 1 ? "grab" : "pointer";
   }
@@ -58,14 +53,9 @@ class CellTool extends Tool {
       context.stroke();
     }
     for (const [row, col] of this.points) {
-      const { canvas, half } = this.point(density);
+      const { canvas, half } = markerSprite("ring", 5, density);
       const { px, py } = view.toScreen({ x: col + 0.5, y: row + 0.5 });
       context.drawImage(canvas, px - half, py - half, 2 * half, 2 * half);
     }
-  }
-
-  point(density) {
-    if (!this.sprites.has(density)) this.sprites.set(density, markerSprite("ring", 5, density));
-    return this.sprites.get(density);
   }
 }

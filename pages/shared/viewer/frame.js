@@ -164,17 +164,12 @@ class View {
 class Pane {
   constructor() {
     this.figure = document.createElement("figure");
-    this.caption = document.createElement("figcaption");
-    this.stage = document.createElement("div");
-    this.stage.className = "stage";
-    this.stage.tabIndex = 0;
-    this.stage.setAttribute("role", "application");
-    this.stage.setAttribute("aria-describedby", "hints");
-    this.canvas = document.createElement("canvas");
-    this.canvas.setAttribute("role", "img");
+    this.figure.innerHTML =
+      '<figcaption></figcaption><div class="stage" tabindex="0" role="application" ' +
+      'aria-describedby="hints"><canvas role="img"></canvas></div>';
+    [this.caption, this.stage] = this.figure.children;
+    [this.canvas] = this.stage.children;
     this.context = this.canvas.getContext("2d");
-    this.stage.append(this.canvas);
-    this.figure.append(this.caption, this.stage);
   }
 
   update({ title, picture }, { alt, label }) {

@@ -20,9 +20,7 @@ from PIL import Image
 from cellcutter_core.images.pixel_size import PixelSize, height_and_width
 from cellcutter_core.view.figure_style import LARGEST_SIDE, check_pictures, css
 from cellcutter_core.view.render import Color, Rgb
-from pages.shared.views import ZOOMS
-
-__all__ = ["linked_panes", "mount"]
+from pages.shared.viewer.views import ZOOMS
 
 _HTML = """
 <div class="viewer" role="group">

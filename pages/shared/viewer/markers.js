@@ -1,5 +1,8 @@
 // --- selecting and editing markers
 
+const RADIUS = 6; // of a marker, in px of the screen
+const sprites = new Map();
+
 class MarkerTool extends Tool {
   title = "Markers: arrow keys go from one to the next, Delete removes the selected one";
   hints = [
@@ -10,7 +13,6 @@ class MarkerTool extends Tool {
   constructor(viewer) {
     super(viewer);
     this.points = [];
-    this.sprites = new Map();
     this.buttons = [...viewer.root.querySelectorAll("[data-tool]")];
     viewer.root.querySelector(".tools").hidden = false;
     for (const button of this.buttons) {
@@ -46,7 +48,6 @@ class MarkerTool extends Tool {
   }
 
   update(data) {
-    this.radius = data.radius;
     this.points = [];
     for (let i = 0; i < data.points.length; i += 2) {
       this.points.push([data.points[i], data.points[i + 1]]);
@@ -80,7 +81,7 @@ class MarkerTool extends Tool {
   get size() {
     const { rows, cols, pixel } = this.viewer.view;
     const room = Math.sqrt((rows * cols) / Math.max(1, this.points.length)) * pixel;
-    return Math.max(Math.min(3, this.radius), Math.min(this.radius, 0.3 * room));
+    return Math.max(3, Math.min(RADIUS, 0.3 * room));
   }
 
   nearest(place) {
@@ -177,7 +178,7 @@ class MarkerTool extends Tool {
   paint(context, { width, height, density }) {
     const { view } = this.viewer;
     const size = this.size;
-    const ring = this.sprite("ring", size, density);
+    const ring = markerSprite("ring", size, density);
     const draw = (sprite, [row, col]) => {
       const { px, py } = view.toScreen({ x: col + 0.5, y: row + 0.5 });
       const half = sprite.half;
@@ -188,33 +189,33 @@ class MarkerTool extends Tool {
       if (i !== this.dragged?.index && i !== this.selected && i !== this.hovered) draw(ring, point);
     });
     if (this.selected >= 0 && this.points[this.selected]) {
-      draw(this.sprite("chosen", size, density), this.points[this.selected]);
+      draw(markerSprite("chosen", size, density), this.points[this.selected]);
     }
     if (this.hovered >= 0 && this.hovered !== this.dragged?.index && this.points[this.hovered]) {
       const kind = this.editing ? "cross" : "hover";
-      draw(this.sprite(kind, size, density), this.points[this.hovered]);
+      draw(markerSprite(kind, size, density), this.points[this.hovered]);
     }
     if (this.dragged) {
       const { point, index } = this.dragged;
-      draw(this.sprite("hover", size, density), point ?? this.points[index]);
+      draw(markerSprite("hover", size, density), point ?? this.points[index]);
     }
     if (this.editing && this.pointer && this.hovered < 0) {
-      draw(this.sprite("plus", size, density), this.pixelAt(this.pointer));
+      draw(markerSprite("plus", size, density), this.pixelAt(this.pointer));
     }
-  }
-
-  // Thousands of rings are drawn as copies of one small picture.
-  sprite(kind, size, density) {
-    const name = `${kind} ${size.toFixed(1)} ${density}`;
-    if (!this.sprites.has(name)) {
-      if (this.sprites.size > 60) this.sprites.clear();
-      this.sprites.set(name, markerSprite(kind, size, density));
-    }
-    return this.sprites.get(name);
   }
 }
 
+// Thousands of rings are drawn as copies of one small picture.
 function markerSprite(kind, size, density) {
+  const name = `${kind} ${size.toFixed(1)} ${density}`;
+  if (!sprites.has(name)) {
+    if (sprites.size > 60) sprites.clear();
+    sprites.set(name, drawnMarker(kind, size, density));
+  }
+  return sprites.get(name);
+}
+
+function drawnMarker(kind, size, density) {
   const radius = { ring: size, chosen: Math.max(size * 1.4, 7) }[kind] ?? Math.max(size * 1.15, 5);
   const half = Math.ceil(radius + (kind === "chosen" ? 7 : 4));
   const canvas = document.createElement("canvas");

@@ -27,8 +27,6 @@ from cellcutter_core.view.figure_style import check_picture
 from cellcutter_core.view.render import Rgb
 from pages.shared.viewer.frame import mount
 
-__all__ = ["MIN_SIDE", "Edit", "Pick", "cell_picker", "marker_editor", "region_picker"]
-
 MIN_SIDE = 64
 """Shortest side of a region in px: one crop of the default size."""
 
@@ -135,7 +133,6 @@ def marker_editor(
     key: str,
     alt: str,
     selected: int | None = None,
-    radius: int = 6,
     place: str | None = None,
     pixel_size: PixelSize | None = None,
 ) -> Edit | None:
@@ -157,8 +154,6 @@ def marker_editor(
         Description of the picture, for those who cannot see it.
     selected : int, optional
         Index of the marker that is highlighted.
-    radius : int
-        Radius of a marker in px of the screen; smaller for many markers at a low zoom.
     place : str, optional
         As for `linked_panes`; by default the key.
     pixel_size : float or (float, float), optional
@@ -187,7 +182,6 @@ def marker_editor(
         "mode": "markers",
         "points": points.ravel().tolist(),
         "selected": selected,
-        "radius": radius,
         "applied": applied,
     }
     _mount(rgb, data, key, _read_edit, alt=alt, place=place, pixel_size=pixel_size)

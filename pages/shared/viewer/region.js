@@ -204,14 +204,13 @@ function drawnSide(from, to, length, least) {
 function changedSide([start, stop], [first, second], length, least) {
   const side = Math.min(least, length);
   const clip = (value, low, high) => Math.min(Math.max(value, low), high);
-  const moves = (end) => end !== undefined && end !== false;
-  if (moves(first) && moves(second)) {
+  if (first && second) {
     const moved = clip(start + first, 0, length - (stop - start));
     return [moved, moved + stop - start];
   }
-  if (moves(first)) return [clip(start + first, 0, stop - side), stop];
-  if (moves(second)) return [start, clip(stop + second, start + side, length)];
-  return [start, stop];
+  // An end that is not held moves by 0.
+  const low = clip(start + (first || 0), 0, stop - side);
+  return [low, clip(stop + (second || 0), start + side, length)];
 }
 
 function sameBox(a, b) {

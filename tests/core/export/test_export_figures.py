@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from cellcutter_core.config import QUICK
-from cellcutter_core.export import Result, content, figures, figures_file
+from cellcutter_core.export import Result, content
+from cellcutter_core.export.formats.figures import figures, figures_file
 from cellcutter_core.runs.corrections import Correction, keep_corrections
 from cellcutter_core.runs.store import Run
 from cellcutter_core.training.inputs import Inputs

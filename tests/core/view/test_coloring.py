@@ -137,8 +137,6 @@ def test_no_cells_and_bad_input() -> None:
     assert not label_colors(np.zeros((4, 5), int)).any()
     with pytest.raises(ValueError, match="labels has dtype float64"):
         label_colors(np.zeros((4, 5)))
-    with pytest.raises(ValueError, match="distance is 0"):
-        label_colors(np.zeros((4, 5), int), distance=0)
 
 
 def crowd(seed: int) -> tuple[np.ndarray, np.ndarray]:

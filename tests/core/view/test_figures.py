@@ -12,19 +12,16 @@ import pytest
 from PIL import Image
 
 from cellcutter_core.evaluation.metrics import THRESHOLDS
-from cellcutter_core.view.figure_style import check_pictures, data_uri, illustration
-from cellcutter_core.view.figures import (
+from cellcutter_core.view.curves import (
     ap_over_iou,
     change_curve,
     compared,
-    crop_gallery,
-    histogram,
     loss_curves,
-    parameter_grid,
     score_curves,
 )
-from cellcutter_core.view.histogram import counted_in_bars
-from cellcutter_core.view.intensities import intensities
+from cellcutter_core.view.figure_style import check_pictures, data_uri, illustration
+from cellcutter_core.view.histogram import counted_in_bars, histogram, intensities
+from cellcutter_core.view.tiles import crop_gallery, parameter_grid
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -97,23 +94,26 @@ def embedding_of(side: int = 16) -> np.ndarray:
 
 
 def test_the_gallery_has_every_crop_below_its_number() -> None:
-    figure = crop_gallery(crops_of(5), embedding_of(), [3, 7, 8, 20, 21], n_columns=3)
+    ids = [3, 7, 8, 20, 21, 22, 30, 31, 32, 40, 41]
+    figure = crop_gallery(crops_of(11), embedding_of(), ids)
     montage = decoded(pictures_of(figure)[0].source)
     numbers = next(
         trace for trace in figure.data if trace.type == "scatter" and trace.mode == "text"
     )
-    assert numbers.text == ("3", "7", "8", "20", "21")
+    assert numbers.text == tuple(map(str, ids))
+    assert len(set(numbers.y[:8])) == 1
+    assert numbers.y[8] > numbers.y[7]
     for x, y in zip(numbers.x, numbers.y, strict=True):
         row, col = int(y + 0.5), int(x + 0.5)
         crop = montage[row : row + 16, col : col + 16]
         assert (crop[:, :8, :3] == 0).all()
         assert (crop[:, 8:, :3] == 255).all()
-    # Five crops and nothing else are opaque.
-    assert (montage[..., 3] > 0).sum() == 5 * 16 * 16
+    # Eleven crops and nothing else are opaque.
+    assert (montage[..., 3] > 0).sum() == 11 * 16 * 16
 
 
 def test_the_embedding_is_drawn_around_every_marker() -> None:
-    figure = crop_gallery(crops_of(2), embedding_of(), [1, 2], n_columns=2)
+    figure = crop_gallery(crops_of(2), embedding_of(), [1, 2])
     lines = next(
         trace for trace in figure.data if trace.type == "scatter" and trace.mode == "lines"
     )
@@ -135,25 +135,11 @@ def test_the_embedding_is_drawn_around_every_marker() -> None:
     assert set(away.argmin(axis=1)) == {0, 1, 2}
 
 
-def test_probabilities_are_outlined_at_a_half() -> None:
-    p = np.zeros((1, 16, 16))
-    p[0, 4:12, 4:12] = 1
-    figure = crop_gallery(crops_of(1), embedding_of(), [1], n_columns=1, probabilities=p)
-    outline = next(trace for trace in figure.data if trace.name == "outline of the cell")
-    number = next(
-        trace for trace in figure.data if trace.type == "scatter" and trace.mode == "text"
-    )
-    x = np.asarray(outline.x, float) - (number.x[0] + 0.5)
-    y = np.asarray(outline.y, float) - (number.y[0] + 0.5)
-    for values in (x, y):
-        assert (np.nanmin(values), np.nanmax(values)) == (3.5, 11.5)
-
-
 def test_other_markers_and_paths_are_outlined() -> None:
     others, paths = np.zeros((1, 16, 16)), np.full((1, 16, 16), -1.0)
     others[0, 2:4, 10:14] = 1
     paths[0, 4:12, 2:8] = 1
-    figure = crop_gallery(crops_of(1), embedding_of(), [1], n_columns=1, others=others, paths=paths)
+    figure = crop_gallery(crops_of(1), embedding_of(), [1], others=others, paths=paths)
     number = next(
         trace for trace in figure.data if trace.type == "scatter" and trace.mode == "text"
     )
@@ -172,13 +158,13 @@ def test_other_markers_and_paths_are_outlined() -> None:
 def test_crops_that_do_not_fit() -> None:
     crops, embedding = crops_of(2), embedding_of()
     with pytest.raises(ValueError, match="ids has 1 numbers for 2 crops"):
-        crop_gallery(crops, embedding, [1], n_columns=2)
+        crop_gallery(crops, embedding, [1])
     with pytest.raises(ValueError, match=r"embedding has shape \(8, 8\)"):
-        crop_gallery(crops, embedding[:8, :8], [1, 2], n_columns=2)
-    with pytest.raises(ValueError, match=r"outline of the cell has shape \(1, 16, 16\)"):
-        crop_gallery(crops, embedding, [1, 2], n_columns=2, probabilities=np.zeros((1, 16, 16)))
+        crop_gallery(crops, embedding[:8, :8], [1, 2])
+    with pytest.raises(ValueError, match=r"other markers has shape \(1, 16, 16\)"):
+        crop_gallery(crops, embedding, [1, 2], others=np.zeros((1, 16, 16)))
     with pytest.raises(ValueError, match=r"crops has shape \(0, 16, 16, 1\)"):
-        crop_gallery(crops[:0], embedding, [], n_columns=2)
+        crop_gallery(crops[:0], embedding, [])
 
 
 def grid_masks() -> np.ndarray:
@@ -406,32 +392,35 @@ def test_ap_falls_over_iou() -> None:
         np.full((50, 50), 7),
     ],
 )
-def test_a_histogram_counts_every_pixel_in_few_bars(channel: np.ndarray) -> None:
+def test_a_histogram_counts_every_value_in_few_bars(channel: np.ndarray) -> None:
+    edges, counts = counted_in_bars(channel, name="nuclei")
+    assert counts.sum() == 2500
+    assert len(counts) == len(edges) - 1 <= 256
+    assert edges[0] <= channel.min() + 1e-9
+    assert channel.max() <= edges[-1] + 1e-9
     steps = histogram(channel, name="nuclei").data[0]
-    counts = [count for _, count in steps.customdata[:-1]]
-    assert sum(counts) == 2500
-    assert len(counts) <= 256
-    assert len(steps.x) == len(steps.y) == len(counts) + 1
-    # What holds nothing ends below the axis, and what holds one pixel is seen.
-    assert all((y >= 1) == (count > 0) for y, count in zip(steps.y, counts, strict=False))
+    counted = [count for _, count in steps.customdata[:-1]]
+    assert sum(counted) == 2500
+    assert len(counted) <= 40
+    assert len(steps.x) == len(steps.y) == len(counted) + 1
+    assert list(steps.y[:-1]) == counted
     assert steps.x[0] <= channel.min() + 1e-9
     assert channel.max() <= steps.x[-1] + 1e-9
 
 
 def test_bars_of_integers_hold_as_many_values_each() -> None:
     ramp = np.arange(1000).reshape(40, 25)
-    steps = histogram(ramp, name="nuclei").data[0]
+    edges, counts = counted_in_bars(ramp, name="nuclei")
     # 1000 values in bars of 4, with no comb of fuller and emptier ones.
-    assert set(steps.y) == {4}
-    assert steps.x[:2] == (-0.5, 3.5)
-    assert [middle for middle, _ in steps.customdata[:2]] == [1.5, 5.5]
+    assert set(counts.tolist()) == {4}
+    assert edges[:2].tolist() == [-0.5, 3.5]
+    steps = histogram(ramp, name="nuclei").data[0]
+    assert set(steps.y) == {25}
+    assert steps.x[:2] == (-0.5, 24.5)
+    assert [middle for middle, _ in steps.customdata[:2]] == [12, 37]
 
 
-def test_the_display_window_is_shaded() -> None:
-    figure = histogram(noise(9, 9), (10, 90), name="cell")
-    (band,) = figure.layout.shapes
-    assert (band.x0, band.x1) == (10, 90)
-    assert figure.layout.yaxis.type == "log"
+def test_a_histogram_of_what_is_no_number_is_refused() -> None:
     with pytest.raises(ValueError, match="channel cell has infinite or NaN pixels"):
         histogram(np.array([[1.0, np.nan]]), name="cell")
 
@@ -480,7 +469,6 @@ EVERY: dict[str, tuple[Callable[[], go.Figure], int]] = {
             np.random.default_rng(0).normal(size=(24, 64, 64, 1)),
             embedding_of(64),
             range(24),
-            n_columns=8,
         ),
         400_000,
     ),

@@ -62,21 +62,19 @@ def test_one_of_each_kind() -> None:
     assert compared.counts == {"hit": 2, "missed": 1, "false": 1, "merged": 2, "split": 1}
 
 
-def test_hits_are_the_true_positives_of_the_scores_at_any_threshold() -> None:
+def test_hits_are_the_true_positives_of_the_scores() -> None:
     rng = np.random.default_rng(0)
     truth, labels = np.zeros((120, 160), int), np.zeros((120, 160), int)
     for id_, (row, col) in enumerate(itertools.product(range(12, 120, 24), range(12, 160, 24)), 1):
         truth[disc(row, col, 10)] = id_
         labels[disc(row + rng.integers(-4, 5), col + rng.integers(-4, 5), 10)] = 100 - id_
     expected = score(labels, truth)
-    for threshold in (0.5, 0.75):
-        compared = compare_truth(labels, truth, threshold=threshold)
-        n = len(compared.hits)
-        union = expected.n_cells + expected.n_true - n
-        index = round((threshold - 0.5) / 0.05)
-        assert n / union == expected.average_precision[index]
-        assert all(label + true == 100 for label, true in compared.hits)
-    assert 0 < len(compared.hits) < expected.n_matched
+    compared = compare_truth(labels, truth)
+    n = len(compared.hits)
+    assert n / (expected.n_cells + expected.n_true - n) == expected.average_precision[0]
+    assert n == expected.n_matched
+    assert n > 0
+    assert all(label + true == 100 for label, true in compared.hits)
 
 
 def test_what_lies_in_ignored_pixels_has_no_kind() -> None:
@@ -94,12 +92,6 @@ def test_empty_images_have_nothing_wrong() -> None:
     compared = compare_truth(empty, empty)
     assert set(compared.counts.values()) == {0}
     assert not truth_picture(np.zeros((5, 6, 3), np.uint8), compared).any()
-
-
-@pytest.mark.parametrize("threshold", [0.4, 1.1])
-def test_a_threshold_that_makes_no_pairs(threshold: float) -> None:
-    with pytest.raises(ValueError, match=r"threshold is .* 0\.5 to 1"):
-        compare_truth(*scene(), threshold=threshold)
 
 
 def test_the_picture_has_each_kind_in_its_colour() -> None:

@@ -15,7 +15,6 @@ from pages.shared.caching import cached_other_images, cached_steps
 from pages.shared.person import person
 
 TURN = "train_others_turn"
-REFUSED = "train_others_refused"
 # A longer list scrolls, so that the start button stays near.
 MOST_ROWS = 6
 LIST_HEIGHT = 300
@@ -77,20 +76,15 @@ def _take(given: Sequence[Any]) -> None:
                 chosen = chosen.replace(others=(*chosen.others, *more))
     # All are added at once, so that after an interruption none of them is there yet.
     state.choose(others=chosen.others)
-    st.session_state[REFUSED] = state.choices().source, refused
+    st.session_state[state.REFUSED] = state.choices().source, refused
 
 
 def _say_refused() -> None:
-    source, refused = st.session_state.get(REFUSED, (None, []))
+    source, refused = st.session_state.get(state.REFUSED, (None, []))
     # The messages belong to one image, and end with another one.
     if refused and source == state.choices().source:
         reasons = "\n".join(f"- `{name}`: {reason}" for name, reason in refused)
         st.warning(f"Not taken:\n{reasons}", icon=":material/error:")
-
-
-def forget_refused() -> None:
-    """Forget why files were refused."""
-    st.session_state.pop(REFUSED, None)
 
 
 def _listed(chosen: Sequence[Source]) -> None:
@@ -142,4 +136,4 @@ def _said(other: Source) -> str:
 def _remove(*others: Source) -> None:
     left = [other for other in state.choices().others if other not in others]
     state.choose(others=tuple(left))
-    forget_refused()
+    st.session_state.pop(state.REFUSED, None)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import streamlit as st
 
 from cellcutter_core.people.access import is_own
-from cellcutter_core.sweeps.variations import value_in_words
+from cellcutter_core.runs.names import value_in_words
 from pages.shared import panels, state
 from pages.shared.person import person
-
-NAME = "class_name"
+from pages.shared.start import NAME
 
 
 def class_note() -> None:
@@ -34,11 +31,3 @@ def class_note() -> None:
         placeholder="optional",
         width=300,
     )
-
-
-def in_class() -> dict[str, Any]:
-    """Return what the description of a new run says of the visitor's class; empty without one."""
-    room = state.classroom()
-    if room is None:
-        return {}
-    return {"classroom": room.id, "name": (st.session_state.get(NAME) or "").strip()}

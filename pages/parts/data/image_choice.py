@@ -28,11 +28,6 @@ KIND_OF = {"sample": "sample", "paper": "paper", "file": "file", "web": "file"}
 KINDS = {"sample": "Built-in sample", "paper": "The paper's images", "file": "Your own image"}
 
 
-def offer_own_image() -> None:
-    """Make the page Data open with the controls for the user's own image."""
-    st.session_state.data_kind = "file"
-
-
 def choose_image() -> Source:
     """Let the user choose the built-in sample, an image of the paper or an own image.
 

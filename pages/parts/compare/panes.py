@@ -1,11 +1,10 @@
-"""Choose an epoch of the open run, and show pictures side by side."""
+"""Show pictures of a run side by side, and what their colours mean."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import numpy as np
-import streamlit as st
 from numpy.typing import NDArray
 
 from cellcutter_core.runs.store import Run
@@ -13,28 +12,6 @@ from cellcutter_core.view.render import Color, Rgb
 from cellcutter_core.view.truth import DIFFERENCE_COLORS, difference_picture
 from pages.shared.caching import cached_runs
 from pages.shared.viewer.frame import linked_panes
-
-
-def choose_epoch(
-    label: str, run: Run, epochs: list[int], *, usual: int, key: str, follow: bool = False
-) -> int:
-    """Show a slider over the stored epochs and return the chosen one; no slider for one epoch.
-
-    With `follow`, a slider at the last epoch moves on to each new epoch.
-    """
-    widget = f"{key}_{run.path.name}"
-    if follow:
-        known = st.session_state.get(f"{widget}_last")
-        if known != epochs[-1] and st.session_state.get(widget) in (known, None):
-            st.session_state[widget] = epochs[-1]
-        st.session_state[f"{widget}_last"] = epochs[-1]
-    if len(epochs) == 1:
-        st.caption(f"{label}: {epochs[0]}, the only one")
-        return epochs[0]
-    if widget in st.session_state:
-        # The widget takes the value in the session state; a default beside it is an error.
-        return st.select_slider(label, epochs, key=widget, persist_state="session")
-    return st.select_slider(label, epochs, usual, key=widget, persist_state="session")
 
 
 def show(

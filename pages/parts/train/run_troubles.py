@@ -6,12 +6,10 @@ import streamlit as st
 
 from cellcutter_core.config import Config, is_current
 from cellcutter_core.jobs.queue import is_left_behind
-from cellcutter_core.runs.job_folder import JobFolder
 from cellcutter_core.runs.store import Progress, Run
 from pages.shared import panels
 from pages.shared.caching import cached_runs
-
-LOG_LINES = 40
+from pages.shared.run_words import end_of_log
 
 
 def troubles(run: Run, now: Progress) -> None:
@@ -55,12 +53,3 @@ def what_to_try(config: Config) -> list[str]:
         "β nearer to 0, such as −10 (Training)": training.beta > -20,
     }
     return [advice for advice, done in tried.items() if not done]
-
-
-def end_of_log(run: JobFolder) -> None:
-    """Show the last lines that the run's process wrote to its log."""
-    if not run.log_file.exists():
-        return
-    lines = run.log_file.read_text("utf-8", "replace").splitlines()[-LOG_LINES:]
-    with st.expander("The end of the log", icon=":material/description:"):
-        st.code("\n".join(lines) or "It is empty.", language=None)
