@@ -543,7 +543,9 @@ def _continue(chosen: argparse.Namespace) -> None:
     check_current(run.config)
     if run.progress.status == "running":
         raise ValueError(f"the run in {chosen.run} is still running; stop it first, or wait")
-    last = chosen.epochs or run.progress.epochs
+    last = run.progress.epochs
+    if chosen.epochs is not None:
+        last = run.config.training.replace(epochs=chosen.epochs).epochs  # It checks the bounds.
     # One that was killed after its last epoch has its end or its results left to do.
     complete = run.progress.status == "finished" and (run.path / "result.json").exists()
     if run.progress.epochs_done >= last + (not complete):
@@ -746,7 +748,8 @@ def _info(chosen: argparse.Namespace) -> None:
 def _config(chosen: argparse.Namespace) -> Config:
     preset = PRESETS[chosen.preset]
     values = (starting(preset, chosen.start) if chosen.start else preset).model_dump()
-    given = [("training.epochs", chosen.epochs), ("training.seed", chosen.seed)]
+    options = {"training.epochs": chosen.epochs, "training.seed": chosen.seed}
+    given = [(name, value) for name, value in options.items() if value is not None]
     for item in chosen.set:
         name, equals, value = item.partition("=")
         if not equals:
@@ -756,8 +759,6 @@ def _config(chosen: argparse.Namespace) -> Config:
         except ValueError:
             given.append((name, value))
     for name, value in given:
-        if value is None and name not in chosen.set:
-            continue
         group, _, key = name.partition(".")
         if not isinstance(values.get(group), dict) or key not in values[group]:
             raise ValueError(f"there is no setting called {name}; see the command settings")
