@@ -177,7 +177,7 @@ class Calls:
                         f"the computation took more than {self._longest:g} s and was ended; "
                         "choose a smaller region, or other settings"
                     )
-                elif child.n_answers:
+                elif child.n_answers and not child.has_begun:
                     continue  # The child had been idle for too long and ended; try another one.
                 else:
                     error = ValueError(

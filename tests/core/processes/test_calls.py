@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -126,6 +127,21 @@ def test_a_child_that_left_while_idle_is_not_missed(calls: Calls) -> None:
     (idle,) = calls._idle
     idle.kill()
     assert calls.ask("right", int, "7").result(LONGEST)[0] == 7
+
+
+def test_a_call_that_ends_its_child_is_not_tried_in_another(tmp_path: Path) -> None:
+    calls = Calls(2)
+    for child in (Child(), Child()):
+        child.call(int, "1")
+        calls._idle.append(child)
+    # A second try would say that the folder exists.
+    program = f"import os; os.mkdir({str(tmp_path / 'made')!r}); os._exit(1)"
+    with pytest.raises(ValueError, match="ended without an answer"):
+        calls.ask("crash", exec, program).result(LONGEST)
+    assert (tmp_path / "made").is_dir()
+    assert calls.ask("right", int, "7").result(LONGEST)[0] == 7
+    for child in calls._idle:
+        child.close()
 
 
 def test_an_idle_child_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
