@@ -108,7 +108,7 @@ class Application(JobFolder):
             self.formats: list[str] = said["formats"]
             self.how: dict[str, Any] = said["how"]
             self.created = float(said["created"])
-        except (OSError, KeyError, TypeError, ValueError) as error:
+        except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{self.path} is not the folder of an application ({error}); apply the run again"
             ) from None

@@ -222,8 +222,8 @@ class Sweep:
     def rows(self) -> list[Row]:
         """Return what is known of each run, in the order of the members."""
         try:
-            refused = json.loads((self.folder / REFUSED).read_text("utf-8"))
-        except (OSError, ValueError):
+            refused = dict(json.loads((self.folder / REFUSED).read_text("utf-8")))
+        except (OSError, TypeError, ValueError):
             refused = {}
         return [
             _row(member, self.path_of(member), refused.get(member.run))
