@@ -5,11 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from cellcutter_core.people.access import forget_opened, is_own, own
+from cellcutter_core.people.allowance import remove_for_good
 from cellcutter_core.runs.deleted import (
     KEPT_DAYS,
     delete_run,
     deleted_runs,
-    remove_run,
     restore_run,
 )
 from cellcutter_core.runs.folder import RunSummary, find_run
@@ -155,7 +155,7 @@ def bring_back() -> None:
                 _restore([chosen])
             if st.button("Remove for good", icon=":material/delete_forever:", key="runs_remove"):
                 with panels.show_errors():
-                    remove_run(chosen)
+                    remove_for_good(chosen)
                     st.rerun()
 
 

@@ -13,8 +13,10 @@ from cellcutter_core.people.allowance import (
     check_room_for,
     check_time_for,
     path_for,
+    remove_for_good,
     seconds_of,
 )
+from cellcutter_core.people.person import folder_of
 from cellcutter_core.runs.deleted import delete_run, remove_run
 from cellcutter_core.runs.folder import new_run_path
 from cellcutter_core.runs.store import Run
@@ -38,7 +40,7 @@ def new_run(owner):
 
 
 def trained(run, *, seconds, ago=0.0):
-    event = {"kind": "epoch", "epoch": 1, "time": time.time() - ago, "seconds": seconds}
+    event = {"kind": "step", "epoch": 1, "time": time.time() - ago, "seconds": seconds}
     with (run.path / "events.jsonl").open("a") as stream:
         stream.write(json.dumps(event) + "\n")
 
@@ -89,3 +91,55 @@ def test_the_training_time_of_the_last_day_is_limited(monkeypatch):
     with pytest.raises(ValueError, match="CELLCUTTER_PERSON_TIME sets it"):
         Jobs().submit(new_run("a"))
     check_time_for("")
+
+
+def test_the_time_of_a_run_counts_after_it_was_stopped_deleted_and_removed(folder):
+    run = new_run("a")
+    # Of an epoch that was stopped before its end.
+    trained(run, seconds=40.0)
+    trained(run, seconds=30.0)
+    run.record("stopped")
+    assert seconds_of("a") == 70
+    delete_run(run.id)
+    assert seconds_of("a") == 70
+    remove_for_good(run.id)
+    assert not (folder / ".deleted" / run.id).exists()
+    assert seconds_of("a") == 70
+    assert seconds_of("b") == 0
+    trained(new_run("a"), seconds=5.0)
+    assert seconds_of("a") == 75
+
+
+def test_the_time_of_a_removed_run_is_forgotten_after_a_day(monkeypatch):
+    def removed(seconds):
+        run = new_run("a")
+        trained(run, seconds=seconds)
+        delete_run(run.id)
+        remove_for_good(run.id)
+        return run.id
+
+    first, now = removed(70.0), time.time()
+    with monkeypatch.context() as later:
+        later.setattr(time, "time", lambda: now + DAY + 60)
+        assert seconds_of("a") == 0
+        second = removed(20.0)
+        assert seconds_of("a") == 20
+    notes = folder_of("a", "removed")
+    assert not (notes / first).exists()
+    # A note that was damaged by hand counts nothing.
+    (notes / second).write_text("{")
+    assert seconds_of("a") == 0
+
+
+def test_a_run_that_was_not_trained_leaves_no_note():
+    run = new_run("a")
+    delete_run(run.id)
+    remove_for_good(run.id)
+    assert not folder_of("a", "removed").exists()
+
+
+def test_steps_of_a_clock_that_was_wrong_do_not_keep_a_person_out():
+    run = new_run("a")
+    trained(run, seconds=70.0, ago=-400 * DAY)
+    trained(run, seconds=30.0, ago=-60)
+    assert seconds_of("a") == 30
