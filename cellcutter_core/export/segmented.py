@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -20,58 +19,43 @@ if TYPE_CHECKING:
     from cellcutter_core.training.predicted_labels import Prediction
 
 
-class Segmented(ABC):
-    """An image with the cells that a network found. Each part is computed once, on first access."""
+class Segmented:
+    """An image with the cells that a network found. Each part is computed once, on first access.
 
-    @property
-    @abstractmethod
-    def drawing(self) -> Prediction:
-        """The prediction of the network: labels and borders."""
+    Attributes
+    ----------
+    drawing : Prediction
+        The prediction of the network: labels and borders.
+    inputs : Inputs
+        What the network got, with mask and markers.
+    unseen : mapping of str to (H, W) array
+        Channels that the network did not get, by name.
+    channels : sequence of str
+        The names of the channels that the network got.
+    with_nucleus : bool
+        Whether, if the network got several channels, the last one shows nuclei.
+    pixel_size : float, (float, float) or None
+        Micrometres per pixel, if known, see `Image`.
+    image_name : str
+        The name of the image.
+    origin : (int, int)
+        (row, col) of the first pixel in the whole image, if this is a region of it.
+    whole_shape : (int, int) or None
+        (rows, columns) of the whole image, if this is a region of it and they are known.
+    region : (int, int)
+        (row, col) of the first pixel of the region that was worked on, in the whole image.
+    """
 
-    @property
-    @abstractmethod
-    def inputs(self) -> Inputs:
-        """What the network got, with mask and markers."""
-
-    @property
-    @abstractmethod
-    def unseen(self) -> Mapping[str, npt.NDArray[Any]]:
-        """Channels that the network did not get: name → (H, W) array."""
-
-    @property
-    @abstractmethod
-    def channels(self) -> Sequence[str]:
-        """The names of the channels that the network got."""
-
-    @property
-    @abstractmethod
-    def with_nucleus(self) -> bool:
-        """Whether, if the network got several channels, the last one shows nuclei."""
-
-    @property
-    @abstractmethod
-    def pixel_size(self) -> PixelSize | None:
-        """Micrometres per pixel, if known, see `Image`."""
-
-    @property
-    @abstractmethod
-    def image_name(self) -> str:
-        """The name of the image."""
-
-    @property
-    def origin(self) -> tuple[int, int]:
-        """(row, col) of the first pixel in the whole image, if this is a region of it."""
-        return 0, 0
-
-    @property
-    def whole_shape(self) -> tuple[int, int] | None:
-        """(rows, columns) of the whole image, if this is a region of it and they are known."""
-        return None
-
-    @property
-    def region(self) -> tuple[int, int]:
-        """(row, col) of the first pixel of the region that was worked on, in the whole image."""
-        return self.origin
+    drawing: Prediction
+    inputs: Inputs
+    unseen: Mapping[str, npt.NDArray[Any]]
+    channels: Sequence[str]
+    with_nucleus: bool
+    pixel_size: PixelSize | None
+    image_name: str
+    origin: tuple[int, int]
+    whole_shape: tuple[int, int] | None
+    region: tuple[int, int]
 
     @property
     def labels(self) -> npt.NDArray[np.int32]:
