@@ -432,7 +432,7 @@ def _known(chosen: argparse.Namespace, files: Sequence[str | Path]) -> dict[str,
 
 
 def _sweep(chosen: argparse.Namespace) -> None:
-    from cellcutter_core.files import atomic
+    from cellcutter_core.files import write_whole
     from cellcutter_core.images.description import lines_of
     from cellcutter_core.jobs.queue import Jobs
     from cellcutter_core.processes.ending import asked_to_end
@@ -467,8 +467,7 @@ def _sweep(chosen: argparse.Namespace) -> None:
     with asked_to_end() as stop:
         execute(sweep, Jobs(executor), ended=tell, stop=stop)
         interrupted = stop()
-    with atomic(chosen.out / "sweep.csv") as temporary:
-        temporary.write_text(sweep.as_csv(), "utf-8")
+    write_whole(chosen.out / "sweep.csv", sweep.as_csv())
     if best := sweep.best():
         print(f"Best by AP75: {sweep.line_of(best)}")
     print(f"Results in {chosen.out}/: sweep.csv and a folder for each run")

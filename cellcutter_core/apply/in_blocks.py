@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from cellcutter_core.apply.cells_of_blocks import CellsOfBlocks, n_steps
 from cellcutter_core.config import Config
 from cellcutter_core.export.formats.rois import check_extent
+from cellcutter_core.files import explaining
 from cellcutter_core.images.blocks import blocks_of
 from cellcutter_core.images.pixel_size import PixelSize
 from cellcutter_core.large.block_tasks import Elsewhere, Here, exchanged_bytes
@@ -127,16 +128,14 @@ def apply_in_blocks(
         _check_room(scratch, large, files, executor)
         (scratch / "home").mkdir()
         written = {name: scratch / "home" / f"{name}{file.suffix}" for name, file in files.items()}
-        try:
-            where = _where(large, executor, scratch, lambda: done(0))
+        advice = "make room there, or choose another folder"
+        with explaining(f"cannot write in {scratch.parent}", advice):
+            where = Here(large)
+            if executor is not None:
+                where = Elsewhere(large, executor, scratch, waiting=lambda: done(0))
             found = _applied(network, large, config, written, scratch, done, where)
             for name, file in files.items():
                 written[name].replace(file)
-        except OSError as error:
-            raise ValueError(
-                f"cannot write in {scratch.parent}: {error.strerror or error}; make room there, or "
-                "choose another folder"
-            ) from error
         return found
 
 
@@ -145,14 +144,6 @@ def forget_left_over(folder: Path) -> None:
     for scratch in folder.glob(f"{SCRATCH}*"):
         if holder(scratch) is None:
             shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _where(
-    large: LargeImage, executor: Executor | None, folder: Path, waiting: Callable[[], None]
-) -> Here:
-    if executor is None:
-        return Here(large)
-    return Elsewhere(large, executor, folder, waiting=waiting)
 
 
 def _check_room(

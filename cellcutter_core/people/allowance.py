@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from cellcutter_core.files import atomic
+from cellcutter_core.files import write_whole
 from cellcutter_core.limits import disk_used, limits, size_in_words, variable
 from cellcutter_core.people.person import FOLDER, folder_of, note, noted
 from cellcutter_core.runs.deleted import deleted_runs, remove_run
@@ -185,8 +185,7 @@ def remove_for_good(run_id: str) -> None:
         for earlier in noted(run.owner, _REMOVED):
             if not _removed(run.owner, earlier):
                 (folder / earlier).unlink(missing_ok=True)
-        with atomic(folder / run_id) as temporary:
-            temporary.write_text(json.dumps([last, seconds]), "utf-8")
+        write_whole(folder / run_id, json.dumps([last, seconds]))
     remove_run(run_id)
 
 

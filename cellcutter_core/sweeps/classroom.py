@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError
 
 from cellcutter_core.choices.choices import Choices
 from cellcutter_core.config import Settings
-from cellcutter_core.files import atomic
+from cellcutter_core.files import explaining, write_whole
 from cellcutter_core.runs.folder import RunSummary, new_run_id, runs_folder, valid_id
 from cellcutter_core.sweeps.variations import Value, Variation, value_in_words, vary
 
@@ -68,12 +68,9 @@ class Classroom(Settings):
             choices=choices,
             variation=variation,
         )
-        try:
+        with explaining(f"cannot write {made.folder}"):
             (made.folder / "seats").mkdir(parents=True)
-        except OSError as error:
-            raise ValueError(f"cannot write {made.folder}: {error.strerror}") from error
-        with atomic(made.folder / _FILE) as temporary:
-            temporary.write_text(made.model_dump_json(indent=1), "utf-8")
+        write_whole(made.folder / _FILE, made.model_dump_json(indent=1))
         return made
 
     @property
@@ -110,7 +107,7 @@ class Classroom(Settings):
             As by `choices_for`.
         """
         seats = self.folder / "seats"
-        try:
+        with explaining(f"cannot write {seats}"):
             taken = {file.read_text("utf-8"): int(file.name) for file in sorted(seats.iterdir())}
             if person in taken:
                 return taken[person]
@@ -123,8 +120,6 @@ class Classroom(Settings):
                 with os.fdopen(place, "w", encoding="utf-8") as file:
                     file.write(person)
                 return seat
-        except OSError as error:
-            raise ValueError(f"cannot write {seats}: {error.strerror}") from error
         raise ValueError(f"this class is full: it has {MOST_SEATS} people")
 
     @property
