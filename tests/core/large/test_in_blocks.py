@@ -49,7 +49,7 @@ from cellcutter_core.simulation.sample import sample, save
 from cellcutter_core.training.crops import Dataset
 from cellcutter_core.training.datasets import make_dataset
 from cellcutter_core.training.image_inputs import seen_channels
-from cellcutter_core.training.inputs import Inputs, PartInputs
+from cellcutter_core.training.inputs import Inputs
 from cellcutter_core.training.marker_check import checked_markers
 
 SHAPE = (420, 560)
@@ -566,12 +566,12 @@ def test_the_network_sees_a_part_as_in_the_whole(intensity: str) -> None:
     nuclei = inputs.nuclei
     assert nuclei is not None
     there = (slice(100, 300), slice(150, 450))
-    of_part = PartInputs(
+    of_part = Inputs(
         part.pixels[..., list(image.cell)],
         inputs.mask[there],
         inputs.points[inside] - (100, 150),
         numbers[nuclei[there]],
-        whole_normalisation=Normalisation.fit(inputs.image),
+        normalisation=Normalisation.fit(inputs.image),
         whole_cell_diameter=inputs.cell_diameter,
     )
     of_all, one = make_dataset(inputs, config), make_dataset(of_part, config)
