@@ -22,7 +22,7 @@ import numpy as np
 
 from cellcutter_core.apply.applied_image import Applied
 from cellcutter_core.apply.applying import Trained
-from cellcutter_core.apply.in_blocks import SCRATCH, InBlocks, forget_left_over
+from cellcutter_core.apply.in_blocks import SCRATCH, InBlocks, apply_in_blocks, forget_left_over
 from cellcutter_core.apply.outcomes import USUAL_FORMATS, Outcome, outputs, write_summary
 from cellcutter_core.export import image_content, png_file
 from cellcutter_core.files import atomic, explaining, write_whole
@@ -132,7 +132,7 @@ def apply_to_files(
                 progress(one.name, share)
 
         def in_blocks(image: LargeImage) -> InBlocks:
-            return trained.apply_in_blocks(image, one.targets, progress=report, executor=executor)
+            return apply_in_blocks(trained, image, one.targets, progress=report, executor=executor)
 
         return _apply(trained, one, in_blocks)
 

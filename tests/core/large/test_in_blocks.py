@@ -25,7 +25,7 @@ from cellcutter_core.__main__ import main
 from cellcutter_core.apply import applying, cells_of_blocks, in_blocks
 from cellcutter_core.apply.application_folder import Application, work
 from cellcutter_core.apply.applying import Trained
-from cellcutter_core.apply.in_blocks import InBlocks, forget_left_over
+from cellcutter_core.apply.in_blocks import InBlocks, apply_in_blocks, forget_left_over
 from cellcutter_core.config import FROM_NOTHING, PAPER, QUICK, Config
 from cellcutter_core.evaluation.metrics import score
 from cellcutter_core.export import IMAGE_FORMATS
@@ -114,7 +114,7 @@ def applied(
 ) -> tuple[InBlocks, NDArray[Any]]:
     large = image if isinstance(image, LargeImage) else LargeImage.held(trained.in_roles(image))
     files = {name: folder / name for name in ("labels", *formats)}
-    found = trained.apply_in_blocks(large, files)
+    found = apply_in_blocks(trained, large, files)
     assert sorted(file.name for file in folder.iterdir()) == sorted(files)
     return found, tifffile.imread(folder / "labels")
 
@@ -468,7 +468,7 @@ def test_what_imagej_cannot_hold_is_said_at_once(trained: Trained, tmp_path: Pat
     far = dataclasses.replace(large_sample(), origin=(60200, 0))
     large = LargeImage.held(trained.in_roles(far))
     with pytest.raises(ValueError, match="an ROI of ImageJ ends at pixel 60535"):
-        trained.apply_in_blocks(large, {"rois": tmp_path / "r.zip"})
+        apply_in_blocks(trained, large, {"rois": tmp_path / "r.zip"})
     assert not list(tmp_path.iterdir())
 
 
