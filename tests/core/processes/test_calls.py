@@ -59,7 +59,7 @@ def test_who_asks_for_the_same_joins_and_may_leave_alone(calls: Calls) -> None:
     one = calls.ask("sleep", time.sleep, 0.5)
     other = calls.ask("sleep", time.sleep, 0.5)
     assert one is other
-    calls.leave(one)
+    one.leave()
     assert other.result(LONGEST)[0] is None
 
 
@@ -67,7 +67,7 @@ def test_a_call_that_nobody_wants_is_ended_half_way(calls: Calls) -> None:
     calls.ask("warm", int, "1").result(LONGEST)
     endless = calls.ask("sleep", time.sleep, 1000)
     assert _soon(lambda: endless.child is not None)
-    calls.leave(endless)
+    endless.leave()
     with pytest.raises(CancelledError):
         endless.result(LONGEST)
     # The only thread is free again.
@@ -77,7 +77,7 @@ def test_a_call_that_nobody_wants_is_ended_half_way(calls: Calls) -> None:
 def test_a_call_that_waits_for_its_turn_can_be_left(calls: Calls) -> None:
     first = calls.ask("first", time.sleep, 0.5)
     second = calls.ask("second", time.sleep, 1000)
-    calls.leave(second)
+    second.leave()
     third = calls.ask("third", int, "7")
     assert third.result(LONGEST)[0] == 7
     assert first.result(LONGEST)[0] is None
@@ -92,7 +92,7 @@ def test_a_call_that_takes_too_long_is_ended_and_told() -> None:
     # Its turn comes; on a busy machine even starting a child may take too long here.
     with suppress(ValueError):
         assert waiting.result(60)[0] == 7
-    assert waiting.future.done()
+    assert waiting.done()
     for child in calls._idle:
         child.close()
 
@@ -176,9 +176,9 @@ def test_a_slow_call_makes_room_for_another(impatient: Calls) -> None:
     assert _soon(lambda: second.has_made_room)
     third = impatient.ask("third", int, "8")
     assert third.child is None
-    impatient.leave(endless)
+    endless.leave()
     assert third.result(LONGEST)[0] == 8
-    impatient.leave(second)
+    second.leave()
 
 
 def test_a_slow_call_gives_its_place_back_only_once(impatient: Calls) -> None:
@@ -193,7 +193,7 @@ def test_many_are_more_than_may_run_at_once(calls: Calls) -> None:
     assert not calls.are_many
     second = calls.ask("second", time.sleep, 1000)
     assert calls.are_many
-    calls.leave(second)
+    second.leave()
     assert not calls.are_many
     first.leave()
 
