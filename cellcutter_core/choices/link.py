@@ -12,12 +12,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
 from pydantic import ConfigDict, Field, field_validator
 
+from cellcutter_core.arguments import naming
 from cellcutter_core.choices.choices import READING, Choices, Source, changed, keys
 from cellcutter_core.choices.of_run import keys_then
 from cellcutter_core.config import (
@@ -50,6 +50,7 @@ _OF_IMAGE = ("image", *READING, *_CHANNELS, *_NUMBERS)
 _EXPERIMENT = (*_OF_IMAGE, "preset", *_SETTINGS)
 _VIEW = ("epoch", "zoom", "compare", "with")
 _OTHER = "with."
+_PROBLEM = "this link cannot be opened"
 
 # Pages show messages as Markdown, so a value holds nothing that would be a link or a picture there.
 _PLAIN = re.compile(r"[\w.,+-]*", re.ASCII)
@@ -111,7 +112,7 @@ class View(Settings):
             If a value is not allowed; the message names the parameter.
         """
         told = {name: parameters[name] for name in _VIEW if name in parameters}
-        with _opening():
+        with naming(_PROBLEM):
             _check(told)
             values: dict[str, Any] = dict(told)
             if "zoom" in told:
@@ -293,7 +294,7 @@ def choices_from(parameters: Mapping[str, str]) -> Choices:
         for name, value in parameters.items()
         if name not in ignored and not name.startswith(_OTHER)
     }
-    with _opening():
+    with naming(_PROBLEM):
         _check(told)
         return Choices(
             source=_source(told),
@@ -334,15 +335,6 @@ def other_from(parameters: Mapping[str, str], choices: Choices) -> Choices | Non
     if any(name in _OF_IMAGE for name in told):
         return choices_from(told)
     return choices.replace(config=choices_from({"image": "sample-0", **told}).config)
-
-
-@contextmanager
-def _opening() -> Iterator[None]:
-    """Say of an error that it is the link's."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"this link cannot be opened: {error}") from None
 
 
 def _check(told: Mapping[str, str]) -> None:
