@@ -746,25 +746,19 @@ def _info(chosen: argparse.Namespace) -> None:
 
 def _config(chosen: argparse.Namespace) -> Config:
     preset = PRESETS[chosen.preset]
-    values = (starting(preset, chosen.start) if chosen.start else preset).model_dump()
     options = {"training.epochs": chosen.epochs, "training.seed": chosen.seed}
-    given = [(name, value) for name, value in options.items() if value is not None]
+    given = {name: value for name, value in options.items() if value is not None}
     for item in chosen.set:
         name, equals, value = item.partition("=")
         if not equals:
             raise ValueError(f"--set takes NAME=VALUE, got {item!r}; see the command settings")
         try:
-            given.append((name, json.loads(value)))
+            given[name] = json.loads(value)
         except ValueError:
-            given.append((name, value))
-    for name, value in given:
-        group, _, key = name.partition(".")
-        if not isinstance(values.get(group), dict) or key not in values[group]:
-            raise ValueError(f"there is no setting called {name}; see the command settings")
-        values[group][key] = value
-    if chosen.set:
-        values["preset"] = "custom"
-    return Config(**values)
+            given[name] = value
+    config = starting(preset, chosen.start) if chosen.start else preset
+    config = config.with_values(given)
+    return config.replace(preset="custom") if chosen.set else config
 
 
 if __name__ == "__main__":

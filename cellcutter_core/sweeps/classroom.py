@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -135,7 +136,8 @@ class Classroom(Settings):
 
     def wall(self, runs: Iterable[RunSummary]) -> list[RunSummary]:
         """Return the runs of the class: by the setting that varies, those of one value by age."""
-        order = {} if self.variation is None else dict(_numbered(self.variation.values))
+        values = () if self.variation is None else self.variation.values
+        order = {value_in_words(value): number for number, value in enumerate(values)}
 
         def place(run: RunSummary) -> tuple[int, float]:
             # A value that a student chose instead comes last.
@@ -143,10 +145,6 @@ class Classroom(Settings):
             return number, run.description.created
 
         return sorted((run for run in runs if run.description.classroom == self.id), key=place)
-
-
-def _numbered(values: Iterable[Value]) -> Iterable[tuple[str, int]]:
-    return ((value_in_words(value), number) for number, value in enumerate(values))
 
 
 def find_class(class_id: str) -> Classroom:
@@ -170,8 +168,6 @@ def list_classes() -> list[Classroom]:
     """Return all classes, newest first, without damaged ones."""
     found = []
     for file in (runs_folder() / FOLDER).glob(f"*/{_FILE}"):
-        try:
+        with suppress(ValueError):
             found.append(find_class(file.parent.name))
-        except ValueError:
-            continue
     return sorted(found, key=lambda one: one.created, reverse=True)
