@@ -11,6 +11,9 @@ from __future__ import annotations
 import json
 import time
 from contextlib import suppress
+from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 from cellcutter_core.files import write_whole
@@ -165,7 +168,7 @@ def seconds_of(person: str) -> float:
     there = {run.name for run in runs}
     # If a removed run is still there, its steps are counted already.
     removed = [_removed(person, name) for name in noted(person, _REMOVED) if name not in there]
-    return sum(seconds for run in runs for _, seconds in _recent_steps(run)) + sum(removed)
+    return sum(seconds for run in runs for _, seconds in _recent_rows(run)) + sum(removed)
 
 
 def remove_for_good(run_id: str) -> None:
@@ -177,9 +180,9 @@ def remove_for_good(run_id: str) -> None:
         As `remove_run`, or if that time cannot be noted.
     """
     run = next((one for one in deleted_runs() if one.id == run_id), None)
-    steps = _recent_steps(runs_folder() / DELETED / run.id) if run and run.owner else []
-    if run and steps:
-        last, seconds = max(steps)[0], sum(seconds for _, seconds in steps)
+    rows = _recent_rows(runs_folder() / DELETED / run.id) if run and run.owner else []
+    if run and rows:
+        last, seconds = max(rows)[0], sum(seconds for _, seconds in rows)
         folder = folder_of(run.owner, _REMOVED)
         make_folder(folder)
         for earlier in noted(run.owner, _REMOVED):
@@ -189,17 +192,32 @@ def remove_for_good(run_id: str) -> None:
     remove_run(run_id)
 
 
-def _recent_steps(run: Path) -> list[tuple[float, float]]:
-    """Return when each training step of the last day ended, and its seconds."""
-    events = run / "events.jsonl"
-    # Nothing was trained after the last event.
-    if not events.exists() or events.stat().st_mtime < time.time() - DAY:
+def _recent_rows(run: Path) -> list[tuple[float, float]]:
+    """Return those of `_rows` that ended within the last day."""
+    try:
+        stat = (run / "events.jsonl").stat()
+    except OSError:
         return []
-    return [
-        (event["time"], event.get("seconds", 0.0))
-        for event in Run(run).events()
-        if event["kind"] == "step" and _is_recent(event["time"])
-    ]
+    # Nothing was trained after the last event.
+    if stat.st_mtime < time.time() - DAY:
+        return []
+    return [row for row in _rows(run, stat.st_mtime_ns, stat.st_size) if _is_recent(row[0])]
+
+
+@lru_cache(maxsize=16_384)
+def _rows(run: Path, *stamp: int) -> list[tuple[float, float]]:
+    """Return when each row of training steps of a run ended, and the seconds of its steps.
+
+    A row is an epoch, or the steps of an epoch before a stop.
+    """
+    del stamp  # Time and size of the file of events: part of the cache key.
+    found = []
+    for kind, row in groupby(Run(run).events(), key=itemgetter("kind")):
+        if kind == "step":
+            steps = list(row)
+            seconds = sum(step.get("seconds", 0.0) for step in steps)
+            found.append((steps[-1]["time"], seconds))
+    return found
 
 
 def _removed(person: str, run_id: str) -> float:

@@ -87,14 +87,16 @@ def _key() -> bytes:
 
 
 def folder_of(person: str, kind: str) -> Path:
-    """Return the folder with an empty file for each name of that kind noted for a person."""
+    """Return the folder with a file for each name of that kind noted for a person."""
     return runs_folder() / FOLDER / valid_id(person) / kind
 
 
 def noted(person: str, kind: str) -> list[str]:
     """Return the names that are noted for a person."""
     folder = folder_of(person, kind)
-    return [file.name for file in folder.iterdir()] if folder.is_dir() else []
+    names = [file.name for file in folder.iterdir()] if folder.is_dir() else []
+    # A hidden file is being written.
+    return [name for name in names if not name.startswith(".")]
 
 
 def note(person: str, kind: str, name: str) -> None:

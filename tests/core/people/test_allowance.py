@@ -39,10 +39,14 @@ def new_run(owner):
     return Run.create(new_run_path(), inputs, QUICK, description={"owner": owner})
 
 
-def trained(run, *, seconds, ago=0.0):
-    event = {"kind": "step", "epoch": 1, "time": time.time() - ago, "seconds": seconds}
+def trained(run, *, seconds, ago=0.0, to_the_end=True):
+    """Write two steps of an epoch, and its end."""
+    about = {"epoch": 1, "time": time.time() - ago}
+    events = [{"kind": "step", **about, "seconds": seconds / 2}] * 2
+    if to_the_end:
+        events.append({"kind": "epoch", **about, "seconds": seconds})
     with (run.path / "events.jsonl").open("a") as stream:
-        stream.write(json.dumps(event) + "\n")
+        stream.writelines(json.dumps(event) + "\n" for event in events)
 
 
 def test_the_runs_of_a_person_are_limited_and_those_of_others_do_not_count(monkeypatch):
@@ -95,9 +99,8 @@ def test_the_training_time_of_the_last_day_is_limited(monkeypatch):
 
 def test_the_time_of_a_run_counts_after_it_was_stopped_deleted_and_removed(folder):
     run = new_run("a")
-    # Of an epoch that was stopped before its end.
     trained(run, seconds=40.0)
-    trained(run, seconds=30.0)
+    trained(run, seconds=30.0, to_the_end=False)
     run.record("stopped")
     assert seconds_of("a") == 70
     delete_run(run.id)
@@ -110,7 +113,7 @@ def test_the_time_of_a_run_counts_after_it_was_stopped_deleted_and_removed(folde
     assert seconds_of("a") == 75
 
 
-def test_the_time_of_a_removed_run_is_forgotten_after_a_day(monkeypatch):
+def test_the_time_of_a_removed_run_is_forgotten_after_a_day():
     def removed(seconds):
         run = new_run("a")
         trained(run, seconds=seconds)
@@ -118,15 +121,16 @@ def test_the_time_of_a_removed_run_is_forgotten_after_a_day(monkeypatch):
         remove_for_good(run.id)
         return run.id
 
-    first, now = removed(70.0), time.time()
-    with monkeypatch.context() as later:
-        later.setattr(time, "time", lambda: now + DAY + 60)
-        assert seconds_of("a") == 0
-        second = removed(20.0)
-        assert seconds_of("a") == 20
-    notes = folder_of("a", "removed")
+    notes, first = folder_of("a", "removed"), removed(70.0)
+    last, seconds = json.loads((notes / first).read_text())
+    (notes / first).write_text(json.dumps([last - DAY, seconds]))
+    assert seconds_of("a") == 0
+    second = removed(20.0)
+    assert seconds_of("a") == 20
     assert not (notes / first).exists()
-    # A note that was damaged by hand counts nothing.
+    # A note that is being written counts nothing yet, and a damaged one nothing.
+    (notes / f".part-{second}").write_text((notes / second).read_text())
+    assert seconds_of("a") == 20
     (notes / second).write_text("{")
     assert seconds_of("a") == 0
 
