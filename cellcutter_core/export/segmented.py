@@ -22,20 +22,12 @@ if TYPE_CHECKING:
 class Segmented:
     """An image with the cells that a network found. Each part is computed once, on first access.
 
+    A subclass sets the attributes, and sets or computes the first five parts.
+
     Attributes
     ----------
-    drawing : Prediction
-        The prediction of the network: labels and borders.
-    inputs : Inputs
-        What the network got, with mask and markers.
-    unseen : mapping of str to (H, W) array
-        Channels that the network did not get, by name.
-    channels : sequence of str
-        The names of the channels that the network got.
     with_nucleus : bool
         Whether, if the network got several channels, the last one shows nuclei.
-    pixel_size : float, (float, float) or None
-        Micrometres per pixel, if known, see `Image`.
     image_name : str
         The name of the image.
     origin : (int, int)
@@ -46,16 +38,36 @@ class Segmented:
         (row, col) of the first pixel of the region that was worked on, in the whole image.
     """
 
-    drawing: Prediction
-    inputs: Inputs
-    unseen: Mapping[str, npt.NDArray[Any]]
-    channels: Sequence[str]
     with_nucleus: bool
-    pixel_size: PixelSize | None
     image_name: str
     origin: tuple[int, int]
     whole_shape: tuple[int, int] | None
     region: tuple[int, int]
+
+    @cached_property
+    def drawing(self) -> Prediction:
+        """The prediction of the network: labels and borders."""
+        raise NotImplementedError
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """What the network got, with mask and markers."""
+        raise NotImplementedError
+
+    @cached_property
+    def unseen(self) -> Mapping[str, npt.NDArray[Any]]:
+        """Channels that the network did not get: name → (H, W) array."""
+        raise NotImplementedError
+
+    @cached_property
+    def channels(self) -> Sequence[str]:
+        """The names of the channels that the network got."""
+        raise NotImplementedError
+
+    @cached_property
+    def pixel_size(self) -> PixelSize | None:
+        """Micrometres per pixel, if known, see `Image`."""
+        raise NotImplementedError
 
     @property
     def labels(self) -> npt.NDArray[np.int32]:

@@ -132,7 +132,7 @@ def test_text_and_bytes_are_written_as_they_are(tmp_path: Path) -> None:
     write_whole(tmp_path / "bytes", b"\x00\n")
     assert (tmp_path / "text").read_bytes() == "λ\nµ\n".encode()
     assert (tmp_path / "bytes").read_bytes() == b"\x00\n"
-    with pytest.raises(ValueError, match="cannot write .*there: .*; choose another folder"):
+    with pytest.raises(ValueError, match=r"cannot write .*there: .*; choose another folder"):
         write_whole(tmp_path / "not" / "there", "")
 
 

@@ -42,7 +42,7 @@ def new_run(owner):
 def trained(run, *, seconds, ago=0.0, to_the_end=True):
     """Write two steps of an epoch, and its end."""
     about = {"epoch": 1, "time": time.time() - ago}
-    events = [{"kind": "step", **about, "seconds": seconds / 2}] * 2
+    events = [{"kind": "step", **about, "step": n, "seconds": seconds / 2} for n in (1, 2)]
     if to_the_end:
         events.append({"kind": "epoch", **about, "seconds": seconds})
     with (run.path / "events.jsonl").open("a") as stream:
@@ -117,6 +117,7 @@ def test_the_time_of_a_removed_run_is_forgotten_after_a_day():
     def removed(seconds):
         run = new_run("a")
         trained(run, seconds=seconds)
+        run.record("stopped")
         delete_run(run.id)
         remove_for_good(run.id)
         return run.id
