@@ -432,7 +432,7 @@ def _known(chosen: argparse.Namespace, files: Sequence[str | Path]) -> dict[str,
 
 
 def _sweep(chosen: argparse.Namespace) -> None:
-    from cellcutter_core.files import atomic
+    from cellcutter_core.files import write_whole
     from cellcutter_core.images.description import lines_of
     from cellcutter_core.jobs.queue import Jobs
     from cellcutter_core.processes.ending import asked_to_end
@@ -467,8 +467,7 @@ def _sweep(chosen: argparse.Namespace) -> None:
     with asked_to_end() as stop:
         execute(sweep, Jobs(executor), ended=tell, stop=stop)
         interrupted = stop()
-    with atomic(chosen.out / "sweep.csv") as temporary:
-        temporary.write_text(sweep.as_csv(), "utf-8")
+    write_whole(chosen.out / "sweep.csv", sweep.as_csv())
     if best := sweep.best():
         print(f"Best by AP75: {sweep.line_of(best)}")
     print(f"Results in {chosen.out}/: sweep.csv and a folder for each run")
@@ -543,7 +542,9 @@ def _continue(chosen: argparse.Namespace) -> None:
     check_current(run.config)
     if run.progress.status == "running":
         raise ValueError(f"the run in {chosen.run} is still running; stop it first, or wait")
-    last = chosen.epochs or run.progress.epochs
+    last = run.progress.epochs
+    if chosen.epochs is not None:
+        last = run.config.training.replace(epochs=chosen.epochs).epochs  # It checks the bounds.
     # One that was killed after its last epoch has its end or its results left to do.
     complete = run.progress.status == "finished" and (run.path / "result.json").exists()
     if run.progress.epochs_done >= last + (not complete):
@@ -745,26 +746,19 @@ def _info(chosen: argparse.Namespace) -> None:
 
 def _config(chosen: argparse.Namespace) -> Config:
     preset = PRESETS[chosen.preset]
-    values = (starting(preset, chosen.start) if chosen.start else preset).model_dump()
-    given = [("training.epochs", chosen.epochs), ("training.seed", chosen.seed)]
+    options = {"training.epochs": chosen.epochs, "training.seed": chosen.seed}
+    given = {name: value for name, value in options.items() if value is not None}
     for item in chosen.set:
         name, equals, value = item.partition("=")
         if not equals:
             raise ValueError(f"--set takes NAME=VALUE, got {item!r}; see the command settings")
         try:
-            given.append((name, json.loads(value)))
+            given[name] = json.loads(value)
         except ValueError:
-            given.append((name, value))
-    for name, value in given:
-        if value is None and name not in chosen.set:
-            continue
-        group, _, key = name.partition(".")
-        if not isinstance(values.get(group), dict) or key not in values[group]:
-            raise ValueError(f"there is no setting called {name}; see the command settings")
-        values[group][key] = value
-    if chosen.set:
-        values["preset"] = "custom"
-    return Config(**values)
+            given[name] = value
+    config = starting(preset, chosen.start) if chosen.start else preset
+    config = config.with_values(given)
+    return config.replace(preset="custom") if chosen.set else config
 
 
 if __name__ == "__main__":

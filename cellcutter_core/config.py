@@ -375,6 +375,36 @@ class Config(Settings):
             )
         return self
 
+    def value(self, setting: str) -> Any:
+        """Return the value of a setting, by its name with the group, such as training.lam."""
+        group, _, name = setting.partition(".")
+        return getattr(getattr(self, group), name)
+
+    def with_values(self, values: Mapping[str, Any]) -> Self:
+        """Return settings with other values for some, by their names with the group.
+
+        Raises
+        ------
+        ValueError
+            If there is no such setting, or a value is out of bounds or does not fit the others.
+
+        Examples
+        --------
+        >>> PAPER.with_values({"training.lam": 0.5}).training.lam
+        0.5
+        """
+        changed = self.model_dump()
+        for setting, value in values.items():
+            group, _, name = setting.partition(".")
+            if not isinstance(changed.get(group), dict) or name not in changed[group]:
+                raise ValueError(f"there is no setting called {setting}; see the command settings")
+            changed[group][name] = value
+        return type(self)(**changed)
+
+
+GROUPS = tuple(name for name in Config.model_fields if name not in ("version", "preset"))
+"""The groups of settings, such as training."""
+
 
 # Settings of version 1 that are no more.
 _REMOVED = {"crops": ("guidance",), "training": ("self_training",)}
@@ -537,7 +567,7 @@ def renewed(config: Config) -> Config:
 def settings_help() -> str:
     """A line for each setting: name, value in both presets, bounds, meaning."""
     lines = ["setting  |  quick  |  paper  |  allowed  |  meaning"]
-    for group in (name for name in Config.model_fields if name not in ("version", "preset")):
+    for group in GROUPS:
         quick, paper = getattr(QUICK, group), getattr(PAPER, group)
         for name, field in type(quick).model_fields.items():
             lines.append(

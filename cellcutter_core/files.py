@@ -72,6 +72,37 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
 
 
+def write_whole(path: str | os.PathLike[str], content: str | bytes) -> None:
+    """Write a file with `atomic`; text as UTF-8.
+
+    Raises
+    ------
+    ValueError
+        As `atomic`.
+    """
+    with atomic(path) as temporary:
+        temporary.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+@contextlib.contextmanager
+def explaining(problem: str, advice: str = "") -> Iterator[None]:
+    """Raise a ValueError for an OSError: what cannot be done, why, and what to do instead.
+
+    Examples
+    --------
+    >>> with explaining("cannot read a.txt", "choose another file"):
+    ...     raise FileNotFoundError(2, "No such file")
+    Traceback (most recent call last):
+        ...
+    ValueError: cannot read a.txt: No such file; choose another file
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = f"{problem}: {error.strerror or error}"
+        raise ValueError(f"{reason}; {advice}" if advice else reason) from error
+
+
 @contextlib.contextmanager
 def own_temporary_files(temporary: Path) -> Iterator[None]:
     """Keep the temporary files of a library beside that of `atomic`, so that they go with it.

@@ -1,6 +1,7 @@
 """The limits of a server, each set by an environment variable and checked where it is needed.
 
-A limit is one line of `Limits`. Without a variable, a limit has its default; None is no limit.
+A limit is one line of `Limits`. Without a variable, or with an empty one, a limit has its
+default; None is no limit.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import PydanticUseDefault
 
 _UNITS = {"": 1, "B": 1} | {
     f"{prefix}{unit}": base**power
@@ -25,8 +25,6 @@ _UNITS = {"": 1, "B": 1} | {
 
 
 def _bytes(given: str) -> int:
-    if not given:
-        raise PydanticUseDefault
     found = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([KMGT]?I?B?)", given, re.IGNORECASE | re.ASCII)
     unit = _UNITS.get(found[2].upper()) if found else None
     if found is None or unit is None or float(found[1]) * unit < 1:
@@ -83,9 +81,10 @@ def limits() -> Limits:
     ValueError
         If a variable has no valid value; the message names it.
     """
-    names = [variable(name) for name in Limits.model_fields]
+    names = map(variable, Limits.model_fields)
+    given = {name: os.environ.get(name, "").strip() for name in names}
     try:
-        return Limits(**{name: os.environ[name].strip() for name in names if name in os.environ})
+        return Limits(**{name: value for name, value in given.items() if value})
     except ValidationError as error:
         problem = error.errors()[0]
         message = problem["msg"].removeprefix("Value error, ")

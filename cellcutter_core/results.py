@@ -102,11 +102,14 @@ def format_summary(summary: dict[str, Any]) -> str:
 
 
 def _working_time(events: list[dict[str, Any]]) -> float:
-    """Sum up the seconds from each start of the process to its last event."""
+    """Sum up the seconds from each start of a process to its last event."""
     seconds, start = 0.0, None
     for event in events:
         if event["kind"] == "started":
             start = event["time"]
+        elif event["kind"] == "queued":
+            # Nothing works on it until the next start.
+            start = None
         elif start is not None:
             # The clock may have been set back.
             seconds, start = seconds + max(event["time"] - start, 0.0), event["time"]

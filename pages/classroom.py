@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from cellcutter_core.people.access import is_own, own
+from cellcutter_core.people.access import is_own
 from cellcutter_core.sweeps.classroom import list_classes
 from pages.parts.classroom import new_classroom, wall
 from pages.shared import panels, state
@@ -26,7 +26,7 @@ if joined is not None and not is_own(joined.owner, person()):
     wall.show(joined, may_open=False)
 else:
     new_classroom.make()
-    if classes := {one.id: one for one in own(list_classes(), person())}:
+    if classes := {one.id: one for one in list_classes() if is_own(one.owner, person())}:
         st.subheader("Your classes", anchor=False)
         name = st.selectbox(
             "Class",

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from cellcutter_core.people.access import own
+from cellcutter_core.people.access import is_own
 from cellcutter_core.sweeps.sweep import list_sweeps
 from cellcutter_core.sweeps.variations import MOST_VARIED, Variation
 from pages.parts.sweep import grid, planning
@@ -26,7 +26,7 @@ with panels.show_errors():
             st.session_state["sweep_open"] = planning.start(variations).id
             st.rerun()
 
-sweeps = {sweep.id: sweep for sweep in own(list_sweeps(), person())}
+sweeps = {one.id: one for one in list_sweeps() if is_own(one.owner, person())}
 if sweeps:
     st.subheader("Sweeps", anchor=False)
     chosen = st.selectbox(

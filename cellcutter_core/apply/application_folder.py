@@ -31,7 +31,7 @@ from cellcutter_core.apply.applying_to_files import apply_to_files, preview_file
 from cellcutter_core.apply.outcomes import USUAL_FORMATS, Outcome
 from cellcutter_core.config import check_current
 from cellcutter_core.export.files import files_in, zipped
-from cellcutter_core.files import atomic
+from cellcutter_core.files import explaining, write_whole
 from cellcutter_core.images.file_sets.given_files import ImageFiles
 from cellcutter_core.limits import check_room
 from cellcutter_core.runs.folder import new_run_id, runs_folder
@@ -108,7 +108,7 @@ class Application(JobFolder):
             self.formats: list[str] = said["formats"]
             self.how: dict[str, Any] = said["how"]
             self.created = float(said["created"])
-        except (OSError, KeyError, TypeError, ValueError) as error:
+        except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{self.path} is not the folder of an application ({error}); apply the run again"
             ) from None
@@ -149,10 +149,8 @@ class Application(JobFolder):
             raise ValueError("there is no image to apply the run to; choose at least one")
         check_room(runs_folder(), 0)
         path = run.path.absolute() / "applied" / new_run_id()
-        try:
+        with explaining(f"cannot write {path}"):
             (path / PREVIEWS).mkdir(parents=True)
-        except OSError as error:
-            raise ValueError(f"cannot write {path}: {error.strerror}") from error
         said = {
             "created": time.time(),
             "files": {
@@ -165,8 +163,7 @@ class Application(JobFolder):
             "formats": list(formats),
             "how": dict(how or {}),
         }
-        with atomic(path / "application.json") as temporary:
-            temporary.write_text(json.dumps(said, indent=1), "utf-8")
+        write_whole(path / "application.json", json.dumps(said, indent=1))
         return cls(path)
 
     @property

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from cellcutter_core.config import Config
 from cellcutter_core.export import Segmented
 from cellcutter_core.images.image import Image
-from cellcutter_core.images.pixel_size import PixelSize
 from cellcutter_core.label_image import along_border
 from cellcutter_core.training.image_inputs import seen_names, unseen_channels
 from cellcutter_core.training.inputs import Inputs
@@ -36,28 +35,12 @@ class Applied(Segmented):
         inputs: Inputs,
         drawing: Prediction,
     ) -> None:
-        self.image, self.config = image, config
-        self._inputs, self._drawing = inputs, drawing
-
-    @property
-    def origin(self) -> tuple[int, int]:
-        """(row, col) of the first pixel in the whole image."""
-        return self.image.origin
-
-    @property
-    def whole_shape(self) -> tuple[int, int] | None:
-        """(rows, columns) of the whole image, if this is a region of it and they are known."""
-        return self.image.whole_shape
-
-    @property
-    def drawing(self) -> Prediction:
-        """The prediction: labels, borders and probability."""
-        return self._drawing
-
-    @property
-    def inputs(self) -> Inputs:
-        """What the network saw, with the mask and the markers found on this image."""
-        return self._inputs
+        self.image, self.config, self.inputs, self.drawing = image, config, inputs, drawing
+        self.channels = seen_names(image, config)
+        self.with_nucleus = config.crops.with_nucleus
+        self.pixel_size, self.image_name = image.pixel_size, image.name
+        self.origin = self.region = image.origin
+        self.whole_shape = image.whole_shape
 
     @cached_property
     def unseen(self) -> Mapping[str, NDArray[Any]]:
@@ -65,29 +48,9 @@ class Applied(Segmented):
         return unseen_channels(self.image, self.config)
 
     @property
-    def channels(self) -> list[str]:
-        """The names of the channels that the network saw."""
-        return seen_names(self.image, self.config)
-
-    @property
-    def with_nucleus(self) -> bool:
-        """Whether the last of several channels that the network saw shows nuclei."""
-        return self.config.crops.with_nucleus
-
-    @property
-    def pixel_size(self) -> PixelSize | None:
-        """Micrometres per pixel, if the image's file gives it."""
-        return self.image.pixel_size
-
-    @property
     def remarks(self) -> list[str]:
         """What to know of its channels and its pixel size, see `Image`."""
         return [*self.image.remarks, *self.image.size_notes]
-
-    @property
-    def image_name(self) -> str:
-        """The name of the image."""
-        return self.image.name
 
     @property
     def areas(self) -> NDArray[np.int64]:

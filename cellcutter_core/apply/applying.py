@@ -7,13 +7,10 @@ network sees cells at the size that they had in its training.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Executor
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from cellcutter_core.apply.applied_image import Applied
-from cellcutter_core.apply.in_blocks import InBlocks, apply_in_blocks
 from cellcutter_core.arguments import check_argument
 from cellcutter_core.choices.sources import channel_names_of, file_names_of
 from cellcutter_core.config import check_current
@@ -32,6 +29,9 @@ from cellcutter_core.training.image_inputs import seen_names
 from cellcutter_core.training.inputs import Inputs
 from cellcutter_core.training.marker_check import checked_markers
 from cellcutter_core.training.predicted_labels import predict_cells
+
+if TYPE_CHECKING:
+    from cellcutter_core.apply.in_blocks import InBlocks
 
 
 class Trained:
@@ -167,37 +167,12 @@ class Trained:
         ValueError
             If the network saw another number of channels, and as `prepare` and `make_dataset`.
         """
-        self._check_seen(image)
+        self.check_seen(image)
         inputs = checked_markers(prepare(image, self.config)[0], self.config)
         return self.draw(image, inputs)
 
-    def apply_in_blocks(
-        self,
-        large: LargeImage,
-        files: Mapping[str, Path],
-        *,
-        progress: Callable[[float], None] = lambda share: None,
-        executor: Executor | None = None,
-    ) -> InBlocks:
-        """Find the cells of a large image block by block, like `apply`, and write them to files.
-
-        Parameters
-        ----------
-        large : LargeImage
-        files, progress, executor
-            See `cellcutter_core.apply.in_blocks.apply_in_blocks`.
-
-        Raises
-        ------
-        ValueError
-            As `apply` and `apply_in_blocks`.
-        """
-        self._check_seen(large.sample)
-        return apply_in_blocks(
-            self.network, large, self.config, files, progress=progress, executor=executor
-        )
-
-    def _check_seen(self, image: Image) -> None:
+    def check_seen(self, image: Image) -> None:
+        """Raise a ValueError if the network saw another number of channels than it would here."""
         seen = seen_names(image, self.config)
         # The taught network sees the mean of any number of channels.
         taught = self.config.network.start == "simulated"

@@ -22,10 +22,10 @@ import numpy as np
 
 from cellcutter_core.apply.applied_image import Applied
 from cellcutter_core.apply.applying import Trained
-from cellcutter_core.apply.in_blocks import SCRATCH, InBlocks, forget_left_over
+from cellcutter_core.apply.in_blocks import SCRATCH, InBlocks, apply_in_blocks, forget_left_over
 from cellcutter_core.apply.outcomes import USUAL_FORMATS, Outcome, outputs, write_summary
 from cellcutter_core.export import image_content, png_file
-from cellcutter_core.files import atomic
+from cellcutter_core.files import atomic, explaining, write_whole
 from cellcutter_core.images.contents import TooLarge
 from cellcutter_core.images.file_sets.given_files import ImageFiles, describe_files
 from cellcutter_core.images.pixel_size import height_and_width
@@ -47,13 +47,13 @@ class LeftOff(Exception):
 
 @dataclass(frozen=True)
 class _Planned:
-    """An image and the files to write: those of the results by format, and previews by kind."""
+    """An image, the files of its results by format, and the folder of its previews, if any."""
 
     name: str
     file: ImageFiles
     reading: Mapping[str, Any]
     targets: Mapping[str, Path]
-    previews: Mapping[Literal["image", "cells"], Path]
+    previews: Path | None
 
 
 def apply_to_files(
@@ -115,7 +115,7 @@ def apply_to_files(
             _absolute(file),
             {**how, "scene": scenes[name]} if scenes and name in scenes else how,
             {format: folder / target for format, target in outputs(name, formats).items()},
-            _preview_files(previews, name),
+            previews and previews.absolute(),
         )
         for name, file in files.items()
     ]
@@ -132,7 +132,7 @@ def apply_to_files(
                 progress(one.name, share)
 
         def in_blocks(image: LargeImage) -> InBlocks:
-            return trained.apply_in_blocks(image, one.targets, progress=report, executor=executor)
+            return apply_in_blocks(trained, image, one.targets, progress=report, executor=executor)
 
         return _apply(trained, one, in_blocks)
 
@@ -149,12 +149,6 @@ def apply_to_files(
 def preview_file(folder: Path, name: str, kind: Literal["image", "cells"]) -> Path:
     """Return the file of a small picture of an image, without or with its cells."""
     return folder / f"{name}-{kind}.png"
-
-
-def _preview_files(folder: Path | None, name: str) -> dict[Literal["image", "cells"], Path]:
-    if folder is None:
-        return {}
-    return {kind: preview_file(folder.absolute(), name, kind) for kind in ("image", "cells")}
 
 
 def _each(
@@ -241,35 +235,29 @@ def _apply(
             raise LeftOff
         else:
             found = in_blocks(image)
-        _write_previews(found, one.previews)
+        if one.previews is not None:
+            _write_previews(found, one.previews, one.name)
         return found
 
     return outcome_of(one.name, describe_files(one.file), find, remark=trained.remark)
 
 
-def _write_previews(
-    found: Applied | InBlocks, files: Mapping[Literal["image", "cells"], Path]
-) -> None:
-    if not files:
-        return
+def _write_previews(found: Applied | InBlocks, folder: Path, name: str) -> None:
     step = -(-max(found.labels.shape) // PREVIEW)
     colors = found.colors if isinstance(found, Applied) else None
     pictures: dict[Literal["image", "cells"], Rgb] = {
         "image": found.picture,
         "cells": overlay(found.picture, found.labels, colors=colors),
     }
-    for kind, file in files.items():
-        with atomic(file) as temporary:
-            temporary.write_bytes(png_file(pictures[kind][::step, ::step]))
+    for kind, picture in pictures.items():
+        write_whole(preview_file(folder, name, kind), png_file(picture[::step, ::step]))
 
 
 def _prepare_folder(folder: Path, formats: Sequence[str]) -> None:
     """Make the folder of the results, without what a killed process left in it."""
     outputs("", formats)
-    try:
+    with explaining(f"cannot write {folder}", "choose another"):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"cannot write {folder}: {error.strerror}; choose another") from error
     forget_left_over(folder)
 
 

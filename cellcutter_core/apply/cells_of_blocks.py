@@ -131,7 +131,7 @@ class CellsOfBlocks:
                     numbers[cells + 1] = cells + 1
                     own = numbers[self.labels[pixels_of(box)]]
                     image = self.large.read(box)
-                    part = _Part(image, self.config, own, region=self.large.sample.origin)
+                    part = _part(image, self.config, own, self.large.sample.origin)
                     for writer in writers:
                         writer.add(part)
                     if "ome-zarr" in files:
@@ -194,31 +194,20 @@ class _Ordered:
         return np.moveaxis(pixels[..., self._order], -1, 0)
 
 
-class _Part(Applied):
-    """The cells of a block, measured in the coordinates of the whole image."""
-
-    def __init__(
-        self,
-        image: Image,
-        config: Config,
-        labels: NDArray[np.int32],
-        *,
-        region: tuple[int, int],
-    ) -> None:
-        seen = image.pixels[..., seen_channels(image, config)]
-        nothing = np.zeros(labels.shape)
-        super().__init__(
-            image,
-            config,
-            Inputs(seen, labels > 0, np.zeros((0, 2))),
-            Prediction(labels, nothing.astype(np.uint8), nothing.astype(np.float32)),
-        )
-        self._region = region
-
-    @property
-    def region(self) -> tuple[int, int]:
-        """See `Segmented.region`."""
-        return self._region
+def _part(
+    image: Image, config: Config, labels: NDArray[np.int32], region: tuple[int, int]
+) -> Applied:
+    """Return the cells of a block, measured in the coordinates of the whole image."""
+    seen = image.pixels[..., seen_channels(image, config)]
+    nothing = np.zeros(labels.shape)
+    part = Applied(
+        image,
+        config,
+        Inputs(seen, labels > 0, np.zeros((0, 2))),
+        Prediction(labels, nothing.astype(np.uint8), nothing.astype(np.float32)),
+    )
+    part.region = region
+    return part
 
 
 def _around(boxes: NDArray[np.int64], shape: tuple[int, int]) -> Region:

@@ -13,16 +13,16 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
+from cellcutter_core.apply.applying import Trained
 from cellcutter_core.apply.cells_of_blocks import CellsOfBlocks, n_steps
-from cellcutter_core.config import Config
 from cellcutter_core.export.formats.rois import check_extent
+from cellcutter_core.files import explaining
 from cellcutter_core.images.blocks import blocks_of
 from cellcutter_core.images.pixel_size import PixelSize
 from cellcutter_core.large.block_tasks import Elsewhere, Here, exchanged_bytes
 from cellcutter_core.large.large_image import LargeImage
 from cellcutter_core.large.mask_and_markers import find
 from cellcutter_core.large.predicting import checked, predict
-from cellcutter_core.network.unet import UNet
 from cellcutter_core.runs.lock import held, holder
 from cellcutter_core.training.image_inputs import seen_names
 from cellcutter_core.training.marker_check import is_checked
@@ -74,22 +74,20 @@ class InBlocks:
 
 
 def apply_in_blocks(
-    network: UNet,
+    trained: Trained,
     large: LargeImage,
-    config: Config,
     files: Mapping[str, Path],
     *,
     progress: Callable[[float], None] = lambda share: None,
     executor: Executor | None = None,
 ) -> InBlocks:
-    """Find the cells of a large image and write them.
+    """Find the cells of a large image, like `Trained.apply`, and write them.
 
     Parameters
     ----------
-    network : UNet
+    trained : Trained
     large : LargeImage
         The image, with the roles of its channels.
-    config : Config
     files : mapping of str to Path
         Name of a format in `IMAGE_FORMATS` → the file to write. The files appear together, when all
         are complete.
@@ -104,12 +102,14 @@ def apply_in_blocks(
     Raises
     ------
     ValueError
-        If there is no cell, a file cannot be read or written, or a task of the executor fails.
+        If the network saw another number of channels, there is no cell, a file cannot be read or
+        written, or a task of the executor fails.
     """
+    trained.check_seen(large.sample)
     # Checked first, so that an error does not come after a long computation.
     if "rois" in files:
         check_extent(large.shape, large.sample.origin)
-    ways = WAYS + is_checked(config)
+    ways = WAYS + is_checked(trained.config)
     n_done, n = 0, ways * len(blocks_of(large.shape)) + n_steps(large.shape, files)
 
     def done(steps: int = 1) -> None:
@@ -127,16 +127,14 @@ def apply_in_blocks(
         _check_room(scratch, large, files, executor)
         (scratch / "home").mkdir()
         written = {name: scratch / "home" / f"{name}{file.suffix}" for name, file in files.items()}
-        try:
-            where = _where(large, executor, scratch, lambda: done(0))
-            found = _applied(network, large, config, written, scratch, done, where)
+        advice = "make room there, or choose another folder"
+        with explaining(f"cannot write in {scratch.parent}", advice):
+            where = Here(large)
+            if executor is not None:
+                where = Elsewhere(large, executor, scratch, waiting=lambda: done(0))
+            found = _applied(trained, large, written, scratch, done, where)
             for name, file in files.items():
                 written[name].replace(file)
-        except OSError as error:
-            raise ValueError(
-                f"cannot write in {scratch.parent}: {error.strerror or error}; make room there, or "
-                "choose another folder"
-            ) from error
         return found
 
 
@@ -145,14 +143,6 @@ def forget_left_over(folder: Path) -> None:
     for scratch in folder.glob(f"{SCRATCH}*"):
         if holder(scratch) is None:
             shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _where(
-    large: LargeImage, executor: Executor | None, folder: Path, waiting: Callable[[], None]
-) -> Here:
-    if executor is None:
-        return Here(large)
-    return Elsewhere(large, executor, folder, waiting=waiting)
 
 
 def _check_room(
@@ -176,21 +166,21 @@ def _check_room(
 
 
 def _applied(
-    network: UNet,
+    trained: Trained,
     large: LargeImage,
-    config: Config,
     files: Mapping[str, Path],
     scratch: Path,
     done: Callable[[], None],
     where: Here,
 ) -> InBlocks:
+    config = trained.config
     found = find(large, config, scratch, done=done, where=where)
     few = len(found.points) <= np.iinfo(np.uint16).max
     dtype = np.uint16 if few else np.uint32
     labels = np.memmap(scratch / "labels", dtype, "w+", shape=large.shape)
     if is_checked(config):
         found = checked(large, found, config, labels, done=done, where=where)
-    drawn = predict(network, large, found, config, labels, done=done, where=where)
+    drawn = predict(trained.network, large, found, config, labels, done=done, where=where)
     cells = CellsOfBlocks(large, config, found, drawn, labels)
     cells.write(files, scratch, done=done)
     there = drawn.areas > 0

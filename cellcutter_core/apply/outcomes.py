@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from cellcutter_core.export import image_format
-from cellcutter_core.files import atomic
+from cellcutter_core.files import write_whole
 
 USUAL_FORMATS = ("labels", "table", "overlay")
 SUMMARY = "summary.csv"
@@ -91,8 +91,7 @@ def check_free(folder: Path, names: Iterable[str], formats: Sequence[str]) -> No
 
 
 def write_summary(folder: Path, outcomes: Sequence[Outcome]) -> None:
-    with atomic(folder / SUMMARY) as temporary:
-        temporary.write_bytes(summary_file(outcomes))
+    write_whole(folder / SUMMARY, summary_file(outcomes))
 
 
 def summary_file(outcomes: Sequence[Outcome]) -> bytes:

@@ -172,9 +172,7 @@ class Choices(Settings):
         ValueError
             If the value is out of bounds or does not fit the others.
         """
-        config = self.config.model_dump()
-        config[group][name] = value
-        return self.replace(config=config)
+        return self.replace(config=self.config.with_values({f"{group}.{name}": value}))
 
 
 def keys(choices: Choices, *, edits: str = "") -> Mapping[str, str]:

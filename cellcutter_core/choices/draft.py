@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from cellcutter_core.choices.choices import Choices, keys
-from cellcutter_core.files import UNREADABLE, atomic
+from cellcutter_core.files import UNREADABLE, atomic, write_whole
 from cellcutter_core.markers.finding import Nuclei
 from cellcutter_core.people.access import is_own
 from cellcutter_core.runs.folder import DRAFTS, make_folder, new_run_id, runs_folder, valid_id
@@ -99,10 +99,8 @@ class Draft:
         """
         make_folder(self._folder)
         if self._person and not self.exists:
-            with atomic(self._folder / "owner") as temporary:
-                temporary.write_text(self._person, "utf-8")
-        with atomic(self._folder / "choices.json") as temporary:
-            temporary.write_text(choices.model_dump_json(indent=1), "utf-8")
+            write_whole(self._folder / "owner", self._person)
+        write_whole(self._folder / "choices.json", choices.model_dump_json(indent=1))
 
     def seen(self) -> dict[str, dict[str, bool]]:
         """Return the steps that the user has looked at, as given to `save_seen`."""

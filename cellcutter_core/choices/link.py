@@ -12,15 +12,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
 from pydantic import ConfigDict, Field, field_validator
 
+from cellcutter_core.arguments import naming
 from cellcutter_core.choices.choices import READING, Choices, Source, changed, keys
 from cellcutter_core.choices.of_run import keys_then
 from cellcutter_core.config import (
+    GROUPS,
     PRESETS,
     QUICK,
     STARTS,
@@ -40,9 +41,8 @@ LONGEST_VALUE, LONGEST_ADDRESS = 100, 400
 
 DEEPEST_ZOOM = 1000.0
 
-_GROUPS = ("mask", "markers", "crops", "network", "training", "labels")
 _SETTINGS = tuple(
-    f"{group}.{name}" for group in _GROUPS for name in type(getattr(QUICK, group)).model_fields
+    f"{group}.{name}" for group in GROUPS for name in type(getattr(QUICK, group)).model_fields
 )
 _CHANNELS = ("cell", "nucleus")
 _NUMBERS = ("pixel_size", "region")
@@ -50,6 +50,7 @@ _OF_IMAGE = ("image", *READING, *_CHANNELS, *_NUMBERS)
 _EXPERIMENT = (*_OF_IMAGE, "preset", *_SETTINGS)
 _VIEW = ("epoch", "zoom", "compare", "with")
 _OTHER = "with."
+_PROBLEM = "this link cannot be opened"
 
 # Pages show messages as Markdown, so a value holds nothing that would be a link or a picture there.
 _PLAIN = re.compile(r"[\w.,+-]*", re.ASCII)
@@ -111,7 +112,7 @@ class View(Settings):
             If a value is not allowed; the message names the parameter.
         """
         told = {name: parameters[name] for name in _VIEW if name in parameters}
-        with _opening():
+        with naming(_PROBLEM):
             _check(told)
             values: dict[str, Any] = dict(told)
             if "zoom" in told:
@@ -129,7 +130,7 @@ def experiment_in(parameters: Iterable[str]) -> list[str]:
     >>> experiment_in(["image", "training.lambda", "run", "epoch"])
     ['image', 'training.lambda']
     """
-    return [name for name in parameters if name in _EXPERIMENT or name.partition(".")[0] in _GROUPS]
+    return [name for name in parameters if name in _EXPERIMENT or name.partition(".")[0] in GROUPS]
 
 
 def as_query(parameters: Mapping[str, str]) -> str:
@@ -191,9 +192,8 @@ def parameters_of(choices: Choices, *, edits: str = "") -> dict[str, str]:
         found["network.start"] = config.network.start
         usual = _usual(config.preset, config.network.start)
     for setting in _SETTINGS:
-        group, _, name = setting.partition(".")
-        value = getattr(getattr(config, group), name)
-        if value != getattr(getattr(usual, group), name):
+        value = config.value(setting)
+        if value != usual.value(setting):
             found[setting] = _word(value)
     try:
         same = choices_from(found) == choices
@@ -293,7 +293,7 @@ def choices_from(parameters: Mapping[str, str]) -> Choices:
         for name, value in parameters.items()
         if name not in ignored and not name.startswith(_OTHER)
     }
-    with _opening():
+    with naming(_PROBLEM):
         _check(told)
         return Choices(
             source=_source(told),
@@ -336,21 +336,12 @@ def other_from(parameters: Mapping[str, str], choices: Choices) -> Choices | Non
     return choices.replace(config=choices_from({"image": "sample-0", **told}).config)
 
 
-@contextmanager
-def _opening() -> Iterator[None]:
-    """Say of an error that it is the link's."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"this link cannot be opened: {error}") from None
-
-
 def _check(told: Mapping[str, str]) -> None:
     """Refuse unknown parameters, and values that none of them can have."""
     for name, value in told.items():
         if name not in _EXPERIMENT and name not in _VIEW:
             known = f" called {name}" if _PLAIN.fullmatch(name) and len(name) <= 60 else " like one"
-            kind = "setting" if name.partition(".")[0] in _GROUPS else "parameter"
+            kind = "setting" if name.partition(".")[0] in GROUPS else "parameter"
             raise ValueError(f"there is no {kind}{known}; take it out of the address")
         longest = LONGEST_ADDRESS if name == "image" else LONGEST_VALUE
         if len(value) > longest:
@@ -385,12 +376,8 @@ def _config(told: Mapping[str, str]) -> Config:
         raise ValueError(f"preset is {preset}; give {', '.join(presets)}")
     if start is not None and start not in STARTS:
         raise ValueError(f"network.start is {start}; give {' or '.join(STARTS)}")
-    found = _usual(preset, start).model_dump()
-    for setting in _SETTINGS:
-        if setting in told:
-            group, _, name = setting.partition(".")
-            found[group][name] = _value(told[setting])
-    return Config(**found)
+    values = {setting: _value(told[setting]) for setting in _SETTINGS if setting in told}
+    return _usual(preset, start).with_values(values)
 
 
 def _usual(preset: str, start: str | None) -> Config:
@@ -481,4 +468,4 @@ def _decided(choices: Mapping[str, Any]) -> list[Any]:
 
 def _settings(config: Config) -> dict[str, Any]:
     effect = in_effect(config)
-    return {group: effect[group] for group in _GROUPS}
+    return {group: effect[group] for group in GROUPS}

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cellcutter_core.choices.choices import KeptFile, Source
-from cellcutter_core.files import atomic
+from cellcutter_core.files import write_whole
 from cellcutter_core.images.drawn_shapes import is_drawn
 from cellcutter_core.images.guesses.label_images import shows_labels
 from cellcutter_core.images.readers import read_contents
@@ -62,8 +62,7 @@ def store_upload(name: str, content: bytes, *, person: str = "") -> Source:
     if not path.exists():
         check_room(runs_folder(), 0)
         make_folder(path.parent)
-        with atomic(path) as temporary:
-            temporary.write_bytes(content)
+        write_whole(path, content)
     note_upload(person, digest)
     _clear_now_and_then()
     return source

@@ -106,34 +106,6 @@ class Scores:
         }
 
 
-@dataclass(frozen=True)
-class Errors:
-    """Which cells are right and what is wrong with the others, by id.
-
-    `missed` and `false` are all cells that are not in `matched`. `merged` and `split` explain some
-    of them. A large cell that covers a small one is merged, and can be matched as well.
-
-    Attributes
-    ----------
-    matched : tuple of (label id, true id)
-        True positives, IoU >= 0.5.
-    missed : tuple of true ids
-        False negatives.
-    false : tuple of label ids
-        False positives.
-    merged : tuple of (label id, true ids)
-        One label covers at least half of each of two or more true cells.
-    split : tuple of (true id, label ids)
-        Two or more labels have at least half of their area in one true cell.
-    """
-
-    matched: tuple[tuple[int, int], ...]
-    missed: tuple[int, ...]
-    false: tuple[int, ...]
-    merged: tuple[tuple[int, tuple[int, ...]], ...]
-    split: tuple[tuple[int, tuple[int, ...]], ...]
-
-
 def score(
     labels: npt.ArrayLike, truth: npt.ArrayLike, *, ignore: npt.ArrayLike | None = None
 ) -> Scores:
@@ -189,44 +161,6 @@ def score(
         mean_iou=_ratio(matched_iou.sum(), n_matched, nothing=nothing),
         mean_best_iou=_ratio(best.sum(), n_true, nothing=nothing),
         foreground_iou=_ratio(both, either, nothing=True),
-    )
-
-
-def errors(
-    labels: npt.ArrayLike, truth: npt.ArrayLike, *, ignore: npt.ArrayLike | None = None
-) -> Errors:
-    """Find which cells are matched, missed, false, merged and split.
-
-    Parameters
-    ----------
-    labels, truth, ignore
-        As in `score`.
-
-    Returns
-    -------
-    Errors
-        Ids ascending throughout.
-
-    Raises
-    ------
-    ValueError
-        As in `score`.
-    """
-    table = overlap(labels, truth, ignore=ignore)
-    true_ids, label_ids = table.true_ids.tolist(), table.label_ids.tolist()
-    pairs = match(table, at_least=THRESHOLDS[0])
-    true, label = table.true[pairs], table.label[pairs]
-    found, right = set(true.tolist()), set(label.tolist())
-    covered = 2 * table.area >= table.true_area[table.true]
-    inside = 2 * table.area >= table.label_area[table.label]
-    return Errors(
-        matched=tuple(
-            sorted((label_ids[j], true_ids[i]) for i, j in zip(true, label, strict=True))
-        ),
-        missed=tuple(id_ for i, id_ in enumerate(true_ids) if i not in found),
-        false=tuple(id_ for j, id_ in enumerate(label_ids) if j not in right),
-        merged=_several(table.label_ids[table.label[covered]], table.true_ids[table.true[covered]]),
-        split=_several(table.true_ids[table.true[inside]], table.label_ids[table.label[inside]]),
     )
 
 
@@ -325,16 +259,6 @@ def mask_iou(
     counts = np.ones(mask.shape, bool) if ignore is None else ~ignore
     both, either = mask & truth & counts, (mask | truth) & counts
     return _ratio(both.sum(), either.sum(), nothing=True)
-
-
-def _several(
-    keys: npt.NDArray[np.int64], values: npt.NDArray[np.int64]
-) -> tuple[tuple[int, tuple[int, ...]], ...]:
-    """Return the keys that have two or more values, each with its values."""
-    groups: dict[int, list[int]] = {}
-    for key, value in sorted(zip(keys.tolist(), values.tolist(), strict=True)):
-        groups.setdefault(key, []).append(value)
-    return tuple((key, tuple(group)) for key, group in groups.items() if len(group) > 1)
 
 
 def _ratio(part: float, whole: float, *, nothing: bool) -> float:

@@ -17,6 +17,9 @@ from cellcutter_core.label_image import LabelImage, check_labels, compact
 # The table is built in bands of rows, because it takes several numbers for each pixel.
 _BAND_PIXELS = 1 << 21
 
+Groups = tuple[tuple[int, tuple[int, ...]], ...]
+"""Cells, each with several of the other label image, by id; all ascending."""
+
 
 @dataclass(frozen=True, eq=False)
 class Overlap:
@@ -163,3 +166,27 @@ def match(table: Overlap, *, at_least: float) -> npt.NDArray[np.int64]:
     )
     partner = maximum_bipartite_matching(graph, perm_type="column")
     return np.asarray(close[partner[table.true[close]] == table.label[close]])
+
+
+def merged_and_split(table: Overlap) -> tuple[Groups, Groups]:
+    """Find the labels that cover several true cells, and the true cells that several labels share.
+
+    Returns
+    -------
+    merged : tuple of (label id, true ids)
+        One label covers at least half of each of two or more true cells.
+    split : tuple of (true id, label ids)
+        Two or more labels have at least half of their area in one true cell.
+    """
+    true, label = table.true_ids[table.true], table.label_ids[table.label]
+    covered = 2 * table.area >= table.true_area[table.true]
+    inside = 2 * table.area >= table.label_area[table.label]
+    return _several(label[covered], true[covered]), _several(true[inside], label[inside])
+
+
+def _several(keys: npt.NDArray[np.int64], values: npt.NDArray[np.int64]) -> Groups:
+    """Return the keys that have two or more values, each with its values."""
+    groups: dict[int, list[int]] = {}
+    for key, value in sorted(zip(keys.tolist(), values.tolist(), strict=True)):
+        groups.setdefault(key, []).append(value)
+    return tuple((key, tuple(group)) for key, group in groups.items() if len(group) > 1)

@@ -46,9 +46,15 @@ class Result(Segmented):
         inputs: Inputs | None = None,
         pixel_size: PixelSize | None = None,
     ) -> None:
-        self.run = run
-        self._inputs = inputs
-        self._pixel_size = checked(pixel_size)
+        self.run, about = run, run.description
+        if inputs is not None:
+            self.inputs = inputs
+        if pixel_size is not None:
+            self.pixel_size = checked(pixel_size)
+        self.image_name = about.image or "image"
+        self.origin = self.region = about.region[:2] if about.region else (0, 0)
+        self.whole_shape = about.whole if about.region else None
+        self.with_nucleus = run.config.crops.with_nucleus
         self.epochs = run.epochs
         if not self.epochs:
             raise ValueError(
@@ -100,34 +106,17 @@ class Result(Segmented):
     @cached_property
     def inputs(self) -> Inputs:
         """The inputs that the run was trained on."""
-        return self.run.inputs if self._inputs is None else self._inputs
+        return self.run.inputs
 
     @cached_property
     def unseen(self) -> dict[str, npt.NDArray[Any]]:
         """Channels that the network did not get: name → (H, W) array."""
         return self.run.unseen
 
-    @property
+    @cached_property
     def pixel_size(self) -> PixelSize | None:
         """Micrometres per pixel, if the image's file or the user gives it."""
-        return self._pixel_size or checked(self.run.description.pixel_size)
-
-    @property
-    def origin(self) -> tuple[int, int]:
-        """(row, col) of the region's first pixel in the whole image."""
-        row, col, *_ = self.run.description.region or (0, 0)
-        return row, col
-
-    @property
-    def whole_shape(self) -> tuple[int, int] | None:
-        """(rows, columns) of the whole image, if they are known."""
-        about = self.run.description
-        return about.whole if about.region else None
-
-    @property
-    def image_name(self) -> str:
-        """The name of the image."""
-        return self.run.description.image or "image"
+        return checked(self.run.description.pixel_size)
 
     @cached_property
     def channels(self) -> list[str]:
@@ -138,8 +127,3 @@ class Result(Segmented):
             return list(names)
         # Unusable names: number the channels instead.
         return [f"channel {number + 1}" for number in range(count)]
-
-    @property
-    def with_nucleus(self) -> bool:
-        """Whether, if the network got several channels, the last one shows nuclei."""
-        return self.run.config.crops.with_nucleus

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -20,58 +19,55 @@ if TYPE_CHECKING:
     from cellcutter_core.training.predicted_labels import Prediction
 
 
-class Segmented(ABC):
-    """An image with the cells that a network found. Each part is computed once, on first access."""
+class Segmented:
+    """An image with the cells that a network found. Each part is computed once, on first access.
 
-    @property
-    @abstractmethod
+    A subclass sets the attributes, and sets or computes the first five parts.
+
+    Attributes
+    ----------
+    with_nucleus : bool
+        Whether, if the network got several channels, the last one shows nuclei.
+    image_name : str
+        The name of the image.
+    origin : (int, int)
+        (row, col) of the first pixel in the whole image, if this is a region of it.
+    whole_shape : (int, int) or None
+        (rows, columns) of the whole image, if this is a region of it and they are known.
+    region : (int, int)
+        (row, col) of the first pixel of the region that was worked on, in the whole image.
+    """
+
+    with_nucleus: bool
+    image_name: str
+    origin: tuple[int, int]
+    whole_shape: tuple[int, int] | None
+    region: tuple[int, int]
+
+    @cached_property
     def drawing(self) -> Prediction:
         """The prediction of the network: labels and borders."""
+        raise NotImplementedError
 
-    @property
-    @abstractmethod
+    @cached_property
     def inputs(self) -> Inputs:
         """What the network got, with mask and markers."""
+        raise NotImplementedError
 
-    @property
-    @abstractmethod
+    @cached_property
     def unseen(self) -> Mapping[str, npt.NDArray[Any]]:
         """Channels that the network did not get: name → (H, W) array."""
+        raise NotImplementedError
 
-    @property
-    @abstractmethod
+    @cached_property
     def channels(self) -> Sequence[str]:
         """The names of the channels that the network got."""
+        raise NotImplementedError
 
-    @property
-    @abstractmethod
-    def with_nucleus(self) -> bool:
-        """Whether, if the network got several channels, the last one shows nuclei."""
-
-    @property
-    @abstractmethod
+    @cached_property
     def pixel_size(self) -> PixelSize | None:
         """Micrometres per pixel, if known, see `Image`."""
-
-    @property
-    @abstractmethod
-    def image_name(self) -> str:
-        """The name of the image."""
-
-    @property
-    def origin(self) -> tuple[int, int]:
-        """(row, col) of the first pixel in the whole image, if this is a region of it."""
-        return 0, 0
-
-    @property
-    def whole_shape(self) -> tuple[int, int] | None:
-        """(rows, columns) of the whole image, if this is a region of it and they are known."""
-        return None
-
-    @property
-    def region(self) -> tuple[int, int]:
-        """(row, col) of the first pixel of the region that was worked on, in the whole image."""
-        return self.origin
+        raise NotImplementedError
 
     @property
     def labels(self) -> npt.NDArray[np.int32]:

@@ -20,8 +20,6 @@ from cellcutter_core.limits import disk_used
 from cellcutter_core.runs.deleted import deleted_runs
 from cellcutter_core.runs.folder import DELETED, DRAFTS, UPLOADS, list_runs, runs_folder
 
-# The package of each of Keras's backends.
-_PACKAGES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
 _CGROUP = Path("/sys/fs/cgroup")
 _MEMORY = Path("/proc/meminfo")
 
@@ -65,10 +63,11 @@ def versions() -> dict[str, str]:
     """Return the versions of the app and of what it stands on, by name."""
     found = {"cellcutter": __version__, "Python": platform.python_version()}
     backend = keras_backend()
+    # A backend is called like its package.
     for title, package in (
         ("Streamlit", "streamlit"),
         ("Keras", "keras"),
-        (f"Keras backend: {backend}", _PACKAGES.get(backend, backend)),
+        (f"Keras backend: {backend}", backend),
     ):
         try:
             found[title] = version(package)

@@ -81,47 +81,20 @@ class Cluster(Executor):
         self._has_gpu = False
         self._lock = threading.Lock()
 
-    def connect(self) -> None:
+    def connect(self) -> tuple[Client, bool]:
         """Connect to the scheduler, unless that is done.
+
+        Returns
+        -------
+        client : distributed.Client
+        has_gpu : bool
+            Whether a worker has a GPU.
 
         Raises
         ------
         ValueError
             If it does not answer.
         """
-        self._connected()
-
-    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Put a task at the end of the scheduler's queue.
-
-        Raises
-        ------
-        RuntimeError
-            If the scheduler does not answer.
-        """
-        try:
-            client, has_gpu = self._connected()
-            # Two tasks with equal arguments are two tasks.
-            executor = client.get_executor(pure=False, resources={GPU: 1} if has_gpu else None)
-            future: Future[Any] = executor.submit(function, *args, **kwargs)
-        except ValueError as error:
-            raise RuntimeError(str(error)) from error
-        return future
-
-    def count_workers(self) -> None:
-        """Ask the scheduler how many workers it has; without an answer nothing changes."""
-        with contextlib.suppress(ValueError):
-            self._connected()
-
-    def close(self) -> None:
-        """Close the connection. The scheduler forgets tasks that wait; those that run go on."""
-        with self._lock:
-            client, self._client = self._client, None
-        if client is not None:
-            client.close(PATIENCE)
-
-    def _connected(self) -> tuple[Client, bool]:
-        """Return the client, and whether a worker has a GPU."""
         from distributed import Client
 
         known = False
@@ -144,3 +117,32 @@ class Cluster(Executor):
         self.n_workers = max(sum(worker["nthreads"] for worker in workers), 1)
         self._has_gpu = any(worker["resources"].get(GPU, 0) >= 1 for worker in workers)
         return client, self._has_gpu
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Put a task at the end of the scheduler's queue.
+
+        Raises
+        ------
+        RuntimeError
+            If the scheduler does not answer.
+        """
+        try:
+            client, has_gpu = self.connect()
+            # Two tasks with equal arguments are two tasks.
+            executor = client.get_executor(pure=False, resources={GPU: 1} if has_gpu else None)
+            future: Future[Any] = executor.submit(function, *args, **kwargs)
+        except ValueError as error:
+            raise RuntimeError(str(error)) from error
+        return future
+
+    def count_workers(self) -> None:
+        """Ask the scheduler how many workers it has; without an answer nothing changes."""
+        with contextlib.suppress(ValueError):
+            self.connect()
+
+    def close(self) -> None:
+        """Close the connection. The scheduler forgets tasks that wait; those that run go on."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close(PATIENCE)

@@ -7,6 +7,17 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
 from cellcutter_core.runs.store import Run
 from cellcutter_core.training.loss import published_terms
 
@@ -20,28 +31,10 @@ def progress_bar(run: Run, epochs: int | None = None) -> Iterator[Callable[[Any]
     callable
         Call it with every `Step`, `EpochZero` and `Epoch`.
     """
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
     last = epochs or run.config.training.epochs
     steps = run.config.training.steps
-    console = Console(file=sys.stdout)
-    with Progress(
-        TextColumn("Training"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("steps  loss {task.fields[loss]:>8.1f}"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-    ) as bar:
+    loss = TextColumn("steps  loss {task.fields[loss]:>8.1f}")
+    with _bar(TextColumn("Training"), BarColumn(), MofNCompleteColumn(), loss) as bar:
         now = run.progress
         done = now.epochs_done * steps + now.step
         task = bar.add_task("", total=last * steps, completed=done, loss=float("nan"))
@@ -74,25 +67,7 @@ def share_bar() -> Iterator[Callable[[str, float], None]]:
     callable
         Call it with the name of the work, and the finished share.
     """
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(file=sys.stdout)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-    ) as bar:
+    with _bar(TextColumn("{task.description}"), BarColumn(), TaskProgressColumn()) as bar:
         tasks: dict[str, Any] = {}
 
         def show(name: str, share: float) -> None:
@@ -103,3 +78,15 @@ def share_bar() -> Iterator[Callable[[str, float], None]]:
                 bar.remove_task(tasks.pop(name))
 
         yield show
+
+
+def _bar(*columns: ProgressColumn) -> Progress:
+    """Return a bar with these columns and the time left; it shows nothing without a terminal."""
+    console = Console(file=sys.stdout)
+    return Progress(
+        *columns,
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )

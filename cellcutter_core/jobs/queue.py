@@ -4,8 +4,8 @@ A job waits here until a worker of the executor is free; `jobs.fair_order` says 
 Then the executor gets a task, which starts a child process and waits for it: in a thread on one
 machine, or on a worker of a Dask cluster, see `jobs.executors` and `jobs.job_task`.
 
-A running job outlives its server. A job that waits does not start without it; `runs_left_behind`
-finds such runs.
+A running job outlives its server. A job that waits does not start without it; `is_left_behind`
+says so of a run.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
 from concurrent.futures import Executor, Future
 from functools import partial
 from typing import Any
@@ -28,10 +27,8 @@ from cellcutter_core.jobs.kinds import job_at
 from cellcutter_core.limits import check_free
 from cellcutter_core.people.allowance import check_time_for
 from cellcutter_core.processes.ending import process_exists
-from cellcutter_core.runs.folder import list_runs, runs_folder
 from cellcutter_core.runs.job_folder import JobFolder
 from cellcutter_core.runs.lock import holder
-from cellcutter_core.runs.store import Run
 
 # How often a cluster is asked for its workers, in seconds.
 _LOOK_FOR_WORKERS = 2.0
@@ -281,18 +278,6 @@ class Jobs:
 
 def _key(folder: JobFolder) -> str:
     return str(folder.path.absolute())
-
-
-def runs_left_behind() -> Iterator[Run]:
-    """Yield the runs that were queued when their server ended, oldest first."""
-    summaries, _ = list_runs()
-    for summary in reversed(summaries):
-        if summary.status != "queued":
-            continue
-        with contextlib.suppress(ValueError):
-            run = Run(runs_folder() / summary.id)
-            if is_left_behind(run):
-                yield run
 
 
 def is_left_behind(folder: JobFolder) -> bool:

@@ -22,7 +22,7 @@ from cellcutter_core.network.taught_weights import N_CHANNELS, read_taught
 from cellcutter_core.network.unet import UNet
 from cellcutter_core.training.datasets import make_dataset, scale_for_diameter
 from cellcutter_core.training.image_inputs import certain_regions, seen_channels
-from cellcutter_core.training.inputs import PartInputs
+from cellcutter_core.training.inputs import Inputs
 from cellcutter_core.training.marker_check import have_cells
 from cellcutter_core.training.predicted_labels import predict_cells
 
@@ -182,12 +182,12 @@ def _predict_block(block: Block, large: LargeImage, config: Config, network: UNe
     pixels = large.read(block.around).pixels[..., seen]
     labels, borders = extra["nuclei"], np.zeros(extra["nuclei"].shape, np.uint8)
     if len(extra["cells"]) and extra["mask"].any():
-        inputs = PartInputs(
+        inputs = Inputs(
             pixels,
             extra["mask"],
             extra["points"],
             extra["nuclei"],
-            whole_normalisation=large.normalisation.of(seen),
+            normalisation=large.normalisation.of(seen),
             whole_cell_diameter=float(extra["cell_diameter"]),
         )
         prediction = predict_cells(network, make_dataset(inputs, config), inputs, config)

@@ -8,7 +8,6 @@ An empty name of a person means a server for one person, who may do everything.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol, TypeVar
 
 from cellcutter_core.people.person import folder_of, note, noted
 from cellcutter_core.runs.folder import RunSummary, find_run, valid_id
@@ -17,31 +16,16 @@ from cellcutter_core.runs.store import Run
 _OPENED = "opened"
 
 
-class Owned(Protocol):
-    """What belongs to somebody."""
-
-    @property
-    def owner(self) -> str: ...
-
-
-T = TypeVar("T", bound=Owned)
-
-
 def is_own(owner: str, person: str) -> bool:
     """Return whether what has this owner may be changed by a person."""
     return person in ("", owner)
-
-
-def own(things: Iterable[T], person: str) -> list[T]:
-    """Return what a person may change of these, in the same order."""
-    return [one for one in things if is_own(one.owner, person)]
 
 
 def visible(runs: Iterable[RunSummary], person: str) -> list[RunSummary]:
     """Return the runs that a list shows to a person, in the same order."""
     if not person:
         return list(runs)
-    opened = opened_by(person)
+    opened = set(noted(person, _OPENED))
     return [run for run in runs if is_own(run.owner, person) or run.id in opened]
 
 
@@ -56,11 +40,6 @@ def open_run(run_id: str, person: str) -> Run:
     run = find_run(run_id)
     run.is_read_only = not is_own(run.description.owner, person)
     return run
-
-
-def opened_by(person: str) -> set[str]:
-    """Return the ids of the runs that a person opened by their links."""
-    return set(noted(person, _OPENED))
 
 
 def note_opened(run: Run, person: str) -> None:

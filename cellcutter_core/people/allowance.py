@@ -1,29 +1,37 @@
 """How many runs, how much disk and how much training each person may have on a server for many.
 
 RUNS/.people/PERSON/uploads/DIGEST    empty; there if the person stored that upload
+RUNS/.people/PERSON/removed/ID        how long a run that is removed for good was trained
 
 An empty name of a person means a server for one person, who has no such limits.
 """
 
 from __future__ import annotations
 
+import json
 import time
+from contextlib import suppress
+from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
+from cellcutter_core.files import write_whole
 from cellcutter_core.limits import disk_used, limits, size_in_words, variable
-from cellcutter_core.people.person import FOLDER, note, noted
-from cellcutter_core.runs.deleted import deleted_runs
+from cellcutter_core.people.person import FOLDER, folder_of, note, noted
+from cellcutter_core.runs.deleted import deleted_runs, remove_run
 from cellcutter_core.runs.folder import (
     DELETED,
     UPLOADS,
     RunSummary,
     list_runs,
+    make_folder,
     new_run_path,
     runs_folder,
 )
 from cellcutter_core.runs.store import Run
 
-_STORED = "uploads"
+_STORED, _REMOVED = "uploads", "removed"
 DAY = 86_400
 """Seconds over which the time of a person's trainings is added up."""
 
@@ -150,18 +158,79 @@ def check_time_for(person: str) -> None:
 
 
 def seconds_of(person: str) -> float:
-    """Return how long the trainings of a person took in the last 24 hours, in seconds."""
-    since = time.time() - DAY
-    total = 0.0
-    for summary in _of(person, list_runs()[0]):
-        # Nothing was trained after the last event.
-        events = runs_folder() / summary.id / "events.jsonl"
-        if not events.exists() or events.stat().st_mtime < since:
-            continue
-        for event in Run(events.parent).events(brief=True):
-            if event["kind"] == "epoch" and event["time"] >= since:
-                total += event.get("seconds", 0.0)
-    return total
+    """Return how long the trainings of a person took in the last 24 hours, in seconds.
+
+    Every step counts, also of a run that was stopped, deleted or removed for good.
+    """
+    folder = runs_folder()
+    runs = [folder / run.id for run in _of(person, list_runs()[0])]
+    runs += [folder / DELETED / run.id for run in _of(person, deleted_runs())]
+    there = {run.name for run in runs}
+    # If a removed run is still there, its steps are counted already.
+    removed = [_removed(person, name) for name in noted(person, _REMOVED) if name not in there]
+    return sum(seconds for run in runs for _, seconds in _recent_rows(run)) + sum(removed)
+
+
+def remove_for_good(run_id: str) -> None:
+    """Remove a deleted run; the time of its training still counts for the person whose it is.
+
+    Raises
+    ------
+    ValueError
+        As `remove_run`, or if that time cannot be noted.
+    """
+    run = next((one for one in deleted_runs() if one.id == run_id), None)
+    rows = _recent_rows(runs_folder() / DELETED / run.id) if run and run.owner else []
+    if run and rows:
+        last, seconds = max(rows)[0], sum(seconds for _, seconds in rows)
+        folder = folder_of(run.owner, _REMOVED)
+        make_folder(folder)
+        for earlier in noted(run.owner, _REMOVED):
+            if not _removed(run.owner, earlier):
+                (folder / earlier).unlink(missing_ok=True)
+        write_whole(folder / run_id, json.dumps([last, seconds]))
+    remove_run(run_id)
+
+
+def _recent_rows(run: Path) -> list[tuple[float, float]]:
+    """Return those of `_rows` that ended within the last day."""
+    try:
+        stat = (run / "events.jsonl").stat()
+    except OSError:
+        return []
+    # Nothing was trained after the last event.
+    if stat.st_mtime < time.time() - DAY:
+        return []
+    return [row for row in _rows(run, stat.st_mtime_ns, stat.st_size) if _is_recent(row[0])]
+
+
+@lru_cache(maxsize=16_384)
+def _rows(run: Path, *stamp: int) -> list[tuple[float, float]]:
+    """Return when each row of training steps of a run ended, and the seconds of its steps.
+
+    A row is an epoch, or the steps of an epoch before a stop.
+    """
+    del stamp  # Time and size of the file of events: part of the cache key.
+    found = []
+    for kind, row in groupby(Run(run).events(), key=itemgetter("kind")):
+        if kind == "step":
+            steps = list(row)
+            seconds = sum(step.get("seconds", 0.0) for step in steps)
+            found.append((steps[-1]["time"], seconds))
+    return found
+
+
+def _removed(person: str, run_id: str) -> float:
+    """Return the seconds that are noted for a removed run; 0 if its last step is long ago."""
+    with suppress(OSError, TypeError, ValueError):
+        last, seconds = json.loads((folder_of(person, _REMOVED) / run_id).read_text("utf-8"))
+        return float(seconds) if _is_recent(last) else 0.0
+    return 0.0
+
+
+def _is_recent(then: float) -> bool:
+    # What is far in the future was written before the clock was set back.
+    return abs(time.time() - then) < DAY
 
 
 def _of(person: str, runs: list[RunSummary]) -> list[RunSummary]:

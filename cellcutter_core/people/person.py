@@ -15,6 +15,7 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
+from cellcutter_core.files import explaining
 from cellcutter_core.runs.folder import runs_folder, valid_id
 
 COOKIE = "cellcutter_person"
@@ -68,7 +69,8 @@ def person_of(secret: str) -> str:
 def _key() -> bytes:
     """Return the key of this folder of runs; the first visitor's server makes it."""
     file = runs_folder() / FOLDER / "key"
-    try:
+    advice = "a server for many people keeps there the key by which it knows them"
+    with explaining(f"cannot read or write {file}", advice):
         with suppress(FileNotFoundError):
             return file.read_bytes()
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -82,22 +84,19 @@ def _key() -> bytes:
         finally:
             draft.unlink()
         return file.read_bytes()
-    except OSError as error:
-        raise ValueError(
-            f"cannot read or write {file}: {error.strerror}; a server for many people keeps there "
-            "the key by which it knows them"
-        ) from error
 
 
 def folder_of(person: str, kind: str) -> Path:
-    """Return the folder with an empty file for each name of that kind noted for a person."""
+    """Return the folder with a file for each name of that kind noted for a person."""
     return runs_folder() / FOLDER / valid_id(person) / kind
 
 
 def noted(person: str, kind: str) -> list[str]:
     """Return the names that are noted for a person."""
     folder = folder_of(person, kind)
-    return [file.name for file in folder.iterdir()] if folder.is_dir() else []
+    names = [file.name for file in folder.iterdir()] if folder.is_dir() else []
+    # A hidden file is being written.
+    return [name for name in names if not name.startswith(".")]
 
 
 def note(person: str, kind: str, name: str) -> None:
@@ -109,8 +108,6 @@ def note(person: str, kind: str, name: str) -> None:
         If the folder cannot be written.
     """
     file = folder_of(person, kind) / name
-    try:
+    with explaining(f"cannot write {file}"):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
-    except OSError as error:
-        raise ValueError(f"cannot write {file}: {error.strerror}") from error

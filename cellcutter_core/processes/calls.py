@@ -26,35 +26,33 @@ LONGEST = 600.0
 """Seconds that a call may take. Then it is ended, and waiting calls get their turn."""
 
 
-class Call:
-    """A pending answer, shared by all who asked for it. Made by `Calls.ask`."""
+class Call(Future[tuple[Any, float]]):
+    """A pending answer, shared by all who asked for it. Made by `Calls.ask`.
+
+    Its result is the function's return value and the seconds that it took. It raises whatever the
+    function raises, a ValueError if the child ended without an answer, for example for lack of
+    memory, and a CancelledError if all who asked for it have left.
+    """
 
     def __init__(self, key: str, calls: Calls) -> None:
+        super().__init__()
         self.key, self._calls = key, calls
         self.n_askers = 0
         self.child: Child | None = None
         self.has_made_room = False
-        self.future: Future[tuple[Any, float]] = Future()
-
-    def result(self, timeout: float | None = None) -> tuple[Any, float]:
-        """Wait for the function's return value and the seconds that it took.
-
-        Raises
-        ------
-        TimeoutError
-            If there is no answer after `timeout` seconds.
-        concurrent.futures.CancelledError
-            If all who asked for it have left.
-        ValueError
-            If the child ended without an answer, for example for lack of memory.
-        Exception
-            Whatever the function raises.
-        """
-        return self.future.result(timeout)
 
     def leave(self) -> None:
         """Give up waiting for it. When the last asker leaves, it is ended."""
-        self._calls.leave(self)
+        with self._calls._lock:
+            self.n_askers -= 1
+            if self.n_askers > 0 or self.done():
+                return
+            self._calls._going.pop(self.key, None)
+            self.cancel()
+            self.set_running_or_notify_cancel()
+            if self.child is not None:
+                self.child.kill()
+                self.child = None
 
 
 class Calls:
@@ -116,19 +114,6 @@ class Calls:
             call.n_askers += 1
             return call
 
-    def leave(self, call: Call) -> None:
-        """Give up waiting for a call. When the last asker leaves, the call is ended."""
-        with self._lock:
-            call.n_askers -= 1
-            if call.n_askers > 0 or call.future.done():
-                return
-            self._going.pop(call.key, None)
-            call.future.cancel()
-            call.future.set_running_or_notify_cancel()
-            if call.child is not None:
-                call.child.kill()
-                call.child = None
-
     def _answer(self, call: Call, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         """Answer a call once there is a place for it."""
         self._places.acquire()
@@ -137,11 +122,9 @@ class Calls:
         except Exception as error:
             # No process could be started, for example.
             with self._lock:
-                if not call.future.done():
+                if not call.done():
                     self._going.pop(call.key, None)
-                    call.future.set_exception(
-                        ValueError(f"the computation could not be started: {error}")
-                    )
+                    call.set_exception(ValueError(f"the computation could not be started: {error}"))
         finally:
             with self._lock:
                 call.child = None
@@ -177,7 +160,7 @@ class Calls:
                         f"the computation took more than {self._longest:g} s and was ended; "
                         "choose a smaller region, or other settings"
                     )
-                elif child.n_answers:
+                elif child.n_answers and not child.has_begun:
                     continue  # The child had been idle for too long and ended; try another one.
                 else:
                     error = ValueError(
@@ -190,7 +173,7 @@ class Calls:
                 limit.cancel()
                 slow.cancel()
             with self._lock:
-                if call.future.cancelled():
+                if call.cancelled():
                     child.close()
                     return
                 if too_long.is_set():
@@ -200,15 +183,15 @@ class Calls:
                 self._going.pop(call.key, None)
                 call.child = None
                 if error is None:
-                    call.future.set_result(answer)
+                    call.set_result(answer)
                 else:
-                    call.future.set_exception(error)
+                    call.set_exception(error)
             return
 
     def _child(self, call: Call) -> Child | None:
         """A child for a call; None where nobody wants the answer any more."""
         with self._lock:
-            if call.future.cancelled():
+            if call.cancelled():
                 return None
             call.child = self._idle.pop() if self._idle else Child(self._nice)
             return call.child

@@ -22,6 +22,8 @@ from cellcutter_core.processes.ending import lower_priority
 
 # A child that has been idle for this many seconds ends and frees its memory.
 IDLE = 120.0
+# What it writes when it has got a call, before the answer.
+_BEGUN = b"!"
 
 
 def environment() -> dict[str, str]:
@@ -63,10 +65,12 @@ class Child:
     ----------
     n_answers : int
         How many calls it has answered.
+    has_begun : bool
+        Whether it got the last call, so that it did not end before.
     """
 
     def __init__(self, nice: int = 0) -> None:
-        self.n_answers = 0
+        self.n_answers, self.has_begun = 0, False
         self._process = subprocess.Popen(
             [sys.executable, "-m", "cellcutter_core.processes.child", str(nice)],
             stdin=subprocess.PIPE,
@@ -86,9 +90,11 @@ class Child:
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        self.has_begun = False
         try:
             pickle.dump((function, args), self._process.stdin, pickle.HIGHEST_PROTOCOL)
             self._process.stdin.flush()
+            self.has_begun = self._process.stdout.read(1) == _BEGUN
             answer, seconds = pickle.load(self._process.stdout)
         except (BrokenPipeError, EOFError, pickle.UnpicklingError) as error:
             raise ChildEnded("the child process has ended") from error
@@ -123,6 +129,9 @@ def _serve(nice: int = 0) -> None:
         except EOFError:
             return
         idle.cancel()
+        with contextlib.suppress(BrokenPipeError):
+            answers.write(_BEGUN)
+            answers.flush()
         start = time.perf_counter()
         try:
             answer = function(*args)

@@ -137,9 +137,9 @@ def call_while_wanted(folder: str, function: Callable[..., Any], *args: Any) -> 
             f"{folder} is not there, {here}; the results must lie in a folder that all workers see"
         )
     call = _calls().ask(uuid.uuid4().hex, _call, function, *args)
-    while not wait([call.future], LOOK_EVERY).done:
+    while not wait([call], LOOK_EVERY).done:
         if not Path(folder).is_dir():
-            _calls().leave(call)
+            call.leave()
     try:
         return call.result()[0]
     except ValueError as error:

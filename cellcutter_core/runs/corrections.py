@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
-from cellcutter_core.files import atomic
+from cellcutter_core.files import explaining, write_whole
 from cellcutter_core.runs.cell_splitting import Point, split_cell
 from cellcutter_core.runs.store import Run
 from cellcutter_core.shortest_paths.cost_map import CostMap
@@ -146,9 +146,6 @@ def keep_corrections(run: Run, epoch: int, corrections: Sequence[Correction]) ->
     """
     run.check_changeable()
     folder = run.path / "corrections"
-    try:
+    with explaining(f"cannot write {folder}"):
         folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"cannot write {folder}: {error.strerror}") from error
-    with atomic(folder / f"{epoch:04d}.json") as temporary:
-        temporary.write_bytes(_LIST.dump_json(list(corrections)))
+    write_whole(folder / f"{epoch:04d}.json", _LIST.dump_json(list(corrections)))

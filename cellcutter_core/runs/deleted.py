@@ -12,6 +12,7 @@ import shutil
 import time
 from pathlib import Path
 
+from cellcutter_core.files import explaining
 from cellcutter_core.runs.folder import (
     DELETED,
     RunSummary,
@@ -51,7 +52,7 @@ def delete_run(run_id: str) -> None:
     if any(holder(folder) is not None for folder in (path / "applied").glob("*")):
         raise ValueError(f"run {run_id} is being applied to images; stop the application first")
     aside = _place(run_id)
-    try:
+    with explaining(f"cannot delete {path}", "check who owns the folder"):
         aside.parent.mkdir(exist_ok=True)
         if aside.exists():
             _remove(aside)  # A deleted run of the same name, from a copy of the folder.
@@ -62,10 +63,6 @@ def delete_run(run_id: str) -> None:
             path.rename(aside)
         (aside / "lock").unlink(missing_ok=True)
         os.utime(aside)
-    except OSError as error:
-        raise ValueError(
-            f"cannot delete {path}: {error.strerror}; check who owns the folder"
-        ) from error
     _remove_old()
 
 
@@ -80,12 +77,8 @@ def restore_run(run_id: str) -> None:
     aside, path = _there(run_id), path_of(run_id)
     if path.exists():
         raise ValueError(f"there is already a run {run_id}; delete it first")
-    try:
+    with explaining(f"cannot bring {path} back", "check who owns the folder"):
         aside.rename(path)
-    except OSError as error:
-        raise ValueError(
-            f"cannot bring {path} back: {error.strerror}; check who owns the folder"
-        ) from error
 
 
 def remove_run(run_id: str) -> None:
@@ -97,12 +90,8 @@ def remove_run(run_id: str) -> None:
         If it no longer exists or cannot be removed.
     """
     aside = _there(run_id)
-    try:
+    with explaining(f"cannot remove {aside}", "check who owns the folder"):
         _remove(aside)
-    except OSError as error:
-        raise ValueError(
-            f"cannot remove {aside}: {error.strerror}; check who owns the folder"
-        ) from error
 
 
 def deleted_runs() -> list[RunSummary]:

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ConfigDict, Field
 
 from cellcutter_core.config import Config, Settings
-from cellcutter_core.files import atomic
+from cellcutter_core.files import write_whole
 
 FORMAT = 2
 """The format that is written. Format 1 had no number, and its entries were not checked."""
@@ -127,9 +127,7 @@ class Description(Settings):
             If it cannot be written.
         """
         empty = {name for name in type(self).model_fields if not getattr(self, name)}
-        with atomic(file) as temporary:
-            text = self.model_dump_json(by_alias=True, exclude=empty, indent=1)
-            temporary.write_text(text, "utf-8")
+        write_whole(file, self.model_dump_json(by_alias=True, exclude=empty, indent=1))
 
 
 _NEW = {"name", "note", "starred", "owner", "classroom"}

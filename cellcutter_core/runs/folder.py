@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
+from cellcutter_core.files import explaining
 from cellcutter_core.limits import check_room
 from cellcutter_core.runs.description import Description
 from cellcutter_core.runs.lock import alive
@@ -67,13 +68,9 @@ def make_folder(folder: Path) -> None:
     ValueError
         If it cannot be written.
     """
-    try:
+    advice = "set CELLCUTTER_RUNS to a folder that can be written"
+    with explaining(f"cannot write {folder}", advice):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(
-            f"cannot write {folder}: {error.strerror}; set CELLCUTTER_RUNS to a folder that can be "
-            "written"
-        ) from error
 
 
 def new_run_id() -> str:

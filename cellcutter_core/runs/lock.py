@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from cellcutter_core.files import explaining
 from cellcutter_core.processes.ending import process_exists, process_start
 
 # How often the lock is renewed, and the age at which nobody holds it any more, in seconds. The
@@ -145,7 +146,7 @@ def _has_gone(folder: Path, pid: int) -> bool:
 
 def _take(file: Path, mine: str) -> None:
     end = time.monotonic() + LONGEST_TRIED
-    try:
+    with explaining(f"cannot write {file.parent}", "choose another folder"):
         while not _made(file, mine):
             if time.monotonic() > end:
                 raise ValueError(
@@ -160,10 +161,6 @@ def _take(file: Path, mine: str) -> None:
             if alive(file.parent, by.pid, by.host):
                 raise ValueError(_refusal(file.parent, by))
             _remove(file, content)
-    except OSError as error:
-        raise ValueError(
-            f"cannot write {file.parent}: {error.strerror}; choose another folder"
-        ) from error
 
 
 def _made(file: Path, content: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from cellcutter_core.config import PRESETS, QUICK, STARTS, Config, starting
+from cellcutter_core.config import GROUPS, PRESETS, QUICK, STARTS, Config, starting
 
 if TYPE_CHECKING:
     from cellcutter_core.runs.description import Description
@@ -23,7 +23,6 @@ _IN_WORDS = {
     ("training", "lam"): "λ {}",
     ("training", "beta"): "β {}",
 }
-_GROUPS = ("mask", "markers", "crops", "network", "training", "labels")
 
 
 def settings_in_words(config: Config, *, edited: bool = False) -> str:
@@ -54,9 +53,7 @@ def settings_in_words(config: Config, *, edited: bool = False) -> str:
     ]
     if edited:
         parts.insert(0, "markers by hand")
-    if len(parts) > MOST_LISTED + 1:
-        parts = [*parts[:MOST_LISTED], f"{len(parts) - MOST_LISTED} more"]
-    return ", ".join([name, *parts])
+    return ", ".join([name, *_first(parts)])
 
 
 def differing_settings(one: Config, other: Config) -> dict[tuple[str, str], tuple[Any, Any]]:
@@ -66,7 +63,7 @@ def differing_settings(one: Config, other: Config) -> dict[tuple[str, str], tupl
     """
     ours, theirs = in_effect(one), in_effect(other)
     found = {}
-    for group in _GROUPS:
+    for group in GROUPS:
         for name in type(getattr(one, group)).model_fields:
             counts = name in ours[group] or name in theirs[group]
             values = tuple(getattr(getattr(config, group), name) for config in (one, other))
@@ -81,9 +78,7 @@ def changes_in_words(new: Config, old: Config) -> str:
         f"{_called(place)} {_said(value)} instead of {_said(before)}"
         for place, (value, before) in differing_settings(new, old).items()
     ]
-    if len(parts) > MOST_LISTED + 1:
-        parts = [*parts[:MOST_LISTED], f"{len(parts) - MOST_LISTED} more"]
-    return ", ".join(parts)
+    return ", ".join(_first(parts))
 
 
 def in_effect(config: Config) -> dict[str, Any]:
@@ -160,6 +155,13 @@ def differences(one: Description, other: Description) -> dict[str, tuple[str, st
     for place, (value, their) in differing_settings(one.config, other.config).items():
         found[_called(place)] = (_said(value), _said(their))
     return found
+
+
+def _first(parts: list[str]) -> list[str]:
+    """Return the parts of a name, the last of many as their number."""
+    if len(parts) <= MOST_LISTED + 1:
+        return parts
+    return [*parts[:MOST_LISTED], f"{len(parts) - MOST_LISTED} more"]
 
 
 def _in_words(place: tuple[str, str], value: Any) -> str:

@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 
 from cellcutter_core.arguments import naming
 from cellcutter_core.config import Config
-from cellcutter_core.files import UNREADABLE, atomic
+from cellcutter_core.files import UNREADABLE, atomic, explaining
 from cellcutter_core.limits import check_free, check_pixels
 from cellcutter_core.runs.description import Description
 from cellcutter_core.runs.job_folder import JobFolder
@@ -205,12 +205,8 @@ class Run(JobFolder):
             raise ValueError(f"there is already a run in {path}; choose another folder")
         check_pixels(inputs.mask.shape)
         check_free(path)
-        try:
+        with explaining(f"cannot write {path}", "choose another folder"):
             (path / "epochs").mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ValueError(
-                f"cannot write {path}: {error.strerror}; choose another folder"
-            ) from error
         _save(path / "inputs.npz", inputs.arrays())
         if truth is not None:
             _save(path / "truth.npz", truth.arrays())

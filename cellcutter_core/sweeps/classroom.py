@@ -11,13 +11,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import Field, ValidationError
 
 from cellcutter_core.choices.choices import Choices
 from cellcutter_core.config import Settings
-from cellcutter_core.files import atomic
+from cellcutter_core.files import explaining, write_whole
 from cellcutter_core.runs.folder import RunSummary, new_run_id, runs_folder, valid_id
 from cellcutter_core.runs.names import value_in_words
 from cellcutter_core.sweeps.variations import Value, Variation, vary
@@ -69,12 +70,9 @@ class Classroom(Settings):
             choices=choices,
             variation=variation,
         )
-        try:
+        with explaining(f"cannot write {made.folder}"):
             (made.folder / "seats").mkdir(parents=True)
-        except OSError as error:
-            raise ValueError(f"cannot write {made.folder}: {error.strerror}") from error
-        with atomic(made.folder / _FILE) as temporary:
-            temporary.write_text(made.model_dump_json(indent=1), "utf-8")
+        write_whole(made.folder / _FILE, made.model_dump_json(indent=1))
         return made
 
     @property
@@ -111,7 +109,7 @@ class Classroom(Settings):
             As by `choices_for`.
         """
         seats = self.folder / "seats"
-        try:
+        with explaining(f"cannot write {seats}"):
             taken = {file.read_text("utf-8"): int(file.name) for file in sorted(seats.iterdir())}
             if person in taken:
                 return taken[person]
@@ -124,8 +122,6 @@ class Classroom(Settings):
                 with os.fdopen(place, "w", encoding="utf-8") as file:
                     file.write(person)
                 return seat
-        except OSError as error:
-            raise ValueError(f"cannot write {seats}: {error.strerror}") from error
         raise ValueError(f"this class is full: it has {MOST_SEATS} people")
 
     @property
@@ -141,7 +137,8 @@ class Classroom(Settings):
 
     def wall(self, runs: Iterable[RunSummary]) -> list[RunSummary]:
         """Return the runs of the class: by the setting that varies, those of one value by age."""
-        order = {} if self.variation is None else dict(_numbered(self.variation.values))
+        values = () if self.variation is None else self.variation.values
+        order = {value_in_words(value): number for number, value in enumerate(values)}
 
         def place(run: RunSummary) -> tuple[int, float]:
             # A value that a student chose instead comes last.
@@ -149,10 +146,6 @@ class Classroom(Settings):
             return number, run.description.created
 
         return sorted((run for run in runs if run.description.classroom == self.id), key=place)
-
-
-def _numbered(values: Iterable[Value]) -> Iterable[tuple[str, int]]:
-    return ((value_in_words(value), number) for number, value in enumerate(values))
 
 
 def find_class(class_id: str) -> Classroom:
@@ -176,8 +169,6 @@ def list_classes() -> list[Classroom]:
     """Return all classes, newest first, without damaged ones."""
     found = []
     for file in (runs_folder() / FOLDER).glob(f"*/{_FILE}"):
-        try:
+        with suppress(ValueError):
             found.append(find_class(file.parent.name))
-        except ValueError:
-            continue
     return sorted(found, key=lambda one: one.created, reverse=True)

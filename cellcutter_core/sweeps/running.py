@@ -8,8 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cellcutter_core.config import QUICK as _USUAL
-from cellcutter_core.config import Config
+from cellcutter_core.config import QUICK, Config
 from cellcutter_core.runs.store import Run
 from cellcutter_core.sweeps.sweep import Row, Sweep
 
@@ -51,7 +50,7 @@ def writer(
 
     def write(path: Path, config: Config) -> Run:
         # The settings of training and labels do not affect mask and markers.
-        found = prepared(config.replace(training=_USUAL.training, labels=_USUAL.labels))
+        found = prepared(config.replace(training=QUICK.training, labels=QUICK.labels))
         # An error in the crops is raised here, before anything is written.
         make_dataset(found[0], config)
         return Run.of_image(path, image, config, found, **known)

@@ -24,7 +24,7 @@ from typing import Any
 from pydantic import Field
 
 from cellcutter_core.config import Config, Settings
-from cellcutter_core.files import atomic
+from cellcutter_core.files import explaining, write_whole
 from cellcutter_core.runs.folder import (
     RunSummary,
     new_run_id,
@@ -175,14 +175,9 @@ class Sweep:
             choices=choices,
             owner=owner,
         )
-        try:
+        with explaining(f"cannot write {folder}", "choose another folder"):
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ValueError(
-                f"cannot write {folder}: {error.strerror}; choose another folder"
-            ) from error
-        with atomic(folder / FILE) as temporary:
-            temporary.write_text(about.model_dump_json(indent=1), "utf-8")
+        write_whole(folder / FILE, about.model_dump_json(indent=1))
         return cls(folder, runs)
 
     @property
@@ -226,14 +221,13 @@ class Sweep:
                 yield Run(path) if (path / "run.json").exists() else write(path, config)
             except ValueError as error:
                 refused[member.run] = str(error)
-        with atomic(self.folder / REFUSED) as temporary:
-            temporary.write_text(json.dumps(refused, indent=1), "utf-8")
+        write_whole(self.folder / REFUSED, json.dumps(refused, indent=1))
 
     def rows(self) -> list[Row]:
         """Return what is known of each run, in the order of the members."""
         try:
-            refused = json.loads((self.folder / REFUSED).read_text("utf-8"))
-        except (OSError, ValueError):
+            refused = dict(json.loads((self.folder / REFUSED).read_text("utf-8")))
+        except (OSError, TypeError, ValueError):
             refused = {}
         return [
             _row(member, self.path_of(member), refused.get(member.run))

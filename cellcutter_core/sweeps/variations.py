@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
 from collections.abc import Sequence
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import Field
 
-from cellcutter_core.config import Config, Settings
+from cellcutter_core.config import Config, Settings, usual_steps
 from cellcutter_core.runs.names import in_effect, value_in_words
 
 MOST_VARIED = 3
@@ -48,7 +49,7 @@ class Variation(Settings):
 
     def value_in(self, config: Config) -> Value:
         """Return the value that the setting has in these settings."""
-        found: Value = getattr(getattr(config, self.group), self.name)
+        found: Value = config.value(self.setting)
         return found
 
     @classmethod
@@ -119,10 +120,7 @@ def _value(word: str) -> Value:
 
 def n_runs(variations: Sequence[Variation]) -> int:
     """Return the number of combinations of all values."""
-    n = 1
-    for variation in variations:
-        n *= len(variation.values)
-    return n
+    return math.prod(len(one.values) for one in variations)
 
 
 def vary(base: Config, variations: Sequence[Variation]) -> list[tuple[tuple[Value, ...], Config]]:
@@ -157,16 +155,10 @@ def vary(base: Config, variations: Sequence[Variation]) -> list[tuple[tuple[Valu
     n = n_runs(variations)
     if n > MOST_RUNS:
         raise ValueError(f"these are {n} runs; a sweep has {MOST_RUNS} at most: name fewer values")
-    values = base.model_dump()
-    for one in variations:
-        if not isinstance(values.get(one.group), dict) or one.name not in values[one.group]:
-            raise ValueError(f"there is no setting called {one.setting}; see the command settings")
-    found = []
-    for combination in itertools.product(*(variation.values for variation in variations)):
-        changed = base.model_dump()
-        for variation, value in zip(variations, combination, strict=True):
-            changed[variation.group][variation.name] = value
-        found.append((combination, Config(**changed)))
+    found = [
+        (values, base.with_values(dict(zip(names, values, strict=True))))
+        for values in itertools.product(*(one.values for one in variations))
+    ]
     _check_effect([config for _, config in found], variations)
     return found
 
@@ -213,20 +205,19 @@ def suggested(config: Config, setting: str) -> str:
         Empty if there is nothing to suggest, as for a list.
     """
     group, _, name = setting.partition(".")
-    now = getattr(getattr(config, group), name)
+    now = config.value(setting)
     field = type(getattr(config, group)).model_fields[name]
-    extra = field.json_schema_extra
-    steps = extra.get("steps") if isinstance(extra, dict) else None
+    steps = usual_steps(field)
     if name == "seed":
         values: list[Any] = ["0..2"]
     elif isinstance(now, bool):
         values = ["false", "true"]
     elif options := get_args(field.annotation) if get_origin(field.annotation) is Literal else ():
         values = list(options)
-    elif isinstance(steps, list) and now is not None:
+    elif steps and now is not None:
         nearest = min(range(len(steps)), key=lambda i: abs(steps[i] - now))
         start = min(max(nearest - 1, 0), max(len(steps) - 3, 0))
-        values = steps[start : start + 3]
+        values = list(steps[start : start + 3])
     elif isinstance(now, int):
         values = sorted({max(now // 2, 1), now, 2 * now})
     elif isinstance(now, float):

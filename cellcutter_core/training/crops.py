@@ -15,7 +15,7 @@ from cellcutter_core.arguments import check_argument, check_channels_last
 from cellcutter_core.images.scaling import Normalisation
 from cellcutter_core.label_image import check_labels
 from cellcutter_core.shortest_paths.path_labels import HIGHEST_LOG_ODDS, PathLabels
-from cellcutter_core.training.position_embedding import position_embedding
+from cellcutter_core.shortest_paths.watershed import seed_labels
 
 T = TypeVar("T", bound=np.generic)
 
@@ -148,9 +148,7 @@ class Dataset:
         """
         from skimage.segmentation import expand_labels
 
-        points = np.zeros(self.shape, np.int32)
-        rows, cols = np.round(self.points).astype(int).T
-        points[rows, cols] = np.arange(1, len(self) + 1)
+        points = seed_labels(None, self.points, self.shape)
         return np.asarray(expand_labels(points, distance=radius), np.int32)
 
     def __len__(self) -> int:
@@ -178,8 +176,13 @@ class Dataset:
 
     @cached_property
     def embedding(self) -> NDArray[np.float32]:
-        """(S, S) position embedding, 1 at the marker."""
-        return position_embedding(self.crop_size, self.sigma)
+        """(S, S) position embedding, the last channel of every crop (Din & Yu, 2021).
+
+        It is exp(-d²/2σ²), d the distance to the pixel at (S / 2, S / 2), where the marker is. It
+        tells the network that the cell there is meant.
+        """
+        d = np.arange(self.crop_size, dtype=np.float32) - self.crop_size // 2
+        return np.asarray(np.exp(-(d[:, None] ** 2 + d**2) / (2 * self.sigma**2)), np.float32)
 
     @property
     def n_at_border(self) -> int:

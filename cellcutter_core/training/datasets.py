@@ -9,6 +9,7 @@ from scipy.spatial import cKDTree
 from cellcutter_core.config import Config, check_current
 from cellcutter_core.images.scaling import Normalisation, logarithms, nearest, resized
 from cellcutter_core.training.crops import Dataset
+from cellcutter_core.training.image_inputs import check_mask
 from cellcutter_core.training.inputs import Inputs, Truth
 from cellcutter_core.training.loop import Validation
 
@@ -32,7 +33,9 @@ def make_dataset(inputs: Inputs, config: Config) -> Dataset:
         earlier version, or as `Dataset`.
     """
     check_current(config)
-    _check_mask(inputs)
+    # A part of an image may lie entirely within cells.
+    if inputs.normalisation is None or not inputs.mask.any():
+        check_mask(inputs.mask, config)
     scale = scale_for(inputs, config)
     shape = tuple(round(n * scale) for n in inputs.mask.shape)
     _check_size(inputs, shape, scale, config.crops.size)
@@ -61,14 +64,6 @@ def make_dataset(inputs: Inputs, config: Config) -> Dataset:
         path_labels=path_labels,
         normalisation=normalisation,
     )
-
-
-def _check_mask(inputs: Inputs) -> None:
-    if not inputs.mask.any():
-        raise ValueError("the mask covers no pixel; raise prior, or choose the automatic mask")
-    # A part of an image may lie entirely within cells.
-    if inputs.mask.all() and inputs.normalisation is None:
-        raise ValueError("the mask covers every pixel; lower prior, or choose the automatic mask")
 
 
 def _check_size(inputs: Inputs, shape: tuple[int, ...], scale: float, size: int) -> None:

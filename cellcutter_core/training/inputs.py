@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -49,6 +49,10 @@ class Inputs(_Arrays):
         Region of each nucleus, labelled 1..N in the order of the points.
     final : bool
         Whether no marker may be dropped: the user gave them, or they have been checked already.
+    normalisation : Normalisation or None
+        That of the whole image, if this is a part of it, so that all parts are treated alike.
+    whole_cell_diameter : float or None
+        The `cell_diameter` of the whole image, if this is a part of it.
     """
 
     image: NDArray[Any]
@@ -56,6 +60,8 @@ class Inputs(_Arrays):
     points: NDArray[np.float64]
     nuclei: NDArray[np.int32] | None = None
     final: bool = False
+    normalisation: Normalisation | None = None
+    whole_cell_diameter: float | None = None
 
     def only(self, kept: NDArray[np.bool_]) -> Self:
         """Keep some of the markers and renumber them; the result is final.
@@ -68,13 +74,10 @@ class Inputs(_Arrays):
         return replace(self, points=self.points[kept], nuclei=regions, final=True)
 
     @property
-    def normalisation(self) -> Normalisation | None:
-        """That of the whole image, if this is a part of it; else None."""
-        return None
-
-    @property
     def cell_diameter(self) -> float:
         """Diameter in pixels of a disc with the mean area of a cell."""
+        if self.whole_cell_diameter is not None:
+            return self.whole_cell_diameter
         return float(2 * np.sqrt(self.mask.sum() / (np.pi * len(self.points))))
 
     @cached_property
@@ -92,33 +95,6 @@ class Inputs(_Arrays):
         """The path labels: each pixel's cell by the cheapest path to a marker, with log-odds."""
         seeds = seed_labels(self.nuclei, self.points, self.mask.shape)
         return PathLabels.of(seeds, self.mask, self.cost_map)
-
-
-@dataclass(frozen=True, eq=False)
-class PartInputs(Inputs):
-    """Inputs of a part of an image, with what is known of the whole, so that all parts are treated
-    alike.
-
-    Attributes
-    ----------
-    whole_normalisation : Normalisation
-        That of the whole image.
-    whole_cell_diameter : float
-        The `cell_diameter` of the whole image.
-    """
-
-    whole_normalisation: Normalisation = field(kw_only=True)
-    whole_cell_diameter: float = field(kw_only=True)
-
-    @property
-    def normalisation(self) -> Normalisation:
-        """As `Inputs` says."""
-        return self.whole_normalisation
-
-    @property
-    def cell_diameter(self) -> float:
-        """As `Inputs` says."""
-        return self.whole_cell_diameter
 
 
 @dataclass(frozen=True, eq=False)

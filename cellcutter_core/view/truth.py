@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cellcutter_core.evaluation.metrics import errors
-from cellcutter_core.evaluation.overlap import match, overlap
+from cellcutter_core.evaluation.overlap import Groups, match, merged_and_split, overlap
 from cellcutter_core.label_image import LabelImage, check_labels, compact
 from cellcutter_core.view.figure_style import AMBER, AQUA, BLUE, CORAL, LAVENDER
 from cellcutter_core.view.render import Color, Rgb, check_rgb, dimmed, visible_outlines
@@ -78,8 +77,8 @@ class Compared:
     hits: tuple[tuple[int, int], ...]
     label_kinds: Mapping[int, str]
     true_kinds: Mapping[int, str]
-    merged: tuple[tuple[int, tuple[int, ...]], ...]
-    split: tuple[tuple[int, tuple[int, ...]], ...]
+    merged: Groups
+    split: Groups
 
     @property
     def counts(self) -> dict[str, int]:
@@ -129,7 +128,7 @@ def compare_truth(
         strict=True,
     )
     found = tuple(sorted(hits))
-    wrong = errors(labels, truth, ignore=ignore)
+    merged, split = merged_and_split(table)
     return Compared(
         labels=check_labels(labels, "labels"),
         truth=check_labels(truth, "truth"),
@@ -137,19 +136,19 @@ def compare_truth(
         label_kinds=_kinds(
             table.label_ids.tolist(),
             hit=(label for label, _ in found),
-            merged=(label for label, _ in wrong.merged),
-            split=(label for _, group in wrong.split for label in group),
+            merged=(label for label, _ in merged),
+            split=(label for _, group in split for label in group),
             otherwise="false",
         ),
         true_kinds=_kinds(
             table.true_ids.tolist(),
             hit=(true for _, true in found),
-            merged=(true for _, group in wrong.merged for true in group),
-            split=(true for true, _ in wrong.split),
+            merged=(true for _, group in merged for true in group),
+            split=(true for true, _ in split),
             otherwise="missed",
         ),
-        merged=wrong.merged,
-        split=wrong.split,
+        merged=merged,
+        split=split,
     )
 
 

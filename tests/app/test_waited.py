@@ -18,13 +18,13 @@ def waiting_page() -> None:
     from pages.shared.caching.in_child import NotYet, waited
 
     call = Call("key", Calls(1))
-    threading.Timer(2.0, call.future.set_result, [(7, 0.0)]).start()
+    threading.Timer(2.0, call.set_result, [(7, 0.0)]).start()
     n_asked = 0
 
     def compute() -> Any:
         nonlocal n_asked
         n_asked += 1
-        if not call.future.done():
+        if not call.done():
             raise NotYet("slot", "key", call)
         return call.result()[0]
 
@@ -59,10 +59,10 @@ def impatient_page() -> None:
 def test_a_visitor_who_leaves_ends_what_is_computed_for_them() -> None:
     app = AppTest.from_function(impatient_page, default_timeout=LONGEST).run()
     call = app.session_state["call"]
-    assert not call.future.done()
+    assert not call.done()
     st.cache_resource.clear()  # As at the end of a session.
-    assert call.future.cancelled()
+    assert call.cancelled()
     # Whoever comes back gets it computed again.
     app.run()
-    assert not app.session_state["call"].future.done()
+    assert not app.session_state["call"].done()
     app.session_state["call"].leave()

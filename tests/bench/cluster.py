@@ -34,6 +34,7 @@ import numpy as np  # noqa: E402
 import tifffile  # noqa: E402
 
 from cellcutter_core.apply.applying import Trained  # noqa: E402
+from cellcutter_core.apply.in_blocks import apply_in_blocks  # noqa: E402
 from cellcutter_core.config import QUICK  # noqa: E402
 from cellcutter_core.images import blocks  # noqa: E402
 from cellcutter_core.images.regions import cut_out  # noqa: E402
@@ -179,7 +180,7 @@ def _blocks_per_second(cluster: Cluster | None, folder: Path, chosen: argparse.N
     out.mkdir()
     n_blocks = len(blocks.blocks_of(large.shape))
     own, begun = time.process_time(), time.monotonic()
-    trained.apply_in_blocks(large, {"labels": out / "labels.tif"}, executor=cluster)
+    apply_in_blocks(trained, large, {"labels": out / "labels.tif"}, executor=cluster)
     seconds, own = time.monotonic() - begun, time.process_time() - own
     print(
         f"  {n_blocks} blocks in {seconds:.1f} s; processor time of this process {own:.1f} s, "

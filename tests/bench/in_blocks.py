@@ -74,6 +74,7 @@ def _make(folder: Path, side: int) -> None:
 
 def _apply(way: str, path: Path, folder: Path) -> dict[str, float]:
     from cellcutter_core.apply.applying import Trained
+    from cellcutter_core.apply.in_blocks import apply_in_blocks
     from cellcutter_core.export.formats.labels import write_labels
     from cellcutter_core.images.contents import LIMIT_NAME
     from cellcutter_core.large.large_image import LargeImage
@@ -89,7 +90,7 @@ def _apply(way: str, path: Path, folder: Path) -> dict[str, float]:
         os.environ[LIMIT_NAME] = str(file.stat().st_size // 2)
         large = trained.open(file)
         assert isinstance(large, LargeImage)
-        trained.apply_in_blocks(large, {"labels": out})
+        apply_in_blocks(trained, large, {"labels": out})
     return {"seconds": round(sum(os.times()[:2]) - start, 1), "GB": round(peak.end(), 2)}
 
 

@@ -15,7 +15,7 @@ import tifffile
 from patience import LONGEST
 from PIL import Image as Picture
 
-from cellcutter_core.__main__ import main
+from cellcutter_core.__main__ import _config, _parser, main
 from cellcutter_core.export.formats.geojson import geojson
 from cellcutter_core.jobs import progress_bar as bar
 from cellcutter_core.runs.store import Run
@@ -209,6 +209,15 @@ def test_continue_needs_something_to_do(finished, tmp_path, capsys):
     out, _ = finished
     assert "larger number" in refused(capsys, "continue", out)
     assert "is not a run" in refused(capsys, "continue", tmp_path)
+
+
+@pytest.mark.parametrize("epochs", [20_000, 0, -1])
+def test_continue_takes_only_as_many_epochs_as_are_allowed(finished, capsys, epochs):
+    out, _ = finished
+    before = Run(out).events()
+    said = refused(capsys, "continue", out, "--epochs", epochs)
+    assert "at least 1 and at most 10000" in said
+    assert Run(out).events() == before
 
 
 def test_apply_says_nothing_but_what_it_did(finished, image_file, tmp_path):
@@ -514,6 +523,8 @@ def test_bad_files(tmp_path, capsys, mistake):
         (["--epochs", "0"], "at least 1"),
         (["--set", "training.learning_rate=5"], "at most 1"),
         (["--set", "mask.nothing=5"], "no setting called mask.nothing"),
+        (["--set", "mask.nothing=null"], "no setting called mask.nothing"),
+        (["--set", "training.epochs=null"], "epochs"),
         (["--set", "nonsense"], "NAME=VALUE"),
         (["--cell-channel", "actin"], "fluorescence"),
         (["--nucleus-channel", "17"], "17"),
@@ -525,6 +536,15 @@ def test_bad_settings(tmp_path, image_file, capsys, arguments, message):
     out = tmp_path / "out"
     assert message in refused(capsys, "segment", image_file, "--out", out, *arguments)
     assert not out.exists()
+
+
+def test_a_setting_can_be_set_to_none():
+    def settings(*given):
+        return _config(_parser().parse_args(["segment", *given])).training
+
+    assert settings("--preset", "paper").area == 640
+    assert settings("--preset", "paper", "--set", "training.area=null").area is None
+    assert settings("--set", "training.clip_norm=null").clip_norm is None
 
 
 def test_an_output_folder_that_cannot_be_written(tmp_path, image_file, capsys):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from patience import LONGEST
 
-from cellcutter_core.files import atomic, own_temporary_files
+from cellcutter_core.files import atomic, explaining, own_temporary_files, write_whole
 
 ROOT = Path(__file__).parents[2]
 
@@ -125,3 +125,25 @@ def test_what_a_library_leaves_behind_goes_with_the_file(tmp_path: Path) -> None
         write()
     assert names(tmp_path) == []
     assert tempfile.gettempdir() == before
+
+
+def test_text_and_bytes_are_written_as_they_are(tmp_path: Path) -> None:
+    write_whole(tmp_path / "text", "λ\nµ\n")
+    write_whole(tmp_path / "bytes", b"\x00\n")
+    assert (tmp_path / "text").read_bytes() == "λ\nµ\n".encode()
+    assert (tmp_path / "bytes").read_bytes() == b"\x00\n"
+    with pytest.raises(ValueError, match=r"cannot write .*there: .*; choose another folder"):
+        write_whole(tmp_path / "not" / "there", "")
+
+
+def test_what_the_system_refuses_is_explained() -> None:
+    with (
+        pytest.raises(ValueError, match=r"^cannot read a: No such file; take b$"),
+        explaining("cannot read a", "take b"),
+    ):
+        raise FileNotFoundError(2, "No such file")
+    # An error without a number has only its text.
+    with pytest.raises(ValueError, match=r"^cannot read a: late$"), explaining("cannot read a"):
+        raise OSError("late")
+    with pytest.raises(KeyError), explaining("cannot read a"):
+        raise KeyError("a")

@@ -88,6 +88,13 @@ def test_every_limit_is_read_from_its_variable(monkeypatch):
     assert limits().model_dump() == {name: value for name, (_, value) in given.items()}
 
 
+def test_an_empty_variable_is_none(monkeypatch):
+    without = limits()
+    for name in Limits.model_fields:
+        monkeypatch.setenv(variable(name), " ")
+    assert limits() == without
+
+
 @pytest.mark.parametrize(
     ("name", "wrong", "message"),
     [

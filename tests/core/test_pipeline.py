@@ -165,8 +165,8 @@ def test_log_intensities_do_not_depend_on_unit_and_offset() -> None:
 def test_what_can_not_be_cropped_is_said_in_one_line(crops: dict[str, Any]) -> None:
     given = inputs()
     for mask, message in (
-        (np.zeros((80, 96), bool), "the mask covers no pixel; raise prior"),
-        (np.ones((80, 96), bool), "the mask covers every pixel; lower prior"),
+        (np.zeros((80, 96), bool), "the mask covers no pixel; raise mask.prior"),
+        (np.ones((80, 96), bool), "the mask covers every pixel; lower mask.prior"),
     ):
         with pytest.raises(ValueError, match=message):
             make_dataset(Inputs(given.image, mask, given.points), config(**crops))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from cellcutter_core.people.access import forget_opened, is_own, own
+from cellcutter_core.people.access import forget_opened, is_own
+from cellcutter_core.people.allowance import remove_for_good
 from cellcutter_core.runs.deleted import (
     KEPT_DAYS,
     delete_run,
     deleted_runs,
-    remove_run,
     restore_run,
 )
 from cellcutter_core.runs.folder import RunSummary, find_run
@@ -128,7 +128,7 @@ def _delete(ids: list[str], open_id: str | None) -> None:
 
 def bring_back() -> None:
     """Offer to undo the last deletion, and list all runs that can be brought back."""
-    deleted = own(deleted_runs(), person())
+    deleted = [one for one in deleted_runs() if is_own(one.owner, person())]
     last = [one for one in deleted if one.id in st.session_state.get(LAST_DELETED, ())]
     if last:
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -152,7 +152,7 @@ def bring_back() -> None:
                 _restore([chosen])
             if st.button("Remove for good", icon=":material/delete_forever:", key="runs_remove"):
                 with panels.show_errors():
-                    remove_run(chosen)
+                    remove_for_good(chosen)
                     st.rerun()
 
 

@@ -44,7 +44,7 @@ class NotYet(Exception):
 
     def is_over(self) -> bool:
         """Wait a moment; return whether it is worth asking again."""
-        return self._call is None or bool(wait([self._call.future], PATIENCE).done)
+        return self._call is None or bool(wait([self._call], PATIENCE).done)
 
 
 class Cancelled(ValueError):
@@ -121,10 +121,10 @@ def aside(
             raise NotYet(slot, key)
         calls = _calls(BEHIND if may_wait else 0)
         call = pending[slot] = calls.ask(key, function, *args)
-    if not wait([call.future], PATIENCE).done:
+    if not wait([call], PATIENCE).done:
         raise NotYet(slot, key, call)
     pending.pop(slot, None)
-    if call.future.cancelled():
+    if call.cancelled():
         raise NotYet(slot, key)
     return call.result()
 

@@ -631,3 +631,14 @@ def test_an_application_keeps_which_files_are_one_image(in_files: Path, tmp_path
         "B1_cyto.tif with B1_dna.tif",
         "B2_cyto.tif with B2_dna.tif",
     ]
+
+
+@pytest.mark.parametrize("damage", [[], {"files": []}, {"files": {"a": 1}}])
+def test_a_damaged_application_does_not_hide_the_others(
+    in_files: Path, tmp_path: Path, damage: object
+) -> None:
+    shutil.copytree(in_files / "run", tmp_path / "run")
+    run = Run(tmp_path / "run")
+    made, whole = (Application.create(run, {"a": tmp_path / "a.tif"}) for _ in range(2))
+    (made.path / "application.json").write_text(json.dumps(damage))
+    assert [one.path for one in applications(run)] == [whole.path]

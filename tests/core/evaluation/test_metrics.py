@@ -4,12 +4,33 @@ import itertools
 import json
 import math
 from dataclasses import FrozenInstanceError
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 import cellcutter_core.evaluation.overlap as overlap_module
-from cellcutter_core.evaluation.metrics import THRESHOLDS, Errors, errors, mask_iou, miou, score
+from cellcutter_core.evaluation.metrics import THRESHOLDS, mask_iou, miou, score
+from cellcutter_core.view.truth import compare_truth
+
+
+class Errors(NamedTuple):
+    """Ids of the cells that are right, and of those that are not."""
+
+    matched: tuple[tuple[int, int], ...]
+    missed: tuple[int, ...]
+    false: tuple[int, ...]
+    merged: tuple[tuple[int, tuple[int, ...]], ...]
+    split: tuple[tuple[int, tuple[int, ...]], ...]
+
+
+def errors(labels: np.ndarray, truth: np.ndarray, *, ignore: np.ndarray | None = None) -> Errors:
+    found = compare_truth(labels, truth, ignore=ignore)
+    missed, false = (
+        tuple(cell for cell, kind in kinds.items() if kind != "hit")
+        for kinds in (found.true_kinds, found.label_kinds)
+    )
+    return Errors(found.hits, missed, false, found.merged, found.split)
 
 
 def disc(shape: tuple[int, int], row: float, col: float, radius: float) -> np.ndarray:

@@ -23,7 +23,7 @@ from cellcutter_core.config import Config, CropSettings, NetworkSettings, Traini
 from cellcutter_core.jobs import executors, job_task
 from cellcutter_core.jobs.executors import chosen_executor
 from cellcutter_core.jobs.job_task import work_in_child
-from cellcutter_core.jobs.queue import Jobs, runs_left_behind
+from cellcutter_core.jobs.queue import Jobs, is_left_behind
 from cellcutter_core.processes.threads import Threads
 from cellcutter_core.runs.lock import FORGOTTEN_AFTER, process_exists
 from cellcutter_core.runs.store import Run
@@ -271,7 +271,7 @@ def test_runs_outlive_the_server_that_queued_them(folder, cluster):
     [queued] = [run for run in runs if status(run) != "running"]
     assert status(queued) == "queued"
     jobs = Jobs(cluster)
-    assert [run.path for run in runs_left_behind()] == [queued.path]
+    assert [run.path for run in runs if is_left_behind(run)] == [queued.path]
     allow(folder)
     until(lambda: all(status(run) == "finished" for run in runs if run is not queued))
     jobs.submit(queued)

@@ -202,3 +202,19 @@ def test_no_time_is_negative_when_the_clock_is_set_back(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert min(speed_of(run)) >= 0
     assert results.summarise(run)["seconds"] == 2
+
+
+def test_the_time_between_a_stop_and_the_next_start_is_not_time_of_work(tmp_path, monkeypatch):
+    run = new_run(tmp_path, "a", TINY)
+    clock = iter([0.0, 5.0, 6.0, 15.0, 15.0, 1000.0, 1010.0, 1020.0])
+    monkeypatch.setattr(time, "time", lambda: next(clock))
+    run.record("queued", ticket="a")
+    run.record("started", pid=os.getpid(), host=HERE, epochs=2)
+    run.record("device", device="CPU", n_cells=9)
+    run.record("epoch", epoch=1, seconds=2.0, n_cells=9)
+    run.record("stopped")
+    run.record("queued", ticket="b")
+    run.record("started", pid=os.getpid(), host=HERE, epochs=2)
+    run.record("finished")
+    monkeypatch.undo()
+    assert results.summarise(run)["seconds"] == 20

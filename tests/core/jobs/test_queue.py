@@ -23,7 +23,7 @@ from cellcutter_core.jobs import job_task, worker
 from cellcutter_core.jobs import queue as jobs_module
 from cellcutter_core.jobs.estimate import speed_of
 from cellcutter_core.jobs.job_task import child_command, work_in_child
-from cellcutter_core.jobs.queue import Jobs, runs_left_behind
+from cellcutter_core.jobs.queue import Jobs, is_left_behind
 from cellcutter_core.jobs.training import work
 from cellcutter_core.processes.ending import process_start
 from cellcutter_core.runs import lock
@@ -129,7 +129,7 @@ def test_one_after_the_other(folder, manner):
     until(lambda: status(a) == "running")
     assert [status(run) for run in runs] == ["running", "queued", "queued"]
     assert [jobs.position(run) for run in runs] == [None, 1, 2]
-    assert list(runs_left_behind()) == []
+    assert not any(map(is_left_behind, runs))
     jobs.cancel(b)
     assert status(b) == "stopped"
     assert [jobs.position(run) for run in runs] == [None, None, 1]
@@ -438,12 +438,12 @@ def test_a_run_outlives_its_server(folder, manner):
     # The next server finds both.
     jobs = Jobs()
     assert jobs.position(b) is None
-    assert [run.path for run in runs_left_behind()] == [b.path]
+    assert [is_left_behind(run) for run in (a, b)] == [False, True]
     jobs.cancel(a)
     until(lambda: status(a) == "stopped")
     (folder / "go").touch()
     jobs.submit(b)
-    assert list(runs_left_behind()) == []
+    assert not is_left_behind(b)
     until(lambda: status(b) == "finished")
 
 
@@ -470,10 +470,10 @@ def test_cancel_what_a_dead_server_left(folder):
     gone.wait()
     run.record("queued", server="x", pid=gone.pid, host=socket.gethostname(), epochs=2)
     jobs = Jobs()
-    assert [found.path for found in runs_left_behind()] == [run.path]
+    assert is_left_behind(run)
     jobs.cancel(run)
     assert status(run) == "stopped"
-    assert list(runs_left_behind()) == []
+    assert not is_left_behind(run)
 
 
 # The lock -----------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from cellcutter_core.__main__ import main
 from cellcutter_core.apply import applying, cells_of_blocks, in_blocks
 from cellcutter_core.apply.application_folder import Application, work
 from cellcutter_core.apply.applying import Trained
-from cellcutter_core.apply.in_blocks import InBlocks, forget_left_over
+from cellcutter_core.apply.in_blocks import InBlocks, apply_in_blocks, forget_left_over
 from cellcutter_core.config import FROM_NOTHING, PAPER, QUICK, Config
 from cellcutter_core.evaluation.metrics import score
 from cellcutter_core.export import IMAGE_FORMATS
@@ -49,7 +49,7 @@ from cellcutter_core.simulation.sample import sample, save
 from cellcutter_core.training.crops import Dataset
 from cellcutter_core.training.datasets import make_dataset
 from cellcutter_core.training.image_inputs import seen_channels
-from cellcutter_core.training.inputs import Inputs, PartInputs
+from cellcutter_core.training.inputs import Inputs
 from cellcutter_core.training.marker_check import checked_markers
 
 SHAPE = (420, 560)
@@ -114,7 +114,7 @@ def applied(
 ) -> tuple[InBlocks, NDArray[Any]]:
     large = image if isinstance(image, LargeImage) else LargeImage.held(trained.in_roles(image))
     files = {name: folder / name for name in ("labels", *formats)}
-    found = trained.apply_in_blocks(large, files)
+    found = apply_in_blocks(trained, large, files)
     assert sorted(file.name for file in folder.iterdir()) == sorted(files)
     return found, tifffile.imread(folder / "labels")
 
@@ -468,7 +468,7 @@ def test_what_imagej_cannot_hold_is_said_at_once(trained: Trained, tmp_path: Pat
     far = dataclasses.replace(large_sample(), origin=(60200, 0))
     large = LargeImage.held(trained.in_roles(far))
     with pytest.raises(ValueError, match="an ROI of ImageJ ends at pixel 60535"):
-        trained.apply_in_blocks(large, {"rois": tmp_path / "r.zip"})
+        apply_in_blocks(trained, large, {"rois": tmp_path / "r.zip"})
     assert not list(tmp_path.iterdir())
 
 
@@ -566,12 +566,12 @@ def test_the_network_sees_a_part_as_in_the_whole(intensity: str) -> None:
     nuclei = inputs.nuclei
     assert nuclei is not None
     there = (slice(100, 300), slice(150, 450))
-    of_part = PartInputs(
+    of_part = Inputs(
         part.pixels[..., list(image.cell)],
         inputs.mask[there],
         inputs.points[inside] - (100, 150),
         numbers[nuclei[there]],
-        whole_normalisation=Normalisation.fit(inputs.image),
+        normalisation=Normalisation.fit(inputs.image),
         whole_cell_diameter=inputs.cell_diameter,
     )
     of_all, one = make_dataset(inputs, config), make_dataset(of_part, config)

@@ -23,6 +23,7 @@ from cellcutter_core.__main__ import main
 from cellcutter_core.apply import applying
 from cellcutter_core.apply.application_folder import Application
 from cellcutter_core.apply.applying import Trained
+from cellcutter_core.apply.in_blocks import apply_in_blocks
 from cellcutter_core.config import QUICK
 from cellcutter_core.images import blocks
 from cellcutter_core.jobs.kinds import Applying
@@ -140,7 +141,7 @@ def opened(trained: Trained, place: Path, *, held: bool = False) -> LargeImage:
 def applied(
     trained: Trained, large: LargeImage, folder: Path, executor: Executor | None = None
 ) -> NDArray[Any]:
-    trained.apply_in_blocks(large, {"labels": folder / "labels"}, executor=executor)
+    apply_in_blocks(trained, large, {"labels": folder / "labels"}, executor=executor)
     assert [file.name for file in folder.iterdir()] == ["labels"]
     return np.asarray(tifffile.imread(folder / "labels"))
 
@@ -275,8 +276,8 @@ def test_it_is_stopped_also_while_no_worker_answers(
         if not n_workers:
             processes.kill(processes.workers[0].pid)
         with pytest.raises(Enough):
-            trained.apply_in_blocks(
-                large, {"labels": tmp_path / "labels"}, progress=progress, executor=cluster
+            apply_in_blocks(
+                trained, large, {"labels": tmp_path / "labels"}, progress=progress, executor=cluster
             )
         # Queued ones are forgotten, and the one that was held finds out that nobody wants it.
         client = cluster._client

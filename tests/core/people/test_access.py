@@ -10,11 +10,9 @@ from cellcutter_core.people.access import (
     is_own,
     note_opened,
     open_run,
-    opened_by,
-    own,
     visible,
 )
-from cellcutter_core.people.person import person_of
+from cellcutter_core.people.person import noted, person_of
 from cellcutter_core.runs.corrections import Correction, keep_corrections
 from cellcutter_core.runs.folder import list_runs, new_run_path
 from cellcutter_core.runs.store import Run
@@ -51,9 +49,9 @@ def test_a_person_sees_their_own_runs_and_those_whose_link_they_opened(people):
     opened = open_run(theirs.id, one)
     note_opened(opened, one)
     note_opened(open_run(mine.id, one), one)
-    assert opened_by(one) == {theirs.id}
+    assert noted(one, "opened") == [theirs.id]
     assert ids(visible(runs, one)) == {mine.id, theirs.id}
-    assert ids(own(runs, one)) == {mine.id}
+    assert ids(run for run in runs if is_own(run.owner, one)) == {mine.id}
     assert ids(visible(runs, other)) == {theirs.id}
     forget_opened(theirs.id, one)
     forget_opened(theirs.id, one)

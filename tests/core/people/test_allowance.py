@@ -13,8 +13,10 @@ from cellcutter_core.people.allowance import (
     check_room_for,
     check_time_for,
     path_for,
+    remove_for_good,
     seconds_of,
 )
+from cellcutter_core.people.person import folder_of
 from cellcutter_core.runs.deleted import delete_run, remove_run
 from cellcutter_core.runs.folder import new_run_path
 from cellcutter_core.runs.store import Run
@@ -37,10 +39,14 @@ def new_run(owner):
     return Run.create(new_run_path(), inputs, QUICK, description={"owner": owner})
 
 
-def trained(run, *, seconds, ago=0.0):
-    event = {"kind": "epoch", "epoch": 1, "time": time.time() - ago, "seconds": seconds}
+def trained(run, *, seconds, ago=0.0, to_the_end=True):
+    """Write two steps of an epoch, and its end."""
+    about = {"epoch": 1, "time": time.time() - ago}
+    events = [{"kind": "step", **about, "step": n, "seconds": seconds / 2} for n in (1, 2)]
+    if to_the_end:
+        events.append({"kind": "epoch", **about, "seconds": seconds})
     with (run.path / "events.jsonl").open("a") as stream:
-        stream.write(json.dumps(event) + "\n")
+        stream.writelines(json.dumps(event) + "\n" for event in events)
 
 
 def test_the_runs_of_a_person_are_limited_and_those_of_others_do_not_count(monkeypatch):
@@ -89,3 +95,56 @@ def test_the_training_time_of_the_last_day_is_limited(monkeypatch):
     with pytest.raises(ValueError, match="CELLCUTTER_PERSON_TIME sets it"):
         Jobs().submit(new_run("a"))
     check_time_for("")
+
+
+def test_the_time_of_a_run_counts_after_it_was_stopped_deleted_and_removed(folder):
+    run = new_run("a")
+    trained(run, seconds=40.0)
+    trained(run, seconds=30.0, to_the_end=False)
+    run.record("stopped")
+    assert seconds_of("a") == 70
+    delete_run(run.id)
+    assert seconds_of("a") == 70
+    remove_for_good(run.id)
+    assert not (folder / ".deleted" / run.id).exists()
+    assert seconds_of("a") == 70
+    assert seconds_of("b") == 0
+    trained(new_run("a"), seconds=5.0)
+    assert seconds_of("a") == 75
+
+
+def test_the_time_of_a_removed_run_is_forgotten_after_a_day():
+    def removed(seconds):
+        run = new_run("a")
+        trained(run, seconds=seconds)
+        run.record("stopped")
+        delete_run(run.id)
+        remove_for_good(run.id)
+        return run.id
+
+    notes, first = folder_of("a", "removed"), removed(70.0)
+    last, seconds = json.loads((notes / first).read_text())
+    (notes / first).write_text(json.dumps([last - DAY, seconds]))
+    assert seconds_of("a") == 0
+    second = removed(20.0)
+    assert seconds_of("a") == 20
+    assert not (notes / first).exists()
+    # A note that is being written counts nothing yet, and a damaged one nothing.
+    (notes / f".part-{second}").write_text((notes / second).read_text())
+    assert seconds_of("a") == 20
+    (notes / second).write_text("{")
+    assert seconds_of("a") == 0
+
+
+def test_a_run_that_was_not_trained_leaves_no_note():
+    run = new_run("a")
+    delete_run(run.id)
+    remove_for_good(run.id)
+    assert not folder_of("a", "removed").exists()
+
+
+def test_steps_of_a_clock_that_was_wrong_do_not_keep_a_person_out():
+    run = new_run("a")
+    trained(run, seconds=70.0, ago=-400 * DAY)
+    trained(run, seconds=30.0, ago=-60)
+    assert seconds_of("a") == 30

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,7 +59,7 @@ def test_who_asks_for_the_same_joins_and_may_leave_alone(calls: Calls) -> None:
     one = calls.ask("sleep", time.sleep, 0.5)
     other = calls.ask("sleep", time.sleep, 0.5)
     assert one is other
-    calls.leave(one)
+    one.leave()
     assert other.result(LONGEST)[0] is None
 
 
@@ -66,7 +67,7 @@ def test_a_call_that_nobody_wants_is_ended_half_way(calls: Calls) -> None:
     calls.ask("warm", int, "1").result(LONGEST)
     endless = calls.ask("sleep", time.sleep, 1000)
     assert _soon(lambda: endless.child is not None)
-    calls.leave(endless)
+    endless.leave()
     with pytest.raises(CancelledError):
         endless.result(LONGEST)
     # The only thread is free again.
@@ -76,7 +77,7 @@ def test_a_call_that_nobody_wants_is_ended_half_way(calls: Calls) -> None:
 def test_a_call_that_waits_for_its_turn_can_be_left(calls: Calls) -> None:
     first = calls.ask("first", time.sleep, 0.5)
     second = calls.ask("second", time.sleep, 1000)
-    calls.leave(second)
+    second.leave()
     third = calls.ask("third", int, "7")
     assert third.result(LONGEST)[0] == 7
     assert first.result(LONGEST)[0] is None
@@ -91,7 +92,7 @@ def test_a_call_that_takes_too_long_is_ended_and_told() -> None:
     # Its turn comes; on a busy machine even starting a child may take too long here.
     with suppress(ValueError):
         assert waiting.result(60)[0] == 7
-    assert waiting.future.done()
+    assert waiting.done()
     for child in calls._idle:
         child.close()
 
@@ -128,6 +129,21 @@ def test_a_child_that_left_while_idle_is_not_missed(calls: Calls) -> None:
     assert calls.ask("right", int, "7").result(LONGEST)[0] == 7
 
 
+def test_a_call_that_ends_its_child_is_not_tried_in_another(tmp_path: Path) -> None:
+    calls = Calls(2)
+    for child in (Child(), Child()):
+        child.call(int, "1")
+        calls._idle.append(child)
+    # A second try would say that the folder exists.
+    program = f"import os; os.mkdir({str(tmp_path / 'made')!r}); os._exit(1)"
+    with pytest.raises(ValueError, match="ended without an answer"):
+        calls.ask("crash", exec, program).result(LONGEST)
+    assert (tmp_path / "made").is_dir()
+    assert calls.ask("right", int, "7").result(LONGEST)[0] == 7
+    for child in calls._idle:
+        child.close()
+
+
 def test_an_idle_child_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     program = "from cellcutter_core.processes import child; child.IDLE = 0.5; child._serve()"
     start = child_module.subprocess.Popen
@@ -160,9 +176,9 @@ def test_a_slow_call_makes_room_for_another(impatient: Calls) -> None:
     assert _soon(lambda: second.has_made_room)
     third = impatient.ask("third", int, "8")
     assert third.child is None
-    impatient.leave(endless)
+    endless.leave()
     assert third.result(LONGEST)[0] == 8
-    impatient.leave(second)
+    second.leave()
 
 
 def test_a_slow_call_gives_its_place_back_only_once(impatient: Calls) -> None:
@@ -177,7 +193,7 @@ def test_many_are_more_than_may_run_at_once(calls: Calls) -> None:
     assert not calls.are_many
     second = calls.ask("second", time.sleep, 1000)
     assert calls.are_many
-    calls.leave(second)
+    second.leave()
     assert not calls.are_many
     first.leave()
 

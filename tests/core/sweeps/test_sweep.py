@@ -18,7 +18,7 @@ from cellcutter_core.jobs.queue import Jobs
 from cellcutter_core.runs.store import Run
 from cellcutter_core.simulation.sample import sample
 from cellcutter_core.sweeps.running import execute, writer
-from cellcutter_core.sweeps.sweep import FILE, Sweep
+from cellcutter_core.sweeps.sweep import FILE, REFUSED, Sweep
 from cellcutter_core.sweeps.variations import Variation
 
 VARIED = [Variation.parse("training.lam=0.5,1"), Variation.parse("training.seed=0,1")]
@@ -82,6 +82,12 @@ def test_settings_that_make_no_run_are_refused_and_the_others_are_made(tmp_path,
     assert "the mask covers every pixel" in bad.message
     assert "refused: the mask covers" in made.line_of(bad)
     assert list(csv.DictReader(io.StringIO(made.as_csv())))[1]["message"] == bad.message
+
+
+@pytest.mark.parametrize("damage", ["[1, 2]", '["a"]', "null", "{"])
+def test_a_damaged_list_of_what_was_refused_hides_no_run(sweep, damage):
+    (sweep.folder / REFUSED).write_text(damage)
+    assert [row.status for row in sweep.rows()] == ["queued"] * 4
 
 
 def test_a_lost_run_is_written_again_and_the_others_stay(sweep, image):
