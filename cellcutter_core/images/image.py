@@ -14,12 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cellcutter_core.arguments import describe_value
-from cellcutter_core.images.contents import MAX_BYTES, Array, Contents, Unreadable, memory_limit
+from cellcutter_core.images.contents import Array, Contents, Unreadable, memory_limit
 from cellcutter_core.images.formats.validation import Validation, paper_validation
 from cellcutter_core.images.formats.zarr_recognition import is_address
 from cellcutter_core.images.guesses.appearance import Appearance, interpret
 from cellcutter_core.images.guesses.clipping import clipping_notes
-from cellcutter_core.images.guesses.intensity import normalise
 from cellcutter_core.images.guesses.label_images import refuse_labels
 from cellcutter_core.images.guesses.roles import (
     CHOSEN,
@@ -45,17 +44,6 @@ from cellcutter_core.images.readers import (
     read_label_contents,
 )
 from cellcutter_core.label_image import as_whole_numbers
-
-__all__ = [
-    "MAX_BYTES",
-    "Image",
-    "Validation",
-    "normalise",
-    "read_image",
-    "read_labels",
-    "read_truth",
-]
-
 
 # Arrays with one number for each pixel that belong to an image, and their data types.
 PLANES = {"markers": np.int32, "truth": np.int32, "truth_nuclei": np.int32, "ignore": np.bool_}
