@@ -98,7 +98,7 @@ def test_channels_are_found_by_index_or_name(pixels):
     np.testing.assert_array_equal(image.channel("DNA"), pixels[..., 1])
 
 
-@pytest.mark.parametrize("which", [3, -1, "3", "-1", "actin", "", True, "²"])
+@pytest.mark.parametrize("which", [3, -1, "3", "-1", "actin", "", True, "²", 1.5, None])
 def test_a_channel_that_does_not_exist(pixels, which):
     image = Image(pixels, ("actin (phalloidin)", "DNA", "c"), name="x.tif")
     message = r"^x.tif: there is no channel .*0 \(actin \(phalloidin\)\), 1 \(DNA\), 2 \(c\)$"
@@ -130,6 +130,9 @@ def test_roles_that_make_no_sense(pixels):
             image.with_roles(cell=cell)
     with pytest.raises(ValueError, match="no channel 'z'"):
         image.with_roles(cell=["a", "z"])
+    for role in ({"cell": 1.5}, {"cell": ["a", 1.5]}, {"nucleus": 1.5}):
+        with pytest.raises(ValueError, match=r"^x.tif: there is no channel 1.5; the channels are"):
+            image.with_roles(**role)
 
 
 # Guessing the roles
