@@ -73,10 +73,12 @@ def cells_code(data: str, choices: Choices, image: Image, *, edited: bool) -> st
     if edited:
         return _more(
             data,
-            ["from cellcutter_core.markers.finding import Nuclei, marker_points, read_markers"],
             [
-                'place = {"origin": image.origin, "whole_shape": image.whole_shape}',
-                f'regions = read_markers("{MARKERS_FILE}", image.shape, **place)',
+                "from cellcutter_core.markers.finding import Nuclei, marker_points",
+                "from cellcutter_core.markers.given_markers import read_markers",
+            ],
+            [
+                f'regions = read_markers("{MARKERS_FILE}", image)',
                 "nuclei = Nuclei(regions, marker_points(regions))",
                 _COUNT_MARKERS,
             ],

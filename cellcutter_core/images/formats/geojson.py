@@ -68,21 +68,18 @@ def read_geojson(file: Path, *, nuclei: bool = False) -> Drawn:
             f"begins like GeoJSON, but is damaged ({str(error)[:80]}); save it again"
         ) from None
     try:
-        shapes = list(_shapes(content, {}, nuclei))
-    except (
-        KeyError,
-        TypeError,
-        AttributeError,
-        ValueError,
-        RecursionError,
-        OverflowError,
-    ) as error:
-        if isinstance(error, Unreadable):
-            raise
+        return _drawn(content, nuclei)
+    except Unreadable:
+        raise
+    except Exception as error:  # Nothing in it needs to be as it should, so it fails in many ways.
         raise Unreadable(
             f"is JSON, but not GeoJSON of points or areas ({type(error).__name__}: "
             f"{str(error)[:80]}); export GeoJSON, as QuPath does"
         ) from None
+
+
+def _drawn(content: Any, nuclei: bool) -> Drawn:
+    shapes = list(_shapes(content, {}, nuclei))
     kinds = {kind for _, _, _, kind in shapes}
     ignored = ""
     if "annotation" in kinds and kinds & set(CELLS):

@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellcutter_core.images.contents import Unreadable
-from cellcutter_core.images.drawn_shapes import Drawn, Ring
+from cellcutter_core.images.drawn_shapes import STACK, Drawn, Ring
 from cellcutter_core.images.formats.zip_archives import open_archive
-from cellcutter_core.images.planes import STACK
 
 ROI, ARCHIVE = b"Iout", b"PK\x03\x04"
 """The first bytes of the files."""
