@@ -14,14 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from cellcutter_core.arguments import describe_value, naming
-from cellcutter_core.images.contents import Array, Contents, Unreadable
-from cellcutter_core.images.drawn_shapes import (
-    Report,
-    area_labels,
-    is_drawn,
-    read_drawn,
-    warn,
-)
 from cellcutter_core.images.formats.validation import Validation, paper_validation
 from cellcutter_core.images.formats.zarr_recognition import is_address
 from cellcutter_core.images.guesses.appearance import Appearance, interpret
@@ -41,9 +33,17 @@ from cellcutter_core.images.guesses.roles import (
 )
 from cellcutter_core.images.guesses.stains import STAIN_CHANNELS
 from cellcutter_core.images.guesses.unimaged_gaps import gap_notes
-from cellcutter_core.images.parts import Part, Plane, Region
 from cellcutter_core.images.pixel_size import PixelSize, checked
-from cellcutter_core.images.readers import (
+from cellcutter_core.images.reading.contents import Array, Contents, Unreadable
+from cellcutter_core.images.reading.drawn_shapes import (
+    Report,
+    area_labels,
+    is_drawn,
+    read_drawn,
+    warn,
+)
+from cellcutter_core.images.reading.parts import Part, Plane, Region
+from cellcutter_core.images.reading.readers import (
     file_name,
     one_line,
     read_contents,

@@ -12,7 +12,7 @@ from scipy import ndimage
 from cellcutter_core.images.formats.validation import Validation
 from cellcutter_core.images.guesses.unimaged_gaps import filled_gaps
 from cellcutter_core.images.image import PLANES, Image
-from cellcutter_core.images.parts import Region
+from cellcutter_core.images.reading.parts import Region
 
 SAMPLES = 128
 """Pixels that are looked at along the shorter side of a square, at least; others are skipped."""

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from cellcutter_core.config import Config, NetworkSettings
 from cellcutter_core.files import UNREADABLE, atomic
 from cellcutter_core.images.blocks import blocks_of
-from cellcutter_core.images.parts import Region
+from cellcutter_core.images.reading.parts import Region
 from cellcutter_core.large.large_image import LargeImage
 from cellcutter_core.network.backend import backend
 from cellcutter_core.network.unet import UNet

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from cellcutter_core.images.drawn_shapes import (
+from cellcutter_core.images.formats.points import numpy_points, text_points
+from cellcutter_core.images.image import Image
+from cellcutter_core.images.reading.drawn_shapes import (
     Drawn,
     Report,
     area_labels,
@@ -18,9 +20,7 @@ from cellcutter_core.images.drawn_shapes import (
     read_drawn,
     warn,
 )
-from cellcutter_core.images.formats.points import numpy_points, text_points
-from cellcutter_core.images.image import Image
-from cellcutter_core.images.readers import (
+from cellcutter_core.images.reading.readers import (
     NPY,
     file_name,
     has_known_start,

@@ -16,7 +16,7 @@ from cellcutter_core.choices.sources import as_seen
 from cellcutter_core.config import PAPER, PRESETS, Config
 from cellcutter_core.images.file_sets.given_files import ImageFiles
 from cellcutter_core.images.image import Image
-from cellcutter_core.images.parts import Region
+from cellcutter_core.images.reading.parts import Region
 from cellcutter_core.images.regions import full_region
 from cellcutter_core.markers.finding import is_covered
 

@@ -10,7 +10,6 @@ from typing import Literal
 
 import numpy as np
 
-from cellcutter_core.images.contents import TooLarge, check_size
 from cellcutter_core.images.file_sets.channel_names import stem_of
 from cellcutter_core.images.guesses.roles import (
     Which,
@@ -21,8 +20,9 @@ from cellcutter_core.images.guesses.roles import (
     varies,
 )
 from cellcutter_core.images.image import Image, read_image
-from cellcutter_core.images.parts import Plane, Region
 from cellcutter_core.images.pixel_size import PixelSize, are_same, format_pixel_size
+from cellcutter_core.images.reading.contents import TooLarge, check_size
+from cellcutter_core.images.reading.parts import Plane, Region
 from cellcutter_core.limits import limits
 
 File = str | os.PathLike[str]

@@ -1,7 +1,7 @@
 """Reads points and areas from GeoJSON (RFC 7946) as QuPath and other programs write it.
 
 Coordinates are x, y in pixels from the upper left corner of the whole image, along the edges of
-pixels. Messages here lack the file's name, as in `cellcutter_core.images.contents`.
+pixels. Messages here lack the file's name, as in `cellcutter_core.images.reading.contents`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellcutter_core.images.contents import Unreadable
-from cellcutter_core.images.drawn_shapes import Drawn, Ring
+from cellcutter_core.images.reading.contents import Unreadable
+from cellcutter_core.images.reading.drawn_shapes import Drawn, Ring
 
 LARGEST_FILE = 128 * 1024**2
 FARTHEST = 1e6

@@ -16,12 +16,18 @@ from typing import Any
 import h5py
 import numpy as np
 
-from cellcutter_core.images.axes import MAX_CHANNELS, channel_axis
-from cellcutter_core.images.contents import Array, Contents, Unreadable, check_header, check_size
 from cellcutter_core.images.formats.numpy_files import SMALLEST_IMAGE
 from cellcutter_core.images.formats.zip_archives import LARGEST_RATIO
-from cellcutter_core.images.parts import MOST_LISTED, Listed, Part, Stored, spans_and_chunks
 from cellcutter_core.images.pixel_size import PixelSize, of_sides
+from cellcutter_core.images.reading.axes import MAX_CHANNELS, channel_axis
+from cellcutter_core.images.reading.contents import (
+    Array,
+    Contents,
+    Unreadable,
+    check_header,
+    check_size,
+)
+from cellcutter_core.images.reading.parts import MOST_LISTED, Listed, Part, Stored, spans_and_chunks
 
 MOST_OBJECTS = 10_000
 """Most groups and data sets of a file that are looked at."""

@@ -19,8 +19,15 @@ from typing import Any
 
 import numpy as np
 
-from cellcutter_core.images.contents import Array, Contents, Unreadable, check_header, check_size
-from cellcutter_core.images.parts import (
+from cellcutter_core.images.pixel_size import PixelSize, of_sides
+from cellcutter_core.images.reading.contents import (
+    Array,
+    Contents,
+    Unreadable,
+    check_header,
+    check_size,
+)
+from cellcutter_core.images.reading.parts import (
     Listed,
     Part,
     Stored,
@@ -28,7 +35,6 @@ from cellcutter_core.images.parts import (
     of_frames,
     spans_of,
 )
-from cellcutter_core.images.pixel_size import PixelSize, of_sides
 
 
 def read_microscope(path: Path, part: Part, max_bytes: int, *, kind: str) -> Contents:

@@ -16,14 +16,20 @@ from typing import IO, Any
 
 import numpy as np
 
-from cellcutter_core.images.axes import (
+from cellcutter_core.images.formats.zip_archives import open_archive
+from cellcutter_core.images.reading.axes import (
     channel_axis,
     channels_last,
     without_idle_axes,
 )
-from cellcutter_core.images.contents import Array, Contents, Unreadable, check_header, check_size
-from cellcutter_core.images.formats.zip_archives import open_archive
-from cellcutter_core.images.parts import Part, Stored
+from cellcutter_core.images.reading.contents import (
+    Array,
+    Contents,
+    Unreadable,
+    check_header,
+    check_size,
+)
+from cellcutter_core.images.reading.parts import Part, Stored
 
 Header = tuple[tuple[int, ...], np.dtype[Any]]
 

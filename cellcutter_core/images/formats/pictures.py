@@ -23,16 +23,16 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from cellcutter_core.images.contents import (
+from cellcutter_core.images.guesses.label_images import refuse_labels
+from cellcutter_core.images.pixel_size import LARGEST_OF_RESOLUTION, PixelSize, of_sides
+from cellcutter_core.images.reading.contents import (
     Array,
     Contents,
     Unreadable,
     check_size,
     region_that_fits,
 )
-from cellcutter_core.images.guesses.label_images import refuse_labels
-from cellcutter_core.images.parts import Part, Stored, in_memory, of_frames
-from cellcutter_core.images.pixel_size import LARGEST_OF_RESOLUTION, PixelSize, of_sides
+from cellcutter_core.images.reading.parts import Part, Stored, in_memory, of_frames
 
 # Pillow's modes of gray values, and their data types. Pillow before 11.3 uses "I" for a gray PNG of
 # 16 bits.

@@ -1,7 +1,7 @@
 """Reads lists of points from text and .npy files.
 
 A text is read line by line, because the file may be large although a list of points is small.
-Messages here lack the file's name, as in `cellcutter_core.images.contents`.
+Messages here lack the file's name, as in `cellcutter_core.images.reading.contents`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from cellcutter_core.images.contents import Unreadable
-from cellcutter_core.images.drawn_shapes import UNNAMED, Drawn
 from cellcutter_core.images.formats.numpy_files import read_header
+from cellcutter_core.images.reading.contents import Unreadable
+from cellcutter_core.images.reading.drawn_shapes import UNNAMED, Drawn
 from cellcutter_core.limits import limits
 
 # Names of the columns of coordinates, here and in programs that write lists of points.

@@ -20,12 +20,25 @@ from xml.etree import ElementTree
 import numpy as np
 import tifffile
 
-from cellcutter_core.images.axes import MAX_CHANNELS, channel_axis, to_channels_last
-from cellcutter_core.images.contents import Array, Contents, Unreadable, check_header, check_size
 from cellcutter_core.images.formats.tiff_colours import IN_COLOUR, meant
 from cellcutter_core.images.formats.tiff_sizes import pixel_size_of_tiff
-from cellcutter_core.images.parts import Listed, Part, Stored, in_memory, of_frames, spans_of
 from cellcutter_core.images.pixel_size import PixelSize
+from cellcutter_core.images.reading.axes import MAX_CHANNELS, channel_axis, to_channels_last
+from cellcutter_core.images.reading.contents import (
+    Array,
+    Contents,
+    Unreadable,
+    check_header,
+    check_size,
+)
+from cellcutter_core.images.reading.parts import (
+    Listed,
+    Part,
+    Stored,
+    in_memory,
+    of_frames,
+    spans_of,
+)
 
 Side = TypeVar("Side", int, float)
 

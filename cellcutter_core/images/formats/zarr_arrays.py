@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from cellcutter_core.images.contents import Array, Unreadable
 from cellcutter_core.images.formats.zarr_stores import LARGEST_METADATA, Store
-from cellcutter_core.images.parts import spans_and_chunks
+from cellcutter_core.images.reading.contents import Array, Unreadable
+from cellcutter_core.images.reading.parts import spans_and_chunks
 
 MOST_CHUNKS = 100_000
 """Most chunks of one plane or region. More would take minutes to find."""

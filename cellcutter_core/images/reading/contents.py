@@ -1,7 +1,7 @@
 """Shared by all readers of image files: the contents of a file, and checks that refuse a file.
 
 A file is checked by its header (shape, data type, bytes) before memory is used for its pixels.
-Messages here lack the file's name; `cellcutter_core.images.readers` puts it in front.
+Messages here lack the file's name; `cellcutter_core.images.reading.readers` puts it in front.
 """
 
 from __future__ import annotations

@@ -12,15 +12,15 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from cellcutter_core.images.contents import Array, Contents, Several, Unreadable
-from cellcutter_core.images.drawn_shapes import is_drawn
 from cellcutter_core.images.formats.zarr_recognition import (
     is_address,
     is_zarr_archive,
     is_zarr_folder,
 )
 from cellcutter_core.images.guesses.unimaged_gaps import is_gap
-from cellcutter_core.images.parts import Part, Plane, Region
+from cellcutter_core.images.reading.contents import Array, Contents, Several, Unreadable
+from cellcutter_core.images.reading.drawn_shapes import is_drawn
+from cellcutter_core.images.reading.parts import Part, Plane, Region
 from cellcutter_core.limits import limits
 
 # The first bytes of each format. An OME-Zarr is a folder, or a zip archive like .npz.

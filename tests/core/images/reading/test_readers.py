@@ -16,9 +16,9 @@ import tifffile
 from PIL import Image as Picture
 from small_files import hdf5, mm_stack
 
-from cellcutter_core.images.contents import Several, Unreadable
 from cellcutter_core.images.file_sets.given_files import scenes_of
 from cellcutter_core.images.image import Image, read_image
+from cellcutter_core.images.reading.contents import Several, Unreadable
 from cellcutter_core.limits import limits
 
 DTYPES = ["u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f4", "f8", ">u2", ">i4", ">f4", ">f8"]

@@ -14,8 +14,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from cellcutter_core.images.axes import idle_axis, to_channels_last
-from cellcutter_core.images.contents import (
+from cellcutter_core.images.reading.axes import idle_axis, to_channels_last
+from cellcutter_core.images.reading.contents import (
     Array,
     Contents,
     Several,

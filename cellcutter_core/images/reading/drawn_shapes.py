@@ -1,6 +1,6 @@
 """Points and areas of a file, those in the plane that an image shows, and the pixels of areas.
 
-Messages here lack the file's name, as in `cellcutter_core.images.contents`.
+Messages here lack the file's name, as in `cellcutter_core.images.reading.contents`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellcutter_core.images.contents import Unreadable
-from cellcutter_core.images.parts import Plane
+from cellcutter_core.images.reading.contents import Unreadable
+from cellcutter_core.images.reading.parts import Plane
 
 Ring = NDArray[np.float64]
 """(n, 2) of (row, col), in coordinates of pixel edges: 0 is the edge above the first row and left
