@@ -41,7 +41,7 @@ def typical_width(above: Bools) -> float:
     deepest = np.asarray(ndimage.maximum(depth, pieces, ids))
     area = np.bincount(pieces.ravel(), minlength=n + 1)[1:]
     # In a disc of diameter d, the deepest pixel is d / 2 away from the next pixel outside.
-    return 2 * weighted_median(deepest, area)
+    return 2 * weighted_median(deepest, area.astype(np.float64))
 
 
 def diameter_of_small_cells(mask: Bools) -> float | None:
