@@ -489,7 +489,7 @@ def _other_images(
     from cellcutter_core.images.file_sets.channel_names import ChannelNames
     from cellcutter_core.images.file_sets.given_files import ImageFiles, image_files, scenes_of
     from cellcutter_core.images.formats.zarr_recognition import is_address
-    from cellcutter_core.images.parts import Plane
+    from cellcutter_core.images.reading.parts import Plane
     from cellcutter_core.runs.other_images import read_other
     from cellcutter_core.training.image_inputs import seen_names
 
@@ -701,8 +701,8 @@ def _sample(chosen: argparse.Namespace) -> None:
 def _evaluate(chosen: argparse.Namespace) -> None:
     from cellcutter_core.evaluation.metrics import score
     from cellcutter_core.export.formats.labels import segmented_region
-    from cellcutter_core.images.drawn_shapes import is_drawn
     from cellcutter_core.images.image import read_labels
+    from cellcutter_core.images.reading.drawn_shapes import is_drawn
 
     # Files of outlines do not hold the size of their image; the other file may.
     shapes: list[tuple[int, int] | None] = [

@@ -175,16 +175,28 @@ def outlines(labels: npt.ArrayLike, *, width: int = 1) -> npt.NDArray[np.bool_]:
         raise ValueError(f"width is {width}, but an outline has at least one ring of pixels")
     edge = np.zeros(rest.shape, dtype=bool)
     for _ in range(width):
-        ring = np.zeros(rest.shape, dtype=bool)
-        rows, cols = rest[1:] != rest[:-1], rest[:, 1:] != rest[:, :-1]
-        ring[1:] |= rows
-        ring[:-1] |= rows
-        ring[:, 1:] |= cols
-        ring[:, :-1] |= cols
-        ring &= rest > 0
+        ring = at_edges(rest) & (rest > 0)
         edge |= ring
         rest[ring] = 0
     return edge
+
+
+def at_edges(labels: LabelImage) -> npt.NDArray[np.bool_]:
+    """(H, W) bool: True on pixels that have a 4-neighbour with another number."""
+    edges = np.zeros(labels.shape, dtype=bool)
+    rows, cols = labels[1:] != labels[:-1], labels[:, 1:] != labels[:, :-1]
+    edges[1:] |= rows
+    edges[:-1] |= rows
+    edges[:, 1:] |= cols
+    edges[:, :-1] |= cols
+    return edges
+
+
+def distance_inside(labels: LabelImage) -> npt.NDArray[np.float64]:
+    """Depth of each pixel inside its label: 1 next to another label or background, 0 outside."""
+    from scipy import ndimage
+
+    return np.where(labels > 0, 1 + ndimage.distance_transform_edt(~at_edges(labels)), 0)
 
 
 def markers_from_points(

@@ -123,15 +123,7 @@ def find_markers(
     """
     check_pixels(image.shape)
     if markers is not None:
-        regions = read_markers(
-            markers,
-            image.shape,
-            origin=image.origin,
-            whole_shape=image.whole_shape,
-            z=image.z,
-            t=image.t,
-            report=report,
-        )
+        regions = read_markers(markers, image, report=report)
         return Nuclei(regions, marker_points(regions))
     if image.nucleus is not None:
         plane = image.pixels[..., image.nucleus]

@@ -72,7 +72,7 @@ with controls:
             "You edited the markers, so these settings have no effect. *Start again* goes back to "
             "the found markers."
         )
-    from_file(image.shape, image.origin, image.whole_shape)
+    from_file()
 
 panels.wait_for_consent("markers")
 markers = panels.needs(cached_steps.markers)

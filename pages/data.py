@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from cellcutter_core.images.contents import LIMIT_NAME
-from cellcutter_core.images.parts import Region
+from cellcutter_core.images.reading.contents import LIMIT_NAME
+from cellcutter_core.images.reading.parts import Region
 from cellcutter_core.images.regions import full_region
 from pages.parts.data.channel_card import channel_card
 from pages.parts.data.image_choice import choose_image, choose_roles, enter_pixel_size

@@ -29,8 +29,8 @@ LONG_FILES = (
     "core/export/test_export_formats.py",
     "core/training/test_taught_start.py",
     "core/training/test_against_watershed.py",
-    "core/images/test_broken_files.py",
-    "core/images/test_readers.py",
+    "core/images/reading/test_broken_files.py",
+    "core/images/reading/test_readers.py",
 )
 """Files that were measured to take 20 seconds and more, the longest first; they begin early."""
 

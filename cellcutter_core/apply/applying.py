@@ -16,10 +16,10 @@ from cellcutter_core.choices.sources import channel_names_of, file_names_of
 from cellcutter_core.config import check_current
 from cellcutter_core.export import Result
 from cellcutter_core.images.blocks import AT_ONCE
-from cellcutter_core.images.contents import TooLarge
 from cellcutter_core.images.file_sets.alike import Where, in_same_roles, read_alike, seen_instead
 from cellcutter_core.images.image import Image
-from cellcutter_core.images.readers import one_line
+from cellcutter_core.images.reading.contents import TooLarge
+from cellcutter_core.images.reading.readers import one_line
 from cellcutter_core.large.large_image import SAMPLED, LargeImage
 from cellcutter_core.network.unet import UNet
 from cellcutter_core.pipeline import prepare

@@ -26,10 +26,10 @@ from cellcutter_core.apply.in_blocks import SCRATCH, InBlocks, apply_in_blocks, 
 from cellcutter_core.apply.outcomes import USUAL_FORMATS, Outcome, outputs, write_summary
 from cellcutter_core.export import image_content, png_file
 from cellcutter_core.files import atomic, explaining, write_whole
-from cellcutter_core.images.contents import TooLarge
 from cellcutter_core.images.file_sets.given_files import ImageFiles, describe_files
 from cellcutter_core.images.pixel_size import height_and_width
-from cellcutter_core.images.readers import one_line
+from cellcutter_core.images.reading.contents import TooLarge
+from cellcutter_core.images.reading.readers import one_line
 from cellcutter_core.large.large_image import LargeImage
 from cellcutter_core.network.backend import backend
 from cellcutter_core.processes.wanted_tasks import answer_of, in_order

@@ -26,8 +26,8 @@ from cellcutter_core.export.formats.zarr_pyramid import BlockSlices, blocks
 from cellcutter_core.export.in_parts import IN_PARTS
 from cellcutter_core.images.blocks import blocks_of, lie_in, pixels_of, with_margin
 from cellcutter_core.images.image import Image
-from cellcutter_core.images.parts import Region
 from cellcutter_core.images.pixel_size import shown_every
+from cellcutter_core.images.reading.parts import Region
 from cellcutter_core.large.large_image import LargeImage
 from cellcutter_core.large.mask_and_markers import Found
 from cellcutter_core.large.predicting import PredictedCells

@@ -16,12 +16,12 @@ from cellcutter_core.choices.choices import Choices, Source
 from cellcutter_core.choices.draft import markers_digest
 from cellcutter_core.choices.of_run import described
 from cellcutter_core.choices.uploads import file_of, files_of, keep_young, store_upload
-from cellcutter_core.images.contents import TooLarge
 from cellcutter_core.images.file_sets.channel_files import read_channel_files
 from cellcutter_core.images.file_sets.channel_names import ChannelNames
 from cellcutter_core.images.image import Image, read_image, read_truth
 from cellcutter_core.images.paper_data import fetch_paper
-from cellcutter_core.images.parts import Region
+from cellcutter_core.images.reading.contents import TooLarge
+from cellcutter_core.images.reading.parts import Region
 from cellcutter_core.markers.editing import add_marker
 from cellcutter_core.markers.finding import Nuclei
 from cellcutter_core.runs.store import Run

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from cellcutter_core.choices.choices import KeptFile, Source
 from cellcutter_core.files import write_whole
-from cellcutter_core.images.drawn_shapes import is_drawn
 from cellcutter_core.images.guesses.label_images import shows_labels
-from cellcutter_core.images.readers import read_contents
+from cellcutter_core.images.reading.drawn_shapes import is_drawn
+from cellcutter_core.images.reading.readers import read_contents
 from cellcutter_core.limits import check_room, limits
 from cellcutter_core.people.allowance import check_disk_for, forget_upload, note_upload, uploads_of
 from cellcutter_core.runs.folder import DRAFTS, UPLOADS, make_folder, runs_folder

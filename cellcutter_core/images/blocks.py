@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellcutter_core.images.parts import Region
+from cellcutter_core.images.reading.parts import Region
 
 AT_ONCE = 4096 * 4096
 """Number of pixels of the largest image that is processed whole, which takes about 3 GB."""

@@ -13,13 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cellcutter_core.arguments import describe_value
-from cellcutter_core.images.contents import MAX_BYTES, Array, Contents, Unreadable, memory_limit
+from cellcutter_core.arguments import describe_value, naming
 from cellcutter_core.images.formats.validation import Validation, paper_validation
 from cellcutter_core.images.formats.zarr_recognition import is_address
 from cellcutter_core.images.guesses.appearance import Appearance, interpret
 from cellcutter_core.images.guesses.clipping import clipping_notes
-from cellcutter_core.images.guesses.intensity import normalise
 from cellcutter_core.images.guesses.label_images import refuse_labels
 from cellcutter_core.images.guesses.roles import (
     CHOSEN,
@@ -35,27 +33,24 @@ from cellcutter_core.images.guesses.roles import (
 )
 from cellcutter_core.images.guesses.stains import STAIN_CHANNELS
 from cellcutter_core.images.guesses.unimaged_gaps import gap_notes
-from cellcutter_core.images.parts import Part, Plane, Region
 from cellcutter_core.images.pixel_size import PixelSize, checked
-from cellcutter_core.images.planes import Report, warn
-from cellcutter_core.images.readers import (
+from cellcutter_core.images.reading.contents import Array, Contents, Unreadable
+from cellcutter_core.images.reading.drawn_shapes import (
+    Report,
+    area_labels,
+    is_drawn,
+    read_drawn,
+    warn,
+)
+from cellcutter_core.images.reading.parts import Part, Plane, Region
+from cellcutter_core.images.reading.readers import (
     file_name,
     one_line,
     read_contents,
     read_label_contents,
 )
 from cellcutter_core.label_image import as_whole_numbers
-
-__all__ = [
-    "MAX_BYTES",
-    "Image",
-    "Validation",
-    "normalise",
-    "read_image",
-    "read_labels",
-    "read_truth",
-]
-
+from cellcutter_core.limits import limits
 
 # Arrays with one number for each pixel that belong to an image, and their data types.
 PLANES = {"markers": np.int32, "truth": np.int32, "truth_nuclei": np.int32, "ignore": np.bool_}
@@ -170,10 +165,8 @@ class Image:
                 f"from 0 to {n_channels - 1}, at least one for cell"
             )
         self._set("pixels", _read_only(pixels.astype(np.uint8) if pixels.dtype == bool else pixels))
-        try:
+        with naming(self.name):
             self._set("pixel_size", checked(self.pixel_size))
-        except ValueError as error:
-            raise ValueError(f"{self.name}: {error}") from None
         self._set("masks", {key: self._plane(key, mask, bool) for key, mask in self.masks.items()})
         for key, dtype in PLANES.items():
             plane = getattr(self, key)
@@ -328,40 +321,6 @@ class Image:
                 )
         return image
 
-    def in_roles_of(self, roles: Mapping[str, Any], *, keep: Iterable[str] = ()) -> Image:
-        """The same image with the roles of another image, found by the names of channels.
-
-        Parameters
-        ----------
-        roles : mapping
-            `roles` of the other image. Upper and lower case do not matter.
-        keep : iterable of {"cell", "nucleus"}
-            The roles that stay as they are.
-
-        Returns
-        -------
-        Image
-            A role stays as it is unless this image has all channels of it.
-
-        Raises
-        ------
-        ValueError
-            If one of the channels is constant.
-        """
-        here = {name.lower(): name for name in self.channels}
-        chosen: dict[str, Any] = {}
-        if "cell" not in keep and all(name.lower() in here for name in roles["cell"]):
-            chosen["cell"] = [here[name.lower()] for name in roles["cell"]]
-        nucleus = roles["nucleus"]
-        if nucleus == "none" and "cell" in chosen:
-            # Its names show that it is an image of the same kind: use its nuclei in the same way.
-            chosen["nucleus"] = "none"
-        elif nucleus.lower() in here:
-            chosen["nucleus"] = here[nucleus.lower()]
-        if "nucleus" in keep:
-            chosen.pop("nucleus", None)
-        return self.with_roles(**chosen)
-
 
 def read_image(
     path: str | os.PathLike[str],
@@ -425,7 +384,7 @@ def read_image(
         Read only addresses of the public internet; for a server whose visitors give addresses.
     max_bytes : int, optional
         The most memory that the pixels may take while they are read, in bytes. Larger images are
-        refused by the header of their file. Default: `MAX_BYTES`, or the value of the environment
+        refused by the header of their file. Default: 2 GiB, or the value of the environment
         variable CELLCUTTER_IMAGE_LIMIT.
 
     Returns
@@ -449,7 +408,7 @@ def read_image(
         )
     path = str(path) if is_address(path) else Path(path)
     name = file_name(path)
-    limit = memory_limit() if max_bytes is None else max_bytes
+    limit = limits().image if max_bytes is None else max_bytes
     contents = read_contents(
         path,
         z=z,
@@ -476,13 +435,15 @@ def read_image(
         cell=None if cell is None else find_cell(cell, channels, name=name),
         nucleus=None if nucleus is None else known_nucleus(nucleus, channels, name=name),
     )
+    with naming(name):
+        size = contents.pixel_size if pixel_size is None else checked(pixel_size)
     image = Image(
         pixels,
         channels,
         cell=roles.cell,
         nucleus=roles.nucleus,
         reasons=roles.reasons,
-        pixel_size=contents.pixel_size if pixel_size is None else _given_size(pixel_size, name),
+        pixel_size=size,
         size_notes=contents.size_notes if pixel_size is None else (),
         full_shape=contents.full_shape,
         origin=(0, 0) if part.region is None or contents.whole else part.region[:2],
@@ -545,7 +506,6 @@ def read_labels(
     z: Plane = None,
     t: Plane = None,
     report: Report | None = None,
-    max_bytes: int | None = None,
 ) -> Array:
     """Read labels from a label image, from an .npz file with truth, or from outlines.
 
@@ -562,8 +522,6 @@ def read_labels(
     z, t, report : optional
         The plane of a stack that the image shows, and where to report outlines in other planes,
         see `read_markers`.
-    max_bytes : int, optional
-        As for `read_image`.
 
     Returns
     -------
@@ -577,8 +535,6 @@ def read_labels(
         or holds outlines and `shape` is not given. The message is one line that begins with the
         file's name.
     """
-    from cellcutter_core.images.drawn_shapes import area_labels, is_drawn, read_drawn
-
     path = str(path) if is_address(path) else Path(path)
     name = file_name(path)
     if isinstance(path, Path) and is_drawn(path):
@@ -593,7 +549,7 @@ def read_labels(
             return area_labels(drawn.areas, shape, origin)
         except Unreadable as error:
             raise ValueError(f"{name}: {one_line(error)}") from None
-    contents = read_label_contents(path, max_bytes=max_bytes)
+    contents = read_label_contents(path)
     for key in ("cells", "nuclei"):
         if contents.companions.get(key) is not None:
             return contents.companions[key]
@@ -639,8 +595,6 @@ def read_truth(
     ValueError
         As `read_labels`.
     """
-    from cellcutter_core.images.drawn_shapes import is_drawn
-
     if not is_address(path) and is_drawn(Path(path)):
         origin = image.origin if image.is_region else None
         return read_labels(
@@ -651,13 +605,6 @@ def read_truth(
         return labels
     (top, left), (n_rows, n_cols) = image.origin, image.shape
     return labels[top : top + n_rows, left : left + n_cols]
-
-
-def _given_size(pixel_size: PixelSize | Sequence[float], name: str) -> PixelSize | None:
-    try:
-        return checked(pixel_size)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
 
 
 def _read_only(array: Array) -> Array:
@@ -690,12 +637,10 @@ def _with_companions(image: Image, contents: Contents) -> Image:
             masks[key] = ~mask if inside.size and inside.mean() < 0.5 else mask
     validation = None
     if "test_id" in companions and "test_label" in companions:
-        try:
+        with naming(image.name):
             validation = paper_validation(
                 companions["test_id"], companions["test_label"], markers=markers
             )
-        except ValueError as error:
-            raise ValueError(f"{image.name}: {error}") from None
     return dataclasses.replace(image, masks=masks, validation=validation)
 
 

@@ -52,6 +52,13 @@ def noise_level(image: Floats, *, where: NDArray[np.bool_] | None = None) -> flo
     return float(1.4826 * np.median(np.abs(differences[::every])) / 6)
 
 
+def weighted_median(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    """The value below which half of the weight lies."""
+    order = np.argsort(values)
+    weight = np.cumsum(weights[order])
+    return float(values[order[min(np.searchsorted(weight, weight[-1] / 2), len(order) - 1)]])
+
+
 def compressed(height: Floats, *, noise: float, linear_below: float = LINEAR_BELOW) -> Floats:
     """Height above background on a scale that is linear at the noise level, logarithmic above.
 

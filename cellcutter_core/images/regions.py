@@ -11,8 +11,8 @@ from scipy import ndimage
 
 from cellcutter_core.images.formats.validation import Validation
 from cellcutter_core.images.guesses.unimaged_gaps import filled_gaps
-from cellcutter_core.images.image import Image
-from cellcutter_core.images.parts import Region
+from cellcutter_core.images.image import PLANES, Image
+from cellcutter_core.images.reading.parts import Region
 
 SAMPLES = 128
 """Pixels that are looked at along the shorter side of a square, at least; others are skipped."""
@@ -66,13 +66,7 @@ def cut_out(image: Image, box: Region) -> Image:
         return image
     part = (slice(top, bottom), slice(left, right))
     planes: dict[str, Any] = {
-        name: None if plane is None else plane[part]
-        for name, plane in (
-            ("markers", image.markers),
-            ("truth", image.truth),
-            ("truth_nuclei", image.truth_nuclei),
-            ("ignore", image.ignore),
-        )
+        name: None if (plane := getattr(image, name)) is None else plane[part] for name in PLANES
     }
     cropped = dataclasses.replace(
         image,

@@ -110,6 +110,36 @@ def imaged(channel: NDArray[Any]) -> NDArray[Any]:
     return channel if frame(channel) is None else filled_gaps(channel)
 
 
+def imaged_plane(image: ArrayLike, name: str) -> NDArray[np.float32]:
+    """As `checked_plane`, with background in the gaps where nothing was imaged."""
+    return checked_plane(filled_gaps(_checked(image, name)), name)
+
+
+def checked_plane(image: ArrayLike, name: str) -> NDArray[np.float32]:
+    """The image as float32 in [0, 1]. A ValueError says in one line why it cannot be used."""
+    plane = _checked(image, name).astype(np.float64)
+    low, high = plane.min(), plane.max()
+    return np.asarray((plane - low) / max(high - low, np.finfo(float).tiny), np.float32)
+
+
+def _checked(image: ArrayLike, name: str) -> NDArray[Any]:
+    plane = np.asarray(image)
+    if plane.ndim != 2 or plane.size == 0:
+        raise ValueError(
+            f"{name} has shape {plane.shape}, but one channel with axes (row, col) is needed; "
+            "pass one plane, image[..., channel]"
+        )
+    if plane.dtype.kind not in "buif":
+        raise ValueError(
+            f"{name} has dtype {plane.dtype}, but intensities are integers or floats; convert it"
+        )
+    if not np.isfinite(float(plane.max()) - float(plane.min())):
+        raise ValueError(
+            f"{name} holds NaN or infinite pixels; replace them, for example with numpy.nan_to_num"
+        )
+    return plane
+
+
 def logarithms(
     image: NDArray[Any], normalisation: Normalisation | None = None
 ) -> NDArray[np.float32]:

@@ -15,7 +15,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from cellcutter_core.config import Config, NetworkSettings
 from cellcutter_core.files import UNREADABLE, atomic
 from cellcutter_core.images.blocks import blocks_of
-from cellcutter_core.images.parts import Region
+from cellcutter_core.images.reading.parts import Region
 from cellcutter_core.large.large_image import LargeImage
 from cellcutter_core.network.backend import backend
 from cellcutter_core.network.unet import UNet
@@ -54,12 +54,8 @@ class Block:
     extra: Arrays
 
 
-class BlockWork(Protocol):
-    """A module-level function that processes one block. It depends only on its arguments."""
-
-    def __call__(
-        self, block: Block, large: LargeImage, config: Config, network: UNet | None
-    ) -> Arrays: ...
+BlockWork = Callable[[Block, LargeImage, Config, UNet | None], Arrays]
+"""A module-level function that processes one block. It depends only on its arguments."""
 
 
 class Here:

@@ -18,7 +18,7 @@ from cellcutter_core.images.formats.zarr_recognition import is_address
 from cellcutter_core.images.guesses.appearance import Appearance
 from cellcutter_core.images.guesses.unimaged_gaps import Background
 from cellcutter_core.images.image import Image, read_pixels
-from cellcutter_core.images.parts import Plane, Region
+from cellcutter_core.images.reading.parts import Plane, Region
 from cellcutter_core.images.scaling import Normalisation
 
 SAMPLED = 2048

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from cellcutter_core.config import Config
 from cellcutter_core.images.blocks import blocks_of, lie_in, pixels_of, with_margin
 from cellcutter_core.images.image import Image
-from cellcutter_core.images.parts import Region
+from cellcutter_core.images.reading.parts import Region
 from cellcutter_core.images.regions import interesting_region
 from cellcutter_core.label_image import new_numbers
 from cellcutter_core.large.block_tasks import Arrays, Block, Here
 from cellcutter_core.large.large_image import LargeImage
 from cellcutter_core.markers.finding import Nuclei, cell_size, is_covered
 from cellcutter_core.markers.nucleus_regions import NUCLEI_BETWEEN, nucleus_diameter, region_heights
-from cellcutter_core.markers.region_outlines import Faint, brighter_than_haze
+from cellcutter_core.markers.region_outlines import brighter_than_haze
 from cellcutter_core.mask.mask_of_settings import mask_channels
 from cellcutter_core.network.unet import UNet
 from cellcutter_core.pipeline import find_markers, find_mask
@@ -153,9 +153,12 @@ def _markers(
             wrong = str(answer["wrong"])
         else:
             nuclei = Nuclei(answer["regions"], answer["points"])
-            inside = _inside(block.core, around, diameter)
-            new = _paste(nuclei, store[pixels_of(around)], n_found, inside)
-            points.append(nuclei.points[new] + np.array(around[:2]))
+            in_image = nuclei.points + np.array(around[:2])
+            # For a nucleus on the border of two blocks, each block may place the marker in the
+            # other one. Without the extra pixels neither would keep it.
+            near = lie_in(in_image, with_margin(block.core, round(diameter / 2), large.shape))
+            new = _paste(nuclei, near, store[pixels_of(around)], n_found)
+            points.append(in_image[new])
             heights.append((answer["rise"][new], answer["area"][new]))
             n_found += len(points[-1])
         done()
@@ -165,38 +168,23 @@ def _markers(
     kept = np.ones(n_found, bool)
     if config.markers.automatic and large.sample.nucleus is not None:
         clear = np.ones(n_found, bool)
-        kept, _ = brighter_than_haze(
-            rise, area, clear, between=NUCLEI_BETWEEN, faint=Faint.nothing()
-        )
+        kept, _ = brighter_than_haze(rise, area, clear, between=NUCLEI_BETWEEN)
     return store, new_numbers(kept), np.concatenate(points)[kept].astype(np.float64)
 
 
-def _inside(core: Region, around: Region, diameter: float) -> Region:
-    """Return the box in which a block's markers are kept, a little larger than the block.
-
-    For a nucleus on the border of two blocks, each block may place the marker in the other one.
-    Without the extra pixels neither would keep it.
-    """
-    reach = round(diameter / 2)
-    row, col = around[:2]
-    return (
-        core[0] - row - reach,
-        core[1] - col - reach,
-        core[2] - row + reach,
-        core[3] - col + reach,
-    )
-
-
 def _paste(
-    nuclei: Nuclei, store: NDArray[np.int32], n_found: int, inside: Region
+    nuclei: Nuclei, near: NDArray[np.bool_], store: NDArray[np.int32], n_found: int
 ) -> NDArray[np.bool_]:
-    """Write the regions that no other block has found, and return which ones these are."""
+    """Write the regions that are near the block and that no other block has found.
+
+    Returns which ones these are.
+    """
     taken = store > 0
     area = np.bincount(nuclei.regions.ravel())[1:]
     known = np.bincount(nuclei.regions[taken], minlength=len(area) + 1)[1:]
     rows, cols = np.round(nuclei.points).astype(int).T
     alone: NDArray[np.bool_] = (known <= area / 2) & ~taken[rows, cols]
-    new = lie_in(nuclei.points, inside) & alone
+    new = near & alone
     numbers = np.zeros(len(area) + 1, np.int32)
     numbers[1:][new] = n_found + np.arange(1, np.count_nonzero(new) + 1)
     written = numbers[nuclei.regions]

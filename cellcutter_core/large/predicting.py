@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from cellcutter_core.config import Config
 from cellcutter_core.images.blocks import blocks_of, lie_in, pixels_of, with_margin
-from cellcutter_core.images.parts import Region
+from cellcutter_core.images.reading.parts import Region
 from cellcutter_core.label_image import new_numbers
 from cellcutter_core.large.block_tasks import Arrays, Block, Here
 from cellcutter_core.large.large_image import LargeImage

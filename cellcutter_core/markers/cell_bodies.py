@@ -19,18 +19,17 @@ from cellcutter_core.images.local_contrast import (
     blurred,
     compressed,
     noise_level,
+    weighted_median,
 )
+from cellcutter_core.images.scaling import checked_plane, imaged_plane
 from cellcutter_core.label_image import compact
 from cellcutter_core.markers.cell_outlines import outline_diameter
 from cellcutter_core.markers.nucleus_regions import (
     SMALLEST_DIAMETER,
     blob_diameter,
-    checked_plane,
-    imaged_plane,
     nucleus_regions,
     reduced,
 )
-from cellcutter_core.markers.region_outlines import weighted_median
 from cellcutter_core.mask.small_cells import diameter_of_small_cells
 
 Look = Literal["bodies", "outlines", "texture"]

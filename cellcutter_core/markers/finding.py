@@ -12,29 +12,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
 
 from cellcutter_core.arguments import check_channels_last
 from cellcutter_core.config import Config, MarkerSettings
 from cellcutter_core.images.guesses.unimaged_gaps import filled_gaps, frame
 from cellcutter_core.images.image import Image
-from cellcutter_core.images.scaling import Normalisation
-from cellcutter_core.label_image import check_labels, compact, markers_from_points
+from cellcutter_core.images.scaling import Normalisation, checked_plane
+from cellcutter_core.label_image import check_labels, compact, distance_inside
 from cellcutter_core.markers.cell_bodies import cell_diameter, cell_regions
-from cellcutter_core.markers.given_markers import number_markers, read_markers
-from cellcutter_core.markers.nucleus_regions import checked_plane, nucleus_regions
-
-__all__ = [
-    "Nuclei",
-    "blob_detection",
-    "find_cells",
-    "find_nuclei",
-    "marker_points",
-    "markers_from_points",
-    "number_markers",
-    "read_markers",
-    "typical_diameter",
-]
+from cellcutter_core.markers.nucleus_regions import nucleus_regions
 
 Labels = NDArray[np.int32]
 
@@ -252,33 +238,6 @@ def marker_points(labels: ArrayLike) -> NDArray[np.int32]:
     return pixels[deepest[1:]].astype(np.int32)
 
 
-def typical_diameter(mask: NDArray[np.bool_], n_markers: int) -> float:
-    """Diameter in pixels of a disc with the mean area of a cell: the mask over the markers.
-
-    Parameters
-    ----------
-    mask : (H, W) bool
-        True where there are cells.
-    n_markers : int
-
-    Returns
-    -------
-    float
-        2·√(area / (π·n_markers)).
-
-    Raises
-    ------
-    ValueError
-        If the mask is empty or there are no markers.
-    """
-    area = int(np.count_nonzero(mask))
-    if not area:
-        raise ValueError("mask is empty, so cells have no size; choose the automatic mask")
-    if n_markers < 1:
-        raise ValueError(f"n_markers is {n_markers}, but at least one marker is needed")
-    return float(2 * np.sqrt(area / (np.pi * n_markers)))
-
-
 def cores(regions: Labels) -> Labels:
     """(H, W) int32: the inner part of each region, down to half of its depth."""
     depth = _depth(regions)
@@ -290,14 +249,7 @@ def cores(regions: Labels) -> Labels:
 def _depth(regions: Labels) -> NDArray[np.float64]:
     """Distance of each pixel of a region to the nearest one outside of it; 0 in the background."""
     # Outside of the image counts as outside of every region, so points stay away from its edge.
-    padded = np.pad(regions, 1)
-    inner = padded > 0
-    for one, other in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
-        same = padded[one] == padded[other]
-        inner[one] &= same
-        inner[other] &= same
-    depth = ndimage.distance_transform_edt(inner)[1:-1, 1:-1]
-    return np.where(regions > 0, depth + 1, 0.0)
+    return distance_inside(np.pad(regions, 1))[1:-1, 1:-1]
 
 
 def _one_plane(cell: ArrayLike, normalisation: Normalisation | None = None) -> NDArray[Any]:

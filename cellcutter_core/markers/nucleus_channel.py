@@ -24,8 +24,8 @@ LEAST_OBJECTS = 8
 WINDOW = 512
 
 
-def shows_nuclei(channel: NDArray[Any]) -> bool:
-    """Whether the bright objects of a channel are as elliptic as nuclei.
+def area_of_nuclei(channel: NDArray[Any]) -> float | None:
+    """The median area of nuclei in pixels, if the bright objects of a channel are as elliptic.
 
     Parameters
     ----------
@@ -34,14 +34,9 @@ def shows_nuclei(channel: NDArray[Any]) -> bool:
 
     Returns
     -------
-    bool
-        Also False if there are too few objects to tell.
+    float or None
+        None if the objects are no nuclei, or are too few to tell.
     """
-    return area_of_nuclei(channel) is not None
-
-
-def area_of_nuclei(channel: NDArray[Any]) -> float | None:
-    """The median area of nuclei in pixels; None if `shows_nuclei` is False."""
     regions = nucleus_regions(_busiest(channel))
     whole = np.ones(int(regions.max()) + 1, bool)
     whole[0] = False

@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from cellcutter_core.images.guesses.unimaged_gaps import filled_gaps
 from cellcutter_core.images.local_contrast import (
     LINEAR_BELOW,
     Floats,
@@ -28,7 +27,9 @@ from cellcutter_core.images.local_contrast import (
     blurred,
     compressed,
     noise_level,
+    weighted_median,
 )
+from cellcutter_core.images.scaling import imaged_plane
 from cellcutter_core.label_image import compact
 from cellcutter_core.markers.joining import join_pieces
 from cellcutter_core.markers.region_outlines import (
@@ -36,7 +37,6 @@ from cellcutter_core.markers.region_outlines import (
     rises,
     standing_out,
     tidied,
-    weighted_median,
 )
 
 # Lengths, in diameters of a nucleus.
@@ -174,36 +174,6 @@ def region_heights(
 def nucleus_plane(nucleus: ArrayLike) -> Floats:
     """`checked_plane` of a nucleus channel, without hot pixels, with background in its gaps."""
     return _without_hot_pixels(imaged_plane(nucleus, "nucleus"))
-
-
-def imaged_plane(image: ArrayLike, name: str) -> Floats:
-    """As `checked_plane`, with background in the gaps where nothing was imaged."""
-    return checked_plane(filled_gaps(_checked(image, name)), name)
-
-
-def checked_plane(image: ArrayLike, name: str) -> Floats:
-    """The image as float32 in [0, 1]. A ValueError says in one line why it cannot be used."""
-    plane = _checked(image, name).astype(np.float64)
-    low, high = plane.min(), plane.max()
-    return np.asarray((plane - low) / max(high - low, np.finfo(float).tiny), np.float32)
-
-
-def _checked(image: ArrayLike, name: str) -> NDArray[Any]:
-    plane = np.asarray(image)
-    if plane.ndim != 2 or plane.size == 0:
-        raise ValueError(
-            f"{name} has shape {plane.shape}, but one channel with axes (row, col) is needed; "
-            "pass one plane, image[..., channel]"
-        )
-    if plane.dtype.kind not in "buif":
-        raise ValueError(
-            f"{name} has dtype {plane.dtype}, but intensities are integers or floats; convert it"
-        )
-    if not np.isfinite(float(plane.max()) - float(plane.min())):
-        raise ValueError(
-            f"{name} holds NaN or infinite pixels; replace them, for example with numpy.nan_to_num"
-        )
-    return plane
 
 
 def blob_diameter(image: Floats, *, linear_below: float = LINEAR_BELOW) -> float:

@@ -5,14 +5,12 @@ These steps are shared by the searches for nuclei and for cells.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cellcutter_core.images.local_contrast import Labels, LocalContrast
-from cellcutter_core.label_image import along_border, compact
+from cellcutter_core.images.local_contrast import Labels, LocalContrast, weighted_median
+from cellcutter_core.label_image import along_border, at_edges, compact
 
 # The surroundings of a region, as a range of distances from its outline in diameters of a nucleus.
 RING = (0.08, 0.3)
@@ -27,6 +25,9 @@ NOISE_REACHES = 6.0
 
 # The most that an outline is moved outwards, in diameters.
 FARTHEST = 0.15
+
+NONE_FAINT = np.empty((2, 0))
+"""No regions that did not stand out, see `standing_out`."""
 
 
 def outlined(labels: Labels, contrast: LocalContrast) -> Labels:
@@ -51,29 +52,14 @@ def outlined(labels: Labels, contrast: LocalContrast) -> Labels:
     return np.where(inside & (nearest > 0), nearest, 0).astype(np.int32)
 
 
-@dataclass(frozen=True)
-class Faint:
-    """Regions that did not stand out: the logarithm of the rise of each, and its weight."""
-
-    log_rise: NDArray[np.float64]
-    weight: NDArray[np.float64]
-
-    @classmethod
-    def nothing(cls) -> Faint:
-        return cls(np.empty(0), np.empty(0))
-
-    def and_more(self, log_rise: NDArray[np.float64], weight: NDArray[np.float64]) -> Faint:
-        return Faint(np.append(self.log_rise, log_rise), np.append(self.weight, weight))
-
-
 def standing_out(
     labels: Labels,
     contrast: LocalContrast,
     *,
     smallest: float,
     between: tuple[float, float],
-    faint: Faint | None = None,
-) -> tuple[Labels, Faint]:
+    faint: NDArray[np.float64] = NONE_FAINT,
+) -> tuple[Labels, NDArray[np.float64]]:
     """Keep the regions that stand out from their surroundings as nuclei do.
 
     Haze, cytoplasm and debris differ from nuclei in brightness by far more than nuclei from each
@@ -89,17 +75,17 @@ def standing_out(
     between : (float, float)
         Lower and upper bound of the limit, as shares of the typical height above the surroundings.
         Half of all light is in regions above the typical height.
-    faint : Faint, optional
-        Regions that an earlier call dropped. They still count when the limit is searched.
+    faint : (2, F) float, optional
+        The logarithm of the rise, and the weight, of regions that an earlier call dropped. They
+        still count when the limit is searched.
 
     Returns
     -------
     labels : (H, W) int32
         Renumbered 1..N.
-    faint : Faint
-        All regions dropped so far.
+    faint : (2, F) float
+        The same of all regions dropped so far.
     """
-    faint = Faint.nothing() if faint is None else faint
     if not labels.any():
         return labels, faint
     rise, area = rises(labels, contrast)
@@ -129,8 +115,8 @@ def brighter_than_haze(
     clear: NDArray[np.bool_],
     *,
     between: tuple[float, float],
-    faint: Faint,
-) -> tuple[NDArray[np.bool_], Faint]:
+    faint: NDArray[np.float64] = NONE_FAINT,
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Which regions are above the limit that `standing_out` describes.
 
     Parameters
@@ -145,7 +131,7 @@ def brighter_than_haze(
     Returns
     -------
     kept : (N,) bool
-    faint : Faint
+    faint : (2, F) float
     """
     log_rise = np.log(rise)
     weight = np.sqrt(np.minimum(area, np.median(area[clear])))
@@ -154,17 +140,10 @@ def brighter_than_haze(
     limits = typical + np.linspace(float(lowest), float(highest), 60)
     crowd = sum(
         np.exp(-0.5 * ((limits[:, None] - where) / 0.25) ** 2) @ how_much
-        for where, how_much in ((log_rise, weight), (faint.log_rise, faint.weight))
+        for where, how_much in ((log_rise, weight), (faint[0], faint[1]))
     )
     kept = clear & (log_rise > limits[np.argmin(crowd)])
-    return kept, faint.and_more(log_rise[~kept], weight[~kept])
-
-
-def weighted_median(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
-    """The value below which half of the weight lies."""
-    order = np.argsort(values)
-    weight = np.cumsum(weights[order])
-    return float(values[order[min(np.searchsorted(weight, weight[-1] / 2), len(order) - 1)]])
+    return kept, np.hstack([faint, [log_rise[~kept], weight[~kept]]])
 
 
 def tidied(labels: Labels, radius: float) -> Labels:
@@ -184,11 +163,7 @@ def tidied(labels: Labels, radius: float) -> Labels:
     """
     width = int(np.ceil(radius)) + 2
     padded = np.pad(labels, width, mode="edge")
-    inner = padded > 0
-    for one, other in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
-        same = padded[one] == padded[other]
-        inner[one] &= same
-        inner[other] &= same
+    inner = (padded > 0) & ~at_edges(padded)
     # `inner` already lacks the outermost pixels of each region.
     core = ndimage.distance_transform_edt(inner) > max(radius - 1, 0)
     if not core.any():

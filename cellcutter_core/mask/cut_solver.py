@@ -33,7 +33,7 @@ import numpy.typing as npt
 from scipy import ndimage as ndi
 
 from cellcutter_core.images.blocks import blocks_of, pixels_of, rim_of, with_margin
-from cellcutter_core.images.parts import Region
+from cellcutter_core.images.reading.parts import Region
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]

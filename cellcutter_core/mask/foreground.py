@@ -19,17 +19,15 @@ The mask is `cellcutter_core.mask.graph_cut` of the result, with the settings th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from cellcutter_core.arguments import check_channels_last
 from cellcutter_core.config import MaskSettings
 from cellcutter_core.images.guesses.clipping import at_top
-from cellcutter_core.images.guesses.unimaged_gaps import filled_gaps
 from cellcutter_core.images.local_contrast import AFTER_SMOOTHING, Floats, blurred, noise_level
+from cellcutter_core.images.scaling import imaged_plane
 from cellcutter_core.label_image import along_border, check_labels
 from cellcutter_core.mask.background import (
     Kind,
@@ -40,6 +38,7 @@ from cellcutter_core.mask.background import (
     shading,
     stabilised,
 )
+from cellcutter_core.mask.graph_cut import cell_stack
 from cellcutter_core.mask.small_cells import SMALL, levels_of_small_cells, typical_width
 
 Bools = NDArray[np.bool_]
@@ -133,12 +132,7 @@ def find_foreground(
 
 
 def _channels(cell: ArrayLike, nucleus: ArrayLike | None) -> list[Floats]:
-    stack = np.asarray(cell)
-    if stack.ndim not in (2, 3) or stack.size == 0:
-        raise ValueError(f"cell has the shape {stack.shape}; allowed is (H, W) or (H, W, K)")
-    check_channels_last(stack, "cell")
-    stack = stack.reshape(*stack.shape[:2], -1)
-    channels = [stack[..., k] for k in range(stack.shape[2])]
+    channels = list(np.moveaxis(np.atleast_3d(cell_stack(cell)), -1, 0))
     if nucleus is not None:
         channels.append(np.asarray(nucleus))
         if channels[-1].shape != channels[0].shape:
@@ -146,19 +140,7 @@ def _channels(cell: ArrayLike, nucleus: ArrayLike | None) -> list[Floats]:
                 f"nucleus has the shape {channels[-1].shape} and cell {channels[0].shape}; give "
                 "one channel of the same pixels"
             )
-    return [_in_unit_range(channel) for channel in channels]
-
-
-def _in_unit_range(channel: NDArray[Any]) -> Floats:
-    if not (np.issubdtype(channel.dtype, np.number) or channel.dtype == bool) or np.iscomplexobj(
-        channel
-    ):
-        raise ValueError(f"cell holds {channel.dtype}; allowed are integers and floats")
-    if not np.isfinite(channel).all():
-        raise ValueError("cell has pixels that are NaN or infinite; replace them first")
-    pixels = filled_gaps(channel).astype(np.float64)
-    pixels -= pixels.min()
-    return (pixels / max(float(pixels.max()), np.finfo(float).tiny)).astype(np.float32)
+    return [imaged_plane(channel, "cell") for channel in channels]
 
 
 def _cleaned(channel: Floats) -> Floats:

@@ -132,24 +132,23 @@ def scaled_image(
     return np.asarray(np.clip((pixels - low) / (high - low), 0, 1))
 
 
-def one_channel(cell: ArrayLike, settings: MaskSettings) -> NDArray[Any]:
-    """(H, W): the channel, or the brightest of several at each pixel, each scaled to [0, 1]."""
-    stack = _stack(cell)
-    if stack.ndim == 3 and stack.shape[2] > 1:
-        return np.asarray(np.max(scaled_channels(stack, settings.scaling), axis=0))
-    return imaged(stack.reshape(stack.shape[:2]))
+def scaled_cell(
+    cell: ArrayLike, settings: MaskSettings, normalisation: Normalisation | None = None
+) -> NDArray[np.float64]:
+    """(H, W): the brightest channel at each pixel, each scaled to [0, 1].
 
-
-def scaled_channels(
-    cell: ArrayLike, scaling: str, normalisation: Normalisation | None = None
-) -> list[NDArray[np.float64]]:
-    """Each channel of `cell` scaled to [0, 1], by a normalisation or else by itself."""
-    channels = [imaged(one) for one in np.moveaxis(np.atleast_3d(_stack(cell)), -1, 0)]
+    A channel is scaled by a normalisation or else by itself. The result is not scaled again, so a
+    part of an image gets the same values as the whole.
+    """
+    channels = [imaged(one) for one in np.moveaxis(np.atleast_3d(cell_stack(cell)), -1, 0)]
+    scaling = settings.scaling
     limits = [None] * len(channels) if normalisation is None else normalisation.limits(scaling)
-    return [scaled_image(c, scaling, ends) for c, ends in zip(channels, limits, strict=True)]
+    scaled = [scaled_image(c, scaling, ends) for c, ends in zip(channels, limits, strict=True)]
+    return np.asarray(np.max(scaled, axis=0))
 
 
-def _stack(cell: ArrayLike) -> NDArray[Any]:
+def cell_stack(cell: ArrayLike) -> NDArray[Any]:
+    """Cell channels as an array (H, W) or (H, W, K); a ValueError if it cannot be that."""
     stack = np.asarray(cell)
     if stack.ndim not in (2, 3) or stack.size == 0:
         raise ValueError(f"cell has the shape {stack.shape}; allowed is (H, W) or (H, W, K)")
@@ -158,8 +157,8 @@ def _stack(cell: ArrayLike) -> NDArray[Any]:
 
 
 def arguments_of(settings: MaskSettings) -> Mapping[str, Any]:
-    """The arguments of `graph_cut` that settings stand for."""
-    return settings.model_dump(include={"prior", "max_weight", "sigma", "scaling"})
+    """The arguments of `cut` that settings stand for."""
+    return settings.model_dump(include={"prior", "max_weight", "sigma"})
 
 
 def noise_of(scaled: NDArray[np.float64]) -> float:

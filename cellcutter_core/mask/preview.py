@@ -12,13 +12,13 @@ from skimage.measure import label
 from cellcutter_core.config import MaskSettings
 from cellcutter_core.mask.cut_solver import cut_of_pieces
 from cellcutter_core.mask.graph_cut import (
+    arguments_of,
     cut,
     cut_problem,
     from_log_odds,
     log_odds,
     noise_of,
-    one_channel,
-    scaled_image,
+    scaled_cell,
 )
 
 # The sizes that an image is reduced to. A graph cut of the first takes 0.1 s, or 0.3 s where masks
@@ -58,8 +58,7 @@ def preview_mask(
     -------
     (H, W) bool
     """
-    scaled = scaled_image(one_channel(cell, settings), settings.scaling)
-    values = settings.model_dump(include={"prior", "max_weight", "sigma"})
+    scaled, values = scaled_cell(cell, settings), arguments_of(settings)
     n_pixels = ROUGH_PIXELS if rough else PREVIEW_PIXELS
     side = min(math.ceil(math.sqrt(scaled.size / n_pixels)), *scaled.shape)
     if side == 1:

@@ -6,14 +6,12 @@ cells of an image would then run far outside of most of them.
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from cellcutter_core.images.guesses.clipping import Pieces
-from cellcutter_core.images.local_contrast import Floats, blurred
+from cellcutter_core.images.local_contrast import Floats, blurred, weighted_median
 
 Bools = NDArray[np.bool_]
 
@@ -42,10 +40,8 @@ def typical_width(above: Bools) -> float:
     ids = np.arange(1, n + 1)
     deepest = np.asarray(ndimage.maximum(depth, pieces, ids))
     area = np.bincount(pieces.ravel(), minlength=n + 1)[1:]
-    order = np.argsort(deepest)
-    half = np.searchsorted(np.cumsum(area[order]), area.sum() / 2)
     # In a disc of diameter d, the deepest pixel is d / 2 away from the next pixel outside.
-    return float(2 * deepest[order[min(half, n - 1)]])
+    return 2 * weighted_median(deepest, area.astype(np.float64))
 
 
 def diameter_of_small_cells(mask: Bools) -> float | None:
@@ -103,12 +99,15 @@ def levels_of_small_cells(
     seeds, n = ndimage.label(peaks, np.ones((3, 3)))
     cells = watershed(-smooth, seeds, mask=above)
     base = float(np.median(brightness[~above]))
-    order = np.argsort(cells, axis=None, kind="stable")
-    ends = np.searchsorted(cells.ravel()[order], np.arange(1, n + 2))
-    values = brightness.ravel()[order]
     half = np.full(n + 1, level, np.float32)
-    for number, (start, end) in enumerate(pairwise(ends.tolist()), 1):
-        if end > start:
-            peak = float(np.percentile(values[start:end], TYPICAL_PEAK))
-            half[number] = max(level, base + (peak - base) / 2)
+    if n:
+        peak = ndimage.labeled_comprehension(
+            brightness,
+            cells,
+            np.arange(1, n + 1),
+            lambda values: np.percentile(values, TYPICAL_PEAK),
+            float,
+            base,
+        )
+        half[1:] = np.maximum(level, base + (peak - base) / 2)
     return np.asarray(half[cells], np.float32)

@@ -11,8 +11,7 @@ from cellcutter_core.mask.graph_cut import (
     from_log_odds,
     log_odds,
     noise_of,
-    one_channel,
-    scaled_image,
+    scaled_cell,
 )
 
 
@@ -35,7 +34,7 @@ def prior_steps(cell: ArrayLike, settings: MaskSettings, n_steps: int = 61) -> t
         about 1 % of the pixels cell, the last about 99 %. Fewer than `n_steps` if some are equal
         after rounding.
     """
-    scaled = scaled_image(one_channel(cell, settings), settings.scaling)
+    scaled = scaled_cell(cell, settings)
     levels = np.clip(np.quantile(scaled, (0.99, 0.01)), 1e-4, 1 - 1e-4)
     lowest, highest = (log_odds(1 - level) for level in levels)
     found = (from_log_odds(odds) for odds in np.linspace(lowest, highest, n_steps))
@@ -69,7 +68,7 @@ def suited_settings(
     MaskSettings
         Not automatic.
     """
-    scaled = scaled_image(one_channel(cell, settings), settings.scaling)
+    scaled = scaled_cell(cell, settings)
     priors = prior_steps(cell, settings)
     if wanted is None:
         wanted = scaled > threshold_otsu(scaled)

@@ -19,7 +19,7 @@ from cellcutter_core.images.file_sets.channel_names import ChannelNames
 from cellcutter_core.images.file_sets.given_files import of_scene
 from cellcutter_core.images.image import Image
 from cellcutter_core.images.pixel_size import height_and_width, of_sides
-from cellcutter_core.images.readers import n_images
+from cellcutter_core.images.reading.readers import n_images
 from cellcutter_core.pipeline import prepare
 from cellcutter_core.training.datasets import make_dataset
 from cellcutter_core.training.image_inputs import check_seen

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cellcutter_core.images.blocks import blocks_of, pixels_of, rim_of
-from cellcutter_core.images.parts import Region
+from cellcutter_core.images.reading.parts import Region
 from cellcutter_core.shortest_paths.cost_map import CostMap
 
 # Side in pixels of the smallest blocks in which paths are searched.

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cellcutter_core.label_image import distance_inside
 from cellcutter_core.simulation.optics import micrograph
-from cellcutter_core.simulation.shapes import Floats, Labels, distance_inside, smooth_noise
+from cellcutter_core.simulation.shapes import Floats, Labels, smooth_noise
 from cellcutter_core.simulation.stains import Stain, light_of, seen_through
 from cellcutter_core.simulation.tissue import Growth, Tissue, grow_tissue
 

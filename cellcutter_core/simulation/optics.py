@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cellcutter_core.simulation.shapes import Bools, Floats, distance_inside, smooth_noise
+from cellcutter_core.label_image import distance_inside
+from cellcutter_core.simulation.shapes import Bools, Floats, smooth_noise
 from cellcutter_core.simulation.tissue import Tissue
 
 MARGIN = 6  # pixels around a cell that its light still reaches

@@ -36,17 +36,6 @@ def _b_spline(coefficients: Floats, at: Floats) -> Floats:
     return total
 
 
-def distance_inside(labels: Labels) -> Floats:
-    """Depth of each pixel inside its label: 1 next to another label or background, 0 outside."""
-    rim = np.zeros(labels.shape, bool)
-    across, along = labels[1:] != labels[:-1], labels[:, 1:] != labels[:, :-1]
-    rim[1:] |= across
-    rim[:-1] |= across
-    rim[:, 1:] |= along
-    rim[:, :-1] |= along
-    return np.where(labels > 0, 1 + ndimage.distance_transform_edt(~rim), 0)
-
-
 def largest_parts(labels: Labels) -> Labels:
     """Reduce every label to its largest 4-connected part."""
     labels = labels.copy()

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.segmentation import expand_labels
 
+from cellcutter_core.label_image import distance_inside
 from cellcutter_core.simulation.optics import phase_contrast, step
-from cellcutter_core.simulation.shapes import Bools, Floats, Labels, distance_inside, smooth_noise
+from cellcutter_core.simulation.shapes import Bools, Floats, Labels, smooth_noise
 from cellcutter_core.simulation.tissue import Tissue
 
 Stain = Literal["cytoplasm", "cortex", "membrane", "nuclei", "phase"]

@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from cellcutter_core.simulation.nuclei import place_nuclei
+from cellcutter_core.label_image import distance_inside
 from cellcutter_core.simulation.shapes import (
     Bools,
     Floats,
     Labels,
-    distance_inside,
     largest_parts,
     smooth_noise,
 )
@@ -143,14 +142,7 @@ def grow_tissue(
     seeds = _plant(shape, growth, rng=rng)
     cells, kept = _tidy(_spread(seeds, shape, growth, rng=rng))
     direction, rounded = seeds.direction[kept], seeds.rounded[kept]
-    nuclei = place_nuclei(
-        cells,
-        direction,
-        size=growth.nucleus,
-        radii=growth.nuclei_radii,
-        centred=growth.nuclei_centred,
-        rng=rng,
-    )
+    nuclei = _place_nuclei(cells, direction, growth, rng=rng)
     return Tissue(cells, nuclei, direction, rounded)
 
 
@@ -298,3 +290,53 @@ def _tidy(owner: Labels) -> tuple[Labels, NDArray[np.intp]]:
         keep[1 + depth[1:].argmax()] = True
     ids = np.where(keep, np.cumsum(keep), 0).astype(np.int32)
     return ids[owner], np.flatnonzero(keep) - 1
+
+
+def _place_nuclei(
+    cells: Labels, direction: Floats, growth: Growth, *, rng: np.random.Generator
+) -> Labels:
+    """Place one nucleus in each cell, mostly off its centre, so that some nuclei touch.
+
+    Nuclei are shifted along the long axis of their cell and stretched along it. Nucleus k is one
+    connected region inside cell k.
+    """
+    n = len(direction)
+    nuclei = np.zeros_like(cells)
+    inside = distance_inside(cells)
+    varied = np.exp(rng.normal(0, 0.17, n))
+    centred = rng.random(n) < growth.nuclei_centred
+    push = np.where(centred, rng.uniform(0, 0.1, n), rng.uniform(0.9, 1.05, n))
+    towards = direction + rng.normal(0, 0.6, n) + np.pi * rng.integers(0, 2, n)
+    stretch = np.exp(np.abs(rng.normal(0, 0.16, n)))
+    turn = direction + rng.normal(0, 0.4, n)
+    wobble = rng.normal(0, 0.05, (n, 2, 2))
+
+    for k, window in enumerate(ndimage.find_objects(cells)):
+        own = cells[window] == k + 1
+        depth = inside[window]
+        y, x = np.nonzero(own)
+        usual = growth.nucleus[0] * np.sqrt(len(y) / np.pi) + growth.nucleus[1]
+        radius = varied[k] * np.clip(usual, *growth.nuclei_radii)
+        # Places where it fits, if its rim may be flattened.
+        fits = depth[y, x] >= min(0.45 * radius + 1, depth.max() - 0.5)
+        heading = y * np.cos(towards[k]) + x * np.sin(towards[k])
+        sideways = x * np.cos(towards[k]) - y * np.sin(towards[k])
+        middle = heading.mean() + push[k] * (heading.max() - heading.mean())
+        middle = min(middle, heading.min() + 36)  # so that a 64-pixel crop around it holds the cell
+        cost = np.hypot(heading - middle, sideways - sideways.mean())
+        best = np.argmin(np.where(fits, cost, np.inf))
+
+        rows, cols = np.mgrid[: own.shape[0], : own.shape[1]]
+        dy, dx = rows - y[best], cols - x[best]
+        c, s = np.cos(turn[k]), np.sin(turn[k])
+        along, across = (c * dy + s * dx) / stretch[k], (c * dx - s * dy) * stretch[k]
+        angle = np.arctan2(across, along)
+        limit = 1 + sum(
+            w[0] * np.cos(m * angle) + w[1] * np.sin(m * angle)
+            for m, w in enumerate(wobble[k], start=2)
+        )
+        # Inside both its own outline and the cell, with the corners between these rounded off.
+        free = radius * limit - np.hypot(along, across) + 0.5
+        nucleus = own & (np.logaddexp(-free / 1.5, -(depth - 1.3) / 1.5) < 0)
+        nuclei[window][nucleus] = k + 1
+    return largest_parts(nuclei)

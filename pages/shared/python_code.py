@@ -16,7 +16,7 @@ from cellcutter_core.choices.sources import as_seen
 from cellcutter_core.config import PAPER, PRESETS, Config
 from cellcutter_core.images.file_sets.given_files import ImageFiles
 from cellcutter_core.images.image import Image
-from cellcutter_core.images.parts import Region
+from cellcutter_core.images.reading.parts import Region
 from cellcutter_core.images.regions import full_region
 from cellcutter_core.markers.finding import is_covered
 
@@ -73,10 +73,12 @@ def cells_code(data: str, choices: Choices, image: Image, *, edited: bool) -> st
     if edited:
         return _more(
             data,
-            ["from cellcutter_core.markers.finding import Nuclei, marker_points, read_markers"],
             [
-                'place = {"origin": image.origin, "whole_shape": image.whole_shape}',
-                f'regions = read_markers("{MARKERS_FILE}", image.shape, **place)',
+                "from cellcutter_core.markers.finding import Nuclei, marker_points",
+                "from cellcutter_core.markers.given_markers import read_markers",
+            ],
+            [
+                f'regions = read_markers("{MARKERS_FILE}", image)',
                 "nuclei = Nuclei(regions, marker_points(regions))",
                 _COUNT_MARKERS,
             ],

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from cellcutter_core.config import Config
-from cellcutter_core.images.parts import Region
+from cellcutter_core.images.reading.parts import Region
 from cellcutter_core.people.allowance import path_for
 from cellcutter_core.runs.names import changes_in_words
 from cellcutter_core.runs.other_images import Other

@@ -76,7 +76,7 @@ def _apply(way: str, path: Path, folder: Path) -> dict[str, float]:
     from cellcutter_core.apply.applying import Trained
     from cellcutter_core.apply.in_blocks import apply_in_blocks
     from cellcutter_core.export.formats.labels import write_labels
-    from cellcutter_core.images.contents import LIMIT_NAME
+    from cellcutter_core.images.reading.contents import LIMIT_NAME
     from cellcutter_core.large.large_image import LargeImage
     from cellcutter_core.runs.store import Run
 

@@ -29,21 +29,22 @@ ROOT = Path(__file__).resolve().parents[2]
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
 
-from small_files import SHAPE, bombs, picture_file, saved, tiff, whole_files  # noqa: E402
+from small_files import SHAPE, blank, bombs, picture_file, saved, tiff, whole_files  # noqa: E402
 
-from cellcutter_core.images.contents import Unreadable  # noqa: E402
 from cellcutter_core.images.image import Image, read_image, read_labels  # noqa: E402
+from cellcutter_core.images.reading.contents import Unreadable  # noqa: E402
 from cellcutter_core.markers.given_markers import read_markers  # noqa: E402
 
 MAX_BYTES = 1024**2
+"""The most memory of an image; the limit of the process that reads the cases."""
 MEMORY = 128 * 1024**2
 """What a case may add to the address space of the process, in bytes."""
 SECONDS = 20.0
 
 READERS: dict[str, Callable[..., Any]] = {
-    "image": lambda path, **plane: read_image(path, max_bytes=MAX_BYTES, **plane),
-    "labels": lambda path, **_: read_labels(path, max_bytes=MAX_BYTES),
-    "markers": lambda path, **_: read_markers(path, SHAPE, max_bytes=MAX_BYTES),
+    "image": lambda path, **plane: read_image(path, **plane),
+    "labels": lambda path, **_: read_labels(path),
+    "markers": lambda path, **_: read_markers(path, blank(SHAPE)),
 }
 
 
@@ -286,6 +287,7 @@ def campaign(seed: int, first: int, last: int) -> Iterator[tuple[int, str, float
 
 
 def main() -> None:
+    os.environ["CELLCUTTER_IMAGE_LIMIT"] = str(MAX_BYTES)
     seed, first, last = map(int, sys.argv[1:4])
     with Path(sys.argv[4]).open("w") as out:
         for line in outcomes(seed, first, last):

@@ -20,10 +20,16 @@ from roifile import ROI_TYPE, ImagejRoi
 
 from cellcutter_core.export.formats.geojson import geojson
 from cellcutter_core.export.formats.rois import roi_set
+from cellcutter_core.images.image import Image
 
 SHAPE = (20, 30)
 
 Files = dict[str, bytes]
+
+
+def blank(shape: tuple[int, int], **more: Any) -> Image:
+    """An image that shows nothing, for markers that are read from a file."""
+    return Image(np.zeros((*shape, 1), np.uint8), ("cell",), **more)
 
 
 # Whole files

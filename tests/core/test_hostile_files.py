@@ -22,13 +22,14 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from small_files import blank
 
 from cellcutter_core.choices.draft import Draft
 from cellcutter_core.choices.uploads import file_of, store_upload
 from cellcutter_core.config import Config, CropSettings, NetworkSettings, TrainingSettings
 from cellcutter_core.images.formats import zarr_stores
 from cellcutter_core.images.image import read_image, read_labels
-from cellcutter_core.images.readers import read_contents
+from cellcutter_core.images.reading.readers import read_contents
 from cellcutter_core.markers.given_markers import read_markers
 from cellcutter_core.network.unet import UNet
 from cellcutter_core.runs.deleted import delete_run, remove_run, restore_run
@@ -87,7 +88,7 @@ def test_nothing_pickled_is_opened_under_any_name(tmp_path: Path, name: str) -> 
         np.save(file, bomb, allow_pickle=True)
     else:
         file.write_bytes(pickle.dumps(Bomb(mark)))
-    for read in (read_image, read_labels, lambda path: read_markers(path, SHAPE)):
+    for read in (read_image, read_labels, lambda path: read_markers(path, blank(SHAPE))):
         with pytest.raises(ValueError, match=re.escape(name)):
             read(file)
     assert not mark.exists()
@@ -226,7 +227,7 @@ def test_no_archive_is_unpacked_to_the_disk(folder: Path, inside: str) -> None:
         archive.writestr(link, "/etc/passwd")
     file = file_of(store_upload("a.zip", content.read_bytes()))
     before = set(folder.parent.rglob("*"))
-    for read in (read_image, read_labels, lambda path: read_markers(path, SHAPE)):
+    for read in (read_image, read_labels, lambda path: read_markers(path, blank(SHAPE))):
         with pytest.raises(ValueError, match=r"a\.zip"):
             read(file)
     assert set(folder.parent.rglob("*")) == before

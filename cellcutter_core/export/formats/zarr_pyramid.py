@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellcutter_core.images.blocks import blocks_of, pixels_of
-from cellcutter_core.images.parts import Region
+from cellcutter_core.images.reading.parts import Region
 
 CHUNK = 512
 BLOCK = 5 * CHUNK

@@ -95,13 +95,35 @@ def in_same_roles(
     -------
     Image
         A role stays as it was guessed unless the image has all channels of it.
+
+    Raises
+    ------
+    ValueError
+        If one of the channels is constant.
     """
     if not roles:
         return image
     # A single file may hold all channels, with the same names as in the first image.
-    image = image.in_roles_of(roles, keep=keep)
+    image = _with_roles_of(image, roles, keep)
     if channels is None:
         return image
     cell = [channels.title_of(name) for name in roles["cell"]]
     by_title = {"cell": cell, "nucleus": channels.title_of(roles["nucleus"])}
-    return image.in_roles_of(by_title, keep=keep)
+    return _with_roles_of(image, by_title, keep)
+
+
+def _with_roles_of(image: Image, roles: Mapping[str, Any], keep: Iterable[str]) -> Image:
+    # Upper and lower case do not matter.
+    here = {name.lower(): name for name in image.channels}
+    chosen: dict[str, Any] = {}
+    if "cell" not in keep and all(name.lower() in here for name in roles["cell"]):
+        chosen["cell"] = [here[name.lower()] for name in roles["cell"]]
+    nucleus = roles["nucleus"]
+    if nucleus == "none" and "cell" in chosen:
+        # Its names show that it is an image of the same kind: use its nuclei in the same way.
+        chosen["nucleus"] = "none"
+    elif nucleus.lower() in here:
+        chosen["nucleus"] = here[nucleus.lower()]
+    if "nucleus" in keep:
+        chosen.pop("nucleus", None)
+    return image.with_roles(**chosen)

@@ -10,7 +10,6 @@ from typing import Literal
 
 import numpy as np
 
-from cellcutter_core.images.contents import TooLarge, check_size, memory_limit
 from cellcutter_core.images.file_sets.channel_names import stem_of
 from cellcutter_core.images.guesses.roles import (
     Which,
@@ -21,8 +20,10 @@ from cellcutter_core.images.guesses.roles import (
     varies,
 )
 from cellcutter_core.images.image import Image, read_image
-from cellcutter_core.images.parts import Plane, Region
 from cellcutter_core.images.pixel_size import PixelSize, are_same, format_pixel_size
+from cellcutter_core.images.reading.contents import TooLarge, check_size
+from cellcutter_core.images.reading.parts import Plane, Region
+from cellcutter_core.limits import limits
 
 File = str | os.PathLike[str]
 
@@ -78,7 +79,7 @@ def read_channel_files(
     """
     if nucleus_file is not None and nucleus is not None:
         raise ValueError("nucleus and nucleus_file both say which channel shows nuclei; give one")
-    limit = memory_limit() if max_bytes is None else max_bytes
+    limit = limits().image if max_bytes is None else max_bytes
     images: list[Image] = []
     all_files = [*files, *([] if nucleus_file is None else [nucleus_file])]
     turned, section = (_for_each(said, files) for said in (inverted, stained))

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from cellcutter_core.images.file_sets.channel_names import ChannelNames
 from cellcutter_core.images.formats.zarr_recognition import is_zarr_folder
-from cellcutter_core.images.parts import Plane
-from cellcutter_core.images.readers import is_image_file, n_images
+from cellcutter_core.images.reading.parts import Plane
+from cellcutter_core.images.reading.readers import is_image_file, n_images
 
 ImageFiles = Path | tuple[Path, ...]
 """The file of an image, or the files of its channels."""

@@ -1,7 +1,7 @@
 """Reads points and areas from GeoJSON (RFC 7946) as QuPath and other programs write it.
 
 Coordinates are x, y in pixels from the upper left corner of the whole image, along the edges of
-pixels. Messages here lack the file's name, as in `cellcutter_core.images.contents`.
+pixels. Messages here lack the file's name, as in `cellcutter_core.images.reading.contents`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellcutter_core.images.contents import Unreadable
-from cellcutter_core.images.drawn_shapes import Drawn, Ring
+from cellcutter_core.images.reading.contents import Unreadable
+from cellcutter_core.images.reading.drawn_shapes import Drawn, Ring
 
 LARGEST_FILE = 128 * 1024**2
 FARTHEST = 1e6
@@ -68,21 +68,18 @@ def read_geojson(file: Path, *, nuclei: bool = False) -> Drawn:
             f"begins like GeoJSON, but is damaged ({str(error)[:80]}); save it again"
         ) from None
     try:
-        shapes = list(_shapes(content, {}, nuclei))
-    except (
-        KeyError,
-        TypeError,
-        AttributeError,
-        ValueError,
-        RecursionError,
-        OverflowError,
-    ) as error:
-        if isinstance(error, Unreadable):
-            raise
+        return _drawn(content, nuclei)
+    except Unreadable:
+        raise
+    except Exception as error:  # Nothing in it needs to be as it should, so it fails in many ways.
         raise Unreadable(
             f"is JSON, but not GeoJSON of points or areas ({type(error).__name__}: "
             f"{str(error)[:80]}); export GeoJSON, as QuPath does"
         ) from None
+
+
+def _drawn(content: Any, nuclei: bool) -> Drawn:
+    shapes = list(_shapes(content, {}, nuclei))
     kinds = {kind for _, _, _, kind in shapes}
     ignored = ""
     if "annotation" in kinds and kinds & set(CELLS):

@@ -16,12 +16,18 @@ from typing import Any
 import h5py
 import numpy as np
 
-from cellcutter_core.images.axes import MAX_CHANNELS, channel_axis, to_channels_last
-from cellcutter_core.images.contents import Array, Contents, Unreadable, check_header, check_size
 from cellcutter_core.images.formats.numpy_files import SMALLEST_IMAGE
 from cellcutter_core.images.formats.zip_archives import LARGEST_RATIO
-from cellcutter_core.images.parts import MOST_LISTED, Listed, Part, Stored
 from cellcutter_core.images.pixel_size import PixelSize, of_sides
+from cellcutter_core.images.reading.axes import MAX_CHANNELS, channel_axis
+from cellcutter_core.images.reading.contents import (
+    Array,
+    Contents,
+    Unreadable,
+    check_header,
+    check_size,
+)
+from cellcutter_core.images.reading.parts import MOST_LISTED, Listed, Part, Stored, spans_and_chunks
 
 MOST_OBJECTS = 10_000
 """Most groups and data sets of a file that are looked at."""
@@ -56,23 +62,15 @@ def read_hdf5(path: Path, part: Part, max_bytes: int, *, of_labels: bool = False
             part = Part(part.z, part.t, part.scene.strip("/"), part.region, part.reduced_to)
         dataset, axes = part.choose(images, most_named=MOST_LISTED)
         _check(dataset, max_bytes)
-        stored = Stored(
-            dataset.shape,
-            axes,
-            dataset.dtype,
-            lambda index: _read(dataset, index, max_bytes),
-        )
-        for n in range(len(axes) - 1, -1, -1):
-            if axes[n] == UNKNOWN and stored.shape[n] == 1:
-                stored = stored.drop(n)
-        stored = _named(stored, part)
-        pixels = to_channels_last(*part.read(stored, max_bytes=max_bytes))
-        return Contents(
-            pixels,
-            pixel_size=_pixel_size(dataset),
-            full_shape=part.full_shape(stored.shape, stored.axes),
-            whole_shape=part.whole_shape(stored.shape, stored.axes),
-        )
+
+        def read(index: tuple[int | slice, ...]) -> Array:
+            _check_chunks(dataset, index, max_bytes)
+            return np.asarray(dataset[index])
+
+        stored = Stored(dataset.shape, axes, dataset.dtype, read).without(UNKNOWN)
+        found = part.contents(_named(stored, part), max_bytes=max_bytes)
+        found.pixel_size = _pixel_size(dataset)
+        return found
 
 
 UNKNOWN = "Q"
@@ -86,7 +84,8 @@ def _images(file: Any) -> list[Listed[tuple[Any, str]]]:
     def look(name: str, item: Any) -> bool | None:
         nonlocal n_seen
         n_seen += 1
-        if isinstance(item, h5py.Dataset) and item.shape is not None and _is_numbers(item.dtype):
+        is_array = isinstance(item, h5py.Dataset) and item.shape is not None
+        if is_array and item.dtype.kind in "biuf" and item.dtype.itemsize <= 8:
             axes = _axes(item)
             lengths = [n for n in item.shape if n > 1]
             if "Y" in axes and "X" in axes:
@@ -103,10 +102,6 @@ def _images(file: Any) -> list[Listed[tuple[Any, str]]]:
     # This visits each object once, and none in another file.
     file.visititems(look)
     return found
-
-
-def _is_numbers(dtype: np.dtype[Any]) -> bool:
-    return dtype.kind in "biuf" and dtype.itemsize <= 8
 
 
 def _plane(lengths: list[int]) -> tuple[int, int]:
@@ -176,11 +171,6 @@ def _check(dataset: Any, max_bytes: int) -> None:
         )
 
 
-def _read(dataset: Any, index: tuple[int | slice, ...], max_bytes: int) -> Array:
-    _check_chunks(dataset, index, max_bytes)
-    return np.asarray(dataset[index])
-
-
 def _check_chunks(dataset: Any, index: tuple[int | slice, ...], max_bytes: int) -> None:
     """Refuse a chunk that unpacks to more than its stated size, before h5py uses the memory."""
     if dataset.chunks is None:
@@ -190,10 +180,7 @@ def _check_chunks(dataset: Any, index: tuple[int | slice, ...], max_bytes: int) 
     if DEFLATE not in filters:
         return
     size = math.prod(dataset.chunks) * dataset.dtype.itemsize
-    touched = [
-        range(part.start // chunk, (part.stop - 1) // chunk + 1)
-        for part, chunk in zip(_ranges(dataset.shape, index), dataset.chunks, strict=True)
-    ]
+    _, touched = spans_and_chunks(dataset.shape, index, dataset.chunks)
     for at in np.ndindex(*map(len, touched)):
         place = tuple(
             span[n] * chunk for span, n, chunk in zip(touched, at, dataset.chunks, strict=True)
@@ -207,17 +194,6 @@ def _check_chunks(dataset: Any, index: tuple[int | slice, ...], max_bytes: int) 
         unpacked = zlib.decompressobj().decompress(packed, size + 65)
         if len(unpacked) > size + 64:
             raise Unreadable("has a damaged chunk, which is larger than it says; save it again")
-
-
-def _ranges(shape: tuple[int, ...], index: tuple[int | slice, ...]) -> list[range]:
-    ranges = []
-    for length, at in zip(shape, index, strict=True):
-        if isinstance(at, slice):
-            start, stop, _ = at.indices(length)
-        else:
-            start, stop = at, at + 1
-        ranges.append(range(start, max(stop, start + 1)))
-    return ranges
 
 
 def _pixel_size(dataset: Any) -> PixelSize | None:

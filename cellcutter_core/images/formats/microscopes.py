@@ -14,15 +14,20 @@ import importlib
 import math
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cellcutter_core.images.axes import to_channels_last
-from cellcutter_core.images.contents import Array, Contents, Unreadable, check_header, check_size
-from cellcutter_core.images.parts import (
+from cellcutter_core.images.pixel_size import PixelSize, of_sides
+from cellcutter_core.images.reading.contents import (
+    Array,
+    Contents,
+    Unreadable,
+    check_header,
+    check_size,
+)
+from cellcutter_core.images.reading.parts import (
     Listed,
     Part,
     Stored,
@@ -30,23 +35,6 @@ from cellcutter_core.images.parts import (
     of_frames,
     spans_of,
 )
-from cellcutter_core.images.pixel_size import PixelSize, of_sides
-
-
-@dataclass(frozen=True)
-class Found:
-    """One image of a file, not read yet.
-
-    Attributes
-    ----------
-    stored : the image, to be read in parts
-    names : names of the channels, if there are any
-    pixel_size : µm per pixel, if known
-    """
-
-    stored: Stored
-    names: tuple[str, ...] | None = None
-    pixel_size: PixelSize | None = None
 
 
 def read_microscope(path: Path, part: Part, max_bytes: int, *, kind: str) -> Contents:
@@ -103,7 +91,7 @@ def _nd2(nd2: Any, path: Path, part: Part, max_bytes: int) -> Contents:
         stored = _frames(file, part, max_bytes)
         if "P" in stored.axes:
             stored = stored.at("P", scene)
-        return _plane(Found(stored, names, size), part, max_bytes)
+        return _plane(stored, part, max_bytes, names=names, pixel_size=size)
 
 
 def _frames(file: Any, part: Part, max_bytes: int) -> Stored:
@@ -146,7 +134,8 @@ def _czi(czifile: Any, path: Path, part: Part, max_bytes: int) -> Contents:
         names = None
         with contextlib.suppress(Exception):
             names = tuple(map(str, image.channels))
-        return _plane(Found(_tiles(image), names, _pixel_size(image)), part, max_bytes)
+        size = _pixel_size(image)
+        return _plane(_tiles(image), part, max_bytes, names=names, pixel_size=size)
 
 
 def _tiles(image: Any) -> Stored:
@@ -179,7 +168,7 @@ def _lif(liffile: Any, path: Path, part: Part, max_bytes: int) -> Contents:
     with liffile.LifFile(path) as file:
         image = _scene([(image.name, image) for image in file.images], part)
         stored = _mapped(image) or _whole(image, part, max_bytes)
-        return _plane(Found(stored, None, _pixel_size(image)), part, max_bytes)
+        return _plane(stored, part, max_bytes, pixel_size=_pixel_size(image))
 
 
 def _mapped(image: Any) -> Stored | None:
@@ -245,16 +234,19 @@ def _whole(image: Any, part: Part, max_bytes: int) -> Stored:
     return in_memory(np.asarray(image.asarray()), axes)
 
 
-def _plane(found: Found, part: Part, max_bytes: int) -> Contents:
-    stored = found.stored
-    array, axes = part.read(stored, max_bytes=max_bytes)
-    pixels = to_channels_last(array, axes)
-    named = found.names is not None and len(found.names) == pixels.shape[2]
-    return Contents(
-        pixels,
-        channels=found.names if named else None,
-        colour=not named and "S" in axes and pixels.shape[2] == 3,
-        pixel_size=found.pixel_size,
-        full_shape=part.full_shape(stored.shape, stored.axes),
-        whole_shape=part.whole_shape(stored.shape, stored.axes),
-    )
+def _plane(
+    stored: Stored,
+    part: Part,
+    max_bytes: int,
+    *,
+    names: tuple[str, ...] | None = None,
+    pixel_size: PixelSize | None = None,
+) -> Contents:
+    found = part.contents(stored, max_bytes=max_bytes)
+    n_channels = found.pixels.shape[2]
+    if names is not None and len(names) == n_channels:
+        found.channels = names
+    else:
+        found.colour = "S" in stored.axes and n_channels == 3
+    found.pixel_size = pixel_size
+    return found

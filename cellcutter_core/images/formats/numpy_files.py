@@ -16,15 +16,20 @@ from typing import IO, Any
 
 import numpy as np
 
-from cellcutter_core.images.axes import (
+from cellcutter_core.images.formats.zip_archives import open_archive
+from cellcutter_core.images.reading.axes import (
     channel_axis,
     channels_last,
-    to_channels_last,
     without_idle_axes,
 )
-from cellcutter_core.images.contents import Array, Contents, Unreadable, check_header, check_size
-from cellcutter_core.images.formats.zip_archives import open_archive
-from cellcutter_core.images.parts import Part, Stored
+from cellcutter_core.images.reading.contents import (
+    Array,
+    Contents,
+    Unreadable,
+    check_header,
+    check_size,
+)
+from cellcutter_core.images.reading.parts import Part, Stored
 
 Header = tuple[tuple[int, ...], np.dtype[Any]]
 
@@ -54,30 +59,19 @@ def read_npy(path: Path, part: Part, max_bytes: int) -> Contents:
     with path.open("rb") as file:
         header = read_header(file)
         start = file.read(SEEN_OF_OBJECTS) if header[1].hasobject else b""
-    if path.name.endswith("_seg.npy") or b"outlines" in start or b"masks" in start:
-        _refuse_cellpose(path, header)
-    check_header(*header)
-    part.which_scene()
-    stored = Stored(header[0], "", header[1], lambda index: _of_npy(path, index)).without_idle()
-    axes = {None: "YX", 0: "CYX", 2: "YXC"}[channel_axis(stored.shape)]
-    stored = dataclasses.replace(stored, axes=axes)
-    array, axes = part.read(stored, max_bytes=max_bytes)
-    return Contents(
-        to_channels_last(array, axes),
-        full_shape=part.full_shape(stored.shape, stored.axes),
-        whole_shape=part.whole_shape(stored.shape, stored.axes),
-    )
-
-
-def _refuse_cellpose(path: Path, header: Header) -> None:
-    """Refuse a file of Cellpose, and say how to save its masks so that they can be read."""
-    if header[1].hasobject:
+    of_cellpose = path.name.endswith("_seg.npy") or b"outlines" in start or b"masks" in start
+    if of_cellpose and header[1].hasobject:
         raise Unreadable(
             "is Cellpose's own format: pickled Python objects, which can run any code when opened "
             "and are never read; save its masks as PNG or TIFF (in Cellpose File, Save "
             "masks as PNG/tif), or in Python: tifffile.imwrite('masks.tif', "
             f"numpy.load({path.name!r}, allow_pickle=True).item()['masks'])"
         )
+    check_header(*header)
+    part.which_scene()
+    stored = Stored(header[0], "", header[1], lambda index: _of_npy(path, index)).without_idle()
+    axes = {None: "YX", 0: "CYX", 2: "YXC"}[channel_axis(stored.shape)]
+    return part.contents(dataclasses.replace(stored, axes=axes), max_bytes=max_bytes)
 
 
 def _of_npy(path: Path, index: tuple[int | slice, ...]) -> Array:

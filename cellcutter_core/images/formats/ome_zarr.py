@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cellcutter_core.images.axes import to_channels_last
-from cellcutter_core.images.contents import Contents, Unreadable, check_header, check_size
 from cellcutter_core.images.formats.zarr_arrays import open_array, read_json
 from cellcutter_core.images.formats.zarr_stores import Store
-from cellcutter_core.images.parts import Part, Stored
 from cellcutter_core.images.pixel_size import PixelSize, of_sides
-from cellcutter_core.images.units import in_micrometres
+from cellcutter_core.images.reading.contents import Contents, Unreadable, check_header, check_size
+from cellcutter_core.images.reading.parts import Part, Stored
+from cellcutter_core.images.reading.units import in_micrometres
 
 # The axes in versions that do not name them.
 OLD_AXES = "TCZYX"
@@ -61,17 +60,12 @@ def read_ome_zarr(store: Store, part: Part, max_bytes: int) -> Contents:
         advice="its chunks are read whole; save it with smaller ones",
     )
     stored = Stored(array.shape, axes, array.dtype, array.read)
-    pixels = to_channels_last(*part.read(stored, max_bytes=max_bytes))
+    found = part.contents(stored, max_bytes=max_bytes, full=full)
+    found.pixel_size = pixel_size
     names = _names(about.get("omero"))
-    if names is not None and len(names) != pixels.shape[2]:
-        names = None
-    return Contents(
-        pixels,
-        channels=names,
-        pixel_size=pixel_size,
-        full_shape=part.full_shape(full, axes),
-        whole_shape=part.whole_shape(full, axes),
-    )
+    if names is not None and len(names) == found.pixels.shape[2]:
+        found.channels = names
+    return found
 
 
 def _attributes(store: Store) -> Mapping[str, Any]:

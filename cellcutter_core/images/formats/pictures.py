@@ -23,17 +23,16 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from cellcutter_core.images.axes import to_channels_last
-from cellcutter_core.images.contents import (
+from cellcutter_core.images.guesses.label_images import refuse_labels
+from cellcutter_core.images.pixel_size import LARGEST_OF_RESOLUTION, PixelSize, of_sides
+from cellcutter_core.images.reading.contents import (
     Array,
     Contents,
     Unreadable,
     check_size,
     region_that_fits,
 )
-from cellcutter_core.images.guesses.label_images import refuse_labels
-from cellcutter_core.images.parts import Part, Stored, of_frames
-from cellcutter_core.images.pixel_size import LARGEST_OF_RESOLUTION, PixelSize, of_sides
+from cellcutter_core.images.reading.parts import Part, Stored, in_memory, of_frames
 
 # Pillow's modes of gray values, and their data types. Pillow before 11.3 uses "I" for a gray PNG of
 # 16 bits.
@@ -55,21 +54,8 @@ PILLOW: dict[str, Callable[[IO[bytes]], ImageFile.ImageFile]] = {
     "webp": WebPImagePlugin.WebPImageFile,
 }
 
-KINDS = (*PILLOW, "jpeg2000")
-
 ORIENTATION = 0x0112
-"""The tag of Exif and TIFF for the orientation of a picture."""
-
-TURNED: dict[int, Callable[[Array], Array]] = {
-    2: lambda pixels: pixels[:, ::-1],
-    3: lambda pixels: pixels[::-1, ::-1],
-    4: lambda pixels: pixels[::-1],
-    5: lambda pixels: pixels.swapaxes(0, 1),
-    6: lambda pixels: pixels[::-1].swapaxes(0, 1),
-    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
-    8: lambda pixels: pixels[:, ::-1].swapaxes(0, 1),
-}
-"""For each value of the tag: turns (H, W, C) pixels as they should be shown; 1 needs no change."""
+"""The tag of Exif and TIFF for the orientation of a picture; 1 is as it is."""
 
 MOST_BOXES = 10_000
 
@@ -96,7 +82,7 @@ def read_picture(
     path : Path
     part : Part
     max_bytes : int
-    kind : one of `KINDS`
+    kind : a key of `PILLOW`, or "jpeg2000"
     as_stored : bool
         Whether the numbers are labels.
 
@@ -114,7 +100,7 @@ def read_picture(
             )
         file.seek(0)
         if kind == "jpeg2000":
-            return _with_one_plane(_jpeg2000(path, max_bytes), part)
+            return part.in_whole(_jpeg2000(path, max_bytes))
         if kind == "png":
             # Pillow checks the checksums of pixels only in `verify`, after which the object can't
             # be used any more.
@@ -129,16 +115,7 @@ def read_picture(
         check_picture(picture, max_bytes)
         if getattr(picture, "n_frames", 1) > 1:
             return _of_frames(picture, part, max_bytes)
-        return _with_one_plane(_contents(picture, path, as_stored), part)
-
-
-def _with_one_plane(contents: Contents, part: Part) -> Contents:
-    """Contents read as a whole, after checking that they hold the requested part."""
-    part.which_scene()
-    part.check_plane(contents.pixels.shape, "YXC")
-    part.inside(*contents.pixels.shape[:2])
-    contents.whole = True
-    return contents
+        return part.in_whole(_contents(picture, path, as_stored))
 
 
 def check_picture(picture: ImageFile.ImageFile, max_bytes: int) -> None:
@@ -183,12 +160,13 @@ def _contents(picture: ImageFile.ImageFile, path: Path, as_stored: bool) -> Cont
             refuse_labels(np.array(picture)[..., None])
         pixels, colour = np.array(picture.convert("RGB")), True
     orientation = _orientation(picture)
-    turned = TURNED.get(orientation)
+    if orientation != 1:
+        pixels = in_memory(pixels, "YXC").turned(orientation).read((slice(None),) * 3)
     size = _pixel_size(picture)
     if isinstance(size, tuple) and orientation >= 5:
         size = size[::-1]
     return Contents(
-        turned(pixels) if turned else pixels,
+        pixels,
         colour=colour,
         pixel_size=size,
         size_notes=() if size is None else (FROM_RESOLUTION,),
@@ -239,13 +217,9 @@ def _of_frames(picture: Any, part: Part, max_bytes: int) -> Contents:
         return of_frames(shape, index, frame, lead=1)
 
     stored = Stored(shape, f"{axis}YXC", np.dtype(np.uint8), read)
-    pixels = to_channels_last(*part.read(stored, max_bytes=max_bytes))
-    return Contents(
-        pixels,
-        colour=True,
-        full_shape=part.full_shape(shape, stored.axes),
-        whole_shape=part.whole_shape(shape, stored.axes),
-    )
+    found = part.contents(stored, max_bytes=max_bytes)
+    found.colour = True
+    return found
 
 
 def _shape_of_webp(start: bytes) -> tuple[int, int]:

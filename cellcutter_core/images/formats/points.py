@@ -1,7 +1,7 @@
 """Reads lists of points from text and .npy files.
 
 A text is read line by line, because the file may be large although a list of points is small.
-Messages here lack the file's name, as in `cellcutter_core.images.contents`.
+Messages here lack the file's name, as in `cellcutter_core.images.reading.contents`.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import math
 import warnings
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cellcutter_core.images.contents import Unreadable
 from cellcutter_core.images.formats.numpy_files import read_header
-from cellcutter_core.images.planes import UNNAMED, Planes
+from cellcutter_core.images.reading.contents import Unreadable
+from cellcutter_core.images.reading.drawn_shapes import UNNAMED, Drawn
+from cellcutter_core.limits import limits
 
 # Names of the columns of coordinates, here and in programs that write lists of points.
 ROW_NAMES = ("row", "r", "y", "ym")
@@ -48,22 +48,7 @@ MOST_PLANES = 2
 """A point has at most this many coordinates before row and column: t and z."""
 
 
-@dataclass(frozen=True)
-class PointList:
-    """Points of a file.
-
-    Attributes
-    ----------
-    points : (N, 2) array
-        (row, col).
-    planes : see `cellcutter_core.images.planes`
-    """
-
-    points: NDArray[Any]
-    planes: Planes = ()
-
-
-def numpy_points(file: Path, shape: tuple[int, int], *, max_bytes: int) -> PointList | None:
+def numpy_points(file: Path, shape: tuple[int, int]) -> Drawn | None:
     """The points in an .npy file, or None if it does not hold a list of points.
 
     A list of points has the columns row and column, and up to two before them, t and z. An array
@@ -78,30 +63,26 @@ def numpy_points(file: Path, shape: tuple[int, int], *, max_bytes: int) -> Point
     except Exception:
         # Reading a header can fail in many ways. The reader of images then gives the message.
         return None
-    fits = found.ndim == 2 and 2 <= found.shape[1] <= 2 + MOST_PLANES and found.nbytes <= max_bytes
-    if not fits or (found.shape == tuple(shape) and found.shape[1] > 2):
+    n_columns = found.shape[1] if found.ndim == 2 else 0
+    fits = 2 <= n_columns <= 2 + MOST_PLANES and found.nbytes <= limits().image
+    if not fits or (found.shape == tuple(shape) and n_columns > 2):
         return None
     array = np.array(found)
     if array.dtype.kind not in "iuf":
-        return PointList(array) if array.shape[1] == 2 else None
-    return _last_two(array)
+        return Drawn(array) if n_columns == 2 else None
+    planes = array[:, :-2].T.astype(np.float64)
+    return Drawn(array[:, -2:], of_points=[(UNNAMED, column) for column in planes])
 
 
-def _last_two(columns: NDArray[Any]) -> PointList:
-    """The last two columns are row and column, those before them give the plane."""
-    before = columns[:, :-2].T.astype(np.float64)
-    return PointList(columns[:, -2:], [(UNNAMED, column) for column in before])
-
-
-def text_points(file: Path) -> PointList:
+def text_points(file: Path) -> Drawn:
     """The points of a text file, one per line (see `read_markers` for the columns).
 
     Its encoding may be UTF-8, UTF-16 or cp1252, which older Windows programs use.
 
     Returns
     -------
-    PointList
-        Of float64; N can be 0.
+    Drawn
+        Points of float64; N can be 0.
 
     Raises
     ------
@@ -151,7 +132,7 @@ def _lines(opened: TextIO) -> Iterator[str]:
             yield line
 
 
-def _points(lines: Iterator[str]) -> PointList:
+def _points(lines: Iterator[str]) -> Drawn:
     first = next(lines, None)
     if first is None:
         raise Unreadable("is empty; give one (row, col) per line")
@@ -181,9 +162,9 @@ def _points(lines: Iterator[str]) -> PointList:
         # A point without a plane lies in all planes.
         numbers.extend(math.nan if number is None else number for number in found)
     table = np.array(numbers, np.float64).reshape(-1, len(wanted))
-    return PointList(
+    return Drawn(
         table[:, :2],
-        [(name, table[:, 2 + n] - first) for n, (name, _, first) in enumerate(planes)],
+        of_points=[(name, table[:, 2 + n] - first) for n, (name, _, first) in enumerate(planes)],
     )
 
 

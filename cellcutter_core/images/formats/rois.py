@@ -1,6 +1,6 @@
 """Reads points and areas from ROIs of ImageJ: one in a file, or a set of them in a zip archive.
 
-Messages here lack the file's name, as in `cellcutter_core.images.contents`.
+Messages here lack the file's name, as in `cellcutter_core.images.reading.contents`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cellcutter_core.images.contents import Unreadable
-from cellcutter_core.images.drawn_shapes import Drawn, Ring
 from cellcutter_core.images.formats.zip_archives import open_archive
-from cellcutter_core.images.planes import STACK
+from cellcutter_core.images.reading.contents import Unreadable
+from cellcutter_core.images.reading.drawn_shapes import STACK, Drawn, Ring
 
 ROI, ARCHIVE = b"Iout", b"PK\x03\x04"
 """The first bytes of the files."""

@@ -20,12 +20,25 @@ from xml.etree import ElementTree
 import numpy as np
 import tifffile
 
-from cellcutter_core.images.axes import MAX_CHANNELS, channel_axis, to_channels_last
-from cellcutter_core.images.contents import Array, Contents, Unreadable, check_header, check_size
 from cellcutter_core.images.formats.tiff_colours import IN_COLOUR, meant
 from cellcutter_core.images.formats.tiff_sizes import pixel_size_of_tiff
-from cellcutter_core.images.parts import Listed, Part, Stored, in_memory, of_frames
 from cellcutter_core.images.pixel_size import PixelSize
+from cellcutter_core.images.reading.axes import MAX_CHANNELS, channel_axis, to_channels_last
+from cellcutter_core.images.reading.contents import (
+    Array,
+    Contents,
+    Unreadable,
+    check_header,
+    check_size,
+)
+from cellcutter_core.images.reading.parts import (
+    Listed,
+    Part,
+    Stored,
+    in_memory,
+    of_frames,
+    spans_of,
+)
 
 Side = TypeVar("Side", int, float)
 
@@ -82,7 +95,7 @@ def read_tiff(path: Path, part: Part, max_bytes: int, *, as_stored: bool = False
             if position is not None:
                 stored = stored.at(POSITIONS, position)
             turned = int(page.tags.valueof(ORIENTATION, 1) or 1)
-            stored = _without_idle_axes(stored).turned(turned)
+            stored = stored.without(UNKNOWN_AXES).turned(turned)
             axes = _name_axes(stored.shape, stored.axes, part)
             array, axes = part.read(dataclasses.replace(stored, axes=axes), max_bytes=max_bytes)
         except ValueError as error:
@@ -184,14 +197,6 @@ def _apart(tif: tifffile.TiffFile) -> list[tifffile.TiffPageSeries]:
     return several
 
 
-def _without_idle_axes(stored: Stored) -> Stored:
-    """Drop axes of unknown meaning and length 1."""
-    for n in range(len(stored.axes) - 1, -1, -1):
-        if stored.shape[n] == 1 and stored.axes[n] in UNKNOWN_AXES:
-            stored = stored.drop(n)
-    return stored
-
-
 def _stored(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries, max_bytes: int) -> Stored:
     """The image of the file, to be read in parts."""
     page = series.keyframe
@@ -230,11 +235,7 @@ def _of_page(
 ) -> Array:
     """A part of a page; only the strips and tiles that a region touches are unpacked."""
     assert page is not None, "missing pages were refused before"
-    spans = {
-        axis: range(length)[index]
-        for axis, index, length in zip(keyframe.axes, within, keyframe.shape, strict=True)
-        if isinstance(index, slice)
-    }
+    spans = spans_of(dict(zip(keyframe.axes, within, strict=True)), keyframe.shape)
     rows, cols = spans.get("Y", range(0)), spans.get("X", range(0))
     whole = (len(rows), len(cols)) == keyframe.shaped[2:4]
     if whole or not (rows and cols) or keyframe.is_contiguous or keyframe.jpegheader is not None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import tifffile
 
-from cellcutter_core.images.contents import Array, Unreadable, check_size
 from cellcutter_core.images.guesses.label_images import refuse_labels
+from cellcutter_core.images.reading.contents import Array, Unreadable, check_size
 
 PHOTOMETRIC = tifffile.PHOTOMETRIC
 # tifffile unpacks these to red, green and blue.

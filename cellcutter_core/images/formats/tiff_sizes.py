@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import tifffile
 
 from cellcutter_core.images.pixel_size import LARGEST_OF_RESOLUTION, PixelSize, of_sides
-from cellcutter_core.images.units import in_micrometres
+from cellcutter_core.images.reading.units import in_micrometres
 
 RESOLUTION_UNITS = {2: "inch", 3: "cm", 4: "mm", 5: "µm"}
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +84,6 @@ def _corners(
     markers: npt.NDArray[np.int32], size: int
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     """The labels of all markers, ascending, and the first pixels of their crops of side `size`."""
-    rows, cols = np.nonzero(markers)
-    labels, marker = np.unique(markers[rows, cols], return_inverse=True)
-    area = np.bincount(marker, minlength=len(labels))
-    centre = np.stack([np.bincount(marker, weights=axis) / area for axis in (rows, cols)], axis=1)
+    labels = np.unique(markers[markers > 0])
+    centre = np.reshape(ndimage.center_of_mass(markers > 0, markers, labels), (-1, 2))
     return labels, np.round(centre).astype(np.int32) - size // 2

@@ -22,8 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from cellcutter_core.images.contents import Array, Unreadable
 from cellcutter_core.images.formats.zarr_stores import LARGEST_METADATA, Store
+from cellcutter_core.images.reading.contents import Array, Unreadable
+from cellcutter_core.images.reading.parts import spans_and_chunks
 
 MOST_CHUNKS = 100_000
 """Most chunks of one plane or region. More would take minutes to find."""
@@ -94,14 +95,7 @@ class ZarrArray:
 
     def read(self, index: Index) -> Array:
         """A part of the array, given one number or slice for each axis."""
-        spans = [
-            range(length)[at] if isinstance(at, slice) else range(at, at + 1)
-            for at, length in zip(index, self.shape, strict=True)
-        ]
-        touched = [
-            range(span.start // size, (span.stop - 1) // size + 1)
-            for span, size in zip(spans, self.chunks, strict=True)
-        ]
+        spans, touched = spans_and_chunks(self.shape, index, self.chunks)
         if math.prod(map(len, touched)) > MOST_CHUNKS:
             raise Unreadable(
                 f"has its {[len(span) for span in spans]} pixels in more than {MOST_CHUNKS} "

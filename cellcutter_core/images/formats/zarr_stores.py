@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib import error, parse, request
 
-from cellcutter_core.images.contents import Unreadable
 from cellcutter_core.images.formats.zarr_recognition import MARKS
 from cellcutter_core.images.formats.zip_archives import open_archive
+from cellcutter_core.images.reading.contents import Unreadable
 
 LARGEST_METADATA = 16 * 1024**2
 """Most bytes of a metadata file. Those of large plates take a few megabytes."""

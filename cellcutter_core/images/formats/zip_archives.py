@@ -1,6 +1,6 @@
 """Opens zip archives safely: Python would use as much memory as an archive claims to need.
 
-Messages here lack the file's name, as in `cellcutter_core.images.contents`.
+Messages here lack the file's name, as in `cellcutter_core.images.reading.contents`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from cellcutter_core.images.contents import Unreadable
+from cellcutter_core.images.reading.contents import Unreadable
 
 LARGEST_RATIO = 1032
 """The largest factor by which deflated bytes can grow when unpacked."""

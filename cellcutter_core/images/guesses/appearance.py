@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cellcutter_core.images.contents import Array, Contents, Unreadable, check_size
 from cellcutter_core.images.guesses.brightness import dark_on_bright, turned_over
 from cellcutter_core.images.guesses.stains import STAIN_CHANNELS, is_stained, with_stains
 from cellcutter_core.images.guesses.unimaged_gaps import in_gaps
+from cellcutter_core.images.reading.contents import Array, Contents, Unreadable, check_size
 
 
 @dataclass(frozen=True, eq=False)

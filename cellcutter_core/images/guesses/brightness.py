@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cellcutter_core.images.guesses.clipping import bright_is_cell
-from cellcutter_core.images.guesses.unimaged_gaps import gaps, in_gaps
+from cellcutter_core.images.guesses.unimaged_gaps import gaps
 
 # Larger images are sampled, so that they have at most this many pixels per side.
 SIDE = 512
@@ -83,44 +83,36 @@ def dark_on_bright(pixels: npt.NDArray[Any], *, white_is_zero: bool = False) -> 
 def turned_over(
     pixels: npt.NDArray[Any],
     *,
-    brightest: npt.NDArray[Any] | None = None,
-    nothing: Sequence[float | None] | None = None,
+    brightest: npt.NDArray[Any],
+    nothing: Sequence[float | None],
 ) -> npt.NDArray[Any]:
     """Invert an image: how far each pixel is below the brightest of its channel.
 
     Parameters
     ----------
     pixels : (H, W, C) array of integers or floats
-    brightest : (C,) array of the same data type, optional
-        If `pixels` is a part of an image: the brightest number of each channel in the whole image.
-        Brighter pixels count as this.
-    nothing : sequence of C numbers or None, optional
-        If `pixels` is a part of an image: the result of
-        `cellcutter_core.images.guesses.unimaged_gaps.in_gaps` for the whole image.
+    brightest : (C,) array of the same data type
+        The brightest number of each channel in the whole image. Brighter pixels count as this.
+    nothing : sequence of C numbers or None
+        The result of `cellcutter_core.images.guesses.unimaged_gaps.in_gaps` for the whole image.
 
     Returns
     -------
     array of the same shape
-        Of the same data type; for signed and bool, the unsigned type of the same size. It is also 0
-        in gaps where nothing was imaged (see `guesses.unimaged_gaps`).
+        Of the same data type; for signed, the unsigned type of the same size. It is also 0 in gaps
+        where nothing was imaged (see `guesses.unimaged_gaps`).
 
     Examples
     --------
-    >>> turned_over(np.array([[[250], [10]]], np.uint8))[..., 0]
+    >>> pixels = np.array([[[250], [10]]], np.uint8)
+    >>> turned_over(pixels, brightest=pixels[0, 0], nothing=[None])[..., 0]
     array([[  0, 240]], dtype=uint8)
     """
-    if pixels.dtype == np.bool_:
-        pixels = pixels.astype(np.uint8)
-    if nothing is None:
-        nothing = in_gaps(pixels)
     empty = [
         None if number is None else gaps(pixels[..., channel], nothing=number)
         for channel, number in enumerate(nothing)
     ]
-    if brightest is None:
-        brightest = pixels.max(axis=(0, 1))
-    else:
-        pixels = np.minimum(pixels, brightest)
+    pixels = np.minimum(pixels, brightest)
     if pixels.dtype.kind == "i":
         # Differences of signed numbers fit into unsigned ones, and wrapping gives the right result.
         unsigned = np.dtype(f"u{pixels.dtype.itemsize}")

@@ -86,22 +86,6 @@ def at_top(channel: npt.NDArray[Any]) -> Bools | None:
     return clipped if np.count_nonzero(clipped) > PILED_UP * nearly else None
 
 
-def clipped_share(channel: npt.NDArray[Any]) -> float:
-    """Share of the pixels that were cut off at the top of the scale; 0 if it is negligible.
-
-    Parameters
-    ----------
-    channel : (H, W) array of finite numbers
-        Gaps where nothing was imaged, see `guesses.unimaged_gaps`, do not count.
-
-    Returns
-    -------
-    float in 0..1
-    """
-    clipped = at_top(_imaged(channel))
-    return 0.0 if clipped is None else float(clipped.mean())
-
-
 def _imaged(channel: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The channel; if it has gaps, only its other pixels, in one row."""
     nothing = gaps(channel)

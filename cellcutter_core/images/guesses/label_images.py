@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cellcutter_core.images.contents import Unreadable
+from cellcutter_core.images.reading.contents import Unreadable
 from cellcutter_core.label_image import as_whole_numbers
 
 # In a label image, at least this share of neighbours on cells have the same number. Intensities

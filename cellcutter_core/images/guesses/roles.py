@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -121,16 +121,16 @@ def find_channel(which: Which, channels: Sequence[str], *, name: str) -> int:
     >>> find_channel("dna", ("actin", "DNA"), name="image"), find_channel("0", ("a", "b"), name="")
     (1, 0)
     """
+    is_index = isinstance(which, int | np.integer) and not isinstance(which, bool)
     if isinstance(which, str):
         lower = [channel.lower() for channel in channels]
         if which in channels:
             return channels.index(which)
         if lower.count(which.strip().lower()) == 1:
             return lower.index(which.strip().lower())
-    if isinstance(which, int | np.integer) or which.strip().isdecimal():
-        index = int(which)
-        if 0 <= index < len(channels) and not isinstance(which, bool):
-            return index
+        is_index = which.strip().isdecimal()
+    if is_index and 0 <= int(which) < len(channels):
+        return int(which)
     listed = ", ".join(f"{index} ({channel})" for index, channel in enumerate(channels))
     raise ValueError(f"{name}: there is no channel {which!r}; the channels are {listed}")
 
@@ -145,7 +145,7 @@ def find_cell(
     ValueError
         If one of them does not exist, one is given twice, or there are none.
     """
-    several = [cell] if isinstance(cell, int | np.integer | str) else list(cell)
+    several = [cell] if isinstance(cell, str) or not isinstance(cell, Iterable) else list(cell)
     found = tuple(find_channel(which, channels, name=name) for which in several)
     if not found or len(set(found)) < len(found):
         raise ValueError(f"{name}: cell is {cell!r}; give one or more different channels")

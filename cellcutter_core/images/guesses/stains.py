@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cellcutter_core.images.guesses.unimaged_gaps import gaps, in_gaps
+from cellcutter_core.images.guesses.unimaged_gaps import gaps
 
 Array = npt.NDArray[Any]
 
@@ -56,15 +56,14 @@ def is_stained(rgb: Array) -> bool:
     return bool(together.min() > 0.3 and mean.max() - mean.min() > 0.2 * mean.max())
 
 
-def with_stains(rgb: Array, *, nothing: Sequence[float | None] | None = None) -> Array:
+def with_stains(rgb: Array, *, nothing: Sequence[float | None]) -> Array:
     """The channels of `STAIN_CHANNELS`.
 
     Parameters
     ----------
     rgb : (H, W, 3) array of uint8 or uint16
-    nothing : sequence of one number or None, optional
-        If `rgb` is a part of a picture: the result of `unimaged_gaps.in_gaps` for the brightest
-        colour of the whole picture.
+    nothing : sequence of one number or None
+        The result of `unimaged_gaps.in_gaps` for the brightest colour of the whole picture.
 
     Returns
     -------
@@ -86,7 +85,7 @@ def with_stains(rgb: Array, *, nothing: Sequence[float | None] | None = None) ->
         for channel, values in enumerate((gray, stain)):
             found[top : top + ROWS, :, channel] = np.clip(values * limit + 0.5, 0, limit)
     brightest = rgb.max(axis=2)
-    (number,) = in_gaps(brightest[..., None]) if nothing is None else nothing
+    (number,) = nothing
     where = None if number is None else gaps(brightest, nothing=number)
     if where is not None:
         found[where, :2] = 0

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from cellcutter_core.images.local_contrast import noise_level
-from cellcutter_core.images.parts import Region
+from cellcutter_core.images.reading.parts import Region
 
 LEAST_SHARE = 0.01
 """Gaps that are a smaller share of the image are ignored."""

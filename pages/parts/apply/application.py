@@ -17,7 +17,7 @@ from cellcutter_core.choices.uploads import file_of, store_upload
 from cellcutter_core.config import is_current
 from cellcutter_core.export import IMAGE_FORMATS
 from cellcutter_core.images.file_sets.given_files import named_images
-from cellcutter_core.images.readers import image_titles
+from cellcutter_core.images.reading.readers import image_titles
 from cellcutter_core.jobs.queue import is_left_behind
 from cellcutter_core.runs.store import Run
 from pages.shared import panels

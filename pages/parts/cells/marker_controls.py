@@ -12,19 +12,15 @@ import streamlit as st
 
 from cellcutter_core.choices.uploads import file_of, store_upload
 from cellcutter_core.export import label_file
-from cellcutter_core.markers.finding import Nuclei, marker_points, read_markers
+from cellcutter_core.markers.finding import Nuclei, marker_points
+from cellcutter_core.markers.given_markers import read_markers
 from pages.shared import panels, python_code, state
+from pages.shared.caching import cached_steps
 from pages.shared.person import person
 
 
-def from_file(
-    shape: tuple[int, int], origin: tuple[int, int], whole_shape: tuple[int, int] | None
-) -> None:
-    """Let the user replace the found markers by points, areas or a label image from a file.
-
-    `shape` is the (H, W) of the region to work on. `origin` is the (row, col) of its first pixel
-    in the whole image, whose shape is `whole_shape`.
-    """
+def from_file() -> None:
+    """Let the user replace the found markers by points, areas or a label image from a file."""
 
     def upload() -> None:
         given = st.session_state.cells_upload
@@ -32,17 +28,8 @@ def from_file(
             return
         with panels.complaints():
             file = file_of(store_upload(given.name, given.getvalue(), person=person()))
-            source = state.choices().source
             left_out: list[str] = []
-            regions = read_markers(
-                file,
-                shape,
-                origin=origin,
-                whole_shape=whole_shape,
-                z=source.z,
-                t=source.t,
-                report=left_out.append,
-            )
+            regions = read_markers(file, cached_steps.image(), report=left_out.append)
             state.edit_markers(Nuclei(regions, marker_points(regions)))
             st.session_state.cells_left_out = left_out
 

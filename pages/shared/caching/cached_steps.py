@@ -22,9 +22,9 @@ from cellcutter_core.choices.sources import open_source, read_region
 from cellcutter_core.choices.uploads import files_of
 from cellcutter_core.config import Config, MaskSettings
 from cellcutter_core.images.image import Image
-from cellcutter_core.images.parts import Region
 from cellcutter_core.images.pixel_size import PixelSize
-from cellcutter_core.images.readers import image_titles
+from cellcutter_core.images.reading.parts import Region
+from cellcutter_core.images.reading.readers import image_titles
 from cellcutter_core.images.regions import cut_out, interesting_region
 from cellcutter_core.markers.finding import Nuclei
 from cellcutter_core.mask.mask_of_settings import mask_grid

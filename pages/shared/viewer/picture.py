@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 import streamlit as st
 
-from cellcutter_core.images.parts import Region
 from cellcutter_core.images.pixel_size import PixelSize
+from cellcutter_core.images.reading.parts import Region
 from cellcutter_core.view.figure_style import check_picture
 from cellcutter_core.view.render import Rgb
 from pages.shared.viewer.frame import mount

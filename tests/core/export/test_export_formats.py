@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image as Picture
 from PIL import ImageSequence
 from shapely.geometry import shape
+from small_files import blank
 
 from cellcutter_core.__main__ import main
 from cellcutter_core.config import FROM_NOTHING
@@ -30,7 +31,7 @@ from cellcutter_core.export import FORMATS, content, export, file_name
 from cellcutter_core.export.formats.labels import label_file
 from cellcutter_core.export.formats.table import cell_table
 from cellcutter_core.jobs.training import work
-from cellcutter_core.markers.finding import read_markers
+from cellcutter_core.markers.given_markers import read_markers
 from cellcutter_core.pipeline import prepare
 from cellcutter_core.runs.store import Run
 from cellcutter_core.simulation.sample import sample
@@ -493,7 +494,7 @@ def test_what_leaves_comes_in_at_the_same_place(run: Run, tmp_path: Path) -> Non
         file = tmp_path / f"{format}{'.zip' if format == 'rois' else ''}"
         file.write_bytes(content(again, format))
         where = {"whole_shape": (500, 600), "radius": 0}
-        found = read_markers(file, labels.shape, origin=(200, 300), **where)
+        found = read_markers(file, blank(labels.shape, origin=(200, 300), **where))
         if format == "table":
             rows, cols = np.nonzero(found)
             centres = [np.argwhere(labels == cell).mean(0) for cell in np.unique(labels)[1:]]
@@ -504,17 +505,17 @@ def test_what_leaves_comes_in_at_the_same_place(run: Run, tmp_path: Path) -> Non
         else:
             np.testing.assert_array_equal(found > 0, labels > 0)
         # A region that begins elsewhere has those that lie in it, moved.
-        other = read_markers(file, (60, 80), origin=(220, 310), **where)
+        other = read_markers(file, blank((60, 80), origin=(220, 310), **where))
         np.testing.assert_array_equal(other > 0, found[20:80, 10:90] > 0)
         with pytest.raises(ValueError, match=f"^{file.name}: "):
-            read_markers(file, (50, 50), origin=(0, 0), **where)
+            read_markers(file, blank((50, 50), origin=(0, 0), **where))
     # A label image of the region alone is told by its size.
     (tmp_path / "part.tif").write_bytes(label_file(labels))
-    found = read_markers(tmp_path / "part.tif", labels.shape, origin=(200, 300), **where)
+    found = read_markers(tmp_path / "part.tif", blank(labels.shape, origin=(200, 300), **where))
     np.testing.assert_array_equal(found > 0, labels > 0)
     with pytest.raises(ValueError, match=r"or, in the whole image, \(500, 600\)"):
-        read_markers(tmp_path / "part.tif", (50, 50), origin=(200, 300), **where)
+        read_markers(tmp_path / "part.tif", blank((50, 50), origin=(200, 300), **where))
     # What is wrong with points is said, wherever it is.
     (tmp_path / "far.csv").write_text("row,col\n210,310\n20,590\n590,20\n")
     with pytest.raises(ValueError, match=r"1 of 3 lie outside of the image of shape \(500, 600\)"):
-        read_markers(tmp_path / "far.csv", labels.shape, origin=(200, 300), **where)
+        read_markers(tmp_path / "far.csv", blank(labels.shape, origin=(200, 300), **where))

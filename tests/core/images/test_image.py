@@ -1,4 +1,4 @@
-"""Images, the roles of their channels, the layouts of .npz files, and intensities."""
+"""Images, the roles of their channels, and the layouts of .npz files."""
 
 import dataclasses
 import pickle
@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from cellcutter_core.images.image import Image, normalise, read_image
+from cellcutter_core.images.image import Image, read_image
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_channels_are_found_by_index_or_name(pixels):
     np.testing.assert_array_equal(image.channel("DNA"), pixels[..., 1])
 
 
-@pytest.mark.parametrize("which", [3, -1, "3", "-1", "actin", "", True, "²"])
+@pytest.mark.parametrize("which", [3, -1, "3", "-1", "actin", "", True, "²", 1.5, None])
 def test_a_channel_that_does_not_exist(pixels, which):
     image = Image(pixels, ("actin (phalloidin)", "DNA", "c"), name="x.tif")
     message = r"^x.tif: there is no channel .*0 \(actin \(phalloidin\)\), 1 \(DNA\), 2 \(c\)$"
@@ -130,6 +130,9 @@ def test_roles_that_make_no_sense(pixels):
             image.with_roles(cell=cell)
     with pytest.raises(ValueError, match="no channel 'z'"):
         image.with_roles(cell=["a", "z"])
+    for role in ({"cell": 1.5}, {"cell": ["a", 1.5]}, {"nucleus": 1.5}):
+        with pytest.raises(ValueError, match=r"^x.tif: there is no channel 1.5; the channels are"):
+            image.with_roles(**role)
 
 
 # Guessing the roles
@@ -393,59 +396,3 @@ def test_real_images(shared_data):
         }.get(file.parent.name, ((0,), 0))
         assert (image.cell, image.nucleus) == expected
         assert image.markers is None
-
-
-# Intensities
-
-
-def test_normalise_by_minimum_and_maximum():
-    scaled = normalise(np.array([[5, 6], [7, 9]], np.uint8))
-    assert scaled.dtype == np.float32
-    np.testing.assert_array_equal(scaled, np.array([[0, 0.25], [0.5, 1]], np.float32))
-
-
-def test_normalise_by_percentiles_clips():
-    channel = np.arange(101, dtype=np.uint16)[::-1]
-    scaled = normalise(channel, low=10, high=60)
-    np.testing.assert_array_equal(scaled[[0, 41, 65, 90, 100]], np.float32([1, 0.98, 0.5, 0, 0]))
-    assert channel[0] == 100
-
-
-@pytest.mark.parametrize(
-    "pair",
-    [
-        # Neither survives in 32-bit floats before the minimum is taken away.
-        np.array([2**62, 2**62 + 4096, 2**62 + 8192]),
-        np.array([1e9, 1e9 + 1, 1e9 + 2]),
-        np.array([-3e38, 0, 3e38], np.float32),
-        np.array([0, 0.5, 1], ">f2"),
-    ],
-)
-def test_normalise_keeps_differences(pair):
-    np.testing.assert_array_equal(normalise(pair), [0, 0.5, 1])
-
-
-def test_normalise_does_not_change_its_input():
-    channel = np.array([1.0, 2.0])
-    normalise(channel)
-    np.testing.assert_array_equal(channel, [1, 2])
-
-
-@pytest.mark.parametrize(
-    ("channel", "settings", "message"),
-    [
-        (np.full((3, 3), 7), {}, "both 7.0"),
-        (np.array([0] * 99 + [1]), {"high": 90}, "further apart"),
-        (np.array([1, np.nan]), {}, "NaN"),
-        (np.array([1, np.inf]), {}, "infinite"),
-        (np.zeros((0, 3)), {}, "at least one pixel"),
-        (np.zeros(3, complex), {}, "complex128"),
-        (np.arange(3), {"low": 50, "high": 50}, "0 <= low < high <= 100"),
-        (np.arange(3), {"low": -1}, "0 <= low"),
-        (np.arange(3), {"high": 101}, "0 <= low"),
-        (np.arange(3), {"low": float("nan")}, "0 <= low"),
-    ],
-)
-def test_normalise_refuses(channel, settings, message):
-    with pytest.raises(ValueError, match=message):
-        normalise(channel, **settings)

@@ -25,8 +25,8 @@ from cellcutter_core.images.file_sets.channel_files import read_channel_files
 from cellcutter_core.images.formats.pictures import FROM_RESOLUTION
 from cellcutter_core.images.image import Image, read_image
 from cellcutter_core.images.pixel_size import from_words
+from cellcutter_core.images.reading.units import micrometres_of
 from cellcutter_core.images.regions import cut_out
-from cellcutter_core.images.units import micrometres_of
 from cellcutter_core.runs.other_images import Other
 from cellcutter_core.training.inputs import Inputs
 

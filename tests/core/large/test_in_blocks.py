@@ -539,6 +539,16 @@ def test_published_settings_mean_the_same_in_a_part() -> None:
         mask_channels(cell[rows], mask, normalisation=Normalisation.fit(cell)),
     )
     assert (whole[:200] == part[:200]).mean() > 0.999
+    # Several channels, and no pixel that is dark in all of them.
+    rng = np.random.default_rng(0)
+    ramp = np.linspace(0, 1, 48) + rng.normal(0, 0.02, (48, 48))
+    two = np.dstack([ramp, 1 - ramp])
+    for scaling in ("minmax", "robust"):
+        chosen = mask.replace(prior=0.3, scaling=scaling)
+        whole = mask_channels(two, chosen)
+        part = mask_channels(two, chosen, normalisation=Normalisation.fit(two))
+        np.testing.assert_array_equal(whole, part)
+        assert whole.all()
     markers = PAPER.markers.replace(automatic=False, min_sigma=5, threshold=0.1)
     expected = {tuple(p) for p in find_nuclei(nucleus, markers).points.tolist() if p[0] < 170}
     found = find_nuclei(

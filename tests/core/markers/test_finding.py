@@ -7,21 +7,19 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image as Picture
-from small_files import hdf5
+from small_files import blank, hdf5
 
 from cellcutter_core.config import MarkerSettings
 from cellcutter_core.images.image import read_image, read_labels
+from cellcutter_core.label_image import markers_from_points
 from cellcutter_core.markers.finding import (
     Nuclei,
     blob_detection,
     find_cells,
     find_nuclei,
     marker_points,
-    markers_from_points,
-    number_markers,
-    read_markers,
-    typical_diameter,
 )
+from cellcutter_core.markers.given_markers import number_markers, read_markers
 
 CENTRES = np.array([[20, 20], [20, 60], [55, 40], [66, 78], [66, 16]])
 
@@ -95,8 +93,6 @@ def test_brightness_does_not_matter_to_blobs() -> None:
             "nothing of about 30 pixels",
         ),
         (lambda: MarkerSettings(diameter=3), "diameter should be at least 6"),
-        (lambda: typical_diameter(np.zeros((3, 3), bool), 2), "mask is empty"),
-        (lambda: typical_diameter(np.ones((3, 3), bool), 0), "n_markers is 0"),
         (lambda: number_markers(np.zeros((3, 3), int)), "holds only 0"),
         (lambda: number_markers(np.full((3, 3), 0.5)), "dtype float64"),
         (lambda: number_markers([[0.0, 1e30]]), "dtype float64"),
@@ -189,13 +185,6 @@ def test_the_deepest_pixel_is_the_point() -> None:
     assert marker_points(labels).tolist() == [[6, 5], [8, 14]]
 
 
-def test_the_size_of_a_cell() -> None:
-    mask = np.zeros((100, 100), bool)
-    mask[:50, :80] = True
-    # 4000 pixels over 10 cells: discs of area 400.
-    assert typical_diameter(mask, 10) == pytest.approx(2 * np.sqrt(400 / np.pi))
-
-
 POINTS = np.array([[3.0, 30.0], [12.5, 7.0], [18.0, 22.0]])
 SHAPE = (20, 40)
 
@@ -216,16 +205,16 @@ SHAPE = (20, 40)
 def test_lists_of_points_as_programs_write_them(tmp_path: Path, text: str) -> None:
     file = tmp_path / "points.csv"
     file.write_text(text, encoding="utf-8", newline="")
-    expected = markers_from_points(POINTS, SHAPE, radius=2)
-    np.testing.assert_array_equal(read_markers(file, SHAPE, radius=2), expected)
+    expected = markers_from_points(POINTS, SHAPE)
+    np.testing.assert_array_equal(read_markers(file, blank(SHAPE)), expected)
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-16-le", "utf-16-be", "utf-8-sig"])
 def test_lists_of_points_in_the_encodings_of_programs(tmp_path: Path, encoding: str) -> None:
     file = tmp_path / "points.csv"
     file.write_text("Zelle;Fläche µm²;X;Y\nä;5,5;30;3\nß;5;7;12,5\né;5;22;18\n", encoding=encoding)
-    expected = markers_from_points(POINTS, SHAPE, radius=2)
-    np.testing.assert_array_equal(read_markers(file, SHAPE, radius=2), expected)
+    expected = markers_from_points(POINTS, SHAPE)
+    np.testing.assert_array_equal(read_markers(file, blank(SHAPE)), expected)
 
 
 STACKED = "index,axis-0,axis-1,axis-2\n0,2,3,30\n1,2,12.5,7\n2,4,5,5\n3,2,18,22\n"
@@ -248,28 +237,28 @@ def test_points_of_another_plane_are_left_out_and_told(tmp_path: Path, text: str
     """The last two of numbered columns are row and col, those before them the plane."""
     (tmp_path / "a.csv").write_text(text)
     report: list[str] = []
-    found = read_markers(tmp_path / "a.csv", SHAPE, radius=2, z=2, report=report.append)
-    np.testing.assert_array_equal(found, markers_from_points(POINTS, SHAPE, radius=2))
+    found = read_markers(tmp_path / "a.csv", blank(SHAPE, z=2), report=report.append)
+    np.testing.assert_array_equal(found, markers_from_points(POINTS, SHAPE))
     line = "a.csv: 1 of 4 points are left out: they do not lie in the plane z = 2"
     assert report == [line]
     with pytest.warns(UserWarning, match=line):
-        read_markers(tmp_path / "a.csv", SHAPE, z=2)
+        read_markers(tmp_path / "a.csv", blank(SHAPE, z=2))
     # A projection shows all of them.
-    assert read_markers(tmp_path / "a.csv", SHAPE, z="max").max() == 4
+    assert read_markers(tmp_path / "a.csv", blank(SHAPE, z="max")).max() == 4
     with pytest.raises(
         ValueError, match=r"^a\.csv: has no points in the plane z = 9 .* z = 2 to 4"
     ):
-        read_markers(tmp_path / "a.csv", SHAPE, z=9)
+        read_markers(tmp_path / "a.csv", blank(SHAPE, z=9))
     # Which of them a single plane is, nobody knows.
     with pytest.raises(ValueError, match=r"^a\.csv: has points in several planes, z = 2 to 4, .*z"):
-        read_markers(tmp_path / "a.csv", SHAPE)
+        read_markers(tmp_path / "a.csv", blank(SHAPE))
 
 
 def test_points_that_all_lie_in_one_plane_need_no_choice(tmp_path: Path) -> None:
     text = "index,axis-0,axis-1,axis-2\n0,5,3,30\n1,5,12.5,7\n2,5,18,22\n"
     (tmp_path / "a.csv").write_text(text)
-    found = read_markers(tmp_path / "a.csv", SHAPE, radius=2)
-    np.testing.assert_array_equal(found, markers_from_points(POINTS, SHAPE, radius=2))
+    found = read_markers(tmp_path / "a.csv", blank(SHAPE))
+    np.testing.assert_array_equal(found, markers_from_points(POINTS, SHAPE))
 
 
 def test_points_of_a_series_are_those_of_its_time_point(tmp_path: Path) -> None:
@@ -279,19 +268,19 @@ def test_points_of_a_series_are_those_of_its_time_point(tmp_path: Path) -> None:
     np.save(tmp_path / "c.npy", array)
     for name in ("a.csv", "b.csv", "c.npy"):
         with pytest.warns(UserWarning, match=r"1 of 4 points .* the plane t = 2"):
-            found = read_markers(tmp_path / name, SHAPE, radius=2, t=2)
-        np.testing.assert_array_equal(found, markers_from_points(POINTS, SHAPE, radius=2))
+            found = read_markers(tmp_path / name, blank(SHAPE, t=2))
+        np.testing.assert_array_equal(found, markers_from_points(POINTS, SHAPE))
     with pytest.raises(
         ValueError, match=r"one coordinate beside row and column, which may be z or t"
     ):
-        read_markers(tmp_path / "a.csv", SHAPE, t=2, z=2)
+        read_markers(tmp_path / "a.csv", blank(SHAPE, t=2, z=2))
 
 
 def test_shapes_of_napari_are_no_points(tmp_path: Path) -> None:
     text = "index,shape-type,vertex-index,axis-0,axis-1\n0,polygon,0,1,2\n0,polygon,1,5,5\n"
     (tmp_path / "a.csv").write_text(text)
     with pytest.raises(ValueError, match=r"^a\.csv: is a list of napari's shapes"):
-        read_markers(tmp_path / "a.csv", SHAPE)
+        read_markers(tmp_path / "a.csv", blank(SHAPE))
 
 
 @pytest.mark.parametrize("ending", ["tif", "png", "npy", "npz", "bmp", "gif", "webp", "h5", "jp2"])
@@ -312,7 +301,7 @@ def test_label_images_in_every_format(tmp_path: Path, ending: str) -> None:
         "h5": lambda: file.write_bytes(hdf5(labels=labels, raw=labels * 0.5)),
         "jp2": lambda: file.write_bytes(imagecodecs.jpeg2k_encode(labels, reversible=True)),
     }[ending]()
-    np.testing.assert_array_equal(read_markers(file, SHAPE), labels // factor)
+    np.testing.assert_array_equal(read_markers(file, blank(SHAPE)), labels // factor)
     np.testing.assert_array_equal(read_labels(file), labels)
 
 
@@ -320,7 +309,7 @@ def test_label_images_in_every_format(tmp_path: Path, ending: str) -> None:
 def test_what_changes_numbers_holds_no_labels(tmp_path: Path, ending: str) -> None:
     file = tmp_path / f"a.{ending}"
     Picture.fromarray(markers_from_points(POINTS, SHAPE).astype(np.uint8)).save(file)
-    for read in (lambda: read_markers(file, SHAPE), lambda: read_labels(file)):
+    for read in (lambda: read_markers(file, blank(SHAPE)), lambda: read_labels(file)):
         with pytest.raises(ValueError, match=rf"^a\.{ending}: .*changes numbers a little"):
             read()
 
@@ -334,7 +323,7 @@ def test_which_of_several_data_sets_holds_the_labels(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=message):
         read_labels(tmp_path / "a.h5")
     with pytest.raises(ValueError, match=message):
-        read_markers(tmp_path / "a.h5", SHAPE)
+        read_markers(tmp_path / "a.h5", blank(SHAPE))
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8", ">f4", "?", "i8"])
@@ -344,10 +333,10 @@ def test_labels_in_any_type_of_numbers(tmp_path: Path, dtype: str) -> None:
     tifffile.imwrite(tmp_path / "a.tif", labels.astype(dtype), photometric="minisblack")
     np.testing.assert_array_equal(read_labels(tmp_path / "a.tif"), labels)
     assert read_labels(tmp_path / "a.tif").dtype.kind in "iu"
-    np.testing.assert_array_equal(read_markers(tmp_path / "a.tif", SHAPE), labels)
+    np.testing.assert_array_equal(read_markers(tmp_path / "a.tif", blank(SHAPE)), labels)
     if np.dtype(dtype).kind == "f":
         tifffile.imwrite(tmp_path / "a.tif", labels.astype(dtype) / 2)
-        for read in (read_labels, lambda file: read_markers(file, SHAPE)):
+        for read in (read_labels, lambda file: read_markers(file, blank(SHAPE))):
             with pytest.raises(ValueError, match=r"^a\.tif: .*whole|holds integers"):
                 read(tmp_path / "a.tif")
 
@@ -357,7 +346,7 @@ def test_what_cellpose_pickles_is_said_how_to_save(tmp_path: Path) -> None:
     found = {"outlines": labels, "colors": [], "masks": labels}
     for name in ("a_seg.npy", "renamed.npy"):
         np.save(tmp_path / name, found, allow_pickle=True)
-        for read in (read_labels, read_image, lambda file: read_markers(file, SHAPE)):
+        for read in (read_labels, read_image, lambda file: read_markers(file, blank(SHAPE))):
             with pytest.raises(ValueError, match=rf"^{name}: is Cellpose's own format: pickled"):
                 read(tmp_path / name)
     # What it says to do does it.
@@ -374,8 +363,8 @@ def test_what_cellpose_pickles_is_said_how_to_save(tmp_path: Path) -> None:
 
 def test_an_array_of_points(tmp_path: Path) -> None:
     np.save(tmp_path / "points.npy", POINTS)
-    found = read_markers(tmp_path / "points.npy", SHAPE, radius=1)
-    np.testing.assert_array_equal(found, markers_from_points(POINTS, SHAPE, radius=1))
+    found = read_markers(tmp_path / "points.npy", blank(SHAPE))
+    np.testing.assert_array_equal(found, markers_from_points(POINTS, SHAPE))
 
 
 @pytest.mark.parametrize(
@@ -401,24 +390,24 @@ def test_files_without_markers(tmp_path: Path, content: str | bytes, message: st
     file = tmp_path / "given.csv"
     file.write_bytes(content.encode() if isinstance(content, str) else content)
     with pytest.raises(ValueError, match=message) as caught:
-        read_markers(file, SHAPE)
+        read_markers(file, blank(SHAPE))
     assert str(caught.value).startswith("given.csv")
     assert "\n" not in str(caught.value)
 
 
 def test_files_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"absent.csv: cannot be opened, No such file"):
-        read_markers(tmp_path / "absent.csv", SHAPE)
+        read_markers(tmp_path / "absent.csv", blank(SHAPE))
     file = tmp_path / "markers.tif"
     tifffile.imwrite(file, np.ones((30, 40), np.uint8))
     with pytest.raises(ValueError, match=r"markers.tif: has shape \(30, 40, 1\).*\(20, 40\)"):
-        read_markers(file, SHAPE)
+        read_markers(file, blank(SHAPE))
     tifffile.imwrite(file, np.zeros(SHAPE, np.uint8))
     with pytest.raises(ValueError, match=r"markers.tif: .*holds only 0"):
-        read_markers(file, SHAPE)
+        read_markers(file, blank(SHAPE))
     np.save(tmp_path / "pickled.npy", np.array([{}], object), allow_pickle=True)
     with pytest.raises(ValueError, match=r"pickled\.npy"):
-        read_markers(tmp_path / "pickled.npy", SHAPE)
+        read_markers(tmp_path / "pickled.npy", blank(SHAPE))
 
 
 @pytest.mark.parametrize("settings", [MarkerSettings(), MarkerSettings(automatic=False)])

@@ -7,7 +7,7 @@ from scipy import ndimage as ndi
 from cellcutter_core.config import QUICK
 from cellcutter_core.images.image import Image, read_image
 from cellcutter_core.markers.editing import add_marker, remove_marker
-from cellcutter_core.markers.nucleus_channel import shows_nuclei
+from cellcutter_core.markers.nucleus_channel import area_of_nuclei
 from cellcutter_core.pipeline import find_markers, find_mask
 from cellcutter_core.simulation.sample import sample
 
@@ -17,18 +17,19 @@ NAMES = sample((256, 256)).channels
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_of_the_sample_only_the_nuclei_are_nuclei(seed):
     image = sample((320, 320), seed=seed)
-    assert [shows_nuclei(image.channel(name)) for name in NAMES] == [False, False, True]
+    found = [area_of_nuclei(image.channel(name)) is not None for name in NAMES]
+    assert found == [False, False, True]
 
 
 @pytest.mark.parametrize("smooth", [0, 2, 5, 10])
 def test_noise_shows_none(smooth):
     noise = np.random.default_rng(0).normal(100, 10, (300, 300))
-    assert not shows_nuclei(ndi.gaussian_filter(noise, smooth))
+    assert area_of_nuclei(ndi.gaussian_filter(noise, smooth)) is None
 
 
 def test_few_objects_say_nothing():
     rows, cols = np.indices((200, 200))
-    assert not shows_nuclei((np.hypot(rows - 100, cols - 100) < 20) * 100)
+    assert area_of_nuclei((np.hypot(rows - 100, cols - 100) < 20) * 100) is None
 
 
 def test_a_large_image_is_looked_at_where_it_varies():
@@ -36,9 +37,9 @@ def test_a_large_image_is_looked_at_where_it_varies():
     background = np.percentile(nuclei, 5)
     noise = np.random.default_rng(0).normal(0, 1, (1500, 1300))
     channel = background + noise * np.std(nuclei[nuclei < background])
-    assert not shows_nuclei(channel)
+    assert area_of_nuclei(channel) is None
     channel[900:1300, 800:1200] = nuclei
-    assert shows_nuclei(channel)
+    assert area_of_nuclei(channel) is not None
 
 
 def without_names(tmp_path, *channels):

@@ -8,17 +8,20 @@ import pytest
 from scipy import ndimage
 
 from cellcutter_core.evaluation.metrics import score
-from cellcutter_core.images.local_contrast import LocalContrast, background, noise_level
+from cellcutter_core.images.local_contrast import (
+    LocalContrast,
+    background,
+    noise_level,
+    weighted_median,
+)
 from cellcutter_core.markers.cell_bodies import cell_regions
 from cellcutter_core.markers.finding import find_cells
 from cellcutter_core.markers.joining import ellipticity, join_pieces, moments
 from cellcutter_core.markers.nucleus_regions import blob_diameter, nucleus_diameter, nucleus_regions
 from cellcutter_core.markers.region_outlines import (
-    Faint,
     outlined,
     standing_out,
     tidied,
-    weighted_median,
 )
 
 
@@ -302,7 +305,7 @@ def test_what_stands_out_is_kept() -> None:
     # Not 4 and 5, which are dim, nor 6, which is small; and numbered anew.
     expected = np.where(labels <= 3, labels, 0)
     np.testing.assert_array_equal(kept, expected)
-    np.testing.assert_allclose(np.exp(faint.log_rise), [0.06, 0.05], rtol=0.05)
+    np.testing.assert_allclose(np.exp(faint[0]), [0.06, 0.05], rtol=0.05)
     nothing, same = standing_out(
         0 * labels, contrast, smallest=0.5, between=(0.1, 0.3), faint=faint
     )
@@ -328,10 +331,10 @@ def test_where_an_earlier_look_left_nothing_is_no_gap() -> None:
     # The least of a crowd, and a few up to the brightest: as if all were nuclei.
     assert standing_out(labels, contrast, **how)[0].max() == len(heights)
     # But a crowd, dimmer still, is known to be gone.
-    gone = Faint(np.log(np.geomspace(0.03, 0.12, 60)), np.full(60, 17.0))
+    gone = np.array([np.log(np.geomspace(0.03, 0.12, 60)), np.full(60, 17.0)])
     kept, faint = standing_out(labels, contrast, faint=gone, **how)
     assert 24 < kept.max() <= 32
-    assert len(faint.weight) == 60 + len(heights) - kept.max()
+    assert len(faint[1]) == 60 + len(heights) - kept.max()
 
 
 def test_the_weighted_median() -> None:

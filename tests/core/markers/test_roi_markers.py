@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from roifile import ROI_TYPE, ImagejRoi
+from small_files import blank
 
 from cellcutter_core.export.formats.rois import roi_set
 from cellcutter_core.label_image import markers_from_points
@@ -33,7 +34,7 @@ def archive(**content: bytes) -> bytes:
 
 def read(folder: Path, name: str, content: bytes, shape: tuple[int, int] = SHAPE) -> np.ndarray:
     (folder / name).write_bytes(content)
-    return read_markers(folder / name, shape)
+    return read_markers(folder / name, blank(shape))
 
 
 def test_a_set_of_cells_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -73,17 +74,17 @@ def test_of_a_region_those_beside_it_are_left_out(tmp_path: Path) -> None:
         ("part.zip", roi_set(region, origin=(30, 40))),
     ):
         (tmp_path / name).write_bytes(content)
-        found = read_markers(tmp_path / name, region.shape, origin=(30, 40))
+        found = read_markers(tmp_path / name, blank(region.shape, origin=(30, 40)))
         np.testing.assert_array_equal(found, np.searchsorted(ids, region) + (region > 0))
         with pytest.raises(ValueError, match="has no area in this region"):
-            read_markers(tmp_path / name, (9, 9), origin=(500, 500))
+            read_markers(tmp_path / name, blank((9, 9), origin=(500, 500)))
     points = ImagejRoi.frompoints(np.array([[50, 33], [2, 2]]))
     points.roitype = ROI_TYPE.POINT
     (tmp_path / "p.roi").write_bytes(points.tobytes())
-    found = read_markers(tmp_path / "p.roi", region.shape, origin=(30, 40))
+    found = read_markers(tmp_path / "p.roi", blank(region.shape, origin=(30, 40)))
     np.testing.assert_array_equal(found, markers_from_points([(3, 10)], region.shape))
     with pytest.raises(ValueError, match="has no point in this region"):
-        read_markers(tmp_path / "p.roi", (9, 9), origin=(500, 500))
+        read_markers(tmp_path / "p.roi", blank((9, 9), origin=(500, 500)))
 
 
 def test_rectangles_and_ovals(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from scipy import ndimage as ndi
 from skimage.filters import threshold_li
 
-from cellcutter_core.mask.automatic_mask import automatic_mask
 from cellcutter_core.mask.background import (
     appearance,
     dividing_level,
@@ -18,6 +17,7 @@ from cellcutter_core.mask.background import (
     shading,
 )
 from cellcutter_core.mask.foreground import find_foreground
+from cellcutter_core.mask.mask_of_settings import automatic_mask
 
 SIZE = 256
 Image = NDArray[np.float64]
@@ -176,8 +176,8 @@ def test_an_empty_channel_adds_nothing() -> None:
         (np.full((20, 20), 3.0), {}, "cell is constant"),
         (np.pad([[9.0]], 10), {}, "cell is constant, or differs only in single pixels"),
         (np.ones(5), {}, r"cell has the shape \(5,\)"),
-        (np.full((9, 9), np.inf), {}, "cell has pixels that are NaN or infinite"),
-        (np.full((9, 9), 1j), {}, "cell holds complex128"),
+        (np.full((9, 9), np.inf), {}, "cell holds NaN or infinite pixels"),
+        (np.full((9, 9), 1j), {}, "cell has dtype complex128"),
         (np.eye(9), {"nucleus": np.eye(8)}, r"nucleus has the shape \(8, 8\) and cell \(9, 9\)"),
         (np.eye(9), {"nuclei": np.eye(8)}, r"nuclei has the shape \(8, 8\) and cell \(9, 9\)"),
         (np.tri(9), {"nuclei": np.ones((9, 9))}, "nuclei cover every pixel"),

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from cellcutter_core.config import MaskSettings
 from cellcutter_core.evaluation.metrics import mask_iou
 from cellcutter_core.markers.finding import find_cells
-from cellcutter_core.mask.automatic_mask import automatic_mask
 from cellcutter_core.mask.graph_cut import from_log_odds, graph_cut, log_odds
-from cellcutter_core.mask.mask_of_settings import mask_channels, mask_grid
+from cellcutter_core.mask.mask_of_settings import automatic_mask, mask_channels, mask_grid
 from cellcutter_core.mask.preview import preview_mask
 from cellcutter_core.mask.suited_settings import prior_steps, suited_settings
 from cellcutter_core.simulation.sample import sample
@@ -187,6 +186,12 @@ def test_preview_of_a_small_image_is_the_mask() -> None:
     cell = sample((100, 120)).pixels[..., :1]
     settings = MaskSettings(automatic=False, prior=0.97, max_weight=10, sigma=0.03)
     np.testing.assert_array_equal(preview_mask(cell, settings), mask_channels(cell, settings))
+    # Of several channels the brightest counts, as it is. All is cell where one is bright enough.
+    ramp = np.tile(np.linspace(0, 1, 48), (48, 1))
+    two, settings = np.dstack([ramp, 1 - ramp]), settings.replace(prior=0.6)
+    assert mask_channels(two, settings).all()
+    assert preview_mask(two, settings).all()
+    assert prior_steps(two, settings)[-1] < 0.51
 
 
 @pytest.mark.parametrize("scale", [1, 40])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from cellcutter_core import sample
+from cellcutter_core.label_image import distance_inside
 from cellcutter_core.simulation.curriculum import Lesson, lesson
-from cellcutter_core.simulation.shapes import distance_inside
 from cellcutter_core.simulation.stains import light_of, seen_through
 from cellcutter_core.simulation.tissue import Growth, Tissue, grow_tissue
 

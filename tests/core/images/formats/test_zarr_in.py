@@ -28,11 +28,11 @@ from zarr.codecs import (
 )
 
 from cellcutter_core.export.formats.ome_zarr import ome_zarr
-from cellcutter_core.images.contents import Unreadable
 from cellcutter_core.images.formats import zarr_stores
 from cellcutter_core.images.formats.zarr_arrays import crc32c, open_array
 from cellcutter_core.images.formats.zarr_stores import FolderStore
 from cellcutter_core.images.image import read_image, read_labels
+from cellcutter_core.images.reading.contents import Unreadable
 from cellcutter_core.simulation.sample import sample
 
 PIXELS = np.random.default_rng(0).integers(0, 60_000, (2, 2, 3, 50, 70)).astype(np.uint16)

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from PIL import Image as Picture
 from scipy import ndimage
 from skimage.color import hed2rgb
+from small_files import blank
 
-from cellcutter_core.images.guesses.brightness import dark_on_bright, turned_over
+from cellcutter_core.images.guesses.appearance import Appearance
+from cellcutter_core.images.guesses.brightness import dark_on_bright
 from cellcutter_core.images.guesses.stains import DENSEST, is_stained, with_stains
 from cellcutter_core.images.image import read_image, read_labels
 from cellcutter_core.markers.given_markers import read_markers
@@ -155,7 +157,9 @@ def test_tiny_pictures_are_judged_without_complaint(shape: tuple[int, int]) -> N
     ],
 )
 def test_turning_over_any_data_type(pixels: NDArray[np.generic], expected) -> None:
-    turned = turned_over(pixels[:, None, None])[:, 0, 0]
+    brightest = pixels.max(axis=(0,), keepdims=True)
+    seen = Appearance(inverted=True, brightest=brightest, nothing=(None,))
+    turned = seen.of(pixels[:, None, None])[:, 0, 0]
     np.testing.assert_array_equal(turned, expected)
     assert turned.dtype == expected.dtype
 
@@ -185,8 +189,8 @@ def test_a_section_gets_the_channels_of_its_stains(tmp_path: Path) -> None:
         of_mosaic.pixels[len(rgb) : 2 * len(rgb), : rgb.shape[1]], image.pixels
     )
     white = np.zeros((1, 1, 3), np.uint8) + 255
-    assert with_stains(white)[0, 0].tolist() == [0, 0, 255, 255, 255]
-    assert with_stains(white * 0)[0, 0, 0] == 255
+    assert with_stains(white, nothing=[None])[0, 0].tolist() == [0, 0, 255, 255, 255]
+    assert with_stains(white * 0, nothing=[None])[0, 0, 0] == 255
     plain = read_image(tmp_path / "a.png", stained=False, inverted=False)
     np.testing.assert_array_equal(plain.pixels, rgb)
     with pytest.raises(ValueError, match=r"^a\.png: needs .* more than the limit"):
@@ -197,7 +201,7 @@ def test_a_section_in_16_bits() -> None:
     rgb, _ = section()
     assert is_stained(rgb)
     assert is_stained(rgb.astype(np.uint16) * 257)
-    coarse, fine = with_stains(rgb), with_stains(rgb.astype(np.uint16) * 257)
+    coarse, fine = (with_stains(one, nothing=[None]) for one in (rgb, rgb.astype(np.uint16) * 257))
     np.testing.assert_allclose(fine / 257, coarse, atol=0.6)
 
 
@@ -230,7 +234,7 @@ def test_a_palette_is_colours_for_an_image_and_numbers_for_labels(tmp_path: Path
         np.testing.assert_array_equal(colours.pixels, np.asarray(picture.convert("RGB")))
         assert colours.channels == ("red", "green", "blue")
         np.testing.assert_array_equal(read_labels(tmp_path / name), np.asarray(picture))
-        assert read_markers(tmp_path / name, (20, 30)).max() == 15
+        assert read_markers(tmp_path / name, blank((20, 30))).max() == 15
 
 
 def test_cmyk_and_gray_with_transparency(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
 from cellcutter_core.images.guesses.brightness import dark_on_bright
-from cellcutter_core.images.guesses.clipping import at_top, bright_is_cell, clipped_share
+from cellcutter_core.images.guesses.clipping import at_top, bright_is_cell, clipping_notes
 from cellcutter_core.images.image import Image, read_image
-from cellcutter_core.mask.automatic_mask import automatic_mask
+from cellcutter_core.mask.mask_of_settings import automatic_mask
 from cellcutter_core.simulation.sample import sample
 
 SIZE = 256
@@ -142,7 +142,9 @@ def test_the_sample_overexposed_is_found_as_it_is() -> None:
         pixels = image.pixels[..., image.cell[0]].astype(float)
         low, high = np.percentile(pixels, 1), np.percentile(pixels[truth], 50)
         clipped = np.clip((pixels - low / 2) / (high - low / 2) * 255, 0, 255).astype(np.uint8)
-        assert clipped_share(clipped) > 0.2
+        cut_off = at_top(clipped)
+        assert cut_off is not None
+        assert cut_off.mean() > 0.2
         expected = iou(automatic_mask(pixels)[0], truth)
         assert iou(automatic_mask(clipped)[0], truth) > expected - 0.05
 
@@ -159,23 +161,27 @@ def test_real_images_overexposed(shared_data: Path) -> None:
         assert not dark_on_bright(clipped[..., None])
 
 
+def notes_on(channel: np.ndarray) -> list[str]:
+    return clipping_notes(channel[..., None], ["cell"], [0])
+
+
 def test_what_was_cut_off_is_counted() -> None:
     image = np.random.default_rng(0).normal(1000, 100, (200, 200)).clip(0, 4095).astype(np.uint16)
     assert at_top(image) is None
-    assert clipped_share(image) == 0
+    assert notes_on(image) == []
     image[50:150, 50:150] = 4095
-    assert clipped_share(image) == 0.25
+    assert notes_on(image)[0].startswith("25% of the pixels of cell")
     few = image.copy()
     few[52:150, 50:150] = 1000
-    assert clipped_share(few) == 0  # One pixel in two hundred.
-    assert clipped_share(np.full((9, 9), 7)) == 0
+    assert notes_on(few) == []  # One pixel in two hundred.
+    assert notes_on(np.full((9, 9), 7)) == []
     # Few grey levels are no plateau.
-    assert clipped_share(np.random.default_rng(0).integers(0, 4, (90, 90))) == 0
+    assert notes_on(np.random.default_rng(0).integers(0, 4, (90, 90))) == []
 
 
 def test_a_frame_is_not_what_was_cut_off() -> None:
     image = np.pad(np.random.default_rng(0).normal(1000, 100, (200, 200)).astype(np.uint16), 30)
-    assert clipped_share(image) == 0
+    assert notes_on(image) == []
 
 
 def test_an_image_says_which_channel_was_cut_off() -> None:

@@ -19,7 +19,7 @@ from cellcutter_core.evaluation.metrics import mask_iou
 from cellcutter_core.images.file_sets.channel_files import read_channel_files
 from cellcutter_core.images.guesses.label_images import shows_labels
 from cellcutter_core.images.image import read_image
-from cellcutter_core.images.readers import read_contents
+from cellcutter_core.images.reading.readers import read_contents
 from cellcutter_core.pipeline import prepare
 from cellcutter_core.runs.store import Run
 from cellcutter_core.simulation.sample import sample, save

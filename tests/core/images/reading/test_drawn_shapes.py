@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 from roifile import ROI_TYPE, ImagejRoi
+from small_files import blank
 
 from cellcutter_core.__main__ import main
 from cellcutter_core.choices.sources import read_source
@@ -67,14 +68,14 @@ def roi(top: int, left: int, size: int = 5, **planes: int) -> bytes:
 def test_outlines_are_exactly_the_cells_as_truth_and_as_markers(tmp_path: Path, name: str) -> None:
     path = written(tmp_path, roi_set(TRUTH) if name == "a.zip" else geojson_file(TRUTH), name)
     np.testing.assert_array_equal(read_labels(path, shape=TRUTH.shape), IN_ORDER)
-    np.testing.assert_array_equal(read_markers(path, TRUTH.shape), IN_ORDER)
+    np.testing.assert_array_equal(read_markers(path, blank(TRUTH.shape)), IN_ORDER)
     # Of a region those in it, at their places in the whole image.
     part = Image(np.arange(70 * 110).reshape(70, 110, 1), ("a",), origin=(30, 40))
     found = read_truth(path, part)
     inside = TRUTH[30:100, 40:150]
     expected = np.searchsorted(np.unique(inside)[1:], inside, side="left") + (inside > 0)
     np.testing.assert_array_equal(found, expected)
-    np.testing.assert_array_equal(read_markers(path, part.shape, origin=(30, 40)), expected)
+    np.testing.assert_array_equal(read_markers(path, blank(part.shape, origin=(30, 40))), expected)
     with pytest.raises(ValueError, match=rf"^{name}: holds outlines, which do not say how large"):
         read_labels(path)
     with pytest.raises(ValueError, match=rf"^{name}: holds points, outlines or other JSON"):
@@ -113,7 +114,7 @@ def test_points_in_other_planes_or_beside_the_region_are_left_out(tmp_path: Path
     where = {"origin": (30, 40), "whole_shape": (128, 160), "z": 1}
     for name in ("a.csv", "a.geojson"):
         report: list[str] = []
-        found = read_markers(tmp_path / name, (70, 110), report=report.append, **where)
+        found = read_markers(tmp_path / name, blank((70, 110), **where), report=report.append)
         np.testing.assert_array_equal(found, expected)
         assert report == [f"{name}: 1 of 4 points are left out: they do not lie in the plane z = 1"]
 
@@ -132,11 +133,11 @@ def test_points_in_other_planes_or_beside_the_region_are_left_out(tmp_path: Path
     ids=["collection", "list", "geometries", "other order"],
 )
 def test_geojson_in_every_form(tmp_path: Path, content: Any) -> None:
-    found = read_markers(written(tmp_path, content), TRUTH.shape)
+    found = read_markers(written(tmp_path, content), blank(TRUTH.shape))
     np.testing.assert_array_equal(found, IN_ORDER)
     for encoding in ("utf-16", "utf-8-sig"):
         path = written(tmp_path, json.dumps(content).encode(encoding))
-        np.testing.assert_array_equal(read_markers(path, TRUTH.shape), IN_ORDER)
+        np.testing.assert_array_equal(read_markers(path, blank(TRUTH.shape)), IN_ORDER)
 
 
 def test_points_of_geojson_are_those_of_the_pixels_they_lie_in(tmp_path: Path) -> None:
@@ -146,7 +147,7 @@ def test_points_of_geojson_are_those_of_the_pixels_they_lie_in(tmp_path: Path) -
     each = [feature({"type": "Point", "coordinates": [*place, 7]}) for place in places]
     for content in (several, each):
         path = written(tmp_path, content)
-        found = read_markers(path, SHAPE)
+        found = read_markers(path, blank(SHAPE))
         np.testing.assert_array_equal(found, markers_from_points(pixels, SHAPE))
         with pytest.raises(
             ValueError, match=r"^a\.geojson: holds points, which do not say how far"
@@ -167,7 +168,7 @@ def test_cells_of_qupath_give_their_nuclei_as_markers_and_themselves_as_truth(
     line = r"^a\.geojson: 1 annotations are left out; the 2 detections are used"
     for size, first, read in (
         (15, 5, lambda: read_labels(path, shape=SHAPE)),
-        (5, 9, lambda: read_markers(path, SHAPE)),
+        (5, 9, lambda: read_markers(path, blank(SHAPE))),
     ):
         expected = np.zeros(SHAPE, int)
         for number, at in enumerate((first, first + 25), 1):
@@ -188,13 +189,17 @@ def test_cells_of_qupath_give_their_nuclei_as_markers_and_themselves_as_truth(
         ({"type": "Point", "coordinates": [1e9, 4]}, "beyond any image; give them in pixels"),
         ({"type": "Point", "coordinates": [float("nan"), 4]}, "beyond any image"),
         ({"type": "Point", "coordinates": ["a", "b"]}, "not GeoJSON of points or areas"),
+        ({"type": "Point", "coordinates": [5]}, "not GeoJSON of points or areas"),
+        ({"type": "Polygon", "coordinates": [[[1], [2], [3]]]}, "not GeoJSON of points or areas"),
+        ({"type": "Point", "coordinates": [5, 5], "plane": {"z": None}}, "not GeoJSON of points"),
+        ({"type": "Point", "coordinates": [5, 5], "plane": [1]}, "not GeoJSON of points or areas"),
         (square(100, 100), "has no pixel of its own in the image of 60 × 80"),
         ({"type": "FeatureCollection", "features": []}, "at least one marker is needed"),
     ],
 )
 def test_json_that_holds_no_markers(tmp_path: Path, content: Any, message: str) -> None:
     with pytest.raises(ValueError, match=rf"^a\.geojson: .*({message})"):
-        read_markers(written(tmp_path, content), SHAPE)
+        read_markers(written(tmp_path, content), blank(SHAPE))
 
 
 # Planes
@@ -211,21 +216,21 @@ def test_rois_of_another_plane_are_left_out_and_told(tmp_path: Path) -> None:
         }  # fmt: skip
         path = written(tmp_path, archive(content), "a.zip")
         report: list[str] = []
-        found = read_markers(path, SHAPE, z=2, report=report.append)
+        found = read_markers(path, blank(SHAPE, z=2), report=report.append)
         np.testing.assert_array_equal(found, expected)
         assert report == ["a.zip: 1 of 3 areas are left out: they do not lie in the plane z = 2"]
         truth = read_labels(path, shape=SHAPE, z=2, report=report.append)
         np.testing.assert_array_equal(truth, expected)
-        assert read_markers(path, SHAPE, z="max").max() == 3
+        assert read_markers(path, blank(SHAPE, z="max")).max() == 3
     with pytest.raises(
         ValueError, match=r"has areas in several planes, z = 2 to 4, .*give z of the"
     ):
-        read_markers(path, SHAPE)
+        read_markers(path, blank(SHAPE))
     # One number may be that of a channel, of an image that has no planes.
     path = written(
         tmp_path, archive({"a": roi(5, 5, position=1), "b": roi(9, 50, position=2)}), "c.zip"
     )
-    assert read_markers(path, SHAPE).max() == 2
+    assert read_markers(path, blank(SHAPE)).max() == 2
 
 
 def test_points_set_one_by_one_in_a_stack_have_a_plane_each(tmp_path: Path) -> None:
@@ -236,7 +241,7 @@ def test_points_set_one_by_one_in_a_stack_have_a_plane_each(tmp_path: Path) -> N
     path = written(tmp_path, made.tobytes(), "a.roi")
     assert ImagejRoi.fromfile(path).counter_positions.tolist() == [2, 4, 2]
     with pytest.warns(UserWarning, match=r"a\.roi: 1 of 3 points are left out"):
-        found = read_markers(path, SHAPE, z=1)
+        found = read_markers(path, blank(SHAPE, z=1))
     np.testing.assert_array_equal(found, markers_from_points([(10, 20), (59, 79)], SHAPE))
 
 
@@ -246,13 +251,13 @@ def test_geojson_of_another_plane_is_left_out_and_told(tmp_path: Path) -> None:
     path = written(tmp_path, [feature(one, "annotation") for one in shapes])
     for z, places in ((0, (5, 35)), (2, (20,))):
         with pytest.warns(UserWarning, match=rf"{3 - len(places)} of 3 areas .*z = {z}"):
-            found = read_markers(path, SHAPE, z=z)
+            found = read_markers(path, blank(SHAPE, z=z))
         assert [tuple(np.argwhere(found == n + 1)[0]) for n in range(found.max())] == [
             (at, at) for at in places
         ]
     # Where none says a plane, all lie in that of the image.
     path = written(tmp_path, [feature(square(5, 5)), feature(square(20, 20))])
-    assert read_markers(path, SHAPE, z=4).max() == 2
+    assert read_markers(path, blank(SHAPE, z=4)).max() == 2
 
 
 # Where they are given

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cellcutter_core.images.contents import Array, Unreadable
+from cellcutter_core.images.reading.contents import Array, Unreadable
 
 MAX_CHANNELS = 8
 """A third axis of at most this length is taken for channels."""

@@ -8,10 +8,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from broken_files import READERS, campaign, make_case
-from small_files import SHAPE, bombs, whole_files
+from broken_files import MAX_BYTES, READERS, campaign, make_case
+from small_files import SHAPE, blank, bombs, whole_files
 
 from cellcutter_core.images.image import read_image
+from cellcutter_core.label_image import markers_from_points
 from cellcutter_core.markers.given_markers import read_markers
 
 pytest.importorskip("resource", reason="memory is limited the way of Unix")
@@ -37,7 +38,10 @@ def test_every_end_is_a_result_or_a_clear_line() -> None:
         ("bz2 bomb.npz", "a method that is not supported .number 12.; pack it again"),
     ],
 )
-def test_no_memory_is_taken_for_what_a_header_promises(tmp_path, name, message) -> None:
+def test_no_memory_is_taken_for_what_a_header_promises(
+    tmp_path, monkeypatch, name, message
+) -> None:
+    monkeypatch.setenv("CELLCUTTER_IMAGE_LIMIT", str(MAX_BYTES))
     path = tmp_path / name
     path.write_bytes(bombs()[name])
     for read in READERS.values():
@@ -54,7 +58,8 @@ def test_a_case_is_the_same_every_time() -> None:
     assert make_case(3, 500) == make_case(3, 500) != make_case(4, 500)
 
 
-def test_whole_files_are_read(tmp_path) -> None:
+def test_whole_files_are_read(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("CELLCUTTER_IMAGE_LIMIT", str(MAX_BYTES))
     for name, data in whole_files().items():
         path = tmp_path / name
         path.write_bytes(data)
@@ -78,7 +83,7 @@ def test_a_message_begins_with_the_name_of_the_file(tmp_path, name) -> None:
     # Also where it would begin with that word without it.
     (tmp_path / name).write_text("row,col\n")
     with pytest.raises(ValueError, match=f"^{name}: points is empty"):
-        read_markers(tmp_path / name, SHAPE)
+        read_markers(tmp_path / name, blank(SHAPE))
 
 
 @pytest.mark.parametrize(
@@ -98,7 +103,7 @@ def test_many_points_take_little_memory(tmp_path) -> None:
     tracemalloc.start()
     try:
         with pytest.raises(ValueError, match="in the same pixel as another"):
-            read_markers(path, SHAPE)
+            read_markers(path, blank(SHAPE))
         # Of 200,000 lists of two texts it was 60 MB and more.
         assert tracemalloc.get_traced_memory()[1] < 30e6
     finally:
@@ -109,9 +114,10 @@ def test_many_points_take_little_memory(tmp_path) -> None:
 def test_points_far_away(tmp_path, points) -> None:
     (tmp_path / "a.csv").write_text("row,col\n" + points)
     with pytest.raises(ValueError, match=r"^a\.csv: points: . of . lie outside"):
-        read_markers(tmp_path / "a.csv", SHAPE)
+        read_markers(tmp_path / "a.csv", blank(SHAPE))
 
 
 def test_a_decimal_comma_between_tabs(tmp_path) -> None:
     (tmp_path / "a.txt").write_text("row\tcol\n2,4\t3\n")
-    assert read_markers(tmp_path / "a.txt", SHAPE, radius=0)[2, 3] == 1
+    found = read_markers(tmp_path / "a.txt", blank(SHAPE))
+    np.testing.assert_array_equal(found, markers_from_points([(2, 3)], SHAPE))

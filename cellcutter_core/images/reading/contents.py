@@ -1,7 +1,7 @@
 """Shared by all readers of image files: the contents of a file, and checks that refuse a file.
 
 A file is checked by its header (shape, data type, bytes) before memory is used for its pixels.
-Messages here lack the file's name; `cellcutter_core.images.readers` puts it in front.
+Messages here lack the file's name; `cellcutter_core.images.reading.readers` puts it in front.
 """
 
 from __future__ import annotations
@@ -15,26 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from cellcutter_core.images.pixel_size import PixelSize
-from cellcutter_core.limits import Limits, limits, variable
+from cellcutter_core.limits import variable
 
 Array = npt.NDArray[Any]
 
-MAX_BYTES: int = Limits.model_fields["image"].default
-"""Largest image that is read by default, in bytes in memory."""
-
 LIMIT_NAME = variable("image")
 """The environment variable that sets another limit, such as 8GB."""
-
-
-def memory_limit() -> int:
-    """The most memory that an image may take, in bytes: `MAX_BYTES`, or the value of `LIMIT_NAME`.
-
-    Raises
-    ------
-    ValueError
-        If that value is not a size.
-    """
-    return limits().image
 
 
 class Unreadable(ValueError):

@@ -12,15 +12,16 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from cellcutter_core.images.contents import Array, Contents, Several, Unreadable, memory_limit
-from cellcutter_core.images.drawn_shapes import is_drawn
 from cellcutter_core.images.formats.zarr_recognition import (
     is_address,
     is_zarr_archive,
     is_zarr_folder,
 )
 from cellcutter_core.images.guesses.unimaged_gaps import is_gap
-from cellcutter_core.images.parts import Part, Plane, Region
+from cellcutter_core.images.reading.contents import Array, Contents, Several, Unreadable
+from cellcutter_core.images.reading.drawn_shapes import is_drawn
+from cellcutter_core.images.reading.parts import Part, Plane, Region
+from cellcutter_core.limits import limits
 
 # The first bytes of each format. An OME-Zarr is a folder, or a zip archive like .npz.
 NPY = (b"\x93NUMPY",)
@@ -105,7 +106,7 @@ def read_contents(
     public_only : bool
         See `cellcutter_core.images.formats.zarr_stores.WebStore`.
     max_bytes : int, optional
-        Refuse a file that needs more memory, by its header. Default: `memory_limit`.
+        Refuse a file that needs more memory, by its header. Default: `Limits.image`.
 
     Raises
     ------
@@ -114,7 +115,7 @@ def read_contents(
         a `TooLarge` or `Several` in these two cases.
     """
     name = file_name(path)
-    limit = memory_limit() if max_bytes is None else max_bytes
+    limit = limits().image if max_bytes is None else max_bytes
     try:
         _refuse_pointer(path)
         with warnings.catch_warnings():
@@ -138,7 +139,7 @@ def read_contents(
         ) from error
 
 
-def read_label_contents(path: Path | str, *, max_bytes: int | None = None) -> Contents:
+def read_label_contents(path: Path | str) -> Contents:
     """The arrays of a file of labels, which must hold a single image.
 
     Raises
@@ -147,7 +148,7 @@ def read_label_contents(path: Path | str, *, max_bytes: int | None = None) -> Co
         As `read_contents`.
     """
     try:
-        contents = read_contents(path, as_stored=True, max_bytes=max_bytes)
+        contents = read_contents(path, as_stored=True)
         pixels = contents.pixels
         # Some formats can store only colours.
         if contents.colour and all(
@@ -176,13 +177,8 @@ def n_images(path: Path | str) -> int:
 
     Pixels are not read.
     """
-    try:
-        read_contents(path, max_bytes=0)
-    except Several as error:
-        return error.n
-    except ValueError:
-        pass
-    return 1
+    several = _several(path)
+    return several.n if several else 1
 
 
 def image_titles(path: Path | str) -> list[str]:
@@ -190,13 +186,18 @@ def image_titles(path: Path | str) -> list[str]:
 
     Pixels are not read.
     """
+    several = _several(path)
+    return [one_line(title) for title in several.titles] if several else []
+
+
+def _several(path: Path | str) -> Several | None:
     try:
         read_contents(path, max_bytes=0)
     except Several as error:
-        return [one_line(title) for title in error.titles]
+        return error
     except ValueError:
         pass
-    return []
+    return None
 
 
 def is_image_file(path: Path) -> bool:
@@ -299,13 +300,7 @@ def _read(path: Path, start: bytes, part: Part, as_stored: bool, max_bytes: int)
             from cellcutter_core.images.formats.zarr_stores import ZipStore
 
             return read_ome_zarr(ZipStore(path), part, max_bytes)
-        contents = read_npz(path, max_bytes)
-        # It has one image and one plane; a request for another one is refused.
-        part.which_scene()
-        part.check_plane(contents.pixels.shape, "YXC")
-        part.inside(*contents.pixels.shape[:2])
-        contents.whole = True
-        return contents
+        return part.in_whole(read_npz(path, max_bytes))
     if start.startswith(tuple(mark[:16] for mark in GIT_LFS)):
         raise Unreadable(
             "is a pointer of Git LFS instead of the file; fetch the file with 'git lfs pull'"

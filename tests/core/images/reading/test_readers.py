@@ -16,9 +16,10 @@ import tifffile
 from PIL import Image as Picture
 from small_files import hdf5, mm_stack
 
-from cellcutter_core.images.contents import Several, Unreadable, memory_limit
 from cellcutter_core.images.file_sets.given_files import scenes_of
 from cellcutter_core.images.image import Image, read_image
+from cellcutter_core.images.reading.contents import Several, Unreadable
+from cellcutter_core.limits import limits
 
 DTYPES = ["u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f4", "f8", ">u2", ">i4", ">f4", ">f8"]
 
@@ -869,9 +870,9 @@ def test_the_limit_is_a_setting(tmp_path, monkeypatch, given, size):
     monkeypatch.setenv("CELLCUTTER_IMAGE_LIMIT", given)
     if size is None:
         with pytest.raises(ValueError, match=r"^CELLCUTTER_IMAGE_LIMIT is .*; give a size such as"):
-            memory_limit()
+            limits()
         return
-    assert memory_limit() == size
+    assert limits().image == size
     np.save(tmp_path / "a.npy", pixels := plane("u2", shape=(60, 50)))
     if size < pixels.nbytes:
         with pytest.raises(ValueError, match=r"more than the limit of .*CELLCUTTER_IMAGE_LIMIT"):

@@ -14,9 +14,10 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from cellcutter_core.images.axes import idle_axis
-from cellcutter_core.images.contents import (
+from cellcutter_core.images.reading.axes import idle_axis, to_channels_last
+from cellcutter_core.images.reading.contents import (
     Array,
+    Contents,
     Several,
     Unreadable,
     check_size,
@@ -92,6 +93,14 @@ class Stored:
         """The image without the axes that `idle_axis` finds."""
         n = idle_axis(self.shape)
         return self if n is None else self.drop(n).without_idle()
+
+    def without(self, letters: str) -> Stored:
+        """The image without those of these axes that have length 1."""
+        stored = self
+        for n in range(len(self.axes) - 1, -1, -1):
+            if self.axes[n] in letters and self.shape[n] == 1:
+                stored = stored.drop(n)
+        return stored
 
     def at(self, axis: str, place: int) -> Stored:
         """The part at one index of an axis, without that axis."""
@@ -361,6 +370,33 @@ class Part:
         )
         return several[at].image
 
+    def contents(
+        self, stored: Stored, *, max_bytes: int, full: tuple[int, ...] | None = None
+    ) -> Contents:
+        """Read one plane as `read` does, with all its channels.
+
+        Parameters
+        ----------
+        stored, max_bytes
+            As for `read`.
+        full : tuple of int, optional
+            Lengths of the axes of the full image, if `stored` is a smaller version of it.
+        """
+        full = full or stored.shape
+        return Contents(
+            to_channels_last(*self.read(stored, max_bytes=max_bytes)),
+            full_shape=self.full_shape(full, stored.axes),
+            whole_shape=self.whole_shape(full, stored.axes),
+        )
+
+    def in_whole(self, contents: Contents) -> Contents:
+        """Contents that were read as a whole, after checking that they hold the requested part."""
+        self.which_scene()
+        self.check_plane(contents.pixels.shape, "YXC")
+        self.inside(*contents.pixels.shape[:2])
+        contents.whole = True
+        return contents
+
     def read(self, stored: Stored, *, max_bytes: int) -> tuple[Array, str]:
         """Read one plane, or the maximum of all planes along Z, one plane after the other.
 
@@ -516,6 +552,21 @@ def spans_of(chosen: Mapping[str, int | slice], shape: tuple[int, ...]) -> dict[
         for (axis, index), length in zip(chosen.items(), shape, strict=True)
         if isinstance(index, slice)
     }
+
+
+def spans_and_chunks(
+    shape: tuple[int, ...], index: tuple[int | slice, ...], chunks: tuple[int, ...]
+) -> tuple[list[range], list[range]]:
+    """For each axis: the range that an index chooses, and the chunks that it touches."""
+    spans = [
+        range(length)[at] if isinstance(at, slice) else range(at, at + 1)
+        for at, length in zip(index, shape, strict=True)
+    ]
+    touched = [
+        range(span.start // size, (span.stop - 1) // size + 1)
+        for span, size in zip(spans, chunks, strict=True)
+    ]
+    return spans, touched
 
 
 def _read_every(
