@@ -9,17 +9,24 @@ from pages.parts.data.channel_card import channel_card
 from pages.parts.data.image_choice import choose_image, choose_roles, enter_pixel_size
 from pages.shared import panels, python_code, state
 from pages.shared.caching import cached_steps
-from pages.shared.viewer.picture import region_picker
+from pages.shared.viewer.picture import fit_region, region_picker
 
 # The longest side of the picture to choose a region on, in pixels.
 LARGEST_PICTURE = 1024
 NOTEBOOK_VIEW = (100, 200, 300, 400)
+MOVED = "data_moved"
 
 
 def choose_region(chosen: Region) -> None:
     """Take a region to work on. The default region counts as no choice."""
     state.choose(region=None if chosen == cached_steps.usual_region() else chosen)
     st.rerun()
+
+
+def in_words(region: Region) -> str:
+    """Return the pixels of a region in words."""
+    top, left, bottom, right = region
+    return f"rows {top} to {bottom - 1} and columns {left} to {right - 1}"
 
 
 state.enter("data")
@@ -74,6 +81,8 @@ for row in range(0, len(image.channels), 3):
             channel_card(image, index, source=source)
 
 st.subheader("Region to work on", anchor=False)
+if moved := st.session_state.pop(MOVED, None):
+    st.warning(moved, icon=":material/crop:")
 step = -(-max(image.shape) // LARGEST_PICTURE)
 overview = cached_steps.whole_picture(step)
 chosen_on, presets = st.columns([2, 1], gap="large")
@@ -113,6 +122,12 @@ with chosen_on:
         pixel_size=cached_steps.pixel_size(),
     )
 if picked != box:
+    if fit_region(box, shape=(n_rows, n_cols)) != box:
+        # It comes from a link or an earlier draft.
+        st.session_state[MOVED] = (
+            f"The region of {in_words(box)} is too small or does not lie in this image. It is now "
+            f"that of {in_words(picked)}."
+        )
     choose_region(picked)
 if image.full_shape is not None:
     with panels.show_errors():

@@ -285,8 +285,15 @@ def test_a_region_outside_the_image_is_told(page):
     assert any("does not lie in the image" in error.value for error in app.error)
 
 
-def test_on_the_page_data_a_region_outside_the_image_is_moved_into_it():
-    assert not opened("data", SMALL | {"region": "-5,0,9,9"}).error
+def test_on_the_page_data_a_region_outside_the_image_is_moved_into_it_and_that_is_said():
+    app = opened("data", SMALL | {"region": "-5,0,9,9"})
+    assert not app.error
+    assert [warning.value for warning in app.warning] == [
+        "The region of rows -5 to 8 and columns 0 to 8 is too small or does not lie in this image. "
+        "It is now that of rows 0 to 63 and columns 0 to 63."
+    ]
+    assert app.session_state[state.CHOICES].region == (0, 0, 64, 64)
+    assert not shown(app.run()).warning
 
 
 def test_a_draft_or_run_in_the_address_counts_before_the_experiment():

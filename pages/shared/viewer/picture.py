@@ -120,7 +120,7 @@ def region_picker(
     if not scale > 0:
         raise ValueError(f"scale must be above 0, got {scale}")
     rows, cols = shape or (round(rgb.shape[0] / scale), round(rgb.shape[1] / scale))
-    box = _fit(st.session_state.pop(f"{key}-edit", box), shape=(rows, cols))
+    box = fit_region(st.session_state.pop(f"{key}-edit", box), shape=(rows, cols))
     data = {"mode": "region", "box": list(box), "minSide": MIN_SIDE}
     _mount(rgb, data, key, _read_box, alt=alt, shape=(rows, cols), pixel_size=pixel_size)
     return box
@@ -282,8 +282,8 @@ def _read_pick(sent: dict[str, Any]) -> Pick:
     return Pick(None if point is None else (int(point[0]), int(point[1])), bool(sent.get("more")))
 
 
-def _fit(box: Region, *, shape: tuple[int, int]) -> Region:
-    """Return the box moved and, if necessary, resized to lie inside the image."""
+def fit_region(box: Region, *, shape: tuple[int, int]) -> Region:
+    """Return a region as `region_picker` allows it: moved into the image, and not too small."""
     row0, col0, row1, col1 = (int(value) for value in box)
     (row0, row1), (col0, col1) = (
         _fit_side(start, stop=stop, length=length)
