@@ -83,7 +83,10 @@ def estimate(same: Run | None = None) -> tuple[float, str]:
         As `cached_steps.inputs`.
     """
     given, _ = cached_steps.inputs() if same is None else run_inputs(same.path.name)
-    key = cached_steps.step_keys()["training"]
+    # The end of the open run may have shown how fast this machine is.
+    opened = state.run()
+    known = "" if opened is None else f"{opened.id} {opened.progress.status}"
+    key = f"{cached_steps.step_keys()['training']} {known}"
     return _estimate(key, device(), given, state.choices().config)
 
 
