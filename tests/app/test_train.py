@@ -31,6 +31,7 @@ from cellcutter_core.config import PAPER, QUICK, Config, is_current, starting
 from cellcutter_core.images.image import read_image
 from cellcutter_core.jobs.queue import Jobs
 from cellcutter_core.runs.folder import find_run, list_runs
+from pages.shared.caching import cached_runs
 from pages.shared.start import shorter
 
 __all__ = ["asked"]
@@ -516,3 +517,15 @@ def test_the_server_never_imports_a_framework():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == []
+
+
+def test_the_estimate_is_made_again_when_the_open_run_has_ended(monkeypatch):
+    known = [(47.0, "a guess"), (8.0, "measured here")]
+    monkeypatch.setattr(cached_runs, "estimate_seconds", lambda *_, **__: known.pop(0))
+    run = make_run("r1", end=None)
+    app = open_page("train", run)
+    assert "About 47 s" in words(app)
+    assert "About 47 s" in words(shown(app.run()))
+    run.record("finished")
+    assert "About 8 s" in words(shown(app.run()))
+    assert not known
