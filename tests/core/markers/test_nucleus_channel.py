@@ -6,6 +6,7 @@ from scipy import ndimage as ndi
 
 from cellcutter_core.config import QUICK
 from cellcutter_core.images.image import Image, read_image
+from cellcutter_core.markers import nucleus_channel
 from cellcutter_core.markers.editing import add_marker, remove_marker
 from cellcutter_core.markers.nucleus_channel import area_of_nuclei
 from cellcutter_core.pipeline import find_markers, find_mask
@@ -25,6 +26,22 @@ def test_of_the_sample_only_the_nuclei_are_nuclei(seed):
 def test_noise_shows_none(smooth):
     noise = np.random.default_rng(0).normal(100, 10, (300, 300))
     assert area_of_nuclei(ndi.gaussian_filter(noise, smooth)) is None
+
+
+def test_a_channel_that_was_looked_at_is_not_looked_at_again(monkeypatch):
+    monkeypatch.setattr(nucleus_channel, "_known", {})
+    looked, find = [], nucleus_channel.nucleus_regions
+    monkeypatch.setattr(
+        nucleus_channel, "nucleus_regions", lambda window: (looked.append(1), find(window))[1]
+    )
+    nuclei = sample((320, 320), seed=0).channel("nucleus")
+    area = area_of_nuclei(nuclei)
+    assert area is not None
+    assert (area_of_nuclei(nuclei.copy()), len(looked)) == (area, 1)
+    nuclei = nuclei.copy()
+    nuclei[:160] = 0
+    assert area_of_nuclei(nuclei) != area
+    assert len(looked) == 2
 
 
 def test_few_objects_say_nothing():
