@@ -46,12 +46,14 @@ def area_of_nuclei(channel: NDArray[Any]) -> float | None:
     window = _busiest(channel)
     content = repr((window.shape, window.dtype)).encode() + window.tobytes()
     key = blake2b(content, digest_size=16).digest()
-    if key not in _known:
-        if len(_known) >= _MOST_KNOWN:
-            _known.clear()
-        _known[key] = area = _area_of_nuclei(window)
-        return area
-    return _known[key]
+    try:
+        return _known[key]
+    except KeyError:
+        area = _area_of_nuclei(window)
+    if len(_known) >= _MOST_KNOWN:
+        _known.clear()
+    _known[key] = area
+    return area
 
 
 def _area_of_nuclei(window: NDArray[Any]) -> float | None:
