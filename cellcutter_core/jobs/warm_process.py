@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -145,6 +146,7 @@ class _Loading:
                 return
             limit = threading.Timer(PATIENCE, process.kill)
             limit.daemon = True
+            end = time.monotonic() + PATIENCE
             limit.start()
             self.words = _said(process, DEVICE)
             limit.cancel()
@@ -153,6 +155,8 @@ class _Loading:
                 errors.seek(0)
                 lines = [line.strip() for line in errors if line.strip()]
                 reason = lines[-1] if lines else f"exit code {code}"
+                if time.monotonic() > end:
+                    reason = f"loading took more than {PATIENCE:g} s; the machine is busy"
                 self.problem = f"the device could not be found out: {reason[:300]}"
 
     def hand_over(self, work: list[str]) -> subprocess.Popen[str] | None:

@@ -12,15 +12,17 @@ from __future__ import annotations
 import sys
 
 from cellcutter_core.jobs.kinds import job_at
+from cellcutter_core.people.person import is_for_many
 from cellcutter_core.processes.ending import asked_to_end, lower_priority
 
 # A job lasts for minutes, and people wait for the answers of the server and its child processes.
-PRIORITY = 15
+# With many of them these need nearly all of the processor; with one person both have to go on.
+PRIORITY, PRIORITY_AMONG_MANY = 10, 15
 
 
 def main(arguments: list[str]) -> int:
     """Return exit code 0 if the job finished or was stopped, 2 if it could not."""
-    lower_priority(PRIORITY)
+    lower_priority(PRIORITY_AMONG_MANY if is_for_many() else PRIORITY)
     if arguments == ["--wait"]:
         from cellcutter_core.jobs.warm_process import wait_for_work
 

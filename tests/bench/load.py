@@ -2,11 +2,11 @@
 
     python tests/bench/load.py [--sessions 30] [--minutes 2] [--seed 0] [--quick]
 
-A real server with two places for trainings, and visitors over its own protocol, without browsers
-(`tests/browser/visitor.py`); files that a browser fetches once are not counted. Two visitors start
-a training each and watch it. Half of the others look at the sample, half at an image of their own
-(512²). At a human pace, one action in about five seconds, they move a slider of the page Mask by up
-to a quarter of its length, and now and then go to another page and back.
+A real server for many people with two places for trainings, and visitors over its own protocol,
+without browsers (`tests/browser/visitor.py`); files that a browser fetches once are not counted.
+Two visitors start a training each and watch it. Half of the others look at the sample, half at an
+image of their own (512²). At a human pace, one action in about five seconds, they move a slider of
+the page Mask by up to a quarter of its length, and now and then go to another page and back.
 
     alone     one visitor moves sliders
     all       they all do
@@ -632,7 +632,7 @@ def main() -> int:
     if chosen.sessions < 2:
         parser.error(f"--sessions is {chosen.sessions}; give at least 2")
     record = Record()
-    os.environ["CELLCUTTER_WORKERS"] = "2"
+    os.environ |= {"CELLCUTTER_WORKERS": "2", "CELLCUTTER_PEOPLE": "many"}
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         os.environ["CELLCUTTER_RUNS"] = str(Path(folder) / "runs")

@@ -73,6 +73,16 @@ def test_a_device_that_cannot_be_found_out(monkeypatch, tmp_path, ready, command
     assert ready.take("run", tmp_path / "log") is None
 
 
+def test_a_process_that_takes_too_long_to_load_is_ended_and_that_is_said(monkeypatch, ready):
+    sleeping = [sys.executable, "-c", f"import time; time.sleep({LONGEST})"]
+    monkeypatch.setattr(spare, "spare_command", lambda: sleeping)
+    monkeypatch.setattr(spare, "PATIENCE", 0.5)
+    ready.known()
+    until(lambda: ready.problem)
+    said = "the device could not be found out: loading took more than 0.5 s; the machine is busy"
+    assert ready.problem == said
+
+
 def test_it_is_told_once_and_prints_into_the_log(loaded, tmp_path, ready):
     log = tmp_path / "log.txt"
     log.write_text("before\n")
