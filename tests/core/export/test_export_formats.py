@@ -31,6 +31,7 @@ from cellcutter_core.export import FORMATS, content, export, file_name
 from cellcutter_core.export.formats.labels import label_file
 from cellcutter_core.export.formats.table import cell_table
 from cellcutter_core.jobs.training import work
+from cellcutter_core.label_image import markers_from_points
 from cellcutter_core.markers.given_markers import read_markers
 from cellcutter_core.pipeline import prepare
 from cellcutter_core.runs.store import Run
@@ -493,20 +494,21 @@ def test_what_leaves_comes_in_at_the_same_place(run: Run, tmp_path: Path) -> Non
     for format in ("labels", "rois", "table"):
         file = tmp_path / f"{format}{'.zip' if format == 'rois' else ''}"
         file.write_bytes(content(again, format))
-        where = {"whole_shape": (500, 600), "radius": 0}
+        where = {"whole_shape": (500, 600)}
         found = read_markers(file, blank(labels.shape, origin=(200, 300), **where))
         if format == "table":
-            rows, cols = np.nonzero(found)
             centres = [np.argwhere(labels == cell).mean(0) for cell in np.unique(labels)[1:]]
-            np.testing.assert_allclose(
-                sorted(zip(rows.tolist(), cols.tolist(), strict=True)),
-                sorted(np.floor(np.array(centres) + 0.5).tolist()),
-            )
+            points = np.floor(np.array(centres) + 0.5)
+            np.testing.assert_array_equal(found, markers_from_points(points, labels.shape))
+            moved = points - (20, 10)
+            inside = ((moved >= 0) & (moved < (60, 80))).all(axis=1)
+            expected = markers_from_points(moved[inside], (60, 80)) > 0
         else:
             np.testing.assert_array_equal(found > 0, labels > 0)
+            expected = found[20:80, 10:90] > 0
         # A region that begins elsewhere has those that lie in it, moved.
         other = read_markers(file, blank((60, 80), origin=(220, 310), **where))
-        np.testing.assert_array_equal(other > 0, found[20:80, 10:90] > 0)
+        np.testing.assert_array_equal(other > 0, expected)
         with pytest.raises(ValueError, match=f"^{file.name}: "):
             read_markers(file, blank((50, 50), origin=(0, 0), **where))
     # A label image of the region alone is told by its size.
