@@ -103,10 +103,14 @@ def test_channels_are_counted_once_and_only_a_moved_window_is_drawn_again(
 
     for name in ("counted_in_bars", "_png"):
         monkeypatch.setattr(channel_card, name, partial(noting, getattr(channel_card, name)))
+    stack = np.stack([sample((96, 120)).pixels[..., number % 3] for number in range(6)])
     app = opened("data")
-    n = len(app.multiselect(key="data_cell").options)
-    assert n > 2
-    assert sorted(made) == ["_png"] * n + ["counted_in_bars"] * n
+    app.segmented_control(key="data_kind").set_value("file").run()
+    made.clear()
+    given = ("six.tif", tiff(stack, imagej=True, metadata={"axes": "CYX"}), "")
+    app.file_uploader(key="data_upload").set_value([given]).run()
+    assert len(app.multiselect(key="data_cell").options) == 6
+    assert sorted(made) == ["_png"] * 6 + ["counted_in_bars"] * 6
     made.clear()
     window = app.slider[0]
     window.set_value((window.min, window.value[1])).run()

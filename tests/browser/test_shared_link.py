@@ -103,9 +103,8 @@ def test_a_link_is_copied_with_a_click(new_page: Callable[..., Any], server: Ser
     page.get_by_role("button", name="Copied", exact=True).wait_for(timeout=SOON)
     assert page.evaluate("navigator.clipboard.readText()") == told
     # With another zoom it is another link, which has not been copied.
-    page.locator(".stage").first.dispatch_event(
-        "wheel", {"deltaY": -300, "clientX": 400, "clientY": 400}
-    )
+    pinched = {"deltaY": -50, "ctrlKey": True, "clientX": 400, "clientY": 400}
+    page.locator(".stage").first.dispatch_event("wheel", pinched)
     page.get_by_role("button", name="Copy", exact=True).wait_for(timeout=SOON)
     assert "&zoom=" in page.get_by_label("Link").input_value()
 
