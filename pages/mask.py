@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from cellcutter_core.config import PAPER, MaskSettings
 from cellcutter_core.evaluation.metrics import mask_iou
 from cellcutter_core.markers.finding import is_covered
-from cellcutter_core.training.image_inputs import check_mask
+from cellcutter_core.training.inputs import check_mask
 from cellcutter_core.view.render import mask_outline
 from pages.parts.mask.controls import PARAMETERS, mask_grid, suit, switch, take
 from pages.shared import panels, python_code, state

@@ -18,12 +18,11 @@ from cellcutter_core.label_image import new_numbers
 from cellcutter_core.large.block_tasks import Arrays, Block, Here
 from cellcutter_core.large.large_image import LargeImage
 from cellcutter_core.large.mask_and_markers import Found
-from cellcutter_core.network.taught_weights import N_CHANNELS, read_taught
 from cellcutter_core.network.unet import UNet
 from cellcutter_core.training.datasets import make_dataset, scale_for_diameter
 from cellcutter_core.training.image_inputs import certain_regions, seen_channels
 from cellcutter_core.training.inputs import Inputs
-from cellcutter_core.training.marker_check import have_cells
+from cellcutter_core.training.marker_check import have_cells, taught_network
 from cellcutter_core.training.predicted_labels import predict_cells
 
 SMALL = 4096
@@ -143,8 +142,7 @@ def checked(
     labels : (H, W) array of integers
         Scratch space: the prediction of the taught network is written into it.
     """
-    network = UNet(config.network)
-    network.set_weights(list(read_taught()[0]), N_CHANNELS)
+    network = taught_network(config.network)
     predicted = predict(network, large, found, config, labels, done=done, where=where)
     n = len(found.points) + 1
     regions = np.zeros(n, np.int64)

@@ -9,8 +9,7 @@ from scipy.spatial import cKDTree
 from cellcutter_core.config import Config, check_current
 from cellcutter_core.images.scaling import Normalisation, logarithms, nearest, resized
 from cellcutter_core.training.crops import Dataset
-from cellcutter_core.training.image_inputs import check_mask
-from cellcutter_core.training.inputs import Inputs, Truth
+from cellcutter_core.training.inputs import Inputs, Truth, check_mask
 from cellcutter_core.training.loop import Validation
 
 LARGEST_SCALE = 4.0

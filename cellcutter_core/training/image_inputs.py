@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cellcutter_core.config import Config
 from cellcutter_core.images.image import Image
 from cellcutter_core.markers.finding import Nuclei, cores, is_covered
-from cellcutter_core.training.inputs import Inputs, Truth
+from cellcutter_core.training.inputs import Inputs, Truth, check_mask
 
 
 def inputs_of(
@@ -37,17 +37,6 @@ def inputs_of(
     channels = seen_channels(image, config)
     regions = certain_regions(image, config, nuclei.regions)
     return Inputs(image.pixels[..., channels], mask, points, regions, final)
-
-
-def check_mask(mask: NDArray[np.bool_], config: Config) -> None:
-    """Raise a ValueError if the mask is True everywhere or nowhere: nothing can be learnt then."""
-    share = float(mask.mean())
-    if share in (0.0, 1.0):
-        raise ValueError(
-            f"the mask covers {'no' if share == 0 else 'every'} pixel; "
-            f"{'raise' if share == 0 else 'lower'} mask.prior (now {config.mask.prior}), or choose "
-            "the automatic mask"
-        )
 
 
 def certain_regions(image: Image, config: Config, regions: NDArray[np.int32]) -> NDArray[np.int32]:

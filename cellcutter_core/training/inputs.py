@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from cellcutter_core.config import Config
 from cellcutter_core.images.scaling import Normalisation
 from cellcutter_core.label_image import new_numbers
 from cellcutter_core.shortest_paths.cost_map import CostMap
@@ -136,3 +137,14 @@ def baselines(inputs: Inputs) -> dict[str, NDArray[np.int32]]:
         "paths": inputs.path_labels.labels,
         "watershed": watershed_labels(inputs.nuclei, inputs.mask, points=inputs.points),
     }
+
+
+def check_mask(mask: NDArray[np.bool_], config: Config) -> None:
+    """Raise a ValueError if the mask is True everywhere or nowhere: nothing can be learnt then."""
+    share = float(mask.mean())
+    if share in (0.0, 1.0):
+        raise ValueError(
+            f"the mask covers {'no' if share == 0 else 'every'} pixel; "
+            f"{'raise' if share == 0 else 'lower'} mask.prior (now {config.mask.prior}), or choose "
+            "the automatic mask"
+        )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cellcutter_core.config import Config
+from cellcutter_core.config import Config, NetworkSettings
 from cellcutter_core.network.backend import backend
+from cellcutter_core.network.taught_weights import N_CHANNELS, read_taught
+from cellcutter_core.network.unet import UNet
 from cellcutter_core.training.datasets import make_dataset
 from cellcutter_core.training.inputs import Inputs
-from cellcutter_core.training.loop import starting_network
 from cellcutter_core.training.predicted_labels import predict_cells
 
 # A marker has no cell of its own if the ratio of its cell's area to the area of its region is below
@@ -67,10 +69,21 @@ def markers_with_cells(inputs: Inputs, config: Config) -> NDArray[np.bool_]:
         return np.ones(len(inputs.points), bool)
     backend()  # It loads the framework and suppresses what that writes to the terminal.
     data = make_dataset(inputs, config)
-    cells = predict_cells(starting_network(config, data), data, inputs, config).labels
+    cells = predict_cells(taught_network(config.network), data, inputs, config).labels
     n = len(inputs.points) + 1
     areas, regions = (np.bincount(of.ravel(), minlength=n)[1:] for of in (cells, inputs.nuclei))
     return have_cells(areas, regions)
+
+
+@lru_cache(maxsize=1)
+def taught_network(settings: NetworkSettings) -> UNet:
+    """Return the taught network, made once for all images that are checked: it takes seconds.
+
+    It is shared, so nobody may train it.
+    """
+    network = UNet(settings)
+    network.set_weights(list(read_taught()[0]), N_CHANNELS)
+    return network
 
 
 def have_cells(

@@ -128,20 +128,19 @@ def _placed(
     origin = data.origins[cell]
     if tuple(shape) == data.shape:
         return (int(origin[0]), int(origin[1])), crop
-    first, weights = [], []
+    first, placed = [], crop
     for axis in (0, 1):
         scale = data.shape[axis] / shape[axis]
         low = int(np.ceil((origin[axis] + 0.5) / scale - 0.5))
         high = int(np.floor((origin[axis] + data.crop_size - 0.5) / scale - 0.5))
         where = (np.arange(low, high + 1) + 0.5) * scale - 0.5 - origin[axis]
         left = np.clip(where.astype(int), 0, data.crop_size - 2)
-        share = (where - left).astype(np.float32)
-        matrix = np.zeros((len(where), data.crop_size), np.float32)
-        matrix[np.arange(len(where)), left] = 1 - share
-        matrix[np.arange(len(where)), left + 1] = share
+        share = np.expand_dims((where - left).astype(np.float32), 1 - axis)
+        # No product of matrices: on a busy machine its threads wait for each other, 10 ms a cell.
+        before, after = (np.take(placed, at, axis=axis) for at in (left, left + 1))
+        placed = (1 - share) * before + share * after
         first.append(low)
-        weights.append(matrix)
-    return (first[0], first[1]), np.asarray(weights[0] @ crop @ weights[1].T, np.float32)
+    return (first[0], first[1]), placed
 
 
 def _outline(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:

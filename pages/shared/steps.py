@@ -8,7 +8,7 @@ from cellcutter_core.apply.application_folder import Application, applications
 from cellcutter_core.choices.of_run import keys_then
 from cellcutter_core.jobs.queue import is_left_behind
 from cellcutter_core.runs.store import Progress, Run
-from cellcutter_core.training.image_inputs import check_mask
+from cellcutter_core.training.inputs import check_mask
 from pages.shared import state
 from pages.shared.caching import cached_steps
 from pages.shared.caching.in_child import NotYet

@@ -1,9 +1,8 @@
 """What stands in the address of a page, or in its state, leads to no other folder."""
 
 import pytest
-from made_runs import ROOT, asked, make_run
-from patience import LONGEST
-from streamlit.testing.v1 import AppTest
+from made_runs import asked, make_run
+from opening import at_page
 
 from cellcutter_core.runs.folder import runs_folder
 from pages.shared import state
@@ -26,7 +25,7 @@ def outside(asked, tmp_path):
 
 @pytest.mark.parametrize("wrong", [*WRONG, "link"])
 def test_no_run_is_opened_by_a_path(outside, wrong):
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=LONGEST)
+    app = at_page("server")
     app.query_params["run"] = wrong
     app.run()
     assert not app.exception
@@ -39,7 +38,7 @@ def test_no_run_is_opened_by_a_path(outside, wrong):
 
 @pytest.mark.parametrize("wrong", WRONG)
 def test_no_draft_is_opened_by_a_path(outside, wrong):
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=LONGEST)
+    app = at_page("server")
     app.query_params["draft"] = wrong
     app.run()
     assert not app.exception
@@ -48,7 +47,7 @@ def test_no_draft_is_opened_by_a_path(outside, wrong):
 
 
 def test_a_path_in_the_state_of_a_page_opens_nothing(outside):
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=LONGEST)
+    app = at_page("server")
     app.session_state[state.RUN] = "../outside"
     app.run()
     assert not app.exception

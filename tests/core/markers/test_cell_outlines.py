@@ -17,8 +17,9 @@ from cellcutter_core.simulation.sample import sample
 Cells = tuple[NDArray[np.float32], NDArray[np.int32]]
 
 
-def epithelium(diameter: float, *, side: int = 400, noise: float = 0.05, seed: int = 0) -> Cells:
+def epithelium(diameter: float, *, noise: float = 0.05, seed: int = 0) -> Cells:
     """Cells of about a diameter that fill the middle of an image, with bright outlines."""
+    side = int(np.clip(16 * diameter, 200, 400))
     rng = np.random.default_rng(seed)
     rows, cols = np.mgrid[:side, :side]
     # The middles of cells, each moved off its place on a grid.
@@ -69,7 +70,7 @@ def test_what_has_no_outlines_has_no_diameter_of_them() -> None:
     noise = rng.normal(1, 0.1, (300, 300)).astype(np.float32)
     assert outline_diameter(noise) is None
     assert outline_diameter(np.zeros((300, 300), np.float32)) is None
-    image = sample()
+    image = sample((320, 320))
     for channel in ("fluorescence", "nucleus", "bright field"):
         plane = image.channel(channel).astype(np.float32)
         assert outline_diameter(np.log(plane - plane.min() + 20)) is None

@@ -273,18 +273,30 @@ def test_crops_that_pass_in_several_batches_move_the_network_as_all_at_once(
             assert np.mean(np.abs(a - b) > 1e-5) < 0.01
 
 
-@pytest.mark.parametrize("normalisation", ["group", "batch"])
+@pytest.fixture(scope="module", params=["group", "batch"])
+def moved(
+    request: pytest.FixtureRequest, data: Dataset
+) -> tuple[UNet, Optimiser, list[np.ndarray], list[np.ndarray]]:
+    """After a whole step, when moving averages and optimiser are not what they begin with."""
+    unet = network(request.param)
+    optimiser = optimiser_for(unet, crops_at_once=5)
+    cells = np.arange(13)
+    assert optimiser.step(data, cells, 0 * cells, learning_rate=1e-3, target_weight=0) is not None
+    optimiser.write_back()
+    return unet, optimiser, unet.weights, optimiser.state
+
+
 @pytest.mark.parametrize("n_batches", range(6))
 def test_a_step_is_given_up_between_batches(
-    normalisation: str, data: Dataset, n_batches: int
+    moved: tuple[UNet, Optimiser, list[np.ndarray], list[np.ndarray]],
+    data: Dataset,
+    n_batches: int,
 ) -> None:
     """Thirteen crops in three batches, each of which passes twice."""
-    unet = network(normalisation)
-    optimiser = optimiser_for(unet, crops_at_once=5)
-    # After a whole step moving averages and optimiser are not what they begin with.
+    unet, optimiser, before, state = moved
+    unet.set_weights(before, N_CHANNELS)
+    optimiser.restore(state)
     cells, values = np.arange(13), {"learning_rate": 1e-3, "target_weight": 0.0}
-    assert optimiser.step(data, cells, 0 * cells, **values) is not None
-    state, before = optimiser.state, unet.weights
     asked = 0
 
     def stop() -> bool:
