@@ -8,6 +8,7 @@ import io
 import json
 import shutil
 import zipfile
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@lru_cache
 def large_sample() -> Image:
     return sample(SHAPE, seed=8)
 

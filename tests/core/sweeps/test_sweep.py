@@ -12,7 +12,7 @@ import time
 import pytest
 from patience import LONGEST
 
-from cellcutter_core.config import QUICK
+from cellcutter_core.config import FROM_NOTHING, QUICK, NetworkSettings
 from cellcutter_core.images.regions import cut_out
 from cellcutter_core.jobs.queue import Jobs
 from cellcutter_core.runs.store import Run
@@ -185,7 +185,15 @@ def test_a_crashed_run_is_waited_for_while_it_has_a_task(sweep, is_taken_over):
     assert n_asked == (2 if is_taken_over else 3)
 
 
-def test_a_stopped_sweep_goes_on_where_it_was(sweep, monkeypatch):
+def test_a_stopped_sweep_goes_on_where_it_was(tmp_path, image, monkeypatch):
+    """With a network that is as small as can be; each run has a process of its own."""
+    base = FROM_NOTHING.replace(
+        crops=FROM_NOTHING.crops.replace(size=32),
+        network=NetworkSettings(depth=3, channels=4, normalisation="group"),
+        training=BASE.training.replace(check_markers=False, crops=8, crops_at_once=8),
+    )
+    sweep = Sweep.create(tmp_path / "sweep", base, [Variation.parse("training.seed=0,1,2")])
+    list(sweep.write_runs(writer(image)))
     monkeypatch.setenv("CELLCUTTER_RUNS", str(sweep.folder))
     ended, jobs = [], Jobs()
     # Stopped as soon as the first run has ended.
@@ -193,11 +201,11 @@ def test_a_stopped_sweep_goes_on_where_it_was(sweep, monkeypatch):
     statuses = [row.status for row in sweep.rows()]
     assert statuses[0] == "finished"
     assert statuses[-1] == "stopped"
-    assert len(ended) == 4
+    assert len(ended) == 3
     first = (sweep.path_of(sweep.about.members[0]) / "events.jsonl").read_text()
     end = time.monotonic() + LONGEST
     execute(Sweep(sweep.folder), jobs, ended=ended.append, stop=lambda: time.monotonic() > end)
     rows = sweep.rows()
-    assert [row.status for row in rows] == ["finished"] * 4
+    assert [row.status for row in rows] == ["finished"] * 3
     assert all(row.ap75 is not None and row.epochs_done == 1 for row in rows)
     assert (sweep.path_of(sweep.about.members[0]) / "events.jsonl").read_text() == first
