@@ -171,10 +171,9 @@ def _each(
             yield here(one)
         return
     run = trained.run
-    with (
-        TemporaryDirectory(prefix=SCRATCH, dir=folder, ignore_cleanup_errors=True) as wanted,
-        held(Path(wanted)),
-    ):
+    with explaining(f"cannot write {folder}", "choose another"):
+        scratch = TemporaryDirectory(prefix=SCRATCH, dir=folder, ignore_cleanup_errors=True)
+    with scratch as wanted, held(Path(wanted)):
         about = (wanted, _task, str(run.path.absolute()), _digest(run.model_file))
         tasks = ((one, (*about, one)) for one in planned)
         for one, ended in in_order(executor, tasks, waiting=check_stop):
@@ -189,7 +188,6 @@ def _each(
 
 def _task(run: str, digest: str, one: _Planned) -> Outcome | None:
     """The task: apply a run to an image and write its files, unless the image is large."""
-
     try:
         return _apply(_trained(run, digest), one, None)
     except LeftOff:

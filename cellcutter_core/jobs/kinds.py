@@ -175,7 +175,9 @@ class Applying(Job):
         now = self.folder.progress
         took = [one.seconds for one in now.outcomes if not one.error]
         for other in applications(self.folder.run):
-            took = took or [one.seconds for one in other.progress.outcomes if not one.error]
+            if took:
+                break
+            took = [one.seconds for one in other.progress.outcomes if not one.error]
         return mean(took) * now.n_left if took else None
 
 

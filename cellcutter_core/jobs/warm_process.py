@@ -55,7 +55,8 @@ class Spare:
                 if self._loading is not None:
                     self._loading.end()
                 self._loading = _Loading(after)
-                self._first = self._first or self._loading
+                if self._first is None or self._first.problem is not None:
+                    self._first = self._loading
 
     def done(self) -> None:
         """Tell that the process that was taken has ended; the next training gets a new one."""
@@ -67,7 +68,7 @@ class Spare:
     def known(self) -> str | None:
         """Return the device, such as "CPU (x86_64, 2 cores)", or None until it is known.
 
-        It returns at once. The first call starts finding out; the answer then stays the same.
+        It returns at once. The first call starts finding out; an answer then stays the same.
         """
         if self._first is None:
             self.start()
@@ -156,7 +157,7 @@ class _Loading:
                 lines = [line.strip() for line in errors if line.strip()]
                 reason = lines[-1] if lines else f"exit code {code}"
                 if time.monotonic() > end:
-                    reason = f"loading took more than {PATIENCE:g} s; the machine is busy"
+                    reason = f"loading took more than {PATIENCE:g} s; the machine is busy, trainings start all the same"
                 self.problem = f"the device could not be found out: {reason[:300]}"
 
     def hand_over(self, work: list[str]) -> subprocess.Popen[str] | None:

@@ -201,7 +201,9 @@ def _recent_rows(run: Path) -> list[tuple[float, float]]:
     # Nothing was trained after the last event.
     if stat.st_mtime < time.time() - DAY:
         return []
-    return [row for row in _rows(run, stat.st_mtime_ns, stat.st_size) if _is_recent(row[0])]
+    with suppress(ValueError):  # It was moved a moment ago.
+        return [row for row in _rows(run, stat.st_mtime_ns, stat.st_size) if _is_recent(row[0])]
+    return []
 
 
 @lru_cache(maxsize=16_384)

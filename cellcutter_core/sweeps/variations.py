@@ -221,7 +221,7 @@ def suggested(config: Config, setting: str) -> str:
     elif isinstance(now, int):
         values = sorted({max(now // 2, 1), now, 2 * now})
     elif isinstance(now, float):
-        values = [now / 2, now, 2 * now]
+        values = [now / 2, now, 2 * now] if now else [0, 0.5, 1]
     else:
         values = []
     return ", ".join(value if isinstance(value, str) else f"{value:g}" for value in values)

@@ -68,7 +68,7 @@ def _calls(nice: int) -> Calls:
 
 
 def _leave(calls: dict[str, Call]) -> None:
-    for call in calls.values():
+    for call in list(calls.values()):
         call.leave()
 
 

@@ -79,8 +79,24 @@ def test_a_process_that_takes_too_long_to_load_is_ended_and_that_is_said(monkeyp
     monkeypatch.setattr(spare, "PATIENCE", 0.5)
     ready.known()
     until(lambda: ready.problem)
-    said = "the device could not be found out: loading took more than 0.5 s; the machine is busy"
-    assert ready.problem == said
+    said = "the device could not be found out: loading took more than 0.5 s; the machine is busy, "
+    assert ready.problem == said + "trainings start all the same"
+
+
+def test_a_device_that_was_not_found_out_is_known_when_the_next_process_is_loaded(
+    monkeypatch, tmp_path, ready, loaded
+):
+    command = spare.spare_command
+    monkeypatch.setattr(spare, "spare_command", lambda: [sys.executable, "-c", ""])
+    ready.known()
+    until(lambda: ready.problem)
+    # A training takes it, in vain; when that has ended the next one is loaded.
+    assert ready.take("run", tmp_path / "log") is None
+    monkeypatch.setattr(spare, "spare_command", command)
+    monkeypatch.setattr(spare, "PAUSE", 0.0)
+    ready.done()
+    until(ready.known)
+    assert ready.problem is None
 
 
 def test_it_is_told_once_and_prints_into_the_log(loaded, tmp_path, ready):

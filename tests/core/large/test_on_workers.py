@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from patience import LONGEST, until
 
 from cellcutter_core.__main__ import main
-from cellcutter_core.apply import applying
+from cellcutter_core.apply import applying, applying_to_files
 from cellcutter_core.apply.application_folder import Application
 from cellcutter_core.apply.applying import Trained
 from cellcutter_core.apply.in_blocks import apply_in_blocks
@@ -431,6 +431,20 @@ def test_without_its_scheduler_what_the_page_starts_fails_and_says_so(
     assert made.progress.status == "failed"
     assert "does not answer" in made.progress.message
     assert made.progress.n_left == 1
+
+
+def test_a_folder_that_cannot_be_written_is_told(
+    place: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(applying_to_files, "TemporaryDirectory", refuse)
+    found = applying_to_files.apply_to_files(
+        Trained(Run(place / "run")), {"own": place / "own.npz"}, tmp_path, executor=Threads(1)
+    )
+    with pytest.raises(ValueError, match=r"cannot write .*: Permission denied; choose another"):
+        list(found)
 
 
 def _untimed(summary: Path) -> list[list[str]]:

@@ -3,7 +3,15 @@
 import pytest
 
 from cellcutter_core.config import PAPER, QUICK
-from cellcutter_core.sweeps.variations import MOST_RUNS, Variation, in_words, n_runs, vary
+from cellcutter_core.sweeps.variations import (
+    MOST_RUNS,
+    Variation,
+    in_words,
+    n_runs,
+    settings_to_vary,
+    suggested,
+    vary,
+)
 
 
 @pytest.mark.parametrize(
@@ -75,3 +83,10 @@ def test_the_graph_cut_can_be_varied_once_it_is_used():
 def test_a_setting_that_counts_in_some_of_the_runs_may_be_varied():
     both = [Variation.parse("mask.automatic=false,true"), Variation.parse("mask.prior=0.9,0.98")]
     assert len(vary(QUICK, both)) == 4
+
+
+@pytest.mark.parametrize("config", [PAPER, QUICK], ids=["paper", "quick"])
+def test_what_is_suggested_for_a_setting_are_different_values(config):
+    for setting in settings_to_vary(config):
+        if values := suggested(config, setting):
+            assert len(Variation.parse(f"{setting}={values}").values) > 1, setting
