@@ -157,7 +157,10 @@ class _Loading:
                 lines = [line.strip() for line in errors if line.strip()]
                 reason = lines[-1] if lines else f"exit code {code}"
                 if time.monotonic() > end:
-                    reason = f"loading took more than {PATIENCE:g} s; the machine is busy, trainings start all the same"
+                    reason = (
+                        f"loading took more than {PATIENCE:g} s; the machine is busy, trainings "
+                        "start all the same"
+                    )
                 self.problem = f"the device could not be found out: {reason[:300]}"
 
     def hand_over(self, work: list[str]) -> subprocess.Popen[str] | None:
