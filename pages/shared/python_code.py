@@ -259,8 +259,8 @@ def apply_code(
             "files = {",
             *listed,
             "}",
-            f'found = apply_to_files(trained, files, Path("applied"){options})',
-            "for outcome in found:",
+            f'outcomes = list(apply_to_files(trained, files, Path("applied"){options}))',
+            "for outcome in outcomes:",
             '    print(outcome.image, outcome.error or f"{outcome.cells} cells", sep=": ")',
         ],
     )
