@@ -849,7 +849,9 @@ def test_a_run_goes_on_to_where_it_was_to_go(folder):
 @pytest.mark.parametrize(
     "arguments", [[], [""], ["a", "1"], ["a", "1", "2"], ["a", "many"], ["a", "-1"]]
 )
-def test_the_worker_says_how_it_is_used(arguments, capsys):
+def test_the_worker_says_how_it_is_used(arguments, capsys, monkeypatch):
+    # Of this process, in which all later tests run.
+    monkeypatch.setattr(worker, "lower_priority", lambda by: None)
     assert worker.main(arguments) == 2
     assert capsys.readouterr().err.startswith("usage: ")
 
