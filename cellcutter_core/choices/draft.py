@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from cellcutter_core.choices.choices import Choices, keys
-from cellcutter_core.files import UNREADABLE, atomic, write_whole
+from cellcutter_core.files import UNREADABLE, atomic, read_arrays, write_whole
 from cellcutter_core.markers.finding import Nuclei
 from cellcutter_core.people.access import is_own
 from cellcutter_core.runs.folder import DRAFTS, make_folder, new_run_id, runs_folder, valid_id
@@ -129,8 +129,8 @@ class Draft:
         """
         file = self._markers_file(choices)
         try:
-            with np.load(file, allow_pickle=False) as archive:
-                return Nuclei(archive["regions"], archive["points"])
+            arrays = read_arrays(file)
+            return Nuclei(arrays["regions"], arrays["points"])
         except FileNotFoundError:
             return None
         except UNREADABLE as error:

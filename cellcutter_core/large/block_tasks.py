@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellcutter_core.config import Config, NetworkSettings
-from cellcutter_core.files import UNREADABLE, atomic
+from cellcutter_core.files import UNREADABLE, atomic, read_arrays
 from cellcutter_core.images.blocks import blocks_of
 from cellcutter_core.images.reading.parts import Region
 from cellcutter_core.large.large_image import LargeImage
@@ -191,8 +191,7 @@ def _write(file: Path, arrays: Arrays) -> None:
 
 def _read(file: Path) -> Arrays:
     try:
-        with np.load(file, allow_pickle=False) as arrays:
-            return dict(arrays)
+        return read_arrays(file)
     except UNREADABLE as error:
         raise ValueError(f"{file} cannot be read ({error}); check the folder's disk") from error
 

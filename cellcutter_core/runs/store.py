@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 
 from cellcutter_core.arguments import naming
 from cellcutter_core.config import Config
-from cellcutter_core.files import UNREADABLE, atomic, explaining
+from cellcutter_core.files import UNREADABLE, atomic, explaining, read_arrays
 from cellcutter_core.limits import check_free, check_pixels
 from cellcutter_core.runs.description import Description
 from cellcutter_core.runs.job_folder import JobFolder
@@ -565,8 +565,7 @@ def _save(file: Path, arrays: Mapping[str, NDArray[Any]], *, small: bool = True)
 
 def _load(file: Path) -> Mapping[str, NDArray[Any]]:
     try:
-        with np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+        return read_arrays(file)
     except FileNotFoundError:
         raise ValueError(f"{file} is missing; the run did not get that far") from None
     except UNREADABLE as error:

@@ -1,15 +1,24 @@
 """A file is there whole, or the old one is."""
 
+import gc
 import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from patience import LONGEST
 
-from cellcutter_core.files import atomic, explaining, own_temporary_files, write_whole
+from cellcutter_core.files import (
+    UNREADABLE,
+    atomic,
+    explaining,
+    own_temporary_files,
+    read_arrays,
+    write_whole,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -147,3 +156,13 @@ def test_what_the_system_refuses_is_explained() -> None:
         raise OSError("late")
     with pytest.raises(KeyError), explaining("cannot read a"):
         raise KeyError("a")
+
+
+def test_a_damaged_archive_is_not_left_open(tmp_path):
+    file = tmp_path / "a.npz"
+    np.savez(file, a=np.arange(3))
+    np.testing.assert_array_equal(read_arrays(file)["a"], [0, 1, 2])
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(UNREADABLE):
+        read_arrays(file)
+    gc.collect()  # A file that was left open would be told here, as an error.
