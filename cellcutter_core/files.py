@@ -35,7 +35,7 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
         See `UNREADABLE`.
     """
     # NumPy would leave a damaged file open that it has opened itself.
-    with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+    with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
 
 
