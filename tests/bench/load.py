@@ -148,6 +148,7 @@ class Person:
         self.choices = choices
         self.draft = Draft()
         self.draft.save(choices)
+        self.came_with = ""
         self.seen: set[bytes] = set()
         self.visitor: Visitor
         self._open = contextlib.AsyncExitStack()
@@ -156,7 +157,7 @@ class Person:
     def own(self) -> set[bytes]:
         """The ids and names that this person may be sent."""
         ids = {one.encode() for one in self.visitor.query.values()} | {self.draft.id.encode()}
-        return ids | {self.choices.source.name.encode()}
+        return ids | {self.came_with.encode(), self.choices.source.name.encode()}
 
     async def arrive(self, url: str) -> None:
         query = f"draft={self.draft.id}"
@@ -164,6 +165,8 @@ class Person:
         self.visitor.on_message = lambda data: self.seen.update(IDS.findall(data))
         await self.visitor.open()
         await self.visitor.settled(limit=LIMIT)
+        # The draft that they came with belongs to nobody; the app has made theirs of it.
+        self.came_with, self.draft = self.draft.id, Draft(self.visitor.query["draft"])
 
     async def leave(self) -> None:
         await self._open.aclose()
