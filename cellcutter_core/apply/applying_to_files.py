@@ -177,13 +177,13 @@ def _each(
         about = (wanted, _task, str(run.path.absolute()), _digest(run.model_file))
         tasks = ((one, (*about, one)) for one in planned)
         for one, ended in in_order(executor, tasks, waiting=check_stop):
-            check_stop()
             try:
                 outcome = answer_of(ended)
             except ValueError as error:
                 outcome = Outcome(one.name, describe_files(one.file), 0.0, str(error))
             # None: it is large.
             yield outcome or here(one)
+            check_stop()  # Only now: what has ended counts.
 
 
 def _task(run: str, digest: str, one: _Planned) -> Outcome | None:
