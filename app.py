@@ -8,7 +8,7 @@ from cellcutter_core.limits import limits
 from cellcutter_core.people.person import is_for_many
 from pages.shared import person, state
 from pages.shared.caching import stores
-from pages.shared.panels import GROUPS, TITLES
+from pages.shared.page_list import GROUPS, TITLES
 
 st.set_page_config(page_title="cellcutter", page_icon="🔬", layout="wide")
 

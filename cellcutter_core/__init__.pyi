@@ -8,8 +8,8 @@ from .evaluation.metrics import score as score
 from .images.image import Image as Image
 from .images.image import read_image as read_image
 from .markers.finding import blob_detection as blob_detection
+from .mask.automatic_mask import automatic_mask as automatic_mask
 from .mask.graph_cut import graph_cut as graph_cut
-from .mask.mask_of_settings import automatic_mask as automatic_mask
 from .network.unet import UNet3 as UNet3
 from .network.unet import UNet4 as UNet4
 from .pipeline import prepare as prepare

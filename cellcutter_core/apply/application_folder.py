@@ -189,6 +189,17 @@ class Application(JobFolder):
         """The current status."""
         return standing(self.events(), list(self.files), alive=partial(alive, self.path))
 
+    @property
+    def pace(self) -> float | None:
+        """Seconds an image since the last start of the process; None before the second image."""
+        start, ends = 0.0, list[float]()
+        for event in self.events():
+            if event["kind"] == "started":
+                start, ends = event["time"], []
+            elif event["kind"] == "image":
+                ends.append(event["time"])
+        return max(ends[-1] - start, 0.0) / len(ends) if len(ends) > 1 else None
+
 
 def applications(run: Run) -> Iterator[Application]:
     """Yield the applications of a run, newest first, without damaged ones."""

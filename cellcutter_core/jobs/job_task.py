@@ -145,6 +145,7 @@ def _run_child(job: Job, ticket: str) -> bool:
             return False
         if child.returncode:
             _record_end(job, ticket)
+            folder.tidy()
     return True
 
 

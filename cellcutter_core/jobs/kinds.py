@@ -168,11 +168,16 @@ class Applying(Job):
         work(self.folder, stop=stop, connect=_chosen_cluster)
 
     def seconds_left(self, device: str | None) -> float | None:
-        """Estimate it from the images that are done here, or earlier with this network."""
+        """Estimate it from the images that are done here, or earlier with this network.
+
+        From the second image since its start on, the pace counts: several workers may share them.
+        """
         from cellcutter_core.apply.application_folder import applications
 
         del device
-        now = self.folder.progress
+        now, pace = self.folder.progress, self.folder.pace
+        if now.status == "running" and pace is not None:
+            return pace * now.n_left
         took = [one.seconds for one in now.outcomes if not one.error]
         for other in applications(self.folder.run):
             if took:

@@ -13,6 +13,7 @@ from scipy import ndimage
 from cellcutter_core.images.formats.points import numpy_points, text_points
 from cellcutter_core.images.image import Image
 from cellcutter_core.images.reading.drawn_shapes import (
+    DRAWN_FILES,
     Drawn,
     Report,
     area_labels,
@@ -20,10 +21,9 @@ from cellcutter_core.images.reading.drawn_shapes import (
     read_drawn,
     warn,
 )
+from cellcutter_core.images.reading.known_formats import NPY, endings, format_of
 from cellcutter_core.images.reading.readers import (
-    NPY,
     file_name,
-    has_known_start,
     one_line,
     read_label_contents,
 )
@@ -36,6 +36,9 @@ from cellcutter_core.label_image import (
 )
 
 Labels = NDArray[np.int32]
+
+MARKER_FILES = (".csv", ".txt", ".tsv", *DRAWN_FILES, *endings(labels=True))
+"""How the names of files that may hold markers end."""
 
 FAR = (2**53, 2**53)
 """Stands for the shape of a whole image of unknown size."""
@@ -112,14 +115,14 @@ def _read_drawn(file: Path, shape: tuple[int, int]) -> Drawn | None:
         return read_drawn(file, nuclei=True)
     try:
         with file.open("rb") as opened:
-            start = opened.read(16)
+            known = format_of(opened.read(16))
     except OSError as error:
         raise ValueError(
             f"cannot be opened, {error.strerror or error}; check its path and permissions"
         ) from None
-    if start.startswith(NPY):
+    if known is NPY:
         return numpy_points(file, shape)
-    return None if has_known_start(start) else text_points(file)
+    return text_points(file) if known is None else None
 
 
 def _label_image(file: Path, image: Image) -> Labels:

@@ -20,8 +20,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from cellcutter_core.files import remove_left_over
 from cellcutter_core.runs.job_status import Status
-from cellcutter_core.runs.lock import Lock, LockLost, held
+from cellcutter_core.runs.lock import Lock, LockLost, held, remove_left_over_lock
 
 
 class NotWritten(ValueError):
@@ -160,6 +161,19 @@ class JobFolder(ABC):
         """Ask the process to stop after its current training step or image."""
         self.check_changeable()
         (self.path / "stop").touch()
+
+    def tidy(self) -> None:
+        """Remove what a killed process left: its lock, and half-written files.
+
+        Whoever works on the job next does this as well, but a finished job has no next one. Nothing
+        happens in a folder that cannot be changed, or while a process works there.
+        """
+        if self.is_read_only:
+            return
+        with contextlib.suppress(OSError):
+            remove_left_over_lock(self.path)
+            for folder in (self.path, *(child for child in self.path.iterdir() if child.is_dir())):
+                remove_left_over(folder)
 
     @property
     def asked_to_stop(self) -> bool:

@@ -114,6 +114,13 @@ def holder(folder: Path) -> Holder | None:
     return found if alive(folder, found.pid, found.host) else None
 
 
+def remove_left_over_lock(folder: Path) -> None:
+    """Remove the lock of a process that was killed; nothing happens while one works there."""
+    content = _content(folder / "lock")
+    if content is not None and holder(folder) is None:
+        _remove(folder / "lock", content)
+
+
 def alive(folder: Path, pid: int | None, host: str | None) -> bool:
     """Return whether a process that worked on the run in `folder` may still do so.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import math
@@ -187,13 +188,25 @@ def in_words(variations: Sequence[Variation], values: Sequence[Value]) -> str:
 
 
 def settings_to_vary(config: Config) -> list[str]:
-    """Return the settings that have an effect and take a number, a choice, or on and off."""
+    """Return the settings that have an effect and take a number, a choice, or on and off.
+
+    Those that the other settings fix are left out, as the channels of the taught network.
+    """
     effect = in_effect(config)
     found = []
     for group in config.model_dump():
         if isinstance(getattr(config, group), Settings):
             found += [f"{group}.{name}" for name in effect.get(group, ()) if name != "automatic"]
-    return [name for name in found if suggested(config, name)]
+    return [name for name in found if suggested(config, name) and _may_change(config, name)]
+
+
+def _may_change(config: Config, setting: str) -> bool:
+    """Return whether the setting may have any of the suggested values but the present one."""
+    for value in Variation.parse(f"{setting}={suggested(config, setting)}").values:
+        with contextlib.suppress(ValueError):
+            if config.with_values({setting: value}) != config:
+                return True
+    return False
 
 
 def suggested(config: Config, setting: str) -> str:

@@ -14,55 +14,9 @@ from cellcutter_core.view.figure_style import still_config
 from pages.shared import state, steps
 from pages.shared.caching import cached_steps
 from pages.shared.caching.in_child import Cancelled, ask_again
+from pages.shared.page_list import GROUPS, TITLES
 
 EXPLAINED = Path(__file__).parent.parent / "explained"
-
-# Title, icon and one line for each page, in the order of the pipeline.
-TITLES = {
-    "overview": ("Overview", ":material/home:", "The pipeline from image to cells at a glance."),
-    "data": ("Data", ":material/image:", "Choose an image, its channels and the region."),
-    "mask": ("Mask", ":material/content_cut:", "Where there are cells: the graph cut."),
-    "cells": ("Cells", ":material/scatter_plot:", "Where each cell is: markers and crops."),
-    "train": ("Train", ":material/model_training:", "Train the network on this very image."),
-    "compare": ("Compare", ":material/compare:", "Epochs, runs, baselines and the truth."),
-    "results": (
-        "Results",
-        ":material/table_view:",
-        "Your cells one by one, and files to download.",
-    ),
-    "runs": ("Runs", ":material/list:", "All runs: find, name, compare and delete them."),
-    "sweep": ("Sweep", ":material/grid_view:", "Train with many settings, and compare them."),
-    "apply": ("Apply", ":material/photo_library:", "Apply the trained network to other images."),
-    "classroom": (
-        "Classroom",
-        ":material/groups:",
-        "Many people train on one image, and a wall shows all their runs.",
-    ),
-    "server": ("Server", ":material/dns:", "What this server is, what it does now and allows."),
-}
-
-# The navigation: what teaches, the way from an image to its cells, and what is done with runs.
-GROUPS = {
-    "Learn": ("overview",),
-    "Work": ("data", "mask", "cells", "train", "compare", "results"),
-    "Manage": ("runs", "sweep", "apply", "classroom", "server"),
-}
-
-# Extensions of the files that can be uploaded as an image.
-PICTURE_FILES = ["tif", "tiff", "png", "bmp", "gif", "webp", "jp2", "j2k", "jpx", "jpf"]
-IMAGE_FILES = [
-    *PICTURE_FILES,
-    *("jpg", "jpeg", "npy", "npz", "h5", "hdf5", "mat", "zip", "nd2", "czi", "lif"),
-]
-IMAGE_FORMATS = (
-    "TIFF, PNG, JPEG, BMP, GIF, WebP, JPEG 2000, npy, npz, HDF5, zipped OME-Zarr, ND2, CZI or LIF"
-)
-OUTLINE_FILES = ["roi", "geojson", "json"]
-MARKER_FILES = [
-    *("csv", "txt", "tsv", "zip", "npy", "npz", "h5", "hdf5"),
-    *OUTLINE_FILES,
-    *PICTURE_FILES,
-]
 
 
 def head(page: str) -> None:

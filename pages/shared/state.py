@@ -314,6 +314,7 @@ def open_run(run_id: str, *, with_choices: bool = False) -> None:
         If there is no such run, or it is damaged.
     """
     opened = open_run_for(run_id, person())
+    opened.tidy()
     note_opened(opened, person())
     st.session_state[RUN] = run_id
     st.query_params["run"] = run_id

@@ -464,6 +464,8 @@ def finish(scene: Scene, run: Run) -> None:
     check_run(run, whole)
     if check_told(run) != "finished":
         go_on(scene, run)
+    else:
+        run.tidy()  # As the page does when a run is opened.
     check_end(run, whole)
 
 
@@ -587,6 +589,8 @@ def fault_application(scene: Scene) -> None:
     check_files(application.path)
     if check_told(application) != "finished":
         go_on(scene, application)
+    else:
+        application.tidy()
     now = application.progress
     check(now.status == "finished" and not now.n_left, f"at the end it is {now.status}")
     check(not any(one.error for one in now.outcomes), f"an image failed: {now.outcomes}")

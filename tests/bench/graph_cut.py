@@ -26,7 +26,7 @@ from skimage.filters import threshold_li
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from cellcutter_core.mask.foreground import find_foreground  # noqa: E402
+from cellcutter_core.mask.automatic_mask import find_foreground  # noqa: E402
 from cellcutter_core.mask.graph_cut import graph_cut  # noqa: E402
 from cellcutter_core.simulation.sample import sample  # noqa: E402
 

@@ -26,8 +26,8 @@ sys.path.insert(0, str(ROOT))
 
 from cellcutter_core.config import MarkerSettings  # noqa: E402
 from cellcutter_core.markers.finding import find_nuclei  # noqa: E402
+from cellcutter_core.mask.automatic_mask import automatic_mask  # noqa: E402
 from cellcutter_core.mask.graph_cut import graph_cut  # noqa: E402
-from cellcutter_core.mask.mask_of_settings import automatic_mask  # noqa: E402
 
 Image = NDArray[Any]
 Mask = NDArray[np.bool_]

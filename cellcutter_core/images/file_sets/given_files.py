@@ -9,17 +9,12 @@ from pathlib import Path
 
 from cellcutter_core.images.file_sets.channel_names import ChannelNames
 from cellcutter_core.images.formats.zarr_recognition import is_zarr_folder
+from cellcutter_core.images.reading.known_formats import endings
 from cellcutter_core.images.reading.parts import Plane
 from cellcutter_core.images.reading.readers import is_image_file, n_images
 
 ImageFiles = Path | tuple[Path, ...]
 """The file of an image, or the files of its channels."""
-
-IMAGE_ENDINGS = (
-    *(".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".jp2"),
-    *(".nd2", ".czi", ".lif"),
-)
-"""A file that ends so is meant as an image; files of arrays may be anything."""
 
 
 def image_files(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
@@ -155,7 +150,9 @@ def _without_ending(file: Path) -> str:
 
 
 def _is_called_so(file: Path) -> bool:
-    return file.suffix.lower() in IMAGE_ENDINGS and file.is_file() and not file.name.startswith(".")
+    if file.name.startswith(".") or not file.is_file():
+        return False
+    return file.suffix.lower() in endings(always_images=True)
 
 
 def _images_of(path: Path) -> list[Path]:

@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from cellcutter_core.images.reading.contents import Unreadable
 from cellcutter_core.images.reading.parts import Plane
 
+DRAWN_FILES = (".roi", ".geojson", ".json")
+"""How the names of files with ROIs of ImageJ or GeoJSON end; many ROIs are in a .zip."""
+
 Ring = NDArray[np.float64]
 """(n, 2) of (row, col), in coordinates of pixel edges: 0 is the edge above the first row and left
 of the first column."""

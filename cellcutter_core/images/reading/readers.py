@@ -20,25 +20,9 @@ from cellcutter_core.images.formats.zarr_recognition import (
 from cellcutter_core.images.guesses.unimaged_gaps import is_gap
 from cellcutter_core.images.reading.contents import Array, Contents, Several, Unreadable
 from cellcutter_core.images.reading.drawn_shapes import is_drawn
+from cellcutter_core.images.reading.known_formats import ARCHIVE, FORMAT_NAMES, HDF5, format_of
 from cellcutter_core.images.reading.parts import Part, Plane, Region
 from cellcutter_core.limits import limits
-
-# The first bytes of each format. An OME-Zarr is a folder, or a zip archive like .npz.
-NPY = (b"\x93NUMPY",)
-NPZ = (b"PK\x03\x04", b"PK\x05\x06")
-ND2 = (b"\xda\xce\xbe\n",)
-CZI = (b"ZISRAWFILE",)
-LIF = (b"p\0\0\0",)
-TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-# HDF5 files of MATLAB begin with another text.
-HDF5 = (b"\x89HDF\r\n\x1a\n", b"MATLAB 7.3 MAT")
-PICTURES = {
-    "png": (b"\x89PNG\r\n\x1a\n",),
-    "jpeg": (b"\xff\xd8\xff",),
-    "gif": (b"GIF87a", b"GIF89a"),
-    "jpeg2000": (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"),
-}
-BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 
 GIT_LFS = (b"version https://git-lfs",)
 
@@ -49,26 +33,8 @@ POINTERS = {
 """Files whose image is stored elsewhere, and where. They are known by the ending of their name,
 because they begin like TIFF or JPEG."""
 
-HDF5_ENDINGS = (".h5", ".hdf5", ".hdf")
+HDF5_IMAGES = (".h5", ".hdf5", ".hdf")
 """HDF5 files in a folder are images if they end so. Others may be anything, such as models."""
-
-
-def picture_kind(start: bytes) -> str | None:
-    """The kind of picture of a file with these first bytes; None for anything else."""
-    for kind, starts in PICTURES.items():
-        if start.startswith(starts):
-            return kind
-    if start.startswith(b"RIFF") and start[8:12] == b"WEBP":
-        return "webp"
-    # A text may begin with the letters BM too, so the length of the header is checked.
-    length = int.from_bytes(start[14:16], "little")
-    return "bmp" if start.startswith(b"BM") and length in BMP_HEADERS else None
-
-
-def has_known_start(start: bytes) -> bool:
-    """Whether a file has a known format, given at least its first 16 bytes."""
-    known = TIFF + NPY + NPZ + ND2 + CZI + LIF + HDF5
-    return start.startswith(known) or picture_kind(start) is not None
 
 
 def read_contents(
@@ -211,14 +177,14 @@ def is_image_file(path: Path) -> bool:
     if not path.is_file():
         return is_zarr_folder(path)
     try:
-        start = _start(path)
-        if start.startswith(NPZ):
+        known = format_of(_start(path))
+        if known is ARCHIVE:
             return path.suffix.lower() == ".npz" or is_zarr_archive(path)
-        if start.startswith(HDF5):
-            return path.suffix.lower() in HDF5_ENDINGS
+        if known is HDF5:
+            return path.suffix.lower() in HDF5_IMAGES
     except (Unreadable, OSError, BadZipFile):
         return False
-    return has_known_start(start)
+    return known is not None
 
 
 def file_name(path: Path | str) -> str:
@@ -265,50 +231,21 @@ def _read_zarr(path: Path | str, part: Part, max_bytes: int, public_only: bool) 
 
 
 def _read(path: Path, start: bytes, part: Part, as_stored: bool, max_bytes: int) -> Contents:
-    # Readers are imported when needed: tifffile and Pillow together take a tenth of a second.
-    if start.startswith(TIFF):
-        from cellcutter_core.images.formats.tiff import read_tiff
-
-        return read_tiff(path, part, max_bytes, as_stored=as_stored)
-    for kind, starts in (("nd2", ND2), ("czi", CZI), ("lif", LIF)):
-        if start.startswith(starts):
-            from cellcutter_core.images.formats.microscopes import read_microscope
-
-            return read_microscope(path, part, max_bytes, kind=kind)
-    if (picture := picture_kind(start)) is not None:
-        from cellcutter_core.images.formats.pictures import read_picture
-
-        return read_picture(path, part, max_bytes, kind=picture, as_stored=as_stored)
-    if start.startswith(HDF5):
-        from cellcutter_core.images.formats.hdf5 import read_hdf5
-
-        return read_hdf5(path, part, max_bytes, of_labels=as_stored)
-    if start.startswith(NPY):
-        from cellcutter_core.images.formats.numpy_files import read_npy
-
-        return read_npy(path, part, max_bytes)
-    if is_drawn(path):
+    known = format_of(start)
+    if known in (None, ARCHIVE) and is_drawn(path):
         raise Unreadable(
             "holds points, outlines or other JSON instead of an image; give ROIs of ImageJ and "
             "GeoJSON as the markers or true cells of an image"
         )
-    if start.startswith(NPZ):
-        from cellcutter_core.images.formats.numpy_files import read_npz
-
-        if is_zarr_archive(path):
-            from cellcutter_core.images.formats.ome_zarr import read_ome_zarr
-            from cellcutter_core.images.formats.zarr_stores import ZipStore
-
-            return read_ome_zarr(ZipStore(path), part, max_bytes)
-        return part.in_whole(read_npz(path, max_bytes))
+    if known is not None:
+        return known.read(path, part, max_bytes, as_stored)
     if start.startswith(tuple(mark[:16] for mark in GIT_LFS)):
         raise Unreadable(
             "is a pointer of Git LFS instead of the file; fetch the file with 'git lfs pull'"
         )
     raise Unreadable(
-        "is not an image in a known format; give TIFF, PNG, JPEG, BMP, GIF, WebP, JPEG 2000, .npy, "
-        ".npz, HDF5 or OME-Zarr (files of microscopes: ND2, CZI and LIF are read with their "
-        "packages; export others as OME-TIFF)"
+        f"is not an image in a known format; give {FORMAT_NAMES}, or the folder of an "
+        "OME-Zarr (export files of other microscopes as OME-TIFF)"
     )
 
 

@@ -17,6 +17,7 @@ from cellcutter_core.choices.uploads import file_of, store_upload
 from cellcutter_core.config import is_current
 from cellcutter_core.export import IMAGE_FORMATS
 from cellcutter_core.images.file_sets.given_files import named_images
+from cellcutter_core.images.reading.known_formats import FORMAT_NAMES, endings
 from cellcutter_core.images.reading.readers import image_titles
 from cellcutter_core.jobs.queue import is_left_behind
 from cellcutter_core.runs.store import Run
@@ -40,8 +41,8 @@ def choose_images(run: Run) -> None:
     # A new key makes a new, empty widget. The files are on disk, so their memory can be freed.
     turn = st.session_state.setdefault("apply_turn", 0)
     given = st.file_uploader(
-        f"Images: {panels.IMAGE_FORMATS}",
-        type=panels.IMAGE_FILES,
+        f"Images: {FORMAT_NAMES}",
+        type=endings(),
         accept_multiple_files=True,
         key=f"apply_files_{turn}",
         help="As many as you like. They stay on the computer that runs this app.",

@@ -13,7 +13,7 @@ import streamlit as st
 from cellcutter_core.choices.uploads import file_of, store_upload
 from cellcutter_core.export import label_file
 from cellcutter_core.markers.finding import Nuclei, marker_points
-from cellcutter_core.markers.given_markers import read_markers
+from cellcutter_core.markers.given_markers import MARKER_FILES, read_markers
 from pages.shared import panels, python_code, state
 from pages.shared.caching import cached_steps
 from pages.shared.person import person
@@ -37,7 +37,7 @@ def from_file() -> None:
         st.file_uploader(
             "Points (CSV with row, col), a label image, or points or areas as ImageJ ROIs (.roi "
             "or .zip) or GeoJSON. Positions are those in the whole image",
-            type=panels.MARKER_FILES,
+            type=MARKER_FILES,
             key="cells_upload",
             on_change=upload,
         )

@@ -18,6 +18,8 @@ from cellcutter_core.images.description import NOT_SQUARE, doubts, role_in_words
 from cellcutter_core.images.file_sets.channel_names import differ_in_several_places
 from cellcutter_core.images.image import Image
 from cellcutter_core.images.pixel_size import format_pixel_size
+from cellcutter_core.images.reading.drawn_shapes import DRAWN_FILES
+from cellcutter_core.images.reading.known_formats import FORMAT_NAMES, endings
 from pages.shared import panels, state
 from pages.shared.caching import cached_steps
 from pages.shared.person import person
@@ -67,8 +69,8 @@ def choose_image() -> Source:
         )
     else:
         st.file_uploader(
-            panels.IMAGE_FORMATS,
-            type=[*panels.IMAGE_FILES, *panels.OUTLINE_FILES],
+            FORMAT_NAMES,
+            type=(*endings(), *DRAWN_FILES),
             accept_multiple_files=True,
             key="data_upload",
             on_change=_upload,

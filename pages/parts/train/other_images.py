@@ -10,6 +10,7 @@ import streamlit as st
 from cellcutter_core.choices.choices import Source
 from cellcutter_core.choices.other_images import images_of, take_in
 from cellcutter_core.choices.uploads import store_upload
+from cellcutter_core.images.reading.known_formats import endings
 from pages.shared import panels, state
 from pages.shared.caching import cached_other_images, cached_steps
 from pages.shared.person import person
@@ -47,7 +48,7 @@ def _add() -> None:
     turn = st.session_state.setdefault(TURN, 0)
     given = st.file_uploader(
         "Images with the same kinds of channels, each in the same number of files",
-        type=panels.IMAGE_FILES,
+        type=endings(),
         accept_multiple_files=True,
         key=f"train_others_{turn}",
         help="They are read like the current image, but each is used whole, not a region of it. "

@@ -29,7 +29,7 @@ from cellcutter_core.images.regions import cut_out, interesting_region
 from cellcutter_core.markers.finding import Nuclei
 from cellcutter_core.mask.mask_of_settings import mask_grid
 from cellcutter_core.mask.preview import preview_mask
-from cellcutter_core.mask.suited_settings import prior_steps, suited_settings
+from cellcutter_core.mask.starting_settings import prior_steps, suited_settings
 from cellcutter_core.pipeline import find_markers, find_mask
 from cellcutter_core.training.crops import Dataset
 from cellcutter_core.training.datasets import make_dataset

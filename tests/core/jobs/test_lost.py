@@ -15,6 +15,7 @@ from test_queue import TINY, left_lock, losses, new_run, status
 from cellcutter_core import results
 from cellcutter_core.__main__ import main
 from cellcutter_core.apply.application_folder import Application
+from cellcutter_core.files import _host
 from cellcutter_core.jobs import queue
 from cellcutter_core.jobs.estimate import speed_of
 from cellcutter_core.jobs.kinds import job_at
@@ -87,6 +88,25 @@ def test_a_run_killed_after_its_last_epoch_is_finished_by_going_on(finished, tmp
     assert (status(run), losses(run)) == ("finished", losses(finished))
     with pytest.raises(ValueError, match="already has 2 epochs"):
         job_at(run.path).check()
+
+
+def test_what_a_process_left_that_was_killed_at_its_very_end_is_removed(finished, tmp_path, gone):
+    run = copy_of(finished, tmp_path)
+    before = {file.name for file in run.path.iterdir()}
+    part = f".part-{gone}-{_host()}-{'0' * 12}.npz"
+    (run.path / part).write_bytes(b"half")
+    (run.path / "epochs" / part).write_bytes(b"half")
+    (run.path / "lock").write_text(json.dumps({"pid": gone, "host": HERE}))
+    run.is_read_only = True
+    run.tidy()
+    assert {file.name for file in run.path.iterdir()} == before | {part, "lock"}
+    run.is_read_only = False
+    run.tidy()
+    assert {file.name for file in run.path.iterdir()} == before
+    assert not (run.path / "epochs" / part).exists()
+    with lock.held(run.path):
+        run.tidy()
+        assert (run.path / "lock").exists()
 
 
 def test_results_that_were_not_written_are_written_by_continue(finished, tmp_path, capsys):

@@ -97,13 +97,19 @@ def test_steps_of_an_unfinished_epoch_are_not_waited_for(folder):
     assert seconds_left(run) == pytest.approx(0.75 * whole)
 
 
-def test_of_an_application_nobody_knows_before_an_image_is_done(folder):
+def test_of_an_application_nobody_knows_before_an_image_is_done(folder, monkeypatch):
     run = new_run(folder, "a")
     made = Application.create(run, {name: folder / f"{name}.npz" for name in ("x", "y", "z")})
     assert seconds_left(made) is None
     made.record("started", pid=os.getpid(), host=socket.gethostname())
     made.record("image", outcome={"name": "x", "image": "x.npz", "seconds": 4.0, "error": ""})
     assert seconds_left(made) == 8.0
+    # Two workers finish two images in the time of one.
+    begun = made.events()[-2]["time"]
+    monkeypatch.setattr(time, "time", lambda: begun + 6)
+    made.record("image", outcome={"name": "y", "image": "y.npz", "seconds": 4.0, "error": ""})
+    assert seconds_left(made) == pytest.approx(3.0)
+    monkeypatch.undo()
     # The next one has what the last one took.
     time.sleep(1.1)  # An application is named by the second.
     other = Application.create(run, {"w": folder / "w.npz"})

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from cellcutter_core.markers.cell_bodies import cell_regions
 from cellcutter_core.markers.cell_outlines import outline_diameter
 from cellcutter_core.markers.finding import find_cells, marker_points
-from cellcutter_core.mask.mask_of_settings import automatic_mask
+from cellcutter_core.mask.automatic_mask import automatic_mask
 from cellcutter_core.simulation.sample import sample
 
 Cells = tuple[NDArray[np.float32], NDArray[np.int32]]

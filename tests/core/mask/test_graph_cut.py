@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from cellcutter_core.config import MaskSettings
 from cellcutter_core.evaluation.metrics import mask_iou
 from cellcutter_core.markers.finding import find_cells
+from cellcutter_core.mask.automatic_mask import automatic_mask
 from cellcutter_core.mask.graph_cut import from_log_odds, graph_cut, log_odds
-from cellcutter_core.mask.mask_of_settings import automatic_mask, mask_channels, mask_grid
+from cellcutter_core.mask.mask_of_settings import mask_channels, mask_grid
 from cellcutter_core.mask.preview import preview_mask
-from cellcutter_core.mask.suited_settings import prior_steps, suited_settings
+from cellcutter_core.mask.starting_settings import prior_steps, suited_settings
 from cellcutter_core.simulation.sample import sample
 
 

@@ -9,7 +9,7 @@ from scipy import ndimage as ndi
 
 from cellcutter_core.config import QUICK
 from cellcutter_core.images.image import Image
-from cellcutter_core.mask.mask_of_settings import automatic_mask
+from cellcutter_core.mask.automatic_mask import automatic_mask
 from cellcutter_core.mask.small_cells import diameter_of_small_cells, typical_width
 from cellcutter_core.pipeline import prepare
 from cellcutter_core.shortest_paths.watershed import watershed_labels

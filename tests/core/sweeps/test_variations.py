@@ -90,3 +90,11 @@ def test_what_is_suggested_for_a_setting_are_different_values(config):
     for setting in settings_to_vary(config):
         if values := suggested(config, setting):
             assert len(Variation.parse(f"{setting}={values}").values) > 1, setting
+
+
+def test_what_the_taught_network_fixes_is_not_offered_to_be_varied():
+    fixed = {"network.channels", "network.depth", "network.normalisation", "crops.intensity"}
+    assert not fixed & set(settings_to_vary(QUICK))
+    assert {"network.start", "training.lam", "crops.sigma"} <= set(settings_to_vary(QUICK))
+    untaught = QUICK.replace(network=QUICK.network.replace(start="nothing"))
+    assert fixed <= set(settings_to_vary(untaught))

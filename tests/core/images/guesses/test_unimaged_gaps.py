@@ -19,7 +19,8 @@ from cellcutter_core.images.guesses.unimaged_gaps import (
     is_gap,
 )
 from cellcutter_core.images.image import Image, read_image
-from cellcutter_core.mask.mask_of_settings import automatic_mask, mask_channels
+from cellcutter_core.mask.automatic_mask import automatic_mask
+from cellcutter_core.mask.mask_of_settings import mask_channels
 from cellcutter_core.pipeline import prepare
 from cellcutter_core.simulation.sample import sample
 from cellcutter_core.training.datasets import make_dataset

@@ -618,7 +618,7 @@ def test_no_such_file(tmp_path):
         (b"GIF89a" + bytes(20), "cannot be read, it may be damaged"),
         (
             b"%PDF-1.7" + bytes(20),
-            "give TIFF, PNG, JPEG, BMP, GIF, WebP, JPEG 2000, .npy, .npz, HDF5",
+            "give TIFF, PNG, JPEG, BMP, GIF, WebP, JPEG 2000, npy, npz, zipped OME-Zarr, HDF5, ND2, CZI, LIF, or the folder",
         ),
         (b"BMI,x,y and z\n1,2\n", "not an image in a known format"),
         (b'{"type": "Point"}', "other JSON instead of an image"),
@@ -1115,3 +1115,19 @@ def test_bytes_after_an_array_in_an_archive(tmp_path):
         assert tracemalloc.get_traced_memory()[1] < 5e6
     finally:
         tracemalloc.stop()
+
+
+def test_no_ending_and_no_first_bytes_belong_to_two_formats():
+    all_endings = endings()
+    assert len(all_endings) == len(set(all_endings))
+    assert ".jpg" in endings(always_images=True)
+    assert ".jpg" not in endings(labels=True)
+    assert ".npz" not in endings(always_images=True)
+    starts = {
+        "TIFF": b"MM\0*", "BMP": b"BM" + bytes(12) + b"\x28\0", "WebP": b"RIFF\n\0\0\nWEBP", "LIF": b"p\0\0\0"
+    }  # fmt: skip
+    for title, start in starts.items():
+        found = format_of(start.ljust(16, b"\0"))
+        assert found is not None
+        assert found.title == title
+    assert format_of(b"BMI of 20 patients") is None

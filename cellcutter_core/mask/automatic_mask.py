@@ -1,4 +1,4 @@
-"""The foreground probability of every pixel, from 0 to 1, found from the image itself.
+"""The automatic mask: a graph cut of a foreground probability that is found from the image itself.
 
 The published graph cut uses brightness as the probability of cell. A prior that suits one image
 then calls all of another image cell. Here the probability depends on what the image shows:
@@ -13,7 +13,7 @@ then calls all of another image cell. Here the probability depends on what the i
   cells, as in tissue without gaps, it is divided again.
 - *Where only outlines are bright*, as with a membrane stain, they are filled.
 
-The mask is `cellcutter_core.mask.graph_cut` of the result, with the settings that come with it.
+The mask is `cellcutter_core.mask.graph_cut` of it, with the settings that come with it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from cellcutter_core.mask.background import (
     shading,
     stabilised,
 )
-from cellcutter_core.mask.graph_cut import cell_stack
+from cellcutter_core.mask.graph_cut import arguments_of, cell_stack, cut
 from cellcutter_core.mask.small_cells import SMALL, levels_of_small_cells, typical_width
 
 Bools = NDArray[np.bool_]
@@ -74,6 +74,40 @@ class Foreground:
     settings: MaskSettings
     kinds: tuple[Kind, ...]
     filled: bool
+
+
+def automatic_mask(
+    cell: ArrayLike, nucleus: ArrayLike | None = None, *, nuclei: ArrayLike | None = None
+) -> tuple[NDArray[np.bool_], Foreground]:
+    """The mask without settings, in fluorescence, phase contrast or bright field.
+
+    The graph cut runs on the foreground probability (`find_foreground`) instead of on brightness.
+
+    Parameters
+    ----------
+    cell : (H, W) or (H, W, K) array
+        One or more cell channels, on any scale.
+    nucleus : (H, W) array, optional
+        Nucleus channel. Nuclei in it are part of the mask.
+    nuclei : (H, W) bool or label image, optional
+        Regions of nuclei, if known. Better than the channel.
+
+    Returns
+    -------
+    mask : (H, W) bool
+        True where there are cells.
+    foreground : Foreground
+        The foreground probability: ``mask`` is ``graph_cut(foreground.image, **arguments)`` with
+        the prior, max_weight, sigma and scaling of ``foreground.settings``.
+
+    Raises
+    ------
+    ValueError
+        If the image is constant, not finite, the shapes do not fit together, or channels seem to
+        come first.
+    """
+    found = find_foreground(cell, nucleus, nuclei=nuclei)
+    return cut(found.image, **arguments_of(found.settings)), found
 
 
 def find_foreground(

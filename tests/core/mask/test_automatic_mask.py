@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 from scipy import ndimage as ndi
 from skimage.filters import threshold_li
 
+from cellcutter_core.mask.automatic_mask import automatic_mask, find_foreground
 from cellcutter_core.mask.background import (
     appearance,
     dividing_level,
     li_threshold,
     shading,
 )
-from cellcutter_core.mask.foreground import find_foreground
-from cellcutter_core.mask.mask_of_settings import automatic_mask
 
 SIZE = 256
 Image = NDArray[np.float64]
