@@ -19,6 +19,7 @@ from small_files import hdf5, mm_stack
 from cellcutter_core.images.file_sets.given_files import scenes_of
 from cellcutter_core.images.image import Image, read_image
 from cellcutter_core.images.reading.contents import Several, Unreadable
+from cellcutter_core.images.reading.known_formats import endings, format_of
 from cellcutter_core.limits import limits
 
 DTYPES = ["u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f4", "f8", ">u2", ">i4", ">f4", ">f8"]
@@ -618,7 +619,8 @@ def test_no_such_file(tmp_path):
         (b"GIF89a" + bytes(20), "cannot be read, it may be damaged"),
         (
             b"%PDF-1.7" + bytes(20),
-            "give TIFF, PNG, JPEG, BMP, GIF, WebP, JPEG 2000, npy, npz, zipped OME-Zarr, HDF5, ND2, CZI, LIF, or the folder",
+            "give TIFF, PNG, JPEG, BMP, GIF, WebP, JPEG 2000, npy, npz, zipped OME-Zarr, HDF5, "
+            "ND2, CZI, LIF, or the folder",
         ),
         (b"BMI,x,y and z\n1,2\n", "not an image in a known format"),
         (b'{"type": "Point"}', "other JSON instead of an image"),
@@ -1124,8 +1126,11 @@ def test_no_ending_and_no_first_bytes_belong_to_two_formats():
     assert ".jpg" not in endings(labels=True)
     assert ".npz" not in endings(always_images=True)
     starts = {
-        "TIFF": b"MM\0*", "BMP": b"BM" + bytes(12) + b"\x28\0", "WebP": b"RIFF\n\0\0\nWEBP", "LIF": b"p\0\0\0"
-    }  # fmt: skip
+        "TIFF": b"MM\0*",
+        "BMP": b"BM" + bytes(12) + b"\x28\0",
+        "WebP": b"RIFF\n\0\0\nWEBP",
+        "LIF": b"p\0\0\0",
+    }
     for title, start in starts.items():
         found = format_of(start.ljust(16, b"\0"))
         assert found is not None
