@@ -6,7 +6,7 @@ from .config import QUICK as QUICK
 from .config import Config as Config
 from .evaluation.metrics import score as score
 from .images.image import Image as Image
-from .images.image import read_image as read_image
+from .images.read_image import read_image as read_image
 from .markers.finding import blob_detection as blob_detection
 from .mask.automatic_mask import automatic_mask as automatic_mask
 from .mask.graph_cut import graph_cut as graph_cut

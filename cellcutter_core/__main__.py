@@ -393,7 +393,7 @@ def _segment(chosen: argparse.Namespace) -> None:
 def _given_image(chosen: argparse.Namespace) -> tuple[Image, list[str | Path]]:
     """Read the image; return its files too, if its channels are in several."""
     from cellcutter_core.images.file_sets.channel_files import read_channel_files
-    from cellcutter_core.images.image import read_image, read_truth
+    from cellcutter_core.images.read_image import read_image, read_truth
     from cellcutter_core.images.regions import cut_out, full_region
     from cellcutter_core.simulation.sample import sample
 
@@ -701,7 +701,7 @@ def _sample(chosen: argparse.Namespace) -> None:
 def _evaluate(chosen: argparse.Namespace) -> None:
     from cellcutter_core.evaluation.metrics import score
     from cellcutter_core.export.formats.labels import segmented_region
-    from cellcutter_core.images.image import read_labels
+    from cellcutter_core.images.read_image import read_labels
     from cellcutter_core.images.reading.drawn_shapes import is_drawn
 
     # Files of outlines do not hold the size of their image; the other file may.

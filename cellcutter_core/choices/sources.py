@@ -18,8 +18,9 @@ from cellcutter_core.choices.of_run import described
 from cellcutter_core.choices.uploads import file_of, files_of, keep_young, store_upload
 from cellcutter_core.images.file_sets.channel_files import read_channel_files
 from cellcutter_core.images.file_sets.channel_names import ChannelNames
-from cellcutter_core.images.image import Image, read_image, read_truth
+from cellcutter_core.images.image import Image
 from cellcutter_core.images.paper_data import fetch_paper
+from cellcutter_core.images.read_image import read_image, read_truth
 from cellcutter_core.images.reading.contents import TooLarge
 from cellcutter_core.images.reading.parts import Region
 from cellcutter_core.markers.editing import add_marker

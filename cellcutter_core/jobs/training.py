@@ -23,14 +23,9 @@ from cellcutter_core.network.taught_weights import taught_digest
 from cellcutter_core.runs.store import Run, State
 from cellcutter_core.shortest_paths.watershed import BASELINES
 from cellcutter_core.training.datasets import make_dataset, validation_crops
+from cellcutter_core.training.events import Step, event_record
 from cellcutter_core.training.inputs import Inputs, Truth, baselines
-from cellcutter_core.training.loop import (
-    Step,
-    Training,
-    event_record,
-    starting_network,
-    train_and_predict,
-)
+from cellcutter_core.training.loop import Training, starting_network, train_and_predict
 from cellcutter_core.training.marker_check import is_checked, markers_with_cells
 
 

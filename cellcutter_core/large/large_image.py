@@ -17,7 +17,8 @@ from cellcutter_core.images.blocks import pixels_of
 from cellcutter_core.images.formats.zarr_recognition import is_address
 from cellcutter_core.images.guesses.appearance import Appearance
 from cellcutter_core.images.guesses.unimaged_gaps import Background
-from cellcutter_core.images.image import Image, read_pixels
+from cellcutter_core.images.image import Image
+from cellcutter_core.images.read_image import read_pixels
 from cellcutter_core.images.reading.parts import Plane, Region
 from cellcutter_core.images.scaling import Normalisation
 

@@ -46,8 +46,8 @@ from cellcutter_core.runs.job_folder import JobFolder
 from cellcutter_core.runs.job_status import Status, status_of
 from cellcutter_core.runs.lock import alive
 from cellcutter_core.shortest_paths.watershed import BASELINES
+from cellcutter_core.training.events import Step, event_record, recorded_step
 from cellcutter_core.training.inputs import Inputs, Truth
-from cellcutter_core.training.loop import Step, event_record, recorded_step
 from cellcutter_core.training.predicted_labels import Prediction
 
 if TYPE_CHECKING:

@@ -54,7 +54,7 @@ def data_code(choices: Choices, image: Image, region: Region) -> str:
             else f"image = read_image({source.name!r}{chosen})"
         )
     if source.truth is not None:
-        imports.append("from cellcutter_core.images.image import read_truth")
+        imports.append("from cellcutter_core.images.read_image import read_truth")
         lines.append(f"image = image.with_truth(read_truth({source.truth.name!r}, image))")
     if reduced or choices.cell is not None or choices.nucleus is not None:
         cell = [image.channels[index] for index in image.cell]

@@ -19,7 +19,7 @@ from streamlit.testing.v1 import AppTest
 from cellcutter_core.apply.application_folder import Application, applications
 from cellcutter_core.apply.outcomes import Outcome, summary_file
 from cellcutter_core.export import png_file
-from cellcutter_core.images.image import read_image
+from cellcutter_core.images.read_image import read_image
 from cellcutter_core.jobs.queue import Jobs
 from cellcutter_core.processes.threads import Threads
 from cellcutter_core.runs.store import Run

@@ -26,7 +26,7 @@ from cellcutter_core.choices.sources import read_source
 from cellcutter_core.choices.uploads import as_channels, file_of, store_upload
 from cellcutter_core.config import QUICK
 from cellcutter_core.images.file_sets.given_files import named_images
-from cellcutter_core.images.image import read_image
+from cellcutter_core.images.read_image import read_image
 from cellcutter_core.images.regions import cut_out
 from cellcutter_core.jobs.training import work
 from cellcutter_core.markers.editing import add_marker, remove_marker

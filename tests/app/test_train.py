@@ -28,7 +28,7 @@ from patience import LONGEST
 
 from cellcutter_core.choices.uploads import file_of
 from cellcutter_core.config import PAPER, QUICK, Config, is_current, starting
-from cellcutter_core.images.image import read_image
+from cellcutter_core.images.read_image import read_image
 from cellcutter_core.jobs.queue import Jobs
 from cellcutter_core.runs.folder import find_run, list_runs
 from pages.shared.caching import cached_runs

@@ -24,7 +24,8 @@ from cellcutter_core.network.backend import backend, fastest_precision  # noqa: 
 from cellcutter_core.pipeline import prepare  # noqa: E402
 from cellcutter_core.simulation.sample import sample  # noqa: E402
 from cellcutter_core.training.datasets import make_dataset  # noqa: E402
-from cellcutter_core.training.loop import Step, Training, starting_network  # noqa: E402
+from cellcutter_core.training.events import Step  # noqa: E402
+from cellcutter_core.training.loop import Training, starting_network  # noqa: E402
 from cellcutter_core.training.predicted_labels import predict_cells  # noqa: E402
 
 

@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT))
 
 from cellcutter_core.config import MarkerSettings  # noqa: E402
 from cellcutter_core.evaluation.metrics import score  # noqa: E402
-from cellcutter_core.images.image import read_image  # noqa: E402
+from cellcutter_core.images.read_image import read_image  # noqa: E402
 from cellcutter_core.markers.finding import Nuclei, find_cells, find_nuclei  # noqa: E402
 from cellcutter_core.simulation.sample import sample  # noqa: E402
 

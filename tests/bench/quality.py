@@ -224,7 +224,8 @@ def _trained(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def _image(file: Path, group: str, clock: _Clock) -> Image:
-    from cellcutter_core.images.image import Image, read_image
+    from cellcutter_core.images.image import Image
+    from cellcutter_core.images.read_image import read_image
     from cellcutter_core.simulation.sample import sample
 
     if group == "sample":

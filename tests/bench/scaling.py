@@ -65,11 +65,12 @@ def main() -> None:
 
 def _measured(file: Path) -> list[str]:
     from cellcutter_core.config import QUICK
-    from cellcutter_core.images.image import read_image
+    from cellcutter_core.images.read_image import read_image
     from cellcutter_core.pipeline import find_markers, find_mask
     from cellcutter_core.training.datasets import make_dataset
+    from cellcutter_core.training.events import Step
     from cellcutter_core.training.image_inputs import inputs_of
-    from cellcutter_core.training.loop import Step, Training, starting_network
+    from cellcutter_core.training.loop import Training, starting_network
     from cellcutter_core.training.predicted_labels import predict_cells
 
     config = QUICK.replace(training=QUICK.training.replace(epochs=1, steps=STEPS, warm_up=0))

@@ -31,7 +31,8 @@ if __name__ == "__main__":
 
 from small_files import SHAPE, blank, bombs, picture_file, saved, tiff, whole_files  # noqa: E402
 
-from cellcutter_core.images.image import Image, read_image, read_labels  # noqa: E402
+from cellcutter_core.images.image import Image  # noqa: E402
+from cellcutter_core.images.read_image import read_image, read_labels  # noqa: E402
 from cellcutter_core.images.reading.contents import Unreadable  # noqa: E402
 from cellcutter_core.markers.given_markers import read_markers  # noqa: E402
 

@@ -332,7 +332,7 @@ def test_what_kind_of_picture_it_is_can_be_said(monkeypatch, capsys):
         said.append((inverted, stained))
         raise ValueError("enough")
 
-    monkeypatch.setattr("cellcutter_core.images.image.read_image", read)
+    monkeypatch.setattr("cellcutter_core.images.read_image.read_image", read)
     assert "enough" in refused(capsys, "segment", "x.tif")
     assert "enough" in refused(capsys, "segment", "x.tif", "--inverted", "--no-stained")
     assert said == [(None, None), (True, False)]
@@ -345,7 +345,7 @@ def test_which_image_plane_and_time_point_can_be_said(monkeypatch, capsys):
         said.append((z, t, scene))
         raise ValueError("enough")
 
-    monkeypatch.setattr("cellcutter_core.images.image.read_image", read)
+    monkeypatch.setattr("cellcutter_core.images.read_image.read_image", read)
     assert "enough" in refused(capsys, "segment", "x.czi")
     assert "enough" in refused(capsys, "segment", "x.czi", "--scene", 2, "--z", "max", "--t", 0)
     assert said == [(None, None, None), ("max", 0, 2)]

@@ -28,7 +28,7 @@ from cellcutter_core.choices.draft import Draft
 from cellcutter_core.choices.uploads import file_of, store_upload
 from cellcutter_core.config import Config, CropSettings, NetworkSettings, TrainingSettings
 from cellcutter_core.images.formats import zarr_stores
-from cellcutter_core.images.image import read_image, read_labels
+from cellcutter_core.images.read_image import read_image, read_labels
 from cellcutter_core.images.reading.readers import read_contents
 from cellcutter_core.markers.given_markers import read_markers
 from cellcutter_core.network.unet import UNet

@@ -29,8 +29,9 @@ from cellcutter_core.training.datasets import (
     shown_markers,
     validation_crops,
 )
+from cellcutter_core.training.events import Step
 from cellcutter_core.training.inputs import Inputs, Truth, baselines
-from cellcutter_core.training.loop import Step, starting_network, train_and_predict
+from cellcutter_core.training.loop import starting_network, train_and_predict
 from cellcutter_core.training.marker_check import have_cells
 from cellcutter_core.training.predicted_labels import draw, predict_cells
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from cellcutter_core.images.file_sets.channel_files import read_channel_files
 from cellcutter_core.images.file_sets.channel_names import ChannelNames, stem_of, titled
-from cellcutter_core.images.image import Image, read_image
+from cellcutter_core.images.image import Image
+from cellcutter_core.images.read_image import read_image
 
 Where = str | os.PathLike[str] | Sequence[Path]
 """An argument of `read_image`, or the files of an image's channels, see `ChannelNames.images`."""

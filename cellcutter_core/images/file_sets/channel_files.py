@@ -19,8 +19,9 @@ from cellcutter_core.images.guesses.roles import (
     name_channels,
     varies,
 )
-from cellcutter_core.images.image import Image, read_image
+from cellcutter_core.images.image import Image
 from cellcutter_core.images.pixel_size import PixelSize, are_same, format_pixel_size
+from cellcutter_core.images.read_image import read_image
 from cellcutter_core.images.reading.contents import TooLarge, check_size
 from cellcutter_core.images.reading.parts import Plane, Region
 from cellcutter_core.limits import limits

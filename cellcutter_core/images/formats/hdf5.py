@@ -27,7 +27,8 @@ from cellcutter_core.images.reading.contents import (
     check_header,
     check_size,
 )
-from cellcutter_core.images.reading.parts import MOST_LISTED, Listed, Part, Stored, spans_and_chunks
+from cellcutter_core.images.reading.parts import MOST_LISTED, Listed, Part
+from cellcutter_core.images.reading.stored import Stored, spans_and_chunks
 
 MOST_OBJECTS = 10_000
 """Most groups and data sets of a file that are looked at."""

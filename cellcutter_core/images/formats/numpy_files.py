@@ -29,7 +29,8 @@ from cellcutter_core.images.reading.contents import (
     check_header,
     check_size,
 )
-from cellcutter_core.images.reading.parts import Part, Stored
+from cellcutter_core.images.reading.parts import Part
+from cellcutter_core.images.reading.stored import Stored
 
 Header = tuple[tuple[int, ...], np.dtype[Any]]
 

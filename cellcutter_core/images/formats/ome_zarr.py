@@ -14,7 +14,8 @@ from cellcutter_core.images.formats.zarr_arrays import open_array, read_json
 from cellcutter_core.images.formats.zarr_stores import Store
 from cellcutter_core.images.pixel_size import PixelSize, of_sides
 from cellcutter_core.images.reading.contents import Contents, Unreadable, check_header, check_size
-from cellcutter_core.images.reading.parts import Part, Stored
+from cellcutter_core.images.reading.parts import Part
+from cellcutter_core.images.reading.stored import Stored
 from cellcutter_core.images.reading.units import in_micrometres
 
 # The axes in versions that do not name them.

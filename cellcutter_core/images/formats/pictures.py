@@ -32,7 +32,8 @@ from cellcutter_core.images.reading.contents import (
     check_size,
     region_that_fits,
 )
-from cellcutter_core.images.reading.parts import Part, Stored, in_memory, of_frames
+from cellcutter_core.images.reading.parts import Part
+from cellcutter_core.images.reading.stored import Stored, in_memory, of_frames
 
 # Pillow's modes of gray values, and their data types. Pillow before 11.3 uses "I" for a gray PNG of
 # 16 bits.

@@ -31,14 +31,8 @@ from cellcutter_core.images.reading.contents import (
     check_header,
     check_size,
 )
-from cellcutter_core.images.reading.parts import (
-    Listed,
-    Part,
-    Stored,
-    in_memory,
-    of_frames,
-    spans_of,
-)
+from cellcutter_core.images.reading.parts import Listed, Part
+from cellcutter_core.images.reading.stored import Stored, in_memory, of_frames, spans_of
 
 Side = TypeVar("Side", int, float)
 

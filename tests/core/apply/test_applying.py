@@ -27,7 +27,8 @@ from cellcutter_core.apply.outcomes import Outcome, summary_file
 from cellcutter_core.choices.sources import channel_names_of
 from cellcutter_core.config import FROM_NOTHING
 from cellcutter_core.images.file_sets.given_files import image_files, named_images, names_for
-from cellcutter_core.images.image import Image, read_image
+from cellcutter_core.images.image import Image
+from cellcutter_core.images.read_image import read_image
 from cellcutter_core.images.regions import cut_out
 from cellcutter_core.jobs.queue import Jobs
 from cellcutter_core.jobs.training import work as train

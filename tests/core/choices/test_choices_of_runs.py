@@ -9,7 +9,7 @@ from cellcutter_core.choices.other_images import kept_place
 from cellcutter_core.choices.sources import choices_of, markers_of
 from cellcutter_core.choices.uploads import file_of
 from cellcutter_core.config import QUICK
-from cellcutter_core.images.image import read_image
+from cellcutter_core.images.read_image import read_image
 from cellcutter_core.images.regions import cut_out
 from cellcutter_core.markers.finding import Nuclei
 from cellcutter_core.pipeline import prepare

@@ -20,7 +20,7 @@ from cellcutter_core.choices.sources import (
 from cellcutter_core.choices.uploads import as_channels, file_of, store_upload
 from cellcutter_core.config import QUICK
 from cellcutter_core.images.file_sets.channel_files import read_channel_files
-from cellcutter_core.images.image import read_image
+from cellcutter_core.images.read_image import read_image
 from cellcutter_core.runs.description import Description
 
 PIXELS = np.random.default_rng(0).integers(0, 200, (40, 50)).astype(np.uint8)

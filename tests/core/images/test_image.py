@@ -6,7 +6,8 @@ import pickle
 import numpy as np
 import pytest
 
-from cellcutter_core.images.image import Image, read_image
+from cellcutter_core.images.image import Image
+from cellcutter_core.images.read_image import read_image
 
 
 @pytest.fixture

@@ -23,8 +23,9 @@ from cellcutter_core.export.formats.table import cell_table
 from cellcutter_core.images.description import lines_of
 from cellcutter_core.images.file_sets.channel_files import read_channel_files
 from cellcutter_core.images.formats.pictures import FROM_RESOLUTION
-from cellcutter_core.images.image import Image, read_image
+from cellcutter_core.images.image import Image
 from cellcutter_core.images.pixel_size import from_words
+from cellcutter_core.images.read_image import read_image
 from cellcutter_core.images.reading.units import micrometres_of
 from cellcutter_core.images.regions import cut_out
 from cellcutter_core.runs.other_images import Other

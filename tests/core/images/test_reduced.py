@@ -14,7 +14,7 @@ import zarr
 
 from cellcutter_core.choices.sources import open_source, read_region, read_source
 from cellcutter_core.choices.uploads import store_upload
-from cellcutter_core.images.image import read_image
+from cellcutter_core.images.read_image import read_image
 from cellcutter_core.images.reading.contents import TooLarge
 from cellcutter_core.images.reading.readers import read_contents
 from cellcutter_core.simulation.sample import sample

@@ -35,7 +35,8 @@ from cellcutter_core.export.formats.ome_zarr import FOLDER, ome_zarr
 from cellcutter_core.export.formats.table import cell_table
 from cellcutter_core.images import blocks
 from cellcutter_core.images.blocks import blocks_of, lie_in, with_margin
-from cellcutter_core.images.image import Image, read_image
+from cellcutter_core.images.image import Image
+from cellcutter_core.images.read_image import read_image
 from cellcutter_core.images.regions import cut_out
 from cellcutter_core.images.scaling import Normalisation
 from cellcutter_core.large import large_image, mask_and_markers, predicting

@@ -10,7 +10,7 @@ from PIL import Image as Picture
 from small_files import blank, hdf5
 
 from cellcutter_core.config import MarkerSettings
-from cellcutter_core.images.image import read_image, read_labels
+from cellcutter_core.images.read_image import read_image, read_labels
 from cellcutter_core.label_image import markers_from_points
 from cellcutter_core.markers.finding import (
     Nuclei,

@@ -5,7 +5,8 @@ import pytest
 from scipy import ndimage as ndi
 
 from cellcutter_core.config import QUICK
-from cellcutter_core.images.image import Image, read_image
+from cellcutter_core.images.image import Image
+from cellcutter_core.images.read_image import read_image
 from cellcutter_core.markers import nucleus_channel
 from cellcutter_core.markers.editing import add_marker, remove_marker
 from cellcutter_core.markers.nucleus_channel import area_of_nuclei

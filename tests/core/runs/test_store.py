@@ -9,8 +9,8 @@ import pytest
 
 from cellcutter_core.config import QUICK, Config, TrainingSettings
 from cellcutter_core.runs.store import Run, State, progress
+from cellcutter_core.training.events import Step
 from cellcutter_core.training.inputs import Inputs, Truth
-from cellcutter_core.training.loop import Step
 from cellcutter_core.training.predicted_labels import Prediction
 
 CONFIG = Config(training=TrainingSettings(epochs=4, steps=10))

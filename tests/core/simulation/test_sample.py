@@ -9,7 +9,8 @@ from skimage.filters import gaussian, sobel, threshold_li
 from skimage.segmentation import watershed
 
 from cellcutter_core.evaluation.metrics import score
-from cellcutter_core.images.image import Image, read_image
+from cellcutter_core.images.image import Image
+from cellcutter_core.images.read_image import read_image
 from cellcutter_core.simulation.sample import sample, save
 
 # Of `sample()`, written down when its look was settled.

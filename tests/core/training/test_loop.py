@@ -14,14 +14,8 @@ from cellcutter_core.evaluation.metrics import miou
 from cellcutter_core.network.unet import UNet
 from cellcutter_core.training import loop as training
 from cellcutter_core.training.crops import Dataset
-from cellcutter_core.training.loop import (
-    Epoch,
-    Step,
-    Training,
-    Validation,
-    train,
-    train_self_supervised,
-)
+from cellcutter_core.training.events import Epoch, Step
+from cellcutter_core.training.loop import Training, Validation, train, train_self_supervised
 from cellcutter_core.training.loss import loss_names
 
 USUAL = TrainingSettings(

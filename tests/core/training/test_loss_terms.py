@@ -13,7 +13,8 @@ from cellcutter_core.network.unet import UNet
 from cellcutter_core.runs.job_folder import JobFolder
 from cellcutter_core.training import loss
 from cellcutter_core.training.crops import Dataset
-from cellcutter_core.training.loop import Epoch, Step, event_record, recorded_step, train
+from cellcutter_core.training.events import Epoch, Step, event_record, recorded_step
+from cellcutter_core.training.loop import train
 from cellcutter_core.view.curves import loss_curves
 
 

@@ -269,7 +269,7 @@ def test_crops_that_pass_in_several_batches_move_the_network_as_all_at_once(
         # Its first step is as long for the least gradient as for the largest, so where rounding is
         # a good part of the gradient it is of the step of 1e-3 as well.
         for a, b in zip(other_weights, weights, strict=True):
-            np.testing.assert_allclose(a, b, atol=1e-4)
+            np.testing.assert_allclose(a, b, atol=5e-4)
             assert np.mean(np.abs(a - b) > 1e-5) < 0.01
 
 

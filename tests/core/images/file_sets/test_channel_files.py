@@ -13,7 +13,7 @@ from PIL import Image as Picture
 
 from cellcutter_core.__main__ import main
 from cellcutter_core.images.file_sets.channel_files import read_channel_files
-from cellcutter_core.images.image import read_image
+from cellcutter_core.images.read_image import read_image
 from cellcutter_core.runs.store import Run
 from cellcutter_core.simulation.sample import sample, save
 

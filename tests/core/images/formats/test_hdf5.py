@@ -11,7 +11,7 @@ import pytest
 from small_files import hdf5
 
 from cellcutter_core.__main__ import main
-from cellcutter_core.images.image import read_image
+from cellcutter_core.images.read_image import read_image
 from cellcutter_core.images.reading.contents import Several
 from cellcutter_core.images.reading.readers import image_titles, is_image_file
 from cellcutter_core.runs.store import Run

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from cellcutter_core.images.image import read_image
+from cellcutter_core.images.read_image import read_image
 
 STARTS = {
     "nd2": ("nd2", b"\xda\xce\xbe\n" + bytes(60)),

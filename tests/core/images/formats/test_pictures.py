@@ -13,7 +13,7 @@ from PIL import ImageOps
 from small_files import turned
 
 from cellcutter_core.images.guesses.appearance import Appearance
-from cellcutter_core.images.image import read_image, read_pixels
+from cellcutter_core.images.read_image import read_image, read_pixels
 
 RNG = np.random.default_rng(0)
 GRAY8 = RNG.integers(0, 256, (20, 30), np.uint8)

@@ -29,9 +29,10 @@ from zarr.codecs import (
 
 from cellcutter_core.export.formats.ome_zarr import ome_zarr
 from cellcutter_core.images.formats import zarr_stores
-from cellcutter_core.images.formats.zarr_arrays import crc32c, open_array
+from cellcutter_core.images.formats.zarr_arrays import open_array
+from cellcutter_core.images.formats.zarr_codecs import crc32c
 from cellcutter_core.images.formats.zarr_stores import FolderStore
-from cellcutter_core.images.image import read_image, read_labels
+from cellcutter_core.images.read_image import read_image, read_labels
 from cellcutter_core.images.reading.contents import Unreadable
 from cellcutter_core.simulation.sample import sample
 

@@ -14,7 +14,7 @@ from small_files import blank
 from cellcutter_core.images.guesses.appearance import Appearance
 from cellcutter_core.images.guesses.brightness import dark_on_bright
 from cellcutter_core.images.guesses.stains import DENSEST, is_stained, with_stains
-from cellcutter_core.images.image import read_image, read_labels
+from cellcutter_core.images.read_image import read_image, read_labels
 from cellcutter_core.markers.given_markers import read_markers
 from cellcutter_core.simulation.sample import sample
 

@@ -12,7 +12,8 @@ from scipy import ndimage as ndi
 
 from cellcutter_core.images.guesses.brightness import dark_on_bright
 from cellcutter_core.images.guesses.clipping import at_top, bright_is_cell, clipping_notes
-from cellcutter_core.images.image import Image, read_image
+from cellcutter_core.images.image import Image
+from cellcutter_core.images.read_image import read_image
 from cellcutter_core.mask.automatic_mask import automatic_mask
 from cellcutter_core.simulation.sample import sample
 

@@ -18,7 +18,7 @@ from cellcutter_core.config import QUICK
 from cellcutter_core.evaluation.metrics import mask_iou
 from cellcutter_core.images.file_sets.channel_files import read_channel_files
 from cellcutter_core.images.guesses.label_images import shows_labels
-from cellcutter_core.images.image import read_image
+from cellcutter_core.images.read_image import read_image
 from cellcutter_core.images.reading.readers import read_contents
 from cellcutter_core.pipeline import prepare
 from cellcutter_core.runs.store import Run

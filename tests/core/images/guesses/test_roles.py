@@ -11,7 +11,8 @@ from scipy import ndimage
 
 from cellcutter_core.images.description import doubts, lines_of
 from cellcutter_core.images.file_sets.channel_files import read_channel_files
-from cellcutter_core.images.image import Image, read_image
+from cellcutter_core.images.image import Image
+from cellcutter_core.images.read_image import read_image
 from cellcutter_core.images.regions import cut_out
 from cellcutter_core.simulation.sample import sample
 

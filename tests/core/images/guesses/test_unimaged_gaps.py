@@ -18,7 +18,8 @@ from cellcutter_core.images.guesses.unimaged_gaps import (
     gaps,
     is_gap,
 )
-from cellcutter_core.images.image import Image, read_image
+from cellcutter_core.images.image import Image
+from cellcutter_core.images.read_image import read_image
 from cellcutter_core.mask.automatic_mask import automatic_mask
 from cellcutter_core.mask.mask_of_settings import mask_channels
 from cellcutter_core.pipeline import prepare

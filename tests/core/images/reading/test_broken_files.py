@@ -11,7 +11,7 @@ import pytest
 from broken_files import MAX_BYTES, READERS, campaign, make_case
 from small_files import SHAPE, blank, bombs, whole_files
 
-from cellcutter_core.images.image import read_image
+from cellcutter_core.images.read_image import read_image
 from cellcutter_core.label_image import markers_from_points
 from cellcutter_core.markers.given_markers import read_markers
 

@@ -19,7 +19,8 @@ from cellcutter_core.choices.sources import read_source
 from cellcutter_core.choices.uploads import as_channels, store_upload
 from cellcutter_core.export.formats.geojson import geojson, geojson_file
 from cellcutter_core.export.formats.rois import roi_set
-from cellcutter_core.images.image import Image, read_image, read_labels, read_truth
+from cellcutter_core.images.image import Image
+from cellcutter_core.images.read_image import read_image, read_labels, read_truth
 from cellcutter_core.label_image import markers_from_points
 from cellcutter_core.markers.given_markers import read_markers
 from cellcutter_core.simulation.sample import sample

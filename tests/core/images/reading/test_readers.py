@@ -17,7 +17,8 @@ from PIL import Image as Picture
 from small_files import hdf5, mm_stack
 
 from cellcutter_core.images.file_sets.given_files import scenes_of
-from cellcutter_core.images.image import Image, read_image
+from cellcutter_core.images.image import Image
+from cellcutter_core.images.read_image import read_image
 from cellcutter_core.images.reading.contents import Several, Unreadable
 from cellcutter_core.images.reading.known_formats import endings, format_of
 from cellcutter_core.limits import limits
