@@ -4,7 +4,7 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends build-essential \
     && rm -rf /var/lib/apt/lists/*
 COPY requirements.txt .
-RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir -r requirements.txt
+RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir -r requirements.txt "streamlit[auth]"
 
 FROM python:3.13-slim-bookworm
 # The compiler, which PyMaxflow needs where it has no wheel (ARM), stays in the other stage.
@@ -29,5 +29,5 @@ ENV PATH=/venv/bin:$PATH \
 EXPOSE 8501
 HEALTHCHECK --start-period=60s CMD ["python", "-c", \
     "import os, posixpath, urllib.request; base = os.environ.get('STREAMLIT_SERVER_BASE_URL_PATH', ''); \
-    urllib.request.urlopen(posixpath.join('http://127.0.0.1:8501', base, '_stcore/health'), timeout=3)"]
+    urllib.request.urlopen(posixpath.join('http://127.0.0.1:8501', base.strip('/'), '_stcore/health'), timeout=3)"]
 CMD ["streamlit", "run", "app.py", "--server.address=0.0.0.0", "--server.headless=true"]

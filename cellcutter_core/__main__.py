@@ -436,7 +436,7 @@ def _sweep(chosen: argparse.Namespace) -> None:
     from cellcutter_core.images.description import lines_of
     from cellcutter_core.jobs.queue import Jobs
     from cellcutter_core.processes.ending import asked_to_end
-    from cellcutter_core.sweeps.running import execute, writer
+    from cellcutter_core.sweeps.running import digest_of, execute, writer
     from cellcutter_core.sweeps.sweep import FILE, Row, Sweep
     from cellcutter_core.sweeps.variations import Variation
 
@@ -444,11 +444,12 @@ def _sweep(chosen: argparse.Namespace) -> None:
     variations = [Variation.parse(given) for given in chosen.vary]
     executor = _connected(chosen.scheduler)
     image, files = _given_image(chosen)
+    name, inputs = image.name, digest_of(image, chosen.markers)
     if (chosen.out / FILE).exists():
         sweep = Sweep(chosen.out)
-        sweep.check_same(config, variations, image=image.name)
+        sweep.check_same(config, variations, image=name, inputs=inputs)
     else:
-        sweep = Sweep.create(chosen.out, config, variations, image=image.name)
+        sweep = Sweep.create(chosen.out, config, variations, image=name, inputs=inputs)
     print("\n".join(lines_of(image)))
     print(f"{len(sweep.about.members)} runs. Finding mask and markers …", flush=True)
     _tell_remarks(image.name, image.remarks)

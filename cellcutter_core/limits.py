@@ -59,7 +59,9 @@ class Limits(BaseModel):
     runs: Count | None = _set_by("CELLCUTTER_RUN_LIMIT", None, "number of runs")
     disk: Bytes | None = _set_by("CELLCUTTER_DISK_LIMIT", None, "disk of all runs and uploads")
     free: Bytes = _set_by("CELLCUTTER_FREE_LIMIT", 500 * 1000**2, "disk that stays free")
-    seconds: Seconds | None = _set_by("CELLCUTTER_TIME_LIMIT", None, "time of one training")
+    seconds: Seconds | None = _set_by(
+        "CELLCUTTER_TIME_LIMIT", None, "time of one training or application"
+    )
     person_runs: Count | None = _set_by("CELLCUTTER_PERSON_RUNS", None, "runs of one person")
     person_disk: Bytes | None = _set_by(
         "CELLCUTTER_PERSON_DISK", None, "disk of the runs and uploads of one person"
@@ -191,7 +193,7 @@ def disk_used(folder: Path) -> int:
 
 
 class TimeLimit:
-    """The time that a training may take, from when this is made; see `Limits.seconds`.
+    """The time that a job may take, from when this is made; see `Limits.seconds`.
 
     Attributes
     ----------
@@ -205,7 +207,7 @@ class TimeLimit:
         self.is_reached = False
 
     def look(self) -> None:
-        """Look at the clock, after a step of the training."""
+        """Look at the clock, as after a step of a training."""
         if self._seconds is not None:
             self.is_reached = self._clock() - self._start >= self._seconds
 
@@ -215,7 +217,7 @@ class TimeLimit:
         if not self.is_reached:
             return ""
         return (
-            f"it reached this server's limit of {self._seconds} s for one training "
+            f"it reached this server's limit of {self._seconds} s for one job "
             f"({variable('seconds')} sets it)"
         )
 

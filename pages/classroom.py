@@ -31,7 +31,7 @@ else:
         name = st.selectbox(
             "Class",
             list(classes),
-            format_func=lambda name: classes[name].name,
+            format_func=lambda name: f"{classes[name].name} · {name[-5:]}",
             key="classroom_open",
         )
         new_classroom.share(classes[name])

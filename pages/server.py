@@ -12,7 +12,7 @@ from pages.shared.run_words import format_duration
 
 KEPT = (
     f"Deleted runs can be brought back for {KEPT_DAYS} days on the page Runs. They take room "
-    "until they are removed for good there, or until that time is over."
+    "until they are removed for good there, or until the first deletion after that time."
 )
 _SIZES = ("image", "disk", "free", "person_disk")
 _TIMES = ("seconds", "person_seconds")

@@ -30,7 +30,10 @@ sweeps = {one.id: one for one in list_sweeps() if is_own(one.owner, person())}
 if sweeps:
     st.subheader("Sweeps", anchor=False)
     chosen = st.selectbox(
-        "Sweep", list(sweeps), format_func=lambda name: sweeps[name].title, key="sweep_open"
+        "Sweep",
+        list(sweeps),
+        format_func=lambda name: f"{sweeps[name].title} · {name[-5:]}",
+        key="sweep_open",
     )
     sweep = sweeps[chosen]
     rows = sweep.rows()

@@ -33,7 +33,8 @@ from cellcutter_core.config import check_current
 from cellcutter_core.export.files import files_in, zipped
 from cellcutter_core.files import explaining, write_whole
 from cellcutter_core.images.file_sets.given_files import ImageFiles
-from cellcutter_core.limits import check_room
+from cellcutter_core.limits import TimeLimit, check_room
+from cellcutter_core.people.allowance import check_disk_for
 from cellcutter_core.runs.folder import new_run_id, runs_folder
 from cellcutter_core.runs.job_folder import JobFolder
 from cellcutter_core.runs.job_status import Status, status_of
@@ -141,13 +142,15 @@ class Application(JobFolder):
         ------
         ValueError
             If there is no file, the run is of an earlier version or of another person, the disk is
-            full (see `limits.check_room`), or the folder cannot be written.
+            full (see `limits.check_room`), the person has as much on it as each may have, or the
+            folder cannot be written.
         """
         run.check_changeable()
         check_current(run.config)
         if not files:
             raise ValueError("there is no image to apply the run to; choose at least one")
         check_room(runs_folder(), 0)
+        check_disk_for(run.description.owner)
         path = run.path.absolute() / "applied" / new_run_id()
         with explaining(f"cannot write {path}"):
             (path / PREVIEWS).mkdir(parents=True)
@@ -246,6 +249,8 @@ def work(
 ) -> None:
     """Apply the run to the remaining images, until all are done or it is asked to stop.
 
+    It stops at the server's time limit as well, see `limits.TimeLimit`.
+
     Parameters
     ----------
     application : Application
@@ -260,6 +265,12 @@ def work(
         If the run has no network or there is no connection, which is also recorded, or if another
         process works on this.
     """
+    clock = TimeLimit()
+
+    def asked() -> bool:
+        clock.look()
+        return stop() or application.asked_to_stop or clock.is_reached
+
     with application.worked_on(), connect() as executor:
         now = application.progress
         done = {outcome.name for outcome in now.outcomes}
@@ -272,10 +283,13 @@ def work(
             formats=application.formats,
             previews=application.path / PREVIEWS,
             earlier=now.outcomes,
-            stop=lambda: stop() or application.asked_to_stop,
+            stop=asked,
             progress=lambda name, share: application.record("part", name=name, share=share),
             executor=executor,
             **application.how,
         ):
             application.record("image", outcome=asdict(outcome))
-        application.record("stopped" if application.progress.n_left else "finished")
+        if application.progress.n_left:
+            application.record("stopped", message=clock.message)
+        else:
+            application.record("finished")

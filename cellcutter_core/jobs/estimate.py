@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 import socket
 from statistics import median
 from typing import Any, NamedTuple
 
 from cellcutter_core.config import Config, NetworkSettings
+from cellcutter_core.jobs.about_server import cores
 from cellcutter_core.network.taught_weights import N_CHANNELS
 from cellcutter_core.runs.folder import list_runs, runs_folder
 from cellcutter_core.runs.store import Run
@@ -131,8 +131,8 @@ def _earlier_speed(config: Config, device: str | None) -> tuple[Speed, str] | No
         speed = speed_of(run)
         if speed is not None:
             return speed, (
-                f"from run {summary.id} on this machine, which trained "
-                f"{1 / speed.per_crop:.0f} crops a second with the same network"
+                f"from an earlier run on this machine, which trained {1 / speed.per_crop:.0f} "
+                "crops a second with the same network"
             )
     return None
 
@@ -156,7 +156,7 @@ def _rough_speed(inputs: Inputs, config: Config, device: str | None) -> tuple[Sp
         n_channels = N_CHANNELS
     gflop, megapixels = forward_cost(config.network, config.crops.size, n_channels)
     forward = gflop * SECONDS_PER_GFLOP + megapixels * SECONDS_PER_MEGAPIXEL
-    forward *= 1 / GPU_FASTER if gpu else CORES_MEASURED / min(_n_cores(), MOST_CORES)
+    forward *= 1 / GPU_FASTER if gpu else CORES_MEASURED / min(cores(), MOST_CORES)
     # If the crops of a step pass in several batches, each passes once more for the overlaps.
     parts = crops_per_step(inputs, config) > config.training.crops_at_once
     each_epoch = SECONDS_PER_EPOCH + SECONDS_PER_PIXEL * inputs.mask.size
@@ -210,9 +210,3 @@ def forward_cost(network: NetworkSettings, crop_size: int, n_channels: int) -> t
     layers.append((crop_size, network.stem, channels, 1))
     flop = sum(2 * (kernel * out) ** 2 * a * b for out, kernel, a, b in layers)
     return flop / 1e9, sum(out**2 * b for out, _, _, b in layers) / 1e6
-
-
-def _n_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

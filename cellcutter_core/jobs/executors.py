@@ -114,8 +114,10 @@ class Cluster(Executor):
                 "that it runs"
             ) from error
         workers = about["workers"].values()
-        self.n_workers = max(sum(worker["nthreads"] for worker in workers), 1)
-        self._has_gpu = any(worker["resources"].get(GPU, 0) >= 1 for worker in workers)
+        n_gpus = sum(int(worker["resources"].get(GPU, 0)) for worker in workers)
+        # Where there are GPUs, only their workers get tasks.
+        self.n_workers = max(n_gpus or sum(worker["nthreads"] for worker in workers), 1)
+        self._has_gpu = n_gpus > 0
         return client, self._has_gpu
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:

@@ -121,6 +121,8 @@ class Jobs:
         with self._submits:
             # Each turn takes one job off those that wait.
             while (job := self._next()) is not None:
+                if self._is_over_time(job):
+                    continue
                 try:
                     task = self._executor.submit(work_in_child, job.path, job.ticket)
                 except Exception as error:
@@ -133,6 +135,18 @@ class Jobs:
                     break
                 self._take(job, task)
         self._watch_workers()
+
+    def _is_over_time(self, job: Waiting) -> bool:
+        """Stop a job that waits if its person has trained long enough by now."""
+        try:
+            check_time_for(job.person)
+        except ValueError as error:
+            with self._lock:
+                self._waiting = [one for one in self._waiting if one != job]
+            with contextlib.suppress(ValueError):  # It was deleted.
+                job_at(job.path).folder.record("stopped", message=str(error))
+            return True
+        return False
 
     def _next(self) -> Waiting | None:
         """Return the job that comes next, if a worker is free; it stays among those that wait."""

@@ -17,7 +17,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from cellcutter_core.files import write_whole
-from cellcutter_core.limits import disk_used, limits, size_in_words, variable
+from cellcutter_core.limits import check_room, disk_used, limits, size_in_words, variable
 from cellcutter_core.people.person import FOLDER, folder_of, note, noted
 from cellcutter_core.runs.deleted import deleted_runs, remove_run
 from cellcutter_core.runs.folder import (
@@ -26,7 +26,7 @@ from cellcutter_core.runs.folder import (
     RunSummary,
     list_runs,
     make_folder,
-    new_run_path,
+    new_run_id,
     runs_folder,
 )
 from cellcutter_core.runs.store import Run
@@ -42,15 +42,14 @@ def path_for(person: str) -> Path:
     Raises
     ------
     ValueError
-        If a limit of the server allows no more runs, see `limits.check_room`, or the person has as
-        many as each may have, see `check_room_for`.
+        As by `check_room_for`.
     """
     check_room_for(person, 1)
-    return new_run_path()
+    return runs_folder() / new_run_id()
 
 
 def check_room_for(person: str, n_new: int) -> None:
-    """Refuse new runs of a person who has too many runs, or whose runs take too much disk.
+    """Refuse new runs that are over a limit of the server, or over one of the person.
 
     Parameters
     ----------
@@ -61,7 +60,11 @@ def check_room_for(person: str, n_new: int) -> None:
     Raises
     ------
     ValueError
+        As by `limits.check_room`, `check_time_for` and `check_disk_for`, or if the person has too
+        many runs.
     """
+    check_room(runs_folder(), len(list_runs()[0]) + n_new)
+    check_time_for(person)
     allowed = limits().person_runs
     if not person:
         return
@@ -113,7 +116,11 @@ def check_disk_for(person: str, n_bytes: int = 0) -> None:
 def _size(upload: Path) -> int:
     """The size of an upload. Others may have stored it under other names; each counts one copy."""
     files = list(upload.iterdir()) if upload.is_dir() else []
-    return max((file.stat().st_size for file in files), default=0)
+    sizes = [0]
+    for file in files:
+        with suppress(OSError):  # It was removed a moment ago.
+            sizes.append(file.stat().st_size)
+    return max(sizes)
 
 
 def uploads_of(person: str) -> list[str]:

@@ -74,15 +74,18 @@ def _key() -> bytes:
         with suppress(FileNotFoundError):
             return file.read_bytes()
         file.parent.mkdir(parents=True, exist_ok=True)
-        # A link appears whole and never replaces another file, so all servers agree.
+        # A link appears whole and never replaces another file, so all servers agree. Some shares
+        # have none; there the first server has to be alone.
         draft = file.with_name(f"key-{secrets.token_hex(8)}")
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
             out.write(secrets.token_bytes(32))
         try:
             with suppress(FileExistsError):
                 os.link(draft, file)
+        except OSError:
+            draft.rename(file)
         finally:
-            draft.unlink()
+            draft.unlink(missing_ok=True)
         return file.read_bytes()
 
 

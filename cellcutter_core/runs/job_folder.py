@@ -166,9 +166,10 @@ class JobFolder(ABC):
         """Remove what a killed process left: its lock, and half-written files.
 
         Whoever works on the job next does this as well, but a finished job has no next one. Nothing
-        happens in a folder that cannot be changed, or while a process works there.
+        happens in a folder that cannot be changed, or if the job has not ended. The lock of a
+        crashed one stays: it shows that the process is gone.
         """
-        if self.is_read_only:
+        if self.is_read_only or self.progress.status not in ("finished", "stopped", "failed"):
             return
         with contextlib.suppress(OSError):
             remove_left_over_lock(self.path)

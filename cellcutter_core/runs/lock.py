@@ -124,31 +124,35 @@ def remove_left_over_lock(folder: Path) -> None:
 def alive(folder: Path, pid: int | None, host: str | None) -> bool:
     """Return whether a process that worked on the run in `folder` may still do so.
 
-    The answer is True if it cannot be known: on another machine, without a lock that shows an age.
+    Where its process cannot be looked at, the age of its lock tells, or else of its last event.
     """
-    if pid is not None and host == socket.gethostname() and _has_gone(folder, pid):
+    if pid is not None and host == socket.gethostname():
+        lives = _lives_here(folder, pid)
+        if lives is not None:
+            return lives
+    # Without a lock nobody works there, but a network file system may show a new one late.
+    for name in ("lock", "events.jsonl"):
+        with contextlib.suppress(OSError):
+            # Where the start of a process is not known, its id may have been used again; then the
+            # lock is not renewed. A lock of the future is one of before the clock was set back.
+            return abs(time.time() - (folder / name).stat().st_mtime) < FORGOTTEN_AFTER
+    return True
+
+
+def _lives_here(folder: Path, pid: int) -> bool | None:
+    """Return whether a process of this machine lives; None if its id may have been used again.
+
+    The lock of a process that lives may be old: the machine was asleep, or its clock was set.
+    """
+    if not process_exists(pid):
         return False
     try:
-        age = time.time() - (folder / "lock").stat().st_mtime
-    except OSError:
-        return True
-    # Where the start of a process is not known, its id may have been used again; then the lock is
-    # not renewed. A lock of the future is one of before the clock was set back.
-    return abs(age) < FORGOTTEN_AFTER
-
-
-def _has_gone(folder: Path, pid: int) -> bool:
-    """Return whether the process that made the lock here is gone, also if its id is used again."""
-    if not process_exists(pid):
-        return True
-    content = _content(folder / "lock") or ""
-    try:
-        made = json.loads(content)
+        made = json.loads(_content(folder / "lock") or "")
         then = made["start"] if made["pid"] == pid else None
     except (ValueError, KeyError, TypeError):
-        return False
+        return None
     now = process_start(pid)
-    return None not in (then, now) and then != now
+    return None if None in (then, now) else bool(then == now)
 
 
 def _take(file: Path, mine: str) -> None:

@@ -207,6 +207,10 @@ class Run(JobFolder):
         check_free(path)
         with explaining(f"cannot write {path}", "choose another folder"):
             (path / "epochs").mkdir(parents=True, exist_ok=True)
+            # What an attempt left that was killed before it wrote the description.
+            for name in ("truth.npz", "unseen.npz", "start.npz", "others/[0-9]*.npz"):
+                for left in path.glob(name):
+                    left.unlink()
         _save(path / "inputs.npz", inputs.arrays())
         if truth is not None:
             _save(path / "truth.npz", truth.arrays())

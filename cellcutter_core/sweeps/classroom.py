@@ -110,17 +110,21 @@ class Classroom(Settings):
         """
         seats = self.folder / "seats"
         with explaining(f"cannot write {seats}"):
-            taken = {file.read_text("utf-8"): int(file.name) for file in sorted(seats.iterdir())}
+            taken: dict[str, int] = {}
+            files = sorted(seats.iterdir())
+            for file in files:
+                # Who came in two tabs at once may have two seats; the first counts.
+                taken.setdefault(file.read_text("utf-8"), int(file.name))
             if person in taken:
                 return taken[person]
-            for seat in range(len(taken), MOST_SEATS):
+            for seat in range(len(files), MOST_SEATS):
                 try:
                     # Two who come at once do not get the same one.
                     place = os.open(seats / f"{seat:04d}", os.O_WRONLY | os.O_CREAT | os.O_EXCL)
                 except FileExistsError:
                     continue
-                with os.fdopen(place, "w", encoding="utf-8") as file:
-                    file.write(person)
+                with os.fdopen(place, "w", encoding="utf-8") as stream:
+                    stream.write(person)
                 return seat
         raise ValueError(f"this class is full: it has {MOST_SEATS} people")
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from cellcutter_core.config import QUICK, Config
+from cellcutter_core.files import explaining
 from cellcutter_core.runs.store import Run
 from cellcutter_core.sweeps.sweep import Row, Sweep
 
@@ -19,6 +23,25 @@ if TYPE_CHECKING:
 # So many pairs of mask and markers are kept while the runs of a sweep are written.
 _KEPT = 8
 _LOOK_EVERY = 0.5
+
+
+def digest_of(image: Image, marker_file: Path | None = None) -> str:
+    """Return a digest of all that the runs of a sweep are given besides their settings.
+
+    Raises
+    ------
+    ValueError
+        If the file of markers cannot be read.
+    """
+    about = (image.channels, image.roles, image.origin, image.whole_shape, image.pixel_size)
+    found = hashlib.sha256(repr(about).encode())
+    for plane in (image.pixels, image.truth, image.ignore, image.markers):
+        if plane is not None:
+            found.update(np.ascontiguousarray(plane).data)
+    if marker_file is not None:
+        with explaining(f"cannot read {marker_file}", "check its path"):
+            found.update(marker_file.read_bytes())
+    return found.hexdigest()
 
 
 def writer(

@@ -56,6 +56,7 @@ class SweepDescription(Settings):
     format: int = Field(FORMAT, description="Format of the file.")
     created: float = Field(0.0, description="When it was made, in seconds since 1970.")
     image: str = Field("", description="Name of the image.")
+    inputs: str = Field("", description="What `running.digest_of` says of image and markers.")
     config: Config = Field(description="The settings that are not varied.")
     variations: tuple[Variation, ...] = Field(description="What is varied.")
     members: tuple[Member, ...] = Field(description="One for each combination of values.")
@@ -149,6 +150,7 @@ class Sweep:
         variations: Sequence[Variation],
         *,
         image: str = "",
+        inputs: str = "",
         choices: dict[str, Any] | None = None,
         owner: str = "",
         runs: str | os.PathLike[str] | None = None,
@@ -169,6 +171,7 @@ class Sweep:
         about = SweepDescription(
             created=time.time(),
             image=image,
+            inputs=inputs,
             config=config,
             variations=tuple(variations),
             members=tuple(members),
@@ -234,19 +237,25 @@ class Sweep:
             for member in self.about.members
         ]
 
-    def check_same(self, config: Config, variations: Sequence[Variation], *, image: str) -> None:
+    def check_same(
+        self, config: Config, variations: Sequence[Variation], *, image: str, inputs: str
+    ) -> None:
         """Check that this sweep is the one that is wanted.
 
         Raises
         ------
         ValueError
-            If it is of another image, or has other settings or values.
+            If it is of another image, region, channels, truth or markers, or has other settings or
+            values.
         """
-        wanted = (image, config, tuple(variations))
-        if wanted != (self.about.image, self.about.config, self.variations):
+        about = self.about
+        same = (image, config, tuple(variations)) == (about.image, about.config, self.variations)
+        # Earlier sweeps do not say what their inputs were.
+        if not same or about.inputs not in ("", inputs):
             raise ValueError(
-                f"the sweep in {self.folder} has another image, other settings or other values; "
-                "choose another folder, or give the same ones to continue it"
+                f"the sweep in {self.folder} has another image, region, channels or markers, other "
+                "settings or other values; choose another folder, or give the same ones to "
+                "continue it"
             )
 
     def line_of(self, row: Row) -> str:

@@ -216,7 +216,7 @@ def test_a_training_at_its_time_limit_keeps_its_steps_says_so_and_goes_on_later(
     now = run.progress
     assert (now.status, now.epochs_done, now.step) == ("stopped", 0, 1)
     assert now.message == (
-        "it reached this server's limit of 1 s for one training (CELLCUTTER_TIME_LIMIT sets it)"
+        "it reached this server's limit of 1 s for one job (CELLCUTTER_TIME_LIMIT sets it)"
     )
     assert [step.step for step in run.load_state().unfinished] == [1]
     monkeypatch.delenv("CELLCUTTER_TIME_LIMIT")

@@ -20,6 +20,7 @@ from patience import LONGEST
 from PIL import Image as Picture
 from small_files import zipped_zarr
 
+from cellcutter_core import limits
 from cellcutter_core.__main__ import main
 from cellcutter_core.apply.application_folder import Application, applications, standing, work
 from cellcutter_core.apply.applying import Trained, apply_run
@@ -493,6 +494,19 @@ def test_what_stops_all_of_it_is_recorded(copy: Run, place: Path) -> None:
     assert "has no model" in now.message
     with pytest.raises(ValueError, match="no image"):
         Application.create(copy, {})
+
+
+def test_an_application_stops_at_the_time_limit_and_says_so(
+    copy: Run, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CELLCUTTER_TIME_LIMIT", "1")
+    times = iter([0.0, *[2.0] * 100])
+    monkeypatch.setattr(limits.TimeLimit.__init__, "__defaults__", (lambda: next(times),))
+    made = Application.create(copy, {"own": place / "own.npz"})
+    work(made)
+    now = made.progress
+    assert (now.status, now.n_left) == ("stopped", 1)
+    assert "limit of 1 s for one job (CELLCUTTER_TIME_LIMIT sets it)" in now.message
 
 
 def test_a_run_that_is_being_applied_is_not_deleted(copy: Run, place: Path) -> None:

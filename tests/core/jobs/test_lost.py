@@ -109,6 +109,33 @@ def test_what_a_process_left_that_was_killed_at_its_very_end_is_removed(finished
         assert (run.path / "lock").exists()
 
 
+def test_a_crashed_run_stays_crashed_for_every_machine(finished, tmp_path, gone, monkeypatch):
+    run = copy_of(finished, tmp_path)
+    cut_events(run, gone, after=lambda e: (e.get("epoch"), e.get("step")) == (2, 2))
+    (run.path / "lock").write_text(json.dumps({"pid": gone, "host": HERE}))
+    run.tidy()
+    assert status(run) == "crashed"
+    then = time.time() - 2 * lock.FORGOTTEN_AFTER
+    os.utime(run.path / "lock", (then, then))
+    os.utime(run.path / "events.jsonl", (then, then))
+    monkeypatch.setattr(socket, "gethostname", lambda: "another")
+    assert status(run) == "crashed"
+    # A copy may come without its lock.
+    (run.path / "lock").unlink()
+    assert status(run) == "crashed"
+
+
+def test_what_an_attempt_left_that_was_killed_does_not_enter_the_next_run(finished, tmp_path):
+    out = tmp_path / "out"
+    (out / "others").mkdir(parents=True)
+    for name in ("truth.npz", "start.npz", "others/0001.npz"):
+        (out / name).write_bytes(b"of before")
+    (out / "others" / "mine.txt").write_text("kept")
+    run = Run.create(out, finished.inputs, finished.config)
+    assert (run.truth, run.start, run.others) == (None, None, [])
+    assert (out / "others" / "mine.txt").exists()
+
+
 def test_results_that_were_not_written_are_written_by_continue(finished, tmp_path, capsys):
     run = copy_of(finished, tmp_path)
     assert main(["continue", str(run.path)]) == 0

@@ -319,6 +319,27 @@ def test_a_job_is_given_to_the_executor_when_a_worker_is_free(folder, monkeypatc
     assert executor.tasks[2][2][0] == str(runs[3].path)
 
 
+def test_a_job_of_a_person_who_has_trained_long_enough_meanwhile_is_stopped(folder, monkeypatch):
+    executor = Elsewhere(n_workers=1)
+    jobs = Jobs(executor)
+    runs = [new_run(folder, name) for name in "abc"]
+    for run, owner in zip(runs, ("ann", "ann", "ben"), strict=True):
+        run.describe(owner=owner)
+        jobs.submit(run)
+
+    def no_time_for(person):
+        if person == "ann":
+            raise ValueError("try again later")
+
+    monkeypatch.setattr(jobs_module, "check_time_for", no_time_for)
+    executor.tasks[0][0].set_result(None)
+    until(lambda: len(executor.tasks) == 2)
+    assert executor.tasks[1][2][0] == str(runs[2].path)
+    executor.tasks[1][0].set_result(None)
+    until(lambda: status(runs[1]) == "stopped")
+    assert (runs[1].progress.message, jobs.position(runs[1])) == ("try again later", None)
+
+
 def test_a_run_of_another_person_starts_before_the_rest_of_a_sweep(folder):
     executor = Elsewhere(n_workers=1)
     jobs = Jobs(executor)
@@ -526,6 +547,9 @@ def test_a_lock_that_nobody_holds_any_more(folder):
     content["start"] = process_start(os.getpid())
     (run.path / "lock").write_text(json.dumps(content))
     assert status(run) == "running"
+    # The machine was asleep, so nobody renewed it.
+    os.utime(run.path / "lock", (0, 0))
+    assert status(run) == "running"
     left_lock(run, gone.pid, here)
     with lock.held(run.path):
         pass
@@ -603,9 +627,8 @@ def test_a_training_whose_lock_was_taken_over_stops_and_writes_nothing_more(fold
     second = []
 
     def take_over(event):
-        """After epoch 0, as if the shared file system had hidden the lock for minutes."""
-        then = time.time() - 2 * lock.FORGOTTEN_AFTER
-        os.utime(run.path / "lock", (then, then))
+        """After epoch 0, as if the shared file system had lost the lock."""
+        (run.path / "lock").unlink()
         command = [sys.executable, "-c", SECOND, str(run.path)]
         pipe = subprocess.PIPE
         second.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT))

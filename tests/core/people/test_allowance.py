@@ -62,6 +62,10 @@ def test_the_runs_of_a_person_are_limited_and_those_of_others_do_not_count(monke
         path_for("a")
     path_for("b")
     check_room_for("", 100)
+    monkeypatch.setenv("CELLCUTTER_RUN_LIMIT", "4")
+    check_room_for("", 1)
+    with pytest.raises(ValueError, match="CELLCUTTER_RUN_LIMIT sets it"):
+        check_room_for("", 2)
 
 
 def test_deleted_runs_take_a_persons_disk_until_they_are_removed(monkeypatch):
@@ -91,6 +95,9 @@ def test_the_training_time_of_the_last_day_is_limited(monkeypatch):
     trained(new_run("a"), seconds=40.0)
     with pytest.raises(ValueError, match=r"24 hours took 110 s, and each person may have 100 s"):
         check_time_for("a")
+    # No run is written that could not be queued.
+    with pytest.raises(ValueError, match="CELLCUTTER_PERSON_TIME sets it"):
+        path_for("a")
     # The queue asks.
     with pytest.raises(ValueError, match="CELLCUTTER_PERSON_TIME sets it"):
         Jobs().submit(new_run("a"))

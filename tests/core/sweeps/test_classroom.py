@@ -44,6 +44,14 @@ def test_each_person_gets_the_next_value_and_keeps_it():
     assert made.n_people == 4
 
 
+def test_who_joined_in_two_tabs_at_once_keeps_the_first_seat():
+    room = Classroom.create(Choices(), variation=VARIED)
+    seats = room.folder / "seats"
+    (seats / "0000").write_text("ann")
+    (seats / "0001").write_text("ann")
+    assert (room.seat_of("ann"), room.seat_of("ben")) == (0, 2)
+
+
 def test_without_a_setting_that_varies_all_begin_alike():
     chosen = Choices().with_setting("training", "seed", 5)
     made = Classroom.create(chosen)

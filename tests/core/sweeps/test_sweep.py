@@ -17,7 +17,7 @@ from cellcutter_core.images.regions import cut_out
 from cellcutter_core.jobs.queue import Jobs
 from cellcutter_core.runs.store import Run
 from cellcutter_core.simulation.sample import sample
-from cellcutter_core.sweeps.running import execute, writer
+from cellcutter_core.sweeps.running import digest_of, execute, writer
 from cellcutter_core.sweeps.sweep import FILE, REFUSED, Sweep
 from cellcutter_core.sweeps.variations import Variation
 
@@ -124,9 +124,17 @@ def test_without_truth_there_is_no_best_because_losses_cannot_be_compared(sweep)
 
 
 def test_another_sweep_is_not_continued_in_the_same_folder(sweep):
-    sweep.check_same(BASE, VARIED, image=sweep.about.image)
-    with pytest.raises(ValueError, match="another image, other settings or other values"):
-        sweep.check_same(BASE, VARIED[:1], image=sweep.about.image)
+    name = sweep.about.image
+    sweep.check_same(BASE, VARIED, image=name, inputs="")
+    with pytest.raises(ValueError, match="other settings or other values"):
+        sweep.check_same(BASE, VARIED[:1], image=name, inputs="")
+    small = sample((64, 64), seed=1).with_roles(nucleus="none")
+    known = digest_of(small)
+    other = Sweep.create(sweep.folder / "of", BASE, VARIED, image=name, inputs=known)
+    other.check_same(BASE, VARIED, image=name, inputs=known)
+    for another in (cut_out(small, (0, 0, 32, 64)), small.with_roles(nucleus=1)):
+        with pytest.raises(ValueError, match="has another image, region, channels or markers"):
+            other.check_same(BASE, VARIED, image=name, inputs=digest_of(another))
     with pytest.raises(ValueError, match="already a sweep"):
         Sweep.create(sweep.folder, BASE, VARIED)
 
