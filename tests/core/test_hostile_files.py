@@ -40,7 +40,7 @@ from cellcutter_core.training.inputs import Inputs
 SHAPE = (48, 48)
 TINY = Config(
     crops=CropSettings(size=16, sigma=5),
-    network=NetworkSettings(depth=3, channels=4, start="nothing"),
+    network=NetworkSettings(depth=3, channels=4, start="nothing", normalisation="none"),
     training=TrainingSettings(
         epochs=1, steps=1, area=None, crops=4, crops_at_once=4, precision="float32"
     ),

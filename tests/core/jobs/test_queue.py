@@ -34,7 +34,7 @@ from cellcutter_core.training.inputs import Inputs, baselines
 ROOT = str(Path(__file__).parents[3])
 TINY = Config(
     crops=CropSettings(size=16, sigma=5),
-    network=NetworkSettings(depth=3, channels=4, normalisation="group"),
+    network=NetworkSettings(depth=3, channels=4, normalisation="none"),
     training=TrainingSettings(
         epochs=2, steps=2, area=None, crops=4, crops_at_once=4, precision="float32"
     ),

@@ -166,7 +166,7 @@ def test_a_run_is_trained_in_it(tmp_path, monkeypatch, ready):
     monkeypatch.setattr(spare, "PAUSE", 1000.0)
     config = QUICK.replace(
         crops=QUICK.crops.replace(size=16, sigma=5),
-        network=QUICK.network.replace(start="nothing", channels=4, depth=3),
+        network=QUICK.network.replace(start="nothing", channels=4, depth=3, normalisation="none"),
         training=QUICK.training.replace(epochs=1, steps=2, crops=4, precision="float32"),
     )
     image = np.random.default_rng(0).random((48, 48, 1), np.float32)

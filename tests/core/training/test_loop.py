@@ -43,7 +43,7 @@ def data() -> Dataset:
     return dataset()
 
 
-def network(normalisation: str = "group") -> UNet:
+def network(normalisation: str = "none") -> UNet:
     return UNet(NetworkSettings(depth=3, channels=4, normalisation=normalisation))
 
 
