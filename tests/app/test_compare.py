@@ -18,6 +18,8 @@ from made_runs import (
     shown,
     words,
 )
+from patience import LONGEST
+from streamlit.testing.v1 import AppTest
 
 from cellcutter_core.config import FROM_NOTHING
 from cellcutter_core.evaluation.metrics import score
@@ -361,3 +363,26 @@ def test_a_run_of_other_choices_is_out_of_date():
     # Settings of the next training say nothing of this one.
     app.session_state["choices"] = now.with_setting("training", "lam", 2.0)
     assert not shown(app.run()).warning
+
+
+def page_of_a_run() -> None:
+    """Keep how many markers and colours the run has, and the picture of its true cells."""
+    import streamlit as st
+
+    from pages.shared.caching import cached_runs
+
+    given, _ = cached_runs.run_inputs("r1")
+    st.session_state["counted"] = len(given.points), len(cached_runs.run_colors("r1"))
+    st.session_state["truth"] = cached_runs.run_truth("r1")
+
+
+def test_markers_that_a_run_drops_before_epoch_0_are_gone_from_colours_and_truth():
+    run = make_run("r1", epochs=(), end=None)
+    app = AppTest.from_function(page_of_a_run, default_timeout=LONGEST)
+    app = shown(app.run())
+    n, before = len(run.inputs.points), app.session_state["truth"]
+    assert app.session_state["counted"] == (n, n)
+    run.check_markers(lambda given: np.arange(n) != 0)
+    app = shown(app.run())
+    assert app.session_state["counted"] == (n - 1, n - 1)
+    assert (app.session_state["truth"] != before).any()

@@ -23,7 +23,7 @@ from cellcutter_core.jobs.queue import Jobs
 from cellcutter_core.jobs.warm_process import SPARE
 from cellcutter_core.processes.threads import Threads
 from cellcutter_core.runs.doubts import doubts
-from cellcutter_core.runs.folder import RunSummary, find_run
+from cellcutter_core.runs.folder import RunSummary, find_run, path_of
 from cellcutter_core.runs.job_folder import JobFolder
 from cellcutter_core.runs.store import Progress, Run
 from cellcutter_core.training.inputs import Inputs, Truth, baselines
@@ -93,11 +93,22 @@ def estimate(same: Run | None = None) -> tuple[float, str]:
 # What a run was given -----------------------------------------------------------------------------
 
 
+def _given_at(run_id: str) -> int:
+    """Return when the inputs of a run were written: before epoch 0 it may drop markers."""
+    file = path_of(run_id) / "inputs.npz"
+    return file.stat().st_mtime_ns if file.exists() else 0
+
+
 @st.cache_resource(max_entries=2, scope="session", show_spinner=False)
-def run_inputs(run_id: str) -> tuple[Inputs, Truth | None]:
-    """Return the inputs and the truth of a run. They never change."""
+def _run_inputs(run_id: str, given_at: int) -> tuple[Inputs, Truth | None]:
+    del given_at
     opened = find_run(run_id)
     return opened.inputs, opened.truth
+
+
+def run_inputs(run_id: str) -> tuple[Inputs, Truth | None]:
+    """Return the inputs and the truth of a run."""
+    return _run_inputs(run_id, _given_at(run_id))
 
 
 def true_labels(run_id: str) -> NDArray[np.int32] | None:
@@ -114,12 +125,26 @@ def run_picture(run_id: str) -> Rgb:
 
 
 @st.cache_data(max_entries=3, scope="session", show_spinner=False)
-def run_colors(run_id: str) -> NDArray[np.int64]:
-    """Return the colour of each cell of a run: the same in all its epochs and baselines."""
+def _run_colors(run_id: str, given_at: int) -> NDArray[np.int64]:
+    del given_at
     return marker_colors(run_inputs(run_id)[0].points)
 
 
+def run_colors(run_id: str) -> NDArray[np.int64]:
+    """Return the colour of each cell of a run: the same in all its epochs and baselines."""
+    return _run_colors(run_id, _given_at(run_id))
+
+
 @st.cache_data(max_entries=2, scope="session", show_spinner=False)
+def _run_truth(run_id: str, given_at: int) -> Rgb:
+    del given_at
+    labels = true_labels(run_id)
+    if labels is None:
+        raise ValueError("the true cells of this run's image are not known")
+    numbered = numbered_by_markers(labels, run_inputs(run_id)[0].points)
+    return overlay(run_picture(run_id), numbered, colors=run_colors(run_id))
+
+
 def run_truth(run_id: str) -> Rgb:
     """Return the image of a run with the true cells, coloured like the cells of their markers.
 
@@ -128,11 +153,7 @@ def run_truth(run_id: str) -> Rgb:
     ValueError
         If the true cells are not known.
     """
-    labels = true_labels(run_id)
-    if labels is None:
-        raise ValueError("the true cells of this run's image are not known")
-    numbered = numbered_by_markers(labels, run_inputs(run_id)[0].points)
-    return overlay(run_picture(run_id), numbered, colors=run_colors(run_id))
+    return _run_truth(run_id, _given_at(run_id))
 
 
 # Small pictures of runs are kept up to this number; one has about 10 kB.
