@@ -8,6 +8,7 @@ from cellcutter_core.runs.names import run_name
 from pages.parts.runs.run_actions import actions, bring_back
 from pages.parts.runs.run_table import run_table
 from pages.shared import panels, state
+from pages.shared.caching import cached_runs
 from pages.shared.person import logs_in, person
 
 state.enter("runs")
@@ -42,3 +43,4 @@ elif n_damaged:
     st.caption(f"Run folders that cannot be read: {n_damaged}.")
 bring_back()
 panels.explain("runs")
+cached_runs.rest_of_thumbnails()

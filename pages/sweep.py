@@ -7,7 +7,7 @@ from cellcutter_core.sweeps.sweep import list_sweeps
 from cellcutter_core.sweeps.variations import MOST_VARIED, Variation
 from pages.parts.sweep import grid, planning
 from pages.shared import panels, state
-from pages.shared.caching import cached_steps
+from pages.shared.caching import cached_runs, cached_steps
 from pages.shared.person import person
 from pages.shared.settings import choose_varied
 
@@ -44,3 +44,4 @@ if sweeps:
     grid.plot(sweep, rows)
     grid.table(sweep, rows)
 panels.explain("sweep")
+cached_runs.rest_of_thumbnails()

@@ -57,7 +57,8 @@ def _grid(sweep: Sweep, rows: list[Row]) -> None:
         )
         rows = [row for row in rows if row.values[0] == value]
     found = {row.values[-2:] if before else row.values[-1:]: row for row in rows}
-    pictures = cached_runs.thumbnails([row.summary for row in rows if row.summary])
+    in_grid = [row.summary for row in rows if row.values[-1] in columns]
+    pictures = cached_runs.thumbnails([summary for summary in in_grid if summary])
     for upper in before[0].values if before else (None,):
         if before:
             st.markdown(f"**{before[0].title} {value_in_words(upper)}**")

@@ -157,7 +157,9 @@ def run_truth(run_id: str) -> Rgb:
 
 
 # Small pictures of runs are kept up to this number; one has about 10 kB.
-KEPT_THUMBNAILS = 1000
+KEPT_THUMBNAILS = 2000
+# Session-state key: whether the page lacks some of them.
+NOT_ALL = "thumbnails_missing"
 # Seconds in which new small pictures are drawn before a page is shown without the others.
 DRAWING_TIME = 0.7
 
@@ -172,7 +174,7 @@ def thumbnails(runs: Sequence[RunSummary]) -> dict[str, str | None]:
     """Return small pictures of runs by id; None for a damaged run.
 
     New ones are drawn for a moment, at least one, and the rest is left out. So asking again ends
-    with all of them.
+    with all of them, see `rest_of_thumbnails`.
     """
     known, found = _thumbnails(), dict[str, str | None]()
     end = time.monotonic() + DRAWING_TIME
@@ -188,7 +190,14 @@ def thumbnails(runs: Sequence[RunSummary]) -> dict[str, str | None]:
             while len(known) > KEPT_THUMBNAILS:
                 known.pop(next(iter(known)), None)
         found[run.id] = known[key]
+    st.session_state[NOT_ALL] = len(found) < len(runs)
     return found
+
+
+def rest_of_thumbnails() -> None:
+    """Show the page again if it lacks small pictures. It ends with this, so no click is lost."""
+    if st.session_state.pop(NOT_ALL, False):
+        st.rerun()
 
 
 def _thumbnail(run_id: str, number: int | None) -> str | None:
