@@ -180,8 +180,8 @@ def _needs(job: JobFolder) -> float | None:
     return _waiting_needs(str(job.path), now.n_left)
 
 
-@st.cache_data(max_entries=16, ttl=60, scope="session", show_spinner=False)
+@st.cache_data(max_entries=4096, ttl=60, show_spinner=False)
 def _waiting_needs(path: str, left: int) -> float | None:
-    # Cached because it is asked every second and reads the inputs of the run.
+    # Cached for all visitors: each asks every second for all jobs ahead, whose inputs it reads.
     del left
     return seconds_left(job_at(path).folder, device=cached_runs.device())

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 from opening import at_page
 
+from cellcutter_core.choices.choices import Choices
 from pages.shared.caching import stores
 
 
@@ -66,3 +67,15 @@ def test_garbage_is_collected_now_and_then(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(stores, "COLLECTED_EVERY", 0.0)
     stores.collect_garbage()
     assert garbage() is None
+
+
+def test_thirty_visitors_with_a_sample_each_do_not_push_each_other_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stores.state, "choices", Choices)
+    made = []
+    keep = stores.kept(4)(lambda key: made.append(key) or key)
+    for _ in range(2):
+        for seed in range(30):
+            keep(f"sample {seed}")
+    assert len(made) == 30

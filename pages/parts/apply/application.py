@@ -95,7 +95,7 @@ def _begin(run: Run, files: list[Path], formats: list[str], how: dict[str, Any])
     st.rerun()
 
 
-@st.cache_data(max_entries=64, scope="session", show_spinner=False)
+@st.cache_data(max_entries=10_000, scope="session", show_spinner=False)
 def _titles(file_id: str, _given: Any) -> list[str]:
     """Return name and shape of each image in an uploaded file that holds several; else empty."""
     del file_id

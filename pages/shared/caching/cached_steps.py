@@ -397,7 +397,7 @@ def drawn(key: str, _make: Callable[[], Any]) -> Any:
     return _make()
 
 
-@kept(128)
+@kept(512)
 def drawn_channel(key: str, _make: Callable[[], Any]) -> Any:
     """Do the same as `drawn` for the channels of an image, of which there may be dozens."""
     del key

@@ -18,6 +18,9 @@ import streamlit as st
 
 from pages.shared import state
 
+# At least so many results on samples are kept for each function: visitors choose different samples.
+# One of 512 × 512 pixels with mask, markers and pictures takes 8 MB.
+OF_SAMPLES = 32
 # Seconds after a visitor leaves until memory is handed back; all their results are freed by then.
 SETTLE = 5.0
 # Seconds between two collections of garbage, at least.
@@ -36,7 +39,7 @@ def kept(max_entries: int, *, spinner: str | bool = False) -> Any:
         def cache(scope: Literal["global", "session"]) -> Callable[..., Any]:
             return st.cache_resource(
                 function,
-                max_entries=max_entries,
+                max_entries=max_entries if scope == "session" else max(max_entries, OF_SAMPLES),
                 scope=scope,
                 show_spinner=spinner,
                 on_release=_hand_back_soon if scope == "session" else None,
