@@ -191,6 +191,9 @@ def keys(choices: Choices, *, edits: str = "") -> Mapping[str, str]:
     """
     config = in_effect(choices.config)
     markers = {"edits": edits} if edits else config["markers"]
+    # Where the nuclei themselves are segmented, they are found again around edited markers.
+    found_around = {name: config["markers"].get(name) for name in ("automatic", "diameter")}
+    within = {"edits": edits, **found_around} if edits else markers
     training: list[Any] = [config[name] for name in ("crops", "network", "training", "labels")]
     if choices.others:
         # Markers of other images are found, even if those of the image itself were edited.
@@ -202,7 +205,7 @@ def keys(choices: Choices, *, edits: str = "") -> Mapping[str, str]:
             **choices.model_dump(include={"cell", "nucleus", "region"}),
         },
         # The automatic mask contains the markers, so it depends on them.
-        "mask": [config["mask"], markers if config["mask"]["automatic"] else None],
+        "mask": [config["mask"], within if config["mask"]["automatic"] else None],
         "markers": markers,
         "training": training,
     }

@@ -83,13 +83,18 @@ def test_edited_markers_take_the_place_of_their_settings() -> None:
     digest = markers_digest(some_markers())
     before = Choices()
     assert changed(keys(before, edits=digest), keys(before)) == ("mask", "markers", "training")
+    # Where the nuclei are the mask, they are found within the diameter around edited markers.
     other = before.with_setting("markers", "diameter", 20)
-    assert changed(keys(other, edits=digest), keys(before, edits=digest)) == ()
+    assert changed(keys(other, edits=digest), keys(before, edits=digest)) == ("mask", "training")
+    by_hand = [one.with_setting("mask", "automatic", False) for one in (before, other)]
+    now, then = (keys(one, edits=digest) for one in by_hand)
+    assert changed(now, then) == ()
     assert markers_digest(None) == ""
 
 
 def test_markers_of_other_images_are_found_also_where_those_of_the_image_were_edited() -> None:
     before = Choices(others=(Source(kind="file", name="b.tif"),))
+    before = before.with_setting("mask", "automatic", False)
     after = before.with_setting("markers", "diameter", 20)
     assert changed(keys(after, edits="some"), keys(before, edits="some")) == ("training",)
 
