@@ -122,7 +122,9 @@ def _look() -> None:
         views.set_zoom(view, opened.id, keys(choices())["image"])
         views.set_view(opened, view)
         if view.compare == "runs" and isinstance(view.other, str):
-            st.session_state[views.OTHER_RUN] = open_run_for(view.other, person()).id
+            compared = open_run_for(view.other, person())
+            note_opened(compared, person())
+            st.session_state[views.OTHER_RUN] = compared.id
 
 
 def experiment_to_run() -> View | None:

@@ -8,6 +8,7 @@ from cellcutter_core.choices.link import parameters_of_run
 from cellcutter_core.people.access import note_opened, open_run
 from cellcutter_core.people.person import is_secret, person_of
 from cellcutter_core.runs.folder import find_run, list_runs
+from cellcutter_core.runs.names import run_name
 from pages.shared import person, state
 
 __all__ = ["asked"]
@@ -141,3 +142,14 @@ def test_where_people_log_in_nothing_is_shown_before(monkeypatch):
     app = open_page("runs")
     assert "There is no run yet" in app.info[0].value
     assert app.session_state[person.SECRET] == "https://id.example ada"
+
+
+def test_a_link_to_a_comparison_shows_both_runs_of_another_person():
+    owner = open_page("runs")
+    names = ("r1", "r2", "r3")
+    first, _, _ = (run_of(visitor(owner), name) for name in names)
+    app = at_page("compare")
+    app.query_params.update({"run": first.id, "compare": "runs", "with": "r2"})
+    app = shown(app.run())
+    assert app.selectbox(key="compare_other").value == "r2"
+    assert app.selectbox(key="compare_other").options == [run_name(find_run("r2"))]
