@@ -1,5 +1,7 @@
 """Show and edit the markers, one for each cell, and show the crops around them."""
 
+from contextlib import suppress
+
 import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
@@ -34,11 +36,14 @@ def _gallery(data: Dataset, cells: NDArray[np.intp]) -> go.Figure:
 
 def take_edited_markers(markers: Nuclei) -> None:
     """Store edited markers. Markers equal to the found ones are no edit."""
-    found = cached_steps.found_markers()
-    same = np.array_equal(markers.regions, found.regions) and np.array_equal(
-        markers.points, found.points
-    )
-    state.edit_markers(None if same else markers)
+    state.edit_markers(markers)
+    # There may be no found markers, and while they are found the next edit may end this script.
+    with suppress(ValueError):
+        found = cached_steps.found_markers()
+        if np.array_equal(markers.regions, found.regions) and np.array_equal(
+            markers.points, found.points
+        ):
+            state.keep_markers(None)
 
 
 def choose_marker(index: int | None) -> None:
@@ -69,8 +74,8 @@ with controls:
             setting("markers", name, disabled=edited)
     if edited:
         st.caption(
-            "You edited the markers, so these settings have no effect. *Start again* goes back to "
-            "the found markers."
+            "You edited the markers, so these settings no longer change them. *Start again* goes "
+            "back to the found markers."
         )
     from_file()
 

@@ -52,6 +52,9 @@ SEEN = "seen"
 UNDO = "undo"
 REDO = "redo"
 
+# Bytes of markers that can be brought back by undo: 256 edits of 512 × 512 pixels.
+UNDO_MEMORY = 256 * 2**20
+
 
 def enter(page: str) -> None:
     """Make sure that `app.py` has run, and open the draft and run in the URL. Each page calls this.
@@ -251,26 +254,29 @@ def edited_markers() -> Nuclei | None:
 
 def edit_markers(markers: Nuclei | None) -> None:
     """Take edited markers, or with None the found ones; `undo` takes it back."""
-    st.session_state.setdefault(UNDO, []).append(edited_markers())
-    st.session_state[REDO] = []
-    _keep(markers)
+    earlier: list[Nuclei | None] = [*st.session_state.get(UNDO, ()), edited_markers()]
+    while len(earlier) > 1 and sum(one.regions.nbytes for one in earlier if one) > UNDO_MEMORY:
+        del earlier[0]
+    st.session_state.update({UNDO: earlier, REDO: []})
+    keep_markers(markers)
 
 
 def undo() -> None:
     """Take back the last change of the markers."""
     if st.session_state.get(UNDO):
         st.session_state.setdefault(REDO, []).append(edited_markers())
-        _keep(st.session_state[UNDO].pop())
+        keep_markers(st.session_state[UNDO].pop())
 
 
 def redo() -> None:
     """Repeat the change that was undone last."""
     if st.session_state.get(REDO):
         st.session_state[UNDO].append(edited_markers())
-        _keep(st.session_state[REDO].pop())
+        keep_markers(st.session_state[REDO].pop())
 
 
-def _keep(markers: Nuclei | None) -> None:
+def keep_markers(markers: Nuclei | None) -> None:
+    """Take edited markers, or with None the found ones, without an entry for `undo`."""
     st.session_state[EDITS] = markers
 
     def save() -> None:
@@ -278,6 +284,7 @@ def _keep(markers: Nuclei | None) -> None:
         draft().save_markers(choices(), markers)
 
     _try(save)
+    st.session_state.pop(BEFORE, None)
 
 
 # Runs ---------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -930,6 +930,33 @@ def test_a_marker_file_takes_the_place_of_what_was_found() -> None:
     app.file_uploader(key="cells_upload").upload("napari.csv", planes).run()
     assert "points in several planes, z = 0 to 1" in app.error[0].value
     assert int(metric(app, "Markers")) == 1
+
+
+def none_is_found() -> None:
+    raise ValueError("no marker was found")
+
+
+@pytest.mark.parametrize("find", [none_is_found, st.stop])
+def test_an_edit_is_kept_also_if_no_marker_is_found_or_the_search_is_ended(
+    find: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = opened("cells")
+    csv = b"row,col\n130,130\n200,160\n"
+    app.file_uploader(key="cells_upload").upload("points.csv", csv).run()
+    monkeypatch.setattr(cached_steps, "found_markers", find)
+    edit(app, Edit("remove", 0, None))
+    assert not app.error
+    app.run()
+    assert int(metric(app, "Markers")) == 1
+
+
+def test_only_so_many_edits_are_kept_for_undo(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened("cells")
+    n = int(metric(app, "Markers"))
+    monkeypatch.setattr(state, "UNDO_MEMORY", 2 * 4 * 192**2)
+    for _ in range(5):
+        edit(app, Edit("remove", 0, None))
+    assert [len(one.points) for one in app.session_state[state.UNDO]] == [n - 3, n - 4]
 
 
 def test_selecting_a_marker_shows_its_crop() -> None:
