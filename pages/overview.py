@@ -52,10 +52,10 @@ with words:
             type="secondary" if own else "primary",
             icon=":material/science:" if own else ":material/play_arrow:",
         )
-        if run_sample:
-            state.take(Choices(config=QUICK))
         if train or run_sample:
             with panels.show_errors():
+                if run_sample:
+                    state.take_instead(Choices(config=QUICK))
                 start.start_run()
                 panels.go("train")
         if st.button("Use your own image", icon=":material/upload:", type="tertiary"):

@@ -226,8 +226,8 @@ def whole_image_files(run: Run) -> tuple[list[Path], dict[str, Any]]:
     return [file_of(kept)], {**first, **known, "inverted": False, "stained": False}
 
 
-def choices_of(run: Run) -> Choices:
-    """Return the choices that lead to a run.
+def choices_and_markers_of(run: Run) -> tuple[Choices, Nuclei | None]:
+    """Return the choices that lead to a run, and its markers; None if they are found with these.
 
     A run from the command line has none, and one from another machine names files that are not
     here. Then the images and the truth that the run holds are written to files kept here, and the
@@ -239,6 +239,7 @@ def choices_of(run: Run) -> Choices:
         If the run is damaged, or a file cannot be written.
     """
     about = run.description
+    markers = markers_of(run) if about.is_marked else None
     if about.choices is not None:
         choices = Choices(**about.choices)
         source = choices.source
@@ -246,7 +247,7 @@ def choices_of(run: Run) -> Choices:
         files += [] if source.truth is None else [file_of(source.truth)]
         all_named = len(choices.others) == len(run.other_files)
         if all_named and all(file.exists() for file in files):
-            return choices
+            return choices, markers
     image = _image_of(run)
     choices = Choices(
         source=_kept_as_seen(image),
@@ -257,15 +258,14 @@ def choices_of(run: Run) -> Choices:
         config=run.config,
         others=tuple(_kept_as_seen(other.image) for other in run.others),
     )
-    edits = ""
-    # A run without roles may lack channels that the network did not see, and thus its nuclei.
-    if about.cell is None or about.is_marked:
+    if about.cell is None:
+        # It may lack channels that the network did not see, and thus its nuclei.
         markers = markers_of(run)
-        edits = markers_digest(Nuclei(markers.regions, markers.points.astype(np.int32)))
     # Those of another person's run are found again each time.
     if not run.is_read_only:
+        edits = markers_digest(markers)
         run.describe(**{**described(choices, edits=edits), "image": image.name})
-    return choices
+    return choices, markers
 
 
 def markers_of(run: Run) -> Nuclei:

@@ -64,8 +64,8 @@ class Description(Settings):
     )
     choices: dict[str, Any] | None = Field(
         None,
-        description="The choices of the app that led to it, see `choices.sources.choices_of`. Not "
-        "checked here, so that a run opens even if its choices are those of another version.",
+        description="The choices of the app that led to it, see `choices.sources`. Not checked "
+        "here, so that a run opens even if its choices are those of another version.",
     )
     step_keys: dict[str, str] = Field(
         {}, alias="keys", description="Keys of these choices, see `choices.keys`."

@@ -10,6 +10,7 @@ choices, too.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import streamlit as st
@@ -25,7 +26,7 @@ from cellcutter_core.choices.link import (
     parameters_of,
 )
 from cellcutter_core.choices.of_run import described, keys_then
-from cellcutter_core.choices.sources import choices_of, markers_of
+from cellcutter_core.choices.sources import choices_and_markers_of
 from cellcutter_core.markers.finding import Nuclei
 from cellcutter_core.people.access import is_own, note_opened, visible
 from cellcutter_core.people.access import open_run as open_run_for
@@ -332,19 +333,37 @@ def open_run(run_id: str, *, with_choices: bool = False) -> None:
 
 
 def take_choices_of(opened: Run) -> None:
-    """Take the choices that a run was made from, with its edited markers.
+    """Take the choices that a run was made from, with its edited markers, see `take_instead`.
 
     Raises
     ------
     ValueError
         If its images are no longer here and the run does not hold them.
     """
-    chosen = choices_of(opened)
-    draft().save(chosen)
-    if opened.description.edits:
-        draft().save_markers(chosen, markers_of(opened))
+    take_instead(*choices_and_markers_of(opened))
+
+
+def take_instead(chosen: Choices, markers: Nuclei | None = None) -> None:
+    """Take other choices and edited markers, in a draft of their own.
+
+    The previous choices stay in their draft; `return_to_choices` goes back to them.
+
+    Raises
+    ------
+    ValueError
+        If the folder of drafts cannot be written.
+    """
+    is_edited = markers_digest(markers) != markers_digest(edited_markers())
+    if chosen == choices() and not is_edited:
+        return
+    before, new = draft(), Draft(person=person())
+    new.save(chosen)
+    new.save_markers(chosen, markers)
+    # Where the choices were already those of a run, the way back leads to those before.
+    if before.exists and not chosen_before():
+        st.session_state[BEFORE] = before.id
+    st.session_state.update({DRAFT: new, CHOICES: chosen})
     forget_edits()
-    st.session_state[CHOICES] = chosen
 
 
 def description() -> Mapping[str, Any]:
@@ -370,7 +389,7 @@ def out_of_date(opened: Run) -> tuple[str, ...]:
 def look_back(run_id: str) -> None:
     """Open a run of the list, and make all pages show the choices it was made from.
 
-    The previous choices stay in their draft; `return_to_choices` goes back to them.
+    See `take_instead`; where the images of the run are gone, the current choices stay.
 
     Raises
     ------
@@ -378,19 +397,11 @@ def look_back(run_id: str) -> None:
         If there is no such run, or it is damaged.
     """
     opened = open_run_for(run_id, person())
-    before = draft()
+    open_run(run_id)
     if opened.description.choices and not differing(opened):
-        open_run(run_id)
         return
-    st.session_state[DRAFT] = Draft(person=person())
-    try:
-        open_run(run_id, with_choices=True)
-    except ValueError:
-        # Its images are gone: the run is opened, and the current choices stay.
-        st.session_state[DRAFT] = before
-        open_run(run_id)
-        return
-    st.session_state[BEFORE] = before.id if before.exists else None
+    with suppress(ValueError):
+        take_choices_of(opened)
 
 
 def chosen_before() -> bool:

@@ -3,6 +3,8 @@
 import pytest
 from made_runs import asked, make_run, open_page, shown, words
 
+from cellcutter_core.choices.choices import Choices
+
 __all__ = ["asked"]
 
 pytestmark = pytest.mark.usefixtures("asked")
@@ -63,3 +65,18 @@ def test_a_run_of_another_image_shows_nothing_here():
     app.session_state["choices"] = app.session_state["choices"].replace(region=(0, 0, 128, 128))
     app = shown(app.run())
     assert pictures(app)[-1] == "**4** Markers to become cells"
+
+
+def test_the_sample_is_run_beside_the_choices_which_can_be_brought_back(asked):
+    app = open_page("overview")
+    mine = app.session_state["choices"].with_setting("training", "seed", 7)
+    app.session_state["draft"].save(mine)
+    app.session_state["choices"] = mine
+    app = shown(app.run())
+    run_sample = next(button for button in app.button if button.label == "Run the sample")
+    app = shown(run_sample.click().run())
+    assert [note[0] for note in asked] == ["submit"]
+    assert app.session_state["choices"] == Choices()
+    app = shown(app.switch_page("pages/train.py").run())
+    app = shown(app.button(key="train_choices_back").click().run())
+    assert app.session_state["choices"] == mine

@@ -6,7 +6,7 @@ import pytest
 from cellcutter_core.choices.choices import Choices, changed, keys
 from cellcutter_core.choices.draft import markers_digest
 from cellcutter_core.choices.other_images import kept_place
-from cellcutter_core.choices.sources import choices_of, markers_of
+from cellcutter_core.choices.sources import choices_and_markers_of, markers_of
 from cellcutter_core.choices.uploads import file_of
 from cellcutter_core.config import QUICK
 from cellcutter_core.images.read_image import read_image
@@ -55,7 +55,7 @@ def made(path, *, markers=None):
 
 def test_the_choices_lead_to_what_the_run_was_given(tmp_path):
     image, run = made(tmp_path / "runs" / "r1")
-    choices = choices_of(run)
+    choices, _ = choices_and_markers_of(run)
     assert choices.config == CONFIG
     assert choices.pixel_size == 0.5
     assert choices.region == (0, 0, 128, 160)
@@ -72,7 +72,7 @@ def test_the_choices_lead_to_what_the_run_was_given(tmp_path):
 
 def test_it_is_done_once_and_stands_in_the_run(tmp_path):
     _, run = made(tmp_path / "runs" / "r1")
-    choices = choices_of(run)
+    choices, _ = choices_and_markers_of(run)
     again = Run(run.path)
     assert Choices(**again.description.choices) == choices
     assert again.description.image == "mine.tif"
@@ -81,12 +81,12 @@ def test_it_is_done_once_and_stands_in_the_run(tmp_path):
     other = choices.with_setting("markers", "diameter", 20.0)
     assert changed(keys(other), again.description.step_keys) != ()
     # The same image has the same name, whoever opens it.
-    assert choices_of(again) == choices
+    assert choices_and_markers_of(again)[0] == choices
 
 
 def test_markers_from_a_file_are_those_of_the_run(tmp_path):
     _, run = made(tmp_path / "runs" / "r1", markers="points.csv")
-    choices = choices_of(run)
+    choices, _ = choices_and_markers_of(run)
     digest = markers_digest(Nuclei(run.inputs.nuclei, run.inputs.points))
     assert run.description.edits == digest
     assert run.description.step_keys == dict(keys(choices, edits=digest))
@@ -103,7 +103,7 @@ def test_other_images_that_it_was_trained_on_come_with_it(tmp_path):
     run = Run.create(
         tmp_path / "runs" / "r1", inputs, CONFIG, unseen=unseen, others=others, description=about
     )
-    choices = choices_of(run)
+    choices, _ = choices_and_markers_of(run)
     (other,) = choices.others
     (found,) = others
     place, how = kept_place(other), choices.reading_of(other)
@@ -123,12 +123,14 @@ def test_a_run_without_regions_of_nuclei_gets_small_ones(tmp_path):
     assert np.array_equal(markers.points, points.astype(int))
     rows, cols = points.astype(int).T
     assert list(markers.regions[rows, cols]) == [1, 2, 3]
-    assert choices_of(bare).config == CONFIG
+    assert choices_and_markers_of(bare)[0].config == CONFIG
     assert bare.description.edits
 
 
 def test_the_run_of_another_person_is_opened_and_stays_as_it_is(tmp_path):
-    _, run = made(tmp_path / "runs" / "r1")
+    _, run = made(tmp_path / "runs" / "r1", markers="points.csv")
     run.is_read_only = True
-    assert choices_of(run).config == CONFIG
+    choices, markers = choices_and_markers_of(run)
+    assert choices.config == CONFIG
+    np.testing.assert_array_equal(markers.regions, run.inputs.nuclei)
     assert Run(run.path).description.choices is None
