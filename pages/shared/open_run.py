@@ -16,6 +16,7 @@ from pages.shared.run_words import (
     waiting_line,
 )
 from pages.shared.start import offer_experiment, start_button
+from pages.shared.viewer import views
 
 
 def opened_run(lacking: str) -> Run:
@@ -46,6 +47,8 @@ def opened_run(lacking: str) -> Run:
     panels.needs(lambda: cached_runs.run_inputs(run.path.name))
     now = run.progress
     going = now.status in ("queued", "running")
+    if not going:
+        views.show_later(run)
     st.fragment(_standing, run_every=1.0 if going else None)(run, now, [now])
     if run.is_read_only:
         st.caption(OTHER_PERSONS)

@@ -16,6 +16,7 @@ from cellcutter_core.runs.store import Run
 from cellcutter_core.training.datasets import make_dataset
 from pages.shared import panels, state
 from pages.shared.caching import cached_other_images, cached_runs, cached_steps
+from pages.shared.caching.in_child import forget_cancelled
 from pages.shared.person import person
 from pages.shared.run_words import format_duration, others_first
 from pages.shared.viewer import views
@@ -38,10 +39,12 @@ def start_run() -> Run:
     ValueError
         If the core refuses something; then no run is written.
     """
+    forget_cancelled()
     config = state.choices().config
     inputs, truth = cached_steps.inputs()
     # An error in the crops is raised here, before anything is written.
     make_dataset(inputs, config)
+    queue, wanted = cached_runs.jobs(), state.experiment_to_run()
     run = Run.of_image(
         path_for(person()),
         cached_steps.image(),
@@ -54,10 +57,13 @@ def start_run() -> Run:
         **state.description(),
         **_in_class(),
     )
-    st.session_state.pop(state.REFUSED, None)
-    cached_runs.jobs().submit(run)
+    # Directly: Streamlit may end the script at each look at the session, if the visitor clicks.
+    queue.submit(run)
     state.open_run(run.id)
+    st.session_state.pop(state.REFUSED, None)
     views.pass_zoom(cached_steps.step_keys()["image"], run.id)
+    if wanted is not None:
+        views.set_view_later(run, wanted)
     return run
 
 

@@ -4,7 +4,7 @@ import json
 from urllib.parse import parse_qsl
 
 import pytest
-from made_runs import REGION, asked, linked, make_run, shown, words
+from made_runs import REGION, asked, drawing, given, linked, make_run, shown, words
 from opening import at_page
 from samples import sample
 
@@ -230,6 +230,15 @@ def test_an_experiment_that_has_not_been_run_can_be_started(page, asked):
     again = opened("train", {name: value for name, value in told.items() if name != "epoch"})
     assert again.session_state[state.RUN] == new.id
     assert len(asked) == 1
+    # When the run has ended with the epoch of the link, that is shown, once.
+    _, truth = given()
+    for number in (7, 8, 9):
+        run.add_epoch(number, drawing(truth.labels))
+    run.record("finished")
+    app = shown(app.switch_page("pages/results.py").run())
+    slider = app.select_slider(key=f"results_{run.id}")
+    assert slider.value == 8
+    assert shown(slider.set_value(9).run()).select_slider(key=slider.key).value == 9
 
 
 def test_changed_choices_are_no_longer_those_of_the_link():

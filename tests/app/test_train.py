@@ -6,9 +6,11 @@ import re
 import socket
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import streamlit as st
 from made_runs import (
     ROOT,
     as_of_before,
@@ -25,12 +27,19 @@ from made_runs import (
 )
 from opening import at_page
 from patience import LONGEST
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.scriptrunner_utils.script_requests import RerunData
 
+from cellcutter_core.choices.choices import keys
+from cellcutter_core.choices.sources import markers_of
 from cellcutter_core.choices.uploads import file_of
 from cellcutter_core.config import PAPER, QUICK, Config, is_current, starting
 from cellcutter_core.images.read_image import read_image
 from cellcutter_core.jobs.queue import Jobs
+from cellcutter_core.markers.editing import remove_marker
 from cellcutter_core.runs.folder import find_run, list_runs
+from cellcutter_core.runs.store import Run
+from pages.shared import run_words
 from pages.shared.caching import cached_runs
 from pages.shared.start import shorter
 
@@ -529,3 +538,59 @@ def test_the_estimate_is_made_again_when_the_open_run_has_ended(monkeypatch):
     run.record("finished")
     assert "About 8 s" in words(shown(app.run()))
     assert not known
+
+
+def test_who_starts_a_training_asks_again_for_what_was_cancelled(asked):
+    app = open_page("train")
+    key = keys(app.session_state["choices"])["mask"]
+    st.cache_resource.clear()
+    app.session_state["aside_mask_cancelled"] = f"mask {key}"
+    app.session_state["aside_other_cancelled"] = "other b.tif"
+    app = shown(app.run())
+    assert sum("Cancelled" in info.value for info in app.info) == 1
+    app = shown(app.button(key="train_start").click().run())
+    assert [note[0] for note in asked] == ["submit"]
+    assert "aside_other_cancelled" not in app.session_state
+
+
+def test_a_click_while_a_run_is_written_leaves_no_run_out_of_the_queue(asked, monkeypatch):
+    write = Run.of_image
+
+    def then_a_click(*given, **known):
+        run = write(*given, **known)
+        get_script_run_ctx().script_requests.request_rerun(RerunData())
+        return run
+
+    app = open_page("train")
+    monkeypatch.setattr(Run, "of_image", then_a_click)
+    shown(app.button(key="train_start").click().run())
+    (summary,), _ = list_runs()
+    assert asked == [("submit", summary.id, {})]
+
+
+def test_a_duplicate_has_the_markers_of_its_run_and_the_edited_ones_can_be_brought_back():
+    run = make_run("r1")
+    app = open_page("train", run)
+    edited = remove_marker(markers_of(run), 0)
+    app.session_state["draft"].save(app.session_state["choices"])
+    app.session_state["draft"].save_markers(app.session_state["choices"], edited)
+    app.session_state["edits"] = edited
+    app = shown(app.run())
+    assert any("you have changed the mask" in warning.value for warning in app.warning)
+    app = shown(app.button(key="train_duplicate").click().run())
+    assert not app.warning
+    assert app.session_state["edits"] is None
+    # Again changes nothing, and the way back stays.
+    app = shown(app.button(key="train_duplicate").click().run())
+    app = shown(app.button(key="train_choices_back").click().run())
+    np.testing.assert_array_equal(app.session_state["edits"].points, edited.points)
+
+
+def test_the_line_of_a_long_queue_reads_each_job_ahead_once(monkeypatch):
+    read = []
+    monkeypatch.setattr(run_words, "job_at", lambda path: SimpleNamespace(folder=path))
+    monkeypatch.setattr(run_words, "seconds_left", lambda path, device: read.append(path) or 1.0)
+    for _ in range(2):
+        for number in range(100):
+            run_words._waiting_needs(f"r{number}", 8)
+    assert len(read) == 100

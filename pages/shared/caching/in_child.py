@@ -142,6 +142,13 @@ def _cancel(slot: str) -> None:
         call.leave()
 
 
+def forget_cancelled() -> None:
+    """Let all that the visitor has cancelled be computed again, because they now ask for it."""
+    for key in list(st.session_state):
+        if str(key).startswith("aside_") and str(key).endswith("_cancelled"):
+            del st.session_state[key]
+
+
 def ask_again(error: Cancelled) -> None:
     """Say that the computation was cancelled, with a button that starts it again."""
     st.info(str(error), icon=":material/cancel:")

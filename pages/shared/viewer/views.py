@@ -14,6 +14,9 @@ from cellcutter_core.runs.store import Run
 ZOOMS = "zooms"
 """Session-state key: for each place of the viewer the zoom that a link gave it."""
 
+LATER = "view_later"
+"""Session-state key: the run that was started from a link, and what the link shows of it."""
+
 MODE, OTHER_RUN = "compare_mode", "compare_other"
 # Keys of the widgets by what is compared; the id of the run follows.
 _EPOCH = {
@@ -37,6 +40,19 @@ def set_view(run: Run, view: View) -> None:
             now[f"{name}_{run.id}"] = view.epoch
     if view.other in epochs and view.compare in _OTHER_EPOCH:
         now[f"{_OTHER_EPOCH[view.compare]}_{run.id}"] = view.other
+
+
+def set_view_later(run: Run, view: View) -> None:
+    """Make `show_later` show what a link says of a run that has just been started."""
+    st.session_state[LATER] = run.id, view
+
+
+def show_later(run: Run) -> None:
+    """Show once what a link says of this run, when it has the epoch."""
+    started, view = st.session_state.get(LATER, (None, View()))
+    if started == run.id and (view.epoch is None or view.epoch in run.epochs):
+        del st.session_state[LATER]
+        set_view(run, view)
 
 
 def set_zoom(view: View, *places: str) -> None:
