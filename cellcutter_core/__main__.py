@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -435,6 +436,7 @@ def _sweep(chosen: argparse.Namespace) -> None:
     from cellcutter_core.files import write_whole
     from cellcutter_core.images.description import lines_of
     from cellcutter_core.jobs.queue import Jobs
+    from cellcutter_core.pipeline import prepare
     from cellcutter_core.processes.ending import asked_to_end
     from cellcutter_core.sweeps.running import digest_of, execute, writer
     from cellcutter_core.sweeps.sweep import FILE, Row, Sweep
@@ -453,7 +455,8 @@ def _sweep(chosen: argparse.Namespace) -> None:
     print("\n".join(lines_of(image)))
     print(f"{len(sweep.about.members)} runs. Finding mask and markers …", flush=True)
     _tell_remarks(image.name, image.remarks)
-    write = writer(image, marker_file=chosen.markers, report=_tell, **_known(chosen, files))
+    find = partial(prepare, image, markers=chosen.markers, report=_tell)
+    write = writer(image, find=find, **_known(chosen, files))
     n_done = sum(row.is_done for row in sweep.rows())
     list(sweep.write_runs(write))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from cellcutter_core.sweeps.sweep import Row, Sweep
 if TYPE_CHECKING:
     from cellcutter_core.images.image import Image
     from cellcutter_core.jobs.queue import Jobs
+    from cellcutter_core.training.inputs import Inputs, Truth
 
 # So many pairs of mask and markers are kept while the runs of a sweep are written.
 _KEPT = 8
@@ -47,8 +48,8 @@ def digest_of(image: Image, marker_file: Path | None = None) -> str:
 def writer(
     image: Image,
     *,
-    marker_file: Path | None = None,
-    report: Callable[[str], None] | None = None,
+    find: Callable[[Config], tuple[Inputs, Truth | None]] | None = None,
+    describe: Callable[[Config], Mapping[str, Any]] = lambda config: {},
     **known: Any,
 ) -> Callable[[Path, Config], Run]:
     """Return what `Sweep.write_runs` wants: a function that writes a run on this image.
@@ -59,24 +60,24 @@ def writer(
     ----------
     image : Image
         The image or region to train on.
-    marker_file, report
-        See `pipeline.prepare`.
+    find : callable, optional
+        Finds mask and markers for some settings. Default: `pipeline.prepare`.
+    describe : callable
+        Returns attributes of a run's description that depend on its settings.
     known
-        More attributes of each run's description, see `Run.of_image`.
+        Attributes of the description of every run, see `Run.of_image`.
     """
     from cellcutter_core.pipeline import prepare
     from cellcutter_core.training.datasets import make_dataset
 
-    @lru_cache(maxsize=_KEPT)
-    def prepared(config: Config) -> Any:
-        return prepare(image, config, markers=marker_file, report=report)
+    found = lru_cache(maxsize=_KEPT)(find or partial(prepare, image))
 
     def write(path: Path, config: Config) -> Run:
         # The settings of training and labels do not affect mask and markers.
-        found = prepared(config.replace(training=QUICK.training, labels=QUICK.labels))
+        prepared = found(config.replace(training=QUICK.training, labels=QUICK.labels))
         # An error in the crops is raised here, before anything is written.
-        make_dataset(found[0], config)
-        return Run.of_image(path, image, config, found, **known)
+        make_dataset(prepared[0], config)
+        return Run.of_image(path, image, config, prepared, **describe(config), **known)
 
     return write
 

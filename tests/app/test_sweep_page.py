@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from made_runs import REGION, asked, open_page, shown, words
 from samples import sample
+from streamlit.runtime.scriptrunner import StopException
 
 from cellcutter_core.choices.choices import Source
 from cellcutter_core.choices.draft import Draft
@@ -32,6 +33,16 @@ def planned(values="0.5, 1"):
     app = shown(app.selectbox(key="sweep_setting_1").set_value("training.lam").run())
     key = "sweep_values_1_training.lam"
     return shown(app.text_input(key=key).set_value(values).run())
+
+
+def planned_masks(values):
+    app = open_page("sweep")
+    app.session_state["choices"] = app.session_state["choices"].with_setting(
+        "mask", "automatic", False
+    )
+    app = shown(app.run())
+    app = shown(app.selectbox(key="sweep_setting_1").set_value("mask.prior").run())
+    return shown(app.text_input(key="sweep_values_1_mask.prior").set_value(values).run())
 
 
 def links(app):
@@ -178,13 +189,7 @@ def test_a_run_that_is_deleted_while_the_page_is_drawn_has_no_picture(asked, mon
 
 
 def test_a_value_that_makes_no_run_is_said_and_the_others_start(asked):
-    app = open_page("sweep")
-    app.session_state["choices"] = app.session_state["choices"].with_setting(
-        "mask", "automatic", False
-    )
-    app = shown(app.run())
-    app = shown(app.selectbox(key="sweep_setting_1").set_value("mask.prior").run())
-    app = shown(app.text_input(key="sweep_values_1_mask.prior").set_value("0.9, 0.999999").run())
+    app = planned_masks("0.9, 0.999999")
     app = shown(app.button(key="sweep_start").click().run())
     assert len([note for note in asked if note[0] == "submit"]) == 1
     assert "prior 0.999999: " in app.warning[0].value
@@ -206,12 +211,62 @@ def test_a_cancelled_mask_ends_the_writing_and_refuses_no_setting(asked, monkeyp
     prepared = planning._prepared
 
     def cancelled(config):
-        if config.training.lam == 1:
+        if config.mask.prior == 0.91:
             raise Cancelled("sweep")
         return prepared(config)
 
     monkeypatch.setattr(planning, "_prepared", cancelled)
-    app = planned("0.5, 1, 2")
-    shown(app.button(key="sweep_start").click().run())
+    app = planned_masks("0.9, 0.91, 0.92")
+    app = shown(app.button(key="sweep_start").click().run())
     (sweep,) = list_sweeps()
     assert [row.status for row in sweep.rows()] == ["queued", "missing", "missing"]
+
+
+def test_mask_and_markers_are_found_once_for_all_values_of_a_training_setting(asked, monkeypatch):
+    found, prepared = [], planning._prepared
+    monkeypatch.setattr(
+        planning, "_prepared", lambda config: found.append(config) or prepared(config)
+    )
+    shown(planned("0.5, 1, 2").button(key="sweep_start").click().run())
+    assert len([note for note in asked if note[0] == "submit"]) == 3
+    assert len(found) == 1
+
+
+def test_a_sweep_whose_page_is_left_while_it_is_written_is_completed_later(asked, monkeypatch):
+    app = planned("0.5, 1, 2")
+    write_runs = Sweep.write_runs
+
+    def left(self, write):
+        runs = write_runs(self, write)
+        yield next(runs)
+        raise StopException  # What Streamlit raises in a page that is left.
+
+    monkeypatch.setattr(Sweep, "write_runs", left)
+    shown(app.button(key="sweep_start").click().run())
+    monkeypatch.setattr(Sweep, "write_runs", write_runs)
+    (sweep,) = list_sweeps()
+    ids = [member.run for member in sweep.about.members]
+    app = shown(app.run())
+    assert "2 runs of this sweep are missing" in words(app)
+    chosen = app.session_state["choices"]
+    app.session_state["choices"] = chosen.with_setting("training", "epochs", 7)
+    app = shown(app.run())
+    app = shown(app.button(key="sweep_write").click().run())
+    assert "open a run of this sweep and click Duplicate" in app.error[0].value
+    app.session_state["choices"] = chosen
+    app = shown(app.run())
+    app = shown(app.button(key="sweep_write").click().run())
+    assert [note[1] for note in asked if note[0] == "submit"] == ids
+    assert [row.status for row in sweep.rows()] == ["queued"] * 3
+    assert not [one for one in app.button if one.key == "sweep_write"]
+
+
+def test_a_written_run_that_was_never_queued_is_continued(asked, monkeypatch):
+    app = planned()
+    monkeypatch.setattr(Jobs, "submit", lambda *_, **__: None)
+    app = shown(app.button(key="sweep_start").click().run())
+    (sweep,) = list_sweeps()
+    again = []
+    monkeypatch.setattr(Jobs, "submit", lambda self, run, **_: again.append(run.id))
+    shown(app.button(key="sweep_continue").click().run())
+    assert again == [member.run for member in sweep.about.members]

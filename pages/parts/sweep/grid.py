@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
+from cellcutter_core.jobs.queue import is_left_behind
 from cellcutter_core.runs.names import value_in_words
 from cellcutter_core.runs.store import Run
 from cellcutter_core.sweeps.sweep import Row, Sweep
 from cellcutter_core.sweeps.variations import Value
 from cellcutter_core.view.sweep_plot import sweep_scores
+from pages.parts.sweep.planning import write_missing
 from pages.shared import panels, state
 from pages.shared.caching import cached_runs
 from pages.shared.run_words import format_duration
@@ -145,7 +147,14 @@ def _plain(value: Value) -> Value:
 def controls(sweep: Sweep, rows: list[Row]) -> None:
     """Stop or continue a sweep, or take the settings of its best run."""
     going = [row for row in rows if row.is_under_way]
-    ended = [row for row in rows if row.status in ("stopped", "failed", "crashed")]
+    # With those that were written but never queued, or queued by a server that has ended.
+    ended = [
+        row
+        for row in rows
+        if row.status in ("stopped", "failed", "crashed")
+        or (row.status == "queued" and is_left_behind(Run(sweep.runs / row.run_id)))
+    ]
+    n_missing = sum(row.status == "missing" for row in rows)
     best = sweep.best(rows)
     with st.container(horizontal=True):
         if st.button("Stop", icon=":material/stop:", disabled=not going, key="sweep_stop"):
@@ -161,6 +170,12 @@ def controls(sweep: Sweep, rows: list[Row]) -> None:
                     jobs = cached_runs.jobs()
                     jobs.submit(Run(sweep.runs / row.run_id), line=sweep.id)
                 st.rerun()
+        if n_missing and st.button(
+            f"Write {_n_runs(n_missing)} more", icon=":material/playlist_add:", key="sweep_write"
+        ):
+            with panels.show_errors():
+                write_missing(sweep)
+                st.rerun()
         if st.button(
             "Take the best",
             icon=":material/star:",
@@ -173,5 +188,14 @@ def controls(sweep: Sweep, rows: list[Row]) -> None:
             with panels.show_errors():
                 state.open_run(best.run_id, with_choices=True)
                 panels.go("results")
+    if n_missing:
+        st.caption(
+            f"{_n_runs(n_missing)} of this sweep {'is' if n_missing == 1 else 'are'} missing: "
+            "deleted, or not written because the page was left meanwhile."
+        )
     if best is not None:
         st.caption(f"Best by AP75: {sweep.line_of(best)}")
+
+
+def _n_runs(n: int) -> str:
+    return f"{n} {'run' if n == 1 else 'runs'}"

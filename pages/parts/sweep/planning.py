@@ -1,9 +1,8 @@
-"""Plan a sweep: how many runs it is, and start it."""
+"""Plan a sweep: how many runs it is, start it, and write the runs that are missing."""
 
 from __future__ import annotations
 
 from contextlib import suppress
-from pathlib import Path
 
 import streamlit as st
 
@@ -13,10 +12,9 @@ from cellcutter_core.config import Config
 from cellcutter_core.people.allowance import check_room_for
 from cellcutter_core.pipeline import inputs_of, prepare, truth_of
 from cellcutter_core.runs.folder import runs_folder
-from cellcutter_core.runs.store import Run
+from cellcutter_core.sweeps.running import writer
 from cellcutter_core.sweeps.sweep import Sweep, new_sweep_path
 from cellcutter_core.sweeps.variations import Variation, n_runs, vary
-from cellcutter_core.training.datasets import make_dataset
 from cellcutter_core.training.inputs import Inputs, Truth
 from pages.shared import state
 from pages.shared.caching import cached_runs, cached_steps
@@ -70,7 +68,6 @@ def start(variations: list[Variation]) -> Sweep:
             "the markers were edited by hand, so that mask and markers stay as they are; vary "
             "other settings, or take the found markers on the page Cells"
         )
-    image = cached_steps.image()
     check_room_for(person(), n_runs(variations))
     sweep = Sweep.create(
         new_sweep_path(),
@@ -81,36 +78,65 @@ def start(variations: list[Variation]) -> Sweep:
         owner=person(),
         runs=runs_folder(),
     )
+    _write(sweep)
+    return sweep
 
-    def write(path: Path, config: Config) -> Run:
+
+def write_missing(sweep: Sweep) -> None:
+    """Write the runs of a sweep that are missing, and queue them.
+
+    Raises
+    ------
+    ValueError
+        If image, settings or markers are other ones now, or there is no room.
+    """
+    rows = sweep.rows()
+    now, edits = state.choices().replace(others=()), markers_digest(state.edited_markers())
+    like_now = now.replace(config=sweep.about.config).model_dump(mode="json")
+    configs = [config for _, config in vary(now.config, sweep.variations)]
+    edits_then = {row.summary.description.edits for row in rows if row.summary}
+    if like_now != sweep.about.choices or configs != sweep.configs() or edits_then - {edits}:
+        raise ValueError(
+            "the missing runs are of another image, other settings or other markers than those "
+            "chosen now; open a run of this sweep and click Duplicate with changes, then write "
+            "them, or start a new sweep"
+        )
+    check_room_for(person(), sum(row.status == "missing" for row in rows))
+    _write(sweep)
+
+
+def _write(sweep: Sweep) -> None:
+    """Write the runs of a sweep that are not there yet, and queue them."""
+    choices = state.choices().replace(others=())
+    edits = markers_digest(state.edited_markers())
+    there = {row.run_id for row in sweep.rows() if row.summary}
+
+    def find(config: Config) -> tuple[Inputs, Truth | None]:
         try:
-            prepared = _prepared(config)
+            return _prepared(config)
         except Cancelled as error:
             raise _GivenUp(error) from None
-        # An error in the crops is raised here, before anything is written.
-        make_dataset(prepared[0], config)
-        return Run.of_image(
-            path,
-            image,
-            config,
-            prepared,
-            pixel_size=cached_steps.pixel_size(),
-            reading=choices.source.reading,
-            owner=person(),
-            **described(choices.replace(config=config), edits=edits),
-        )
 
+    write = writer(
+        cached_steps.image(),
+        find=find,
+        describe=lambda config: described(choices.replace(config=config), edits=edits),
+        pixel_size=cached_steps.pixel_size(),
+        reading=choices.source.reading,
+        owner=person(),
+    )
     n = len(sweep.about.members)
     bar = st.progress(0.0, f"Writing {n} runs …")
     try:
         for number, run in enumerate(sweep.write_runs(write), 1):
+            # First, because Streamlit may end the page at the bar: a run that is written is queued.
+            if run.id not in there:
+                cached_runs.jobs().submit(run, line=sweep.id)
             bar.progress(number / n, f"Writing run {number} of {n} …")
-            cached_runs.jobs().submit(run, line=sweep.id)
     except _GivenUp as given_up:
         raise given_up.cancelled from None
     finally:
         bar.empty()
-    return sweep
 
 
 def _prepared(config: Config) -> tuple[Inputs, Truth | None]:
