@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from cellcutter_core.choices.choices import Choices
 from cellcutter_core.export import FORMATS, Result, content
-from cellcutter_core.runs.corrections import keep_corrections
+from cellcutter_core.runs.corrections import Correction, corrections_of, keep_corrections
 from cellcutter_core.runs.description import Before
 from cellcutter_core.runs.folder import find_run
 from cellcutter_core.runs.names import run_name
@@ -155,6 +155,25 @@ def test_deleted_and_merged_cells_are_taken_back_and_done_again(run):
     assert table(app)["id"].tolist() == ids
     app = press(app, "redo")
     assert table(app)["id"].tolist() == ids[1:]
+
+
+def test_clicks_on_a_page_that_is_out_of_date_lose_no_correction(run):
+    app = open_page("results", run)
+    ids = table(app)["id"].tolist()
+    app = pick(app, run, ids[0])
+    # In another tab.
+    one = Correction(kind="delete", cells=(ids[1],))
+    keep_corrections(run, LAST, [one])
+    app = press(app, "delete")
+    assert corrections_of(run, LAST) == [one, Correction(kind="delete", cells=(ids[0],))]
+    app = press(app, "undo")
+    keep_corrections(run, LAST, [])
+    app = press(app, "undo")
+    assert corrections_of(run, LAST) == []
+    # As after the first half of a double click.
+    app.session_state[f"results_redo_r1_{LAST}"].clear()
+    press(app, "redo")
+    assert corrections_of(run, LAST) == []
 
 
 def split_of(app: AppTest) -> Any:

@@ -26,19 +26,26 @@ def correcting(run: Run, epoch: int, cells: Measured, chosen: list[int], *, key:
     redo = st.session_state.setdefault(f"results_redo_{key}", [])
     points = split_points(cells, chosen, key=key)
 
+    # A click may come from a page that is out of date: after a double click, or from another tab.
     def correct(correction: Correction) -> None:
-        redo.clear()
         leave_whole(key)
-        _keep(run, epoch, [*done, correction])
+        with panels.complaints():
+            keep_corrections(run, epoch, [*corrections_of(run, epoch), correction])
+            redo.clear()
 
     def take_back() -> None:
-        redo.append(done[-1])
         leave_whole(key)
-        _keep(run, epoch, done[:-1])
+        with panels.complaints():
+            if now := corrections_of(run, epoch):
+                keep_corrections(run, epoch, now[:-1])
+                redo.append(now[-1])
 
     def do_again() -> None:
         leave_whole(key)
-        _keep(run, epoch, [*done, redo.pop()])
+        with panels.complaints():
+            if redo:
+                keep_corrections(run, epoch, [*corrections_of(run, epoch), redo[-1]])
+                redo.pop()
 
     def begin() -> None:
         proposed = proposed_points(measured(run, epoch).labels, chosen[0])
@@ -163,8 +170,3 @@ def again(run: Run, epoch: int, done: list[Correction]) -> None:
 
 def _n_markers(run: Run) -> int:
     return len(cached_runs.run_inputs(run.path.name)[0].points)
-
-
-def _keep(run: Run, epoch: int, corrections: list[Correction]) -> None:
-    with panels.complaints():
-        keep_corrections(run, epoch, corrections)
