@@ -73,6 +73,17 @@ def test_a_run_gets_a_name_a_note_and_a_star_which_can_be_searched():
     assert "No run matches" in search(app, "nothing like it").info[0].value
 
 
+def test_what_another_tab_wrote_of_a_run_stays():
+    make_run("r1")
+    make_run("r2")
+    one, other = search(open_page("runs"), "r1"), search(open_page("runs"), "r1")
+    shown(other.text_input(key="runs_name_r1").set_value("Named elsewhere").run())
+    one = shown(one.toggle(key="runs_star_r1").set_value(True).run())
+    about = find_run("r1").description
+    assert (about.name, about.starred) == ("Named elsewhere", True)
+    assert one.text_input(key="runs_name_r1").value == "Named elsewhere"
+
+
 def test_the_order_is_by_score_and_the_status_filters():
     make_run("r1", epochs=(0, 1))
     make_run("r2", epochs=(0, 1, 2, 3))

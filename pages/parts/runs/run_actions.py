@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from cellcutter_core.people.access import forget_opened, is_own
@@ -40,16 +42,24 @@ def actions(chosen: list[RunSummary]) -> None:
 
 def _words_of(run: RunSummary) -> None:
     """Let the visitor name the run, write a note and give it a star."""
-    about = run.description
+
+    def widget(name: str, key: str) -> dict[str, Any]:
+        # It shows what the run says now, which may have been changed in another tab.
+        now = getattr(run.description, name)
+        if st.session_state.get(key) != now:
+            st.session_state[key] = now
+        return {"key": key, "on_change": _describe, "args": (run.id, name, key)}
+
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        name = st.text_input("Name", about.name, max_chars=80, key=f"runs_name_{run.id}")
-        note = st.text_input("Note", about.note, max_chars=2000, key=f"runs_note_{run.id}")
-        starred = st.toggle("Star", about.starred, key=f"runs_star_{run.id}")
-    new = {"name": name, "note": note, "starred": starred}
-    if new != {key: getattr(about, key) for key in new}:
-        with panels.show_errors():
-            find_run(run.id).describe(**new)
-            st.rerun()
+        st.text_input("Name", max_chars=80, **widget("name", f"runs_name_{run.id}"))
+        st.text_input("Note", max_chars=2000, **widget("note", f"runs_note_{run.id}"))
+        st.toggle("Star", **widget("starred", f"runs_star_{run.id}"))
+
+
+def _describe(run_id: str, name: str, key: str) -> None:
+    """In a callback: write one attribute of a run's description."""
+    with panels.complaints():
+        find_run(run_id).describe(**{name: st.session_state[key]})
 
 
 def _open(run_id: str) -> None:
