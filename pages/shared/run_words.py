@@ -51,7 +51,7 @@ def came_from(before: Before | None) -> str:
     return f"Trained again from run {before.run}, epoch {before.epoch} with {what}"
 
 
-def status_of(run: RunSummary) -> str:
+def status_word(run: RunSummary) -> str:
     """Return the status of a run in a word."""
     return "collapsed" if run.collapsed else "waiting" if run.status == "queued" else run.status
 

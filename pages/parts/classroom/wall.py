@@ -8,7 +8,7 @@ from cellcutter_core.runs.folder import RunSummary, list_runs
 from cellcutter_core.runs.names import value_in_words
 from cellcutter_core.sweeps.classroom import Classroom
 from pages.shared.caching import cached_runs
-from pages.shared.run_words import status_of
+from pages.shared.run_words import status_word
 
 # Of a picture, in px: six in a row of a page, two on a phone.
 WIDTH = 170
@@ -63,7 +63,7 @@ def _tile(run: RunSummary, picture: str | None, *, may_open: bool) -> None:
     score = (run.scores or {}).get("ap75")
     said = f"AP75 {score:.3f}" if score is not None else f"epoch {run.epochs_done} of {run.epochs}"
     if run.status != "finished":
-        said = f"{status_of(run)}, {said}"
+        said = f"{status_word(run)}, {said}"
     label = f"{run.description.name or run.id[-5:]}: {said}"
     if may_open:
         st.page_link("pages/train.py", label=label, query_params={"run": run.id})

@@ -10,7 +10,7 @@ import streamlit as st
 from cellcutter_core.runs import names
 from cellcutter_core.runs.folder import RunSummary
 from pages.shared.caching import cached_runs
-from pages.shared.run_words import format_duration, status_of
+from pages.shared.run_words import format_duration, status_word
 
 PER_PAGE = 50
 """Runs on one page of the table: so many small pictures are drawn at once."""
@@ -44,7 +44,7 @@ def matching(runs: list[RunSummary], *, text: str, status: str, starred: bool) -
     text : str
         Words; upper case does not count.
     status : str
-        As from `status_of`; "any" for all.
+        As from `status_word`; "any" for all.
     starred : bool
         Whether only runs with a star count.
     """
@@ -54,7 +54,7 @@ def matching(runs: list[RunSummary], *, text: str, status: str, starred: bool) -
         about = run.description
         said = " ".join((names.run_name(run), about.note, run.id)).lower()
         if (
-            (status == "any" or status_of(run) == status)
+            (status == "any" or status_word(run) == status)
             and (about.starred or not starred)
             and all(word in said for word in words)
         ):
@@ -71,7 +71,7 @@ def run_table(runs: list[RunSummary], open_id: str | None) -> list[RunSummary]:
             persist_state="session",
             placeholder="image, setting, name, note",
         )
-        present = sorted({status_of(run) for run in runs})
+        present = sorted({status_word(run) for run in runs})
         status = st.selectbox(
             "Status", ["any", *present], key="runs_status", persist_state="session"
         )
@@ -110,7 +110,7 @@ def _show(
                 "name": run.description.name,
                 "image": names.image_of(run.description),
                 "settings": names.how(run.description),
-                "status": status_of(run),
+                "status": status_word(run),
                 "epochs": f"{run.epochs_done} of {run.epochs}",
                 "time": format_duration(run.seconds) if run.epochs_done else "",
                 "ap50": (run.scores or {}).get("ap50"),
