@@ -169,6 +169,12 @@ def test_two_runs_of_the_same_region():
     assert "The other, epoch 2" in scored(app)
 
 
+def test_a_run_of_the_command_line_on_the_same_image_is_compared():
+    make_run("r1", known=False)
+    app = take(open_page("compare", make_run("r2")), "runs")
+    assert "Difference" in titles(app)
+
+
 def test_what_differs_between_two_runs_is_said():
     make_run("r1", config=FROM_NOTHING)
     app = take(open_page("compare", make_run("r2")), "runs")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from cellcutter_core.choices.choices import changed
 from cellcutter_core.runs.folder import RunSummary, find_run
 from cellcutter_core.runs.names import differences, run_name
 from cellcutter_core.runs.store import Run
@@ -124,11 +123,12 @@ def show_two_runs(run: Run, other: Run, *, last: int) -> None:
         f"The other, epoch {other.epochs[-1]}": cached_runs.run_cells(other, other.epochs[-1]),
     }
     legend = {}
-    steps = changed(run.description.step_keys, other.description.step_keys)
-    points = [cached_runs.run_inputs(one.path.name)[0].points for one in (run, other)]
-    if "image" in steps:
+    given = [cached_runs.run_inputs(one.path.name)[0] for one in (run, other)]
+    # One of the networks may see the nuclei as well, in a last channel.
+    n_channels = min(one.image.shape[-1] for one in given)
+    if not np.array_equal(*(one.image[..., :n_channels] for one in given)):
         st.warning("These runs are of different images or regions.", icon=":material/info:")
-    elif not np.array_equal(*points):
+    elif not np.array_equal(*(one.points for one in given)):
         st.caption("The runs have different markers, so no difference per cell can be shown.")
     else:
         pictures["Difference"] = difference(run, theirs, ours)
