@@ -81,6 +81,18 @@ def test_each_student_who_joins_gets_the_next_value_and_trains_for_the_wall():
     assert len({run.owner for run in runs}) == 3
 
 
+def test_a_student_without_a_seat_is_told_and_can_use_the_page(monkeypatch):
+    room = a_class()
+
+    def full(self, person):
+        raise ValueError("this class is full")
+
+    monkeypatch.setattr(Classroom, "choices_for", full)
+    app = join(room)
+    assert "this class is full" in [error.value for error in app.error]
+    assert app.button(key="train_start")
+
+
 def test_a_reload_keeps_what_a_student_has_changed_since():
     room = a_class()
     app = join(room)

@@ -18,8 +18,9 @@ def class_note() -> None:
         return
     line = f"You are in the class **{room.name}**."
     if room.variation is not None and not is_own(room.owner, person()):
-        value = room.variation.value_in(room.choices_for(person()).config)
-        line += f" Yours: {room.variation.title} **{value_in_words(value)}**."
+        with panels.show_errors():
+            value = room.variation.value_in(room.choices_for(person()).config)
+            line += f" Yours: {room.variation.title} **{value_in_words(value)}**."
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.markdown(f"{line} The runs that you start are on its wall.", width="content")
         panels.link("classroom", "The wall")
