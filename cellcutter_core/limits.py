@@ -70,7 +70,7 @@ class Limits(BaseModel):
         "CELLCUTTER_PERSON_TIME", None, "training time of one person in 24 hours"
     )
     upload_days: Count | None = _set_by(
-        "CELLCUTTER_UPLOAD_DAYS", None, "days that an upload is kept which no run uses"
+        "CELLCUTTER_UPLOAD_DAYS", None, "days that a draft is kept, and an upload that nothing uses"
     )
     workers: Count = _set_by("CELLCUTTER_WORKERS", 1, "trainings at once")
 

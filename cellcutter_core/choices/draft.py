@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -80,6 +81,8 @@ class Draft:
             If the file is damaged.
         """
         file = self._folder / "choices.json"
+        with contextlib.suppress(OSError):
+            os.utime(file)  # A draft that somebody opens is young, see `uploads.remove_unused`.
         try:
             return Choices(**json.loads(file.read_text("utf-8")))
         except FileNotFoundError:

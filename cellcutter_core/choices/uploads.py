@@ -35,7 +35,8 @@ _cleared_at: float | None = None
 def store_upload(name: str, content: bytes, *, person: str = "") -> Source:
     """Store an uploaded file; the same content under the same name is stored once.
 
-    On a server that keeps unused uploads for a time only, old ones are removed now and then.
+    On a server that keeps drafts and unused uploads for a time only, old ones are removed now and
+    then.
 
     Parameters
     ----------
@@ -75,28 +76,29 @@ def keep_young(source: Source) -> None:
             os.utime(file.parent)
 
 
-def remove_old_uploads() -> int:
-    """Remove uploads that are older than `Limits.upload_days` and that nothing uses.
+def remove_unused() -> int:
+    """Remove drafts that are older than `Limits.upload_days`, and uploads that nothing uses.
 
-    A run, a deleted run, an application, a sweep and a class use what they name, whatever their
-    age. A draft does so until it is that old, too.
+    A run, a deleted run, an application, a sweep, a class and a draft use what they name, whatever
+    their age. Other uploads are kept for that many days.
 
     Returns
     -------
     int
-        How many were removed.
+        How many uploads were removed.
     """
     days, folder = limits().upload_days, runs_folder()
     if days is None:
         return 0
     then = time.time() - days * 86_400
+    for draft in (folder / DRAFTS).glob("*/choices.json"):
+        if _changed(draft) < then:
+            shutil.rmtree(draft.parent, ignore_errors=True)
     old = [one for one in (folder / UPLOADS).glob("*") if _changed(one) < then]
     used: set[str] = set()
     for record in (path for pattern in _RECORDS for path in folder.glob(pattern)) if old else ():
-        is_draft = record.parent.parent.name == DRAFTS
-        if not is_draft or _changed(record) >= then:
-            with contextlib.suppress(OSError):
-                used.update(_DIGEST.findall(record.read_text("utf-8", "replace")))
+        with contextlib.suppress(OSError):
+            used.update(_DIGEST.findall(record.read_text("utf-8", "replace")))
     n_removed = 0
     for one in old:
         # Somebody may have stored it again by now.
@@ -120,7 +122,7 @@ def _clear_now_and_then() -> None:
     now = time.monotonic()
     if _cleared_at is None or now > _cleared_at + CLEARED_EVERY:
         _cleared_at = now
-        threading.Thread(target=remove_old_uploads, daemon=True).start()
+        threading.Thread(target=remove_unused, daemon=True).start()
 
 
 def safe_name(name: str) -> str:

@@ -38,7 +38,7 @@ def test_a_fresh_server(monkeypatch):
         "Disk of all runs and uploads": "none",
         "Disk that stays free": "500 MB",
         "Time of one training": "none",
-        "Days that an upload is kept which no run uses": "none",
+        "Days that a draft is kept, and an upload that nothing uses": "none",
         "Trainings at once": "1",
     }
     assert {row["Program"]: row["Version"] for row in versions}["Streamlit"] == st.__version__

@@ -10,7 +10,7 @@ from cellcutter_core.choices import uploads
 from cellcutter_core.choices.choices import Choices
 from cellcutter_core.choices.draft import Draft
 from cellcutter_core.choices.sources import open_source
-from cellcutter_core.choices.uploads import file_of, remove_old_uploads, store_upload
+from cellcutter_core.choices.uploads import file_of, remove_unused, store_upload
 from cellcutter_core.people.allowance import check_disk_for, uploads_of
 
 DAY = 86_400
@@ -81,21 +81,22 @@ def test_old_uploads_that_nothing_names_are_removed(folder, monkeypatch):
         (folder / record).parent.mkdir(parents=True, exist_ok=True)
         (folder / record).write_text(json.dumps({"source": {"digest": made[name].digest}}))
         age(folder / record, 100)
-    for name in ("draft", "old-draft"):
-        draft = Draft()
+    drafts = {name: Draft() for name in ("draft", "old-draft")}
+    for name, draft in drafts.items():
         draft.save(Choices(source=made[name]))
-        if name == "old-draft":
-            age(folder / ".drafts" / draft.id / "choices.json", 31)
-    assert remove_old_uploads() == 2
+        age(folder / ".drafts" / draft.id / "choices.json", 31)
+    drafts["draft"].load()  # One that somebody opens is young again.
+    assert remove_unused() == 2
     assert {name for name, source in made.items() if not is_there(source)} == {"gone", "old-draft"}
-    assert remove_old_uploads() == 0
+    assert [path.name for path in (folder / ".drafts").iterdir()] == [drafts["draft"].id]
+    assert remove_unused() == 0
 
 
 def test_an_upload_that_is_stored_again_is_young_again(monkeypatch):
     monkeypatch.setenv("CELLCUTTER_UPLOAD_DAYS", "30")
     source = stored("a.tif", 31)
     store_upload("a.tif", b"a.tif")
-    assert remove_old_uploads() == 0
+    assert remove_unused() == 0
     assert is_there(source)
 
 
@@ -104,20 +105,20 @@ def test_an_upload_that_is_opened_is_young_again(monkeypatch):
     source = stored("a.tif", 31)
     with pytest.raises(ValueError, match=r"a\.tif"):
         open_source(source)
-    assert remove_old_uploads() == 0
+    assert remove_unused() == 0
 
 
 def test_a_removed_upload_counts_for_nobody_any_more(monkeypatch):
     monkeypatch.setenv("CELLCUTTER_UPLOAD_DAYS", "30")
     source = store_upload("a.tif", b"a", person="ann")
     age(file_of(source).parent, 31)
-    assert remove_old_uploads() == 1
+    assert remove_unused() == 1
     assert uploads_of("ann") == []
 
 
 def test_without_the_variable_uploads_stay():
     source = stored("a.tif", 1000)
-    assert remove_old_uploads() == 0
+    assert remove_unused() == 0
     assert is_there(source)
 
 
