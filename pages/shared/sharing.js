@@ -27,8 +27,9 @@ function zoomAt(place) {
   const view = globalThis.cellcutterPictures?.memory.get(place)?.view;
   if (!view || view.zoom <= 1) return "";
   const [zoom, row, col] = view.shown;
+  const enlarged = Math.min(zoom, 1000); // the most that a link may say, see choices/link.py
   // To a thousandth of the zoom and a tenth of a pixel: less is not seen.
-  return `&zoom=${zoom.toFixed(3)},${row.toFixed(1)},${col.toFixed(1)}`;
+  return `&zoom=${enlarged.toFixed(3)},${row.toFixed(1)},${col.toFixed(1)}`;
 }
 
 // A browser gives the clipboard only to pages with https or on this machine.

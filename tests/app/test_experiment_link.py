@@ -4,13 +4,13 @@ import json
 from urllib.parse import parse_qsl
 
 import pytest
-from made_runs import REGION, asked, drawing, given, linked, make_run, shown, words
+from made_runs import REGION, ROOT, asked, drawing, given, linked, make_run, shown, words
 from opening import at_page
 from samples import sample
 
 from cellcutter_core.choices.choices import Choices, keys
 from cellcutter_core.choices.draft import Draft
-from cellcutter_core.choices.link import parameters_of, parameters_of_run
+from cellcutter_core.choices.link import DEEPEST_ZOOM, parameters_of, parameters_of_run
 from cellcutter_core.config import QUICK
 from cellcutter_core.images.regions import cut_out
 from cellcutter_core.markers.editing import remove_marker
@@ -32,6 +32,11 @@ def opened(page, parameters):
     for name, value in parameters.items():
         app.query_params[name] = value
     return shown(app.run())
+
+
+def test_no_link_says_a_deeper_zoom_than_may_be_opened():
+    script = (ROOT / "pages" / "shared" / "sharing.js").read_text("utf-8")
+    assert f"Math.min(zoom, {DEEPEST_ZOOM:g})" in script
 
 
 def address(app):

@@ -251,6 +251,21 @@ def test_touch_drags_the_box_and_pinch_zooms(new_page: Callable[..., Any], url: 
     text(page, "box (70, 90, 220, 290)")
 
 
+def test_a_third_finger_of_a_pinch_adds_no_marker(new_page: Callable[..., Any], url: str) -> None:
+    page = new_page(has_touch=True, viewport={"width": 1280, "height": 900})
+    page.goto(url)
+    ready(page)
+    edit_mode(page)
+    touch = page.context.new_cdp_session(page)
+    x, y = at(page, "Discs with markers", 150, 200)
+    places = [{"x": x + 40 * i, "y": y, "id": i} for i in range(3)]
+    for kind, n in (("Start", 1), ("Start", 2), ("Start", 3), ("End", 2), ("End", 1), ("End", 0)):
+        points = {"type": f"touch{kind}", "touchPoints": places[:n]}
+        touch.send("Input.dispatchTouchEvent", points)
+    click(page, 220, 20)
+    text(page, "log add")
+
+
 def test_thousands_of_markers_stay_fluid(page: Any, url: str) -> None:
     page.goto(f"{url}/?many=1")
     ready(page)

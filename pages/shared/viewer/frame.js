@@ -448,7 +448,7 @@ class Viewer {
     this.pointers.set(event.pointerId, place);
     this.gesture?.cancel?.();
     this.gesture = null;
-    if (this.pointers.size === 2) this.gesture = this.pinch();
+    if (this.pointers.size >= 2) this.gesture = this.pinch();
     else if (event.button === 1 || this.space) this.gesture = this.pan(place);
     else if (event.button === 0) {
       this.gesture = this.tool.down(place, this.clicks(event, place), event.shiftKey);
