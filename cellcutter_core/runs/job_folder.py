@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from cellcutter_core.files import remove_left_over
+from cellcutter_core.files import explaining, remove_left_over
 from cellcutter_core.runs.job_status import Status
 from cellcutter_core.runs.lock import Lock, LockLost, held, remove_left_over_lock
 
@@ -158,9 +158,17 @@ class JobFolder(ABC):
         return [event for event in _parsed(lines) if isinstance(event, dict) and "kind" in event]
 
     def ask_to_stop(self) -> None:
-        """Ask the process to stop after its current training step or image."""
+        """Ask the process to stop after its current training step or image.
+
+        Raises
+        ------
+        ValueError
+            If it belongs to another person, or the folder cannot be written or is gone.
+        """
         self.check_changeable()
-        (self.path / "stop").touch()
+        advice = "make room or see that the folder can be written, then stop it again"
+        with explaining(f"cannot write into {self.path}", advice):
+            (self.path / "stop").touch()
 
     def tidy(self) -> None:
         """Remove what a killed process left: its lock, and half-written files.

@@ -59,6 +59,8 @@ def opened_run(lacking: str) -> Run:
 
 def _standing(run: Run, drawn: Progress, first: list[Progress]) -> None:
     """Show name and status of the run. While it runs, the page reruns after each epoch."""
+    if not run.path.is_dir():
+        st.rerun()  # It was deleted, in another tab.
     # The first call is part of the page's own run. It takes the progress that the page was drawn
     # with, so that it starts no rerun before the page has handled a clicked button.
     now = first.pop() if first else run.progress

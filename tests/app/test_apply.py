@@ -87,11 +87,11 @@ def test_of_a_file_with_several_images_all_are_taken(run, asked):
             tif.write(np.eye(20, dtype=np.uint8))
     app = upload(open_page("apply", run), ("two.ome.tif", buffer.getvalue()))
     # Each has a number and, as far as the file says, a name and a shape.
-    scenes = app.selectbox(key="apply_scene_of")
+    scenes = app.selectbox(key="apply_scene_of_r1")
     assert scenes.value is None
     assert [one[:2] for one in scenes.options] == ["0:", "1:"]
     assert "20 × 20" in scenes.options[0]
-    app = shown(app.text_input(key="apply_cell").set_value(" 0 ").run())
+    app = shown(app.text_input(key="apply_cell_r1").set_value(" 0 ").run())
     app = shown(app.button(key="apply_start").click().run())
     assert not app.error
     (made,) = applications(run)
@@ -121,9 +121,9 @@ def test_files_are_given_to_a_process_of_their_own(run, asked):
     assert not app.get("download_button")
     app = upload(app, ("one.tif", b"first"), ("ONE.png", b"second"), ("../two.tif", b"third"))
     assert not app.button(key="apply_start").disabled
-    app = shown(app.number_input(key="apply_z").set_value(2).run())
-    app = shown(app.number_input(key="apply_scene").set_value(1).run())
-    app = shown(app.selectbox(key="apply_brightness").select("Dark on bright").run())
+    app = shown(app.number_input(key="apply_z_r1").set_value(2).run())
+    app = shown(app.number_input(key="apply_scene_r1").set_value(1).run())
+    app = shown(app.selectbox(key="apply_brightness_r1").select("Dark on bright").run())
     app = shown(app.multiselect(key="apply_formats").set_value(["labels", "rois"]).run())
     app = shown(app.button(key="apply_start").click().run())
     assert not app.error
@@ -140,6 +140,17 @@ def test_files_are_given_to_a_process_of_their_own(run, asked):
     assert app.button(key="apply_start").disabled
     assert "3 images" in words(app)
     assert app.button(key="apply_stop")
+
+
+def test_how_images_are_read_is_said_for_each_run(run):
+    make_run("r2")
+    app = open_page("apply", run)
+    app = shown(app.text_input(key="apply_cell_r1").set_value("2").run())
+    app.query_params["run"] = "r2"
+    app = shown(app.run())
+    assert app.text_input(key="apply_cell_r2").value == ""
+    app.query_params["run"] = "r1"
+    assert shown(app.run()).text_input(key="apply_cell_r1").value == "2"
 
 
 def test_a_run_of_before_is_not_applied(run, asked):
@@ -190,6 +201,17 @@ def test_it_is_watched_and_found_again_after_a_reload(run, asked):
     made.ask_to_stop()
     (bar,) = open_page("apply", run).get("progress")
     assert bar.proto.text == "Stopping after this image …"
+
+
+def test_one_that_cannot_be_stopped_is_told(run, monkeypatch):
+    applied(run, GOOD, end=None)
+
+    def full(self, folder):
+        raise ValueError("cannot write")
+
+    monkeypatch.setattr(Jobs, "cancel", full)
+    app = shown(open_page("apply", run).button(key="apply_stop").click().run())
+    assert app.error[0].value == "cannot write"
 
 
 def test_every_image_is_a_row_with_its_cells_or_its_trouble(run):

@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -30,6 +31,7 @@ from patience import LONGEST
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.scriptrunner_utils.script_requests import RerunData
 
+from cellcutter_core.apply.application_folder import Application
 from cellcutter_core.choices.choices import keys
 from cellcutter_core.choices.sources import markers_of
 from cellcutter_core.choices.uploads import file_of
@@ -37,9 +39,12 @@ from cellcutter_core.config import PAPER, QUICK, Config, is_current, starting
 from cellcutter_core.images.read_image import read_image
 from cellcutter_core.jobs.queue import Jobs
 from cellcutter_core.markers.editing import remove_marker
+from cellcutter_core.runs.deleted import delete_run
 from cellcutter_core.runs.folder import find_run, list_runs
 from cellcutter_core.runs.store import Run
-from pages.shared import run_words
+from pages.parts.apply import application
+from pages.parts.train import run_progress
+from pages.shared import open_run, run_words
 from pages.shared.caching import cached_runs
 from pages.shared.start import shorter
 
@@ -231,6 +236,38 @@ def test_a_running_run_can_be_stopped(asked):
     assert not [button for button in app.button if button.key == "train_continue"]
     shown(app.button(key="train_stop").click().run())
     assert asked == [("cancel", "r1", {})]
+
+
+def test_a_run_that_cannot_be_stopped_is_told(asked, monkeypatch):
+    run = make_run("r1", end=None, epochs=(1,))
+
+    def full(self, folder):
+        raise ValueError("cannot write")
+
+    monkeypatch.setattr(Jobs, "cancel", full)
+    app = shown(open_page("train", run).button(key="train_stop").click().run())
+    assert app.error[0].value == "cannot write"
+
+
+def test_when_a_job_is_deleted_whoever_watches_it_gets_the_page_anew(monkeypatch):
+    class Rerun(BaseException):
+        pass
+
+    def rerun():
+        raise Rerun
+
+    monkeypatch.setattr(st, "rerun", rerun)
+    run = make_run("r1", epochs=(), end=None)
+    applied = Application.create(run, {"a": Path("a.tif")})
+    run.record("queued", epochs=3, server="x", pid=os.getpid(), host="another")
+    delete_run("r1")
+    for watch in (
+        lambda: run_progress.watch(run, 0, "queued"),
+        lambda: open_run._standing(run, run.progress, []),
+        lambda: application.watch(applied, 0, "queued"),
+    ):
+        with pytest.raises(Rerun):
+            watch()
 
 
 def test_who_waits_is_told_the_place_and_the_time(monkeypatch):

@@ -125,7 +125,7 @@ def _how_to_read(run: Run, in_files: list[list[str]]) -> dict[str, Any]:
                 index=None,
                 placeholder=usual,
                 format_func=lambda number: scene_in_words(titles, number),
-                key="apply_scene_of",
+                key=f"apply_scene_of_{run.id}",
                 width=300,
             )
         for name, (label, usual) in labels.items():
@@ -135,7 +135,7 @@ def _how_to_read(run: Run, in_files: list[list[str]]) -> dict[str, Any]:
                 min_value=0,
                 value=None,
                 placeholder=f"as the run: {own[name]}" if said else usual,
-                key=f"apply_{name}",
+                key=f"apply_{name}_{run.id}",
                 persist_state="session",
                 width=180,
             )
@@ -143,19 +143,21 @@ def _how_to_read(run: Run, in_files: list[list[str]]) -> dict[str, Any]:
             channel = st.text_input(
                 label,
                 placeholder="as in the run",
-                key=f"apply_{name}",
+                key=f"apply_{name}_{run.id}",
                 persist_state="session",
                 width=180,
                 help="The name of a channel, or its number from 0. Left empty, each channel has "
                 "the role that the channel of the same name has in the run.",
             )
             how[name] = channel.strip() or None
-        if st.toggle("Maximum over planes", key="apply_projected", persist_state="session"):
+        if st.toggle(
+            "Maximum over planes", key=f"apply_projected_{run.id}", persist_state="session"
+        ):
             how["z"] = "max"
         which = st.selectbox(
             "Cells are",
             list(BRIGHTNESS),
-            key="apply_brightness",
+            key=f"apply_brightness_{run.id}",
             persist_state="session",
             width=220,
         )
@@ -187,6 +189,8 @@ def _title(one: Application) -> str:
 
 def watch(shown: Application, n_drawn: int, status_drawn: str) -> None:
     """Show the progress, every second. When an image is done, the whole page reruns."""
+    if not shown.path.is_dir():
+        st.rerun()  # Its run was deleted, in another tab.
     now = shown.progress
     if (len(now.outcomes), now.status) != (n_drawn, status_drawn):
         st.rerun()
@@ -226,8 +230,9 @@ def go_on_or_stop(shown: Application, now: Standing) -> None:
         return
     if now.status in ("queued", "running") and not left_behind:
         if st.button("Stop", icon=":material/stop:", key="apply_stop"):
-            jobs.cancel(shown)
-            st.rerun()
+            with panels.show_errors():
+                jobs.cancel(shown)
+                st.rerun()
     elif now.n_left and st.button(
         f"Continue with {now.n_left} more",
         icon=":material/resume:",

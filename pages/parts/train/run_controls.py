@@ -18,8 +18,9 @@ def stop_or_go_on(run: Run, now: Progress, *, going: bool) -> None:
             st.caption(OTHER_PERSONS)
         elif going:
             if st.button("Stop", icon=":material/stop:", key="train_stop"):
-                cached_runs.jobs().cancel(run)
-                st.rerun()
+                with panels.show_errors():
+                    cached_runs.jobs().cancel(run)
+                    st.rerun()
         else:
             more_epochs(run, now)
         if st.button(

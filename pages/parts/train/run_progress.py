@@ -15,6 +15,8 @@ from pages.shared.viewer.frame import linked_panes
 
 def watch(run: Run, n_drawn: int, status_drawn: str) -> None:
     """Show the progress of the run, every second. After an epoch, the whole page reruns."""
+    if not run.path.is_dir():
+        st.rerun()  # It was deleted, in another tab.
     now = run.progress
     if (len(now.epoch_events), now.status) != (n_drawn, status_drawn):
         st.rerun()

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -361,6 +362,12 @@ def test_asking_to_stop(run):
     run.forget_stop()
     run.forget_stop()
     assert not run.asked_to_stop
+
+
+def test_asking_to_stop_where_nothing_can_be_written_is_told(run):
+    shutil.rmtree(run.path)
+    with pytest.raises(ValueError, match=r"cannot write into .* stop it again"):
+        run.ask_to_stop()
 
 
 def test_time_left_is_told_before_the_first_epoch_ends() -> None:
