@@ -19,8 +19,13 @@ MOVED = "data_moved"
 
 def choose_region(chosen: Region) -> None:
     """Take a region to work on. The default region counts as no choice."""
+    before = state.choices()
     state.choose(region=None if chosen == cached_steps.usual_region() else chosen)
-    st.rerun()
+    if state.choices() != before:
+        st.rerun()
+    # It could not be saved. Another run of the page would try the same again.
+    if message := st.session_state.pop(state.COMPLAINT, None):
+        st.error(message, icon=":material/error:")
 
 
 def in_words(region: Region) -> str:
@@ -59,11 +64,14 @@ with facts:
     for note in image.truth_notes:
         st.warning(f"True cells: {note}.", icon=":material/layers:")
     if image.full_shape is not None:
+        then = "the page Apply then"
+        if source.kind == "web":
+            then = "once the image is downloaded, `python -m cellcutter_core apply`"
         st.caption(
             f"The image is too large to be read whole. It is shown {shown_as:.3g} times smaller, "
             "and only the region to work on is read from the file. The network is trained on that "
-            "region; the page Apply then finds the cells of the whole image. The environment "
-            f"variable {LIMIT_NAME} sets how much memory an image may take."
+            f"region; {then} finds the cells of the whole image. The environment variable "
+            f"{LIMIT_NAME} sets how much memory an image may take."
         )
     enter_pixel_size()
 
@@ -129,6 +137,7 @@ if picked != box:
             f"that of {in_words(picked)}."
         )
     choose_region(picked)
+    st.session_state.pop(MOVED, None)
 if image.full_shape is not None:
     with panels.show_errors():
         # Its true cells are read with the region.

@@ -209,7 +209,8 @@ def whole_image_files(run: Run) -> tuple[list[Path], dict[str, Any]]:
     Raises
     ------
     ValueError
-        As `read_source`, and if the file cannot be written.
+        As `read_source`, if the file cannot be written, or if an image from an address is too
+        large to be read whole.
     """
     about = run.description
     source = Choices(**(about.choices or {})).source
@@ -219,7 +220,13 @@ def whole_image_files(run: Run) -> tuple[list[Path], dict[str, Any]]:
         return files_of(source), {**source.reading, **known}
     if source.kind == "paper":
         return [fetch_paper(source.name)], known
-    image = read_source(source)
+    try:
+        image = read_source(source)
+    except TooLarge:
+        raise ValueError(
+            f"{source.title} is too large to be read whole from its address; download it, and use "
+            "the command line: python -m cellcutter_core apply RUN FILE --out FOLDER"
+        ) from None
     kept = _keep_image(image, source.title)
     # A written file already has one image and plane, bright cells, and stains as channels.
     first: dict[str, Any] = {n: 0 for n in ("z", "t", "scene") if n in about.reading}

@@ -149,6 +149,18 @@ def test_a_region_that_was_dragged() -> None:
     assert chosen(app).region == (10, 20, 150, 180)
 
 
+def test_a_region_that_cannot_be_saved_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Draft, choices: Choices) -> None:
+        raise ValueError("cannot write: disk full")
+
+    app = opened("data")
+    monkeypatch.setattr(Draft, "save", full)
+    app.session_state[state.CHOICES] = Choices(region=(600, 600, 700, 700))
+    app.run()
+    assert not app.exception
+    assert [error.value for error in app.error] == ["cannot write: disk full"]
+
+
 def test_an_uploaded_file_becomes_the_image(tmp_path: Path) -> None:
     file = tmp_path / "mine.npz"
     save(sample((128, 160), seed=5), file)
@@ -159,6 +171,15 @@ def test_an_uploaded_file_becomes_the_image(tmp_path: Path) -> None:
     assert not app.error
     assert chosen(app).source.name == "mine.npz"
     assert any("128 × 160 pixels, 3 channels" in m.value for m in app.markdown)
+
+
+def test_the_window_of_a_narrow_range_of_intensities_can_be_moved() -> None:
+    app = opened("data")
+    app.segmented_control(key="data_kind").set_value("file").run()
+    narrow = (sample((96, 120)).pixels[..., 0] / 50_000).astype(np.float32)
+    app.file_uploader(key="data_upload").upload("narrow.tif", tiff(narrow)).run()
+    window = app.slider[0]
+    assert window.step < (window.max - window.min) / 100
 
 
 def test_an_overexposed_image_is_said_to_be_one() -> None:

@@ -46,6 +46,8 @@ def channel_card(image: Image, index: int, *, source: Source) -> None:
                 low,
                 high,
                 usual,
+                # Fine enough for intensities in a narrow range, as from 0 to 0.005.
+                step=min(0.01, (high - low) / 500),
                 key=slider,
                 persist_state="session",
                 format="%g",

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from cellcutter_core.choices import sources
 from cellcutter_core.choices.choices import Source
 from cellcutter_core.choices.sources import (
     is_of_a_part,
@@ -21,6 +22,7 @@ from cellcutter_core.choices.uploads import as_channels, file_of, store_upload
 from cellcutter_core.config import QUICK
 from cellcutter_core.images.file_sets.channel_files import read_channel_files
 from cellcutter_core.images.read_image import read_image
+from cellcutter_core.images.reading.contents import TooLarge
 from cellcutter_core.runs.description import Description
 
 PIXELS = np.random.default_rng(0).integers(0, 200, (40, 50)).astype(np.uint8)
@@ -78,6 +80,19 @@ def test_the_whole_image_has_the_pixel_size_of_the_run() -> None:
     run: Any = Described(**about)
     files, how = whole_image_files(run)
     assert read_image(files[0], **how).pixel_size == (0.4, 0.2)
+
+
+def test_an_image_too_large_to_be_read_from_its_address_is_to_be_downloaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def too_large(*_: Any, **__: Any) -> Any:
+        raise TooLarge("cut out a region")
+
+    monkeypatch.setattr(sources, "read_image", too_large)
+    source = {"kind": "web", "name": "https://example.org/large.zarr"}
+    run: Any = Described(choices={"source": source})
+    with pytest.raises(ValueError, match=r"large\.zarr is too large .* download it"):
+        whole_image_files(run)
 
 
 @pytest.mark.parametrize("inverted", [False, True])
