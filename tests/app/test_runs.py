@@ -2,10 +2,12 @@
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 from made_runs import asked, make_run, open_page, shown, words
 
+from cellcutter_core.apply.application_folder import Application
 from cellcutter_core.config import PAPER
 from cellcutter_core.runs.deleted import delete_run
 from cellcutter_core.runs.folder import find_run, list_runs
@@ -130,6 +132,18 @@ def test_another_run_is_deleted_and_brought_back_on_a_later_visit():
     later = shown(later.button(key="runs_restore").click().run())
     assert {summary.id for summary in list_runs()[0]} == {"r1", "r2"}
     assert later.session_state["run"] == "r2"
+
+
+def test_the_run_that_was_shown_is_deleted_although_another_one_came_before_the_click(asked):
+    make_run("r1")
+    app = search(open_page("runs", make_run("r2")), "r1")
+    make_run("r1b")
+    waits = Application.create(find_run("r1"), {"a": Path("a.npz")})
+    app = shown(app.button(key="runs_delete").click().run())
+    assert {summary.id for summary in list_runs()[0]} == {"r1b", "r2"}
+    assert app.session_state["run"] == "r2"
+    # What waited in it would otherwise wait for ever, once it is brought back.
+    assert asked == [("cancel", waits.path.name, {})]
 
 
 def test_the_only_run_is_deleted_and_removed_for_good():

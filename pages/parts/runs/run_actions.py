@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import streamlit as st
 
+from cellcutter_core.apply.application_folder import applications
 from cellcutter_core.people.access import forget_opened, is_own
 from cellcutter_core.people.allowance import remove_for_good
 from cellcutter_core.runs.deleted import (
@@ -17,6 +19,7 @@ from cellcutter_core.runs.deleted import (
 from cellcutter_core.runs.folder import RunSummary, find_run
 from cellcutter_core.runs.names import run_name
 from pages.shared import panels, state
+from pages.shared.caching import cached_runs
 from pages.shared.person import person
 
 # Session-state key: ids of the runs that were deleted last, so that one click brings them back.
@@ -97,17 +100,26 @@ def _compare(one: RunSummary, other: RunSummary) -> None:
 
 
 def _take_off(ids: list[str]) -> None:
-    if st.button(
+    st.button(
         "Take off my list",
         icon=":material/playlist_remove:",
         key="runs_take_off",
         help="These runs belong to other people, and stay theirs. Their links bring them back.",
-    ):
+        on_click=_take_off_now,
+        args=(ids,),
+    )
+
+
+# What a click changes is done in callbacks: they get the runs that were shown with the button. The
+# list may be another one by the time of the click.
+
+
+def _take_off_now(ids: list[str]) -> None:
+    with panels.complaints():
         for run_id in ids:
             forget_opened(run_id, person())
             if run_id == st.session_state.get(state.RUN):
                 state.close_run()
-        st.rerun()
 
 
 def _delete(ids: list[str], open_id: str | None) -> None:
@@ -115,25 +127,29 @@ def _delete(ids: list[str], open_id: str | None) -> None:
         label = f"Delete these {len(ids)} runs"
     else:
         label = "Delete the open run" if ids == [open_id] else "Delete this run"
-    if not st.button(
+    st.button(
         label,
         icon=":material/delete:",
         key="runs_delete",
         help="Deletes the run with its network and all its epochs. It can be brought back for "
         f"{KEPT_DAYS} days.",
-    ):
-        return
-    gone = []
-    with panels.show_errors():
-        try:
-            for run_id in ids:
-                delete_run(run_id)
-                gone.append(run_id)
-                if run_id == open_id:
-                    state.close_run()
-        finally:
-            st.session_state[LAST_DELETED] = gone
-        st.rerun()
+        on_click=_delete_now,
+        args=(ids,),
+    )
+
+
+def _delete_now(ids: list[str]) -> None:
+    gone = st.session_state[LAST_DELETED] = []
+    with panels.complaints():
+        for run_id in ids:
+            with suppress(ValueError):  # A damaged run has none.
+                for application in applications(find_run(run_id)):
+                    if application.progress.status == "queued":
+                        cached_runs.jobs(application).cancel(application)
+            delete_run(run_id)
+            gone.append(run_id)
+            if run_id == st.session_state.get(state.RUN):
+                state.close_run()
 
 
 def bring_back() -> None:
@@ -144,8 +160,10 @@ def bring_back() -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             what = run_name(last[0]) if len(last) == 1 else f"{len(last)} runs"
             st.markdown(f"Deleted: {what}", width="content")
-            if st.button("Undo", icon=":material/undo:", key="runs_undelete"):
-                _restore([one.id for one in last])
+            ids = [one.id for one in last]
+            st.button(
+                "Undo", icon=":material/undo:", key="runs_undelete", on_click=_restore, args=(ids,)
+            )
     if not deleted:
         return
     n = len(deleted)
@@ -158,19 +176,31 @@ def bring_back() -> None:
             "Deleted run", list(titles), format_func=titles.get, key="runs_deleted_run"
         )
         with st.container(horizontal=True):
-            if st.button("Bring back", icon=":material/restore:", key="runs_restore"):
-                _restore([chosen])
-            if st.button("Remove for good", icon=":material/delete_forever:", key="runs_remove"):
-                with panels.show_errors():
-                    remove_for_good(chosen)
-                    st.rerun()
+            st.button(
+                "Bring back",
+                icon=":material/restore:",
+                key="runs_restore",
+                on_click=_restore,
+                args=([chosen],),
+            )
+            st.button(
+                "Remove for good",
+                icon=":material/delete_forever:",
+                key="runs_remove",
+                on_click=_remove,
+                args=(chosen,),
+            )
+
+
+def _remove(run_id: str) -> None:
+    with panels.complaints():
+        remove_for_good(run_id)
 
 
 def _restore(ids: list[str]) -> None:
-    with panels.show_errors():
+    with panels.complaints():
         for run_id in ids:
             restore_run(run_id)
         st.session_state.pop(LAST_DELETED, None)
         if state.run() is None:
             state.open_run(ids[0])
-        st.rerun()
