@@ -260,10 +260,10 @@ def _image_options(command: argparse.ArgumentParser) -> None:
         "--markers",
         type=Path,
         metavar="FILE",
-        help="markers from a file: a CSV of points (row, col), a label image, or points or areas "
-        "as ImageJ ROIs (.roi or .zip) or GeoJSON. Positions are those in the whole IMAGE, also "
-        "with --region; a label image may also cover only the region. Markers in other planes of a "
-        "stack are left out, with a message",
+        help="markers from a file: a CSV of points (row, col) in pixels, a label image, or points "
+        "or areas as ImageJ ROIs (.roi or .zip) or GeoJSON. Positions are those in the whole "
+        "IMAGE, also with --region; a label image may also cover only the region. Markers in other "
+        "planes of a stack are left out, with a message",
     )
     command.add_argument(
         "--set",
@@ -354,6 +354,17 @@ def _reading(chosen: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def _reading_others(chosen: argparse.Namespace, files: Sequence[str | Path]) -> dict[str, Any]:
+    """Return how to read other images like one whose channels are in these files, if in several."""
+    reading = _reading(chosen)
+    if files and chosen.nucleus_file is not None:
+        # It is the last, and each file of nuclei is judged by itself.
+        for name in ("inverted", "stained"):
+            if reading[name] is not None:
+                reading[name] = [reading[name]] * (len(files) - 1) + [None]
+    return reading
+
+
 def _number_or_word(given: str | None) -> int | str | None:
     return int(given) if given and given.isascii() and given.isdecimal() else given
 
@@ -424,7 +435,8 @@ def _given_image(chosen: argparse.Namespace) -> tuple[Image, list[str | Path]]:
 def _known(chosen: argparse.Namespace, files: Sequence[str | Path]) -> dict[str, Any]:
     """Return what a run's description holds besides the image."""
     # Without the pixel size: other images may have another one.
-    said = {k: v for k, v in _reading(chosen).items() if v is not None and k != "pixel_size"}
+    reading = _reading_others(chosen, files)
+    said = {k: v for k, v in reading.items() if v is not None and k != "pixel_size"}
     return {
         "reading": said,
         "files": [Path(file).name for file in files] if len(files) > 1 else [],
@@ -500,7 +512,7 @@ def _other_images(
     # If each channel has its own file, the names of the files give the roles.
     channels = ChannelNames.of([Path(file).name for file in files])
     roles = {} if channels else {"cell": chosen.cell_channel, "nucleus": chosen.nucleus_channel}
-    how = {**_reading(chosen), **roles}
+    how = {**_reading_others(chosen, files), **roles}
     own = None if chosen.image is None else Path(chosen.image).resolve()
     places: list[tuple[str | ImageFiles, Plane]] = [
         (given, None) for given in chosen.others if is_address(given)

@@ -113,7 +113,9 @@ def open_source(source: Source) -> Image:
 def as_seen(source: Source, seen: Image) -> dict[str, Any]:
     """Return how to read a source, with the values detected on the whole image, for its regions."""
     judged: dict[str, Any] = {}
-    for name in ("inverted", "stained"):
+    names = ["inverted", "stained"]
+    names += ["nan_as"] if any(one.nan_as for one in seen.appearances) else []
+    for name in names:
         of_files = [getattr(one, name) for one in seen.appearances]
         judged[name] = of_files if source.more else of_files[0]
     return {**source.reading, **judged}

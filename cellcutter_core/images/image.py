@@ -52,8 +52,6 @@ class Image:
         nuclei themselves are to be segmented.
     markers : (H, W) int32 array or None
         Markers given with the image: 0 for background, one label for each.
-    masks : mapping of str to (H, W) bool array
-        Masks given with the image, under the name of the channel each is for. True on cells.
     truth : (H, W) int32 array or None
         Labels of the true cells, or of the true nuclei if only these are known.
     truth_notes : tuple of str
@@ -98,7 +96,6 @@ class Image:
     cell: tuple[int, ...] = (0,)
     nucleus: int | None = None
     markers: Array | None = None
-    masks: Mapping[str, Array] = field(default_factory=dict)
     truth: Array | None = None
     truth_notes: tuple[str, ...] = ()
     truth_nuclei: Array | None = None
@@ -145,7 +142,6 @@ class Image:
         self._set("pixels", _read_only(pixels.astype(np.uint8) if pixels.dtype == bool else pixels))
         with naming(self.name):
             self._set("pixel_size", checked(self.pixel_size))
-        self._set("masks", {key: self._plane(key, mask, bool) for key, mask in self.masks.items()})
         for key, dtype in PLANES.items():
             plane = getattr(self, key)
             self._set(key, None if plane is None else self._plane(key, plane, dtype))
@@ -168,7 +164,7 @@ class Image:
         object.__setattr__(self, key, value)
 
     def _plane(self, key: str, plane: Array, dtype: npt.DTypeLike) -> Array:
-        """Check labels or a mask, and convert them to their data type."""
+        """Check an array of `PLANES`, and convert it to its data type."""
         plane = np.asarray(plane)
         if plane.shape != self.shape or plane.dtype.kind not in "biuf":
             raise ValueError(
@@ -194,11 +190,6 @@ class Image:
     def is_region(self) -> bool:
         """Whether it is a part of a larger image, see `origin`."""
         return self.origin != (0, 0) or self.whole_shape not in (None, self.shape)
-
-    @property
-    def mask(self) -> Array | None:
-        """The given mask for the first cell channel, (H, W) bool, True on cells; None without."""
-        return self.masks.get(self.channels[self.cell[0]])
 
     @property
     def inverted(self) -> bool:
@@ -273,6 +264,22 @@ class Image:
             roles["nucleus"] = find_nucleus(nucleus, self.channels, name=self.name)
         reasons = {**self.reasons, **dict.fromkeys(roles, CHOSEN)}
         return refuse_constant(dataclasses.replace(self, **roles, reasons=reasons))
+
+    def own_part(self, labels: Array) -> Array:
+        """The part of labels that belongs to this image, if it is a region of a larger one.
+
+        Parameters
+        ----------
+        labels : (h, w) or (h, w, C) array
+            Those of the whole image, of which this region is cut out; or of another size, which
+            stay as they are.
+        """
+        if not self.is_region or labels.shape[:2] == self.shape:
+            return labels
+        if self.whole_shape not in (None, labels.shape[:2]):
+            return labels
+        (top, left), (n_rows, n_cols) = self.origin, self.shape
+        return labels[top : top + n_rows, left : left + n_cols]
 
     def with_truth(self, labels: Array) -> Image:
         """The same image with its true cells, which are used only for scores.

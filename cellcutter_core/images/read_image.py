@@ -52,6 +52,7 @@ def read_image(
     reduced_to: int | None = None,
     inverted: bool | None = None,
     stained: bool | None = None,
+    nan_as: Sequence[float | None] = (),
     pixel_size: PixelSize | Sequence[float] | None = None,
     public_only: bool = False,
     max_bytes: int | None = None,
@@ -96,6 +97,10 @@ def read_image(
         Whether a colour picture shows a stained section. If so, it gets the channels 'density' and
         'hematoxylin' beside red, green and blue. Default: judged by the pixels, see
         `cellcutter_core.images.guesses.stains`.
+    nan_as : sequence of float or None, optional
+        For a region of an image that has NaN where nothing was imaged: the number that NaN counts
+        as, for each channel of the file, see `Appearance.nan_as`. Default: the channel's smallest
+        number in the region, if the shape of NaN there is that of a gap.
     pixel_size : float or (float, float), optional
         µm per pixel, or height and width if it is not square. Default: from the file.
     public_only : bool
@@ -134,6 +139,7 @@ def read_image(
         scene=scene,
         region=region,
         reduced_to=reduced_to,
+        nan_as=nan_as,
         public_only=public_only,
         max_bytes=limit,
     )
@@ -208,7 +214,7 @@ def read_pixels(
         If the file cannot be read.
     """
     path = str(path) if is_address(path) else Path(path)
-    contents = read_contents(path, z=z, t=t, scene=scene, region=region)
+    contents = read_contents(path, z=z, t=t, scene=scene, region=region, nan_as=appearance.nan_as)
     pixels = contents.pixels
     if contents.whole:
         top, left, bottom, right = region
@@ -238,8 +244,8 @@ def read_labels(
     origin : (int, int), optional
         (row, col) of the image's first pixel, if it is a region of the one that was drawn on.
     z, t, report : optional
-        The plane of a stack that the image shows, and where to report outlines in other planes,
-        see `read_markers`.
+        The plane of a stack that the image shows: of a stack of labels, this plane is read. And
+        where to report outlines in other planes, see `read_markers`.
 
     Returns
     -------
@@ -260,14 +266,16 @@ def read_labels(
         try:
             drawn = read_drawn(path).in_plane(z, t, lambda line: say(f"{name}: {line}"))
             if shape is None:
-                raise Unreadable("holds outlines, which do not say how large their image is")
+                raise Unreadable(
+                    "holds outlines, which do not say how large their image is; give a label image"
+                )
             if len(drawn.points) or not drawn.areas:
                 what = "points, which do not say how far" if len(drawn.points) else "no outlines of"
                 raise Unreadable(f"holds {what} cells reach; save the outlines of the cells")
             return area_labels(drawn.areas, shape, origin)
         except Unreadable as error:
             raise ValueError(f"{name}: {one_line(error)}") from None
-    contents = read_label_contents(path)
+    contents = read_label_contents(path, z=z, t=t)
     for key in ("cells", "nuclei"):
         if contents.companions.get(key) is not None:
             return contents.companions[key]
@@ -318,15 +326,11 @@ def read_truth(
         return read_labels(
             path, shape=image.shape, origin=origin, z=image.z, t=image.t, report=report
         )
-    labels = read_labels(path)
-    if not image.is_region or image.whole_shape not in (None, labels.shape):
-        return labels
-    (top, left), (n_rows, n_cols) = image.origin, image.shape
-    return labels[top : top + n_rows, left : left + n_cols]
+    return image.own_part(read_labels(path, z=image.z, t=image.t))
 
 
 def _with_companions(image: Image, contents: Contents) -> Image:
-    """The image with the other arrays of an .npz file: markers, truth, masks and so on."""
+    """The image with the other arrays of an .npz file: markers, truth and so on."""
     companions = contents.companions
     cells, nuclei = companions.get("cells"), companions.get("nuclei")
     image = dataclasses.replace(
@@ -336,21 +340,10 @@ def _with_companions(image: Image, contents: Contents) -> Image:
         truth_nuclei=nuclei,
         ignore=companions.get("ignore"),
     )
-    markers = image.markers
-    if markers is None:
+    if image.markers is None or not {"test_id", "test_label"} <= companions.keys():
         return image
-    masks = {}
-    for key in image.channels:
-        mask = companions.get(f"mask {key}")
-        if mask is not None:
-            # One version of the original code takes these masks as cells, another as background.
-            # Markers lie on cells, so they show which it is.
-            inside = mask[markers > 0]
-            masks[key] = ~mask if inside.size and inside.mean() < 0.5 else mask
-    validation = None
-    if "test_id" in companions and "test_label" in companions:
-        with naming(image.name):
-            validation = paper_validation(
-                companions["test_id"], companions["test_label"], markers=markers
-            )
-    return dataclasses.replace(image, masks=masks, validation=validation)
+    with naming(image.name):
+        validation = paper_validation(
+            companions["test_id"], companions["test_label"], markers=image.markers
+        )
+    return dataclasses.replace(image, validation=validation)

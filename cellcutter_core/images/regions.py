@@ -28,7 +28,7 @@ ABOUT_EQUAL = 0.999
 
 
 def cut_out(image: Image, box: Region) -> Image:
-    """Crop an image to a region, with its markers, masks, truth and so on.
+    """Crop an image to a region, with its markers, truth and so on.
 
     Parameters
     ----------
@@ -71,7 +71,6 @@ def cut_out(image: Image, box: Region) -> Image:
     cropped = dataclasses.replace(
         image,
         pixels=image.pixels[part],
-        masks={name: mask[part] for name, mask in image.masks.items()},
         validation=_validation(image.validation, box),
         origin=(image.origin[0] + top, image.origin[1] + left),
         whole_shape=image.whole_shape or image.shape,

@@ -92,7 +92,7 @@ def read_markers(
         say(f"{file_name(file)}: {line}")
 
     try:
-        drawn = _read_drawn(file, image.shape)
+        drawn = _read_drawn(file, image)
         if drawn is None:
             return _label_image(file, image)
         drawn = drawn.in_plane(image.z, image.t, report_of_file)
@@ -109,7 +109,7 @@ def read_markers(
         raise ValueError(message if message.startswith(start) else start + message) from error
 
 
-def _read_drawn(file: Path, shape: tuple[int, int]) -> Drawn | None:
+def _read_drawn(file: Path, image: Image) -> Drawn | None:
     """The points or areas of a file; None if it is a label image."""
     if is_drawn(file):
         return read_drawn(file, nuclei=True)
@@ -121,16 +121,13 @@ def _read_drawn(file: Path, shape: tuple[int, int]) -> Drawn | None:
             f"cannot be opened, {error.strerror or error}; check its path and permissions"
         ) from None
     if known is NPY:
-        return numpy_points(file, shape)
-    return text_points(file) if known is None else None
+        return numpy_points(file, image.shape)
+    return text_points(file, sized=image.pixel_size is not None) if known is None else None
 
 
 def _label_image(file: Path, image: Image) -> Labels:
-    pixels = read_label_contents(file).pixels
-    (top, left), (n_rows, n_cols) = image.origin, image.shape
-    if image.is_region and pixels.shape[:2] == image.whole_shape:
-        pixels = pixels[top : top + n_rows, left : left + n_cols]
-    if pixels.shape != (n_rows, n_cols, 1):
+    pixels = image.own_part(read_label_contents(file, z=image.z, t=image.t).pixels)
+    if pixels.shape != (*image.shape, 1):
         whole = f" or, in the whole image, {image.whole_shape}" if image.is_region else ""
         raise ValueError(
             f"has shape {pixels.shape}, but markers for this image are one channel of shape "

@@ -30,7 +30,9 @@ def read_alike(
     channels : ChannelNames or None
         How the file names of the first image name its channels, if it is in several files.
     how
-        As for `read_image`; None counts as not given. A role that is given here stays.
+        As for `read_image` or `read_channel_files`; None counts as not given. A role that is given
+        here stays. A list with a value for each file does not count for a single file, which is
+        judged by itself.
 
     Returns
     -------
@@ -46,6 +48,9 @@ def read_alike(
     """
     said = {name: value for name, value in how.items() if value is not None}
     if isinstance(where, str | os.PathLike):
+        for name in ("inverted", "stained"):
+            if isinstance(said.get(name), list):
+                del said[name]
         return in_same_roles(read_image(where, **said), roles, channels, keep=said)
     if channels is not None:
         channels.check(where)

@@ -40,8 +40,9 @@ def read_channel_files(
     scene: Plane = None,
     region: Region | None = None,
     reduced_to: int | None = None,
-    inverted: bool | Sequence[bool] | None = None,
-    stained: bool | Sequence[bool] | None = None,
+    inverted: bool | Sequence[bool | None] | None = None,
+    stained: bool | Sequence[bool | None] | None = None,
+    nan_as: Sequence[Sequence[float | None]] | None = None,
     pixel_size: PixelSize | None = None,
     max_bytes: int | None = None,
 ) -> Image:
@@ -61,8 +62,10 @@ def read_channel_files(
     cell, nucleus, z, t, scene, region, reduced_to : optional
         As for `read_image`, the same for all files.
     inverted, stained : bool, optional
-        As for `read_image`: one value for all but `nucleus_file`, or one for each of `files`. By
-        default each file is judged by itself.
+        As for `read_image`: one value for all but `nucleus_file`, or one for each of `files`. A
+        file with None, the default, is judged by itself.
+    nan_as : sequence, optional
+        As for `read_image`, for each of `files`.
     pixel_size : optional
         As for `read_image`. Default: from the first file that gives it.
     max_bytes : int, optional
@@ -95,6 +98,7 @@ def read_channel_files(
                 reduced_to=reduced_to,
                 inverted=turned[number],
                 stained=section[number],
+                nan_as=nan_as[number] if nan_as and number < len(nan_as) else (),
                 pixel_size=pixel_size,
                 max_bytes=limit,
             )
@@ -132,7 +136,6 @@ def read_channel_files(
         channels=names,
         cell=chosen,
         nucleus=roles.nucleus,
-        masks={},
         pixel_size=sized[0].pixel_size if sized else None,
         size_notes=(*sized[0].size_notes, *_disagreement(sized)) if sized else (),
         appearances=tuple(image.appearances[0] for image in images),
@@ -154,7 +157,9 @@ def _disagreement(sized: Sequence[Image]) -> tuple[str, ...]:
     return ()
 
 
-def _for_each(said: bool | Sequence[bool] | None, files: Sequence[File]) -> list[bool | None]:
+def _for_each(
+    said: bool | Sequence[bool | None] | None, files: Sequence[File]
+) -> list[bool | None]:
     """The value for each of the files, and None for the nucleus file."""
     if said is None or isinstance(said, bool):
         return [*([said] * len(files)), None]
@@ -166,16 +171,25 @@ def _for_each(said: bool | Sequence[bool] | None, files: Sequence[File]) -> list
 def _check_fits(images: Sequence[Image], limit: int) -> None:
     """Refuse the last image if its size differs from the first, or memory does not suffice."""
     first, last = images[0], images[-1]
-    if last.shape != first.shape:
-        (rows, cols), (other_rows, other_cols) = first.shape, last.shape
-        raise ValueError(
-            f"{first.name} has {rows} × {cols} pixels and {last.name} {other_rows} × {other_cols}; "
-            "the channels of one image have the same size, choose files that belong together"
-        )
+    for (rows, cols), (other_rows, other_cols) in (
+        (_whole_shape(first), _whole_shape(last)),
+        (first.shape, last.shape),  # Only one of the files can be read at a reduced size.
+    ):
+        if (rows, cols) != (other_rows, other_cols):
+            raise ValueError(
+                f"{first.name} has {rows} × {cols} pixels and {last.name} {other_rows} × "
+                f"{other_cols}; the channels of one image have the same size, choose files that "
+                "belong together"
+            )
     try:
         check_size(sum(image.pixels.nbytes for image in images), limit)
     except TooLarge as error:
         raise TooLarge(f"{last.name}: with the other files {error}") from None
+
+
+def _whole_shape(image: Image) -> tuple[int, int]:
+    """Rows and columns of the whole image, of which a region or every n-th pixel may be read."""
+    return image.whole_shape or image.full_shape or image.shape
 
 
 def _without_tint(image: Image) -> Image:

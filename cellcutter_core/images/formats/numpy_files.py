@@ -87,8 +87,8 @@ def read_npz(path: Path, max_bytes: int) -> Contents:
     """Read an .npz file in one of three layouts.
 
     1. That of the paper's files: `data` (H, W, 6) with fluorescence, bright field, nucleus, marker
-       labels, and a mask each for fluorescence and bright field; `test_id` (K,) and `test_label`
-       (K, S, S) for validation.
+       labels, and two masks, which are not read; `test_id` (K,) and `test_label` (K, S, S) for
+       validation.
     2. `image` (H, W, C) or (H, W), and optionally `channels` (C names), `cells` and `nuclei` (label
        images) and `ignore` (bool). An array `markers` counts as truth and is not read.
     3. Any archive with exactly one array that can be an image.
@@ -136,12 +136,7 @@ def _paper(arrays: dict[str, Array]) -> Contents:
         # A copy, so that three channels do not keep all six in memory.
         pixels=data[..., :3].copy(),
         channels=PAPER_CHANNELS,
-        companions={
-            "markers": data[..., 3].copy(),
-            "mask fluorescence": data[..., 4] > 0,
-            "mask bright field": data[..., 5] > 0,
-            **arrays,
-        },
+        companions={"markers": data[..., 3].copy(), **arrays},
     )
 
 

@@ -37,6 +37,13 @@ PLANE_NAMES = {
     "frame": ("t", 0),
 }
 OF_IMAGEJ = {"Slice": ("z", 1), "Frame": ("t", 1)}
+# Columns that a table of ImageJ's measurements has.
+MEASURED = {"Area", "Mean"}
+# Of an image with a scale its X and Y are in micrometres, and nothing in the table says so.
+IN_PIXELS = (
+    "X and Y are taken as pixels; if they are in µm, remove the scale in ImageJ (Analyze, Set "
+    "Scale) and measure again"
+)
 
 # A list of points is a small file of short lines; larger files or longer lines are refused.
 LARGEST_LIST = 64 * 1024**2
@@ -74,10 +81,17 @@ def numpy_points(file: Path, shape: tuple[int, int]) -> Drawn | None:
     return Drawn(array[:, -2:], of_points=[(UNNAMED, column) for column in planes])
 
 
-def text_points(file: Path) -> Drawn:
+def text_points(file: Path, *, sized: bool = False) -> Drawn:
     """The points of a text file, one per line (see `read_markers` for the columns).
 
     Its encoding may be UTF-8, UTF-16 or cp1252, which older Windows programs use.
+
+    Parameters
+    ----------
+    file : Path
+    sized : bool
+        Whether the pixel size of the image is known. Then `Drawn.note` says of a table of ImageJ
+        that its numbers are taken as pixels.
 
     Returns
     -------
@@ -95,7 +109,7 @@ def text_points(file: Path) -> Drawn:
     for encoding in _encodings(file):
         try:
             with file.open(encoding=encoding) as opened:
-                return _points(_lines(opened))
+                return _points(_lines(opened), sized)
         except UnicodeError:
             continue
         except csv.Error:
@@ -132,7 +146,7 @@ def _lines(opened: TextIO) -> Iterator[str]:
             yield line
 
 
-def _points(lines: Iterator[str]) -> Drawn:
+def _points(lines: Iterator[str], sized: bool) -> Drawn:
     first = next(lines, None)
     if first is None:
         raise Unreadable("is empty; give one (row, col) per line")
@@ -165,6 +179,7 @@ def _points(lines: Iterator[str]) -> Drawn:
     return Drawn(
         table[:, :2],
         of_points=[(name, table[:, 2 + n] - first) for n, (name, _, first) in enumerate(planes)],
+        note=IN_PIXELS if sized and set(names) >= MEASURED else "",
     )
 
 

@@ -30,6 +30,8 @@ class Appearance:
     nothing : tuple of float or None
         The number in gaps where nothing was imaged: for each channel, see `in_gaps`, or for the
         brightest of the three colours of a stained section.
+    nan_as : tuple of float or None
+        See `Contents.nan_as`, for all channels of the file.
     """
 
     inverted: bool = False
@@ -37,6 +39,7 @@ class Appearance:
     kept: tuple[int, ...] | None = None
     brightest: Array | None = None
     nothing: tuple[float | None, ...] = ()
+    nan_as: tuple[float | None, ...] = ()
 
     def of(self, pixels: Array) -> Array:
         """Make channels in which cells are bright from the channels of the file."""
@@ -114,7 +117,7 @@ def interpret(
         inverted = (colour or pixels.shape[2] == 1) and dark_on_bright(
             pixels, white_is_zero=contents.white_is_zero
         )
-    seen = Appearance(inverted=inverted, kept=kept)
+    seen = Appearance(inverted=inverted, kept=kept, nan_as=contents.nan_as)
     if inverted != contents.white_is_zero:
         brightest, nothing = pixels.max(axis=(0, 1)), in_gaps(pixels)
         seen = dataclasses.replace(seen, brightest=brightest, nothing=nothing)

@@ -48,6 +48,10 @@ class Several(Unreadable):
         self.n, self.titles = n, titles
 
 
+class Stack(Unreadable):
+    """A file holds a stack, and no plane is chosen."""
+
+
 @dataclass
 class Contents:
     """What a file holds, without any guesses.
@@ -64,6 +68,7 @@ class Contents:
     whole : True if all of the image was read, although only a region was asked for
     full_shape : rows and columns of the image if only every n-th of them was read, else None
     whole_shape : rows and columns of the image if only a region of it was read, else None
+    nan_as : for each of the C channels, the number that replaced its NaN or None; () without NaN
     """
 
     pixels: Array
@@ -76,6 +81,7 @@ class Contents:
     whole: bool = False
     full_shape: tuple[int, int] | None = None
     whole_shape: tuple[int, int] | None = None
+    nan_as: tuple[float | None, ...] = ()
 
 
 def check_header(shape: tuple[int, ...], dtype: np.dtype[Any], *, what: str = "the image") -> None:

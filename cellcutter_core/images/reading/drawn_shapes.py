@@ -50,19 +50,19 @@ class Drawn:
     areas : list of (name, rings)
         A pixel is in an area if it is inside an odd number of its rings.
     of_points, of_areas : see `Planes`
-    ignored : a line for the user on what was left out of the file; usually empty
+    note : a line for the user, for example on what was left out of the file; usually empty
     """
 
     points: NDArray[Any]
     areas: Sequence[tuple[str, list[Ring]]] = ()
     of_points: Planes = ()
     of_areas: Planes = ()
-    ignored: str = ""
+    note: str = ""
 
     def in_plane(self, z: Plane, t: Plane, report: Report) -> Drawn:
         """Keep those in the plane that an image shows, see `in_plane`."""
-        if self.ignored:
-            report(self.ignored)
+        if self.note:
+            report(self.note)
         points = in_plane(self.of_points, len(self.points), z=z, t=t, what="points", report=report)
         areas = in_plane(self.of_areas, len(self.areas), z=z, t=t, what="areas", report=report)
         kept = [area for area, keep in zip(self.areas, areas, strict=True) if keep]

@@ -19,6 +19,7 @@ from cellcutter_core.images.reading.contents import (
     Array,
     Contents,
     Several,
+    Stack,
     Unreadable,
     check_size,
     region_that_fits,
@@ -371,7 +372,7 @@ class Part:
 
         Raises
         ------
-        Unreadable
+        Stack, Unreadable
         """
         missing = []
         for letter, choice in (("Z", self.z), ("T", self.t)):
@@ -386,7 +387,7 @@ class Part:
                     f"allowed is 0 to {length - 1}"
                 )
         if missing:
-            raise Unreadable(
+            raise Stack(
                 f"is a stack with axes {axes} of lengths {shape}, and one plane is "
                 f"segmented at a time; give {' and '.join(missing)}"
             )

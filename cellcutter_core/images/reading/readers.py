@@ -7,6 +7,7 @@ Libraries that read images fail in many ways on a damaged file. Here every failu
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -18,7 +19,7 @@ from cellcutter_core.images.formats.zarr_recognition import (
     is_zarr_folder,
 )
 from cellcutter_core.images.guesses.unimaged_gaps import is_gap
-from cellcutter_core.images.reading.contents import Array, Contents, Several, Unreadable
+from cellcutter_core.images.reading.contents import Array, Contents, Several, Stack, Unreadable
 from cellcutter_core.images.reading.drawn_shapes import is_drawn
 from cellcutter_core.images.reading.known_formats import ARCHIVE, FORMAT_NAMES, HDF5, format_of
 from cellcutter_core.images.reading.parts import Part, Plane, Region
@@ -46,6 +47,7 @@ def read_contents(
     region: Region | None = None,
     reduced_to: int | None = None,
     as_stored: bool = False,
+    nan_as: Sequence[float | None] = (),
     public_only: bool = False,
     max_bytes: int | None = None,
 ) -> Contents:
@@ -69,6 +71,9 @@ def read_contents(
         that can only be read as a whole is read in full, and `Contents.full_shape` is None.
     as_stored : bool
         Read the numbers of a palette instead of its colours, as for labels.
+    nan_as : sequence of float or None
+        If it is a part of an image: `Contents.nan_as` of the whole image. Its NaN is then replaced
+        by these numbers, whatever its shape in this part.
     public_only : bool
         See `cellcutter_core.images.formats.zarr_stores.WebStore`.
     max_bytes : int, optional
@@ -92,7 +97,7 @@ def read_contents(
                 contents = _read_zarr(path, part, limit, public_only)
             else:
                 contents = _read(Path(path), _start(Path(path)), part, as_stored, limit)
-        contents.pixels = _plain(contents.pixels)
+        contents.pixels, contents.nan_as = _plain(contents.pixels, nan_as)
         return contents
     except Unreadable as error:
         error.args = (f"{name}: {one_line(error)}",)
@@ -105,8 +110,15 @@ def read_contents(
         ) from error
 
 
-def read_label_contents(path: Path | str) -> Contents:
+def read_label_contents(path: Path | str, *, z: Plane = None, t: Plane = None) -> Contents:
     """The arrays of a file of labels, which must hold a single image.
+
+    Parameters
+    ----------
+    path : Path or str
+    z, t : int, 'max' (z only) or None
+        The plane that the image shows, which is read if the labels are a stack. There are no labels
+        of a maximum.
 
     Raises
     ------
@@ -114,7 +126,10 @@ def read_label_contents(path: Path | str) -> Contents:
         As `read_contents`.
     """
     try:
-        contents = read_contents(path, as_stored=True)
+        try:
+            contents = read_contents(path, as_stored=True)
+        except Stack:
+            contents = read_contents(path, z=None if z == "max" else z, t=t, as_stored=True)
         pixels = contents.pixels
         # Some formats can store only colours.
         if contents.colour and all(
@@ -122,6 +137,11 @@ def read_label_contents(path: Path | str) -> Contents:
         ):
             contents.pixels, contents.colour = np.ascontiguousarray(pixels[..., :1]), False
         return contents
+    except Stack as error:
+        raise Unreadable(
+            f"{str(error).partition(', and one plane is')[0]}, and it is not known which plane "
+            "belongs to the image; save the labels of that plane in a separate file"
+        ) from None
     except Several as error:
         raise Unreadable(
             f"{str(error).partition(', and one is')[0]}, and it is not known which of them holds "
@@ -249,12 +269,14 @@ def _read(path: Path, start: bytes, part: Part, as_stored: bool, max_bytes: int)
     )
 
 
-def _plain(pixels: Array) -> Array:
-    """The pixels in C order, in native byte order, and all finite.
+def _plain(pixels: Array, nan_as: Sequence[float | None]) -> tuple[Array, tuple[float | None, ...]]:
+    """The pixels in C order, in native byte order, and all finite; and `Contents.nan_as`.
 
     NaN in a frame around the image, or in the empty parts of a mosaic, is replaced by the smallest
-    number of the channel.
+    number of the channel. In a channel with a number in `nan_as`, NaN is replaced by this number.
     """
+    known = dict(enumerate(nan_as))
+    replaced: dict[int, float] = {}
     dtype = pixels.dtype.newbyteorder("=")
     if dtype.kind == "f":
         # Later steps work in 32-bit floats.
@@ -264,13 +286,18 @@ def _plain(pixels: Array) -> Array:
             with np.errstate(all="ignore"):
                 bad = ~(np.abs(channel) <= limit)
             n_bad = int(np.count_nonzero(bad))
-            if n_bad and bool(np.isnan(channel[bad]).all()) and is_gap(bad):
+            if not n_bad:
+                continue
+            number = known.get(index)
+            if bool(np.isnan(channel[bad]).all()) and (number is not None or is_gap(bad)):
                 # Registered and stitched images have NaN where nothing was imaged.
+                replaced[index] = float(channel[~bad].min()) if number is None else number
                 pixels = pixels if pixels.flags.writeable else pixels.copy()
-                pixels[bad, index] = channel[~bad].min()
-            elif n_bad:
+                pixels[bad, index] = replaced[index]
+            else:
                 raise Unreadable(
                     f"{n_bad} pixel(s) of channel {index} are NaN, infinite or too large for "
                     "32-bit floats; replace them, for example with numpy.nan_to_num"
                 )
-    return np.ascontiguousarray(pixels, dtype=np.float32 if dtype == np.float16 else dtype)
+    found = tuple(replaced.get(index) for index in range(pixels.shape[2])) if replaced else ()
+    return np.ascontiguousarray(pixels, np.float32 if dtype == np.float16 else dtype), found

@@ -32,10 +32,10 @@ def save(folder, **arrays):
 
 def test_an_image_cannot_be_changed(pixels):
     truth = np.ones((20, 30), np.uint8)
-    image = Image(pixels, ("a", "b", "c"), truth=truth, masks={"a": truth})
+    image = Image(pixels, ("a", "b", "c"), truth=truth)
     with pytest.raises(dataclasses.FrozenInstanceError):
         image.cell = (1,)
-    for array in (image.pixels, image.truth, image.masks["a"], image.channel("b")):
+    for array in (image.pixels, image.truth, image.channel("b")):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0
     pixels[0, 0, 0] = 1  # the caller's own array stays the caller's
@@ -57,10 +57,10 @@ def test_bool_pixels_become_uint8():
 
 
 def test_an_image_survives_pickling(pixels):
-    image = Image(pixels, ("a", "b", "c"), masks={"a": np.ones((20, 30), bool)}, name="x.tif")
+    image = Image(pixels, ("a", "b", "c"), name="x.tif")
     copy = pickle.loads(pickle.dumps(image))
     np.testing.assert_array_equal(copy.pixels, pixels)
-    assert (copy.name, list(copy.masks)) == ("x.tif", ["a"])
+    assert copy.name == "x.tif"
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,6 @@ def test_an_image_survives_pickling(pixels):
         ({"markers": np.full((4, 4), np.nan)}, "whole numbers"),
         ({"truth": np.full((4, 4), 2**31)}, "2147483648"),
         ({"truth": np.full((4, 4), "1")}, "<U1"),
-        ({"masks": {"a": np.zeros((4, 5), bool)}}, r"a has shape \(4, 5\)"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(change, message):
@@ -237,8 +236,8 @@ def test_names_are_made_different(tmp_path, pixels):
 # The layouts of .npz files
 
 
-def paper_file(tmp_path, rng, *, inverted=False, **change):
-    """A file as the paper's: one mask each way round, and crops of 8 pixels."""
+def paper_file(tmp_path, rng, **change):
+    """A file as the paper's, with crops of 8 pixels."""
     data = rng.random((40, 50, 6))
     data[..., 3] = 0
     # Label 2 is too near the first row for a crop, label 5 is a 2 by 2 block, and the crop of
@@ -248,35 +247,25 @@ def paper_file(tmp_path, rng, *, inverted=False, **change):
     data[20, 45, 3] = 9
     data[20, 46, 3] = 0
     data[30, 46, 3] = 11
-    cells = np.zeros((40, 50), bool)
-    cells[:, 10:] = True
-    data[..., 4] = ~cells if inverted else cells
-    data[..., 5] = cells * 255
+    data[..., 4:] = 255
     crops = np.zeros((2, 8, 8), np.uint8)
     crops[0, 2:6, 2:6] = 1
     arrays = {"data": data, "test_id": np.array([1, 0]), "test_label": crops} | change
-    return save(tmp_path, **arrays), data, cells
+    return save(tmp_path, **arrays), data
 
 
-@pytest.mark.parametrize("inverted", [False, True])
-def test_the_papers_layout(tmp_path, rng, inverted):
-    path, data, cells = paper_file(tmp_path, rng, inverted=inverted)
+def test_the_papers_layout(tmp_path, rng):
+    path, data = paper_file(tmp_path, rng)
     image = read_image(path)
     assert image.channels == ("fluorescence", "bright field", "nucleus")
     assert (image.cell, image.nucleus) == ((0,), 2)
     np.testing.assert_array_equal(image.pixels, data[..., :3])
     np.testing.assert_array_equal(image.markers, data[..., 3])
-    # Whichever way round the file has it, a mask is True on cells.
-    np.testing.assert_array_equal(image.masks["fluorescence"], cells)
-    np.testing.assert_array_equal(image.masks["bright field"], cells)
-    assert image.mask is image.masks["fluorescence"]
-    assert image.with_roles(cell="bright field").mask is not None
-    assert image.with_roles(cell="nucleus").mask is None
     assert image.truth is None
 
 
 def test_the_papers_validation(tmp_path, rng):
-    path, _, _ = paper_file(tmp_path, rng)
+    path, _ = paper_file(tmp_path, rng)
     validation = read_image(path).validation
     # The crops of the original, by hand: label 2 begins at row -2 and label 11 at column 42, from
     # where 8 pixels reach the last column. Left are label 5, its centre (10.5, 30.5) rounded to
@@ -299,7 +288,7 @@ def test_the_papers_validation(tmp_path, rng):
     ],
 )
 def test_validation_that_does_not_fit(tmp_path, rng, change):
-    path, _, _ = paper_file(tmp_path, rng, **change)
+    path, _ = paper_file(tmp_path, rng, **change)
     with pytest.raises(ValueError, match=r"^file\.npz: test_id "):
         read_image(path)
 

@@ -13,7 +13,7 @@ import tifffile
 import zarr
 
 from cellcutter_core.choices.sources import open_source, read_region, read_source
-from cellcutter_core.choices.uploads import store_upload
+from cellcutter_core.choices.uploads import as_channels, store_upload
 from cellcutter_core.images.read_image import read_image
 from cellcutter_core.images.reading.contents import TooLarge
 from cellcutter_core.images.reading.readers import read_contents
@@ -180,3 +180,21 @@ def test_a_large_source_is_opened_smaller_and_read_by_regions(tmp_path: Path) ->
     assert (part.roles, part.full_shape) == (seen.roles, None)
     with pytest.raises(TooLarge, match="a region of at most"):
         read_region(source, (0, 0, 2048, 2048), seen)
+
+
+@pytest.mark.parametrize("n_files", [1, 2])
+def test_a_region_with_a_corner_of_a_gap_of_nan_is_read(
+    tmp_path: Path, n_files: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CELLCUTTER_IMAGE_LIMIT", f"{5 * n_files}MB")
+    pixels = large_sample()[0].astype(np.float32)
+    pixels[:500, :500] = np.nan
+    kept = []
+    for name in ("actin.tif", "dapi.tif")[:n_files]:
+        tifffile.imwrite(tmp_path / name, pixels, tile=(64, 64))
+        kept.append(store_upload(name, (tmp_path / name).read_bytes()))
+    source = kept[0] if n_files == 1 else as_channels(kept)
+    seen = open_source(source)
+    part = read_region(source, (490, 490, 600, 600), seen)
+    assert (part.pixels[:10, :10] == seen.pixels.min()).all()
+    np.testing.assert_array_equal(part.pixels[10:, :, 0], pixels[500:600, 490:600])

@@ -21,7 +21,6 @@ def image_with_everything() -> Image:
         cell=(0,),
         nucleus=1,
         markers=np.arange(2000).reshape(40, 50),
-        masks={"actin": rng.random((40, 50)) > 0.5},
         truth=np.arange(2000).reshape(40, 50)[::-1].copy(),
         ignore=rng.random((40, 50)) > 0.9,
         validation=Validation(corners, crops, np.array([1, 2, 3], np.int32)),
@@ -37,7 +36,6 @@ def test_every_plane_is_cut_alike() -> None:
     np.testing.assert_array_equal(part.truth, image.truth[8:28, 10:40])
     np.testing.assert_array_equal(part.markers, image.markers[8:28, 10:40])
     np.testing.assert_array_equal(part.ignore, image.ignore[8:28, 10:40])
-    np.testing.assert_array_equal(part.mask, image.mask[8:28, 10:40])
     assert (part.nucleus, part.pixel_size, part.channels) == (1, 0.5, ("actin", "DNA"))
 
 

@@ -1,5 +1,6 @@
 """Markers as the paper finds them, as the user gives them, and the two entries."""
 
+import dataclasses
 from pathlib import Path
 
 import imagecodecs
@@ -207,6 +208,15 @@ def test_lists_of_points_as_programs_write_them(tmp_path: Path, text: str) -> No
     file.write_text(text, encoding="utf-8", newline="")
     expected = markers_from_points(POINTS, SHAPE)
     np.testing.assert_array_equal(read_markers(file, blank(SHAPE)), expected)
+
+
+def test_of_a_table_of_imagej_it_is_said_that_its_numbers_are_pixels(tmp_path: Path) -> None:
+    file, said = tmp_path / "points.csv", list[str]()
+    for columns, size in (("Area,Mean,X,Y", 0.5), ("Area,Mean,X,Y", None), ("a,b,X,Y", 0.5)):
+        file.write_text(f"{columns}\n0,9,30,3\n")
+        read_markers(file, dataclasses.replace(blank(SHAPE), pixel_size=size), report=said.append)
+    assert len(said) == 1
+    assert "points.csv: X and Y are taken as pixels; if they are in µm, remove" in said[0]
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-16-le", "utf-16-be", "utf-8-sig"])

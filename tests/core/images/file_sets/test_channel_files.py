@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,6 +75,19 @@ def test_what_is_said_decides(tmp_path: Path) -> None:
         read_channel_files([dapi, actin], cell="x")
     with pytest.raises(ValueError, match="give one"):
         read_channel_files([dapi], nucleus=0, nucleus_file=actin)
+
+
+@pytest.mark.parametrize(
+    "part", [{}, {"region": (0, 0, 10, 10)}, {"reduced_to": 10}, {"reduced_to": 25}]
+)
+def test_files_of_different_sizes_are_refused_whatever_part_is_read(
+    tmp_path: Path, part: dict[str, Any]
+) -> None:
+    tifffile.imwrite(tmp_path / "actin.tif", pixels(0, shape=(20, 30)))
+    tifffile.imwrite(tmp_path / "dapi.tif", pixels(1, shape=(40, 60)))
+    message = r"^actin\.tif has 20 × 30 pixels and dapi\.tif 40 × 60; the channels of one image"
+    with pytest.raises(ValueError, match=message):
+        read_channel_files([tmp_path / "actin.tif", tmp_path / "dapi.tif"], **part)
 
 
 def test_numbers_stay_whatever_their_types(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_outlines_are_exactly_the_cells_as_truth_and_as_markers(tmp_path: Path, 
     expected = np.searchsorted(np.unique(inside)[1:], inside, side="left") + (inside > 0)
     np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(read_markers(path, blank(part.shape, origin=(30, 40))), expected)
-    with pytest.raises(ValueError, match=rf"^{name}: holds outlines, which do not say how large"):
+    with pytest.raises(ValueError, match=rf"^{name}: holds outlines, .*; give a label image"):
         read_labels(path)
     with pytest.raises(ValueError, match=rf"^{name}: holds points, outlines or other JSON"):
         read_image(path)
@@ -97,6 +97,16 @@ def test_a_label_image_as_truth_of_a_region_is_cut_out(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", TRUTH[:110].astype(np.float32))
     with pytest.raises(ValueError, match=r"truth has shape \(110, 160\)"):
         part.with_truth(read_truth(tmp_path / "a.tif", part))
+
+
+def test_of_a_stack_of_labels_the_plane_of_the_image_is_read(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.stack([TRUTH[::-1], TRUTH]), metadata={"axes": "ZYX"})
+    image = blank(TRUTH.shape, z=1)
+    np.testing.assert_array_equal(read_truth(tmp_path / "a.tif", image), TRUTH)
+    np.testing.assert_array_equal(read_markers(tmp_path / "a.tif", image), IN_ORDER)
+    for z in ("max", None):
+        with pytest.raises(ValueError, match=r"^a\.tif: is a stack .*; save the labels of that"):
+            read_truth(tmp_path / "a.tif", blank(TRUTH.shape, z=z))
 
 
 def test_points_in_other_planes_or_beside_the_region_are_left_out(tmp_path: Path) -> None:
