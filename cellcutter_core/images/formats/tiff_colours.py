@@ -60,9 +60,10 @@ def _without_alpha(pixels: Array) -> Array:
     """Drop the last channel of a picture if it is transparency.
 
     By default tifffile writes any four channels as colour with transparency. In 8 bits the last
-    one mostly is transparency. With more bits it is taken for that only if it is constant.
+    one mostly is transparency. With more bits it is taken for that only if it is opaque everywhere:
+    an empty part of a channel would be transparent.
     """
-    alpha = pixels[..., -1:]
-    if pixels.dtype == np.uint8 or np.all(alpha == alpha[0, 0]):
+    opaque = np.iinfo(pixels.dtype).max if pixels.dtype.kind in "iu" else 1
+    if pixels.dtype == np.uint8 or np.all(pixels[..., -1] == opaque):
         return pixels[..., :-1]
     return pixels

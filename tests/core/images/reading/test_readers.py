@@ -328,6 +328,11 @@ def test_four_channels_written_as_colour(tmp_path):
     with tifffile.TiffFile(path) as tif:
         assert tif.pages.first.photometric == tifffile.PHOTOMETRIC.RGB
     np.testing.assert_array_equal(read_image(path).pixels, pixels)
+    # Also in a region where the last of them shows nothing.
+    pixels[:10, :10, 3] = 0
+    path = save_tiff(tmp_path, pixels)
+    part = read_image(path, region=(0, 0, 10, 10))
+    np.testing.assert_array_equal(part.pixels, pixels[:10, :10])
 
 
 def test_tiff_of_many_pages(tmp_path):
