@@ -22,6 +22,9 @@ from cellcutter_core.images.reading.units import in_micrometres
 OLD_AXES = "TCZYX"
 LETTER_OF_TYPE = {"time": "T", "channel": "C"}
 
+MOST_LEVELS = 32
+"""Most levels of resolution that are looked at. Each halves the image."""
+
 
 def read_ome_zarr(store: Store, part: Part, max_bytes: int) -> Contents:
     """Read one plane, with all its channels, of an OME-Zarr image.
@@ -44,7 +47,8 @@ def read_ome_zarr(store: Store, part: Part, max_bytes: int) -> Contents:
         full = array.shape
         axes = _axes(scale.get("axes"), len(array.shape))
         if part.reduced_to is not None:
-            smaller = [open_array(store, str(level["path"])) for level in scale["datasets"][1:]]
+            levels = scale["datasets"][1:MOST_LEVELS]
+            smaller = [open_array(store, str(level["path"])) for level in levels]
             array = part.version([array, *smaller], axes)
         units = _units(scale.get("axes"))
         steps = [*first.get("coordinateTransformations", ())]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 import ipaddress
+import math
 import socket
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +21,10 @@ LARGEST_METADATA = 16 * 1024**2
 
 SECONDS = 30.0
 """How long to wait for an answer of a server."""
+
+ALL_SECONDS, PIECE = 600.0, 2**20
+"""How long an address that a visitor gives may be read in total, and the most bytes that are read
+between two looks at the clock."""
 
 
 class Store(Protocol):
@@ -105,8 +111,9 @@ class WebStore:
     address : str
         http or https.
     public_only : bool
-        Connect only to addresses of the public internet, and without a proxy. For a server whose
-        visitors give addresses, so that they cannot reach computers that only the server can reach.
+        Connect only to addresses of the public internet, without a proxy, and for `ALL_SECONDS`.
+        For a server whose visitors give addresses, so that they cannot reach computers that only
+        the server can reach, and not hold it for hours.
     """
 
     parallel = 8
@@ -132,6 +139,7 @@ class WebStore:
         for handler in handlers:
             opener.add_handler(handler)
         self._opener = opener
+        self._end = time.monotonic() + ALL_SECONDS if public_only else math.inf
 
     def get(self, path: str, limit: int) -> bytes | None:
         found = self._fetch(path, {}, limit + 1)
@@ -143,15 +151,29 @@ class WebStore:
         span = f"-{length}" if start is None else f"{start}-{start + length - 1}"
         return self._fetch(path, {"Range": f"bytes={span}"}, length)
 
+    def _check_time(self) -> None:
+        if time.monotonic() > self._end:
+            raise Unreadable(
+                f"could not be fetched within {ALL_SECONDS / 60:g} minutes; choose a smaller "
+                "region, or download it"
+            )
+
     def _fetch(self, path: str, headers: dict[str, str], most: int) -> bytes | None:
         url = self._address + parse.quote(path) + self._query
         asked = request.Request(url, headers=headers | {"User-Agent": "cellcutter"})
+        self._check_time()
         try:
             with self._opener.open(asked, timeout=SECONDS) as answer:
                 if headers and answer.status != 206:
                     raise Unreadable("is on a server that sends only whole files; download it")
-                data: bytes = answer.read(most)
-                return data
+                data = bytearray()
+                while len(data) < most:
+                    self._check_time()
+                    piece = answer.read1(min(PIECE, most - len(data)))
+                    if not piece:
+                        break
+                    data += piece
+                return bytes(data)
         except error.HTTPError as problem:
             # Object stores that do not allow listing answer 403 for files that do not exist.
             if problem.code in (403, 404):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.server
 import json
 import shutil
 import threading
+import time
 import tracemalloc
 import zipfile
 from collections.abc import Iterator
@@ -28,6 +30,7 @@ from zarr.codecs import (
 )
 
 from cellcutter_core.export.formats.ome_zarr import ome_zarr
+from cellcutter_core.images.formats import ome_zarr as ome_zarr_in
 from cellcutter_core.images.formats import zarr_stores
 from cellcutter_core.images.formats.zarr_arrays import open_array
 from cellcutter_core.images.formats.zarr_codecs import crc32c
@@ -253,6 +256,24 @@ def test_axes_units_and_names(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read.pixels[..., 0], PIXELS[1, 0, 1])
 
 
+def test_of_many_levels_only_the_first_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path / "a.zarr")
+    about = json.loads((tmp_path / "a.zarr" / ".zattrs").read_text())
+    about["multiscales"][0]["datasets"] *= 50
+    (tmp_path / "a.zarr" / ".zattrs").write_text(json.dumps(about))
+    opened = []
+
+    def open_counted(store: Any, path: str) -> Any:
+        opened.append(path)
+        return open_array(store, path)
+
+    monkeypatch.setattr(ome_zarr_in, "open_array", open_counted)
+    assert read_image(tmp_path / "a.zarr", z=0, t=0, reduced_to=40).shape == (25, 35)
+    assert len(opened) == ome_zarr_in.MOST_LEVELS
+
+
 def test_a_region_of_a_large_image_takes_little_memory(tmp_path: Path) -> None:
     pixels = np.zeros((1, 2048, 2048), np.uint16) + np.arange(2048, dtype=np.uint16)
     folder = written(tmp_path / "a.zarr", pixels, axes="cyx", chunks=(1, 256, 256))
@@ -423,6 +444,14 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
             self.send_header("Location", self.path.removeprefix("/elsewhere"))
             self.end_headers()
             return
+        if self.path.startswith("/slow/"):
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                for _ in range(100):
+                    self.wfile.write(b" ")
+                    time.sleep(0.02)
+            return
         if self.path.startswith("/broken/"):
             self.send_error(500)
             return
@@ -467,6 +496,15 @@ def test_from_a_server(tmp_path: Path, server: str, options: dict[str, Any]) -> 
         read_image(f"{server}/none.zarr")
     with pytest.raises(ValueError, match=r"^a\.zarr: cannot be fetched: zarr\.json gave HTTP 500"):
         read_image(f"{server}/broken/a.zarr")
+
+
+def test_a_server_that_sends_a_byte_now_and_then_does_not_hold_a_visitor(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zarr_stores, "_check_address", lambda text: None)
+    monkeypatch.setattr(zarr_stores, "ALL_SECONDS", 0.2)
+    with pytest.raises(ValueError, match=r"^a\.zarr: could not be fetched within .* minutes; "):
+        read_image(f"{server}/slow/a.zarr", public_only=True)
 
 
 def test_a_server_that_is_not_there() -> None:
