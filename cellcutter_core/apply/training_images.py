@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,16 +16,22 @@ from cellcutter_core.runs.other_images import Other
 from cellcutter_core.runs.store import Run
 
 
-def write_others(run: Run, *, formats: Sequence[str] = USUAL_FORMATS) -> list[Outcome]:
+def write_others(run: Run, *, stop: Callable[[], bool] = lambda: False) -> list[Outcome]:
     """Write the cells of the other images that a run was trained on into its folder `others`.
 
     The cells are those of the network after the last epoch. Earlier files are replaced. The outcome
     of each image is recorded in the run, see `found_in_others`.
 
+    Parameters
+    ----------
+    run : Run
+    stop : callable
+        Called before every image. True stops the work.
+
     Returns
     -------
     list of Outcome
-        One for each image, in their order.
+        One for each image, in their order; without those that are left after a stop.
 
     Raises
     ------
@@ -37,7 +43,11 @@ def write_others(run: Run, *, formats: Sequence[str] = USUAL_FORMATS) -> list[Ou
     done = []
     names = names_for([Path(other.image.name) for other in others])
     for name, other in zip(names, others, strict=True):
-        targets = {format: folder / target for format, target in outputs(name, formats).items()}
+        if stop():
+            break
+        targets = {
+            format: folder / target for format, target in outputs(name, USUAL_FORMATS).items()
+        }
 
         def find(other: Other = other, targets: Mapping[str, Path] = targets) -> Applied:
             applied = trained.draw(other.image, other.inputs)
@@ -46,7 +56,7 @@ def write_others(run: Run, *, formats: Sequence[str] = USUAL_FORMATS) -> list[Ou
 
         done.append(outcome_of(name, other.image.name, find))
         run.record("other", outcome=asdict(done[-1]))
-    write_summary(folder, done)
+        write_summary(folder, done)
     return done
 
 

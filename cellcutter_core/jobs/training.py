@@ -8,6 +8,7 @@ what a crash leaves.
 from __future__ import annotations
 
 import platform
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -27,6 +28,10 @@ from cellcutter_core.training.events import Step, event_record
 from cellcutter_core.training.inputs import Inputs, Truth, baselines
 from cellcutter_core.training.loop import Training, starting_network, train_and_predict
 from cellcutter_core.training.marker_check import is_checked, markers_with_cells
+
+OTHERS_SECONDS = 20.0
+"""Seconds for the cells of the other images after which a stop counts. A process that does not stop
+is killed after `job_task.GRACE`."""
 
 
 def work(
@@ -152,12 +157,17 @@ def _work(run: Run, last: int, on_event: Callable[[Any], None], stop: Callable[[
             on_event(epoch)
     if training.unfinished:
         save()
+    n_left = 0
     if others and training.epochs_done:
         from cellcutter_core.apply.training_images import write_others
 
         run.check_lock()
-        write_others(run)
-    if training.epochs_done >= last:
+        begun_at = time.monotonic()
+        found = write_others(
+            run, stop=lambda: asked() and time.monotonic() - begun_at > OTHERS_SECONDS
+        )
+        n_left = len(others) - len(found)
+    if training.epochs_done >= last and not n_left:
         run.record("finished")
     else:
         run.record("stopped", message=clock.message)

@@ -256,6 +256,12 @@ def test_results_show_what_was_found_in_the_others(run):
         assert archive.namelist() == ["b-labels.tif", "b-overlay.png"]
 
 
+def test_where_a_stop_left_some_without_cells_it_says_how_many(run):
+    found(run, GOOD)
+    app = open_page("results", run)
+    assert "before the cells of 1 of the 2 images were found" in app.warning[0].value
+
+
 def test_before_they_are_found_it_says_when_they_will_be(run):
     app = open_page("results", run)
     assert "at the end of a training" in app.info[0].value

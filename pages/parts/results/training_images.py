@@ -31,6 +31,12 @@ def others_found(run: Run) -> None:
         return
     epoch = run.epochs[-1]
     st.caption(f"This run was also trained on {them}. {their} cells are those after epoch {epoch}.")
+    if n_left := n - len(found):
+        st.warning(
+            f"The training was stopped before the cells of {n_left} of the {n} images were found. "
+            "*Continue* on the page Train finds them.",
+            icon=":material/warning:",
+        )
     say_what_is_wrong(found)
     say_remarks(found)
     left, right = st.columns([2, 3], gap="large")

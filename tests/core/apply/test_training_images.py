@@ -26,6 +26,7 @@ from cellcutter_core.config import FROM_NOTHING
 from cellcutter_core.export.formats.recipe import recipe
 from cellcutter_core.export.result import Result
 from cellcutter_core.images.image import Image
+from cellcutter_core.jobs import training
 from cellcutter_core.jobs.training import work
 from cellcutter_core.pipeline import segment_together
 from cellcutter_core.runs.other_images import find_others
@@ -170,6 +171,28 @@ def test_a_training_writes_them_itself_and_forgets_them_with_the_next_epoch(
     assert [one.name for one in found_in_others(copy)] == ["1", "2"]
 
 
+def test_a_stop_before_the_cells_of_all_other_images_are_found_leaves_a_run_to_continue(
+    whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "OTHERS_SECONDS", 0.0)
+    copy = Run(shutil.copytree(whole.path, tmp_path / "run"))
+    (copy.path / "others" / "summary.csv").unlink()
+
+    def one_is_found() -> bool:
+        return [one.name for one in found_in_others(copy)] == ["1"]
+
+    # The cells that were found before an epoch do not count any more.
+    last = copy.progress.epoch_events[-1]
+    copy.record("epoch", **{k: v for k, v in last.items() if k not in ("kind", "time")})
+    work(copy, stop=one_is_found)
+    assert (copy.progress.status, one_is_found()) == ("stopped", True)
+    with (copy.path / "others" / "summary.csv").open(newline="") as file:
+        assert [row["name"] for row in csv.DictReader(file)] == ["1"]
+    work(copy)
+    assert copy.progress.status == "finished"
+    assert [one.name for one in found_in_others(copy)] == ["1", "2"]
+
+
 def test_one_that_cannot_be_drawn_at_the_end_is_told_and_in_the_exit_code(
     whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
@@ -258,6 +281,25 @@ def test_other_images_have_their_channels_in_files_as_the_first_has(tmp_path: Pa
     assert [one.name for one in found_in_others(run)] == ["B1", "B2"]
     (tmp_path / "B2_dna.tif").unlink()
     assert main([*command[: -len(SMALL) - 1], str(tmp_path / "again"), *SMALL]) == 2
+
+
+def test_that_cells_are_dark_holds_in_other_images_for_all_files_but_that_of_the_nuclei(
+    tmp_path: Path,
+) -> None:
+    for name, seed in (("A", 1), ("B", 2)):
+        cyto, _ = in_files(tmp_path, name, seed)
+        tifffile.imwrite(cyto, np.iinfo(np.uint16).max - tifffile.imread(cyto).astype(np.uint16))
+    first = ["segment", str(tmp_path / "A_cyto.tif"), "--nucleus-file", str(tmp_path / "A_dna.tif")]
+    command = [*first, "--inverted", "--with", str(tmp_path), "--out", str(tmp_path / "run")]
+    assert main([*command, *SMALL]) == 0
+    run = Run(tmp_path / "run")
+    nuclei = sample((128, 128), seed=2).channel("nucleus")
+    np.testing.assert_array_equal(run.others[0].image.channel("dna"), nuclei)
+    applied = Trained(run).read((tmp_path / "B_cyto.tif", tmp_path / "B_dna.tif"))
+    np.testing.assert_array_equal(applied.pixels, run.others[0].image.pixels)
+    # A file with all channels is judged by itself.
+    tifffile.imwrite(tmp_path / "C.tif", sample((128, 128), seed=2).channel("fluorescence"))
+    assert not Trained(run).read(tmp_path / "C.tif").inverted
 
 
 def test_uploaded_files_of_channels_are_put_together(
