@@ -23,7 +23,6 @@ PAPER_FILES = {
     "a1": ("a1data.npz", "77292283e126cbaafd8512abddca6ab87c77bf96"),
     "a2": ("a2data.npz", "39a94804b1b886343b08fb4eb1f254944e9de9e9"),
     "a3": ("a3data.npz", "0f6d15f1d9d833acca64d8d8f9ab84c55bece926"),
-    "syn_marker": ("syn_marker.npz", "e154f221d33c7063c1dd18cf145be60fd60816b1"),
 }
 """File name and git blob id of each."""
 
@@ -36,8 +35,7 @@ def fetch_paper(name: str, *, base_url: str = BASE_URL, blob_id: str | None = No
 
     Parameters
     ----------
-    name : {'a1', 'a2', 'a3', 'syn_marker'}
-        An image, or the synthetic markers.
+    name : {'a1', 'a2', 'a3'}
     base_url : str
         The address of the folder with the files. Give another one to use a mirror.
     blob_id : str, optional
