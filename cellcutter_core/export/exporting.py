@@ -39,8 +39,8 @@ def content(
     epoch : int, optional
         Default: the last epoch.
     cells : array of int, optional
-        Ids of the cells to export; default all. Borders, film, figures, recipe and network always
-        hold all cells.
+        Ids of the cells to export; default all. Borders, film, recipe and network always hold all
+        cells.
     pixel_size : float or (float, float), optional
         µm per pixel, or height and width if it is not square; default that of the run.
 

@@ -102,7 +102,7 @@ def _readme(result: Result, table: list[str], missing: list[str], *, with_recipe
 
 
 def _cut_out(result: Result) -> str:
-    if result.origin == (0, 0):
+    if result.origin == (0, 0) and result.whole_shape in (None, result.labels.shape):
         return ""
     row, col = result.origin
     return (
