@@ -114,6 +114,10 @@ class MaskSettings(Settings):
     )
 
 
+LARGEST_DIAMETER = 512
+"""The largest typical diameter of a nucleus or cell, in pixels."""
+
+
 class MarkerSettings(Settings):
     """Where each cell is: one marker a cell, from the nucleus channel."""
 
@@ -125,7 +129,7 @@ class MarkerSettings(Settings):
     diameter: float | None = Field(
         None,
         ge=6,
-        le=512,
+        le=LARGEST_DIAMETER,
         json_schema_extra={"everyday": [6.0, 120.0, 1.0]},
         description="Automatic only: typical diameter of a nucleus in pixels (of a cell without a "
         "nucleus channel); larger joins more, smaller splits more. "

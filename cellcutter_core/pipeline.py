@@ -118,10 +118,11 @@ def find_markers(
     Raises
     ------
     ValueError
-        If no marker is found, the file holds none for this image, or the image has more pixels
-        than this server works on at once.
+        If no marker is found, the file holds none for this image, or the whole image has more
+        pixels than this server works on at once.
     """
-    check_pixels(image.shape)
+    if normalisation is None:
+        check_pixels(image.shape)
     if markers is not None:
         regions = read_markers(markers, image, report=report)
         return Nuclei(regions, marker_points(regions))
@@ -160,8 +161,14 @@ def find_mask(
     -------
     (H, W) bool
         May be True everywhere or nowhere, see `check_mask`.
+
+    Raises
+    ------
+    ValueError
+        If the whole image has more pixels than this server works on at once.
     """
-    check_pixels(image.shape)
+    if normalisation is None:
+        check_pixels(image.shape)
     cell = image.pixels[..., list(image.cell)]
     if not is_covered(image, config):
         scale = normalisation and normalisation.of(image.cell)

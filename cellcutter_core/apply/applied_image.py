@@ -13,7 +13,7 @@ from cellcutter_core.config import Config
 from cellcutter_core.export import Segmented
 from cellcutter_core.images.image import Image
 from cellcutter_core.label_image import along_border
-from cellcutter_core.training.image_inputs import seen_names, unseen_channels
+from cellcutter_core.training.image_inputs import seen_names, seen_nucleus, unseen_channels
 from cellcutter_core.training.inputs import Inputs
 from cellcutter_core.training.predicted_labels import Prediction
 
@@ -37,7 +37,7 @@ class Applied(Segmented):
     ) -> None:
         self.image, self.config, self.inputs, self.drawing = image, config, inputs, drawing
         self.channels = seen_names(image, config)
-        self.with_nucleus = config.crops.with_nucleus
+        self.nucleus = seen_nucleus(image, config)
         self.pixel_size, self.image_name = image.pixel_size, image.name
         self.origin = self.region = image.origin
         self.whole_shape = image.whole_shape

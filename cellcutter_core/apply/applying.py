@@ -7,7 +7,7 @@ network sees cells at the size that they had in its training.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cellcutter_core.apply.applied_image import Applied
@@ -135,21 +135,19 @@ class Trained:
         own = {**self.run.description.reading, "scene": None}
         return {**own, **{name: value for name, value in how.items() if value is not None}}
 
-    def in_roles(self, image: Image, *, keep: Iterable[str] = ()) -> Image:
+    def in_roles(self, image: Image) -> Image:
         """Give the channels of an image the roles that the same names had in the run.
 
         Parameters
         ----------
         image : Image
-        keep : iterable of {"cell", "nucleus"}
-            Roles to leave unchanged.
 
         Returns
         -------
         Image
             A role whose channels are not all in the image stays unchanged, as it was guessed.
         """
-        return in_same_roles(image, self.run.description.roles, self.own_files, keep=keep)
+        return in_same_roles(image, self.run.description.roles, self.own_files)
 
     def apply(self, image: Image) -> Applied:
         """Find the cells of an image whose channels have their roles.

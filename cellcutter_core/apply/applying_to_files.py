@@ -242,10 +242,9 @@ def _apply(
 
 def _write_previews(found: Applied | InBlocks, folder: Path, name: str) -> None:
     step = -(-max(found.labels.shape) // PREVIEW)
-    colors = found.colors if isinstance(found, Applied) else None
     pictures: dict[Literal["image", "cells"], Rgb] = {
         "image": found.picture,
-        "cells": overlay(found.picture, found.labels, colors=colors),
+        "cells": overlay(found.picture, found.labels, colors=found.colors),
     }
     for kind, picture in pictures.items():
         write_whole(preview_file(folder, name, kind), png_file(picture[::step, ::step]))

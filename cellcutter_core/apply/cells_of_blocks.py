@@ -31,9 +31,10 @@ from cellcutter_core.images.reading.parts import Region
 from cellcutter_core.large.large_image import LargeImage
 from cellcutter_core.large.mask_and_markers import Found
 from cellcutter_core.large.predicting import PredictedCells
-from cellcutter_core.training.image_inputs import seen_channels
+from cellcutter_core.training.image_inputs import seen_channels, seen_nucleus
 from cellcutter_core.training.inputs import Inputs
 from cellcutter_core.training.predicted_labels import Prediction
+from cellcutter_core.view.coloring import marker_colors
 from cellcutter_core.view.render import Rgb, borders_picture, composite, overlay
 from cellcutter_core.view.scale_bar import with_scale_bar
 
@@ -67,9 +68,13 @@ class CellsOfBlocks:
 
     @property
     def nucleus(self) -> int | None:
-        """Index of the channel that shows nuclei, if the network saw one: the last it saw."""
-        n_seen = len(seen_channels(self.large.sample, self.config))
-        return n_seen - 1 if n_seen > 1 and self.config.crops.with_nucleus else None
+        """Index of the channel that shows nuclei, if the network saw one."""
+        return seen_nucleus(self.large.sample, self.config)
+
+    @cached_property
+    def colors(self) -> NDArray[np.int64]:
+        """(N,) colour of each cell, see `marker_colors`."""
+        return marker_colors(self.found.points)
 
     def write(
         self,
@@ -104,7 +109,7 @@ class CellsOfBlocks:
             self._write_zarr(files["ome-zarr"], table, scratch, done)
         bar = shown_every(sample.pixel_size, reduced.every)
         if "overlay" in files:
-            shown = overlay(self.picture, reduced.labels)
+            shown = overlay(self.picture, reduced.labels, colors=self.colors)
             files["overlay"].write_bytes(png_file(with_scale_bar(shown, bar)))
         if "borders" in files:
             shown = borders_picture(reduced.borders)
@@ -132,6 +137,7 @@ class CellsOfBlocks:
                     own = numbers[self.labels[pixels_of(box)]]
                     image = self.large.read(box)
                     part = _part(image, self.config, own, self.large.sample.origin)
+                    part.colors = self.colors
                     for writer in writers:
                         writer.add(part)
                     if "ome-zarr" in files:
@@ -166,7 +172,8 @@ class CellsOfBlocks:
             nucleus=self.nucleus,
             pixel_size=sample.pixel_size,
             origin=sample.origin,
-            table=table,
+            table=table or None,
+            colors=self.colors,
             new=new,
             done=done,
         )

@@ -53,6 +53,8 @@ class InBlocks:
         The image at a reduced size.
     labels : (h, w) int32
         The labels at the same pixels.
+    colors : (N,) int64
+        Colour of each cell, see `marker_colors`.
     areas : (N,) int64
         Area of each cell, in pixels of the whole image.
     n_at_border : int
@@ -67,6 +69,7 @@ class InBlocks:
     pixel_size: PixelSize | None
     picture: Rgb
     labels: NDArray[np.int32]
+    colors: NDArray[np.int64]
     areas: NDArray[np.int64]
     n_at_border: int
     mask_fraction: float
@@ -190,6 +193,7 @@ def _applied(
         large.sample.pixel_size,
         cells.picture,
         drawn.reduced.labels,
+        cells.colors,
         drawn.areas[there],
         int(np.count_nonzero(edge & there)),
         found.mask_fraction,

@@ -11,7 +11,7 @@ import numpy as np
 
 from cellcutter_core.export.files import add_entry
 from cellcutter_core.export.formats.geojson import about_frame, compact_json, geojson, geojson_file
-from cellcutter_core.export.formats.rois import rois
+from cellcutter_core.export.formats.rois import NO_CELL, rois
 from cellcutter_core.export.formats.table import table_file
 from cellcutter_core.export.segmented import Segmented
 
@@ -34,7 +34,13 @@ class InParts(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Write the end of the file."""
+        """Write the end of the file.
+
+        Raises
+        ------
+        ValueError
+            If the format needs a cell and there was none.
+        """
 
 
 class Table(InParts):
@@ -58,7 +64,8 @@ class Geojson(InParts):
         self._about: dict[str, Any] = {}
 
     def add(self, part: Segmented) -> None:
-        for feature in geojson(part.labels, part.table, origin=part.origin)["features"]:
+        found = geojson(part.labels, part.table, origin=part.origin, colors=part.colors)
+        for feature in found["features"]:
             self.file.write((b"," if self._about else b"") + compact_json(feature))
             self._about = about_frame(part)
 
@@ -82,6 +89,8 @@ class Rois(InParts):
 
     def close(self) -> None:
         self._archive.close()
+        if not self._archive.namelist():
+            raise ValueError(NO_CELL)
 
 
 IN_PARTS: Mapping[str, type[InParts]] = {"table": Table, "geojson": Geojson, "rois": Rois}

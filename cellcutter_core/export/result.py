@@ -54,7 +54,6 @@ class Result(Segmented):
         self.image_name = about.image or "image"
         self.origin = self.region = about.region[:2] if about.region else (0, 0)
         self.whole_shape = about.whole if about.region else None
-        self.with_nucleus = run.config.crops.with_nucleus
         self.epochs = run.epochs
         if not self.epochs:
             raise ValueError(
@@ -117,6 +116,14 @@ class Result(Segmented):
     def pixel_size(self) -> PixelSize | None:
         """Micrometres per pixel, if the image's file or the user gives it."""
         return checked(self.run.description.pixel_size)
+
+    @cached_property
+    def nucleus(self) -> int | None:
+        """Index of the channel that shows nuclei, if the network got one: the last."""
+        count, cell = self.inputs.image.shape[-1], self.run.description.cell
+        # Early versions did not write which channels show cells.
+        n_cell = 1 if cell is None else len(cell)
+        return count - 1 if count > n_cell and self.run.config.crops.with_nucleus else None
 
     @cached_property
     def channels(self) -> list[str]:

@@ -22,12 +22,10 @@ if TYPE_CHECKING:
 class Segmented:
     """An image with the cells that a network found. Each part is computed once, on first access.
 
-    A subclass sets the attributes, and sets or computes the first five parts.
+    A subclass sets the attributes, and sets or computes the first six parts.
 
     Attributes
     ----------
-    with_nucleus : bool
-        Whether, if the network got several channels, the last one shows nuclei.
     image_name : str
         The name of the image.
     origin : (int, int)
@@ -38,7 +36,6 @@ class Segmented:
         (row, col) of the first pixel of the region that was worked on, in the whole image.
     """
 
-    with_nucleus: bool
     image_name: str
     origin: tuple[int, int]
     whole_shape: tuple[int, int] | None
@@ -69,6 +66,11 @@ class Segmented:
         """Micrometres per pixel, if known, see `Image`."""
         raise NotImplementedError
 
+    @cached_property
+    def nucleus(self) -> int | None:
+        """Index of the channel that shows nuclei, if the network got one."""
+        raise NotImplementedError
+
     @property
     def labels(self) -> npt.NDArray[np.int32]:
         """(H, W) label image of the cells."""
@@ -86,12 +88,6 @@ class Segmented:
         unseen = {name: c for name, c in self.unseen.items() if name not in self.channels}
         planes = [pixels, *(channel[..., None] for channel in unseen.values())]
         return [*self.channels, *unseen], np.concatenate(planes, axis=-1)
-
-    @cached_property
-    def nucleus(self) -> int | None:
-        """Index of the channel that shows nuclei, if the network got one: the last."""
-        count = self.inputs.image.shape[-1]
-        return count - 1 if count > 1 and self.with_nucleus else None
 
     @cached_property
     def picture(self) -> npt.NDArray[np.uint8]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cellcutter_core.config import Config
+from cellcutter_core.config import LARGEST_DIAMETER, Config
 from cellcutter_core.images.blocks import blocks_of, lie_in, pixels_of, with_margin
 from cellcutter_core.images.image import Image
 from cellcutter_core.images.reading.parts import Region
@@ -29,10 +29,6 @@ LOOKED_AT = 1536
 
 MARGIN, DIAMETERS = 128, 6
 """Margin around a block for finding markers and mask: in pixels, or in diameters of a nucleus."""
-
-
-LARGEST_DIAMETER = 512
-"""The largest diameter that the settings allow, in pixels."""
 
 
 @dataclass(frozen=True, eq=False)

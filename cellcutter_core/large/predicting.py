@@ -178,7 +178,9 @@ def _predict_block(block: Block, large: LargeImage, config: Config, network: UNe
     assert network is not None
     seen, extra = seen_channels(large.sample, config), block.extra
     pixels = large.read(block.around).pixels[..., seen]
-    labels, borders = extra["nuclei"], np.zeros(extra["nuclei"].shape, np.uint8)
+    # Without a mask there are no cells; with `labels.fill` each marker is one all the same.
+    labels = extra["nuclei"] if config.labels.fill else np.zeros_like(extra["nuclei"])
+    borders = np.zeros(labels.shape, np.uint8)
     if len(extra["cells"]) and extra["mask"].any():
         inputs = Inputs(
             pixels,

@@ -58,6 +58,12 @@ def seen_channels(image: Image, config: Config) -> list[int]:
     return channels
 
 
+def seen_nucleus(image: Image, config: Config) -> int | None:
+    """Return the position of the nucleus channel among `seen_channels`; None if it is not there."""
+    n_seen = len(seen_channels(image, config))
+    return n_seen - 1 if n_seen > len(image.cell) else None
+
+
 def check_seen(image: Image, config: Config, *, n_channels: int) -> tuple[int, ...]:
     """Return the indices of the channels that the network sees of another image.
 

@@ -30,6 +30,7 @@ from cellcutter_core.training.datasets import (
     validation_crops,
 )
 from cellcutter_core.training.events import Step
+from cellcutter_core.training.image_inputs import seen_nucleus
 from cellcutter_core.training.inputs import Inputs, Truth, baselines
 from cellcutter_core.training.loop import starting_network, train_and_predict
 from cellcutter_core.training.marker_check import have_cells
@@ -636,6 +637,8 @@ def test_the_network_sees_the_nuclei_where_it_shall(finders: dict[str, Any]) -> 
     image = an_image(cell=(1, 0))
     found, _ = prepare(image, with_nucleus)
     np.testing.assert_array_equal(found.image, image.pixels[..., [1, 0, 2]])
+    assert seen_nucleus(image, with_nucleus) == 2
+    assert seen_nucleus(an_image(cell=(1, 0), nucleus=None), with_nucleus) is None
     # Not twice, where the nuclei are what is segmented; and not where there is none.
     found, _ = prepare(an_image(cell=(2,)), with_nucleus)
     assert found.image.shape == (80, 96, 1)

@@ -11,6 +11,8 @@ from cellcutter_core.label_image import check_labels
 
 # A larger 16-bit coordinate would be negative in ImageJ.
 _LARGEST = 60535
+NO_CELL = "there is no cell in the labels, and ImageJ opens no empty set of ROIs"
+
 # Segment types of a path, as in java.awt.geom.PathIterator.
 _MOVE, _LINE, _CLOSE = 0, 1, 4
 
@@ -42,7 +44,7 @@ def roi_set(labels: npt.ArrayLike, *, origin: tuple[int, int] = (0, 0)) -> bytes
     """
     entries = rois(labels, origin=origin)
     if not entries:
-        raise ValueError("there is no cell in the labels, and ImageJ opens no empty set of ROIs")
+        raise ValueError(NO_CELL)
     return zipped(entries.items())
 
 

@@ -155,10 +155,6 @@ def test_a_run_without_nuclei_looks_for_none(copy: Run) -> None:
     copy.describe(cell=["A"], nucleus="none")
     image = Image(sample((160, 160)).pixels, ("a", "dna", "b"), cell=(2,), nucleus=1)
     assert trained.in_roles(image).roles == {"cell": ["a"], "nucleus": "none"}
-    # What a person says stays.
-    kept = trained.in_roles(image, keep=("nucleus",))
-    assert kept.roles == {"cell": ["a"], "nucleus": "dna"}
-    assert trained.in_roles(image, keep=("cell", "nucleus")).roles == image.roles
 
 
 def test_another_number_of_channels_is_refused(trained: Trained) -> None:

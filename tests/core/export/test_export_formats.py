@@ -30,6 +30,7 @@ from cellcutter_core.config import FROM_NOTHING
 from cellcutter_core.export import FORMATS, content, export, file_name
 from cellcutter_core.export.formats.labels import label_file
 from cellcutter_core.export.formats.table import cell_table
+from cellcutter_core.export.result import Result
 from cellcutter_core.jobs.training import work
 from cellcutter_core.label_image import markers_from_points
 from cellcutter_core.markers.given_markers import read_markers
@@ -478,6 +479,20 @@ def test_a_region_is_put_where_it_was_cut_out(run: Run, whole: list[int] | None)
     script = unzipped(content(again, "recipe"))["recipe/recipe.py"].decode()
     place = f"origin=(200, 300), whole_shape={None if whole is None else tuple(whole)}"
     assert f"pixel_size=(0.4, 0.2), {place})" in script
+
+
+def test_of_two_channels_of_cells_none_is_shown_as_nuclei(run: Run) -> None:
+    crops = TINY.crops.replace(with_nucleus=True)
+    run.describe(config=TINY.replace(crops=crops), cell=["actin"], nucleus="DAPI")
+    assert Result(Run(run.path)).nucleus == 1
+    run.describe(cell=["actin", "DAPI"], nucleus="none")
+    assert Result(Run(run.path)).nucleus is None
+
+
+def test_the_archive_says_that_a_region_in_the_corner_is_one(run: Run) -> None:
+    again = of_region(run, region=[0, 0, 96, 120], whole=[500, 600])
+    readme = unzipped(content(again, "all"))["README.md"].decode()
+    assert "those of a region that begins at row 0, column 0 of the image" in readme
 
 
 def test_a_whole_image_says_nothing_of_a_region(run: Run) -> None:

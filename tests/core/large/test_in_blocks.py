@@ -26,6 +26,7 @@ from cellcutter_core.__main__ import main
 from cellcutter_core.apply import applying, cells_of_blocks, in_blocks
 from cellcutter_core.apply.application_folder import Application, work
 from cellcutter_core.apply.applying import Trained
+from cellcutter_core.apply.cells_of_blocks import CellsOfBlocks
 from cellcutter_core.apply.in_blocks import InBlocks, apply_in_blocks, forget_left_over
 from cellcutter_core.config import FROM_NOTHING, PAPER, QUICK, Config
 from cellcutter_core.evaluation.metrics import score
@@ -40,8 +41,10 @@ from cellcutter_core.images.read_image import read_image
 from cellcutter_core.images.regions import cut_out
 from cellcutter_core.images.scaling import Normalisation
 from cellcutter_core.large import large_image, mask_and_markers, predicting
+from cellcutter_core.large.block_tasks import Block
 from cellcutter_core.large.large_image import LargeImage
-from cellcutter_core.large.mask_and_markers import find, with_diameter
+from cellcutter_core.large.mask_and_markers import Found, find, with_diameter
+from cellcutter_core.large.predicting import PredictedCells, Reduced
 from cellcutter_core.markers.finding import find_cells, find_nuclei
 from cellcutter_core.mask.mask_of_settings import mask_channels
 from cellcutter_core.pipeline import prepare
@@ -53,6 +56,7 @@ from cellcutter_core.training.datasets import make_dataset
 from cellcutter_core.training.image_inputs import seen_channels
 from cellcutter_core.training.inputs import Inputs
 from cellcutter_core.training.marker_check import checked_markers
+from cellcutter_core.view.coloring import label_colors
 
 SHAPE = (420, 560)
 # Of the images in files, which have four blocks.
@@ -209,6 +213,11 @@ def test_what_is_taken_home_is_that_of_the_whole(
         )
     features = json.loads((home / "geojson").read_text())["features"]
     assert len(features) == len(found.areas)
+    # A cell has one colour everywhere: in the preview, in the overlay and in QuPath.
+    shown = label_colors(found.labels, colors=found.colors)[..., :3]
+    for feature in features:
+        here = found.labels == int(feature["properties"]["name"])
+        assert (shown[here] == feature["properties"]["color"]).all()
     grid_rows, grid_cols = np.mgrid[: SHAPE[0], : SHAPE[1]] + 0.5
     drawn = np.zeros(SHAPE, int)
     for feature in features:
@@ -232,15 +241,14 @@ def test_what_is_taken_home_is_that_of_the_whole(
 def test_an_ome_zarr_is_that_of_the_whole(
     trained: Trained, in_every_format: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    image, home, _, labels = in_every_format
+    image, home, found, labels = in_every_format
     seen = [image.channel_index(name) for name in trained.channels]
     order = [*seen, *(c for c in range(len(image.channels)) if c not in seen)]
     about = {"channels": [image.channels[c] for c in order], "pixel_size": 0.5}
     pixels = image.pixels[..., order]
     monkeypatch.setattr(zarr_pyramid, "CHUNK", 64)
-    whole = ome_zarr(
-        pixels, labels, name=image.name, table=cell_table(labels, pixels, **about), **about
-    )
+    measured, colors = cell_table(labels, pixels, **about), found.colors
+    whole = ome_zarr(pixels, labels, name=image.name, table=measured, colors=colors, **about)
     with zipfile.ZipFile(home / "ome-zarr") as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     assert {f"{FOLDER}/{name}" for name in whole} == set(files)
@@ -351,6 +359,23 @@ def test_white_glass_beside_a_section_is_nothing(tmp_path: Path) -> None:
 
 def _pixels(large: LargeImage, box: tuple[int, int, int, int]) -> NDArray[Any]:
     return large.read(box).pixels
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+def test_nan_is_a_gap_in_every_region(dtype: str, tmp_path: Path) -> None:
+    channel = large_sample().pixels[..., 0] / 7.0
+    channel[:190, :200] = np.nan
+    tifffile.imwrite(tmp_path / "a.tif", channel.astype(dtype), tile=(64, 64))
+    sample = read_image(tmp_path / "a.tif", reduced_to=300)
+    stored = LargeImage.stored(sample, [tmp_path / "a.tif"])
+    expected = np.where(np.isnan(channel), sample.pixels.min(), channel.astype(dtype))
+    # All of it, a corner of it, its edge, and none.
+    for box in ((0, 0, 150, 150), (170, 180, 400, 500), (50, 100, 300, 300), (200, 210, 420, 560)):
+        part = expected[box[0] : box[2], box[1] : box[3]]
+        np.testing.assert_array_equal(stored.pixels(box)[..., 0], part)
+    # It is filled with background.
+    filled = stored.read((100, 100, 300, 300)).pixels[:90, :100, 0]
+    assert len(np.unique(filled)) > 1000
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -507,6 +532,56 @@ def test_an_image_without_cells_says_so(trained: Trained, tmp_path: Path) -> Non
     with pytest.raises(ValueError, match="no markers found"):
         applied(trained, image, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_block_larger_than_the_limit_for_images_is_worked_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CELLCUTTER_PIXEL_LIMIT", "1000")
+    large, box = LargeImage.held(sample((128, 144))), (0, 0, 128, 144)
+    config = with_diameter(large, QUICK)
+    found = mask_and_markers._markers_of_block(Block(box, box, {}), large, config, None)
+    assert len(found["points"]) > 5
+    block = Block(box, box, {"nuclei": found["regions"]})
+    answer = mask_and_markers._mask_of_block(block, large, config, None)
+    assert np.count_nonzero(answer["mask"]) > 1.5 * np.count_nonzero(found["regions"])
+
+
+def without_pixels(image: Image, config: Config) -> CellsOfBlocks:
+    """An image with one marker, whose cell has no pixel."""
+    large = LargeImage.held(image)
+    nothing = np.zeros(image.shape, np.int32)
+    point = np.full((1, 2), 10.0)
+    found = Found(point, 20.0, 0.0, nothing, np.zeros(2, np.int32), nothing > 0)
+    seen = image.pixels[..., seen_channels(image, config)]
+    reduced = Reduced(1, seen, nothing, nothing.astype(np.uint8))
+    drawn = PredictedCells(np.zeros((1, 4), np.int64), np.zeros(1, np.int64), reduced)
+    return CellsOfBlocks(large, config, found, drawn, nothing)
+
+
+def test_an_image_whose_cells_have_no_pixel_is_written_without_cells(tmp_path: Path) -> None:
+    cells = without_pixels(sample((128, 144)), QUICK)
+    files = {name: tmp_path / name for name in IMAGE_FORMATS}
+    with pytest.raises(ValueError, match="there is no cell in the labels, and ImageJ opens"):
+        cells.write(files, tmp_path, done=lambda: None)
+    del files["rois"]
+    cells.write(files, tmp_path, done=lambda: None)
+    with zipfile.ZipFile(files["ome-zarr"]) as archive:
+        about = json.loads(archive.read(f"{FOLDER}/labels/cells/.zattrs"))
+    assert about["image-label"]["colors"] == []
+
+
+@pytest.mark.parametrize("fill", [False, True])
+def test_where_a_block_has_no_mask_a_marker_is_a_cell_only_if_the_mask_is_filled(
+    trained: Trained, fill: bool
+) -> None:
+    config = trained.config.replace(labels=trained.config.labels.replace(fill=fill))
+    large, box = LargeImage.held(sample((128, 144))), (0, 0, 128, 144)
+    nuclei = np.zeros((128, 144), np.int32)
+    nuclei[5:9, 5:9] = 1
+    extra = {"cells": np.array([0]), "nuclei": nuclei, "mask": nuclei < 0, "every": np.array(1)}
+    answer = predicting._predict_block(Block(box, box, extra), large, config, trained.network)
+    assert answer["labels"].any() == fill
 
 
 @pytest.mark.usefixtures("small_blocks")
