@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cellcutter_core.images.local_contrast import Labels, LocalContrast, weighted_median
-from cellcutter_core.label_image import along_border, at_edges, compact
+from cellcutter_core.label_image import along_border, at_edges, compact, largest_parts
 
 # The surroundings of a region, as a range of distances from its outline in diameters of a nucleus.
 RING = (0.08, 0.3)
@@ -171,25 +171,7 @@ def tidied(labels: Labels, radius: float) -> Labels:
     distance, where = ndimage.distance_transform_edt(~core, return_indices=True)
     own = padded[tuple(where)] == padded
     opened = np.where(own & (distance <= radius + 0.5), padded, 0)
-    return _without_holes(_largest_parts(opened[width:-width, width:-width]))
-
-
-def _largest_parts(labels: Labels) -> Labels:
-    from skimage.measure import label as connected
-
-    parts, n_parts = connected(labels, connectivity=1, return_num=True)
-    if not n_parts:
-        return labels
-    area = np.bincount(parts.ravel(), minlength=n_parts + 1)
-    owner = np.zeros(n_parts + 1, np.int64)
-    owner[parts.ravel()] = labels.ravel()
-    owner[0] = 0
-    order = np.lexsort((area, owner))
-    is_largest = np.append(owner[order][1:] != owner[order][:-1], True)
-    keep = np.zeros(n_parts + 1, dtype=bool)
-    keep[order[is_largest]] = True
-    keep[0] = False
-    return np.where(keep[parts], labels, 0).astype(np.int32)
+    return _without_holes(largest_parts(opened[width:-width, width:-width]))
 
 
 def _without_holes(labels: Labels) -> Labels:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -34,17 +33,3 @@ def _b_spline(coefficients: Floats, at: Floats) -> Floats:
     for k, weight in enumerate(weights):
         total += weight / 6 * coefficients[first + k]
     return total
-
-
-def largest_parts(labels: Labels) -> Labels:
-    """Reduce every label to its largest 4-connected part."""
-    labels = labels.copy()
-    for k, window in enumerate(ndimage.find_objects(labels), start=1):
-        if window is None:
-            continue
-        own = labels[window] == k
-        parts, n_parts = ndimage.label(own)
-        if n_parts > 1:
-            largest = np.bincount(parts.ravel())[1:].argmax() + 1
-            labels[window][own & (parts != largest)] = 0
-    return labels

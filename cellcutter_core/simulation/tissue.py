@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from cellcutter_core.label_image import distance_inside
+from cellcutter_core.label_image import distance_inside, largest_parts
 from cellcutter_core.simulation.shapes import (
     Bools,
     Floats,
     Labels,
-    largest_parts,
     smooth_noise,
 )
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cellcutter_core.label_image import check_labels, compact, outlines
+from cellcutter_core.label_image import check_labels, compact, largest_parts, outlines
 
 
 @pytest.mark.parametrize(
@@ -94,3 +94,12 @@ def test_outlines_agree_with_the_obvious_loop() -> None:
 def test_an_outline_has_a_width() -> None:
     with pytest.raises(ValueError, match="width is 0"):
         outlines(np.zeros((2, 2), int), width=0)
+
+
+def test_of_each_label_the_largest_part_is_kept_and_of_equal_ones_the_first() -> None:
+    labels = np.array([[1, 0, 2, 2, 0, 1], [1, 0, 0, 0, 0, 1], [0, 0, 2, 2, 2, 0]], np.int32)
+    expected = [[1, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0], [0, 0, 2, 2, 2, 0]]
+    assert largest_parts(labels).tolist() == expected
+    full = np.array([[3, 3, 5], [5, 3, 3]], np.int32)
+    assert largest_parts(full).tolist() == [[3, 3, 5], [0, 3, 3]]
+    assert not largest_parts(np.zeros((2, 3), np.int32)).any()
