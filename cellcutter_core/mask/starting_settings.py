@@ -72,12 +72,16 @@ def suited_settings(
     priors = prior_steps(cell, settings)
     if wanted is None:
         wanted = scaled > threshold_otsu(scaled)
-    bright = [scaled > 1 - prior for prior in priors]
-    agreements = [(m & wanted).sum() / max((m | wanted).sum(), 1) for m in bright]
+
+    def agreement(prior: float) -> float:
+        bright = scaled > 1 - prior
+        either = int(np.count_nonzero(bright | wanted))
+        return int(np.count_nonzero(bright & wanted)) / max(either, 1)
+
     noise = noise_of(scaled)
     return settings.replace(
         automatic=False,
-        prior=priors[int(np.argmax(agreements))],
+        prior=max(priors, key=agreement),
         max_weight=1.0,
         sigma=float(f"{min(max(2 * noise, 0.005), 0.3):.2g}"),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -225,6 +226,16 @@ def test_suited_settings_of_an_image_without_noise() -> None:
     cell[5:15, 10:30] = 200
     settings = suited_settings(cell, MaskSettings(), wanted=cell[..., 0] > 0)
     np.testing.assert_array_equal(mask_channels(cell, settings), cell[..., 0] > 0)
+
+
+def test_suited_settings_hold_one_mask_at_a_time() -> None:
+    """Each of the 61 priors has a mask of a byte a pixel."""
+    cell = np.random.default_rng(0).normal(100, 10, (256, 256, 1)).astype(np.float32)
+    tracemalloc.start()
+    suited_settings(cell, MaskSettings(), wanted=cell[..., 0] > 110)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 40 * cell.size
 
 
 def test_prior_steps_span_the_image_in_equal_steps_of_log_odds() -> None:
