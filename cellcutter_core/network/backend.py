@@ -45,13 +45,28 @@ class Backend:
 
 
 def backend() -> Backend:
-    """Return the backend and device for training. This imports the backend, which takes seconds."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with lines_kept_back():
-        import keras
+    """Return the backend and device for training. This imports the backend, which takes seconds.
 
-        name = keras.config.backend()
-        version, gpu = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}[name]()
+    Raises
+    ------
+    ValueError
+        If KERAS_BACKEND names a backend that cannot be used here or is not installed.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    readers = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
+    wanted = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    try:
+        if wanted not in readers:
+            raise ModuleNotFoundError
+        with lines_kept_back():
+            import keras
+
+            name = keras.config.backend()
+            version, gpu = readers[name]()
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"KERAS_BACKEND is {wanted}; install it, or choose tensorflow, jax or torch"
+        ) from error
     return Backend(
         name=name,
         version=version,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 
-from cellcutter_core.network.backend import lines_kept_back
+from cellcutter_core.network.backend import backend, lines_kept_back
 
 
 def test_lines_of_libraries_are_kept_back(capfd: pytest.CaptureFixture[str]) -> None:
@@ -25,3 +26,14 @@ def test_lines_are_shown_where_loading_fails(capfd: pytest.CaptureFixture[str]) 
     with pytest.raises(ImportError):
         load()
     assert capfd.readouterr().err == "no such library\n"
+
+
+@pytest.mark.parametrize("name", ["openvino", "jax"])
+def test_a_backend_that_is_not_here_is_said_in_one_line(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", name)
+    # None makes an import fail like that of a package that is not installed.
+    monkeypatch.setitem(sys.modules, "keras", None)
+    with pytest.raises(ValueError, match=f"^KERAS_BACKEND is {name}; install it, or choose"):
+        backend()
