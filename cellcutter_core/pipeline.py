@@ -31,7 +31,7 @@ from cellcutter_core.network.backend import backend, fastest_precision
 from cellcutter_core.training.crops import Dataset
 from cellcutter_core.training.datasets import make_dataset
 from cellcutter_core.training.image_inputs import check_seen, inputs_of, truth_of
-from cellcutter_core.training.inputs import Inputs, Truth
+from cellcutter_core.training.inputs import Inputs, Truth, check_mask
 from cellcutter_core.training.loop import (
     Training,
     starting_network,
@@ -118,8 +118,8 @@ def find_markers(
     Raises
     ------
     ValueError
-        If no marker is found, the file holds none for this image, or the whole image has more
-        pixels than this server works on at once.
+        If no marker is found, the file holds none for this image, the mask in which they are
+        searched is empty, or the whole image has more pixels than this server works on at once.
     """
     if normalisation is None:
         check_pixels(image.shape)
@@ -133,6 +133,8 @@ def find_markers(
     cell = image.pixels[..., list(image.cell)]
     scale = normalisation and normalisation.of(image.cell)
     mask = mask_channels(cell, config.mask, normalisation=scale)
+    if normalisation is None and config.markers.automatic and not mask.any():
+        check_mask(mask, config)
     return find_cells(cell, config.markers, mask=mask, normalisation=scale)
 
 

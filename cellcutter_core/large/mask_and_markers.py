@@ -23,6 +23,7 @@ from cellcutter_core.markers.region_outlines import brighter_than_haze
 from cellcutter_core.mask.mask_of_settings import mask_channels
 from cellcutter_core.network.unet import UNet
 from cellcutter_core.pipeline import find_markers, find_mask
+from cellcutter_core.training.inputs import about_mask
 
 LOOKED_AT = 1536
 """Side of the region in which the size of nuclei is estimated, in pixels."""
@@ -106,7 +107,7 @@ def find(
     mask = _mask_of_blocks(large, config, folder / "mask", regions, numbers, done, where)
     n_pixels = sum(int(np.count_nonzero(mask[pixels_of(box)])) for box in blocks_of(large.shape))
     if not n_pixels:
-        raise ValueError("the mask covers no pixel; raise mask.prior, or choose the automatic mask")
+        raise ValueError(about_mask(config, empty=True))
     diameter = float(2 * np.sqrt(n_pixels / (np.pi * len(points))))
     return Found(points, diameter, n_pixels / mask.size, regions, numbers, mask)
 

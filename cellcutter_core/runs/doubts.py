@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,7 +148,7 @@ def doubts(run: Run) -> list[str]:
     found = signs(run)
     if found is None:
         return []
-    said = doubts_of(found)
+    said = [*_about_crops(run), *doubts_of(found)]
     if run.description.nucleus == "none" and not run.description.markers:
         said.append(
             "There is no nucleus channel, so the markers were found in the cells themselves. "
@@ -155,6 +156,19 @@ def doubts(run: Run) -> list[str]:
             "many markers are wrong. Check them on the page Cells, and add or remove markers there."
         )
     return said
+
+
+def _about_crops(run: Run) -> list[str]:
+    """Say if the cells are larger than the crops that the network sees."""
+    device: dict[str, Any] = next((e for e in reversed(run.events()) if e["kind"] == "device"), {})
+    across = device.get("cell_diameter", 0) * device.get("scale", 1)
+    size = run.config.crops.size
+    if across <= size:
+        return []
+    return [
+        f"The cells are {across:.0f} pixels across and a crop has {size}, so cells are cut off. "
+        "Train with a larger crops.size or a smaller crops.cell_size."
+    ]
 
 
 def doubts_of(found: Signs) -> list[str]:

@@ -28,8 +28,8 @@ def make_dataset(inputs: Inputs, config: Config) -> Dataset:
     Raises
     ------
     ValueError
-        If the mask is empty or full, the image is too small for a crop, the settings are of an
-        earlier version, or as `Dataset`.
+        If the mask is empty or full, no marker lies in it, the image is too small for a crop, the
+        settings are of an earlier version, or as `Dataset`.
     """
     check_current(config)
     # A part of an image may lie entirely within cells.
@@ -51,6 +51,13 @@ def make_dataset(inputs: Inputs, config: Config) -> Dataset:
     axis_scales = np.array(shape) / inputs.mask.shape
     # Pixel centres are at +0.5.
     points = np.clip((inputs.points + 0.5) * axis_scales - 0.5, 0, np.array(shape) - 1)
+    rows, cols = np.round(points).astype(int).T
+    # A single marker may have lost its few mask pixels when the mask was scaled down.
+    if not mask.any() or (len(points) > 1 and not mask[rows, cols].any()):
+        raise ValueError(
+            "no marker lies in the mask; check that the markers are of this image, or make the "
+            "mask larger"
+        )
     if taught:
         nuclei = shown_markers(nuclei, points, shape)
     return Dataset(

@@ -143,8 +143,18 @@ def check_mask(mask: NDArray[np.bool_], config: Config) -> None:
     """Raise a ValueError if the mask is True everywhere or nowhere: nothing can be learnt then."""
     share = float(mask.mean())
     if share in (0.0, 1.0):
-        raise ValueError(
-            f"the mask covers {'no' if share == 0 else 'every'} pixel; "
-            f"{'raise' if share == 0 else 'lower'} mask.prior (now {config.mask.prior}), or choose "
-            "the automatic mask"
+        raise ValueError(about_mask(config, empty=share == 0))
+
+
+def about_mask(config: Config, *, empty: bool) -> str:
+    """Say that the mask is True nowhere, or else everywhere, and what to do about it."""
+    covers = f"the mask covers {'no' if empty else 'every'} pixel"
+    if config.mask.automatic:
+        return (
+            f"{covers}; choose another cell channel or region, or switch the automatic mask off "
+            "(mask.automatic) and set its prior"
         )
+    return (
+        f"{covers}; {'raise' if empty else 'lower'} mask.prior (now {config.mask.prior}), or "
+        "choose the automatic mask"
+    )

@@ -17,7 +17,7 @@ from cellcutter_core.images.image import Image
 from cellcutter_core.images.scaling import nearest, resized
 from cellcutter_core.markers.nuclei_of_points import given_cover
 from cellcutter_core.network.taught_weights import read_taught
-from cellcutter_core.pipeline import prepare, segment, segment_inputs
+from cellcutter_core.pipeline import find_markers, prepare, segment, segment_inputs
 from cellcutter_core.shortest_paths.cost_map import CostMap
 from cellcutter_core.shortest_paths.watershed import BASELINES, filled_labels, watershed_labels
 from cellcutter_core.training.crops import Dataset
@@ -164,14 +164,29 @@ def test_log_intensities_do_not_depend_on_unit_and_offset() -> None:
 
 
 @pytest.mark.parametrize("crops", [{}, {"cell_size": 24}])
-def test_what_can_not_be_cropped_is_said_in_one_line(crops: dict[str, Any]) -> None:
+def test_markers_that_all_lie_beside_the_mask_are_said_in_words_of_a_user(
+    crops: dict[str, Any],
+) -> None:
     given = inputs()
-    for mask, message in (
-        (np.zeros((80, 96), bool), "the mask covers no pixel; raise mask.prior"),
-        (np.ones((80, 96), bool), "the mask covers every pixel; lower mask.prior"),
+    # Between the cells, which are 15 pixels apart.
+    beside = Inputs(given.image, given.mask, given.points[:20] + 7.5)
+    with pytest.raises(ValueError, match=r"^no marker lies in the mask; check that the markers"):
+        make_dataset(beside, config(**crops))
+
+
+@pytest.mark.parametrize("crops", [{}, {"cell_size": 24}])
+def test_what_can_not_be_cropped_is_said_in_one_line(crops: dict[str, Any]) -> None:
+    given, chosen = inputs(), config(**crops)
+    by_hand = chosen.replace(mask=chosen.mask.replace(automatic=False))
+    for settings, covered, message in (
+        (by_hand, False, "the mask covers no pixel; raise mask.prior"),
+        (by_hand, True, "the mask covers every pixel; lower mask.prior"),
+        (chosen, False, "the mask covers no pixel; choose another cell channel or region, or"),
+        (chosen, True, "the mask covers every pixel; choose another cell channel or region, or"),
     ):
+        mask = np.full((80, 96), covered)
         with pytest.raises(ValueError, match=message):
-            make_dataset(Inputs(given.image, mask, given.points), config(**crops))
+            make_dataset(Inputs(given.image, mask, given.points), settings)
     with pytest.raises(ValueError, match="there is no marker"):
         make_dataset(Inputs(given.image, given.mask, np.empty((0, 2))), config(**crops))
     constant = Inputs(np.ones((80, 96, 1)), given.mask, given.points)
@@ -684,9 +699,27 @@ def test_truth_is_handed_on_and_never_trained_on(finders: dict[str, Any]) -> Non
 @pytest.mark.parametrize(("cells", "message"), [(False, "no pixel; raise"), (True, "every")])
 def test_a_mask_of_one_kind_is_refused(cells: bool, message: str, finders: dict[str, Any]) -> None:
     finders["mask"] = np.full((80, 96), cells)
+    chosen = config()
+    chosen = chosen.replace(mask=chosen.mask.replace(automatic=False))
     with pytest.raises(ValueError, match=rf"the mask covers {message}.*now 0\.985") as caught:
-        prepare(an_image(), config())
+        prepare(an_image(), chosen)
     assert "\n" not in str(caught.value)
+
+
+def test_without_nuclei_an_empty_mask_is_said_and_not_that_no_marker_was_found(
+    finders: dict[str, Any],
+) -> None:
+    finders["mask"] = np.zeros((80, 96), bool)
+    chosen = config()
+    by_hand = chosen.replace(mask=chosen.mask.replace(automatic=False))
+    with pytest.raises(ValueError, match=r"^the mask covers no pixel; raise mask\.prior"):
+        find_markers(an_image(nucleus=None), by_hand)
+
+
+def test_cells_as_large_as_a_crop_are_refused_before_training(finders: dict[str, Any]) -> None:
+    message = r"crops\.cell_size is 16, but a crop has 16 pixels, so cells would be cut off; raise"
+    with pytest.raises(ValueError, match=message):
+        prepare(an_image(), config(cell_size=16))
 
 
 def test_segmenting_gives_the_drawing_of_the_last_epoch(
@@ -699,7 +732,7 @@ def test_segmenting_gives_the_drawing_of_the_last_epoch(
         return trainings[-1]
 
     monkeypatch.setattr("cellcutter_core.pipeline.Training", training)
-    chosen = config(cell_size=24)
+    chosen = config(cell_size=24, size=32)
     chosen = chosen.replace(training=chosen.training.replace(precision="float32"))
     found = segment(an_image(), chosen)
     assert found.labels.shape == (80, 96)

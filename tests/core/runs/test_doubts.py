@@ -125,6 +125,15 @@ def test_of_a_collapsed_run_nothing_else_is_said(tmp_path: Path) -> None:
     assert "collapsed" in said
 
 
+def test_cells_larger_than_a_crop_are_said_to_be_cut_off(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", QUICK, two_cells(1.0), two_cells(1.0))
+    run.record("device", cell_diameter=50.0, scale=1.9)
+    assert doubts(run) == []
+    run.record("device", cell_diameter=50.0, scale=2.0)
+    (said,) = doubts(run)
+    assert said.startswith("The cells are 100 pixels across and a crop has 96, so cells are cut")
+
+
 def test_markers_found_in_the_cells_themselves_are_to_be_looked_at(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", QUICK, two_cells(1.0), two_cells(1.0))
     assert doubts(run) == []
