@@ -77,8 +77,6 @@ class Epoch(_Trained):
         Counted from 1.
     seconds : float
         Time of the epoch's steps.
-    crops_per_second : float
-        Crops trained on a second.
     device : str
         Where it ran.
     miou : float or None
@@ -90,7 +88,6 @@ class Epoch(_Trained):
 
     epoch: int
     seconds: float
-    crops_per_second: float
     device: str
     miou: float | None
     collapsed: bool

@@ -233,7 +233,6 @@ class Training:
             epoch,
             losses=means,
             seconds=seconds,
-            crops_per_second=sum(step.n_crops for step in steps) / seconds,
             device=device,
             miou=self._miou(),
             collapsed=area < COLLAPSED_AREA,
