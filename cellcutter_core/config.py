@@ -6,6 +6,7 @@ read them from here.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Literal, Self, get_args
 
@@ -13,6 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 from pydantic.fields import FieldInfo
 
 Start = Literal["simulated", "nothing"]
+
+SMALLEST_DIAMETER = 6
+"""Of a nucleus, in pixels. Smaller objects can't be told from noise."""
 
 
 class Settings(BaseModel):
@@ -128,7 +132,7 @@ class MarkerSettings(Settings):
     )
     diameter: float | None = Field(
         None,
-        ge=6,
+        ge=SMALLEST_DIAMETER,
         le=LARGEST_DIAMETER,
         json_schema_extra={"everyday": [6.0, 120.0, 1.0]},
         description="Automatic only: typical diameter of a nucleus in pixels (of a cell without a "
@@ -461,7 +465,11 @@ def usual_steps(field: FieldInfo) -> tuple[float, ...]:
 
 
 PAPER = Config()
-"""The published configuration to the letter; the defaults of all settings are its values."""
+"""The published network, crops, training and labels; the defaults of all settings are its values.
+
+Mask and markers are automatic in both presets. With `mask.automatic` and `markers.automatic` off,
+they are the published ones as well.
+"""
 
 QUICK = Config(
     preset="quick",
@@ -574,10 +582,10 @@ def settings_help() -> str:
     for group in GROUPS:
         quick, paper = getattr(QUICK, group), getattr(PAPER, group)
         for name, field in type(quick).model_fields.items():
-            lines.append(
-                f"{group}.{name}  |  {getattr(quick, name)}  |  {getattr(paper, name)}  |  "
-                f"{_allowed(field)}  |  {field.description}"
-            )
+            # As the command line takes them.
+            values = [json.dumps(getattr(preset, name)) for preset in (quick, paper)]
+            columns = (f"{group}.{name}", *values, _allowed(field), str(field.description))
+            lines.append("  |  ".join(columns))
     return "\n".join(lines)
 
 

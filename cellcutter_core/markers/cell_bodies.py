@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cellcutter_core.config import SMALLEST_DIAMETER
 from cellcutter_core.images.local_contrast import (
     Floats,
     Labels,
@@ -25,7 +26,6 @@ from cellcutter_core.images.scaling import checked_plane, imaged_plane
 from cellcutter_core.label_image import compact
 from cellcutter_core.markers.cell_outlines import outline_diameter
 from cellcutter_core.markers.nucleus_regions import (
-    SMALLEST_DIAMETER,
     blob_diameter,
     nucleus_regions,
     reduced,

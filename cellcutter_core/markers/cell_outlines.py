@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cellcutter_core.config import SMALLEST_DIAMETER
 from cellcutter_core.images.local_contrast import Floats
 from cellcutter_core.markers.nucleus_regions import (
-    SMALLEST_DIAMETER,
     WORKING_DIAMETER,
     busiest_window,
     nucleus_regions,

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
+from cellcutter_core.config import SMALLEST_DIAMETER
 from cellcutter_core.images.local_contrast import (
     LINEAR_BELOW,
     Floats,
@@ -66,9 +67,6 @@ LESS = 0.9
 
 # The diameter is estimated on a window of this many diameters, but at least this many pixels.
 WINDOW, LEAST_WINDOW = 25, 400
-
-# In pixels. Smaller objects can't be told from noise.
-SMALLEST_DIAMETER = 6.0
 
 # The best diameter is this share of the typical diameter of the regions found, weighted by area.
 DIAMETER_OF_REGIONS = 0.95

@@ -208,6 +208,9 @@ def test_the_paper_preset_is_the_published_configuration() -> None:
     # The notebook's graph cut.
     assert (PAPER.mask.prior, PAPER.mask.max_weight, PAPER.mask.sigma) == (0.985, 10, 0.03)
     assert PAPER.mask.scaling == "minmax"
+    # It is used once the automatic mask is off; that prior suits the paper's images.
+    assert PAPER.mask.automatic
+    assert PAPER.markers.automatic
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -243,7 +246,7 @@ def test_a_start_that_the_settings_have_already_changes_nothing() -> None:
     assert starting(PAPER, "nothing") is PAPER
 
 
-def test_the_paper_preset_comes_back_from_the_taught_network_to_the_letter() -> None:
+def test_the_paper_preset_comes_back_from_the_taught_network() -> None:
     taught = starting(PAPER, "simulated")
     assert taught.network == TAUGHT
     assert taught.crops == QUICK.crops

@@ -46,7 +46,8 @@ def run_settings(*, collapsed: bool) -> None:
                 key="train_preset",
                 on_change=lambda: take_preset(st.session_state["train_preset"]),
                 help="quick: the best result for the time on an ordinary laptop. "
-                "paper: the published configuration to the letter, many times slower.",
+                "paper: network, crops and training as published, many times slower. "
+                "Mask and markers are set on their own pages.",
             )
             st.session_state["network_start"] = config.network.start
             st.segmented_control(
