@@ -28,7 +28,8 @@ class Prediction:
     ----------
     labels : (H, W) int32
         Each pixel's cell: the number of its marker, counted from 1; 0 if no cell has a probability
-        above 0.5.
+        above 0.5. With `labels.fill` of the settings, every pixel of the mask that a marker can
+        reach has a cell.
     borders : (H, W) uint8
         Number of cells whose outline is at the pixel. Outlines are those of each cell by itself, so
         that overlaps show.
