@@ -232,7 +232,9 @@ def _image_options(command: argparse.ArgumentParser) -> None:
         "--preset",
         choices=sorted(PRESETS),
         default="quick",
-        help="quick: the best result for the time on a laptop (default); paper: as published",
+        help="network, crops, training and labels. quick: the best result for the time on a laptop "
+        "(default); paper: as published. Mask and markers are automatic in both; "
+        "--set mask.automatic=false and --set markers.automatic=false switch that off",
     )
     command.add_argument(
         "--start",
@@ -402,6 +404,10 @@ def _segment(chosen: argparse.Namespace) -> None:
     _train(run, None)
 
 
+# Options that say how files are read; the built-in sample is none.
+_OF_FILES = ("nucleus_file", "channel_file", "z", "t", "scene", "inverted", "stained")
+
+
 def _given_image(chosen: argparse.Namespace) -> tuple[Image, list[str | Path]]:
     """Read the image; return its files too, if its channels are in several."""
     from cellcutter_core.images.file_sets.channel_files import read_channel_files
@@ -413,8 +419,9 @@ def _given_image(chosen: argparse.Namespace) -> tuple[Image, list[str | Path]]:
     reading = _reading(chosen)
     files: list[str | Path] = []
     if chosen.image is None:
-        if chosen.nucleus_file is not None or chosen.channel_file:
-            raise ValueError("--nucleus-file and --channel-file go with IMAGE; give its file first")
+        if given := [name for name in _OF_FILES if getattr(chosen, name) not in (None, [])]:
+            options = " and ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise ValueError(f"{options} can only go with IMAGE; give its file first")
         image = sample().with_roles(cell=chosen.cell_channel, nucleus=chosen.nucleus_channel)
         image = dataclasses.replace(image, pixel_size=reading["pixel_size"])
         image = cut_out(image, region or full_region(image.shape))
@@ -524,8 +531,14 @@ def _other_images(
             if place[0].resolve() != own:
                 places.append((place, how["scene"]))
             continue
-        there = (None, how["scene"]) if place.resolve() == own else ()
-        places += [(place, scene) for scene in scenes_of(place) if scene not in there]
+        scenes, is_own = scenes_of(place), place.resolve() == own
+        if is_own and len(scenes) > 1 and isinstance(how["scene"], str):
+            raise ValueError(
+                f"--with takes all {len(scenes)} images of {place.name}, and the one that --scene "
+                "names is IMAGE itself; give --scene as its number from 0, so that it is left out"
+            )
+        there = (None, how["scene"]) if is_own else ()
+        places += [(place, scene) for scene in scenes if scene not in there]
     for where, scene in places:
         image = read_other(where, first.roles, channels=channels, **{**how, "scene": scene})
         instead = seen_instead(seen_names(image, config), seen_names(first, config), channels)
@@ -561,8 +574,9 @@ def _continue(chosen: argparse.Namespace) -> None:
     last = run.progress.epochs
     if chosen.epochs is not None:
         last = run.config.training.replace(epochs=chosen.epochs).epochs  # It checks the bounds.
-    # One that was killed after its last epoch has its end or its results left to do.
-    complete = run.progress.status == "finished" and (run.path / "result.json").exists()
+    # One that was killed after its last epoch has its end or its results left to do; one that was
+    # continued in the app has the results of an earlier epoch.
+    complete = run.progress.status == "finished" and _written(run) == run.progress.epochs_done
     if run.progress.epochs_done >= last + (not complete):
         raise ValueError(
             f"the run in {chosen.run} already has {run.progress.epochs_done} epochs; "
@@ -570,6 +584,16 @@ def _continue(chosen: argparse.Namespace) -> None:
         )
     run.forget_stop()
     _train(run, chosen.epochs)
+
+
+def _written(run: Any) -> int | None:
+    """Return the epoch whose results are in the run's folder; None if not all were written."""
+    try:
+        # It is written last.
+        epochs: int = json.loads((run.path / "result.json").read_text("utf-8"))["epochs"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return epochs
 
 
 def _train(run: Any, epochs: int | None) -> None:
@@ -694,6 +718,8 @@ def _teach(chosen: argparse.Namespace) -> None:
 
     if chosen.out.suffix != ".npz":
         raise ValueError(f"--out is {chosen.out}; give a name that ends in .npz")
+    if not chosen.out.absolute().parent.is_dir():
+        raise ValueError(f"there is no folder {chosen.out.parent}; make it first")
     changed = {"steps": chosen.steps, "seed": chosen.seed}
     recipe = Recipe().replace(**{k: v for k, v in changed.items() if v is not None})
     backend()
@@ -719,6 +745,7 @@ def _evaluate(chosen: argparse.Namespace) -> None:
     from cellcutter_core.export.formats.labels import segmented_region
     from cellcutter_core.images.read_image import read_labels
     from cellcutter_core.images.reading.drawn_shapes import is_drawn
+    from cellcutter_core.images.reading.readers import read_label_contents
 
     # Files of outlines do not hold the size of their image; the other file may.
     shapes: list[tuple[int, int] | None] = [
@@ -726,9 +753,13 @@ def _evaluate(chosen: argparse.Namespace) -> None:
         for file in (chosen.truth, chosen.labels)
     ]
     labels, truth = (
-        read_labels(file, shape=shape, report=_tell)
+        read_labels(file, shape=shape, report=lambda line: print(line, file=sys.stderr))
         for file, shape in zip((chosen.labels, chosen.truth), shapes, strict=True)
     )
+    ignore = None
+    if not is_drawn(chosen.truth):
+        found = read_label_contents(chosen.truth).companions.get("ignore")
+        ignore = None if found is None else found.astype(bool)
     region = segmented_region(chosen.labels)
     if region is not None and labels.shape == truth.shape:
         top, left, bottom, right = region
@@ -737,8 +768,9 @@ def _evaluate(chosen: argparse.Namespace) -> None:
             "that was segmented",
             file=sys.stderr,
         )
-        labels, truth = (plane[top:bottom, left:right] for plane in (labels, truth))
-    scores = score(labels, truth)
+        part = slice(top, bottom), slice(left, right)
+        labels, truth, ignore = labels[part], truth[part], None if ignore is None else ignore[part]
+    scores = score(labels, truth, ignore=ignore)
     print(json.dumps(scores.as_dict(), indent=1))
 
 

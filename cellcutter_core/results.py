@@ -78,11 +78,6 @@ def format_summary(summary: dict[str, Any]) -> str:
         f"{summary['cells']} cells after {epochs}, "
         f"{summary['seconds']:.0f} s on {summary['device']}"
     )
-    if summary["collapsed"]:
-        text += (
-            "\nThe run collapsed: all cells are empty. Try another seed, a smaller learning rate, "
-            "or a mask that covers the cells."
-        )
     for other in summary.get("others", ()):
         said = f"failed: {other['error']}" if other["error"] else f"{other['cells']} cells"
         text += f"\n{other['image']}: {said}"

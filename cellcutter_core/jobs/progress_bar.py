@@ -31,7 +31,7 @@ def progress_bar(run: Run, epochs: int | None = None) -> Iterator[Callable[[Any]
     callable
         Call it with every `Step`, `EpochZero` and `Epoch`.
     """
-    last = epochs or run.config.training.epochs
+    last = epochs or run.progress.epochs
     steps = run.config.training.steps
     loss = TextColumn("steps  loss {task.fields[loss]:>8.1f}")
     with _bar(TextColumn("Training"), BarColumn(), MofNCompleteColumn(), loss) as bar:

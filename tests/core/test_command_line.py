@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,12 +15,15 @@ import pytest
 import tifffile
 from patience import LONGEST
 from PIL import Image as Picture
+from small_files import hdf5
 
-from cellcutter_core.__main__ import _config, _parser, main
+from cellcutter_core import results
+from cellcutter_core.__main__ import _config, _other_images, _parser, main
 from cellcutter_core.export.formats.geojson import geojson
 from cellcutter_core.jobs import progress_bar as bar
 from cellcutter_core.runs.store import Run
 from cellcutter_core.simulation.sample import sample, save
+from cellcutter_core.training.events import EpochZero
 
 TINY = [
     "--start", "nothing",
@@ -211,6 +215,38 @@ def test_continue_needs_something_to_do(finished, tmp_path, capsys):
     assert "is not a run" in refused(capsys, "continue", tmp_path)
 
 
+@pytest.mark.parametrize("written", ['{"epochs": 1}', '{"epochs":', None])
+def test_continue_writes_results_that_are_not_of_the_last_epoch(
+    written, finished, tmp_path, monkeypatch
+):
+    run = tmp_path / "run"
+    shutil.copytree(finished[0], run)
+    if written is None:
+        (run / "result.json").unlink()
+    else:
+        (run / "result.json").write_text(written)
+    trained = []
+    monkeypatch.setattr("cellcutter_core.__main__._train", lambda *given: trained.append(given))
+    assert main(["continue", str(run)]) == 0
+    assert [(one.path, epochs) for one, epochs in trained] == [(run, None)]
+
+
+def test_progress_counts_to_where_the_run_was_last_to_go(finished, tmp_path, capsys):
+    shutil.copytree(finished[0], tmp_path / "run")
+    run = Run(tmp_path / "run")
+    run.record("started", pid=1, host="elsewhere", epochs=10)
+    run.record("stopped")
+    with bar.progress_bar(run) as show:
+        show(EpochZero("CPU", None))
+    assert capsys.readouterr().out == "Epoch 0/10: before training\n"
+
+
+def test_a_collapsed_run_gets_its_advice_once(finished):
+    summary = json.loads((finished[0] / "result.json").read_text())
+    said = results.format_summary({**summary, "collapsed": True})
+    assert said == results.format_summary(summary)
+
+
 @pytest.mark.parametrize("epochs", [20_000, 0, -1])
 def test_continue_takes_only_as_many_epochs_as_are_allowed(finished, capsys, epochs):
     out, _ = finished
@@ -260,6 +296,51 @@ def test_evaluate(finished, image_file, capsys):
     assert scores["ap50"] == pytest.approx(result["scores"]["ap50"])
     assert main(["evaluate", str(out / "labels.tif"), str(out / "labels.tif")]) == 0
     assert json.loads(capsys.readouterr().out)["ap50"] == 1
+
+
+def test_evaluate_leaves_out_what_the_truth_leaves_out(tmp_path, capsys):
+    truth = np.zeros((40, 60), np.int32)
+    truth[5:15, 5:15], truth[25:35, 30:50] = 1, 2
+    image = np.arange(truth.size, dtype=np.uint16).reshape(truth.shape)
+    np.savez(tmp_path / "truth.npz", image=image, cells=truth, ignore=truth == 2)
+    tifffile.imwrite(tmp_path / "labels.tif", np.where(truth == 1, truth, 0))
+    assert main(["evaluate", str(tmp_path / "labels.tif"), str(tmp_path / "truth.npz")]) == 0
+    assert json.loads(capsys.readouterr().out)["ap50"] == 1
+
+
+def test_evaluate_prints_nothing_but_scores_to_stdout(tmp_path, capsys):
+    truth = np.zeros((40, 60), np.int32)
+    truth[5:15, 5:15], truth[25:35, 30:50] = 1, 2
+    tifffile.imwrite(tmp_path / "labels.tif", truth)
+    drawn = geojson(truth)
+    # QuPath's own selection of the region, which is left out with a message.
+    region = {**drawn["features"][0], "properties": {"objectType": "annotation"}}
+    drawn["features"].append(region)
+    (tmp_path / "truth.geojson").write_text(json.dumps(drawn))
+    files = [str(tmp_path / "labels.tif"), str(tmp_path / "truth.geojson")]
+    assert main(["evaluate", *files]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["n_true"] == 2
+    assert err.startswith("truth.geojson: ")
+
+
+def test_teach_needs_a_folder_to_write_to(tmp_path, capsys):
+    said = refused(capsys, "teach", "--out", tmp_path / "missing" / "weights.npz")
+    assert f"there is no folder {tmp_path / 'missing'}; make it first" in said
+
+
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [
+        (["--z", "0"], "--z"),
+        (["--t", "0"], "--t"),
+        (["--scene", "a"], "--scene"),
+        (["--no-inverted"], "--inverted"),
+        (["--stained"], "--stained"),
+    ],
+)
+def test_how_a_file_is_read_can_not_be_said_of_the_sample(option, name, capsys):
+    assert f"{name} can only go with IMAGE" in refused(capsys, "segment", *option)
 
 
 def test_sample(tmp_path, capsys):
@@ -376,6 +457,22 @@ def test_one_of_several_images_and_then_all_of_them(tmp_path, capsys):
     np.testing.assert_array_equal(tifffile.imread(to / "two.ome-labels.tif"), labels[0])
 
 
+def test_the_other_images_of_its_file_need_the_number_of_the_own_one(tmp_path):
+    file = tmp_path / "two.h5"
+    image = sample((64, 64))
+    file.write_bytes(hdf5(one=image.pixels[..., 0], two=image.pixels[..., 2]))
+
+    def others(scene):
+        given = ["segment", str(file), "--with", str(file), "--scene", scene]
+        chosen = _parser().parse_args(given)
+        own = image.with_roles(cell=["fluorescence"], nucleus="none")
+        return next(_other_images(chosen, _config(chosen), own, []))
+
+    with pytest.raises(ValueError, match=r"all 2 images of two\.h5, .*give --scene as its number"):
+        others("two")
+    assert others("1").name == "two-scene0.h5"
+
+
 def test_a_region_of_the_image(image_file, tmp_path, capsys):
     """The network sees the pixels of the region and no others."""
     out = tmp_path / "run"
@@ -444,6 +541,11 @@ def test_settings_lists_bounds(capsys):
     lines = capsys.readouterr().out.splitlines()
     (line,) = [line for line in lines if line.startswith("mask.prior")]
     assert "greater than 0 and less than 1" in line
+    # Values are those that --set takes.
+    (line,) = [line for line in lines if line.startswith("training.area")]
+    assert line.startswith("training.area  |  null  |  640  |")
+    (line,) = [line for line in lines if line.startswith("mask.automatic")]
+    assert line.startswith("mask.automatic  |  true  |  true  |")
 
 
 def test_import_is_light():
