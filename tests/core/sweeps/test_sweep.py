@@ -196,7 +196,7 @@ def test_a_crashed_run_is_waited_for_while_it_has_a_task(sweep, is_taken_over):
 def test_a_stopped_sweep_goes_on_where_it_was(tmp_path, image, monkeypatch):
     """With a network that is as small as can be; each run has a process of its own."""
     base = FROM_NOTHING.replace(
-        crops=FROM_NOTHING.crops.replace(size=32),
+        crops=FROM_NOTHING.crops.replace(size=32, cell_size=16),
         network=NetworkSettings(depth=3, channels=4, normalisation="none"),
         training=BASE.training.replace(check_markers=False, crops=8, crops_at_once=8),
     )
