@@ -30,7 +30,7 @@ from cellcutter_core.mask.mask_of_settings import mask_channels
 from cellcutter_core.network.backend import backend, fastest_precision
 from cellcutter_core.training.crops import Dataset
 from cellcutter_core.training.datasets import make_dataset
-from cellcutter_core.training.image_inputs import check_seen, inputs_of, truth_of
+from cellcutter_core.training.image_inputs import check_cell_size, check_seen, inputs_of, truth_of
 from cellcutter_core.training.inputs import Inputs, Truth, check_mask
 from cellcutter_core.training.loop import (
     Training,
@@ -210,6 +210,7 @@ def segment(
         As `prepare` and `Dataset`, and if it was stopped before the first epoch ended.
     """
     inputs, _ = prepare(image, config, markers=markers)
+    check_cell_size(config)
     return segment_inputs(inputs, config, stop=stop)
 
 
@@ -252,6 +253,7 @@ def segment_together(
         raise ValueError("there is no image to segment; give at least one")
     for image in images:
         check_request(image, config)
+    check_cell_size(config)
     found: list[tuple[Dataset, Inputs]] = []
     for image in images:
         with naming(image.name):

@@ -249,7 +249,7 @@ def work(
 ) -> None:
     """Apply the run to the remaining images, until all are done or it is asked to stop.
 
-    It stops at the server's time limit as well, see `limits.TimeLimit`.
+    After the server's time limit it stops as well, with the image that is under way.
 
     Parameters
     ----------
@@ -266,11 +266,6 @@ def work(
         process works on this.
     """
     clock = TimeLimit()
-
-    def asked() -> bool:
-        clock.look()
-        return stop() or application.asked_to_stop or clock.is_reached
-
     with application.worked_on(), connect() as executor:
         now = application.progress
         done = {outcome.name for outcome in now.outcomes}
@@ -283,12 +278,16 @@ def work(
             formats=application.formats,
             previews=application.path / PREVIEWS,
             earlier=now.outcomes,
-            stop=asked,
+            stop=lambda: stop() or application.asked_to_stop,
             progress=lambda name, share: application.record("part", name=name, share=share),
             executor=executor,
             **application.how,
         ):
             application.record("image", outcome=asdict(outcome))
+            # Not within an image: one that takes longer than the limit would never be done.
+            clock.look()
+            if clock.is_reached:
+                break
         if application.progress.n_left:
             application.record("stopped", message=clock.message)
         else:

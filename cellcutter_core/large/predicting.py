@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ from cellcutter_core.large.block_tasks import Arrays, Block, Here
 from cellcutter_core.large.large_image import LargeImage
 from cellcutter_core.large.mask_and_markers import Found
 from cellcutter_core.network.unet import UNet
-from cellcutter_core.training.datasets import make_dataset, scale_for_diameter
+from cellcutter_core.training.datasets import NoMarkerInMask, make_dataset, scale_for_diameter
 from cellcutter_core.training.image_inputs import certain_regions, seen_channels
 from cellcutter_core.training.inputs import Inputs
 from cellcutter_core.training.marker_check import have_cells, taught_network
@@ -190,8 +191,11 @@ def _predict_block(block: Block, large: LargeImage, config: Config, network: UNe
             normalisation=large.normalisation.of(seen),
             whole_cell_diameter=float(extra["cell_diameter"]),
         )
-        prediction = predict_cells(network, make_dataset(inputs, config), inputs, config)
-        labels, borders = prediction.labels, prediction.borders
+        # A block without a marker in its mask is like one without a mask.
+        with suppress(NoMarkerInMask):
+            data = make_dataset(inputs, config)
+            prediction = predict_cells(network, data, inputs, config)
+            labels, borders = prediction.labels, prediction.borders
     part = pixels_of(block.core, block.around)
     return {
         "cells": extra["cells"],

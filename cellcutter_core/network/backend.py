@@ -57,7 +57,7 @@ def backend() -> Backend:
     wanted = os.environ.get("KERAS_BACKEND") or "tensorflow"
     try:
         if wanted not in readers:
-            raise ModuleNotFoundError
+            raise ModuleNotFoundError(name=wanted)
         with lines_kept_back():
             import keras
 
@@ -65,7 +65,8 @@ def backend() -> Backend:
             version, gpu = readers[name]()
     except ModuleNotFoundError as error:
         raise ValueError(
-            f"KERAS_BACKEND is {wanted}; install it, or choose tensorflow, jax or torch"
+            f"the backend {wanted} cannot be loaded, because {error.name} is not there; install "
+            "it, or set KERAS_BACKEND to tensorflow, jax or torch"
         ) from error
     return Backend(
         name=name,

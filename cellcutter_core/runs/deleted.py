@@ -39,31 +39,43 @@ def delete_run(run_id: str) -> None:
     ValueError
         If there is no such run, it is running, or it cannot be moved.
     """
-    path = path_of(run_id)
-    if not path.is_dir():
-        raise ValueError(f"there is no run {run_id}; it has been deleted already")
-    try:
-        run = Run(path)
-        status = run.progress.status
-    except ValueError:
-        status = "failed"  # A damaged run can be deleted, too.
-    if status == "running":
-        raise ValueError(f"run {run_id} is still running; stop it first, then delete it")
-    if any(holder(folder) is not None for folder in (path / "applied").glob("*")):
-        raise ValueError(f"run {run_id} is being applied to images; stop the application first")
-    aside = _place(run_id)
+    run = check_deletable(run_id)
+    path, aside = path_of(run_id), _place(run_id)
     with explaining(f"cannot delete {path}", "check who owns the folder"):
         aside.parent.mkdir(exist_ok=True)
         if aside.exists():
             _remove(aside)  # A deleted run of the same name, from a copy of the folder.
         with held(path):
-            if status == "queued":
+            if run is not None and run.progress.status == "queued":
                 run.record("stopped")
             # One rename: a reader sees the whole run or none.
             path.rename(aside)
         (aside / "lock").unlink(missing_ok=True)
         os.utime(aside)
     _remove_old()
+
+
+def check_deletable(run_id: str) -> Run | None:
+    """Return the run, or None if it is damaged, which can be deleted, too.
+
+    Raises
+    ------
+    ValueError
+        If there is no such run, it is running, or it is being applied.
+    """
+    path = path_of(run_id)
+    if not path.is_dir():
+        raise ValueError(f"there is no run {run_id}; it has been deleted already")
+    try:
+        run = Run(path)
+        is_running = run.progress.status == "running"
+    except ValueError:
+        return None
+    if is_running:
+        raise ValueError(f"run {run_id} is still running; stop it first, then delete it")
+    if any(holder(folder) is not None for folder in (path / "applied").glob("*")):
+        raise ValueError(f"run {run_id} is being applied to images; stop the application first")
+    return run
 
 
 def restore_run(run_id: str) -> None:

@@ -2,8 +2,8 @@
 
 The lock is a file that only one process can create. It names the process and its machine, and the
 process renews its modification time while it lives. A lock that nobody holds any more is recognised
-on the same machine at once, because the process is gone. On another machine, in a restarted
-container or after a reboot it is recognised by its age.
+on the same machine at once, because the process is gone. On another machine, or in
+a container of another name, it is recognised by its age.
 """
 
 from __future__ import annotations

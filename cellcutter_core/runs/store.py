@@ -206,11 +206,12 @@ class Run(JobFolder):
         check_pixels(inputs.mask.shape)
         check_free(path)
         with explaining(f"cannot write {path}", "choose another folder"):
+            # Another attempt was killed before it wrote the description. What it left would count.
+            if (path / "inputs.npz").exists() and (path / "epochs").is_dir():
+                for name in ("truth.npz", "unseen.npz", "start.npz", "others/[0-9]*.npz"):
+                    for left in path.glob(name):
+                        left.unlink()
             (path / "epochs").mkdir(parents=True, exist_ok=True)
-            # What an attempt left that was killed before it wrote the description.
-            for name in ("truth.npz", "unseen.npz", "start.npz", "others/[0-9]*.npz"):
-                for left in path.glob(name):
-                    left.unlink()
         _save(path / "inputs.npz", inputs.arrays())
         if truth is not None:
             _save(path / "truth.npz", truth.arrays())
@@ -259,10 +260,15 @@ class Run(JobFolder):
         Raises
         ------
         ValueError
-            As `create`.
+            As `create`, and if cells are to be made as large as a crop.
         """
-        from cellcutter_core.training.image_inputs import seen_names, unseen_channels
+        from cellcutter_core.training.image_inputs import (
+            check_cell_size,
+            seen_names,
+            unseen_channels,
+        )
 
+        check_cell_size(config)
         inputs, truth = prepared
         (top, left), (n_rows, n_cols) = image.origin, image.shape
         about = {

@@ -245,17 +245,17 @@ class Sweep:
         Raises
         ------
         ValueError
-            If it is of another image, region, channels, truth or markers, or has other settings or
-            values.
+            If it is of another image, region, channels, pixel size, truth or markers, or has other
+            settings or values.
         """
         about = self.about
         same = (image, config, tuple(variations)) == (about.image, about.config, self.variations)
         # Earlier sweeps do not say what their inputs were.
         if not same or about.inputs not in ("", inputs):
             raise ValueError(
-                f"the sweep in {self.folder} has another image, region, channels or markers, other "
-                "settings or other values; choose another folder, or give the same ones to "
-                "continue it"
+                f"the sweep in {self.folder} has another image, region, channels, pixel size, "
+                "truth or markers, other settings or other values; choose another folder, or give "
+                "the same ones to continue it"
             )
 
     def line_of(self, row: Row) -> str:

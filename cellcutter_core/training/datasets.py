@@ -22,6 +22,10 @@ SMALLEST_REGION = 4
 """Crop pixels of the smallest marker region that is shown as it is."""
 
 
+class NoMarkerInMask(ValueError):
+    """Raised if there is nothing to train on: no marker lies in the mask."""
+
+
 def make_dataset(inputs: Inputs, config: Config) -> Dataset:
     """Return the crops of an image, scaled in size and intensities as the network sees them.
 
@@ -54,7 +58,7 @@ def make_dataset(inputs: Inputs, config: Config) -> Dataset:
     rows, cols = np.round(points).astype(int).T
     # A single marker may have lost its few mask pixels when the mask was scaled down.
     if not mask.any() or (len(points) > 1 and not mask[rows, cols].any()):
-        raise ValueError(
+        raise NoMarkerInMask(
             "no marker lies in the mask; check that the markers are of this image, or make the "
             "mask larger"
         )

@@ -30,20 +30,31 @@ def inputs_of(
     Raises
     ------
     ValueError
-        As `check_mask`, and if cells are to be made as large as a crop.
+        As `check_mask`.
     """
     check_mask(mask, config)
+    points = nuclei.points.astype(np.float64)
+    channels = seen_channels(image, config)
+    regions = certain_regions(image, config, nuclei.regions)
+    return Inputs(image.pixels[..., channels], mask, points, regions, final)
+
+
+def check_cell_size(config: Config) -> None:
+    """Refuse to train with cells as large as a crop.
+
+    It is not a bound of the settings, because runs that were trained like this are still opened
+    and applied.
+
+    Raises
+    ------
+    ValueError
+    """
     crops = config.crops
-    # Not one of the bounds, because runs that were trained like this are still opened.
     if crops.cell_size is not None and crops.cell_size >= crops.size:
         raise ValueError(
             f"crops.cell_size is {crops.cell_size:g}, but a crop has {crops.size} pixels, so cells "
             "would be cut off; raise crops.size or lower crops.cell_size"
         )
-    points = nuclei.points.astype(np.float64)
-    channels = seen_channels(image, config)
-    regions = certain_regions(image, config, nuclei.regions)
-    return Inputs(image.pixels[..., channels], mask, points, regions, final)
 
 
 def certain_regions(image: Image, config: Config, regions: NDArray[np.int32]) -> NDArray[np.int32]:

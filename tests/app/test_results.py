@@ -171,6 +171,11 @@ def test_clicks_on_a_page_that_is_out_of_date_lose_no_correction(run):
     app = press(app, "undo")
     assert corrections_of(run, LAST) == []
     # As after the first half of a double click.
+    app = pick(open_page("results", run), run, ids[1])
+    keep_corrections(run, LAST, [one])
+    app = press(app, "delete")
+    assert corrections_of(run, LAST) == [one]
+    app = press(app, "undo")
     app.session_state[f"results_redo_r1_{LAST}"].clear()
     press(app, "redo")
     assert corrections_of(run, LAST) == []

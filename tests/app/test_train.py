@@ -221,6 +221,15 @@ def test_a_finished_run_shows_cells_loss_and_scores_and_goes_on(asked):
     assert asked == [("submit", run.path.name, {"epochs": 7})]
 
 
+def test_a_run_that_was_stopped_after_its_last_epoch_can_be_finished(asked):
+    """As while the cells of its other images were being found."""
+    app = open_page("train", make_run("r1", end="stopped"))
+    shown(app.button(key="train_finish").click().run())
+    assert asked == [("submit", "r1", {})]
+    app = open_page("train", make_run("r2"))
+    assert not [button for button in app.button if button.key == "train_finish"]
+
+
 def test_without_truth_there_are_no_scores():
     app = open_page("train", make_run("r1", with_truth=False))
     assert charts(app) == {"train_loss"}

@@ -18,6 +18,7 @@ from cellcutter_core.images.scaling import nearest, resized
 from cellcutter_core.markers.nuclei_of_points import given_cover
 from cellcutter_core.network.taught_weights import read_taught
 from cellcutter_core.pipeline import find_markers, prepare, segment, segment_inputs
+from cellcutter_core.runs.store import Run
 from cellcutter_core.shortest_paths.cost_map import CostMap
 from cellcutter_core.shortest_paths.watershed import BASELINES, filled_labels, watershed_labels
 from cellcutter_core.training.crops import Dataset
@@ -716,10 +717,15 @@ def test_without_nuclei_an_empty_mask_is_said_and_not_that_no_marker_was_found(
         find_markers(an_image(nucleus=None), by_hand)
 
 
-def test_cells_as_large_as_a_crop_are_refused_before_training(finders: dict[str, Any]) -> None:
+def test_cells_as_large_as_a_crop_are_refused_before_training(
+    finders: dict[str, Any], tmp_path: Path
+) -> None:
     message = r"crops\.cell_size is 16, but a crop has 16 pixels, so cells would be cut off; raise"
     with pytest.raises(ValueError, match=message):
-        prepare(an_image(), config(cell_size=16))
+        segment(an_image(), config(cell_size=16))
+    prepared = prepare(an_image(), config(cell_size=16))  # As an earlier run is applied.
+    with pytest.raises(ValueError, match=message):
+        Run.of_image(tmp_path / "run", an_image(), config(cell_size=16), prepared)
 
 
 def test_segmenting_gives_the_drawing_of_the_last_epoch(

@@ -30,8 +30,10 @@ def correcting(run: Run, epoch: int, cells: Measured, chosen: list[int], *, key:
     def correct(correction: Correction) -> None:
         leave_whole(key)
         with panels.complaints():
-            keep_corrections(run, epoch, [*corrections_of(run, epoch), correction])
-            redo.clear()
+            now = corrections_of(run, epoch)
+            if now[-1:] != [correction]:
+                keep_corrections(run, epoch, [*now, correction])
+                redo.clear()
 
     def take_back() -> None:
         leave_whole(key)
@@ -55,7 +57,8 @@ def correcting(run: Run, epoch: int, cells: Measured, chosen: list[int], *, key:
             st.session_state[f"results_split_{key}"] = proposed
 
     def divide() -> None:
-        new = new_id(measured(run, epoch).labels, [*done, *redo], n_markers=_n_markers(run))
+        known = [*corrections_of(run, epoch), *redo]
+        new = new_id(measured(run, epoch).labels, known, n_markers=_n_markers(run))
         correct(Correction(kind="split", cells=(chosen[0], new), points=points))
         choose(new, chosen, key=key)
 

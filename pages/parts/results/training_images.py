@@ -32,11 +32,14 @@ def others_found(run: Run) -> None:
     epoch = run.epochs[-1]
     st.caption(f"This run was also trained on {them}. {their} cells are those after epoch {epoch}.")
     if n_left := n - len(found):
-        st.warning(
-            f"The training was stopped before the cells of {n_left} of the {n} images were found. "
-            "*Continue* on the page Train finds them.",
-            icon=":material/warning:",
-        )
+        if run.progress.status in ("queued", "running"):
+            st.info(f"{n_left} of the {n} images come next.", icon=":material/info:")
+        else:
+            st.warning(
+                f"The training was stopped before the cells of {n_left} of the {n} images were "
+                "found. *Finish* on the page Train finds them.",
+                icon=":material/warning:",
+            )
     say_what_is_wrong(found)
     say_remarks(found)
     left, right = st.columns([2, 3], gap="large")

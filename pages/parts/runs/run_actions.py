@@ -12,6 +12,7 @@ from cellcutter_core.people.access import forget_opened, is_own
 from cellcutter_core.people.allowance import remove_for_good
 from cellcutter_core.runs.deleted import (
     KEPT_DAYS,
+    check_deletable,
     delete_run,
     deleted_runs,
     restore_run,
@@ -142,6 +143,7 @@ def _delete_now(ids: list[str]) -> None:
     gone = st.session_state[LAST_DELETED] = []
     with panels.complaints():
         for run_id in ids:
+            check_deletable(run_id)
             with suppress(ValueError):  # A damaged run has none.
                 for application in applications(find_run(run_id)):
                     if application.progress.status == "queued":

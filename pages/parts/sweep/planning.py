@@ -12,6 +12,7 @@ from cellcutter_core.config import Config
 from cellcutter_core.people.allowance import check_room_for
 from cellcutter_core.pipeline import inputs_of, prepare, truth_of
 from cellcutter_core.runs.folder import runs_folder
+from cellcutter_core.runs.lock import held, holder
 from cellcutter_core.sweeps.running import writer
 from cellcutter_core.sweeps.sweep import Sweep, new_sweep_path
 from cellcutter_core.sweeps.variations import Variation, n_runs, vary
@@ -125,14 +126,17 @@ def _write(sweep: Sweep) -> None:
         reading=choices.source.reading,
         owner=person(),
     )
+    if holder(sweep.folder) is not None:
+        raise ValueError("another tab writes the runs of this sweep now; wait until it is done")
     n = len(sweep.about.members)
     bar = st.progress(0.0, f"Writing {n} runs …")
     try:
-        for number, run in enumerate(sweep.write_runs(write), 1):
-            # First, because Streamlit may end the page at the bar: a run that is written is queued.
-            if run.id not in there:
-                cached_runs.jobs().submit(run, line=sweep.id)
-            bar.progress(number / n, f"Writing run {number} of {n} …")
+        with held(sweep.folder):
+            for number, run in enumerate(sweep.write_runs(write), 1):
+                # First, because Streamlit may end the page at the bar: what is written is queued.
+                if run.id not in there and not cached_runs.jobs().has_task(run):
+                    cached_runs.jobs().submit(run, line=sweep.id)
+                bar.progress(number / n, f"Writing run {number} of {n} …")
     except _GivenUp as given_up:
         raise given_up.cancelled from None
     finally:

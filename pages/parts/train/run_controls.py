@@ -22,6 +22,8 @@ def stop_or_go_on(run: Run, now: Progress, *, going: bool) -> None:
                     cached_runs.jobs().cancel(run)
                     st.rerun()
         else:
+            if now.epochs_done and not now.n_left and now.status != "finished":
+                finish(run)
             more_epochs(run, now)
         if st.button(
             "Duplicate with changes",
@@ -35,6 +37,21 @@ def stop_or_go_on(run: Run, now: Progress, *, going: bool) -> None:
                 st.rerun()
         if now.epochs_done and not going:
             panels.next_step("compare")
+
+
+def finish(run: Run) -> None:
+    """Do what is left of a run that has all its epochs."""
+    if st.button(
+        "Finish",
+        icon=":material/done_all:",
+        key="train_finish",
+        disabled=not is_current(run.config),
+        help="All epochs are trained. This does what comes after them, such as finding the cells "
+        "of the other images.",
+    ):
+        with panels.show_errors():
+            cached_runs.jobs().submit(run)
+            st.rerun()
 
 
 def more_epochs(run: Run, now: Progress) -> None:

@@ -130,10 +130,12 @@ def test_what_an_attempt_left_that_was_killed_does_not_enter_the_next_run(finish
     (out / "others").mkdir(parents=True)
     for name in ("truth.npz", "start.npz", "others/0001.npz"):
         (out / name).write_bytes(b"of before")
-    (out / "others" / "mine.txt").write_text("kept")
+    # Without the inputs and epochs of an attempt, these are somebody's own files.
+    Run.create(out, finished.inputs, finished.config)
+    assert (out / "others" / "0001.npz").exists()
+    (out / "run.json").unlink()
     run = Run.create(out, finished.inputs, finished.config)
     assert (run.truth, run.start, run.others) == (None, None, [])
-    assert (out / "others" / "mine.txt").exists()
 
 
 def test_results_that_were_not_written_are_written_by_continue(finished, tmp_path, capsys):

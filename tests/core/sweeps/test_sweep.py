@@ -133,7 +133,7 @@ def test_another_sweep_is_not_continued_in_the_same_folder(sweep):
     other = Sweep.create(sweep.folder / "of", BASE, VARIED, image=name, inputs=known)
     other.check_same(BASE, VARIED, image=name, inputs=known)
     for another in (cut_out(small, (0, 0, 32, 64)), small.with_roles(nucleus=1)):
-        with pytest.raises(ValueError, match="has another image, region, channels or markers"):
+        with pytest.raises(ValueError, match="has another image, region, channels, pixel size"):
             other.check_same(BASE, VARIED, image=name, inputs=digest_of(another))
     with pytest.raises(ValueError, match="already a sweep"):
         Sweep.create(sweep.folder, BASE, VARIED)
