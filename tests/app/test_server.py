@@ -37,7 +37,7 @@ def test_a_fresh_server(monkeypatch):
         "Number of runs": "none",
         "Disk of all runs and uploads": "none",
         "Disk that stays free": "500 MB",
-        "Time of one training": "none",
+        "Time of one training or application": "none",
         "Days that a draft is kept, and an upload that nothing uses": "none",
         "Trainings at once": "1",
     }

@@ -24,7 +24,7 @@ from cellcutter_core.training.inputs import Inputs
 from cellcutter_core.training.predicted_labels import Prediction
 
 TINY = FROM_NOTHING.replace(
-    network=FROM_NOTHING.network.replace(channels=4, depth=3, normalisation="none"),
+    network=FROM_NOTHING.network.replace(channels=4, depth=3),
     training=FROM_NOTHING.training.replace(
         epochs=2, steps=2, crops=8, crops_at_once=8, warm_up=2, seed=7, precision="float32"
     ),
