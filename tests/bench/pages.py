@@ -206,8 +206,10 @@ def _slider(page: Any) -> list[float]:
     nothing. What comes so soon may be the preview; the exact mask follows.
     """
     page.get_by_test_id("stCheckbox").get_by_text("Automatic").click()
-    page.get_by_text("the mask covers every pixel").wait_for(timeout=60_000)
     thumb = page.get_by_role("slider").first
+    thumb.wait_for(timeout=60_000)
+    _settled(page)
+    thumb.press("End")
     found = []
     for n_strokes in (1, 10) * (STOPS // 2):
         _settled(page)
