@@ -175,8 +175,8 @@ class Applying(Job):
         from cellcutter_core.apply.application_folder import applications
 
         del device
-        now, pace = self.folder.progress, self.folder.pace
-        if now.status == "running" and pace is not None:
+        now = self.folder.progress
+        if now.status == "running" and (pace := self.folder.pace) is not None:
             return pace * now.n_left
         took = [one.seconds for one in now.outcomes if not one.error]
         for other in applications(self.folder.run):

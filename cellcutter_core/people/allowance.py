@@ -26,7 +26,7 @@ from cellcutter_core.runs.folder import (
     RunSummary,
     list_runs,
     make_folder,
-    new_run_id,
+    new_run_path,
     runs_folder,
 )
 from cellcutter_core.runs.store import Run
@@ -44,8 +44,8 @@ def path_for(person: str) -> Path:
     ValueError
         As by `check_room_for`.
     """
-    check_room_for(person, 1)
-    return runs_folder() / new_run_id()
+    _check_person(person, 1)
+    return new_run_path()
 
 
 def check_room_for(person: str, n_new: int) -> None:
@@ -63,7 +63,12 @@ def check_room_for(person: str, n_new: int) -> None:
         As by `limits.check_room`, `check_time_for` and `check_disk_for`, or if the person has too
         many runs.
     """
-    check_room(runs_folder(), len(list_runs()[0]) + n_new)
+    runs, n_damaged = list_runs()
+    check_room(runs_folder(), len(runs) + n_damaged + n_new)
+    _check_person(person, n_new)
+
+
+def _check_person(person: str, n_new: int) -> None:
     check_time_for(person)
     allowed = limits().person_runs
     if not person:

@@ -66,12 +66,11 @@ def check_deletable(run_id: str) -> Run | None:
     path = path_of(run_id)
     if not path.is_dir():
         raise ValueError(f"there is no run {run_id}; it has been deleted already")
-    try:
-        run = Run(path)
-        is_running = run.progress.status == "running"
-    except ValueError:
-        return None
-    if is_running:
+    run, status = None, "failed"
+    with contextlib.suppress(ValueError):
+        there = Run(path)
+        run, status = there, there.progress.status
+    if status == "running":
         raise ValueError(f"run {run_id} is still running; stop it first, then delete it")
     if any(holder(folder) is not None for folder in (path / "applied").glob("*")):
         raise ValueError(f"run {run_id} is being applied to images; stop the application first")

@@ -508,8 +508,13 @@ def test_an_application_stops_at_the_time_limit_and_says_so(
 
 def test_a_run_that_is_being_applied_is_not_deleted(copy: Run, place: Path) -> None:
     made = Application.create(copy, {"own": place / "own.npz"})
-    with held(made.path), pytest.raises(ValueError, match="is being applied to images"):
-        delete_run("copy")
+    with held(made.path):
+        with pytest.raises(ValueError, match="is being applied to images"):
+            delete_run("copy")
+        # Nor if it is damaged.
+        (copy.path / "run.json").write_text("{")
+        with pytest.raises(ValueError, match="is being applied to images"):
+            delete_run("copy")
     delete_run("copy")
     assert not copy.path.exists()
 
