@@ -171,7 +171,9 @@ def controls(sweep: Sweep, rows: list[Row]) -> None:
                     jobs.submit(Run(sweep.runs / row.run_id), line=sweep.id)
                 st.rerun()
         if n_missing and st.button(
-            f"Write {_n_runs(n_missing)} more", icon=":material/playlist_add:", key="sweep_write"
+            f"Write the missing {_n_runs(n_missing)}",
+            icon=":material/playlist_add:",
+            key="sweep_write",
         ):
             with panels.show_errors():
                 write_missing(sweep)
